@@ -1,0 +1,14 @@
+"""`fedfin edge`: one file per sub-command in `edge_client.commands`."""
+
+import argparse
+import importlib
+
+# In the order a site meets them. Each module has `add(subparsers)`; its heavy imports are inside `run`.
+COMMANDS = ("init", "encode", "run", "predict", "explain_update")
+
+
+def build(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-commands to the `fedfin edge` parser."""
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"edge_client.commands.{name}").add(subparsers)

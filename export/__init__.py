@@ -1,0 +1,1 @@
+"""Any encoder to a verified, quantized ONNX bundle; a trained model to ONNX."""

@@ -1,0 +1,119 @@
+"""Encoder bundles as both ends see them: the manifest, its digest, and the checks when one is opened.
+
+A bundle is a folder:
+
+    manifest.json   this module's Manifest
+    encoder.onnx    one input batch -> features [n, dim]; pooling is inside the graph
+    tokenizer.json  text bundles only
+    parity.json     how far int8 strays from float, sizes and latencies before and after
+    CARD.md         one page for people
+
+The digest covers the manifest, and through it every file that features depend on. Sites of one federation
+must hold the same digest: features of two variants of one encoder differ (cosine .97 between int8 and float).
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from fedfin.errors import BundleError
+from fedfin.plan import Digest, Name
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
+    """From a grey or colour image to the input tensor, in this order.
+
+    Convert to 8-bit RGB (or one grey channel), resize the shorter side to `resize` with PIL's `interpolation`,
+    crop the centre to `crop` x `crop`, multiply by `scale`, subtract `mean` and divide by `std` per channel.
+    The tensor is float32 [n, channels, crop, crop], input name `input_name`.
+    """
+
+    resize: int
+    crop: int
+    channels: Literal[1, 3]
+    interpolation: Literal["bilinear", "bicubic"]
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    input_name: str = "pixels"
+
+
+class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="text"):
+    """From a string to token ids by `tokenizer` (a Hugging Face tokenizer.json), cut at `max_tokens`.
+
+    Padded to the longest of the batch with id `pad_id`; int64 tensors [n, tokens] by the names in `inputs`,
+    a subset of input_ids, attention_mask and token_type_ids.
+    """
+
+    tokenizer: str
+    max_tokens: Annotated[int, msgspec.Meta(ge=8, le=8192)]
+    pad_id: int
+    inputs: tuple[str, ...]
+
+
+class VectorRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="vector"):
+    """A fixed-length float vector per case, handed to the encoder as float32 [n, length]."""
+
+    length: Annotated[int, msgspec.Meta(ge=1)]
+    input_name: str = "values"
+
+
+Recipe = ImageRecipe | TextRecipe | VectorRecipe
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What manifest.json holds. `files` maps every file that features depend on to its SHA-256."""
+
+    format: Literal[1] = FORMAT
+    name: Name
+    modality: Name
+    dim: Annotated[int, msgspec.Meta(ge=1)]
+    onnx: str
+    recipe: Recipe
+    files: dict[str, Digest]
+    quantization: str
+    source: str
+    licence: str
+    versions: dict[str, str]
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical manifest, in hex: the encoder's identity in plans and feature stores."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a bundle's manifest and check every file it names.
+
+    Raises BundleError when the folder is no bundle, or a file is missing or has changed.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError:
+        raise BundleError(f"{folder} is no encoder bundle: it has no {MANIFEST}; "
+                          "make one with `fedfin export`") from None
+    except msgspec.MsgspecError as error:
+        raise BundleError(f"{path}: not a bundle manifest of format {FORMAT}: {error}; export it again") from None
+    for name, digest in manifest.files.items():
+        if "/" in name or "\\" in name or name.startswith("."):
+            raise BundleError(f"{path}: file name {name!r} leaves the bundle; export it again")
+        if file_digest(folder / name) != digest:
+            raise BundleError(f"{folder / name} is not the file that the manifest names; export the bundle again")
+    return manifest
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex. Raises BundleError when it is missing or unreadable."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot read it ({error.strerror}); export the bundle again") from None
+    return digest.hexdigest()

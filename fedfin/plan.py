@@ -1,0 +1,109 @@
+"""The plan: everything that one federation's sites and aggregator must agree on.
+
+A coordinator writes it as TOML; the aggregator sends it to every site that joins. It is closed (an unknown
+key is an error) and its digest names the federation's rules.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from fedfin.settings import read_toml
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+FinVariant = Literal["zero", "mlp", "decoder"]
+Codec = Literal["float32", "float16"]
+
+
+class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Immutable, and an unknown key is an error."""
+
+
+class Modality(_Closed):
+    """One modality: which encoder makes its features, and how long they are."""
+
+    name: Name
+    encoder: Digest
+    dim: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+
+
+class Model(_Closed):
+    """The shape of what trains. `head_width` 0 is a linear head."""
+
+    fin: FinVariant = "mlp"
+    fin_width: Annotated[int, msgspec.Meta(ge=8, le=4096)] = 256
+    fin_layers: Annotated[int, msgspec.Meta(ge=1, le=24)] = 2
+    fin_heads: Annotated[int, msgspec.Meta(ge=1, le=32)] = 4
+    memory_tokens: Annotated[int, msgspec.Meta(ge=2, le=64)] = 4
+    head_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 128
+
+
+class Training(_Closed):
+    """What a site does in one round."""
+
+    epochs: Positive = 1
+    batch_size: Positive = 32
+    learning_rate: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1e-3
+    weight_decay: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1e-2
+    modality_dropout: Fraction = 0.5
+    fin_loss_weight: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
+
+
+class Rounds(_Closed):
+    """When a round closes: all `sites` answered, or the deadline passed with at least `min_sites`."""
+
+    count: Positive = 20
+    sites: Positive = 2
+    min_sites: Positive = 1
+    deadline_s: Annotated[float, msgspec.Meta(gt=0.0)] = 600.0
+
+
+class Plan(_Closed):
+    """One federation's plan."""
+
+    federation: Name
+    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=1024)]
+    modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=64)]
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+    codec: Codec = "float32"
+    model: Model = Model()
+    training: Training = Training()
+    rounds: Rounds = Rounds()
+
+    def __post_init__(self) -> None:
+        for what, names in (("modality", [m.name for m in self.modalities]), ("label", list(self.labels))):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what} {twice[0]!r} is named twice")
+        if self.rounds.min_sites > self.rounds.sites:
+            raise ValueError(
+                f"rounds.min_sites ({self.rounds.min_sites}) exceeds rounds.sites ({self.rounds.sites})"
+            )
+        if self.model.fin == "decoder" and self.model.fin_width % self.model.fin_heads:
+            raise ValueError(
+                f"model.fin_width ({self.model.fin_width}) must be a multiple of model.fin_heads"
+                f" ({self.model.fin_heads})"
+            )
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """Feature dimension by modality, in the plan's order."""
+        return {modality.name: modality.dim for modality in self.modalities}
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical msgpack form, in hex."""
+        return hashlib.sha256(msgspec.msgpack.encode(self, order="deterministic")).hexdigest()
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check a plan file.
+
+    Raises SettingsError, naming the file, the key and the remedy.
+    """
+    return read_toml(path, Plan, what="plan")
