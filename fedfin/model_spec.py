@@ -135,7 +135,7 @@ def _decoder_fin(plan: Plan) -> Specs:
         block = f"fin.layers.{layer}"
         for part in ("self", "cross"):
             specs |= _layer_norm(f"{block}.{part}_norm", width)
-            specs |= _attention(f"{block}.{part}", width)
+            specs |= _attention(f"{block}.{part}_attention", width)
         specs |= _layer_norm(f"{block}.feed_norm", width)
         specs |= _linear(f"{block}.up", width, FEED_FACTOR * width, "fin")
         specs |= _linear(f"{block}.down", FEED_FACTOR * width, width, "fin")
