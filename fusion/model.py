@@ -56,7 +56,9 @@ class FusionModel(nn.Module):
             raise KeyError(f"tensors differ from the plan's: {sorted(own.keys() ^ tensors.keys())}")
         for name, value in own.items():
             if tuple(value.shape) != tensors[name].shape:
-                raise ValueError(f"{name} has shape {tensors[name].shape}, the plan's is {tuple(value.shape)}")
+                raise ValueError(
+                    f"{name} has shape {tensors[name].shape}, the plan's is {tuple(value.shape)}"
+                )
             value.copy_(torch.from_numpy(np.array(tensors[name], dtype=np.float32)))
 
     def dump_tensors(self) -> dict[str, NDArray[np.float32]]:
