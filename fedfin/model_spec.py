@@ -1,0 +1,186 @@
+"""Every tensor of a plan's model: its name, shape, initial value, and which cases train it. numpy only.
+
+The names are part of the wire contract: the aggregator knows the model by this table alone.
+
+    norm.{m}.mean, .square          pooled moments of the features of modality m; never trained by gradient
+    fin.*                           the feature imputation network (absent for `zero` or a single modality)
+    head.real.{m}.weight, .bias     what the head reads from real features of m
+    head.imputed.{m}.weight, .bias  what it reads from imputed features of m (absent where fin.* is)
+    head.output.weight, .bias       from the hidden layer to the labels (absent when head_width is 0)
+
+What an update carries, by task: "train" carries deltas to add; "moments" and "evaluate" carry values.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedfin.plan import FinVariant, Plan
+
+Task = Literal["moments", "train", "evaluate"]
+Shape = tuple[int, ...]
+
+# Which of a site's training cases train a tensor; their number is the tensor's weight in the fold.
+#   moments     cases that have modality m
+#   labelled    cases with a known label
+#   real        ... that showed the head modality m
+#   imputed     ... for which m was imputed
+#   fin         cases from which FIN was shown something and asked for something known
+#   fin_input   ... that showed FIN modality m
+#   fin_output  ... that asked FIN for modality m
+TrainedBy = Literal["moments", "labelled", "real", "imputed", "fin", "fin_input", "fin_output"]
+
+HISTOGRAM_BINS = 256
+HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
+FEED_FACTOR = 2  # inner width of the decoder's feed-forward layers, in widths
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One float32 tensor: it starts as `start` plus a uniform draw from [-bound, bound)."""
+
+    shape: Shape
+    trained_by: TrainedBy
+    modality: str = ""
+    start: float = 0.0
+    bound: float = 0.0
+
+
+Specs = dict[str, TensorSpec]
+
+
+def fin_variant(plan: Plan) -> FinVariant:
+    """The plan's FIN variant; with one modality there is nothing to impute, so it is `zero`."""
+    return plan.model.fin if len(plan.modalities) > 1 else "zero"
+
+
+def tensor_specs(plan: Plan) -> Specs:
+    """Every tensor of the plan's model by name, sorted by name."""
+    makers = {"zero": _no_fin, "mlp": _mlp_fin, "decoder": _decoder_fin}
+    specs = _norm(plan) | makers[fin_variant(plan)](plan) | _head(plan)
+    return dict(sorted(specs.items()))
+
+
+def initial_model(plan: Plan) -> dict[str, NDArray[np.float32]]:
+    """The model of version 0: the same bits on every platform, from plan.seed and each tensor's name."""
+    return {name: _draw(plan.seed, name, spec) for name, spec in tensor_specs(plan).items()}
+
+
+def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
+    """The shapes of the tensors that an update of this task may carry, by name."""
+    if task == "evaluate":
+        shape = (len(plan.labels), 2, HISTOGRAM_BINS)
+        return {f"eval.{scenario}": shape for scenario in scenarios(plan)}
+    wanted = task == "moments"
+    return {
+        name: spec.shape
+        for name, spec in tensor_specs(plan).items()
+        if (spec.trained_by == "moments") == wanted
+    }
+
+
+def scenarios(plan: Plan) -> tuple[str, ...]:
+    """What is shown in evaluation: `all` complete cases, `only-{m}` with the rest hidden, and `as-is`."""
+    return ("all", *(f"only-{modality}" for modality in plan.dims), "as-is")
+
+
+def _norm(plan: Plan) -> Specs:
+    specs = {}
+    for modality, dim in plan.dims.items():
+        specs[f"norm.{modality}.mean"] = TensorSpec((dim,), "moments", modality)
+        specs[f"norm.{modality}.square"] = TensorSpec((dim,), "moments", modality, start=1.0)
+    return specs
+
+
+def _head(plan: Plan) -> Specs:
+    labels, width = len(plan.labels), plan.model.head_width
+    kinds: tuple[Literal["real", "imputed"], ...] = ("real",)
+    if fin_variant(plan) != "zero":
+        kinds = ("real", "imputed")
+    specs: Specs = {}
+    for modality, dim in plan.dims.items():
+        for kind in kinds:
+            specs |= _linear(f"head.{kind}.{modality}", dim, width or labels, kind, modality)
+    if width:
+        specs |= _linear("head.output", width, labels, "labelled")
+    return specs
+
+
+def _no_fin(_: Plan) -> Specs:
+    return {}
+
+
+def _mlp_fin(plan: Plan) -> Specs:
+    width = plan.model.fin_width
+    specs = _fin_ends(plan)
+    for layer in range(plan.model.fin_layers):
+        block = f"fin.layers.{layer}"
+        specs |= _layer_norm(f"{block}.norm", width)
+        specs |= _linear(f"{block}.up", width, width, "fin")
+        specs |= _linear(f"{block}.down", width, width, "fin")
+    return specs
+
+
+def _decoder_fin(plan: Plan) -> Specs:
+    model, width = plan.model, plan.model.fin_width
+    specs = _fin_ends(plan) | _layer_norm("fin.memory_norm", width)
+    specs["fin.memory"] = TensorSpec((model.memory_tokens, width), "fin", bound=1.0)
+    for modality in plan.dims:
+        specs[f"fin.query.{modality}"] = TensorSpec((model.memory_tokens, width), "fin", modality, bound=1.0)
+    for layer in range(model.fin_layers):
+        block = f"fin.layers.{layer}"
+        for part in ("self", "cross"):
+            specs |= _layer_norm(f"{block}.{part}_norm", width)
+            specs |= _attention(f"{block}.{part}_attention", width)
+        specs |= _layer_norm(f"{block}.feed_norm", width)
+        specs |= _linear(f"{block}.up", width, FEED_FACTOR * width, "fin")
+        specs |= _linear(f"{block}.down", FEED_FACTOR * width, width, "fin")
+    return specs
+
+
+def _fin_ends(plan: Plan) -> Specs:
+    """What both networks begin and end with: a projection in and one out per modality."""
+    width = plan.model.fin_width
+    specs = _layer_norm("fin.norm", width)
+    for modality, dim in plan.dims.items():
+        specs |= _linear(f"fin.input.{modality}", dim, width, "fin_input", modality)
+        specs |= _linear(f"fin.output.{modality}", width, dim, "fin_output", modality)
+    return specs
+
+
+def _attention(name: str, width: int) -> Specs:
+    """Only query and output have a bias: softmax cancels a key's, and a value's only adds to the output's."""
+    specs: Specs = {}
+    for part in ("query", "key", "value", "output"):
+        specs |= _linear(f"{name}.{part}", width, width, "fin")
+    del specs[f"{name}.key.bias"], specs[f"{name}.value.bias"]
+    return specs
+
+
+def _linear(name: str, inputs: int, outputs: int, trained_by: TrainedBy, modality: str = "") -> Specs:
+    """Weight [outputs, inputs] of variance 1 / inputs (LeCun), and a zero bias [outputs]."""
+    bound = math.sqrt(3.0 / inputs)
+    return {
+        f"{name}.weight": TensorSpec((outputs, inputs), trained_by, modality, bound=bound),
+        f"{name}.bias": TensorSpec((outputs,), trained_by, modality),
+    }
+
+
+def _layer_norm(name: str, width: int) -> Specs:
+    return {
+        f"{name}.weight": TensorSpec((width,), "fin", start=1.0),
+        f"{name}.bias": TensorSpec((width,), "fin"),
+    }
+
+
+def _draw(seed: int, name: str, spec: TensorSpec) -> NDArray[np.float32]:
+    """24 random bits per value: exact in float32. PCG64's raw stream is stable between numpy versions."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    source = np.random.PCG64(int.from_bytes(digest, "big"))
+    raw = source.random_raw(math.prod(spec.shape)) >> np.uint64(40)
+    unit = raw.astype(np.float64) / 2.0**23 - 1.0
+    return (spec.start + spec.bound * unit).astype(np.float32).reshape(spec.shape)

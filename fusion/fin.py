@@ -1,0 +1,40 @@
+"""The feature imputation network (FIN): the one interface of its variants.
+
+A FIN sees the standardised features of the modalities shown (any subset of any number) and estimates the
+standardised features of every modality. Method: arXiv 2505.20232.
+"""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from fedfin.model_spec import fin_variant
+from fedfin.plan import Plan
+from fusion.fin_decoder import DecoderFin
+from fusion.fin_mlp import MlpFin
+from fusion.fin_zero import ZeroFin
+from fusion.modality import ByModality
+
+Fin = ZeroFin | MlpFin | DecoderFin
+
+
+class Imputes(Protocol):
+    """What every variant does."""
+
+    def forward(self, features: ByModality, shown: ByModality) -> dict[str, Tensor]:
+        """Estimate each modality's standardised features.
+
+        features: modality -> float32 [n, dim], zero where not shown; shown: modality -> bool [n].
+        Returns modality -> float32 [n, dim], or nothing at all from a variant that imputes nothing.
+        """
+        ...
+
+
+def make_fin(plan: Plan) -> Fin:
+    """The plan's FIN, its parameters not yet set."""
+    variants: dict[str, type[MlpFin | DecoderFin | ZeroFin]] = {
+        "zero": ZeroFin,
+        "mlp": MlpFin,
+        "decoder": DecoderFin,
+    }
+    return variants[fin_variant(plan)](plan.dims, plan.model)
