@@ -1,0 +1,64 @@
+"""The fold: a weighted mean per tensor, exact.
+
+Each site's value times its weight is rounded once to a fixed-point integer (24 fraction bits) and summed in int64.
+Integer sums do not depend on order, so neither the order of arrival nor a restart nor a split over shards can
+change a bit of the result; and it is the arithmetic that secure aggregation wants. The limits in
+fedfin/protocol/limits.py keep |sum| below 2^62; rounding costs at most 2^-25 per site, before division by the
+total weight.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedfin.errors import ProtocolError
+from fedfin.protocol import limits
+from fedfin.protocol.tensors import Tensors
+
+_ONE = float(2**limits.FRACTION_BITS)
+
+
+@dataclass
+class Sum:
+    """One tensor's sum of weighted values in fixed point, and the sum of the weights."""
+
+    total: NDArray[np.int64]
+    weight: int
+
+
+class Fold:
+    """The sums of one round."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Sum] = {}
+
+    def add(self, values: Tensors, weights: Mapping[str, int]) -> None:
+        """Add one site's tensors, all or none. A weight of 0 adds nothing.
+
+        Raises ProtocolError when the round's total weight would exceed what int64 can hold.
+        """
+        wanted = {name: weights[name] for name in values if weights[name] > 0}
+        for name, weight in wanted.items():
+            if name in self.sums and self.sums[name].weight + weight > limits.ROUND_WEIGHT:
+                raise ProtocolError(f"tensor {name}: the round's weight would exceed {limits.ROUND_WEIGHT}")
+        for name, weight in wanted.items():
+            fixed = np.rint(values[name].astype(np.float64) * (weight * _ONE)).astype(np.int64)
+            if name in self.sums:
+                self.sums[name].total += fixed
+                self.sums[name].weight += weight
+            else:
+                self.sums[name] = Sum(fixed, weight)
+
+    def means(self) -> dict[str, NDArray[np.float64]]:
+        """The weighted mean of each tensor that anybody sent."""
+        return {name: sum_.total / (sum_.weight * _ONE) for name, sum_ in self.sums.items()}
+
+
+def apply_means(model: Tensors, means: Mapping[str, NDArray[np.float64]], *, replace: bool) -> Tensors:
+    """The next model: each mean is added to its tensor, or replaces it (moments are values, not deltas)."""
+    following = dict(model)
+    for name, mean in means.items():
+        following[name] = (mean if replace else model[name] + mean).astype(np.float32)
+    return following

@@ -1,0 +1,141 @@
+"""What the aggregator must not lose, in one SQLite file: plan, model versions, rounds, updates and receipts.
+
+An update's bytes are in here before its receipt goes out. They are kept until their round closes, so that a
+restarted aggregator folds them again and stands where it stood; then only the receipt's facts stay.
+synchronous=FULL: a receipt promises that the update survives a power cut.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from fedfin.errors import StateError
+from fedfin.plan import Plan
+
+_SCHEMA = """
+CREATE TABLE plan (body BLOB NOT NULL);
+CREATE TABLE model (version INTEGER PRIMARY KEY, payload BLOB NOT NULL);
+CREATE TABLE round (
+    round INTEGER PRIMARY KEY, task TEXT NOT NULL, version INTEGER NOT NULL, opened REAL NOT NULL,
+    closed REAL, results TEXT
+);
+CREATE TABLE upd (
+    round INTEGER NOT NULL, site TEXT NOT NULL, id BLOB NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL,
+    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload BLOB,
+    PRIMARY KEY (round, site)
+);
+"""
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """One round. `closed` is None while it is open; times are seconds since the epoch."""
+
+    round: int
+    task: str
+    version: int
+    opened: float
+    closed: float | None
+    results: dict[str, float]
+
+
+@dataclass(frozen=True)
+class UpdateRow:
+    """One update's receipt and facts; `payload` only while its round is open."""
+
+    round: int
+    site: str
+    id: bytes
+    accepted: bool
+    reason: str
+    bytes: int
+    metrics: dict[str, float]
+    payload: bytes | None
+
+
+class Journal:
+    """The file. Every method that writes is one transaction."""
+
+    def __init__(self, path: Path, *, create: Plan | None = None) -> None:
+        if create is None and not path.exists():
+            raise StateError(f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first")
+        if create is not None and path.exists():
+            raise StateError(f"{path.parent}: there is an aggregator here already; choose another folder")
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        if create is not None:
+            self._db.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
+            self._db.execute("INSERT INTO plan VALUES (?)", (msgspec.json.encode(create),))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that this folder was set up with."""
+        (body,) = self._db.execute("SELECT body FROM plan").fetchone()
+        return msgspec.json.decode(body, type=Plan)
+
+    def open_round(self, round_: int, task: str, version: int, model: bytes | None) -> None:
+        """Start a round; `model` is its payload when the version is new."""
+        with self._db:
+            self._db.execute("BEGIN")
+            if model is not None:
+                self._db.execute("INSERT INTO model VALUES (?, ?)", (version, model))
+            self._db.execute("INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, version, time.time()))
+
+    def close_round(self, round_: int, results: dict[str, float], following: tuple[str, int, bytes | None] | None) -> None:
+        """Close a round and open the next (task, version, new model's payload) in the same transaction."""
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute("UPDATE round SET closed = ?, results = ? WHERE round = ?",
+                             (time.time(), msgspec.json.encode(results).decode(), round_))
+            self._db.execute("UPDATE upd SET payload = NULL WHERE round = ?", (round_,))
+            if following is not None:
+                task, version, model = following
+                if model is not None:
+                    self._db.execute("INSERT INTO model VALUES (?, ?)", (version, model))
+                self._db.execute("INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)",
+                                 (round_ + 1, task, version, time.time()))
+
+    def add_update(self, row: UpdateRow) -> None:
+        """Make one update durable. A site's refused update is replaced by its next one."""
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute(
+                "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (row.round, row.site, row.id, row.accepted, row.reason, row.bytes,
+                 msgspec.json.encode(row.metrics).decode(), time.time(), row.payload),
+            )
+
+    def model(self, version: int) -> bytes:
+        """A model version's payload. Raises StateError when there is no such version."""
+        found = self._db.execute("SELECT payload FROM model WHERE version = ?", (version,)).fetchone()
+        if found is None:
+            raise StateError(f"there is no model version {version}; the newest is {self.newest_version()}")
+        return bytes(found[0])
+
+    def newest_version(self) -> int | None:
+        """The newest model version, or None before the first round."""
+        (version,) = self._db.execute("SELECT max(version) FROM model").fetchone()
+        return None if version is None else int(version)
+
+    def rounds(self) -> list[RoundRow]:
+        """All rounds, oldest first."""
+        rows = self._db.execute("SELECT round, task, version, opened, closed, results FROM round ORDER BY round")
+        return [RoundRow(*row[:5], results=msgspec.json.decode(row[5]) if row[5] else {}) for row in rows]
+
+    def updates(self, round_: int) -> Iterator[UpdateRow]:
+        """The updates of one round, one at a time, so that memory stays flat."""
+        rows = self._db.execute(
+            "SELECT round, site, id, accepted, reason, bytes, metrics, payload FROM upd WHERE round = ? ORDER BY site",
+            (round_,),
+        )
+        for number, site, id_, accepted, reason, size, metrics, payload in rows:
+            yield UpdateRow(number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), payload)

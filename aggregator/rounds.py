@@ -1,0 +1,133 @@
+"""The rounds' arithmetic and records: judge an update, fold it, close a round. No network in here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aggregator.fold import Fold, apply_means
+from aggregator.journal import Journal, UpdateRow
+from fedfin.errors import ProtocolError
+from fedfin.metrics import macro_histogram_auc
+from fedfin.model_spec import initial_model, task_specs, tensor_specs
+from fedfin.protocol import limits
+from fedfin.protocol.messages import Receipt, Task
+from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_model
+from fedfin.protocol.schedule import last_round, task_of
+from fedfin.protocol.tensors import Tensors, decode_all
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the federation stands."""
+
+    round: int
+    version: int
+    model: bytes
+    finished: bool
+
+
+class Rounds:
+    """All rounds of one federation, on top of its journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.plan = journal.plan
+        self._plan_digest = self.plan.digest()
+        self._shapes = {name: spec.shape for name, spec in tensor_specs(self.plan).items()}
+        self._fold = Fold()
+        if not journal.rounds():
+            first = encode_model(initial_model(self.plan), plan=self._plan_digest, version=0)
+            journal.open_round(1, task_of(self.plan, 1), 0, first)
+        for row in journal.updates(self.position.round):
+            if row.accepted and row.payload is not None:
+                self._add(self._checked(row.round, row.site, row.payload))
+
+    @property
+    def position(self) -> Position:
+        """The current round; after the last one, that one, finished."""
+        row = self.journal.rounds()[-1]
+        return Position(row.round, row.version, self.journal.model(row.version), row.closed is not None)
+
+    @property
+    def receipts(self) -> dict[str, Receipt]:
+        """The receipts given in the current round, by site."""
+        updates = self.journal.updates(self.position.round)
+        return {row.site: Receipt(id=row.id, accepted=row.accepted, reason=row.reason) for row in updates}
+
+    @property
+    def max_update_bytes(self) -> int:
+        """No honest update of any task is larger: its values as float32, and room for names and numbers."""
+        tasks: tuple[Task, ...] = ("moments", "train", "evaluate")
+        sizes = [sum(4 * int(np.prod(s)) + 256 for s in task_specs(self.plan, task).values()) for task in tasks]
+        return max(sizes) + 64 * limits.METRICS + 4096
+
+    def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
+        """Check an update, fold it, make it durable; the receipt says how it went."""
+        try:
+            update = self._checked(round_, site, payload)
+            self._add(update)
+        except ProtocolError as error:
+            receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
+            self.journal.add_update(UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None))
+            return receipt
+        self.journal.add_update(
+            UpdateRow(round_, site, id_, True, "", len(payload), dict(update[0].metrics), payload)
+        )
+        return Receipt(id=id_, accepted=True)
+
+    def close(self, round_: int) -> None:
+        """Fold the round into the next model version, or, in the last round, into the final metrics."""
+        task = task_of(self.plan, round_)
+        position = self.position
+        results = _mean_metrics(list(self.journal.updates(round_)))
+        following: tuple[str, int, bytes | None] | None = None
+        if task == "evaluate":
+            results |= _evaluation(self._fold)
+        if round_ < last_round(self.plan):
+            following = (task_of(self.plan, round_ + 1), position.version + 1, self._next_model(position, task))
+        self.journal.close_round(round_, results, following)
+        self._fold = Fold()
+
+    def _next_model(self, position: Position, task: Task) -> bytes:
+        _, model = decode_model(position.model, plan=self._plan_digest, shapes=self._shapes)
+        following = apply_means(model, self._fold.means(), replace=task == "moments")
+        return encode_model(following, plan=self._plan_digest, version=position.version + 1)
+
+    def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors]:
+        update = decode_payload(payload, Update)
+        task = task_of(self.plan, round_)
+        expected = (site, self._plan_digest, round_, task)
+        if (update.site, update.plan, update.round, update.task) != expected:
+            raise ProtocolError("the update names another site, plan, round or task than it was sent for")
+        if update.base != self.position.version:
+            raise ProtocolError(f"the update starts from version {update.base}, the round from {self.position.version}")
+        return update, decode_all(update.tensors, task_specs(self.plan, task))
+
+    def _add(self, checked: tuple[Update, Tensors]) -> None:
+        update, values = checked
+        self._fold.add(values, {name: tensor.weight for name, tensor in update.tensors.items()})
+
+
+def _mean_metrics(updates: list[UpdateRow]) -> dict[str, float]:
+    """Plain means over the accepted updates, and their number and bytes."""
+    accepted = [row for row in updates if row.accepted]
+    names = sorted({name for row in accepted for name in row.metrics})
+    means: dict[str, float] = {}
+    for name in names:
+        values = [row.metrics[name] for row in accepted if name in row.metrics]
+        means[name] = sum(values) / len(values)
+    return means | {"sites": float(len(accepted)), "bytes": float(sum(row.bytes for row in accepted))}
+
+
+def _evaluation(fold: Fold) -> Mapping[str, float]:
+    """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many."""
+    results: dict[str, float] = {}
+    means = fold.means()
+    for name, sum_ in fold.sums.items():
+        auc = macro_histogram_auc(means[name])
+        scenario = name.removeprefix("eval.")
+        results[f"cases.{scenario}"] = float(sum_.weight)
+        if auc is not None:
+            results[f"auc.{scenario}"] = auc
+    return results

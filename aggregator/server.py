@@ -1,0 +1,138 @@
+"""The aggregator's shell: moves events between the link, the round machine and the journal."""
+
+import secrets
+import time
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+from aggregator.rounds import Rounds
+from fedfin import mqtt
+from fedfin.errors import LinkError, ProtocolError
+from fedfin.protocol import aggregator_machine as machine
+from fedfin.protocol import limits, messages
+from fedfin.protocol.topics import Topics
+
+TICK_S = 0.2
+LINGER_S = 5.0  # after the last round, so that sites can fetch the final model
+
+Report = Callable[[str, dict[str, Any]], None]
+
+
+class Server:
+    """Serves one federation until it is finished. `report(event, facts)` tells the outside what happens."""
+
+    def __init__(self, rounds: Rounds, broker: str, report: Report) -> None:
+        self._rounds = rounds
+        self._report = report
+        self._topics = Topics(rounds.plan.federation)
+        self._boot = secrets.token_hex(8)
+        will = (self._topics.aggregator_state, self._state(online=False))
+        self._link = mqtt.Link(broker, f"fedfin-{rounds.plan.federation}-aggregator", will=will)
+        self._machine = machine.AggregatorMachine(rounds.plan, max_update_bytes=rounds.max_update_bytes)
+        self._published: tuple[int, int] | None = None  # (version, number of chunks) that the broker retains
+        self._manifest: messages.RoundManifest | None = None
+        self._model: machine.PublishModel | None = None
+
+    def serve(self, *, linger_s: float = LINGER_S) -> None:
+        """Run until the last round is folded and sites had time to fetch its model."""
+        self._link.start()
+        try:
+            self._feed(self._opened())
+            while self._machine.state is not machine.State.FINISHED:
+                self._step()
+            until = time.monotonic() + linger_s
+            while time.monotonic() < until:
+                self._step()
+        finally:
+            self._link.stop((self._topics.aggregator_state, self._state(online=False)))
+
+    def _step(self) -> None:
+        try:
+            event = self._link.events.get(timeout=TICK_S)
+        except Empty:
+            self._feed(machine.Tick())
+            return
+        match event:
+            case mqtt.Up():
+                self._on_up()
+            case mqtt.Down(reason):
+                self._report("offline", {"reason": reason})
+            case mqtt.Taken(_, refused) if refused is not None:
+                self._report("refused", {"reason": refused})
+            case mqtt.Arrived(topic, payload):
+                self._on_message(topic, payload)
+            case mqtt.Broken(error):
+                raise LinkError(f"the link to the broker died: {error}")
+
+    def _on_up(self) -> None:
+        self._report("online", {})
+        for channel in ("up/state", "up/ctl", "up/chunk"):
+            self._link.subscribe(self._topics.site("+", channel))
+        self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
+        # A broker that lost its memory has no retained messages: say again where we stand.
+        if self._model is not None and self._manifest is not None:
+            self._publish_model(self._model)
+            self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        if (address := self._topics.parse_up(topic)) is None:
+            return
+        site, channel = address
+        try:
+            if channel == "up/ctl":
+                self._feed(machine.FromSite(site, messages.decode(payload, messages.UpControl)))
+            elif channel == "up/chunk":
+                limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
+                self._feed(machine.FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
+            else:
+                state = messages.decode(payload, messages.SiteState)
+                self._report("site", {"site": site, "online": state.online})
+        except ProtocolError as error:
+            self._report("bad-message", {"site": site, "reason": str(error)})
+
+    def _feed(self, event: machine.Event) -> None:
+        for effect in self._machine.receive(event, time.monotonic()):
+            self._act(effect)
+
+    def _act(self, effect: machine.Effect) -> None:
+        match effect:
+            case machine.Send(site, channel, message):
+                self._link.publish(self._topics.site(site, channel), messages.encode(message))
+            case machine.PublishModel():
+                self._model = effect
+                self._publish_model(effect)
+            case machine.PublishManifest(manifest):
+                self._manifest = manifest
+                self._link.publish(self._topics.manifest, messages.encode(manifest), retain=True)
+                self._report("round", {"round": manifest.round, "task": manifest.task, "state": manifest.state})
+            case machine.Judge(site, round_, id_, payload):
+                receipt = self._rounds.judge(round_, site, id_, payload)
+                facts = {"site": site, "round": round_, "accepted": receipt.accepted, "reason": receipt.reason,
+                         "bytes": len(payload)}
+                self._report("update", facts)
+                self._feed(machine.Judged(site, receipt))
+            case machine.CloseRound(round_):
+                self._rounds.close(round_)
+                self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
+                self._feed(self._opened())
+            case machine.Stalled(round_, accepted):
+                self._report("stalled", {"round": round_, "accepted": accepted})
+
+    def _opened(self) -> machine.Opened:
+        position = self._rounds.position
+        return machine.Opened(
+            position.round, position.version, position.model, self._rounds.receipts, finished=position.finished
+        )
+
+    def _publish_model(self, effect: machine.PublishModel) -> None:
+        for chunk in effect.chunks:
+            self._link.publish(self._topics.chunk(effect.version, chunk.index), messages.encode(chunk), retain=True)
+        if self._published is not None and self._published[0] != effect.version:
+            version, count = self._published
+            for index in range(count):  # an empty retained message clears the topic
+                self._link.publish(self._topics.chunk(version, index), b"", retain=True)
+        self._published = (effect.version, len(effect.chunks))
+
+    def _state(self, *, online: bool) -> bytes:
+        return messages.encode(messages.AggregatorState(online=online, boot=self._boot))
