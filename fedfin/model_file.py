@@ -1,0 +1,48 @@
+"""A trained model as a file: the plan, the version and every tensor, in msgpack."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from fedfin.errors import InputError
+from fedfin.files import write_atomically
+from fedfin.model_spec import tensor_specs
+from fedfin.plan import Plan
+from fedfin.protocol.tensors import Tensors, WireTensors, decode_all, encode_tensor
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One model version with the plan it was trained by."""
+
+    plan: Plan
+    version: int
+    tensors: Tensors
+
+
+class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kind: Literal["fedfin-model-1"]
+    plan: Plan
+    version: int
+    tensors: WireTensors
+
+
+def write_model(path: Path, model: ModelFile) -> None:
+    """Write the file whole or not at all."""
+    wire = {name: encode_tensor(array, "float32") for name, array in sorted(model.tensors.items())}
+    content = _Content("fedfin-model-1", model.plan, model.version, wire)
+    write_atomically(path, msgspec.msgpack.encode(content))
+
+
+def read_model(path: Path) -> ModelFile:
+    """Read a model file and check every tensor against its plan. Raises InputError or ProtocolError."""
+    try:
+        content = msgspec.msgpack.decode(path.read_bytes(), type=_Content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the model file ({error.strerror})") from None
+    except msgspec.MsgspecError as error:
+        raise InputError(f"{path}: not a FedFIN model file ({error})") from None
+    shapes = {name: spec.shape for name, spec in tensor_specs(content.plan).items()}
+    return ModelFile(content.plan, content.version, decode_all(content.tensors, shapes))

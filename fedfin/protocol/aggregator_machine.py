@@ -1,0 +1,269 @@
+"""The aggregator's side of the protocol, sans-IO: `receive(event, now) -> effects`.
+
+It decides; the server (aggregator/server.py) acts: it journals an update before the receipt for it goes out,
+folds, and publishes. LEGAL is the whole life of a round. Messages of sites carry their id from the topic, which
+the broker ties to their identity. A message that breaks the protocol costs its sender a Receipt or an Evict,
+never the round.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from fedfin.errors import ProtocolError
+from fedfin.plan import Plan
+from fedfin.protocol import limits, transfer
+from fedfin.protocol.messages import (
+    Begin, Chunk, End, Evict, Hello, Message, Missing, Receipt, RoundManifest, Want, Welcome,
+)
+from fedfin.protocol.schedule import task_of
+
+
+class State(Enum):
+    """Where the current round stands."""
+
+    STARTING = "starting"  # the server has not yet said which round it is
+    COLLECTING = "collecting"  # updates come in
+    FOLDING = "folding"  # enough came, or the deadline passed: the server makes the next version
+    FINISHED = "finished"  # the last round is folded; sites may still fetch the final model
+
+
+@dataclass(frozen=True)
+class FromSite:
+    """A message of one site."""
+
+    site: str
+    message: Hello | Begin | Want | End | Chunk
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The server stands at this round with this model; `receipts` are those it already gave in this round."""
+
+    round: int
+    version: int
+    model: bytes
+    receipts: dict[str, Receipt]
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An update was checked and, if accepted, is durable."""
+
+    site: str
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = FromSite | Opened | Judged | Tick
+
+
+@dataclass(frozen=True)
+class Send:
+    """Publish on a site's down channel."""
+
+    site: str
+    channel: str
+    message: Message
+
+
+@dataclass(frozen=True)
+class PublishModel:
+    """Publish a model version's chunks, retained; clear those of the version before."""
+
+    version: int
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True)
+class PublishManifest:
+    """Publish the round's manifest, retained. After the chunks, so that who reads it finds them."""
+
+    manifest: RoundManifest
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Check a complete update against the plan, make it durable, and report Judged."""
+
+    site: str
+    round: int
+    id: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class CloseRound:
+    """Fold this round's accepted updates into the next version, and report Opened with the next round."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """The deadline passed with fewer than `min_sites`: the round goes on for another one."""
+
+    round: int
+    accepted: int
+
+
+Effect = Send | PublishModel | PublishManifest | Judge | CloseRound | Stalled
+
+_S = State
+LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
+    _S.STARTING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
+    _S.COLLECTING: {
+        FromSite: (_S.COLLECTING,), Judged: (_S.COLLECTING, _S.FOLDING), Tick: (_S.COLLECTING, _S.FOLDING),
+    },
+    _S.FOLDING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
+    _S.FINISHED: {FromSite: (_S.FINISHED,)},
+}
+
+
+class AggregatorMachine:
+    """All rounds of one federation."""
+
+    def __init__(self, plan: Plan, *, max_update_bytes: int, chunk_size: int = limits.CHUNK_BYTES) -> None:
+        self.state = State.STARTING
+        self._plan = plan
+        self._max_update_bytes = max_update_bytes
+        self._chunk_size = chunk_size
+        self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
+        self._now = 0.0
+        self._round = 0
+        self._version: int | None = None
+        self._model: tuple[Chunk, ...] = ()
+        self._deadline = 0.0
+        self._receipts: dict[str, Receipt] = {}  # this round's, by site
+        self._transfers: dict[str, transfer.Incoming] = {}  # under way, by site
+        self._handlers: dict[type, Callable[..., list[Effect]]] = {
+            FromSite: self._from_site, Opened: self._opened, Judged: self._judged, Tick: self._tick,
+        }
+        self._messages: dict[type, Callable[..., list[Effect]]] = {
+            Hello: self._hello, Begin: self._begin, Chunk: self._chunk, Want: self._want, End: self._end,
+        }
+
+    def receive(self, event: Event, now: float) -> list[Effect]:
+        """One event at `now` seconds (monotonic); what must be done, in this order."""
+        allowed = LEGAL[self.state].get(type(event))
+        if allowed is None:
+            return []
+        self._now = now
+        effects = self._handlers[type(event)](event)
+        assert self.state in allowed, (event, self.state)
+        return effects
+
+    # Rounds.
+
+    def _opened(self, event: Opened) -> list[Effect]:
+        self._round = event.round
+        self._receipts = dict(event.receipts)
+        self._transfers.clear()
+        self._deadline = self._now + self._plan.rounds.deadline_s
+        self.state = State.FINISHED if event.finished else State.COLLECTING
+        effects: list[Effect] = []
+        outline = transfer.outline(event.model, self._chunk_size)
+        if event.version != self._version:
+            self._version = event.version
+            self._model = tuple(transfer.chunk(event.model, outline, i) for i in range(len(outline.chunks)))
+            effects.append(PublishModel(event.version, self._model))
+        effects.append(PublishManifest(RoundManifest(
+            round=event.round, task=task_of(self._plan, event.round), version=event.version, model=outline,
+            state="finished" if event.finished else "open",
+        )))
+        return effects + ([] if event.finished else self._close_if_full())
+
+    def _tick(self, _: Tick) -> list[Effect]:
+        if self._now < self._deadline:
+            return []
+        if len(self._accepted) >= self._plan.rounds.min_sites:
+            return self._close()
+        self._deadline = self._now + self._plan.rounds.deadline_s
+        return [Stalled(self._round, len(self._accepted))]
+
+    @property
+    def _accepted(self) -> list[str]:
+        return [site for site, receipt in self._receipts.items() if receipt.accepted]
+
+    def _close_if_full(self) -> list[Effect]:
+        return self._close() if len(self._accepted) >= self._plan.rounds.sites else []
+
+    def _close(self) -> list[Effect]:
+        self.state = State.FOLDING
+        return [CloseRound(self._round)]
+
+    # Messages of sites.
+
+    def _from_site(self, event: FromSite) -> list[Effect]:
+        return self._messages[type(event.message)](event.site, event.message)
+
+    def _hello(self, site: str, message: Hello) -> list[Effect]:
+        for modality, digest in sorted(message.encoders.items()):
+            if self._encoders.get(modality, digest) != digest:
+                reason = (f"the plan's {modality} encoder is {self._encoders[modality][:12]}, yours is {digest[:12]};"
+                          " install the plan's bundle and encode again")
+                return [Send(site, "dn/ctl", Evict(reason=reason))]
+        if not set(message.encoders) & set(self._encoders):
+            have = ", ".join(sorted(self._encoders))
+            return [Send(site, "dn/ctl", Evict(reason=f"the plan's modalities are {have}; you have none of them"))]
+        return [Send(site, "dn/ctl", Welcome(plan=self._plan))]
+
+    def _begin(self, site: str, message: Begin) -> list[Effect]:
+        id_ = message.outline.id
+        given = self._receipts.get(site)
+        if given is not None and given.id == id_:
+            return [Send(site, "dn/ctl", given)]
+        if (reason := self._refusal(site, message)) is not None:
+            return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
+        incoming = self._transfers.get(site)
+        if incoming is None or incoming.plan != message.outline:
+            incoming = self._transfers[site] = transfer.Incoming(message.outline)
+        bits = transfer.bitmap(incoming.missing, len(message.outline.chunks))
+        return [Send(site, "dn/ctl", Missing(id=id_, bitmap=bits))]
+
+    def _refusal(self, site: str, message: Begin) -> str | None:
+        if message.round != self._round or self.state is State.FINISHED:
+            return f"late: round {message.round} has closed"
+        if message.outline.size > self._max_update_bytes:
+            return f"too large: {message.outline.size} bytes, at most {self._max_update_bytes}"
+        if (given := self._receipts.get(site)) is not None and given.accepted:
+            return "this round already has an update of yours"
+        return None
+
+    def _chunk(self, site: str, message: Chunk) -> list[Effect]:
+        incoming = self._transfers.get(site)
+        if incoming is None or message.id != incoming.plan.id:
+            return []
+        try:
+            incoming.add(message)
+            if not incoming.complete:
+                return []
+            payload = incoming.data()
+        except ProtocolError as error:
+            del self._transfers[site]
+            return [Send(site, "dn/ctl", Receipt(id=message.id, accepted=False, reason=str(error)))]
+        del self._transfers[site]
+        return [Judge(site, self._round, message.id, payload)]
+
+    def _judged(self, event: Judged) -> list[Effect]:
+        self._receipts[event.site] = event.receipt
+        return [Send(event.site, "dn/ctl", event.receipt), *self._close_if_full()]
+
+    def _want(self, site: str, message: Want) -> list[Effect]:
+        if message.version != self._version:
+            return []
+        try:
+            wanted = transfer.indices(message.bitmap, len(self._model))
+        except ProtocolError:
+            return []
+        return [Send(site, "dn/chunk", self._model[i]) for i in wanted]
+
+    def _end(self, site: str, _: End) -> list[Effect]:
+        self._transfers.pop(site, None)
+        return []
+

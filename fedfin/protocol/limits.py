@@ -1,0 +1,29 @@
+"""Every limit of the protocol, with the measurement or reason behind it. Checked before anything is allocated."""
+
+# One PUBLISH must finish within two keepalives or the client disconnects itself and resends for ever
+# (measured: 3 MB at 2 Mbit/s with keepalive 5 is a livelock). 256 KiB takes 1.05 s at 2 Mbit/s.
+CHUNK_BYTES = 256 * 1024
+# What an MQTT packet and our envelope add to a chunk's data, generously.
+PACKET_OVERHEAD_BYTES = 4 * 1024
+# Chunks on their way at once: enough to fill a link while acknowledgements travel, little to send again after a cut.
+WINDOW = 8
+KEEPALIVE_S = 60
+
+CONTROL_BYTES = 256 * 1024  # a control message; the longest is Begin with one digest per chunk
+CHUNKS = 4096  # per transfer: 1 GiB, and 128 KiB of digests in Begin
+TRANSFER_BYTES = CHUNKS * CHUNK_BYTES
+TENSORS = 4096  # per update or model
+RANK = 8  # dimensions of one tensor
+NAME_CHARS = 128  # a tensor's or metric's name
+METRICS = 64  # named numbers beside an update
+REASON_CHARS = 500  # why an update was refused or a site dropped
+
+# The fold is a sum of int64 fixed-point numbers (aggregator/fold.py). These three keep it from overflowing:
+# 2^16 * 2^22 * 2^24 = 2^62.
+VALUE_ABS = 2.0**16
+ROUND_WEIGHT = 2**22
+FRACTION_BITS = 24
+SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor
+
+# A question without an answer is asked again after this long.
+RETRY_S = 5.0

@@ -1,0 +1,164 @@
+"""The control messages, closed and typed; bytes from the network become one of them or a ProtocolError.
+
+On the wire each is a msgpack map with `v` (protocol version), `kind` and the fields below. Unknown kinds,
+unknown fields, wrong types, oversize and trailing bytes are refused. Essential data is in the payload,
+never in MQTT properties, so that any broker will do.
+
+    up/ctl           Hello, Begin, Want, End
+    up/chunk         Chunk
+    dn/ctl           Welcome, Missing, Receipt, Evict
+    dn/chunk         Chunk
+    up/state         SiteState (retained, last will)
+    agg/state        AggregatorState (retained, last will)
+    global/manifest  RoundManifest (retained)
+    global/c/V/I     Chunk (retained)
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from fedfin.errors import ProtocolError
+from fedfin.plan import Digest, Plan
+from fedfin.protocol import limits
+
+Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=limits.TRANSFER_BYTES)]
+ChunkSize = Annotated[int, msgspec.Meta(ge=1024, le=limits.CHUNK_BYTES)]
+ChunkDigests = Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=limits.CHUNKS)]
+Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNKS // 8)]
+Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
+Boot = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+Task = Literal["moments", "train", "evaluate"]
+VERSION: Literal[1] = 1
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
+              tag=lambda name: name.lower()):
+    """The part that all messages share."""
+
+    v: Literal[1] = VERSION
+
+
+class Hello(Message):
+    """A site asks to take part. `encoders`: the bundle digest it holds for each modality."""
+
+    boot: Boot
+    encoders: dict[str, Digest]
+
+
+class Welcome(Message):
+    """The aggregator's answer to Hello: the plan that both will follow."""
+
+    plan: Plan
+
+
+class Evict(Message):
+    """The aggregator drops a site, and says why."""
+
+    reason: Reason
+
+
+class End(Message):
+    """A site leaves of its own will."""
+
+    reason: Reason
+
+
+class Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How one byte string travels: its SHA-256 `id`, size and chunks, each with its own digest."""
+
+    id: Id
+    size: Size
+    chunk_size: ChunkSize
+    chunks: ChunkDigests
+
+    def __post_init__(self) -> None:
+        if len(self.chunks) != -(-self.size // self.chunk_size):
+            raise ValueError("the number of chunk digests does not fit size and chunk_size")
+
+
+class Begin(Message):
+    """A site offers an update for `round`, or asks again where it stands: the answer is Missing or a Receipt."""
+
+    round: Count
+    outline: Outline
+
+
+class Missing(Message):
+    """Which chunks of an update the aggregator still lacks: bit i of byte i // 8, lowest bit first."""
+
+    id: Id
+    bitmap: Bitmap
+
+
+class Receipt(Message):
+    """The durable answer to an update. Repeats get the same one again."""
+
+    id: Id
+    accepted: bool
+    reason: Reason = ""
+
+
+class Want(Message):
+    """A site asks for chunks of a global model that the broker did not deliver."""
+
+    version: Count
+    bitmap: Bitmap
+
+
+class Chunk(Message):
+    """One chunk of a transfer."""
+
+    id: Id
+    index: Annotated[int, msgspec.Meta(ge=0, lt=limits.CHUNKS)]
+    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNK_BYTES)]
+
+
+class SiteState(Message):
+    """Retained: whether a site is there. The broker publishes `online` false when it loses the site."""
+
+    online: bool
+    boot: Boot
+
+
+class AggregatorState(Message):
+    """Retained: whether the aggregator is there."""
+
+    online: bool
+    boot: Boot
+
+
+class RoundManifest(Message):
+    """Retained: the round that runs, and the model version it starts from."""
+
+    round: Count
+    task: Task
+    state: Literal["open", "finished"]
+    version: Count
+    model: Outline
+
+
+UpControl = Hello | Begin | Want | End
+DownControl = Welcome | Missing | Receipt | Evict
+_M = TypeVar("_M")
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(message: Message) -> bytes:
+    """The message's bytes."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes, kind: type[_M], *, limit: int = limits.CONTROL_BYTES) -> _M:
+    """Bytes into one of the messages of `kind` (a class or a union of classes).
+
+    Raises ProtocolError: oversize, malformed, trailing bytes, unknown kind or field, wrong type or range.
+    """
+    if len(data) > limit:
+        raise ProtocolError(f"a message of {len(data)} bytes exceeds the limit of {limit}")
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ProtocolError(f"not a message of the protocol: {error}") from None

@@ -1,0 +1,356 @@
+"""The site's side of the protocol, sans-IO: `receive(event, now) -> effects`.
+
+It decides; the agent (edge_client/agent.py) acts. It never reads a clock, a disk or a socket: time comes in with
+each event, bytes that must survive a crash go out as effects before anything is sent that depends on them.
+
+LEGAL is the whole life of a site: which event it heeds in which state, and where that can lead. An event that
+is not in the table is a late or repeated one, which MQTT may always deliver: it is ignored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from fedfin.errors import ProtocolError
+from fedfin.plan import Plan
+from fedfin.protocol import limits, transfer
+from fedfin.protocol.messages import (
+    Begin, Chunk, Evict, Hello, Message, Missing, Receipt, RoundManifest, Task, Want, Welcome,
+)
+
+
+class State(Enum):
+    """Where a site stands."""
+
+    JOINING = "joining"  # says hello until it is welcomed
+    IDLE = "idle"  # waits for a round
+    FETCHING = "fetching"  # collects the chunks of a global model
+    WORKING = "working"  # computes its update
+    SENDING = "sending"  # delivers it, until there is a receipt
+    FINISHED = "finished"  # holds the final model
+    EVICTED = "evicted"  # was dropped, and knows why
+
+
+# Events that are not messages.
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The link is up (again); `chunk_size` is what one packet may carry of data."""
+
+    chunk_size: int
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The link is down."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """The broker has taken one chunk."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The update of the round is computed and saved on disk."""
+
+    round: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = (Connected | Disconnected | Published | Done | Tick
+         | Welcome | Missing | Receipt | Evict | RoundManifest | Chunk)
+
+
+# Effects.
+
+
+@dataclass(frozen=True)
+class Send:
+    """Publish on one of the site's own up channels."""
+
+    channel: str
+    message: Message
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Subscribe to the retained chunks of this model version."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Unfollow:
+    """Unsubscribe from them again."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Join:
+    """Check that this site can follow the plan; it is the first thing an aggregator says."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class KeepModel:
+    """Save a global model, whole and equal to its digest."""
+
+    version: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Work:
+    """Compute the update of this round from the kept model, save it, and report Done."""
+
+    round: int
+    task: Task
+    version: int
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """Stop working on this round: it has closed."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The update has its receipt: forget the copy on disk, keep what the receipt says."""
+
+    round: int
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The federation is over; the final model is kept."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The aggregator dropped this site."""
+
+    reason: str
+
+
+Effect = Send | Follow | Unfollow | Join | KeepModel | Work | Abandon | Settle | Finish | Leave
+
+_S = State
+_AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.WORKING, _S.FINISHED)
+LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
+    _S.JOINING: {
+        Connected: (_S.JOINING,), Disconnected: (_S.JOINING,), Tick: (_S.JOINING,), RoundManifest: (_S.JOINING,),
+        Welcome: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
+    },
+    _S.IDLE: {
+        Connected: (_S.IDLE,), Disconnected: (_S.IDLE,), RoundManifest: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
+    },
+    _S.FETCHING: {
+        Connected: (_S.FETCHING,), Disconnected: (_S.FETCHING,), Tick: (_S.FETCHING,),
+        Chunk: (_S.FETCHING, _S.WORKING, _S.FINISHED), RoundManifest: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
+    },
+    _S.WORKING: {
+        Connected: (_S.WORKING,), Disconnected: (_S.WORKING,), Done: (_S.SENDING,), RoundManifest: _AFTER_MANIFEST,
+        Evict: (_S.EVICTED,),
+    },
+    _S.SENDING: {
+        Connected: (_S.SENDING,), Disconnected: (_S.SENDING,), Tick: (_S.SENDING,), Published: (_S.SENDING,),
+        Missing: (_S.SENDING,), Receipt: (_S.SENDING, *_AFTER_MANIFEST), RoundManifest: (_S.SENDING,), Evict: (_S.EVICTED,),
+    },
+    _S.FINISHED: {},
+    _S.EVICTED: {},
+}
+
+
+class SiteMachine:
+    """One site in one federation. `settled`: the last round it holds a receipt for; `version`: of the kept model."""
+
+    def __init__(
+        self, *, boot: str, encoders: dict[str, str], settled: int = 0, version: int | None = None
+    ) -> None:
+        self.state = State.JOINING
+        self._hello = Hello(boot=boot, encoders=encoders)
+        self._settled = settled
+        self._version = version
+        self._manifest: RoundManifest | None = None
+        self._online = False
+        self._chunk_size = limits.CHUNK_BYTES
+        self._now = 0.0
+        self._retry_at = 0.0
+        self._incoming: transfer.Incoming | None = None
+        self._working = 0  # the round being worked on or sent
+        self._payload = b""
+        self._begin: Begin | None = None
+        self._queue: list[int] = []  # chunks still to be handed to the link
+        self._unacked = 0  # chunks handed over, not yet taken by the broker
+        self._handlers: dict[type, Callable[..., list[Effect]]] = {
+            Connected: self._connected, Disconnected: self._disconnected, Tick: self._tick,
+            Welcome: self._welcome, Evict: self._evict, RoundManifest: self._round_manifest, Chunk: self._chunk,
+            Done: self._done, Published: self._published, Missing: self._missing, Receipt: self._receipt,
+        }
+
+    def receive(self, event: Event, now: float) -> list[Effect]:
+        """One event at `now` seconds (monotonic); what must be done, in this order."""
+        allowed = LEGAL[self.state].get(type(event))
+        if allowed is None:
+            return []
+        self._now = now
+        effects = self._handlers[type(event)](event)
+        assert self.state in allowed, (event, self.state)
+        return effects
+
+    # The link.
+
+    def _connected(self, event: Connected) -> list[Effect]:
+        self._online = True
+        self._chunk_size = min(self._chunk_size, event.chunk_size)
+        self._retry_at = self._now + limits.RETRY_S
+        # The aggregator may have been restarted meanwhile: it learns of us again, whatever our state.
+        effects: list[Effect] = [Send("up/ctl", self._hello)]
+        if self.state is State.FETCHING and self._manifest is not None:
+            effects.append(Follow(self._manifest.version))
+        if self.state is State.SENDING:
+            effects += self._ask()
+        return effects
+
+    def _disconnected(self, _: Disconnected) -> list[Effect]:
+        self._online = False
+        self._queue, self._unacked = [], 0  # what was under way is unknown; the bitmap will tell
+        return []
+
+    def _tick(self, _: Tick) -> list[Effect]:
+        if not self._online or self._now < self._retry_at or self._queue or self._unacked:
+            return []
+        self._retry_at = self._now + limits.RETRY_S
+        return self._ask()
+
+    def _ask(self) -> list[Effect]:
+        """Repeat the question whose answer this state waits for."""
+        if self.state is State.JOINING:
+            return [Send("up/ctl", self._hello)]
+        if self.state is State.FETCHING and self._incoming is not None and self._manifest is not None:
+            missing = self._incoming.missing
+            bits = transfer.bitmap(missing, len(self._incoming.plan.chunks))
+            return [Send("up/ctl", Want(version=self._manifest.version, bitmap=bits))]
+        assert self._begin is not None
+        # Begin, not Query: an aggregator that has forgotten the transfer needs its outline again.
+        return [Send("up/ctl", self._begin)]
+
+    # Joining, and being dropped.
+
+    def _welcome(self, event: Welcome) -> list[Effect]:
+        self.state = State.IDLE
+        return [Join(event.plan), *self._next_round()]
+
+    def _evict(self, event: Evict) -> list[Effect]:
+        self.state = State.EVICTED
+        return [Leave(event.reason)]
+
+    # Rounds.
+
+    def _round_manifest(self, event: RoundManifest) -> list[Effect]:
+        if self._manifest is not None and _age(event) <= _age(self._manifest):
+            return []
+        self._manifest = event
+        if self.state is State.JOINING:
+            return []
+        if self.state is State.SENDING:  # its receipt comes all the same, and says "late"
+            return self._ask() if self._online and not self._queue and not self._unacked else []
+        effects: list[Effect] = [Abandon(self._working)] if self.state is State.WORKING else []
+        self.state = State.IDLE
+        return effects + self._next_round()
+
+    def _next_round(self) -> list[Effect]:
+        """From IDLE: take up what the manifest asks for, if it is new."""
+        manifest = self._manifest
+        if manifest is None or (manifest.state == "open" and manifest.round <= self._settled):
+            return []
+        if manifest.version != self._version:
+            self.state = State.FETCHING
+            self._incoming = transfer.Incoming(manifest.model)
+            self._retry_at = self._now + limits.RETRY_S
+            return [Follow(manifest.version)]
+        return self._start(manifest)
+
+    def _start(self, manifest: RoundManifest) -> list[Effect]:
+        if manifest.state == "finished":
+            self.state = State.FINISHED
+            return [Finish(manifest.version)]
+        self.state = State.WORKING
+        self._working = manifest.round
+        return [Work(manifest.round, manifest.task, manifest.version)]
+
+    def _chunk(self, event: Chunk) -> list[Effect]:
+        incoming, manifest = self._incoming, self._manifest
+        assert incoming is not None
+        assert manifest is not None
+        if event.id != incoming.plan.id:
+            return []  # of a version that has been replaced
+        incoming.add(event)
+        self._retry_at = self._now + limits.RETRY_S
+        if not incoming.complete:
+            return []
+        self._version = manifest.version
+        self._incoming = None
+        keep = KeepModel(manifest.version, incoming.data())
+        return [Unfollow(manifest.version), keep, *self._start(manifest)]
+
+    # Sending.
+
+    def _done(self, event: Done) -> list[Effect]:
+        if event.round != self._working:
+            raise ProtocolError(f"an update of round {event.round} while working on {self._working}")
+        self.state = State.SENDING
+        self._payload = event.payload
+        self._begin = Begin(round=event.round, outline=transfer.outline(event.payload, self._chunk_size))
+        self._retry_at = self._now + limits.RETRY_S
+        return self._ask() if self._online else []
+
+    def _missing(self, event: Missing) -> list[Effect]:
+        begin = self._begin
+        assert begin is not None
+        if event.id != begin.outline.id or self._queue or self._unacked:
+            return []  # an answer to an earlier question; what it lists is under way
+        self._queue = transfer.indices(event.bitmap, len(begin.outline.chunks))
+        return self._fill_window()
+
+    def _published(self, _: Published) -> list[Effect]:
+        self._unacked = max(0, self._unacked - 1)
+        self._retry_at = self._now + limits.RETRY_S
+        return self._fill_window()
+
+    def _fill_window(self) -> list[Effect]:
+        assert self._begin is not None
+        room = limits.WINDOW - self._unacked
+        batch, self._queue = self._queue[:room], self._queue[room:]
+        self._unacked += len(batch)
+        plan = self._begin.outline
+        return [Send("up/chunk", transfer.chunk(self._payload, plan, index)) for index in batch]
+
+    def _receipt(self, event: Receipt) -> list[Effect]:
+        begin = self._begin
+        assert begin is not None
+        if event.id != begin.outline.id:
+            return []
+        self.state = State.IDLE
+        self._settled = begin.round
+        self._begin, self._payload, self._queue, self._unacked = None, b"", [], 0
+        return [Settle(begin.round, event.accepted, event.reason), *self._next_round()]
+
+
+def _age(manifest: RoundManifest) -> tuple[int, bool]:
+    return manifest.round, manifest.state == "finished"

@@ -1,0 +1,48 @@
+"""Topic names, at most seven levels, and back. The broker ties a site's id to its identity."""
+
+import re
+from dataclasses import dataclass
+
+PREFIX = "fedfin/1"
+_SITE = re.compile(r"^fedfin/1/(?P<federation>[^/]+)/site/(?P<site>[^/]+)/(?P<channel>up/(?:state|ctl|chunk))$")
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The topics of one federation."""
+
+    federation: str
+
+    @property
+    def root(self) -> str:
+        """What all of the federation's topics start with."""
+        return f"{PREFIX}/{self.federation}"
+
+    def site(self, site: str, channel: str) -> str:
+        """`channel` is up/state, up/ctl, up/chunk, dn/ctl or dn/chunk."""
+        return f"{self.root}/site/{site}/{channel}"
+
+    @property
+    def aggregator_state(self) -> str:
+        """Retained AggregatorState."""
+        return f"{self.root}/agg/state"
+
+    @property
+    def manifest(self) -> str:
+        """Retained RoundManifest."""
+        return f"{self.root}/global/manifest"
+
+    def chunk(self, version: int, index: int) -> str:
+        """Retained chunk `index` of model `version`."""
+        return f"{self.root}/global/c/{version}/{index}"
+
+    def chunks(self, version: int) -> str:
+        """Filter for all chunks of model `version`."""
+        return f"{self.root}/global/c/{version}/+"
+
+    def parse_up(self, topic: str) -> tuple[str, str] | None:
+        """(site, channel) of a topic that a site writes to, or None."""
+        match = _SITE.match(topic)
+        if match is None or match["federation"] != self.federation:
+            return None
+        return match["site"], match["channel"]
