@@ -18,8 +18,8 @@ from fedfin.plan import Plan
 class Prediction:
     """Answers for n cases.
 
-    probability: float32 [n, labels]; given, imputed: modality -> bool [n]. A modality that is neither given nor
-    imputed (FIN variant `zero`) contributed nothing.
+    probability: float32 [n, labels]; given, imputed: modality -> bool [n]. A modality that is neither
+    (FIN variant `zero`) contributed nothing.
     """
 
     probability: NDArray[np.float32]
@@ -40,8 +40,8 @@ class Predictor:
     ) -> Prediction:
         """Answer n cases, each with at least one modality.
 
-        features: modality -> float32 [n, dim]; present: modality -> bool [n]. A modality of the plan may be left
-        out altogether. Raises InputError for a shape or a modality that the model does not know, a case with
+        features: modality -> float32 [n, dim]; present: modality -> bool [n]. A modality of the plan may be
+        left out altogether. Raises InputError for a shape or a modality that the model does not know, a case with
         nothing present, and features that are not finite.
         """
         count = _count(present)

@@ -131,7 +131,7 @@ def _epochs(
     recipe, parameters = plan.training, list(model.trainable().values())
     optimizer = AdamW(parameters, recipe.learning_rate, recipe.weight_decay)
     n, done = len(cases.labels), 0
-    for _ in range(recipe.epochs):
+    for _ in range(recipe.epochs if n else 0):
         for rows in torch.split(torch.randperm(n, generator=generator), recipe.batch_size):
             batch = cases.rows(rows)
             masks = draw_masks(batch.present, recipe.modality_dropout, generator)
@@ -139,7 +139,8 @@ def _epochs(
                 _by_modality(plan, mask) for mask in (masks.to_fin, masks.asked, masks.to_head)
             )
             seen = {m: values * to_fin[m].unsqueeze(1) for m, values in batch.standard.items()}
-            imputed = model.fin(seen, to_fin)
+            with torch.set_grad_enabled(bool(masks.asked.any())):
+                imputed = model.fin(seen, to_fin)
             # FIN learns from its own loss only.
             guesses = {m: values.detach() for m, values in imputed.items()}
             logits = model.head(batch.standard, to_head, guesses, missing(to_head))

@@ -1,10 +1,13 @@
-"""`fedfin export model`: a trained FIN and fusion head to one ONNX graph, so that predicting needs no torch."""
+"""`fedfin export model`: a trained FIN and fusion head to one ONNX graph; predicting then needs no torch."""
 
 import argparse
+import contextlib
 import hashlib
 import itertools
+import logging
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,23 +114,37 @@ def _write_graph(answers: _Answers, plan: Plan, path: Path) -> None:
 
     example = _feeds(plan, [tuple(True for _ in plan.dims)] * 2, np.random.default_rng(0))
     rows = torch.export.Dim("n", min=1)
-    program = torch.onnx.export(
-        answers.module,
-        tuple(map(torch.from_numpy, example.values())),
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-        opset_version=OPSET,
-        input_names=list(example),
-        output_names=[OUTPUT],
-        dynamic_shapes={"inputs": tuple({0: rows} for _ in example)},
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            answers.module,
+            tuple(map(torch.from_numpy, example.values())),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=list(example),
+            output_names=[OUTPUT],
+            dynamic_shapes={"inputs": tuple({0: rows} for _ in example)},
+        )
     if program is None:
         raise ParityError("torch.onnx.export returned no graph; use the torch version of constraints.txt")
     graph = program.model_proto
     graph.ir_version = min(graph.ir_version, IR_VERSION)
     onnx.checker.check_model(graph, full_check=True)
     path.write_bytes(graph.SerializeToString())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks about torchvision and its own deprecations from the user; errors still raise."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _check(answers: _Answers, plan: Plan, path: Path) -> float:

@@ -33,7 +33,7 @@ def present_name(modality: str) -> str:
 
 
 def read_exported(folder: Path) -> ExportedModel:
-    """Read model.json and check model.onnx against it. Raises InputError, or BundleError if the graph is gone."""
+    """Read model.json and check model.onnx against it. Raises InputError; BundleError if that is gone."""
     path = folder / DESCRIPTION
     try:
         exported = msgspec.json.decode(path.read_bytes(), type=ExportedModel)
