@@ -37,7 +37,7 @@ def evaluate(
 def answer(
     model: FusionModel, plan: Plan, dataset: Dataset, rows: NDArray[np.intp], shown: Shown
 ) -> NDArray[np.float32]:
-    """Logits [rows, labels] of the cases at `rows`, seeing only what `shown` (bool [n] by modality) allows."""
+    """Logits [rows, labels] of the cases at `rows`, seeing what `shown` allows (bool [n] by modality)."""
     parts = []
     with torch.inference_mode():
         for at in range(0, len(rows), BATCH):
@@ -61,13 +61,14 @@ def _scenarios(plan: Plan, dataset: Dataset) -> Iterator[tuple[str, NDArray[np.b
 
 
 def _histogram(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Both [n, labels] to [labels, 2, HISTOGRAM_BINS]: the share of the n cases in each bin, by true label."""
+    """Both [n, labels] to [labels, 2, HISTOGRAM_BINS]: the share of all n cases, by true label and bin."""
     bins = (logits.clip(-HISTOGRAM_LIMIT, HISTOGRAM_LIMIT) + HISTOGRAM_LIMIT) * (
         HISTOGRAM_BINS / (2 * HISTOGRAM_LIMIT)
     )
     bins = bins.astype(np.int64).clip(0, HISTOGRAM_BINS - 1)
     counts = np.zeros((logits.shape[1], 2, HISTOGRAM_BINS), dtype=np.float64)
     for truth in (0, 1):
-        case, label = np.nonzero(labels == truth)
-        np.add.at(counts, (label, truth, bins[case, label]), 1.0)
+        for label, column in enumerate(labels.T):
+            found = bins[column == truth, label]
+            counts[label, truth] = np.bincount(found, minlength=HISTOGRAM_BINS)
     return (counts / len(logits)).astype(np.float32)

@@ -7,7 +7,7 @@ from fusion.masking import Masks
 
 
 class Tally:
-    """Remembers over a round what each case was used for. A case counts once, however many epochs there are."""
+    """Remembers over a round what each case was used for. A case counts once, whatever the epochs."""
 
     def __init__(self, present: Tensor, labels: Tensor) -> None:
         """Present: bool [n, modalities]; labels: float32 [n, labels], NaN where unknown."""

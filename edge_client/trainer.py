@@ -35,7 +35,7 @@ class TaskStoppedError(Exception):
 class TaskResult:
     """What a site sends for a round, and what it may show.
 
-    deltas: tensors by name ("train": to be added; "moments" and "evaluate": values); weights: cases behind each.
+    deltas: tensors by name ("train": to be added; else values); weights: the cases behind each.
     """
 
     deltas: Tensors
@@ -43,7 +43,7 @@ class TaskResult:
     metrics: dict[str, float]
 
 
-def run_task(
+def run_task(  # noqa: PLR0917 six things in, and none has a default
     plan: Plan,
     task: Task,
     round_number: int,
@@ -84,7 +84,7 @@ class _Control:
 
 @dataclass(frozen=True)
 class _Cases:
-    """Training cases as torch sees them: standardised features, presence [n, modalities], labels [n, labels]."""
+    """Training cases in torch: standardised features, presence [n, modalities], labels [n, labels]."""
 
     standard: dict[str, Tensor]
     present: Tensor
@@ -131,25 +131,25 @@ def _epochs(
     recipe, parameters = plan.training, list(model.trainable().values())
     optimizer = AdamW(parameters, recipe.learning_rate, recipe.weight_decay)
     n, done = len(cases.labels), 0
-    for _ in range(recipe.epochs):
-        for rows in torch.randperm(n, generator=generator).split(recipe.batch_size):
+    for _ in range(recipe.epochs if n else 0):
+        for rows in torch.split(torch.randperm(n, generator=generator), recipe.batch_size):
             batch = cases.rows(rows)
             masks = draw_masks(batch.present, recipe.modality_dropout, generator)
             to_fin, asked, to_head = (
                 _by_modality(plan, mask) for mask in (masks.to_fin, masks.asked, masks.to_head)
             )
             seen = {m: values * to_fin[m].unsqueeze(1) for m, values in batch.standard.items()}
-            imputed = model.fin(seen, to_fin)
-            guesses = {
-                m: values.detach() for m, values in imputed.items()
-            }  # FIN learns from its own loss only
+            with torch.set_grad_enabled(bool(masks.asked.any())):
+                imputed = model.fin(seen, to_fin)
+            # FIN learns from its own loss only.
+            guesses = {m: values.detach() for m, values in imputed.items()}
             logits = model.head(batch.standard, to_head, guesses, missing(to_head))
             of_labels = label_loss(logits, batch.labels)
             of_fin = fin_loss(imputed, batch.standard, asked)
-            (of_labels + recipe.fin_loss_weight * of_fin).backward()
+            torch.autograd.backward(of_labels + recipe.fin_loss_weight * of_fin)
             optimizer.step()
             done += len(rows)
-            yield done / (n * recipe.epochs), _Step(rows, masks, float(of_labels), float(of_fin))
+            yield done / (n * recipe.epochs), _Step(rows, masks, of_labels.item(), of_fin.item())
 
 
 def _by_modality(plan: Plan, mask: Tensor) -> dict[str, Tensor]:

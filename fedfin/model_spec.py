@@ -36,6 +36,7 @@ TrainedBy = Literal["moments", "labelled", "real", "imputed", "fin", "fin_input"
 
 HISTOGRAM_BINS = 256
 HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
+FIN_GAIN = 0.1  # FIN starts out claiming almost nothing: its first estimates are near the mean
 FEED_FACTOR = 2  # inner width of the decoder's feed-forward layers, in widths
 
 
@@ -148,7 +149,7 @@ def _fin_ends(plan: Plan) -> Specs:
     specs = _layer_norm("fin.norm", width)
     for modality, dim in plan.dims.items():
         specs |= _linear(f"fin.input.{modality}", dim, width, "fin_input", modality)
-        specs |= _linear(f"fin.output.{modality}", width, dim, "fin_output", modality)
+        specs |= _linear(f"fin.output.{modality}", width, dim, "fin_output", modality, gain=FIN_GAIN)
     return specs
 
 
@@ -161,9 +162,11 @@ def _attention(name: str, width: int) -> Specs:
     return specs
 
 
-def _linear(name: str, inputs: int, outputs: int, trained_by: TrainedBy, modality: str = "") -> Specs:
-    """Weight [outputs, inputs] of variance 1 / inputs (LeCun), and a zero bias [outputs]."""
-    bound = math.sqrt(3.0 / inputs)
+def _linear(
+    name: str, inputs: int, outputs: int, trained_by: TrainedBy, modality: str = "", *, gain: float = 1.0
+) -> Specs:
+    """Weight [outputs, inputs] of standard deviation gain / sqrt(inputs) (LeCun), and a zero bias [outputs]."""
+    bound = gain * math.sqrt(3.0 / inputs)
     return {
         f"{name}.weight": TensorSpec((outputs, inputs), trained_by, modality, bound=bound),
         f"{name}.bias": TensorSpec((outputs,), trained_by, modality),

@@ -1,4 +1,7 @@
-"""AdamW (arXiv 1711.05101). `torch.optim` has it too, but loads torch's compiler: 70 MB and 2.7 s at a small site."""
+"""AdamW (arXiv 1711.05101).
+
+`torch.optim` has it too, but loads torch's compiler with it: 70 MB and 2.7 s at a small site.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Multi-head attention from plain linear layers, so that it exports to ONNX and its tensors have plain names."""
+"""Multi-head attention from plain linear layers, so that it exports to ONNX with plain tensor names."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Softmax attention. Keys and values have no bias: softmax cancels the one, `output` absorbs the other."""
+    """Softmax attention. Keys and values have no bias: softmax cancels one, `output` absorbs the other."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -34,4 +34,5 @@ class Attention(nn.Module):
 
     def _split(self, tokens: Tensor) -> Tensor:
         """[n, t, width] to [n, heads, t, width / heads]."""
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        n, count, width = tokens.shape
+        return tokens.view(n, count, self.heads, width // self.heads).transpose(1, 2)

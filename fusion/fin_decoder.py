@@ -1,8 +1,8 @@
 """FIN variant `decoder`: a transformer decoder, as in the paper (arXiv 2505.20232: 4 heads, 6 layers).
 
-Several learnable query tokens per modality read a memory of one projected token per modality shown and several
-learnable tokens. Attention over a single token is constant and its query and key weights never learn, so both
-the self- and the cross-attention always see several.
+Several learnable query tokens per modality read a memory of one projected token per modality shown and
+several learnable ones. Attention over a single token is constant and its query and key weights never learn, so
+both the self- and the cross-attention always see several.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class DecoderFin(nn.Module):
         }
 
     def _memory(self, features: ByModality, shown: ByModality) -> tuple[Tensor, Tensor]:
-        """The tokens to read [n, modalities + memory_tokens, width] and which may be read, bool of [n, ...]."""
+        """The tokens to read [n, modalities + memory_tokens, width] and which may be read, bool [n, ...]."""
         tokens = torch.stack([self.input[key(m)](values) for m, values in features.items()], dim=1)
         learned = self.memory.unsqueeze(0).expand(tokens.shape[0], -1, -1)
         seen = torch.stack([shown[m] for m in features], dim=1)
@@ -68,7 +68,7 @@ class Layer(nn.Module):
         self.down = nn.Linear(FEED_FACTOR * width, width)
 
     def forward(self, state: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """State [n or 1, queries, width] reads memory [n, k, width] where mask [n, k]; [n, queries, width]."""
+        """State [n or 1, queries, width] reads memory [n, k, width] where mask [n, k] is True."""
         queries = self.self_norm(state)
         state = state + self.self_attention(queries, queries)
         state = state + self.cross_attention(self.cross_norm(state), memory, mask)

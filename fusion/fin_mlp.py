@@ -23,7 +23,7 @@ class MlpFin(nn.Module):
     def forward(self, features: ByModality, shown: ByModality) -> dict[str, Tensor]:
         """Estimate every modality; see `fusion.fin.Imputes`. A projection's bias tells that it was shown."""
         state = total(
-            self.input[key(modality)](features[modality]) * shown[modality].unsqueeze(1).to(values.dtype)
+            self.input[key(modality)](values) * shown[modality].unsqueeze(1).to(values.dtype)
             for modality, values in features.items()
         )
         for layer in self.layers:

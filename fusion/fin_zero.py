@@ -11,7 +11,7 @@ from fusion.modality import ByModality
 class ZeroFin(nn.Module):
     """No parameters, no estimates."""
 
-    def __init__(self, dims: Mapping[str, int], model: Model) -> None:
+    def __init__(self, dims: Mapping[str, int], model: Model) -> None:  # noqa: ARG002 the interface
         super().__init__()
 
     def forward(self, features: ByModality, shown: ByModality) -> dict[str, Tensor]:  # noqa: ARG002 the interface

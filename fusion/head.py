@@ -13,7 +13,7 @@ from fusion.modality import ByModality, key, linears, total
 
 
 class FusionHead(nn.Module):
-    """Blocks per modality are summed; `width` 0 makes the sum the logits, else a hidden ReLU layer follows."""
+    """Blocks per modality are summed; with `width` 0 the sum is the logits, else ReLU and a layer follow."""
 
     def __init__(self, dims: Mapping[str, int], labels: int, width: int, *, imputes: bool) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from fusion.modality import ByModality
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy, mean over known entries; NaN is unknown. Both [n, labels]. Zero if none is known."""
+    """Binary cross-entropy, mean over known entries (NaN: unknown). Both [n, labels]. Zero if none is."""
     known = ~labels.isnan()
     losses = functional.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
     return torch.where(known, losses, 0.0).sum() / known.sum().clamp(min=1)

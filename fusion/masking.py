@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 class Masks:
     """All bool [n, modalities].
 
-    to_fin: what FIN sees, a proper part of every case with several modalities; asked: what it is asked for, the
-    known rest; to_head: what the head sees, all that is present except on the cases that dropout chose.
+    to_fin: what FIN sees, a proper part of every case with several modalities; asked: what it is asked for,
+    the known rest; to_head: what the head sees, all that is present except on the cases that dropout chose.
     """
 
     to_fin: Tensor

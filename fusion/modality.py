@@ -1,7 +1,7 @@
 """Parts of a torch module kept per modality, and the names its tensors have on the wire.
 
-A modality may be called `type` or `train`, which torch refuses as a module's name because every module has such
-an attribute. Inside torch a modality's name therefore carries a prefix, which the wire never shows.
+A modality may be called `type` or `train`, which torch refuses as a module's name because every module has
+such an attribute. Inside torch a modality's name therefore carries a prefix, which the wire never shows.
 """
 
 from collections.abc import Iterable, Mapping

@@ -12,7 +12,7 @@ from fusion.fin import make_fin
 from fusion.head import FusionHead
 from fusion.modality import ByModality, key, parts, total, wire_name
 
-# In standard deviations. Beyond this a feature is an outlier of one site, and one case would steer a small round.
+# In standard deviations. Beyond, a feature is an outlier, and one case would steer a small site's round.
 CLIP = 6.0
 # The least variance, of the mean square (float32 moments know no better) and absolutely (a constant zero).
 RELATIVE_FLOOR, FLOOR = 1e-6, 1e-12
@@ -50,7 +50,7 @@ class FusionModel(nn.Module):
         }
 
     def load_tensors(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take values from wire tensors (copied). Raises KeyError or ValueError when they are not the plan's."""
+        """Copy values from wire tensors. Raises KeyError or ValueError when they are not the plan's."""
         own = self._named()
         if own.keys() != tensors.keys():
             raise KeyError(f"tensors differ from the plan's: {sorted(own.keys() ^ tensors.keys())}")
