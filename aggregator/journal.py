@@ -5,6 +5,7 @@ restarted aggregator folds them again and stands where it stood; then only the r
 synchronous=FULL: a receipt promises that the update survives a power cut.
 """
 
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from fedfin.errors import StateError
 from fedfin.plan import Plan
 
 _SCHEMA = """
-CREATE TABLE plan (body BLOB NOT NULL);
+CREATE TABLE plan (body BLOB NOT NULL, run TEXT NOT NULL);
 CREATE TABLE model (version INTEGER PRIMARY KEY, payload BLOB NOT NULL);
 CREATE TABLE round (
     round INTEGER PRIMARY KEY, task TEXT NOT NULL, version INTEGER NOT NULL, opened REAL NOT NULL,
@@ -70,7 +71,7 @@ class Journal:
         self._db.execute("PRAGMA synchronous=FULL")
         if create is not None:
             self._db.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
-            self._db.execute("INSERT INTO plan VALUES (?)", (msgspec.json.encode(create),))
+            self._db.execute("INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(create), secrets.token_hex(8)))
 
     def close(self) -> None:
         """Close the file."""
@@ -81,6 +82,12 @@ class Journal:
         """The plan that this folder was set up with."""
         (body,) = self._db.execute("SELECT body FROM plan").fetchone()
         return msgspec.json.decode(body, type=Plan)
+
+    @property
+    def run(self) -> str:
+        """Which run of the plan this is: drawn once, when the folder was set up."""
+        (run,) = self._db.execute("SELECT run FROM plan").fetchone()
+        return str(run)
 
     def open_round(self, round_: int, task: str, version: int, model: bytes | None) -> None:
         """Start a round; `model` is its payload when the version is new."""

@@ -9,6 +9,7 @@ from aggregator.fold import Fold, apply_means
 from aggregator.journal import Journal, UpdateRow
 from fedfin.errors import ProtocolError
 from fedfin.metrics import macro_histogram_auc
+from fedfin.model_file import ModelFile, encode_model_file
 from fedfin.model_spec import initial_model, task_specs, tensor_specs
 from fedfin.protocol import limits
 from fedfin.protocol.messages import Receipt, Task
@@ -61,6 +62,11 @@ class Rounds:
         tasks: tuple[Task, ...] = ("moments", "train", "evaluate")
         sizes = [sum(4 * int(np.prod(s)) + 256 for s in task_specs(self.plan, task).values()) for task in tasks]
         return max(sizes) + 64 * limits.METRICS + 4096
+
+    def model_file(self, version: int) -> bytes:
+        """One version as the bytes of a model file (fedfin/model_file.py). Raises StateError if there is none."""
+        _, tensors = decode_model(self.journal.model(version), plan=self._plan_digest, shapes=self._shapes)
+        return encode_model_file(ModelFile(self.plan, version, tensors))
 
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""

@@ -14,7 +14,7 @@ from fedfin.protocol import limits, messages
 from fedfin.protocol.topics import Topics
 
 TICK_S = 0.2
-LINGER_S = 5.0  # after the last round, so that sites can fetch the final model
+LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
 
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -29,8 +29,11 @@ class Server:
         self._boot = secrets.token_hex(8)
         will = (self._topics.aggregator_state, self._state(online=False))
         self._link = mqtt.Link(broker, f"fedfin-{rounds.plan.federation}-aggregator", will=will)
-        self._machine = machine.AggregatorMachine(rounds.plan, max_update_bytes=rounds.max_update_bytes)
+        self._machine = machine.AggregatorMachine(
+            rounds.plan, run=rounds.journal.run, max_update_bytes=rounds.max_update_bytes
+        )
         self._published: tuple[int, int] | None = None  # (version, number of chunks) that the broker retains
+        self._online: set[str] = set()
         self._manifest: messages.RoundManifest | None = None
         self._model: machine.PublishModel | None = None
 
@@ -42,7 +45,7 @@ class Server:
             while self._machine.state is not machine.State.FINISHED:
                 self._step()
             until = time.monotonic() + linger_s
-            while time.monotonic() < until:
+            while self._online and time.monotonic() < until:
                 self._step()
         finally:
             self._link.stop((self._topics.aggregator_state, self._state(online=False)))
@@ -87,6 +90,7 @@ class Server:
                 self._feed(machine.FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
             else:
                 state = messages.decode(payload, messages.SiteState)
+                (self._online.add if state.online else self._online.discard)(site)
                 self._report("site", {"site": site, "online": state.online})
         except ProtocolError as error:
             self._report("bad-message", {"site": site, "reason": str(error)})

@@ -29,11 +29,16 @@ class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tensors: WireTensors
 
 
-def write_model(path: Path, model: ModelFile) -> None:
-    """Write the file whole or not at all."""
+def encode_model_file(model: ModelFile) -> bytes:
+    """The file's bytes."""
     wire = {name: encode_tensor(array, "float32") for name, array in sorted(model.tensors.items())}
     content = _Content("fedfin-model-1", model.plan, model.version, wire)
-    write_atomically(path, msgspec.msgpack.encode(content))
+    return msgspec.msgpack.encode(content)
+
+
+def write_model(path: Path, model: ModelFile) -> None:
+    """Write the file whole or not at all."""
+    write_atomically(path, encode_model_file(model))
 
 
 def read_model(path: Path) -> ModelFile:

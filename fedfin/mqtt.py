@@ -97,16 +97,19 @@ class Traffic:
 
 
 class Link:
-    """One client's connection to the broker, kept up until `stop`."""
+    """One client's connection to the broker, kept up until `stop`.
 
-    def __init__(self, url: str, client_id: str, *, will: tuple[str, bytes]) -> None:
+    `events`: the queue for LinkEvents; an owner with other events of its own passes the one it reads.
+    """
+
+    def __init__(self, url: str, client_id: str, *, will: tuple[str, bytes], events: "queue.SimpleQueue[Any] | None" = None) -> None:
         self._broker = BrokerUrl.parse(url)
         self._client_id = client_id
         self._will = will
         self._stopping = threading.Event()
         self._protocol = paho.MQTTv5  # falls back to 3.1.1 when the broker says so
         self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-        self.events: queue.SimpleQueue[LinkEvent] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[Any] = queue.SimpleQueue() if events is None else events
         self.traffic = Traffic()
         self._client = self._new_client()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -126,13 +129,16 @@ class Link:
         self._thread.join(5.0)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
-        """Hand over one message; its token returns in Taken.
+        """Hand over one message; its token returns in Taken. While the link is down it is dropped, and -1 returned:
+        paho's own queue is memory only, and the machines ask again for whatever did not arrive.
 
         Raises LinkError when it exceeds the broker's packet size: paho would send it again and again.
         """
         size = len(topic) + len(payload)
         if size + 16 > self._max_packet:
             raise LinkError(f"a message of {size} bytes exceeds the broker's maximum packet of {self._max_packet}")
+        if not self._client.is_connected():
+            return -1
         self.traffic.up += size
         return self._client.publish(topic, payload, qos=QOS, retain=retain).mid
 

@@ -128,9 +128,12 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
 class AggregatorMachine:
     """All rounds of one federation."""
 
-    def __init__(self, plan: Plan, *, max_update_bytes: int, chunk_size: int = limits.CHUNK_BYTES) -> None:
+    def __init__(
+        self, plan: Plan, *, run: str, max_update_bytes: int, chunk_size: int = limits.CHUNK_BYTES
+    ) -> None:
         self.state = State.STARTING
         self._plan = plan
+        self._run = run
         self._max_update_bytes = max_update_bytes
         self._chunk_size = chunk_size
         self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
@@ -173,7 +176,7 @@ class AggregatorMachine:
             self._model = tuple(transfer.chunk(event.model, outline, i) for i in range(len(outline.chunks)))
             effects.append(PublishModel(event.version, self._model))
         effects.append(PublishManifest(RoundManifest(
-            round=event.round, task=task_of(self._plan, event.round), version=event.version, model=outline,
+            run=self._run, round=event.round, task=task_of(self._plan, event.round), version=event.version, model=outline,
             state="finished" if event.finished else "open",
         )))
         return effects + ([] if event.finished else self._close_if_full())
@@ -211,7 +214,7 @@ class AggregatorMachine:
         if not set(message.encoders) & set(self._encoders):
             have = ", ".join(sorted(self._encoders))
             return [Send(site, "dn/ctl", Evict(reason=f"the plan's modalities are {have}; you have none of them"))]
-        return [Send(site, "dn/ctl", Welcome(plan=self._plan))]
+        return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
 
     def _begin(self, site: str, message: Begin) -> list[Effect]:
         id_ = message.outline.id

@@ -49,8 +49,9 @@ class Hello(Message):
 
 
 class Welcome(Message):
-    """The aggregator's answer to Hello: the plan that both will follow."""
+    """The aggregator's answer to Hello: the plan that both will follow, and which run of it this is."""
 
+    run: Boot
     plan: Plan
 
 
@@ -131,8 +132,12 @@ class AggregatorState(Message):
 
 
 class RoundManifest(Message):
-    """Retained: the round that runs, and the model version it starts from."""
+    """Retained: the round that runs, and the model version it starts from.
 
+    A plan can be run again: `run` tells a broker's leftovers of an earlier run from this one's messages.
+    """
+
+    run: Boot
     round: Count
     task: Task
     state: Literal["open", "finished"]

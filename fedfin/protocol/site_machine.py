@@ -97,6 +97,7 @@ class Unfollow:
 class Join:
     """Check that this site can follow the plan; it is the first thing an aggregator says."""
 
+    run: str
     plan: Plan
 
 
@@ -157,18 +158,18 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Welcome: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
     },
     _S.IDLE: {
-        Connected: (_S.IDLE,), Disconnected: (_S.IDLE,), RoundManifest: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
+        Welcome: (_S.IDLE, _S.EVICTED), Connected: (_S.IDLE,), Disconnected: (_S.IDLE,), RoundManifest: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
     },
     _S.FETCHING: {
-        Connected: (_S.FETCHING,), Disconnected: (_S.FETCHING,), Tick: (_S.FETCHING,),
+        Welcome: (_S.FETCHING, _S.EVICTED), Connected: (_S.FETCHING,), Disconnected: (_S.FETCHING,), Tick: (_S.FETCHING,),
         Chunk: (_S.FETCHING, _S.WORKING, _S.FINISHED), RoundManifest: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
     },
     _S.WORKING: {
-        Connected: (_S.WORKING,), Disconnected: (_S.WORKING,), Done: (_S.SENDING,), RoundManifest: _AFTER_MANIFEST,
+        Welcome: (_S.WORKING, _S.EVICTED), Connected: (_S.WORKING,), Disconnected: (_S.WORKING,), Done: (_S.SENDING,), RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },
     _S.SENDING: {
-        Connected: (_S.SENDING,), Disconnected: (_S.SENDING,), Tick: (_S.SENDING,), Published: (_S.SENDING,),
+        Welcome: (_S.SENDING, _S.EVICTED), Connected: (_S.SENDING,), Disconnected: (_S.SENDING,), Tick: (_S.SENDING,), Published: (_S.SENDING,),
         Missing: (_S.SENDING,), Receipt: (_S.SENDING, *_AFTER_MANIFEST), RoundManifest: (_S.SENDING,), Evict: (_S.EVICTED,),
     },
     _S.FINISHED: {},
@@ -177,15 +178,20 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
 
 
 class SiteMachine:
-    """One site in one federation. `settled`: the last round it holds a receipt for; `version`: of the kept model."""
+    """One site in one federation.
+
+    What it remembers from before a restart: `run`, `settled` (the last round of that run it holds a receipt
+    for) and `model` (the SHA-256 of the global model it keeps).
+    """
 
     def __init__(
-        self, *, boot: str, encoders: dict[str, str], settled: int = 0, version: int | None = None
+        self, *, boot: str, encoders: dict[str, str], run: str = "", settled: int = 0, model: bytes = b""
     ) -> None:
         self.state = State.JOINING
         self._hello = Hello(boot=boot, encoders=encoders)
+        self._run = run
         self._settled = settled
-        self._version = version
+        self._model = model
         self._manifest: RoundManifest | None = None
         self._online = False
         self._chunk_size = limits.CHUNK_BYTES
@@ -253,8 +259,15 @@ class SiteMachine:
     # Joining, and being dropped.
 
     def _welcome(self, event: Welcome) -> list[Effect]:
+        if self.state is not State.JOINING:
+            if event.run == self._run:
+                return []
+            self.state = State.EVICTED
+            return [Leave("the aggregator began another run of the plan; start this site again to take part")]
+        if event.run != self._run:
+            self._run, self._settled = event.run, 0
         self.state = State.IDLE
-        return [Join(event.plan), *self._next_round()]
+        return [Join(event.run, event.plan), *self._next_round()]
 
     def _evict(self, event: Evict) -> list[Effect]:
         self.state = State.EVICTED
@@ -263,7 +276,10 @@ class SiteMachine:
     # Rounds.
 
     def _round_manifest(self, event: RoundManifest) -> list[Effect]:
-        if self._manifest is not None and _age(event) <= _age(self._manifest):
+        known = self._manifest
+        if known is not None and known.run == event.run and _age(event) <= _age(known):
+            return []
+        if self.state is not State.JOINING and event.run != self._run:
             return []
         self._manifest = event
         if self.state is State.JOINING:
@@ -277,9 +293,11 @@ class SiteMachine:
     def _next_round(self) -> list[Effect]:
         """From IDLE: take up what the manifest asks for, if it is new."""
         manifest = self._manifest
-        if manifest is None or (manifest.state == "open" and manifest.round <= self._settled):
+        if manifest is None or manifest.run != self._run:
             return []
-        if manifest.version != self._version:
+        if manifest.state == "open" and manifest.round <= self._settled:
+            return []
+        if manifest.model.id != self._model:
             self.state = State.FETCHING
             self._incoming = transfer.Incoming(manifest.model)
             self._retry_at = self._now + limits.RETRY_S
@@ -304,7 +322,7 @@ class SiteMachine:
         self._retry_at = self._now + limits.RETRY_S
         if not incoming.complete:
             return []
-        self._version = manifest.version
+        self._model = manifest.model.id
         self._incoming = None
         keep = KeepModel(manifest.version, incoming.data())
         return [Unfollow(manifest.version), keep, *self._start(manifest)]

@@ -1,0 +1,111 @@
+"""`fedfin aggregator`: init, serve, show, model."""
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from aggregator.journal import Journal
+from aggregator.rounds import Rounds
+from aggregator.server import Server
+from aggregator.show import print_summary, summary
+from fedfin.files import write_atomically
+from fedfin.plan import read_plan
+from fedfin.protocol.schedule import last_round
+from fedfin.report import JsonLines, RoundBar
+
+JOURNAL = "journal.sqlite"
+FINAL_MODEL = "final.fedfin"
+
+
+def build(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-commands to the `fedfin aggregator` parser."""
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    init = _command(commands, "init", "set up an aggregator folder from a plan file",
+                    "fedfin aggregator init plan.toml /srv/fedfin/chest")
+    init.add_argument("plan", type=Path, help="plan file (TOML)")
+    init.add_argument("folder", type=Path, help="folder to create")
+    init.set_defaults(run=_init)
+
+    serve = _command(commands, "serve", "run the federation's rounds over the broker; goes on where it stopped",
+                     "fedfin aggregator serve /srv/fedfin/chest --broker mqtt://127.0.0.1:1883")
+    serve.add_argument("folder", type=Path, help="aggregator folder")
+    serve.add_argument("--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT]")
+    serve.add_argument("--json", action="store_true", help="report progress as JSON lines on standard output")
+    serve.set_defaults(run=_serve)
+
+    show = _command(commands, "show", "show rounds and results", "fedfin aggregator show /srv/fedfin/chest --json")
+    show.add_argument("folder", type=Path, help="aggregator folder")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    show.set_defaults(run=_show)
+
+    model = _command(commands, "model", "write one model version to a file",
+                     "fedfin aggregator model /srv/fedfin/chest --version 12 --out model-12.fedfin")
+    model.add_argument("folder", type=Path, help="aggregator folder")
+    model.add_argument("--version", type=int, help="which version (default: the newest)")
+    model.add_argument("--out", type=Path, required=True, help="file to write")
+    model.set_defaults(run=_model)
+
+
+def _command(commands: Any, name: str, summary_: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary_, description=summary_, epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def _init(args: argparse.Namespace) -> int:
+    plan = read_plan(args.plan)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    Journal(args.folder / JOURNAL, create=plan).close()
+    print(f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds")
+    print(f"next: fedfin aggregator serve {args.folder} --broker mqtt://HOST:1883")
+    return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    with _journal(args.folder) as journal:
+        rounds = Rounds(journal)
+        with _reporter(args.json, journal) as report:
+            Server(rounds, args.broker, report).serve()
+        version = journal.newest_version()
+        assert version is not None
+        write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))
+        if not args.json:
+            print_summary(journal, Console())
+            print(f"final model: {args.folder / FINAL_MODEL}")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    with _journal(args.folder) as journal:
+        if args.json:
+            json.dump(summary(journal), sys.stdout, indent=2)
+            print()
+        else:
+            print_summary(journal, Console())
+    return 0
+
+
+def _model(args: argparse.Namespace) -> int:
+    with _journal(args.folder) as journal:
+        version = journal.newest_version() if args.version is None else args.version
+        write_atomically(args.out, Rounds(journal).model_file(version or 0))
+    print(args.out)
+    return 0
+
+
+def _journal(folder: Path) -> contextlib.closing[Journal]:
+    return contextlib.closing(Journal(folder / JOURNAL))
+
+
+def _reporter(as_json: bool, journal: Journal) -> Any:
+    if as_json:
+        return JsonLines(sys.stdout)
+    return RoundBar(Console(stderr=True), total=last_round(journal.plan), done=len(journal.rounds()) - 1)

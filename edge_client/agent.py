@@ -1,0 +1,229 @@
+"""The site's shell: moves events between the link, the site machine, the worker thread and the disk."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from edge_client.agent_state import AgentState
+from edge_client.dataset import Dataset, load_dataset
+from edge_client.site import Site
+from edge_client.trainer import TaskStoppedError
+from edge_client.work import make_update
+from fedfin import mqtt
+from fedfin.bundle import read_manifest
+from fedfin.errors import EvictedError, LinkError, ProtocolError
+from fedfin.model_file import ModelFile, write_model
+from fedfin.model_spec import tensor_specs
+from fedfin.plan import Plan
+from fedfin.protocol import limits, messages
+from fedfin.protocol import site_machine as machine
+from fedfin.protocol.payloads import decode_model
+from fedfin.protocol.schedule import last_round
+from fedfin.protocol.topics import Topics
+
+TICK_S = 0.5
+OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out
+
+Report = Callable[[str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker ended with an error."""
+
+    error: BaseException
+
+
+@dataclass
+class Costs:
+    """What taking part cost this site. Bytes: see mqtt.Traffic."""
+
+    seconds_training: float = 0.0
+    seconds_waiting: float = 0.0
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+class Agent:
+    """One site in one federation, until it is finished. `report(event, facts)` tells the outside."""
+
+    def __init__(self, site: Site, report: Report) -> None:
+        settings = site.settings
+        self._site, self._report = site, report
+        self._topics = Topics(settings.federation)
+        self._boot = secrets.token_hex(8)
+        self._events: SimpleQueue[Any] = SimpleQueue()
+        self._state = AgentState(site.state_path)
+        progress = self._state.progress
+        encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
+        self._machine = machine.SiteMachine(
+            boot=self._boot, encoders=encoders, run=progress.run, settled=progress.settled, model=self._state.model_id()
+        )
+        will = (self._topic("up/state"), self._online(online=False))
+        client_id = f"fedfin-{settings.federation}-{settings.site}"
+        self._link = mqtt.Link(settings.broker, client_id, will=will, events=self._events)
+        self._plan: Plan | None = None
+        self._dataset: Dataset | None = None
+        self._stop = threading.Event()
+        self._worker: threading.Thread | None = None
+        self._chunk_tokens: set[int] = set()
+        self._ever_online = False
+        self.costs = Costs()
+
+    def run(self) -> None:
+        """Take part until the federation is finished. Raises EvictedError or LinkError when it cannot go on."""
+        started = time.monotonic()
+        self._link.start()
+        try:
+            while self._machine.state is not machine.State.FINISHED:
+                self._step()
+                if not self._ever_online and time.monotonic() - started > OFFLINE_S:
+                    raise LinkError(f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s")
+        finally:
+            self._stop_worker()
+            self._link.stop((self._topic("up/state"), self._online(online=False)))
+            traffic = self._link.traffic
+            self.costs.bytes_up, self.costs.bytes_down = traffic.up, traffic.down
+            self.costs.seconds_waiting = time.monotonic() - started - self.costs.seconds_training
+            self._report("costs", asdict(self.costs))
+
+    def _step(self) -> None:
+        try:
+            event = self._events.get(timeout=TICK_S)
+        except Empty:
+            self._feed(machine.Tick())
+            return
+        match event:
+            case mqtt.Up(chunk_size):
+                self._on_up(chunk_size)
+            case mqtt.Down(reason):
+                self._chunk_tokens.clear()
+                self._report("offline", {"reason": reason})
+                self._feed(machine.Disconnected())
+            case mqtt.Taken(token, refused):
+                self._on_taken(token, refused)
+            case mqtt.Arrived(topic, payload):
+                self._on_message(topic, payload)
+            case mqtt.Broken(error):
+                raise LinkError(f"the link to the broker died: {error}")
+            case machine.Done():
+                self._feed(event)
+            case Failed(error):
+                raise error
+
+    def _on_up(self, chunk_size: int) -> None:
+        self._ever_online = True
+        self._report("online", {})
+        for topic in (self._topic("dn/ctl"), self._topic("dn/chunk"), self._topics.manifest):
+            self._link.subscribe(topic)
+        self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
+        self._feed(machine.Connected(chunk_size))
+
+    def _on_taken(self, token: int, refused: str | None) -> None:
+        if refused is not None:
+            self._report("refused", {"reason": refused})
+        if token in self._chunk_tokens:
+            self._chunk_tokens.remove(token)
+            self._feed(machine.Published())
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        if not payload:
+            return  # a cleared retained message
+        try:
+            if topic == self._topics.manifest:
+                self._feed(messages.decode(payload, messages.RoundManifest))
+            elif topic == self._topic("dn/ctl"):
+                self._feed(messages.decode(payload, messages.DownControl))
+            else:
+                limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
+                self._feed(messages.decode(payload, messages.Chunk, limit=limit))
+        except ProtocolError as error:
+            self._report("bad-message", {"reason": str(error)})
+
+    def _feed(self, event: machine.Event) -> None:
+        for effect in self._machine.receive(event, time.monotonic()):
+            self._act(effect)
+
+    def _act(self, effect: machine.Effect) -> None:
+        match effect:
+            case machine.Send(channel, message):
+                token = self._link.publish(self._topic(channel), messages.encode(message))
+                if channel == "up/chunk":
+                    self._chunk_tokens.add(token)
+            case machine.Follow(version):
+                self._link.subscribe(self._topics.chunks(version))
+            case machine.Unfollow(version):
+                self._link.unsubscribe(self._topics.chunks(version))
+            case machine.Join(run, plan):
+                self._join(run, plan)
+            case machine.KeepModel(_, payload):
+                self._state.keep_model(payload)
+            case machine.Work():
+                self._work(effect)
+            case machine.Abandon():
+                self._stop_worker()
+            case machine.Settle(round_, accepted, reason):
+                self._state.settle(round_)
+                self._report("closed", {"round": round_, "accepted": accepted, "reason": reason})
+            case machine.Finish(version):
+                self._finish(version)
+            case machine.Leave(reason):
+                raise EvictedError(f"the aggregator dropped this site: {reason}")
+
+    def _join(self, run: str, plan: Plan) -> None:
+        self._dataset = load_dataset(self._site, plan)
+        self._plan = plan
+        self._state.join(run)
+        self._report("joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)})
+
+    def _work(self, work: machine.Work) -> None:
+        self._report("round", {"round": work.round, "task": work.task})
+        if (saved := self._state.update(work.round, work.version)) is not None:
+            self._events.put(machine.Done(work.round, saved))
+            return
+        self._stop = threading.Event()
+        self._worker = threading.Thread(target=self._compute, args=(work, self._stop), name="work", daemon=True)
+        self._worker.start()
+
+    def _compute(self, work: machine.Work, stop: threading.Event) -> None:
+        """In the worker thread: keepalives and chunks go on meanwhile."""
+        assert self._plan is not None
+        assert self._dataset is not None
+        started = time.monotonic()
+        try:
+            payload = make_update(
+                self._plan, work, self._state.model(), self._dataset, self._site.settings.site,
+                progress=lambda share: self._report("progress", {"round": work.round, "share": round(share, 3)}),
+                stop=stop.is_set,
+            )
+            self._state.put_update(payload)
+            self._events.put(machine.Done(work.round, payload))
+        except TaskStoppedError:
+            pass
+        except Exception as error:  # noqa: BLE001 - the main thread raises it again
+            self._events.put(Failed(error))
+        finally:
+            self.costs.seconds_training += time.monotonic() - started
+
+    def _stop_worker(self) -> None:
+        self._stop.set()
+        if self._worker is not None:
+            self._worker.join()
+            self._worker = None
+
+    def _finish(self, version: int) -> None:
+        assert self._plan is not None
+        shapes = {name: spec.shape for name, spec in tensor_specs(self._plan).items()}
+        _, tensors = decode_model(self._state.model(), plan=self._plan.digest(), shapes=shapes)
+        write_model(self._state.final_path, ModelFile(self._plan, version, tensors))
+        self._report("finished", {"version": version, "model": str(self._state.final_path)})
+
+    def _topic(self, channel: str) -> str:
+        return self._topics.site(self._site.settings.site, channel)
+
+    def _online(self, *, online: bool) -> bytes:
+        return messages.encode(messages.SiteState(online=online, boot=self._boot))

@@ -1,0 +1,33 @@
+"""A round's computation, away from the network: from the kept global model to an update's bytes."""
+
+from collections.abc import Callable
+
+from edge_client.dataset import Dataset
+from edge_client.trainer import TaskResult, run_task
+from fedfin.model_spec import tensor_specs
+from fedfin.plan import Plan
+from fedfin.protocol.payloads import decode_model, encode_update
+from fedfin.protocol.site_machine import Work
+
+
+def make_update(
+    plan: Plan,
+    work: Work,
+    model: bytes,
+    dataset: Dataset,
+    site: str,
+    *,
+    progress: Callable[[float], None],
+    stop: Callable[[], bool],
+) -> bytes:
+    """The update of this round. Raises TaskStoppedError when `stop` said so."""
+    shapes = {name: spec.shape for name, spec in tensor_specs(plan).items()}
+    version, tensors = decode_model(model, plan=plan.digest(), shapes=shapes)
+    assert version == work.version
+    result: TaskResult = run_task(
+        plan, work.task, work.round, tensors, dataset, site, progress=progress, stop=stop
+    )
+    return encode_update(
+        result.deltas, result.weights, codec=plan.codec, site=site, plan=plan.digest(), round_=work.round,
+        task=work.task, base=work.version, metrics=result.metrics,
+    )
