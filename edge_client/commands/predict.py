@@ -7,12 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedfin.bundle import ImageRecipe, TextRecipe
 from fedfin.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from edge_client.encoders import Encoder
     from edge_client.prediction import Answer
     from edge_client.sources.digests import Input
+    from edge_client.sources.problem import Problem
 
 Cases = list[tuple[str, Mapping[str, "Input"]]]
 
@@ -50,14 +52,12 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("give either --cases TABLE, or one case by --image and --text")
     predictor = open_predictor(args.model)
     encoders = open_encoders(predictor, args.bundle)
-    cases = _one_case(args, encoders) if single else _table(args.cases, encoders, quiet=args.json)
+    cases, problems = (_one_case(args, encoders), []) if single else _table(args.cases, encoders)
     answers = [predict_case(predictor, encoders, case, inputs) for case, inputs in cases]
     if args.json:
-        body = {"model_version": predictor.version, "cases": [asdict(answer) for answer in answers]}
-        print(json.dumps(body, indent=2))
+        _show_json(predictor.version, answers, problems)
     else:
-        for answer in answers:
-            _show(answer)
+        _show(answers, problems)
     return 0 if any(answer.answered for answer in answers) else InputError.exit_code
 
 
@@ -73,13 +73,8 @@ def _one_case(args: argparse.Namespace, encoders: Mapping[str, "Encoder"]) -> Ca
 
 def _modality(kind: str, encoders: Mapping[str, "Encoder"]) -> str:
     """The one modality whose bundle takes images, or text, whatever the plan calls it."""
-    import msgspec  # noqa: PLC0415
-
-    names = [
-        name
-        for name, encoder in encoders.items()
-        if msgspec.inspect.type_info(type(encoder.manifest.recipe)).tag == kind  # type: ignore[attr-defined]
-    ]
+    recipe = {"image": ImageRecipe, "text": TextRecipe}[kind]
+    names = [name for name, encoder in encoders.items() if isinstance(encoder.manifest.recipe, recipe)]
     if len(names) != 1:
         raise SettingsError(f"--{kind} needs exactly one --bundle that takes {kind}; {len(names)} were given")
     return names[0]
@@ -94,7 +89,7 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from None
 
 
-def _table(path: Path, encoders: Mapping[str, "Encoder"], *, quiet: bool) -> Cases:
+def _table(path: Path, encoders: Mapping[str, "Encoder"]) -> tuple[Cases, list["Problem"]]:
     """The table's cases; only columns that it has are read, so that a modality may be missing altogether."""
     from edge_client.site import CaseColumns  # noqa: PLC0415
     from edge_client.sources.rows import read_rows  # noqa: PLC0415
@@ -106,13 +101,23 @@ def _table(path: Path, encoders: Mapping[str, "Encoder"], *, quiet: bool) -> Cas
     if not inputs:
         raise InputError(f"{path}: has none of the columns {', '.join(wanted)}; name a column per modality")
     table = parse_table(path, CaseColumns(table=str(path)), inputs, settings="--cases")
-    if not quiet:
-        for problem in table.problems:
-            print(f"row {problem.row}: {problem.column}: {problem.reason} ({problem.effect})")
-    return [(case.case, case.inputs) for case in table.cases]
+    return [(case.case, case.inputs) for case in table.cases], table.problems
 
 
-def _show(answer: "Answer") -> None:
+def _show_json(version: int, answers: "list[Answer]", problems: "list[Problem]") -> None:
+    cases, found = [asdict(answer) for answer in answers], [asdict(problem) for problem in problems]
+    print(json.dumps({"model_version": version, "cases": cases, "problems": found}, indent=2))
+
+
+def _show(answers: "list[Answer]", problems: "list[Problem]") -> None:
+    for problem in problems:
+        column = f"{problem.column}: " if problem.column else ""
+        print(f"row {problem.row}: {column}{problem.reason} ({problem.effect})")
+    for answer in answers:
+        _show_one(answer)
+
+
+def _show_one(answer: "Answer") -> None:
     shares = "  ".join(f"{label} {share:.3f}" for label, share in answer.probability.items())
     print(f"{answer.case}: {shares or 'not answered: no input could be used'}")
     if answer.answered:
