@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.float_encoder import FloatEncoder
 from export.sources.pooling import ImagePooled, TextMean
-from fedfin.bundle import ImageRecipe, TextRecipe
+from fedfin.bundle import ImageRecipe, Recipe, TextRecipe
 from fedfin.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MAX_TOKENS = 512  # reports are shorter; attention is quadratic in it
 RESAMPLE = {2: "bilinear", 3: "bicubic"}  # PIL's numbers, as preprocessor_config.json gives them
 
 
-def load(folder: Path, modality: str | None, recipe: ImageRecipe | TextRecipe | None) -> FloatEncoder:
+def load(folder: Path, modality: str | None, recipe: Recipe | None) -> FloatEncoder:
     """The encoder of a folder; `recipe`, where given, replaces what the folder says. Raises InputError."""
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no Hugging Face model folder, it has no config.json; save one with "

@@ -13,11 +13,14 @@ from typing import Any
 import msgspec
 
 from export.float_encoder import FloatEncoder
-from fedfin.bundle import Recipe, TextRecipe
+from fedfin.bundle import ImageRecipe, Recipe, TextRecipe, VectorRecipe
 from fedfin.errors import InputError
 
 
-def load(spec: str, name: str | None, modality: str, recipe_path: Path) -> FloatEncoder:
+KINDS: dict[type, str] = {ImageRecipe: "image", TextRecipe: "text", VectorRecipe: "vector"}
+
+
+def load(spec: str, modality: str | None, recipe_path: Path) -> FloatEncoder:
     """The encoder that `spec` names; a text recipe's tokenizer lies next to the recipe. Raises InputError."""
     from torch import nn
 
@@ -33,8 +36,8 @@ def load(spec: str, name: str | None, modality: str, recipe_path: Path) -> Float
         raise InputError(f"--torch {spec}: `{attribute}` gave a {type(module).__name__}, not a torch.nn.Module")
     recipe = read_recipe(recipe_path)
     return FloatEncoder(
-        name=name or attribute.lower().replace("_", "-").strip("-"),
-        modality=modality,
+        name=attribute.lower().strip("_"),
+        modality=modality or KINDS[type(recipe)],
         module=module,
         recipe=recipe,
         source=f"torch module {Path(where).name}:{attribute}",
