@@ -20,7 +20,9 @@ PARITY = "parity.json"
 CARD = "CARD.md"
 
 
-def write_bundle(encoder: FloatEncoder, calibration: Calibration, out: Path, *, force: bool) -> tuple[Manifest, Parity]:
+def write_bundle(
+    encoder: FloatEncoder, calibration: Calibration, out: Path, *, force: bool
+) -> tuple[Manifest, Parity]:
     """Write the bundle folder `out`, whole or not at all.
 
     Raises ParityError when no quantization stays within the bound, StateError when `out` is not free.
@@ -39,7 +41,9 @@ def write_bundle(encoder: FloatEncoder, calibration: Calibration, out: Path, *, 
     return manifest, report
 
 
-def _quantize(encoder: FloatEncoder, calibration: Calibration, scratch: Path, target: Path) -> tuple[int, str, Parity]:
+def _quantize(
+    encoder: FloatEncoder, calibration: Calibration, scratch: Path, target: Path
+) -> tuple[int, str, Parity]:
     """Quantize in the first way that passes; returns the feature dim, how, and the parity report."""
     exported, prepared = scratch / "float.onnx", scratch / "prepared.onnx"
     dim = onnx_graph.to_float_onnx(encoder, exported)

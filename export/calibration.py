@@ -36,7 +36,8 @@ class Calibration:
 def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     """Cases from a folder of images, a file of texts (one a line) or a .npy of vectors [n, length].
 
-    The split takes every third case in sorted order as hold-out, the same each time. Raises InputError.
+    Images: every third in sorted order is held out, the same each time. Texts and vectors: all are held out,
+    as dynamic quantization calibrates on nothing. Raises InputError.
     """
     recipe = encoder.recipe
     skipped: list[str] = []
@@ -47,8 +48,11 @@ def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     else:
         batches = _vectors(recipe, path)
     if len(batches) < MIN_CASES:
-        raise InputError(f"{path}: {len(batches)} usable cases to calibrate on; give at least {MIN_CASES}, "
-                         "better 100")
+        raise InputError(
+            f"{path}: {len(batches)} usable cases to calibrate on; give at least {MIN_CASES}, better 100"
+        )
+    if not isinstance(recipe, ImageRecipe):
+        return Calibration([], batches)
     hold_out = batches[::HOLD_OUT_EVERY]
     calibrate = [batch for index, batch in enumerate(batches) if index % HOLD_OUT_EVERY]
     return Calibration(calibrate, hold_out, tuple(skipped))
@@ -63,7 +67,7 @@ def _images(recipe: ImageRecipe, folder: Path | None, skipped: list[str]) -> lis
     for path in _spread(sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)):
         try:
             batches.append({recipe.input_name: image_tensor(recipe, open_image(path))[np.newaxis]})
-        except InputError as error:
+        except InputError as error:  # noqa: PERF203 - one bad file must not end the export
             skipped.append(str(error))
     return batches
 
@@ -81,8 +85,10 @@ def _lines(path: Path | None) -> Sequence[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the texts ({type(error).__name__}); "
-                         "--calibrate wants a UTF-8 file with one text a line") from None
+        raise InputError(
+            f"{path}: cannot read the texts ({type(error).__name__}); "
+            "--calibrate wants a UTF-8 file with one text a line"
+        ) from None
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -101,5 +107,7 @@ def _vectors(recipe: VectorRecipe, path: Path | None) -> list[Batch]:
 def _spread(items: Sequence[Any]) -> list[Any]:
     """At most MAX_CASES of the items, evenly over all of them."""
     step = max(1, len(items) / MAX_CASES)
-    return [items[int(index * step)] for index in itertools.takewhile(
-        lambda index: int(index * step) < len(items), range(MAX_CASES))]
+    return [
+        items[int(index * step)]
+        for index in itertools.takewhile(lambda index: int(index * step) < len(items), range(MAX_CASES))
+    ]

@@ -12,7 +12,7 @@ def card(manifest: Manifest, report: Parity) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in manifest.versions.items())
     return f"""# {manifest.name}
 
-An encoder bundle of FedFIN: a frozen `{manifest.modality}` encoder with {manifest.dim} features, int8, in ONNX.
+A FedFIN encoder bundle: a frozen `{manifest.modality}` encoder, {manifest.dim} features, int8, in ONNX.
 
 - Digest: `{manifest.digest()}`. Every site of a federation must hold this one.
 - Source: {manifest.source}
@@ -27,10 +27,11 @@ An encoder bundle of FedFIN: a frozen `{manifest.modality}` encoder with {manife
 | one case, one thread, on the exporting machine | {before.latency_ms:.1f} ms | {after.latency_ms:.1f} ms |
 
 Cosine between int8 and float features over {report.hold_out} held-out cases: mean {cosine.mean:.4f}
-(at least {report.min_mean}), worst {cosine.worst:.4f} (at least {report.min_worst}); with the mean feature vector
-taken off, mean {cosine.centred_mean:.4f}. Calibrated on {report.calibrated_on} cases, none of which is in this folder.
+(at least {report.min_mean}), worst {cosine.worst:.4f} (at least {report.min_worst}); with the mean feature
+vector taken off, mean {cosine.centred_mean:.4f}. Calibrated on {report.calibrated_on} other cases;
+this folder holds none of them.
 
-Not a medical device: the features mean nothing by themselves, and what is trained on them needs its own evaluation.
+Not a medical device: what is trained on these features needs its own evaluation.
 """
 
 

@@ -39,17 +39,35 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("out", metavar="OUT", type=Path, help="the bundle folder to make")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--preset", choices=PRESETS, help="an encoder that comes with its settings")
-    source.add_argument("--hf", metavar="FOLDER", type=Path, help="a local Hugging Face folder, text or image")
-    source.add_argument("--torch", metavar="WHERE:NAME", help="a torch module, or what returns one: "
-                        "PACKAGE.MODULE:NAME or FILE.py:NAME; with --recipe")
-    parser.add_argument("--calibrate", metavar="PATH", type=Path,
-                        help="folder of PNG/JPEG images, text file with one text a line, or .npy of vectors; "
-                        "text encoders have built-in sentences")
-    parser.add_argument("--layer", metavar="LAYER",
-                        help="efficientnet-lite0: pool `last` (default) or `block:N`, N from 0 to 15")
-    parser.add_argument("--modality", metavar="NAME", help="the modality's name (default: image, text or vector)")
-    parser.add_argument("--recipe", metavar="FILE", type=Path, help="preprocessing of --torch (or --hf images), JSON")
-    parser.add_argument("--weights", metavar="FILE", type=Path, help="xrv-densenet121: a state dict of your own")
+    source.add_argument(
+        "--hf", metavar="FOLDER", type=Path, help="a local Hugging Face folder, text or image"
+    )
+    source.add_argument(
+        "--torch",
+        metavar="WHERE:NAME",
+        help="a torch module, or what returns one: PACKAGE.MODULE:NAME or FILE.py:NAME; with --recipe",
+    )
+    parser.add_argument(
+        "--calibrate",
+        metavar="PATH",
+        type=Path,
+        help="folder of PNG/JPEG images, text file with one text a line, or .npy of vectors; "
+        "text encoders have built-in sentences",
+    )
+    parser.add_argument(
+        "--layer",
+        metavar="LAYER",
+        help="efficientnet-lite0: pool `last` (default) or `block:N`, N from 0 to 15",
+    )
+    parser.add_argument(
+        "--modality", metavar="NAME", help="the modality's name (default: image, text or vector)"
+    )
+    parser.add_argument(
+        "--recipe", metavar="FILE", type=Path, help="preprocessing of --torch (or --hf images), JSON"
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", type=Path, help="xrv-densenet121: a state dict of your own"
+    )
     parser.add_argument("--name", help="the bundle's name (default: the preset's, folder's or module's)")
     parser.add_argument("--licence", help="licence of the weights, as the card states it")
     parser.add_argument("--force", action="store_true", help="replace OUT if it is a bundle")
@@ -75,8 +93,11 @@ def run(args: argparse.Namespace) -> int:
     calibration = read_calibration(encoder, args.calibrate)
     for skipped in calibration.skipped:
         print(f"skipped: {skipped}", file=sys.stderr)
-    print(f"{encoder.name}: exporting, calibrating on {len(calibration.calibrate)} cases, judging on "
-          f"{len(calibration.hold_out)} others (a minute or so)", file=sys.stderr)
+    print(
+        f"{encoder.name}: exporting, calibrating on {len(calibration.calibrate)} cases, judging on "
+        f"{len(calibration.hold_out)} others (a minute or so)",
+        file=sys.stderr,
+    )
     manifest, report = write_bundle(encoder, calibration, args.out, force=args.force)
     print(as_json(manifest, report) if args.json else as_text(args.out, manifest, report))
     return 0

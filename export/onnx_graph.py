@@ -37,7 +37,9 @@ def to_float_onnx(encoder: FloatEncoder, path: Path) -> int:
         features = encoder.module(*inputs)
     if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != len(inputs[0]):  # noqa: PLR2004
         shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
-        raise InputError(f"{encoder.source}: it gives {shape} where [n, dim] is wanted; pool inside the module")
+        raise InputError(
+            f"{encoder.source}: it gives {shape} where [n, dim] is wanted; pool inside the module"
+        )
     dynamic: dict[int, Any] = {0: "n", 1: "tokens"} if isinstance(encoder.recipe, TextRecipe) else {0: "n"}
     with quiet():
         try:
@@ -54,7 +56,9 @@ def to_float_onnx(encoder: FloatEncoder, path: Path) -> int:
                 verbose=False,
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            raise InputError(f"{encoder.source}: torch cannot export it to ONNX: {str(error).splitlines()[0]}") from error
+            raise InputError(
+                f"{encoder.source}: torch cannot export it to ONNX: {str(error).splitlines()[0]}"
+            ) from error
     make_anonymous(path)
     return int(features.shape[1])
 
@@ -78,8 +82,14 @@ def make_anonymous(path: Path) -> None:
     model = onnx.load(path)
     del model.metadata_props[:]
     model.doc_string = ""
-    for item in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output,
-                 *model.graph.value_info, *model.graph.initializer):
+    for item in (
+        model.graph,
+        *model.graph.node,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.value_info,
+        *model.graph.initializer,
+    ):
         del item.metadata_props[:]
         item.doc_string = ""
     used = {node.domain or "" for node in model.graph.node}

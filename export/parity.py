@@ -61,7 +61,9 @@ def float_features(encoder: FloatEncoder, batches: Sequence[Batch]) -> NDArray[n
 
     names = input_names(encoder.recipe)
     with torch.inference_mode():
-        rows = [encoder.module(*(torch.from_numpy(batch[name]) for name in names)).numpy() for batch in batches]
+        rows = [
+            encoder.module(*(torch.from_numpy(batch[name]) for name in names)).numpy() for batch in batches
+        ]
     return np.concatenate(rows)
 
 
@@ -94,7 +96,7 @@ def refuse(name: str, tried: dict[str, Agreement]) -> ParityError:
     """The error for an encoder that no quantization kept close enough."""
     results = "; ".join(f"{how}: mean {a.mean:.4f}, worst {a.worst:.4f}" for how, a in tried.items())
     return ParityError(
-        f"{name}: int8 features stray from float beyond cosine mean {MIN_MEAN}, worst {MIN_WORST} ({results}). "
+        f"{name}: int8 strays from float beyond cosine mean {MIN_MEAN}, worst {MIN_WORST} ({results}). "
         "Nothing was written. Calibrate on more and more typical cases, or choose another layer or encoder"
     )
 

@@ -1,6 +1,6 @@
 """Float ONNX to int8: static QDQ for images, dynamic for text and vectors; the first way that keeps parity.
 
-Measured on EfficientNet-lite0 and chest X-rays, by quantizing one Conv at a time: the harm is in the stem and
+Measured on EfficientNet-lite0 and chest X-rays, quantizing one Conv at a time: the harm is in the stem and
 the first blocks, whose linear outputs have wide ranges with few large values (docs/export.md has the numbers).
 So the first Convs stay float **with their Clip**: a Clip that is quantized alone is folded away and takes the
 range of its Conv with it.
@@ -26,7 +26,9 @@ def quantizers(recipe: Recipe) -> dict[str, Quantizer]:
     dynamic: dict[str, Quantizer] = {"dynamic int8, per channel": _dynamic}
     if not isinstance(recipe, ImageRecipe):
         return dynamic
-    static = {f"static QDQ U8S8, per channel, first {count} Conv float": _static(count) for count in FLOAT_CONVS}
+    static = {
+        f"static QDQ U8S8, per channel, first {count} Conv float": _static(count) for count in FLOAT_CONVS
+    }
     return {**static, **dynamic}
 
 

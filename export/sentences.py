@@ -1,6 +1,6 @@
-"""Invented sentences in the style of chest X-ray reports, to check text encoders with when the user gives none.
+"""Invented sentences in the style of chest X-ray reports, to check text encoders with by default.
 
-Written for this project: no patient's, no data set's. All lower and mixed lengths, as reports are.
+Written for this project: no patient's, no data set's. Lengths vary as those of reports do.
 """
 
 SENTENCES = (
@@ -42,14 +42,22 @@ SENTENCES = (
     "Routine study before an operation.",
     "Status after right upper lobectomy with expected volume loss.",
     "Findings: clear lungs. Normal heart. Impression: normal chest radiograph.",
-    "Findings: the cardiac silhouette is enlarged. There are Kerley B lines and small bilateral effusions. "
-    "Impression: heart failure with interstitial oedema.",
-    "Findings: dense consolidation of the lingula with air bronchograms. Impression: lobar pneumonia; follow up "
-    "after treatment to make sure that it clears.",
-    "Findings: tubes and lines in place as before. Slightly better aeration of both bases. "
-    "Impression: improving atelectasis, no new focal disease.",
-    "Compared with the previous film the effusion has grown, and there is now compressive atelectasis of the "
-    "left lower lobe.",
+    (
+        "Findings: the cardiac silhouette is enlarged. Kerley B lines, small bilateral effusions. "
+        "Impression: heart failure with interstitial oedema."
+    ),
+    (
+        "Findings: dense consolidation of the lingula with air bronchograms. Impression: lobar pneumonia; "
+        "follow up after treatment to make sure that it clears."
+    ),
+    (
+        "Findings: tubes and lines in place as before. Slightly better aeration of both bases. "
+        "Impression: improving atelectasis, no new focal disease."
+    ),
+    (
+        "Compared with the previous film the effusion has grown, and there is now compressive atelectasis of "
+        "the left lower lobe."
+    ),
     "Subcutaneous emphysema along the right chest wall.",
     "The osseous structures are unremarkable.",
     "Hiatal hernia behind the heart.",

@@ -22,15 +22,22 @@ RESAMPLE = {2: "bilinear", 3: "bicubic"}  # PIL's numbers, as preprocessor_confi
 def load(folder: Path, modality: str | None, recipe: Recipe | None) -> FloatEncoder:
     """The encoder of a folder; `recipe`, where given, replaces what the folder says. Raises InputError."""
     if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: no Hugging Face model folder, it has no config.json; save one with "
-                         "model.save_pretrained(FOLDER) and tokenizer.save_pretrained(FOLDER)")
+        raise InputError(
+            f"{folder}: no Hugging Face model folder, it has no config.json; save one with "
+            "model.save_pretrained(FOLDER) and tokenizer.save_pretrained(FOLDER)"
+        )
     if (folder / "preprocessor_config.json").is_file() or isinstance(recipe, ImageRecipe):
         return load_image(folder, modality or "image", recipe if isinstance(recipe, ImageRecipe) else None)
     return load_text(folder, modality or "text")
 
 
 def load_text(
-    folder: Path, modality: str, *, name: str | None = None, source: str | None = None, licence: str | None = None
+    folder: Path,
+    modality: str,
+    *,
+    name: str | None = None,
+    source: str | None = None,
+    licence: str | None = None,
 ) -> FloatEncoder:
     """A text encoder: last hidden state, mean over the tokens that attention_mask shows."""
     model = _model(folder)
@@ -59,7 +66,9 @@ def load_image(folder: Path, modality: str, recipe: ImageRecipe | None) -> Float
 
 def bundle_name(folder: Path) -> str:
     """The folder's name in the letters that a bundle's name may have."""
-    letters = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in folder.resolve().name.lower())
+    letters = "".join(
+        letter if letter.isascii() and letter.isalnum() else "-" for letter in folder.resolve().name.lower()
+    )
     return letters[:64].strip("-") or "encoder"
 
 
@@ -114,15 +123,19 @@ def _tokenizer_json(folder: Path) -> str:
 
         return str(AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer.to_str())
     except Exception as error:  # noqa: BLE001 - transformers raises many kinds, all meaning this
-        raise InputError(f"{folder}: no tokenizer.json, and none can be made from what is there "
-                         f"({type(error).__name__}); save a fast tokenizer into the folder") from None
+        raise InputError(
+            f"{folder}: no tokenizer.json, and none can be made from what is there "
+            f"({type(error).__name__}); save a fast tokenizer into the folder"
+        ) from None
 
 
 def _model(folder: Path) -> "torch.nn.Module":
     try:
         from transformers import AutoModel
+        from transformers.utils.logging import disable_progress_bar
     except ModuleNotFoundError:
         raise MissingExtraError("a Hugging Face encoder", "export") from None
+    disable_progress_bar()
     try:
         # eager attention: the fused kernels do not export to plain ONNX operators
         model: torch.nn.Module = AutoModel.from_pretrained(

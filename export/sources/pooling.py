@@ -14,6 +14,7 @@ class TextMean(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Mean over the tokens that the mask shows."""
         hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
         return torch.as_tensor((hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0))
@@ -27,6 +28,7 @@ class ImagePooled(nn.Module):
         self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """Pooled output, or the mean over positions."""
         output = self.model(pixel_values=pixels)
         pooled = getattr(output, "pooler_output", None)
         if pooled is not None:

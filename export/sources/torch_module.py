@@ -16,7 +16,6 @@ from export.float_encoder import FloatEncoder
 from fedfin.bundle import ImageRecipe, Recipe, TextRecipe, VectorRecipe
 from fedfin.errors import InputError
 
-
 KINDS: dict[type, str] = {ImageRecipe: "image", TextRecipe: "text", VectorRecipe: "vector"}
 
 
@@ -33,8 +32,13 @@ def load(spec: str, modality: str | None, recipe_path: Path) -> FloatEncoder:
         raise InputError(f"--torch {spec}: {where} has no `{attribute}`") from None
     module = found if isinstance(found, nn.Module) else found()
     if not isinstance(module, nn.Module):
-        raise InputError(f"--torch {spec}: `{attribute}` gave a {type(module).__name__}, not a torch.nn.Module")
+        raise InputError(
+            f"--torch {spec}: `{attribute}` gave a {type(module).__name__}, not a torch.nn.Module"
+        )
     recipe = read_recipe(recipe_path)
+    tokenizer = _tokenizer(recipe, recipe_path.parent)
+    if isinstance(recipe, TextRecipe):
+        recipe = msgspec.structs.replace(recipe, tokenizer="tokenizer.json")  # its name in the bundle
     return FloatEncoder(
         name=attribute.lower().strip("_"),
         modality=modality or KINDS[type(recipe)],
@@ -42,18 +46,21 @@ def load(spec: str, modality: str | None, recipe_path: Path) -> FloatEncoder:
         recipe=recipe,
         source=f"torch module {Path(where).name}:{attribute}",
         licence="unknown",
-        tokenizer=_tokenizer(recipe, recipe_path.parent),
+        tokenizer=tokenizer,
     )
 
 
 def read_recipe(path: Path) -> Recipe:
     """A recipe as manifest.json holds it: {"kind": "image", "resize": 224, ...}. Raises InputError."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Recipe)
+        recipe: Recipe = msgspec.json.decode(path.read_bytes(), type=Recipe)
     except OSError as error:
         raise InputError(f"{path}: cannot read the recipe ({error.strerror}); check --recipe") from None
     except msgspec.MsgspecError as error:
-        raise InputError(f"{path}: not a preprocessing recipe: {error}; docs/export.md shows one of each kind") from None
+        raise InputError(
+            f"{path}: not a preprocessing recipe: {error}; docs/export.md shows one of each kind"
+        ) from None
+    return recipe
 
 
 def _python_module(where: str) -> ModuleType:
@@ -68,7 +75,9 @@ def _python_module(where: str) -> ModuleType:
     except FileNotFoundError:
         raise InputError(f"--torch: there is no file {where}; check the path") from None
     except ModuleNotFoundError as error:
-        raise InputError(f"--torch {where}: no module named {error.name}; install it or check PYTHONPATH") from None
+        raise InputError(
+            f"--torch {where}: no module named {error.name}; install it or check PYTHONPATH"
+        ) from None
     return module
 
 
@@ -78,4 +87,6 @@ def _tokenizer(recipe: Any, folder: Path) -> str | None:
     try:
         return (folder / recipe.tokenizer).read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{folder / recipe.tokenizer}: cannot read the tokenizer ({error.strerror})") from None
+        raise InputError(
+            f"{folder / recipe.tokenizer}: cannot read the tokenizer ({error.strerror})"
+        ) from None

@@ -28,7 +28,9 @@ def load(weights: Path | None, modality: str) -> FloatEncoder:
     try:
         import torchxrayvision
     except ModuleNotFoundError as error:
-        raise InputError(f"the preset xrv-densenet121 needs {error.name}: pip install torchxrayvision") from None
+        raise InputError(
+            f"the preset xrv-densenet121 needs {error.name}: pip install torchxrayvision"
+        ) from None
     network = torchxrayvision.models.DenseNet(weights=None if weights else WEIGHTS)
     if weights:
         load_state(network, weights)
@@ -56,8 +58,10 @@ def load_state(network: Any, path: Path) -> None:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such weights file; check --weights") from None
     except (pickle.UnpicklingError, RuntimeError, TypeError, AttributeError, OSError, EOFError) as error:
-        raise InputError(f"{path}: not this model's state dict ({str(error).splitlines()[0]}); "
-                         "save one with torch.save(model.state_dict(), FILE)") from None
+        raise InputError(
+            f"{path}: not this model's state dict ({str(error).splitlines()[0]}); "
+            "save one with torch.save(model.state_dict(), FILE)"
+        ) from None
 
 
 def _pooled(network: Any) -> Any:
