@@ -1,0 +1,14 @@
+"""`fedfin export`: one module of this package per sub-command."""
+
+import argparse
+import importlib
+
+# Each module has `add(subparsers)`; its heavy imports are inside `run`.
+COMMANDS = ("encoder",)
+
+
+def build(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-commands to the `fedfin export` parser."""
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"export.{name}").add(subparsers)

@@ -1,0 +1,1 @@
+"""Where float encoders come from: presets, a local Hugging Face folder, any torch module."""

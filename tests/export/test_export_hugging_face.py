@@ -1,0 +1,80 @@
+"""A local Hugging Face folder exports with the same command; preprocessing comes from its files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from export.sentences import SENTENCES
+from export.sources import hugging_face
+from fedfin.bundle import read_manifest
+from fedfin.errors import InputError
+
+
+@pytest.fixture
+def bert(tmp_path):
+    """A tiny BERT with random weights and a word tokenizer, saved as Hugging Face saves them."""
+    words = sorted({word.strip(".,;:") for sentence in SENTENCES for word in sentence.lower().split()})
+    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=48,
+    )
+    folder = tmp_path / "Tiny_BERT"
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_text_folder_exports(bert, export, tmp_path):
+    code, output, errors = export(tmp_path / "out", "--hf", str(bert), "--json")
+    assert code == 0, errors
+    manifest = read_manifest(tmp_path / "out")
+    assert (manifest.name, manifest.modality, manifest.dim) == ("tiny-bert", "text", 32)
+    assert manifest.recipe.max_tokens == 48
+    assert json.loads(output)["parity"]["cosine"]["worst"] >= 0.97
+
+
+def test_pooling_leaves_out_padding(bert):
+    encoder = hugging_face.load(bert, None, None)
+    ids = torch.tensor([[2, 5, 6, 3]])
+    padded = torch.cat([ids, torch.zeros(1, 3, dtype=torch.int64)], 1)
+    with torch.inference_mode():
+        alone = encoder.module(ids, torch.ones_like(ids))
+        masked = encoder.module(padded, (padded > 0).long())
+    np.testing.assert_allclose(alone, masked, atol=1e-5)
+
+
+PREPROCESSOR = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2], "resample": 3}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "resize", "crop"),
+    [
+        ({"size": {"height": 224, "width": 224}}, 224, 224),
+        ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}, 256, 224),
+        ({"size": {"shortest_edge": 224}, "crop_pct": 0.875}, 256, 224),
+    ],
+)
+def test_image_recipe_is_read_from_the_folder(sizes, resize, crop, tmp_path):
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({**PREPROCESSOR, **sizes}))
+    recipe = hugging_face.image_recipe(path)
+    assert (recipe.resize, recipe.crop, recipe.interpolation) == (resize, crop, "bicubic")
+    assert recipe.scale == pytest.approx(1 / 255)
+
+
+def test_oblong_inputs_are_refused(tmp_path):
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({**PREPROCESSOR, "size": {"height": 224, "width": 200}}))
+    with pytest.raises(InputError, match="--recipe"):
+        hugging_face.image_recipe(path)

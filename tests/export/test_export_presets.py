@@ -1,0 +1,84 @@
+"""The presets export to bundles whose int8 features stay close to float's, smaller than float."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from fedfin.bundle import read_manifest
+from fedfin.preprocessing import image_tensor, open_image, open_tokenizer, text_tensors
+
+
+def features(bundle, inputs):
+    session = onnxruntime.InferenceSession(bundle / "encoder.onnx", providers=["CPUExecutionProvider"])
+    return session.run(["features"], inputs)[0]
+
+
+@pytest.mark.parametrize("name", ["image_bundle", "text_bundle"])
+def test_parity_report_holds_the_bound_and_shows_the_gain(name, request):
+    report = json.loads((request.getfixturevalue(name) / "parity.json").read_text())
+    assert report["cosine"]["mean"] >= 0.99
+    assert report["cosine"]["worst"] >= 0.97
+    assert report["hold_out"] >= 8
+    assert report["after"]["bytes"] < 0.8 * report["before"]["bytes"]
+    assert report["after"]["latency_ms"] > 0
+
+
+@pytest.mark.parametrize("name", ["image_bundle", "text_bundle"])
+def test_graph_runs_on_old_onnxruntime_and_names_no_path_of_the_machine(name, request):
+    """onnxruntime 1.23 (Python 3.10, aarch64) reads IR 10 and opset 21; torch notes its source paths."""
+    path = request.getfixturevalue(name) / "encoder.onnx"
+    model = onnx.load(path)
+    assert model.ir_version <= 10
+    assert all(entry.version <= 21 for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    assert b"site-packages" not in path.read_bytes()
+
+
+def test_image_bundle_gives_features_from_the_recipe_alone(image_bundle, images):
+    manifest = read_manifest(image_bundle)
+    batch = np.stack([image_tensor(manifest.recipe, open_image(path)) for path in sorted(images.iterdir())[:3]])
+    found = features(image_bundle, {"pixels": batch})
+    assert found.shape == (3, manifest.dim)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+
+
+def test_image_preset_pools_after_the_last_layer_by_default():
+    from export.sources import efficientnet
+
+    encoder = efficientnet.load("last", "image")
+    import torch
+
+    assert encoder.module(torch.zeros(1, 3, 224, 224)).shape == (1, 1280)
+
+
+def test_text_features_put_like_with_like(text_bundle):
+    """Through the tokenizer and the recipe of the bundle alone, so wrong ids or pooling would show."""
+    manifest = read_manifest(text_bundle)
+    tokenizer = open_tokenizer(text_bundle / "tokenizer.json")
+    texts = ["There is a pleural effusion.", "Fluid is seen in the pleural space.", "The invoice was paid."]
+    rows = [features(text_bundle, text_tensors(manifest.recipe, tokenizer, [text]))[0] for text in texts]
+    unit = np.stack(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
+    assert unit.shape == (3, 384)
+    assert unit[0] @ unit[1] > 0.5 > unit[0] @ unit[2]
+
+
+def test_text_padding_changes_little(text_bundle):
+    """Padding is masked out in attention and pooling; what is left is int8's scaling over the batch."""
+    manifest = read_manifest(text_bundle)
+    tokenizer = open_tokenizer(text_bundle / "tokenizer.json")
+    texts = ["No effusion.", "The lungs are clear without focal consolidation, effusion or pneumothorax. " * 3]
+    alone = features(text_bundle, text_tensors(manifest.recipe, tokenizer, texts[:1]))[0]
+    padded = features(text_bundle, text_tensors(manifest.recipe, tokenizer, texts))[0]
+    assert alone @ padded / np.linalg.norm(alone) / np.linalg.norm(padded) > 0.97
+
+
+def test_manifest_states_source_licence_and_versions(image_bundle, text_bundle):
+    for bundle in (image_bundle, text_bundle):
+        manifest = read_manifest(bundle)
+        assert manifest.licence == "Apache-2.0"
+        assert set(manifest.versions) == {"fedfin", "torch", "onnx", "onnxruntime"}
+        assert manifest.digest() in (bundle / "CARD.md").read_text()

@@ -1,0 +1,76 @@
+"""Recipes turn images and texts into exactly the tensors that they state."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from fedfin.bundle import ImageRecipe, TextRecipe
+from fedfin.errors import BundleError, InputError
+from fedfin.preprocessing import image_tensor, open_image, scale_to_eight_bits, text_tensors
+
+RECIPE = ImageRecipe(8, 8, 3, "bilinear", 1.0, (10.0, 20.0, 30.0), (2.0, 2.0, 2.0))
+
+
+def test_image_tensor_is_scaled_shifted_and_channels_first():
+    tensor = image_tensor(RECIPE, Image.new("RGB", (8, 8), (12, 24, 36)))
+    assert tensor.dtype == np.float32
+    assert tensor.shape == (3, 8, 8)
+    np.testing.assert_array_equal(tensor[:, 0, 0], [1, 2, 3])
+
+
+def test_shorter_side_is_resized_and_the_centre_kept():
+    """A wide image with a bright middle third: after the crop, only the middle is left."""
+    pixels = np.zeros((8, 24), np.uint8)
+    pixels[:, 8:16] = 200
+    tensor = image_tensor(ImageRecipe(8, 8, 1, "bilinear", 1.0, (0.0,), (1.0,)), Image.fromarray(pixels))
+    assert tensor.shape == (1, 8, 8)
+    assert (tensor == 200).all()
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_each_bit_depth_fills_eight_bits(bits, tmp_path):
+    """A 12-bit radiograph in a 16-bit PNG must not come out black."""
+    top = (1 << bits) - 1
+    values = np.array([[0, top // 2, top]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "grey.png")
+    image = open_image(tmp_path / "grey.png")
+    assert image.mode == "L"
+    np.testing.assert_allclose(np.asarray(image)[0], [0, 127, 255], atol=1)
+
+
+def test_all_zero_and_negative_grey_is_black():
+    assert scale_to_eight_bits(np.array([[-5, 0]])).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", None])
+def test_unusable_files_are_input_errors(content, tmp_path):
+    path = tmp_path / "x.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.png"):
+        open_image(path)
+
+
+def test_truncated_png_is_an_input_error(tmp_path):
+    Image.effect_noise((64, 64), 50).save(tmp_path / "x.png")
+    whole = (tmp_path / "x.png").read_bytes()
+    (tmp_path / "x.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        open_image(tmp_path / "x.png")
+
+
+def test_crop_larger_than_resize_is_refused():
+    with pytest.raises(BundleError, match="crop"):
+        image_tensor(ImageRecipe(8, 9, 1, "bilinear", 1.0, (0.0,), (1.0,)), Image.new("L", (9, 9)))
+
+
+def test_texts_are_cut_padded_and_named():
+    tokenizer = Tokenizer(models.WordLevel({"a": 1, "b": 2}, unk_token="a"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    recipe = TextRecipe("tokenizer.json", 8, 7, ("input_ids", "attention_mask"))
+    tensors = text_tensors(recipe, tokenizer, ["a b", "b " * 20])
+    assert list(tensors) == ["input_ids", "attention_mask"]
+    assert tensors["input_ids"].tolist() == [[1, 2, 7, 7, 7, 7, 7, 7], [2] * 8]
+    assert tensors["attention_mask"].tolist() == [[1, 1, 0, 0, 0, 0, 0, 0], [1] * 8]
+    assert tensors["input_ids"].dtype == np.int64
