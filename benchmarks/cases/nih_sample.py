@@ -39,7 +39,9 @@ def make_table(data: Path) -> list[Row]:
     for number, row in enumerate(source, start=1):
         found = set(row["Finding Labels"].split("|"))
         if not found <= {*FINDINGS, "No Finding"}:
-            raise InputError(f"{data / 'labels.csv'}: row {number} has a label that is not one of ChestX-ray14")
+            raise InputError(
+                f"{data / 'labels.csv'}: row {number} has a label that is not one of ChestX-ray14"
+            )
         case = {"case": Path(row["Image Index"]).stem, "patient": row["Patient ID"]}
         case["image"] = str(data / "images_256" / row["Image Index"])
         rows.append(case | {label: str(int(finding in found)) for label, finding in LABELS.items()})

@@ -27,7 +27,9 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[Row]:
 
 def with_files(rows: Sequence[Row]) -> list[Row]:
     """Rows whose image exists, which makes the path absolute. Raises InputError where none does."""
-    kept = [row | {"image": str(Path(row["image"]).resolve())} for row in rows if Path(row["image"]).is_file()]
+    kept = [
+        row | {"image": str(Path(row["image"]).resolve())} for row in rows if Path(row["image"]).is_file()
+    ]
     if not kept:
         raise InputError("no image of the table exists; give the data set's folder")
     return kept
@@ -56,7 +58,9 @@ def describe(rows: Sequence[Row], labels: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def run(parser: argparse.ArgumentParser, make: Callable[[argparse.Namespace], list[Row]], labels: Sequence[str]) -> int:
+def run(
+    parser: argparse.ArgumentParser, make: Callable[[argparse.Namespace], list[Row]], labels: Sequence[str]
+) -> int:
     """Parse the command line, make the table, write it, print its counts; return the exit code."""
     parser.add_argument("data", type=Path, metavar="DATA_FOLDER")
     parser.add_argument("out", type=Path, metavar="OUT_TABLE")

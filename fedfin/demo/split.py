@@ -70,7 +70,9 @@ def check_apart(groups: Mapping[str, Iterable[str]]) -> None:
     for name, group in groups.items():
         for patient in group:
             if place.setdefault(patient, name) != name:
-                raise InputError(f"a patient is both in {place[patient]} and in {name}: scores would be inflated")
+                raise InputError(
+                    f"a patient is both in {place[patient]} and in {name}: scores would be inflated"
+                )
 
 
 def _check_numbers(sites: int, with_text: int, held_out: float) -> None:
