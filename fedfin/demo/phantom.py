@@ -93,6 +93,7 @@ def draw_phantom(
         film += lung.inside * (_lung_field(lung, findings, y, rng) - film)
     film = _mediastinum(film, anatomy, findings.get("cardiomegaly"), x, y, rng)
     film = _bones(film, anatomy, lungs[0].lateral, x, y)
+    film = _distractors(film, lungs, y, rng)
     for lung in lungs:
         film = _pleura(film, lung, findings, anatomy, y, rng)
     return _expose(film, anatomy, rng)
@@ -174,7 +175,11 @@ def _lung_field(lung: _Lung, findings: Mapping[str, Finding], y: Field, rng: np.
     density = LUNG + 0.03 * _cloud(rng, 5) + (0.12 + 0.06 * wet) * vessels + 0.20 * hilum
     if edema:
         density += _edema(edema.severity, lung, reach, y, rng)
-    for name, fill in (("consolidation", _consolidation), ("atelectasis", _atelectasis), ("nodule", _nodules)):
+    for name, fill in (
+        ("consolidation", _consolidation),
+        ("atelectasis", _atelectasis),
+        ("nodule", _nodules),
+    ):
         finding = findings.get(name)
         if finding and lung.side in finding.sides:
             density += (FLUID - density) * fill(finding.severity, lung, y, rng)
@@ -197,7 +202,7 @@ def _edema(severity: float, lung: _Lung, reach: Field, y: Field, rng: np.random.
     haze = np.exp(-((reach / 0.46) ** 2)) * (1 + 0.45 * _cloud(rng, 16) + 0.35 * _cloud(rng, 40))
     near_wall = _ramp(lung.outward - lung.lateral + 0.11, 0.04) * _ramp(y - 0.15, 0.1)
     kerley = np.clip(np.cos(y * 95), 0, 1) ** 3 * near_wall
-    added: Field = severity * (0.42 * haze + 0.10 * kerley)
+    added: Field = severity * (0.36 * haze + 0.10 * kerley)
     return added
 
 
@@ -209,7 +214,7 @@ def _consolidation(severity: float, lung: _Lung, y: Field, rng: np.random.Genera
     patch = np.clip(1.7 * shape * (1 + 0.55 * _cloud(rng, 11)) - 0.25, 0, 1)
     toward_hilum = np.arctan2(y + 0.10, lung.outward - 0.20)
     bronchi = np.clip(np.cos(22 * toward_hilum), 0, 1) ** 6
-    opacity: Field = (0.30 + 0.55 * severity) * patch * (1 - 0.45 * bronchi)
+    opacity: Field = (0.22 + 0.58 * severity) * patch * (1 - 0.45 * bronchi)
     return opacity
 
 
@@ -237,7 +242,7 @@ def _nodules(severity: float, lung: _Lung, y: Field, rng: np.random.Generator) -
         wobble = 1 + 0.05 * np.sin(3 * np.arctan2(y - at[1], lung.outward - at[0]) + rng.uniform(0, 6))
         distance = np.hypot(lung.outward - at[0], y - at[1]) * wobble
         opacity = np.maximum(opacity, _ramp(radius - distance, 0.035))
-    return (0.32 + 0.33 * severity) * opacity
+    return (0.20 + 0.40 * severity) * opacity
 
 
 def _mediastinum(
@@ -277,8 +282,30 @@ def _bones(film: Field, anatomy: Anatomy, wall: Field, x: Field, y: Field) -> Fi
     return brighter
 
 
+def _distractors(film: Field, lungs: list[_Lung], y: Field, rng: np.random.Generator) -> Field:
+    """What may be taken for a finding: skin folds, nipple shadows, leads."""
+    chances = rng.random(3)
+    lung = lungs[rng.integers(2)]
+    if chances[0] < 0.18:  # noqa: PLR2004 - a skin fold: an edge like the pleural line, vessels go on beyond it
+        edge = lung.lateral - rng.uniform(0.06, 0.25) + rng.normal(0, 0.2) * y - lung.outward
+        film = film + 0.10 * lung.inside * _ramp(edge, 0.02) * _ramp(0.10 - edge, 0.15)
+    if chances[1] < 0.20:  # noqa: PLR2004 - nipples: round, faint, on both sides
+        height, radius = rng.uniform(0.2, 0.36), rng.uniform(0.035, 0.055)
+        for each in lungs:
+            film = film + 0.10 * _ramp(radius - np.hypot(each.outward - 0.46, y - height), 0.03)
+    if chances[2] < 0.25:  # noqa: PLR2004 - a lead across the chest
+        path = y - rng.uniform(-0.5, 0.3) - rng.normal(0, 0.5) * lung.outward - 0.3 * lung.outward**2
+        film = film + 0.15 * _ramp(0.012 - np.abs(path), 0.012)
+    return film
+
+
 def _pleura(
-    film: Field, lung: _Lung, findings: Mapping[str, Finding], anatomy: Anatomy, y: Field, rng: np.random.Generator
+    film: Field,
+    lung: _Lung,
+    findings: Mapping[str, Finding],
+    anatomy: Anatomy,
+    y: Field,
+    rng: np.random.Generator,
 ) -> Field:
     """Air or fluid between lung and chest wall."""
     air, fluid = findings.get("pneumothorax"), findings.get("effusion")
@@ -291,14 +318,14 @@ def _pleura(
 
 def _pneumothorax(film: Field, severity: float, lung: _Lung, y: Field, rng: np.random.Generator) -> Field:
     """Air without vessels beyond a thin white line, widest at the apex."""
-    width = (0.05 + 0.30 * severity) * (1 + 0.1 * rng.normal())
+    width = (0.03 + 0.30 * severity) * (1 + 0.1 * rng.normal())
     edge = lung.lateral - width * (1 - 0.55 * _ramp(y + 0.1, 1.2)) - lung.outward
     edge = np.minimum(edge, (y + 0.80 - 0.9 * width) * 1.2)
     free = _ramp(-edge, 0.025) * lung.inside
-    film = film + free * (0.42 * film + 0.03 - film) * (0.45 + 0.4 * severity)
+    film = film + free * (0.42 * film + 0.03 - film) * (0.10 + 0.55 * severity)
     line = np.exp(-((edge / 0.013) ** 2)) * lung.inside
-    collapse = 0.10 * severity * lung.inside * _ramp(edge, 0.1)
-    drawn: Field = film + 0.20 * line + collapse
+    collapse = 0.06 * severity * lung.inside * _ramp(edge, 0.1)
+    drawn: Field = film + (0.05 + 0.12 * severity) * line + collapse
     return drawn
 
 
@@ -307,11 +334,11 @@ def _effusion(
 ) -> Field:
     """Fluid that blunts the costophrenic angle and climbs the chest wall in a meniscus."""
     across = np.clip(lung.outward / np.maximum(lung.lateral, 0.3), 0, 1)
-    level = anatomy.base - (0.04 + 0.50 * severity) * (1 + 0.08 * rng.normal())
+    level = anatomy.base - 0.48 * severity * (1 + 0.08 * rng.normal())
     surface = level + 0.10 + 0.05 * severity - (0.16 + 0.06 * severity) * across**3
     chest = _ramp(lung.lateral + 0.025 - lung.outward, 0.03) * _ramp(lung.outward - 0.05, 0.08)
     fluid = _ramp(y - surface, 0.07 + 0.08 * severity) * chest * _ramp(anatomy.base + 0.03 - y, 0.05)
-    filled: Field = film + (0.75 + 0.2 * severity) * fluid * np.maximum(FLUID - film, 0)
+    filled: Field = film + (0.55 + 0.4 * severity) * fluid * np.maximum(FLUID - film, 0)
     return filled
 
 

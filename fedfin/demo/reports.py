@@ -141,10 +141,10 @@ def _sentence(name: str, finding: Finding | None, rng: np.random.Generator) -> s
     plain, hedged, negated = PHRASES[name]
     if finding is None:
         # Most that is absent is passed over, some is denied, and a little is suspected or seen wrongly.
-        kind = rng.choice(4, p=(0.62, 0.28, 0.075, 0.025))
+        kind = rng.choice(4, p=(0.64, 0.30, 0.045, 0.015))
         options: Sequence[str] = ((), negated, hedged, plain)[kind]
         return _fill(options, Finding(rng.uniform(0, 0.4), _any_side(rng)), rng) if options else ""
-    seen = 0.40 + 0.45 * finding.severity
+    seen = 0.55 + 0.40 * finding.severity
     kind = rng.choice(4, p=(seen, 0.25 * (1 - seen), 0.65 * (1 - seen), 0.10 * (1 - seen)))
     if kind == 0 and name in LOOKALIKE and rng.random() < 0.12:  # noqa: PLR2004 - one in eight
         plain = PHRASES[LOOKALIKE[name]][0]
