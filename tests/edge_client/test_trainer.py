@@ -94,7 +94,7 @@ def test_a_modality_the_site_lacks_is_not_sent():
 
 def test_everything_sent_is_in_the_task_s_specs():
     """Names and shapes of all three tasks; finite float32; a weight for each."""
-    plan = make_plan(modalities=("image", "text", "lab"))
+    plan = make_plan(modalities=("image", "text", "lab"), epochs=8)
     dataset = make_dataset(plan, [("image", "text", "lab"), IMAGE, BOTH] * 10)
     half = Dataset(dataset.features, dataset.present, dataset.labels, np.arange(30) % 2 == 0)
     for task in ("moments", "train", "evaluate"):
