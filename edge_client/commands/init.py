@@ -1,0 +1,152 @@
+"""`fedfin edge init`: set up a site's folder from its case table and encoder bundles."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import msgspec
+
+from edge_client.site import SETTINGS, STATE, ModalitySettings, Site, SiteSettings
+from fedfin.bundle import read_manifest
+from fedfin.errors import SettingsError, StateError
+
+_DESCRIPTION = """\
+Make a site folder: site.toml, and state/ for what the agent must remember. The bundles are checked; each
+one's manifest names its modality, whose inputs are in the table's column of that name unless --column says
+otherwise. The table is checked too: a .csv or .jsonl file with one row per case. An existing site.toml is
+never overwritten."""
+_EPILOG = """\
+example:
+  fedfin edge init st-mary --site st-mary --federation chest --broker mqtt://broker.example:1883 \\
+      --cases cases.csv --bundle bundles/image --bundle bundles/text --column text=report"""
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "init",
+        help="set up a site's folder",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder to make")
+    parser.add_argument("--site", required=True, metavar="ID", help="this site's id: a-z, 0-9, - and _")
+    parser.add_argument("--federation", required=True, metavar="NAME", help="the federation to join")
+    parser.add_argument(
+        "--broker", required=True, metavar="URL", help="mqtt://HOST:PORT, or mqtts:// for TLS"
+    )
+    parser.add_argument("--cases", required=True, type=Path, metavar="TABLE", help="the case table")
+    parser.add_argument("--bundle", required=True, type=Path, action="append", metavar="PATH",
+                        help="an encoder bundle; once per modality")  # fmt: skip
+    parser.add_argument("--column", action="append", default=[], metavar="MODALITY=NAME",
+                        help="the table's column of a modality, where it is called otherwise")  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check everything, then write site.toml. Raises SettingsError, BundleError, InputError, StateError."""
+    folder: Path = args.folder
+    if (folder / SETTINGS).exists():
+        raise StateError(f"{folder / SETTINGS} exists already; choose another folder, or delete it first")
+    if folder.exists() and not folder.is_dir():
+        raise StateError(f"{folder} is a file; choose another name for the site folder")
+    settings = _settings(args)
+    count = _check_table(Site(folder, settings))
+    _write(folder, to_toml(settings))
+    modalities = ", ".join(f"{name} (column {each.column})" for name, each in settings.modalities.items())
+    print(f"{folder / SETTINGS}: site {settings.site} of federation {settings.federation}, {modalities}")
+    print(f"{count} cases in {args.cases}")
+    print(f"next: fedfin edge encode {folder}    then: fedfin edge run {folder}")
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> SiteSettings:
+    columns = _columns(args.column)
+    modalities: dict[str, dict[str, str]] = {}
+    for bundle in args.bundle:
+        name = read_manifest(bundle).modality
+        if name in modalities:
+            raise SettingsError(
+                f"--bundle {bundle}: a second encoder of modality {name!r}; a site has one of each"
+            )
+        modalities[name] = {"bundle": _from(args.folder, bundle), "column": columns.pop(name, name)}
+    if columns:
+        raise SettingsError(
+            f"--column {next(iter(columns))}=…: no --bundle is of that modality; check its spelling"
+        )
+    raw = {
+        "site": args.site,
+        "federation": args.federation,
+        "broker": args.broker,
+        "cases": {"table": _from(args.folder, args.cases)},
+        "modalities": modalities,
+    }
+    try:
+        return msgspec.convert(raw, SiteSettings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"cannot make {SETTINGS}: {error}; correct the option of that name") from None
+
+
+def _columns(options: list[str]) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for option in options:
+        modality, equals, column = option.partition("=")
+        if not (modality and equals and column) or modality in columns:
+            raise SettingsError(f"--column {option}: write MODALITY=NAME, once per modality, as in image=png")
+        columns[modality] = column
+    return columns
+
+
+def _from(folder: Path, path: Path) -> str:
+    """A relative path as seen from the site folder; an absolute one as it is."""
+    return str(path) if path.is_absolute() else os.path.relpath(path, folder)
+
+
+def _check_table(site: Site) -> int:
+    from edge_client.sources.table import read_table  # noqa: PLC0415
+
+    return len(read_table(site).cases)
+
+
+def to_toml(settings: SiteSettings) -> str:
+    """The settings as TOML, with comments for the person who edits them."""
+    cases = settings.cases
+    lines = [
+        f"site = {_quote(settings.site)}",
+        f"federation = {_quote(settings.federation)}",
+        f"broker = {_quote(settings.broker)}",
+        f"held_out = {settings.held_out}    # share of patients never trained on, kept for evaluation",
+        "",
+        "[cases]",
+        f"table = {_quote(cases.table)}",
+        f"case = {_quote(cases.case)}          # these three columns may be absent from the table",
+        f"patient = {_quote(cases.patient)}",
+        f"split = {_quote(cases.split)}",
+        f"labels = [{', '.join(map(_quote, cases.labels))}]            # empty: every other column",
+    ]
+    for name, modality in settings.modalities.items():
+        lines += ["", f"[modalities.{name}]", *_modality(modality)]
+    return "\n".join(lines) + "\n"
+
+
+def _modality(modality: ModalitySettings) -> list[str]:
+    return [f"bundle = {_quote(modality.bundle)}", f"column = {_quote(modality.column)}"]
+
+
+def _quote(text: str) -> str:
+    """A TOML basic string: JSON's escapes are TOML's, except that TOML escapes DEL too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _write(folder: Path, text: str) -> None:
+    try:
+        (folder / STATE).mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{SETTINGS}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / SETTINGS)
+    except OSError as error:
+        raise StateError(
+            f"{folder}: cannot write the site folder ({error.strerror}); check permissions"
+        ) from None
