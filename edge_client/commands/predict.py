@@ -31,7 +31,12 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--model", metavar="FOLDER", type=Path, required=True, help="an exported model")
     parser.add_argument(
-        "--bundle", metavar="PATH", type=Path, action="append", required=True, help="an encoder bundle; repeat"
+        "--bundle",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        required=True,
+        help="an encoder bundle; repeat",
     )
     parser.add_argument("--cases", metavar="TABLE", type=Path, help=".csv or .jsonl, a column per modality")
     parser.add_argument("--image", metavar="FILE", type=Path, help="the case's image (PNG, JPEG, DICOM)")

@@ -88,13 +88,15 @@ def test_a_modality_the_site_lacks_is_not_sent():
     """Of three modalities a site has two: FIN learns from them, the third's own tensors stay out."""
     plan = make_plan(modalities=("image", "text", "lab"))
     weights = run(plan, "train", make_dataset(plan, [BOTH] * 20)).weights
-    assert not [name for name in weights if name.startswith(("fin.input.lab", "fin.output.lab", "head.real.lab"))]
+    assert not [
+        name for name in weights if name.startswith(("fin.input.lab", "fin.output.lab", "head.real.lab"))
+    ]
     assert weights["head.imputed.lab.weight"] == 20
 
 
 def test_everything_sent_is_in_the_task_s_specs():
     """Names and shapes of all three tasks; finite float32; a weight for each."""
-    plan = make_plan(modalities=("image", "text", "lab"))
+    plan = make_plan(modalities=("image", "text", "lab"), epochs=8)
     dataset = make_dataset(plan, [("image", "text", "lab"), IMAGE, BOTH] * 10)
     half = Dataset(dataset.features, dataset.present, dataset.labels, np.arange(30) % 2 == 0)
     for task in ("moments", "train", "evaluate"):
@@ -124,9 +126,16 @@ def test_held_out_cases_are_never_trained_on():
     other = {m: np.where(held[:, None], np.float32(7), v) for m, v in dataset.features.items()}
     for task in ("moments", "train"):
         one = run(plan, task, Dataset(dataset.features, dataset.present, dataset.labels, held))
-        two = run(plan, task, Dataset(other, dataset.present, 1 - dataset.labels * ~held[:, None], held)
-                  if task == "moments" else Dataset(other, dataset.present, dataset.labels, held))
-        assert {k: v.tobytes() for k, v in one.deltas.items()} == {k: v.tobytes() for k, v in two.deltas.items()}
+        two = run(
+            plan,
+            task,
+            Dataset(other, dataset.present, 1 - dataset.labels * ~held[:, None], held)
+            if task == "moments"
+            else Dataset(other, dataset.present, dataset.labels, held),
+        )
+        assert {k: v.tobytes() for k, v in one.deltas.items()} == {
+            k: v.tobytes() for k, v in two.deltas.items()
+        }
 
 
 def test_moments_of_two_sites_pool_to_those_of_their_union():
@@ -136,8 +145,12 @@ def test_moments_of_two_sites_pool_to_those_of_their_union():
     whole = make_dataset(plan, patterns)
     first = np.arange(len(whole)) < 15
     parts = [
-        Dataset({m: v[s] for m, v in whole.features.items()}, {m: v[s] for m, v in whole.present.items()},
-                whole.labels[s], whole.held_out[s])
+        Dataset(
+            {m: v[s] for m, v in whole.features.items()},
+            {m: v[s] for m, v in whole.present.items()},
+            whole.labels[s],
+            whole.held_out[s],
+        )
         for s in (first, ~first)
     ]
     results = [run(plan, "moments", part) for part in parts]
@@ -199,8 +212,16 @@ def test_stop_ends_a_task_between_batches():
     """And progress had told of the share done."""
     plan, seen = make_plan(epochs=50), []
     with pytest.raises(TaskStoppedError):
-        run_task(plan, "train", 2, initial_model(plan), make_dataset(plan, [BOTH] * 64), "a",
-                 progress=seen.append, stop=lambda: len(seen) == 3)
+        run_task(
+            plan,
+            "train",
+            2,
+            initial_model(plan),
+            make_dataset(plan, [BOTH] * 64),
+            "a",
+            progress=seen.append,
+            stop=lambda: len(seen) == 3,
+        )
     assert seen == [pytest.approx((i + 1) / 100) for i in range(3)]
 
 

@@ -11,7 +11,6 @@ from fusion.masking import draw_masks
 from fusion.model import missing
 
 
-
 @pytest.fixture(params=["zero", "mlp", "decoder"])
 def variant(request):
     """Each FIN variant."""
@@ -43,7 +42,8 @@ def test_every_parameter_learns(variant, modalities, width):
     stacked = torch.stack(list(present.values()), dim=1)
     masks = draw_masks(stacked, 0.5, torch.Generator().manual_seed(0))
     to_fin, asked, shown = (
-        dict(zip(plan.dims, mask.unbind(1), strict=True)) for mask in (masks.to_fin, masks.asked, masks.to_head)
+        dict(zip(plan.dims, mask.unbind(1), strict=True))
+        for mask in (masks.to_fin, masks.asked, masks.to_head)
     )
     standard = model.standardise(features, present)
     imputed = model.fin({m: v * to_fin[m].unsqueeze(1) for m, v in standard.items()}, to_fin)

@@ -1,0 +1,137 @@
+"""Promises of `fedfin edge predict`: any modality may be missing, and it says what was imputed. No torch."""
+
+import json
+import subprocess
+import sys
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+
+from edge_client.predictor import open_predictor
+from export.model import export_model
+from fedfin.bundle import FORMAT, MANIFEST, Manifest, VectorRecipe, file_digest
+from fedfin.cli import main
+from fedfin.model_file import ModelFile
+from fedfin.model_spec import initial_model
+from fedfin.plan import Modality, Model, Plan
+
+DIMS = {"image": 6, "lab": 4}
+
+
+def write_bundle(folder, modality, dim):
+    """A real bundle whose encoder doubles a vector. Returns its digest."""
+    folder.mkdir()
+    shape = ["n", dim]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Add", ["values", "values"], ["features"])],
+        "double",
+        [onnx.helper.make_tensor_value_info("values", onnx.TensorProto.FLOAT, shape)],
+        [onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, shape)],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "encoder.onnx")
+    manifest = Manifest(
+        format=FORMAT, name=f"double-{modality}", modality=modality, dim=dim, onnx="encoder.onnx",
+        recipe=VectorRecipe(length=dim), files={"encoder.onnx": file_digest(folder / "encoder.onnx")},
+        quantization="none", source="test", licence="Apache-2.0", versions={},
+    )  # fmt: skip
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    return manifest.digest()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with two bundles, an exported model, a stranger's bundle and a table."""
+    folder = tmp_path_factory.mktemp("predict")
+    digests = {m: write_bundle(folder / m, m, dim) for m, dim in DIMS.items()}
+    write_bundle(folder / "stranger", "other", 3)
+    plan = Plan(
+        federation="test",
+        labels=("effusion", "normal"),
+        modalities=tuple(Modality(name=m, encoder=digests[m], dim=dim) for m, dim in DIMS.items()),
+        model=Model(head_width=4, fin_width=8, fin_layers=1),
+    )
+    export_model(ModelFile(plan, 3, initial_model(plan)), folder / "model")
+    rows = [
+        {"case": "both", "image": [0.1] * 6, "lab": [1.0, 2.0, 3.0, 4.0]},
+        {"case": "image-only", "image": [0.5] * 6},
+        {"case": "bad", "image": [0.5] * 5},
+    ]
+    (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+def arguments(place, *bundles):
+    """The command line up to --cases."""
+    chosen = [word for name in bundles for word in ("--bundle", str(place / name))]
+    return [
+        "edge",
+        "predict",
+        "--model",
+        str(place / "model"),
+        *chosen,
+        "--cases",
+        str(place / "cases.jsonl"),
+    ]
+
+
+# Stands in for `fedfin`, with torch blocked, and only `predict` in the group so that no other command matters.
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError("torch is blocked")
+sys.meta_path.insert(0, Block())
+import edge_client.cli
+edge_client.cli.COMMANDS = ("predict",)
+from fedfin.cli import main
+code = main(sys.argv[1:])
+assert "torch" not in sys.modules
+sys.exit(code)
+"""
+
+
+def test_predict_answers_cases_with_a_modality_missing_without_torch(place):
+    """Given and imputed are told; the probability is the model's for the encoder's features."""
+    words = [*arguments(place, "image", "lab"), "--json"]
+    done = subprocess.run([sys.executable, "-c", BLOCKED, *words], check=True, capture_output=True, text=True)
+    out = json.loads(done.stdout)
+    both, alone = out["cases"]
+    assert (both["case"], both["given"], both["imputed"]) == ("both", ["image", "lab"], [])
+    assert (alone["case"], alone["given"], alone["imputed"]) == ("image-only", ["image"], ["lab"])
+    assert out["model_version"] == 3
+    assert [problem["row"] for problem in out["problems"]] == [3, 3]
+    features = {"image": np.full((1, 6), 1.0, np.float32)}
+    expected = open_predictor(place / "model").predict(features, {"image": np.array([True])})
+    assert alone["probability"] == dict(
+        zip(("effusion", "normal"), expected.probability[0].tolist(), strict=True)
+    )
+
+
+@pytest.fixture
+def only_predict(monkeypatch):
+    """The group with this command alone."""
+    monkeypatch.setattr("edge_client.cli.COMMANDS", ("predict",))
+
+
+@pytest.mark.usefixtures("only_predict")
+def test_a_bundle_may_be_left_out(place, capsys):
+    """With the image encoder alone, every case's lab values are imputed."""
+    assert main(arguments(place, "image")) == 0
+    out = capsys.readouterr().out
+    assert out.count("given: image; imputed: lab") == 2
+    assert "row 3" in out
+
+
+@pytest.mark.usefixtures("only_predict")
+def test_mistakes_are_named(place, capsys):
+    """A stranger's encoder, no case, and a kind of input that no bundle takes: an exit code and a remedy each."""
+    assert main(arguments(place, "stranger")) == 5
+    assert "was not trained with this encoder" in capsys.readouterr().err
+    assert main(arguments(place, "image")[:-2]) == 3
+    assert "--cases" in capsys.readouterr().err
+    assert main([*arguments(place, "image")[:-2], "--text", "x"]) == 3
+    assert "--bundle that takes text" in capsys.readouterr().err
