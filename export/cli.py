@@ -4,7 +4,7 @@ import argparse
 import importlib
 
 # Each module has `add(subparsers)`; its heavy imports are inside `run`.
-COMMANDS = ("encoder",)
+COMMANDS = ("encoder", "model")
 
 
 def build(parser: argparse.ArgumentParser) -> None:

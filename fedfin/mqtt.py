@@ -25,6 +25,7 @@ from fedfin.protocol import limits
 
 DEFAULT_PORT = 1883
 QOS = 1
+OLD_PROTOCOL = "protocol=3.1.1"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,15 @@ LinkEvent = Up | Down | Arrived | Taken | Broken
 
 @dataclass(frozen=True)
 class BrokerUrl:
-    """mqtt://host[:port]."""
+    """mqtt://host[:port][?protocol=3.1.1].
+
+    MQTT 5 unless the URL says otherwise. A broker that knows only 3.1.1 should refuse MQTT 5, and then the link
+    falls back by itself; amqtt instead waits for ever when the client has a last will, so its URL says it.
+    """
 
     host: str
     port: int
+    old: bool = False
 
     @classmethod
     def parse(cls, url: str) -> "BrokerUrl":
@@ -83,9 +89,11 @@ class BrokerUrl:
             port = parts.port or DEFAULT_PORT
         except ValueError:
             raise SettingsError(f"broker {url!r}: not a URL; {example}") from None
-        if parts.scheme != "mqtt" or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+        if parts.scheme != "mqtt" or not parts.hostname or parts.path.strip("/") or parts.username:
             raise SettingsError(f"broker {url!r}: only mqtt://HOST[:PORT] is supported; {example}")
-        return cls(parts.hostname, port)
+        if parts.query not in {"", OLD_PROTOCOL}:
+            raise SettingsError(f"broker {url!r}: the only option is ?{OLD_PROTOCOL}")
+        return cls(parts.hostname, port, parts.query == OLD_PROTOCOL)
 
 
 @dataclass
@@ -106,8 +114,9 @@ class Link:
         self._broker = BrokerUrl.parse(url)
         self._client_id = client_id
         self._will = will
+        self._retry_now = False
         self._stopping = threading.Event()
-        self._protocol = paho.MQTTv5  # falls back to 3.1.1 when the broker says so
+        self._protocol = paho.MQTTv311 if self._broker.old else paho.MQTTv5
         self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue() if events is None else events
         self.traffic = Traffic()

@@ -1,0 +1,166 @@
+"""A small real federation for tests: real bundles, tables, processes and brokers; tiny vectors for cases."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedfin.bundle import Manifest, VectorRecipe, file_digest
+from fedfin.plan import Modality, Model, Plan, Rounds, Training
+
+DIMS = {"image": 6, "text": 4}
+LABELS = ("effusion", "nodule")
+NO_MOSQUITTO = "mosquitto is not installed (apt-get install mosquitto)"
+
+
+def make_bundle(folder: Path, modality: str, dim: int) -> Manifest:
+    """An encoder that passes vectors through: a real ONNX graph, run by onnxruntime."""
+    onnx = pytest.importorskip("onnx")
+    helper, float_ = onnx.helper, onnx.TensorProto.FLOAT
+    value = [helper.make_tensor_value_info(name, float_, ["n", dim]) for name in ("values", "features")]
+    graph = helper.make_graph([helper.make_node("Identity", ["values"], ["features"])], "pass", value[:1], value[1:])
+    folder.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.save(model, folder / "encoder.onnx")
+    manifest = Manifest(
+        name="pass-through", modality=modality, dim=dim, onnx="encoder.onnx", recipe=VectorRecipe(length=dim),
+        files={"encoder.onnx": file_digest(folder / "encoder.onnx")}, quantization="none", source="a test",
+        licence="Apache-2.0", versions={},
+    )
+    import msgspec  # noqa: PLC0415
+
+    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    return manifest
+
+
+def make_plan(bundles: dict[str, Manifest], *, sites: int = 3, rounds: int = 2, **overrides) -> Plan:
+    """A plan over these bundles that trains in no time."""
+    modalities = tuple(Modality(name=name, encoder=m.digest(), dim=m.dim) for name, m in bundles.items())
+    values = {
+        "federation": "ward", "labels": LABELS, "modalities": modalities, "seed": 3,
+        "model": Model(fin="mlp", fin_width=8, head_width=8), "training": Training(),
+        "rounds": Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=120.0),
+    }
+    return Plan(**(values | overrides))
+
+
+def write_plan(path: Path, plan: Plan) -> Path:
+    """The plan as TOML."""
+    lines = [f'federation = "{plan.federation}"', f"labels = {json.dumps(plan.labels)}", f"seed = {plan.seed}",
+             f'codec = "{plan.codec}"']
+    for modality in plan.modalities:
+        lines += ["[[modalities]]", f'name = "{modality.name}"', f'encoder = "{modality.encoder}"',
+                  f"dim = {modality.dim}"]
+    for section in ("model", "training", "rounds"):
+        lines.append(f"[{section}]")
+        part = getattr(plan, section)
+        lines += [f"{field} = {json.dumps(getattr(part, field))}" for field in part.__struct_fields__]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def write_cases(path: Path, number: int, modalities: tuple[str, ...], *, count: int = 24) -> Path:
+    """A table of `count` invented cases whose vectors carry the labels."""
+    rng = np.random.default_rng(number)
+    with path.open("w") as stream:
+        for index in range(count):
+            labels = rng.integers(0, 2, len(LABELS))
+            row = {"case": f"c{index}", "patient": f"p{index}"} | dict(zip(LABELS, labels.tolist(), strict=True))
+            for name in modalities:
+                vector = rng.normal(size=DIMS[name])
+                vector[: len(LABELS)] += 2.0 * labels
+                row[name] = vector.round(4).tolist()
+            stream.write(json.dumps(row) + "\n")
+    return path
+
+
+def fedfin(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    done = subprocess.run([sys.executable, "-m", "fedfin", *map(str, arguments)], capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def start(*arguments: object, log: Path) -> subprocess.Popen:
+    """Start the command; its output goes to `log`."""
+    with log.open("w") as stream:
+        return subprocess.Popen([sys.executable, "-m", "fedfin", *map(str, arguments)], stdout=stream,
+                                stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_port(port: int, seconds: float = 20.0) -> None:
+    """Until somebody listens on loopback."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
+@contextlib.contextmanager
+def broker(kind: str, folder: Path):
+    """A real broker on loopback, "mosquitto" or the "embedded" one; yields its URL."""
+    port, options = free_port(), "" if kind == "mosquitto" else "?protocol=3.1.1"
+    if kind == "mosquitto":
+        if shutil.which("mosquitto") is None:
+            pytest.skip(NO_MOSQUITTO)
+        config = folder / "mosquitto.conf"
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+        command = ["mosquitto", "-c", str(config)]
+    else:
+        command = [sys.executable, "-m", "fedfin.demo.broker", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port)
+        yield f"mqtt://127.0.0.1:{port}{options}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+class Federation:
+    """Folders of an aggregator and its sites: the first holds both modalities, the others images only."""
+
+    def __init__(self, folder: Path, broker_url: str, *, sites: int = 3, **plan) -> None:
+        self.folder, self.broker_url, self.names = folder, broker_url, [f"s{i}" for i in range(sites)]
+        bundles = {name: make_bundle(folder / "bundles" / name, name, dim) for name, dim in DIMS.items()}
+        self.plan = make_plan(bundles, sites=sites, **plan)
+        fedfin("aggregator", "init", write_plan(folder / "plan.toml", self.plan), folder / "agg")
+        for number, name in enumerate(self.names):
+            modalities = tuple(DIMS) if number == 0 else ("image",)
+            cases = write_cases(folder / f"{name}.jsonl", number, modalities)
+            chosen = [word for m in modalities for word in ("--bundle", folder / "bundles" / m)]
+            fedfin("edge", "init", folder / name, "--site", name, "--federation", "ward", "--broker", broker_url,
+                   "--cases", cases, *chosen)
+            fedfin("edge", "encode", folder / name)
+
+    def run(self, seconds: float = 120.0) -> None:
+        """Run aggregator and sites as processes to the end."""
+        started = [start("aggregator", "serve", self.folder / "agg", "--broker", self.broker_url, "--json",
+                         log=self.folder / "agg.log")]
+        started += [start("edge", "run", self.folder / name, "--json", log=self.folder / f"{name}.log")
+                    for name in self.names]
+        try:
+            codes = [process.wait(seconds) for process in started]
+        finally:
+            for process in started:
+                process.kill()
+        logs = "\n".join((self.folder / f"{n}.log").read_text()[-2000:] for n in ("agg", *self.names))
+        assert codes == [0] * len(started), logs
