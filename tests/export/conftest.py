@@ -55,8 +55,16 @@ def make_unpooled():
 def tiny(tmp_path):
     """A user's own module file and recipe; returns the command's options."""
     (tmp_path / "tiny.py").write_text(TINY)
-    recipe = {"kind": "image", "resize": 40, "crop": 32, "channels": 1, "interpolation": "bilinear",
-              "scale": 1 / 255, "mean": [0.5], "std": [0.25]}
+    recipe = {
+        "kind": "image",
+        "resize": 40,
+        "crop": 32,
+        "channels": 1,
+        "interpolation": "bilinear",
+        "scale": 1 / 255,
+        "mean": [0.5],
+        "std": [0.25],
+    }
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     return ["--torch", f"{tmp_path / 'tiny.py'}:make", "--recipe", str(tmp_path / "recipe.json")]
 

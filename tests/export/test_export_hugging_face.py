@@ -26,8 +26,12 @@ def bert(tmp_path):
     )
     torch.manual_seed(0)
     config = transformers.BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=64, max_position_embeddings=48,
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=48,
     )
     folder = tmp_path / "Tiny_BERT"
     transformers.BertModel(config).save_pretrained(folder)

@@ -28,7 +28,7 @@ def test_parity_report_holds_the_bound_and_shows_the_gain(name, request):
 
 @pytest.mark.parametrize("name", ["image_bundle", "text_bundle"])
 def test_graph_runs_on_old_onnxruntime_and_names_no_path_of_the_machine(name, request):
-    """onnxruntime 1.23 (Python 3.10, aarch64) reads IR 10 and opset 21; torch notes its source paths."""
+    """Onnxruntime 1.23 (Python 3.10, aarch64) reads IR 10 and opset 21; torch notes its source paths."""
     path = request.getfixturevalue(name) / "encoder.onnx"
     model = onnx.load(path)
     assert model.ir_version <= 10
@@ -39,7 +39,9 @@ def test_graph_runs_on_old_onnxruntime_and_names_no_path_of_the_machine(name, re
 
 def test_image_bundle_gives_features_from_the_recipe_alone(image_bundle, images):
     manifest = read_manifest(image_bundle)
-    batch = np.stack([image_tensor(manifest.recipe, open_image(path)) for path in sorted(images.iterdir())[:3]])
+    batch = np.stack(
+        [image_tensor(manifest.recipe, open_image(path)) for path in sorted(images.iterdir())[:3]]
+    )
     found = features(image_bundle, {"pixels": batch})
     assert found.shape == (3, manifest.dim)
     assert found.dtype == np.float32
@@ -70,7 +72,10 @@ def test_text_padding_changes_little(text_bundle):
     """Padding is masked out in attention and pooling; what is left is int8's scaling over the batch."""
     manifest = read_manifest(text_bundle)
     tokenizer = open_tokenizer(text_bundle / "tokenizer.json")
-    texts = ["No effusion.", "The lungs are clear without focal consolidation, effusion or pneumothorax. " * 3]
+    texts = [
+        "No effusion.",
+        "The lungs are clear without focal consolidation, effusion or pneumothorax. " * 3,
+    ]
     alone = features(text_bundle, text_tensors(manifest.recipe, tokenizer, texts[:1]))[0]
     padded = features(text_bundle, text_tensors(manifest.recipe, tokenizer, texts))[0]
     assert alone @ padded / np.linalg.norm(alone) / np.linalg.norm(padded) > 0.97
