@@ -12,12 +12,14 @@ from fedfin.preprocessing import image_tensor, open_image, open_tokenizer, text_
 
 
 def features(bundle, inputs):
+    """The bundle's features [n, dim] as any onnxruntime gives them."""
     session = onnxruntime.InferenceSession(bundle / "encoder.onnx", providers=["CPUExecutionProvider"])
     return session.run(["features"], inputs)[0]
 
 
 @pytest.mark.parametrize("name", ["image_bundle", "text_bundle"])
 def test_parity_report_holds_the_bound_and_shows_the_gain(name, request):
+    """Cosine within the stated bound, and the file smaller."""
     report = json.loads((request.getfixturevalue(name) / "parity.json").read_text())
     assert report["cosine"]["mean"] >= 0.99
     assert report["cosine"]["worst"] >= 0.97
@@ -38,6 +40,7 @@ def test_graph_runs_on_old_onnxruntime_and_names_no_path_of_the_machine(name, re
 
 
 def test_image_bundle_gives_features_from_the_recipe_alone(image_bundle, images):
+    """The manifest is enough to make the input: finite features of the stated length, for any n."""
     manifest = read_manifest(image_bundle)
     batch = np.stack(
         [image_tensor(manifest.recipe, open_image(path)) for path in sorted(images.iterdir())[:3]]
@@ -49,6 +52,7 @@ def test_image_bundle_gives_features_from_the_recipe_alone(image_bundle, images)
 
 
 def test_image_preset_pools_after_the_last_layer_by_default():
+    """`last` is the 1280 channels after the convolutional head."""
     from export.sources import efficientnet
 
     encoder = efficientnet.load("last", "image")
@@ -82,6 +86,7 @@ def test_text_padding_changes_little(text_bundle):
 
 
 def test_manifest_states_source_licence_and_versions(image_bundle, text_bundle):
+    """Whoever gets a bundle can see what it is and how it was made."""
     for bundle in (image_bundle, text_bundle):
         manifest = read_manifest(bundle)
         assert manifest.licence == "Apache-2.0"
