@@ -25,6 +25,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def image_bundle(tmp_path_factory, images):
+    """The image preset's bundle, of an early layer: the exports are alike and this one is quick."""
     out = tmp_path_factory.mktemp("bundles") / "image"
     preset = ("--preset", "efficientnet-lite0", "--layer", "block:4")
     assert main(["export", "encoder", *preset, "--calibrate", str(images), str(out)]) == 0
@@ -33,6 +34,7 @@ def image_bundle(tmp_path_factory, images):
 
 @pytest.fixture(scope="session")
 def text_bundle(tmp_path_factory):
+    """The text preset's bundle."""
     out = tmp_path_factory.mktemp("bundles") / "text"
     assert main(["export", "encoder", "--preset", "minilm-l6", str(out)]) == 0
     return out
@@ -44,7 +46,8 @@ import torch
 def make():
     torch.manual_seed(0)
     return torch.nn.Sequential(
-        torch.nn.Conv2d(1, 8, 3, stride=4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(1))
+        torch.nn.Conv2d(1, 8, 3, stride=4), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(1))
 
 def make_unpooled():
     return torch.nn.Conv2d(1, 8, 3)
@@ -55,8 +58,16 @@ def make_unpooled():
 def tiny(tmp_path):
     """A user's own module file and recipe; returns the command's options."""
     (tmp_path / "tiny.py").write_text(TINY)
-    recipe = {"kind": "image", "resize": 40, "crop": 32, "channels": 1, "interpolation": "bilinear",
-              "scale": 1 / 255, "mean": [0.5], "std": [0.25]}
+    recipe = {
+        "kind": "image",
+        "resize": 40,
+        "crop": 32,
+        "channels": 1,
+        "interpolation": "bilinear",
+        "scale": 1 / 255,
+        "mean": [0.5],
+        "std": [0.25],
+    }
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     return ["--torch", f"{tmp_path / 'tiny.py'}:make", "--recipe", str(tmp_path / "recipe.json")]
 

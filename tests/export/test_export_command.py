@@ -1,5 +1,6 @@
 """The command: what it writes, what it refuses, and that it never leaves half a bundle."""
 
+import importlib.util
 import json
 
 import pytest
@@ -17,6 +18,7 @@ def leftovers(out):
 
 
 def test_torch_module_of_the_users_own_with_its_recipe(tiny, export, tmp_path):
+    """The user's names reach the manifest, and --json tells programs the digest."""
     code, output, _ = export(tmp_path / "out", *tiny, "--json", "--licence", "MIT", "--modality", "scan")
     result = json.loads(output)
     assert code == 0
@@ -27,6 +29,7 @@ def test_torch_module_of_the_users_own_with_its_recipe(tiny, export, tmp_path):
 
 
 def test_same_inputs_give_the_same_digest(tiny, export, tmp_path):
+    """Nothing of the time or of a random name is in what the digest covers."""
     for name in ("one", "two"):
         assert export(tmp_path / name, *tiny)[0] == 0
     one, two = (read_manifest(tmp_path / name) for name in ("one", "two"))
@@ -35,6 +38,7 @@ def test_same_inputs_give_the_same_digest(tiny, export, tmp_path):
 
 
 def test_output_says_size_and_latency_before_and_after(tiny, export, tmp_path):
+    """People see what int8 gained and what it cost."""
     _, output, _ = export(tmp_path / "out", *tiny)
     assert "MB ->" in output
     assert "ms ->" in output
@@ -42,6 +46,7 @@ def test_output_says_size_and_latency_before_and_after(tiny, export, tmp_path):
 
 
 def test_features_beyond_the_bound_are_refused_and_nothing_is_written(tiny, export, tmp_path, monkeypatch):
+    """No quantization passes a bound above 1: exit code 6, no folder."""
     monkeypatch.setattr(parity, "MIN_WORST", 1.01)
     code, _, errors = export(tmp_path / "out", *tiny)
     assert code == ParityError.exit_code
@@ -50,6 +55,8 @@ def test_features_beyond_the_bound_are_refused_and_nothing_is_written(tiny, expo
 
 
 def test_interrupt_leaves_nothing(tiny, export, tmp_path, monkeypatch):
+    """Ctrl-C after the ONNX file is in the temporary folder, before the rename."""
+
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -59,6 +66,7 @@ def test_interrupt_leaves_nothing(tiny, export, tmp_path, monkeypatch):
 
 
 def test_existing_folder_is_refused_before_any_work(tiny, export, tmp_path):
+    """Not even --force deletes a folder that is no bundle."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
     assert export(tmp_path / "out", *tiny)[0] == StateError.exit_code
@@ -67,6 +75,7 @@ def test_existing_folder_is_refused_before_any_work(tiny, export, tmp_path):
 
 
 def test_force_replaces_a_bundle_and_a_failed_one_keeps_the_old(tmp_path):
+    """The old bundle goes only when the new one is whole."""
     out = tmp_path / "out"
     for text in ("old", "new"):
         with whole_folder(out, "manifest.json", force=True) as folder:
@@ -77,12 +86,14 @@ def test_force_replaces_a_bundle_and_a_failed_one_keeps_the_old(tmp_path):
         with whole_folder(out, "manifest.json", force=True):
             raise KeyboardInterrupt
 
-    pytest.raises(KeyboardInterrupt, fail)
+    with pytest.raises(KeyboardInterrupt):
+        fail()
     assert (out / "manifest.json").read_text() == "new"
     assert leftovers(out) == ["out"]
 
 
 def test_damaged_images_are_listed_and_skipped(tiny, export, tmp_path):
+    """One bad file is named, and does not end the export."""
     folder = tmp_path / "scans"
     folder.mkdir()
     for index in range(14):
@@ -106,14 +117,9 @@ def test_damaged_images_are_listed_and_skipped(tiny, export, tmp_path):
     ],
 )
 def test_mistakes_are_explained(options, message, export, tmp_path):
-    if "torchxrayvision" in message:
-        if_installed = pytest.importorskip
-        try:
-            if_installed("torchxrayvision")
-        except pytest.skip.Exception:
-            pass
-        else:
-            pytest.skip("torchxrayvision is installed")
+    """Each mistake ends with exit code 4 and says what to do."""
+    if "torchxrayvision" in message and importlib.util.find_spec("torchxrayvision"):
+        pytest.skip("torchxrayvision is installed: nothing is missing")
     code, _, errors = export(tmp_path / "out", *options)
     assert code == 4
     assert message in errors
@@ -121,6 +127,7 @@ def test_mistakes_are_explained(options, message, export, tmp_path):
 
 
 def test_module_that_does_not_pool_is_refused(tiny, export, tmp_path):
+    """A feature map is not a feature vector."""
     tiny[1] = tiny[1].replace(":make", ":make_unpooled")
     code, _, errors = export(tmp_path / "out", *tiny)
     assert code == 4

@@ -26,8 +26,12 @@ def bert(tmp_path):
     )
     torch.manual_seed(0)
     config = transformers.BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=64, max_position_embeddings=48,
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=48,
     )
     folder = tmp_path / "Tiny_BERT"
     transformers.BertModel(config).save_pretrained(folder)
@@ -36,6 +40,7 @@ def bert(tmp_path):
 
 
 def test_text_folder_exports(bert, export, tmp_path):
+    """A folder as transformers saves it is all that is needed."""
     code, output, errors = export(tmp_path / "out", "--hf", str(bert), "--json")
     assert code == 0, errors
     manifest = read_manifest(tmp_path / "out")
@@ -45,6 +50,7 @@ def test_text_folder_exports(bert, export, tmp_path):
 
 
 def test_pooling_leaves_out_padding(bert):
+    """The same tokens give the same features, padded or not."""
     encoder = hugging_face.load(bert, None, None)
     ids = torch.tensor([[2, 5, 6, 3]])
     padded = torch.cat([ids, torch.zeros(1, 3, dtype=torch.int64)], 1)
@@ -66,6 +72,7 @@ PREPROCESSOR = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2], "re
     ],
 )
 def test_image_recipe_is_read_from_the_folder(sizes, resize, crop, tmp_path):
+    """The three ways in which preprocessor_config.json states sizes."""
     path = tmp_path / "preprocessor_config.json"
     path.write_text(json.dumps({**PREPROCESSOR, **sizes}))
     recipe = hugging_face.image_recipe(path)
@@ -74,6 +81,7 @@ def test_image_recipe_is_read_from_the_folder(sizes, resize, crop, tmp_path):
 
 
 def test_oblong_inputs_are_refused(tmp_path):
+    """Not guessed at: the user is sent to --recipe."""
     path = tmp_path / "preprocessor_config.json"
     path.write_text(json.dumps({**PREPROCESSOR, "size": {"height": 224, "width": 200}}))
     with pytest.raises(InputError, match="--recipe"):

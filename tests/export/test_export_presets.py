@@ -12,12 +12,14 @@ from fedfin.preprocessing import image_tensor, open_image, open_tokenizer, text_
 
 
 def features(bundle, inputs):
+    """The bundle's features [n, dim] as any onnxruntime gives them."""
     session = onnxruntime.InferenceSession(bundle / "encoder.onnx", providers=["CPUExecutionProvider"])
     return session.run(["features"], inputs)[0]
 
 
 @pytest.mark.parametrize("name", ["image_bundle", "text_bundle"])
 def test_parity_report_holds_the_bound_and_shows_the_gain(name, request):
+    """Cosine within the stated bound, and the file smaller."""
     report = json.loads((request.getfixturevalue(name) / "parity.json").read_text())
     assert report["cosine"]["mean"] >= 0.99
     assert report["cosine"]["worst"] >= 0.97
@@ -28,7 +30,7 @@ def test_parity_report_holds_the_bound_and_shows_the_gain(name, request):
 
 @pytest.mark.parametrize("name", ["image_bundle", "text_bundle"])
 def test_graph_runs_on_old_onnxruntime_and_names_no_path_of_the_machine(name, request):
-    """onnxruntime 1.23 (Python 3.10, aarch64) reads IR 10 and opset 21; torch notes its source paths."""
+    """Onnxruntime 1.23 (Python 3.10, aarch64) reads IR 10 and opset 21; torch notes its source paths."""
     path = request.getfixturevalue(name) / "encoder.onnx"
     model = onnx.load(path)
     assert model.ir_version <= 10
@@ -38,8 +40,11 @@ def test_graph_runs_on_old_onnxruntime_and_names_no_path_of_the_machine(name, re
 
 
 def test_image_bundle_gives_features_from_the_recipe_alone(image_bundle, images):
+    """The manifest is enough to make the input: finite features of the stated length, for any n."""
     manifest = read_manifest(image_bundle)
-    batch = np.stack([image_tensor(manifest.recipe, open_image(path)) for path in sorted(images.iterdir())[:3]])
+    batch = np.stack(
+        [image_tensor(manifest.recipe, open_image(path)) for path in sorted(images.iterdir())[:3]]
+    )
     found = features(image_bundle, {"pixels": batch})
     assert found.shape == (3, manifest.dim)
     assert found.dtype == np.float32
@@ -47,6 +52,7 @@ def test_image_bundle_gives_features_from_the_recipe_alone(image_bundle, images)
 
 
 def test_image_preset_pools_after_the_last_layer_by_default():
+    """`last` is the 1280 channels after the convolutional head."""
     from export.sources import efficientnet
 
     encoder = efficientnet.load("last", "image")
@@ -70,13 +76,17 @@ def test_text_padding_changes_little(text_bundle):
     """Padding is masked out in attention and pooling; what is left is int8's scaling over the batch."""
     manifest = read_manifest(text_bundle)
     tokenizer = open_tokenizer(text_bundle / "tokenizer.json")
-    texts = ["No effusion.", "The lungs are clear without focal consolidation, effusion or pneumothorax. " * 3]
+    texts = [
+        "No effusion.",
+        "The lungs are clear without focal consolidation, effusion or pneumothorax. " * 3,
+    ]
     alone = features(text_bundle, text_tensors(manifest.recipe, tokenizer, texts[:1]))[0]
     padded = features(text_bundle, text_tensors(manifest.recipe, tokenizer, texts))[0]
     assert alone @ padded / np.linalg.norm(alone) / np.linalg.norm(padded) > 0.97
 
 
 def test_manifest_states_source_licence_and_versions(image_bundle, text_bundle):
+    """Whoever gets a bundle can see what it is and how it was made."""
     for bundle in (image_bundle, text_bundle):
         manifest = read_manifest(bundle)
         assert manifest.licence == "Apache-2.0"

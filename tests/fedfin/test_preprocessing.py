@@ -13,6 +13,7 @@ RECIPE = ImageRecipe(8, 8, 3, "bilinear", 1.0, (10.0, 20.0, 30.0), (2.0, 2.0, 2.
 
 
 def test_image_tensor_is_scaled_shifted_and_channels_first():
+    """(x * scale - mean) / std per channel, as float32."""
     tensor = image_tensor(RECIPE, Image.new("RGB", (8, 8), (12, 24, 36)))
     assert tensor.dtype == np.float32
     assert tensor.shape == (3, 8, 8)
@@ -40,11 +41,13 @@ def test_each_bit_depth_fills_eight_bits(bits, tmp_path):
 
 
 def test_all_zero_and_negative_grey_is_black():
+    """No division by an empty range, no wrap-around below zero."""
     assert scale_to_eight_bits(np.array([[-5, 0]])).tolist() == [[0, 0]]
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", None])
 def test_unusable_files_are_input_errors(content, tmp_path):
+    """Empty, wrong and missing files are named."""
     path = tmp_path / "x.png"
     if content is not None:
         path.write_bytes(content)
@@ -53,6 +56,7 @@ def test_unusable_files_are_input_errors(content, tmp_path):
 
 
 def test_truncated_png_is_an_input_error(tmp_path):
+    """Half an image is not an image."""
     Image.effect_noise((64, 64), 50).save(tmp_path / "x.png")
     whole = (tmp_path / "x.png").read_bytes()
     (tmp_path / "x.png").write_bytes(whole[: len(whole) // 2])
@@ -61,11 +65,13 @@ def test_truncated_png_is_an_input_error(tmp_path):
 
 
 def test_crop_larger_than_resize_is_refused():
+    """PIL would fill the rest with black without a word."""
     with pytest.raises(BundleError, match="crop"):
         image_tensor(ImageRecipe(8, 9, 1, "bilinear", 1.0, (0.0,), (1.0,)), Image.new("L", (9, 9)))
 
 
 def test_texts_are_cut_padded_and_named():
+    """Cut at max_tokens, padded with pad_id, only the inputs that the recipe names."""
     tokenizer = Tokenizer(models.WordLevel({"a": 1, "b": 2}, unk_token="a"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     recipe = TextRecipe("tokenizer.json", 8, 7, ("input_ids", "attention_mask"))
