@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def image_rows(maker, count):
+    """Rows with an image each; up to 250 of them differ."""
     return [{"case": f"c{i}", "image": maker.image(f"{i}.png", i % 250), "text": ""} for i in range(count)]
 
 
@@ -130,6 +131,7 @@ def test_a_process_stopped_at_any_time_leaves_a_sound_store(maker, encode, sign)
 
 
 def count(path):
+    """Features in a store that another process may be making."""
     if not path.exists():
         return 0
     try:
@@ -224,7 +226,7 @@ def test_the_store_holds_no_text_and_no_ids(maker, encode):
 
 
 def test_json_output_is_one_object(maker, capsys):
-    """stdout is for the machine; progress and problems go to stderr."""
+    """Standard output is for the machine; progress and problems go to stderr."""
     site = maker.site(maker.table(image_rows(maker, 1)))
     capsys.readouterr()
     edge("encode", site.folder, "--json")

@@ -40,6 +40,7 @@ def write_dicom(path, pixels=RAMP, **elements):
 
 
 def pixels_of(path):
+    """As read_image gives them."""
     return np.asarray(read_image(path)).astype(int)
 
 
@@ -124,6 +125,7 @@ def png_claiming(width, height):
 
 
 def encoded(kind):
+    """A small noisy image as bytes of a file."""
     stream = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (40, 40), np.uint8)
     Image.fromarray(noise).save(stream, format=kind)
@@ -176,7 +178,15 @@ def test_bytes_named_dicom_that_are_none_are_refused(tmp_path):
         read_image(tmp_path / "a.dcm")
 
 
-@pytest.mark.filterwarnings("ignore")
+def test_what_pydicom_quotes_reaches_nobody(tmp_path, recwarn, caplog):
+    """Its warnings and log lines hold values of the file, which may be a patient's."""
+    path = write_dicom(tmp_path / "a.dcm", WindowCenter=1234, WindowWidth=9)
+    path.write_bytes(path.read_bytes().replace(b"1234", b"SECR"))
+    with pytest.raises(InputError) as error:
+        read_image(path)
+    assert "SECR" not in str(error.value) + caplog.text + "".join(str(each.message) for each in recwarn)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "DICOM"])
 def test_damage_anywhere_is_an_image_or_an_input_error(tmp_path, kind):
     """Whatever bytes change or go missing, nothing else is ever raised."""

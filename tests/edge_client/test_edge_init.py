@@ -10,6 +10,7 @@ from fedfin.errors import BundleError, InputError, SettingsError, StateError
 
 @pytest.fixture
 def table(maker):
+    """One case with a text."""
     return maker.table([{"case": "a", "image": "", "text": "clear", "png": "", "effusion": 1}])
 
 

@@ -16,6 +16,7 @@ GOOD = b"good,p1,,clear lungs,0\n"
 
 
 def parse(tmp_path, content, name="cases.csv", inputs=INPUTS, **names):
+    """The table in `content`, beside an image file a.png."""
     (tmp_path / "a.png").write_bytes(b"not looked into here")
     (tmp_path / name).write_bytes(content)
     return parse_table(tmp_path / name, CaseColumns(table=name, **names), inputs, settings="site.toml")
