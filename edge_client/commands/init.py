@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -52,8 +53,9 @@ def run(args: argparse.Namespace) -> int:
         raise StateError(f"{folder / SETTINGS} exists already; choose another folder, or delete it first")
     if folder.exists() and not folder.is_dir():
         raise StateError(f"{folder} is a file; choose another name for the site folder")
-    settings = _settings(args)
-    count = _check_table(Site(folder, settings))
+    settings = _settings(args, lambda path: _from(folder, path))
+    # "a/b/.." needs a folder "a/b", which is not made before everything is known to be right.
+    count = _check_table(Site(folder, _settings(args, lambda path: str(path.absolute()))))
     _write(folder, to_toml(settings))
     modalities = ", ".join(f"{name} (column {each.column})" for name, each in settings.modalities.items())
     print(f"{folder / SETTINGS}: site {settings.site} of federation {settings.federation}, {modalities}")
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace) -> SiteSettings:
+def _settings(args: argparse.Namespace, place: Callable[[Path], str]) -> SiteSettings:
+    """The settings, with each path written as `place` says."""
     columns = _columns(args.column)
     modalities: dict[str, dict[str, str]] = {}
     for bundle in args.bundle:
@@ -71,7 +74,7 @@ def _settings(args: argparse.Namespace) -> SiteSettings:
             raise SettingsError(
                 f"--bundle {bundle}: a second encoder of modality {name!r}; a site has one of each"
             )
-        modalities[name] = {"bundle": _from(args.folder, bundle), "column": columns.pop(name, name)}
+        modalities[name] = {"bundle": place(bundle), "column": columns.pop(name, name)}
     if columns:
         raise SettingsError(
             f"--column {next(iter(columns))}=…: no --bundle is of that modality; check its spelling"
@@ -80,7 +83,7 @@ def _settings(args: argparse.Namespace) -> SiteSettings:
         "site": args.site,
         "federation": args.federation,
         "broker": args.broker,
-        "cases": {"table": _from(args.folder, args.cases)},
+        "cases": {"table": place(args.cases)},
         "modalities": modalities,
     }
     try:
@@ -101,7 +104,7 @@ def _columns(options: list[str]) -> dict[str, str]:
 
 def _from(folder: Path, path: Path) -> str:
     """A relative path as seen from the site folder; an absolute one as it is."""
-    return str(path) if path.is_absolute() else os.path.relpath(path, folder)
+    return str(path) if path.is_absolute() else os.path.relpath(path, folder.resolve())
 
 
 def _check_table(site: Site) -> int:

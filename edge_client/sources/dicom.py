@@ -5,20 +5,35 @@ inversion for MONOCHROME1. Without a window the range of the values is shown.
 """
 
 import io
+import logging
+import warnings
 from typing import Any
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.pixel_data_handlers import util
 
 from edge_client.sources.images import check_pixels
 from fedfin.errors import InputError
 
+try:
+    from pydicom import pixels as util
+except ImportError:  # pydicom 2
+    from pydicom.pixel_data_handlers import util
+
+# pydicom quotes the values that it finds odd; a patient's must not reach a log.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
 
 def read_dicom(data: bytes) -> Image.Image:
     """A single-frame DICOM image, mode L or RGB. Raises InputError with the reason."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote values, too
+        return _read(data)
+
+
+def _read(data: bytes) -> Image.Image:
     dataset = _parse(data)
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise InputError("is DICOM without pixels (a report or a presentation state?)")

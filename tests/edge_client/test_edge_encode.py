@@ -1,0 +1,233 @@
+"""`fedfin edge encode`: each input once, interrupted or not, and nothing bad is fatal or silent."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edge_sites import edge, make_image_bundle
+
+from edge_client.encoders import Encoder, open_encoder
+from edge_client.feature_store import FeatureStore
+from fedfin.errors import BundleError, InputError, StateError
+
+ROOT = Path(__file__).parents[2]
+
+
+def image_rows(maker, count):
+    """Rows with an image each; up to 250 of them differ."""
+    return [{"case": f"c{i}", "image": maker.image(f"{i}.png", i % 250), "text": ""} for i in range(count)]
+
+
+def test_a_second_run_encodes_nothing_and_says_so(maker, capsys, monkeypatch):
+    """Nor does it even open an encoder."""
+    site = maker.site(maker.table([*image_rows(maker, 3), {"case": "t", "text": "clear lungs"}]))
+    edge("encode", site.folder)
+    assert "image: 3 encoded" in capsys.readouterr().out
+    monkeypatch.setattr(
+        "edge_client.encoders.open_encoder", lambda *_, **__: pytest.fail("opened an encoder")
+    )
+    edge("encode", site.folder)
+    assert "nothing to encode" in capsys.readouterr().out
+
+
+def test_features_are_what_the_graph_makes(maker, encode, make_plan):
+    """Pixels and token ids reach the graph as the recipe says."""
+    image, text = maker.image("a.png", 77), "clear lungs effusion clear"
+    site = maker.site(maker.table([{"case": "a", "image": image, "text": text}]))
+    encode(site)
+    images, texts = make_plan().modalities
+    with FeatureStore(site.features_path) as store:
+        pixels = store.get(images.encoder, store.digest(maker.folder / image), 2)
+        tokens = store.get(texts.encoder, store.digest(text), 1)
+    assert pixels.tolist() == [77.0, 77.0]
+    assert tokens.tolist() == [(2 + 4 + 60 + 2) / 4]
+
+
+def test_the_same_content_is_encoded_once(maker, encode):
+    """Two files of the same bytes, in one batch or far apart, are one input."""
+    rows = image_rows(maker, 40)
+    rows.insert(1, {"case": "twin", "image": maker.image("twin.png", 0)})
+    rows.append({"case": "late", "image": maker.image("late.png", 0)})
+    counts = encode(maker.site(maker.table(rows)))["counts"]["image"]
+    assert counts == {"inputs": 42, "encoded": 40, "known": 2, "failed": 0}
+
+
+def test_a_changed_file_is_encoded_again(maker, encode):
+    """The key is the content, not the name."""
+    site = maker.site(maker.table(image_rows(maker, 2)))
+    encode(site)
+    maker.image("1.png", 200)
+    os.utime(maker.folder / "images/1.png", (1, 1))
+    assert encode(site)["counts"]["image"]["encoded"] == 1
+
+
+def test_another_encoder_encodes_again(maker, encode, tmp_path):
+    """The key is the encoder, too: its features are another space."""
+    rows = image_rows(maker, 2)
+    site = maker.site(maker.table(rows), "image")
+    encode(site)
+    bundle = make_image_bundle(tmp_path / "other")
+    manifest = bundle / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"bilinear"', '"bicubic"'))
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text().replace(str(maker.bundles["image"]), str(bundle)))
+    assert encode(site)["counts"]["image"]["encoded"] == 2
+
+
+def test_an_interrupted_run_goes_on(maker, encode, monkeypatch):
+    """What was committed before the interruption is not encoded again."""
+    site = maker.site(maker.table(image_rows(maker, 100)))
+    real, calls = Encoder.encode, []
+
+    def stop_at_70(self, inputs):
+        calls.append(1)
+        if len(calls) == 70:
+            raise KeyboardInterrupt
+        return real(self, inputs)
+
+    monkeypatch.setattr(Encoder, "encode", stop_at_70)
+    with pytest.raises(KeyboardInterrupt):
+        edge("encode", site.folder)
+    monkeypatch.setattr(Encoder, "encode", real)
+    assert encode(site)["counts"]["image"] == {"inputs": 100, "encoded": 36, "known": 64, "failed": 0}
+
+
+SLOW_ENCODE = """
+import argparse, pathlib, sys, time
+from edge_client.commands.encode import run
+from edge_client.encoders import Encoder
+real = Encoder.encode
+def slow(self, inputs):
+    time.sleep(0.01)
+    return real(self, inputs)
+Encoder.encode = slow
+run(argparse.Namespace(folder=pathlib.Path(sys.argv[1]), threads=1, json=False))
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_process_stopped_at_any_time_leaves_a_sound_store(maker, encode, sign):
+    """Ctrl-C, and the nearest relative of a power cut."""
+    site = maker.site(maker.table(image_rows(maker, 240)))
+    command = [sys.executable, "-c", SLOW_ENCODE, str(site.folder)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    while count(site.features_path) < 64 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(sign)
+    assert process.wait(10) != 0
+    before = count(site.features_path)
+    with closing(sqlite3.connect(site.features_path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert 64 <= before < 240
+    assert encode(site)["counts"]["image"]["encoded"] == 240 - before
+
+
+def count(path):
+    """Features in a store that another process may be making."""
+    if not path.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            return database.execute("SELECT count(*) FROM features").fetchone()[0]
+    except sqlite3.OperationalError:  # not yet set up
+        return 0
+
+
+def test_bad_files_are_listed_counted_and_skipped(maker, encode):
+    """Each time anew: a second run that skips them silently would hide them."""
+    rows = image_rows(maker, 3)
+    rows[0]["text"] = "clear"
+    (maker.folder / "images/0.png").write_bytes(b"not an image")
+    (maker.folder / "images/1.png").write_bytes(b"")
+    site = maker.site(maker.table(rows))
+    for _ in range(2):
+        report = encode(site)
+        found = [(p["row"], p["column"], p["effect"]) for p in report["problems"]]
+        assert found == [(2, "image", "input left out"), (3, "image", "input left out")]
+        assert (report["counts"]["image"]["failed"], report["usable"], report["cases"]) == (2, 2, 3)
+
+
+def test_problems_are_shown_with_row_column_and_reason(maker, capsys):
+    """On stderr, one line per kind; cells are not quoted."""
+    rows = [*image_rows(maker, 1), *({"case": f"x{i}", "image": f"gone-{i}.png"} for i in range(30))]
+    site = maker.site(maker.table(rows))
+    capsys.readouterr()
+    edge("encode", site.folder)
+    text = capsys.readouterr().err
+    assert "rows 3, 4, 5" in text
+    assert "and 10 more (--json lists all), column image: there is no such file (input left out)" in text
+    assert "30 row skipped" in text
+    assert "gone" not in text
+
+
+def test_no_usable_case_is_an_input_error(maker, capsys):
+    """After the problems have been listed."""
+    site = maker.site(maker.table(image_rows(maker, 2)))
+    for name in ("0.png", "1.png"):
+        (maker.folder / "images" / name).write_bytes(b"junk")
+    with pytest.raises(InputError, match="not one case"):
+        edge("encode", site.folder)
+    assert "not a PNG" in capsys.readouterr().err
+
+
+def test_a_third_modality_needs_no_code_of_its_own(maker, encode):
+    """Vectors: laboratory values, say."""
+    site = maker.site(maker.json_table([{"labs": [1, 2.5, 3]}, {"labs": "4 5 6"}]), "labs")
+    assert encode(site)["counts"]["labs"]["encoded"] == 2
+
+
+def test_features_do_not_depend_on_neighbours(bundles):
+    """A text's padding, and an int8 graph's range, must not come from the batch."""
+    encoder = open_encoder(bundles["text"])
+    together = encoder.encode(["effusion", "clear " * 12])
+    assert np.array_equal(together[0], encoder.encode(["effusion"])[0])
+
+
+def test_a_damaged_bundle_is_refused(tmp_path):
+    """One changed byte is a BundleError before anything is encoded."""
+    bundle = make_image_bundle(tmp_path / "bundle")
+    graph = bundle / "encoder.onnx"
+    graph.write_bytes(b"x" + graph.read_bytes()[1:])
+    with pytest.raises(BundleError, match="not the file"):
+        open_encoder(bundle)
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
+def test_a_damaged_store_says_what_to_do(maker, content):
+    """It is a cache: delete it."""
+    site = maker.site(maker.table(image_rows(maker, 1)))
+    site.features_path.write_bytes(content)
+    with pytest.raises(StateError, match="delete it"):
+        edge("encode", site.folder)
+
+
+def test_a_store_of_another_format_is_left_alone(tmp_path):
+    """A newer version's store is refused, not overwritten."""
+    with closing(sqlite3.connect(tmp_path / "f.sqlite")) as database:
+        database.execute("PRAGMA user_version = 9")
+    with pytest.raises(StateError, match="another version"):
+        FeatureStore(tmp_path / "f.sqlite")
+
+
+def test_the_store_holds_no_text_and_no_ids(maker, encode):
+    """Features and digests only: what is not there cannot leak."""
+    row = {"case": "CASE-SECRET", "patient": "PATIENT-SECRET", "image": "", "text": "TEXT-SECRET"}
+    site = maker.site(maker.table([row]))
+    encode(site)
+    assert not [path for path in site.folder.glob("features*") if b"SECRET" in path.read_bytes()]
+
+
+def test_json_output_is_one_object(maker, capsys):
+    """Standard output is for the machine; progress and problems go to stderr."""
+    site = maker.site(maker.table(image_rows(maker, 1)))
+    capsys.readouterr()
+    edge("encode", site.folder, "--json")
+    assert set(json.loads(capsys.readouterr().out)) == {"cases", "problems", "counts", "usable", "seconds"}

@@ -1,0 +1,204 @@
+"""Image files: what is read from each kind, and what each damage is called."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from edge_client.sources.images import MAX_PIXELS, read_image
+from fedfin.errors import InputError
+
+RAMP = np.linspace(0, 4095, 12 * 10).reshape(12, 10).astype(np.uint16)
+CR = "1.2.840.10008.5.1.4.1.1.1"  # SOP class: computed radiography
+
+
+def write_dicom(path, pixels=RAMP, **elements):
+    """A minimal CR image, or one without pixels."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CR
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
+    if pixels is not None:
+        dataset.Rows, dataset.Columns = pixels.shape[:2]
+        dataset.SamplesPerPixel = pixels.shape[2] if pixels.ndim == 3 else 1
+        dataset.PlanarConfiguration = 0
+        dataset.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
+        dataset.BitsAllocated = dataset.BitsStored = pixels.dtype.itemsize * 8
+        dataset.HighBit = dataset.BitsStored - 1
+        dataset.PixelRepresentation = 0
+        dataset.PixelData = pixels.tobytes()
+    for name, value in elements.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def pixels_of(path):
+    """As read_image gives them."""
+    return np.asarray(read_image(path)).astype(int)
+
+
+def test_dicom_without_a_window_shows_its_range(tmp_path):
+    """The smallest value is black, the largest white."""
+    shown = pixels_of(write_dicom(tmp_path / "a.dcm"))
+    assert np.abs(shown - RAMP / 4095 * 255).max() <= 0.51
+
+
+def test_monochrome1_is_inverted(tmp_path):
+    """Dense is bright, however the device stores it."""
+    plain = pixels_of(write_dicom(tmp_path / "a.dcm"))
+    inverted = pixels_of(write_dicom(tmp_path / "b.dcm", PhotometricInterpretation="MONOCHROME1"))
+    assert (inverted == 255 - plain).all()
+
+
+def test_dicom_is_rescaled_before_it_is_windowed(tmp_path):
+    """The first window, in rescaled units: 1000..3000 is stored as 1000..2000."""
+    scale = {"RescaleSlope": 2, "RescaleIntercept": -1000}
+    path = write_dicom(tmp_path / "a.dcm", **scale, WindowCenter=[2000.5, 7], WindowWidth=[2001, 9])
+    expected = np.clip((RAMP.astype(float) * 2 - 2000) / 2000, 0, 1) * 255
+    assert np.abs(pixels_of(path) - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_every_window_function_is_half_bright_at_its_center(tmp_path, function):
+    """PS3.3 C.11.2.1: below the center darker, above it brighter."""
+    path = write_dicom(tmp_path / "a.dcm", WindowCenter=2048, WindowWidth=2000, VOILUTFunction=function)
+    shown, middle = pixels_of(path), np.abs(RAMP.astype(int) - 2048).argmin()
+    assert abs(shown.flat[middle] - 127.5) < 4
+    assert shown.flat[0] < 10
+    assert shown.flat[-1] > 245
+
+
+def test_a_lookup_table_is_applied(tmp_path):
+    """A VOI LUT that reverses the values reverses the image (PS3.3 C.11.2.1.1)."""
+    lut = Dataset()
+    lut.LUTDescriptor = [4096, 0, 16]
+    lut.LUTData = np.arange(4095, -1, -1).astype(np.uint16).tobytes()
+    lut.add_new(0x00283006, "OW", lut.LUTData)
+    shown = pixels_of(write_dicom(tmp_path / "a.dcm", VOILUTSequence=[lut]))
+    assert np.abs(shown - (255 - RAMP / 4095 * 255)).max() <= 0.51
+
+
+def test_colour_dicom_and_constant_dicom_are_read(tmp_path):
+    """An ultrasound still is RGB; a constant image does not divide by zero."""
+    colours = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    assert (pixels_of(write_dicom(tmp_path / "a.dcm", colours)) == colours).all()
+    assert not pixels_of(write_dicom(tmp_path / "b.dcm", np.full((4, 4), 9, np.uint16))).any()
+
+
+def test_dicom_is_known_by_its_content(tmp_path):
+    """Archives name files by UID, without a suffix."""
+    assert read_image(write_dicom(tmp_path / "1.2.840.113")).size == (10, 12)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_sixteen_bit_png_is_scaled_by_the_bits_in_use(tmp_path, bits):
+    """A 12-bit radiograph in a 16-bit file is neither black nor clipped."""
+    values = np.linspace(0, 2**bits - 1, 100).reshape(10, 10).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert np.abs(pixels_of(tmp_path / "a.png") - values / (2**bits - 1) * 255).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_every_mode_of_png_and_jpeg_is_read(tmp_path, mode):
+    """Greys stay grey, all else becomes RGB."""
+    Image.new(mode, (9, 7)).save(tmp_path / "a.img", format="JPEG" if mode == "CMYK" else "PNG")
+    image = read_image(tmp_path / "a.img")
+    assert (image.mode, image.size) == ("L" if mode in {"1", "L", "LA"} else "RGB", (9, 7))
+
+
+def png_claiming(width, height):
+    """A PNG whose header claims a size that its few bytes do not have."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def encoded(kind):
+    """A small noisy image as bytes of a file."""
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40), np.uint8)
+    Image.fromarray(noise).save(stream, format=kind)
+    return stream.getvalue()
+
+
+BAD_FILES = {
+    "empty": (b"", "is empty"),
+    "not an image": (b"%PDF-1.4 and so on", "not a PNG, JPEG or DICOM"),
+    "another image format": (encoded("BMP"), "not a PNG, JPEG or DICOM"),
+    "truncated PNG": (encoded("PNG")[:400], "truncated or damaged"),
+    "truncated JPEG": (encoded("JPEG")[:-300], "truncated or damaged"),
+    "bomb": (png_claiming(10_000, 10_000), f"{MAX_PIXELS:,}"),
+    "huge bomb": (png_claiming(60_000, 60_000), f"{MAX_PIXELS:,}"),
+    "a line that would be scaled up": (png_claiming(1_000_000, 1), "times as long"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_bad_picture_is_named(tmp_path, kind):
+    """An InputError with the reason."""
+    content, reason = BAD_FILES[kind]
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(InputError, match=reason):
+        read_image(tmp_path / "a.png")
+
+
+BAD_DICOM = {
+    "without pixels": ({"pixels": None}, "without pixels"),
+    "several frames": ({"NumberOfFrames": 3}, "several frames"),
+    "bomb": ({"Rows": 60_000, "Columns": 60_000}, f"{MAX_PIXELS:,}"),
+    "too few bytes": ({"Rows": 500, "Columns": 500}, "cannot be decoded"),
+    "no interpretation": ({"PhotometricInterpretation": None}, "cannot be decoded"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_DICOM)
+def test_bad_dicom_is_named(tmp_path, kind):
+    """Every one is an InputError with the reason."""
+    elements, reason = BAD_DICOM[kind]
+    path = write_dicom(tmp_path / "a.dcm", **elements)
+    with pytest.raises(InputError, match=reason):
+        read_image(path)
+
+
+def test_bytes_named_dicom_that_are_none_are_refused(tmp_path):
+    """A suffix proves nothing."""
+    (tmp_path / "a.dcm").write_bytes(b"\x00\x01 nothing of the kind" * 20)
+    with pytest.raises(InputError, match="DICOM"):
+        read_image(tmp_path / "a.dcm")
+
+
+def test_what_pydicom_quotes_reaches_nobody(tmp_path, recwarn, caplog):
+    """Its warnings and log lines hold values of the file, which may be a patient's."""
+    path = write_dicom(tmp_path / "a.dcm", WindowCenter=1234, WindowWidth=9)
+    path.write_bytes(path.read_bytes().replace(b"1234", b"SECR"))
+    with pytest.raises(InputError) as error:
+        read_image(path)
+    assert "SECR" not in str(error.value) + caplog.text + "".join(str(each.message) for each in recwarn)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "DICOM"])
+def test_damage_anywhere_is_an_image_or_an_input_error(tmp_path, kind):
+    """Whatever bytes change or go missing, nothing else is ever raised."""
+    whole = write_dicom(tmp_path / "whole").read_bytes() if kind == "DICOM" else encoded(kind)
+    random, refused = np.random.default_rng(1), 0
+    for _ in range(150):
+        damaged = bytearray(whole[: random.integers(1, len(whole) + 1)] if random.random() < 0.3 else whole)
+        for place in random.integers(0, len(damaged), 4):
+            damaged[place] = random.integers(0, 256)
+        (tmp_path / "a").write_bytes(damaged)
+        try:
+            read_image(tmp_path / "a")
+        except InputError:
+            refused += 1
+    assert refused > 10

@@ -1,0 +1,104 @@
+"""`fedfin edge init` and site.toml."""
+
+import pytest
+from edge_sites import INIT, edge, make_image_bundle
+
+from edge_client.commands.init import to_toml
+from edge_client.site import CaseColumns, ModalitySettings, SiteSettings, open_site
+from fedfin.errors import BundleError, InputError, SettingsError, StateError
+
+
+@pytest.fixture
+def table(maker):
+    """One case with a text."""
+    return maker.table([{"case": "a", "image": "", "text": "clear", "png": "", "effusion": 1}])
+
+
+def test_the_folder_opens_and_the_next_step_is_named(maker, table, bundles, capsys):
+    """Paths resolve from the site folder; modality names come from the manifests."""
+    site = maker.site(table)
+    assert f"fedfin edge encode {site.folder}" in capsys.readouterr().out
+    assert site.bundle_path("text").samefile(bundles["text"])
+    assert site.table_path.samefile(table)
+    assert site.state_path.is_dir()
+    assert site.settings.modalities["image"].column == "image"
+
+
+def test_relative_paths_are_kept_relative(maker, table, monkeypatch):
+    """So that the site can be moved together with its data."""
+    make_image_bundle(maker.folder / "bundle")
+    monkeypatch.chdir(maker.folder)
+    assert edge("init", "deep/site", *INIT, "--cases", "cases.csv", "--bundle", "bundle") == 0
+    site = open_site(maker.folder / "deep/site")
+    assert site.settings.modalities["image"].bundle == "../../bundle"
+    assert site.table_path.samefile(table)
+
+
+def test_a_column_can_be_called_otherwise(maker, table):
+    """--column image=png."""
+    site = maker.site(table, "image", options=["--column", "image=png"])
+    assert site.settings.modalities["image"].column == "png"
+
+
+def test_it_never_overwrites(maker, table):
+    """A second init is refused and changes nothing."""
+    settings = maker.site(table).folder / "site.toml"
+    before = settings.read_bytes()
+    with pytest.raises(StateError, match="exists already"):
+        maker.site(table, "image")
+    assert settings.read_bytes() == before
+
+
+BAD_OPTIONS = {
+    "column of no bundle": (["--column", "audio=x"], SettingsError, "no --bundle"),
+    "column without a name": (["--column", "image"], SettingsError, "MODALITY=NAME"),
+    "column that is not there": (["--column", "image=nope"], SettingsError, "does not have"),
+    "column in two roles": (["--column", "image=text"], SettingsError, "two purposes"),
+    "bad site id": (["--site", "St. Mary"], SettingsError, "site"),
+    "bad broker": (["--broker", "broker:1883"], SettingsError, "broker"),
+    "no bundle there": (["--bundle", "/no/such/bundle"], BundleError, "no encoder bundle"),
+    "no table there": (["--cases", "/no/such.csv"], InputError, r"such\.csv"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_OPTIONS)
+def test_a_bad_option_is_refused_and_leaves_nothing(maker, table, kind):
+    """Everything is checked before the folder is made."""
+    options, error, message = BAD_OPTIONS[kind]
+    with pytest.raises(error, match=message):
+        maker.site(table, options=options)
+    assert not (maker.folder / "site").exists()
+
+
+def test_two_encoders_of_one_modality_are_refused(maker, table):
+    """A site has one of each."""
+    with pytest.raises(SettingsError, match="second encoder"):
+        maker.site(table, "image", "image")
+
+
+def test_any_text_survives_the_settings_file(tmp_path):
+    """Quotes, backslashes, control and non-Latin characters in paths and column names."""
+    odd = 'a"b\\c\x7f\x1f\té漢𝄞'
+    settings = SiteSettings(
+        site="s",
+        federation="f",
+        broker="mqtts://h:8883",
+        cases=CaseColumns(table=odd, labels=("x", odd + "2")),
+        modalities={"image": ModalitySettings(bundle=odd, column="image")},
+    )
+    (tmp_path / "site.toml").write_text(to_toml(settings), encoding="utf-8")
+    assert open_site(tmp_path).settings == settings
+
+
+def test_a_folder_without_settings_says_how_to_make_one(tmp_path):
+    """The remedy is in the message."""
+    with pytest.raises(SettingsError, match="fedfin edge init"):
+        open_site(tmp_path)
+
+
+def test_an_unknown_key_is_an_error(maker, table):
+    """A misspelt key never silently takes its default."""
+    path = maker.site(table).folder / "site.toml"
+    path.write_text(path.read_text().replace("held_out", "heldout"))
+    with pytest.raises(SettingsError, match=r"site\.toml.*heldout"):
+        open_site(path.parent)
