@@ -1,4 +1,4 @@
-"""What the makers of case tables share: reading a public data set's CSV, writing ours, counting, the command."""
+"""What the makers of case tables share: reading a data set's CSV, writing ours, counting, the command."""
 
 import argparse
 import csv
