@@ -1,4 +1,4 @@
-"""What the makers of case tables share: reading a public data set's CSV, writing ours, counting, the command."""
+"""What the makers of case tables share: reading a data set's CSV, writing ours, counting, the command."""
 
 import argparse
 import csv
@@ -52,9 +52,8 @@ def describe(rows: Sequence[Row], labels: Sequence[str]) -> str:
     lines = [f"{len(rows)} cases of {_patients(rows)} patients, {texts} with text"]
     for label in labels:
         present, unknown = ([row for row in rows if row[label] == value] for value in ("1", ""))
-        lines.append(
-            f"  {label:20} {len(present):4} cases of {_patients(present):4} patients, {len(unknown):4} unknown"
-        )
+        count = f"{len(present):4} cases of {_patients(present):4} patients, {len(unknown):4} unknown"
+        lines.append(f"  {label:20} {count}")
     return "\n".join(lines)
 
 

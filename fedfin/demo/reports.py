@@ -1,4 +1,4 @@
-"""Synthetic chest radiograph reports: an indication and findings in several phrasings, as imperfect as real ones.
+"""Synthetic chest radiograph reports: indication and findings in several phrasings, imperfect as real ones.
 
 A reader may miss what is subtle, hedge, name a look-alike instead, or raise what is not there; normal and
 irrelevant remarks stand in between. So the text says something that the image may not, and the reverse.
@@ -159,7 +159,9 @@ def _any_side(rng: np.random.Generator) -> tuple[int, ...]:
 def _fill(options: Sequence[str], finding: Finding, rng: np.random.Generator) -> str:
     """One phrasing, with size and side in words; the size is a reader's guess."""
     guess = np.clip(finding.severity + rng.normal(0, 0.15), 0, 0.99)
-    text = options[rng.integers(len(options))].format(
-        size=SIZES[int(guess * len(SIZES))], side=SIDES[tuple(sorted(finding.sides))]
+    text = str(
+        options[int(rng.integers(len(options)))].format(
+            size=SIZES[int(guess * len(SIZES))], side=SIDES[tuple(sorted(finding.sides))]
+        )
     )
     return text[0].upper() + text[1:]

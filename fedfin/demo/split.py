@@ -43,15 +43,16 @@ def split_cases(table: Path, out: Path, *, sites: int, with_text: int, held_out:
     Uses the columns patient (without it, or where it is blank, a case is its own patient), image and text;
     keeps all others. The hold-out is drawn from all patients. The first `with_text` sites take, of the rest,
     those with both image and text first. Sizes differ by one patient at most. Image paths become absolute,
-    so that the parts may lie anywhere. The same table and seed give the same split, whatever the order of
-    rows. Raises InputError.
+    so that the parts may lie anywhere. The order of rows does not matter where patients are named.
+    Raises InputError.
     """
     _check_numbers(sites, with_text, held_out)
     columns, rows = _read(table)
     _check_columns(table, columns, sites=sites, with_text=with_text)
     _check_empty(out)
     patients = _by_patient(rows)
-    held, groups = _assign(table, patients, sites, with_text, held_out, np.random.default_rng(seed))
+    held, rest = _hold_out(list(patients), held_out, seed)
+    groups = _assign(table, patients, rest, sites, with_text)
     names = [f"site-{number:02d}" for number in range(1, sites + 1)]
     check_apart({HOLDOUT: held} | dict(zip(names, groups, strict=True)))
     folder = table.resolve().parent
@@ -70,9 +71,7 @@ def check_apart(groups: Mapping[str, Iterable[str]]) -> None:
     for name, group in groups.items():
         for patient in group:
             if place.setdefault(patient, name) != name:
-                raise InputError(
-                    f"a patient is both in {place[patient]} and in {name}: scores would be inflated"
-                )
+                raise InputError(f"a patient is in {place[patient]} and in {name}: report this as a bug")
 
 
 def _check_numbers(sites: int, with_text: int, held_out: float) -> None:
@@ -124,24 +123,24 @@ def _by_patient(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {patient: patients[patient] for patient in sorted(patients)}
 
 
+def _hold_out(patients: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
+    """The held-out patients and the rest, both in random order."""
+    order = np.random.default_rng(seed).permutation(len(patients))
+    shuffled = [patients[at] for at in order]
+    count = max(1, round(share * len(patients))) if share else 0
+    return shuffled[:count], shuffled[count:]
+
+
 def _assign(
-    table: Path,
-    patients: Mapping[str, Sequence[Row]],
-    sites: int,
-    with_text: int,
-    held_out: float,
-    rng: np.random.Generator,
-) -> tuple[list[str], list[list[str]]]:
-    """The held-out patients, and those of each site."""
-    names = list(patients)
-    shuffled = [names[at] for at in rng.permutation(len(names))]
-    count = max(1, round(held_out * len(names))) if held_out else 0
-    held, rest = shuffled[:count], shuffled[count:]
+    table: Path, patients: Mapping[str, Sequence[Row]], rest: list[str], sites: int, with_text: int
+) -> list[list[str]]:
+    """The patients of each site, from `rest`."""
     if len(rest) < sites:
         raise InputError(
-            f"{table}: {len(names)} patients leave {len(rest)} for {sites} sites; use fewer sites or more cases"
+            f"{table}: {len(patients)} patients leave {len(rest)} for {sites} sites;"
+            " use fewer sites or more cases"
         )
-    rest.sort(key=lambda patient: _use_of_text(patients[patient]))
+    rest = sorted(rest, key=lambda patient: _use_of_text(patients[patient]))
     both = sum(_use_of_text(patients[patient]) == 0 for patient in rest)
     if "image" in next(iter(patients.values()))[0] and both < with_text:
         raise InputError(
@@ -150,7 +149,7 @@ def _assign(
         )
     sizes = [len(rest) // sites + (site < len(rest) % sites) for site in range(sites)]
     take = sum(sizes[:with_text])
-    return held, [*_deal(rest[:take], with_text), *_deal(rest[take:], sites - with_text)]
+    return [*_deal(rest[:take], with_text), *_deal(rest[take:], sites - with_text)]
 
 
 def _use_of_text(rows: Sequence[Row]) -> int:

@@ -129,7 +129,7 @@ def test_no_share_held_out_writes_no_holdout(table, tmp_path):
 
 def test_a_patient_on_two_sides_is_an_error_that_does_not_name_the_patient():
     check_apart({"a": ["p1", "p2"], "b": ["p3"]})
-    with pytest.raises(InputError, match="both in a and in b") as caught:
+    with pytest.raises(InputError, match="is in a and in b") as caught:
         check_apart({"a": ["p1", "p2"], "b": ["p2"]})
     assert "p2" not in str(caught.value)
 
