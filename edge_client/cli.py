@@ -4,7 +4,7 @@ import argparse
 import importlib
 
 # In the order a site meets them. Each module has `add(subparsers)`; its heavy imports are inside `run`.
-COMMANDS = ("init", "encode", "run", "predict", "explain_update")
+COMMANDS = ("init", "encode", "run", "predict", "evaluate", "explain_update")
 
 
 def build(parser: argparse.ArgumentParser) -> None:

@@ -107,3 +107,22 @@ def read_plan(path: Path) -> Plan:
     Raises SettingsError, naming the file, the key and the remedy.
     """
     return read_toml(path, Plan, what="plan")
+
+
+def plan_toml(plan: Plan) -> str:
+    """The plan as the TOML that `read_plan` reads."""
+    lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed", "codec")]
+    for modality in plan.modalities:
+        lines += ["", "[[modalities]]", *_pairs(modality)]
+    for section in ("model", "training", "rounds"):
+        lines += ["", f"[{section}]", *_pairs(getattr(plan, section))]
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(part: msgspec.Struct) -> list[str]:
+    return [f"{key} = {_toml(getattr(part, key))}" for key in part.__struct_fields__]
+
+
+def _toml(value: object) -> str:
+    # Of TOML's values a plan holds strings, numbers and lists of strings, which are written as in JSON.
+    return msgspec.json.encode(value).decode()

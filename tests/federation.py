@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fedfin.bundle import Manifest, VectorRecipe, file_digest
-from fedfin.plan import Modality, Model, Plan, Rounds, Training
+from fedfin.plan import Modality, Model, Plan, Rounds, Training, plan_toml
 
 DIMS = {"image": 6, "text": 4}
 LABELS = ("effusion", "nodule")
@@ -51,21 +51,6 @@ def make_plan(bundles: dict[str, Manifest], *, sites: int = 3, rounds: int = 2, 
         "rounds": Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=120.0),
     }
     return Plan(**(values | overrides))
-
-
-def write_plan(path: Path, plan: Plan) -> Path:
-    """The plan as TOML."""
-    lines = [f'federation = "{plan.federation}"', f"labels = {json.dumps(plan.labels)}", f"seed = {plan.seed}",
-             f'codec = "{plan.codec}"']
-    for modality in plan.modalities:
-        lines += ["[[modalities]]", f'name = "{modality.name}"', f'encoder = "{modality.encoder}"',
-                  f"dim = {modality.dim}"]
-    for section in ("model", "training", "rounds"):
-        lines.append(f"[{section}]")
-        part = getattr(plan, section)
-        lines += [f"{field} = {json.dumps(getattr(part, field))}" for field in part.__struct_fields__]
-    path.write_text("\n".join(lines))
-    return path
 
 
 def write_cases(path: Path, number: int, modalities: tuple[str, ...], *, count: int = 24) -> Path:
@@ -142,7 +127,8 @@ class Federation:
         self.folder, self.broker_url, self.names = folder, broker_url, [f"s{i}" for i in range(sites)]
         bundles = {name: make_bundle(folder / "bundles" / name, name, dim) for name, dim in DIMS.items()}
         self.plan = make_plan(bundles, sites=sites, **plan)
-        fedfin("aggregator", "init", write_plan(folder / "plan.toml", self.plan), folder / "agg")
+        (folder / "plan.toml").write_text(plan_toml(self.plan))
+        fedfin("aggregator", "init", folder / "plan.toml", folder / "agg")
         for number, name in enumerate(self.names):
             modalities = tuple(DIMS) if number == 0 else ("image",)
             cases = write_cases(folder / f"{name}.jsonl", number, modalities)

@@ -1,0 +1,55 @@
+"""What the demo ends with: two tables for people; run.json holds the same and more."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+TITLES = {"fedfin": "FedFIN", "zero-fill": "zero-fill", "image-only": "image-only training"}
+
+
+def print_results(result: Mapping[str, Any], console: Console) -> None:
+    """Accuracy on the common hold-out, then what it cost each site."""
+    console.print(_accuracy(result))
+    console.print(_costs(result))
+
+
+def _accuracy(result: Mapping[str, Any]) -> Table:
+    holdout = result["federations"]["fedfin"]["holdout"]
+    cases = holdout["all"]["cases"]
+    table = Table(title=f"macro AUC x 100 on {cases} held-out complete cases"
+                        f" of patients that no site saw ({result['cases_kind']} cases)")
+    table.add_column("training")
+    for title in ("all modalities", "image only", "text only"):
+        table.add_column(title, justify="right")
+    for name, title in TITLES.items():
+        scores = result["federations"][name]["holdout"]
+        cells = [_auc(scores, scenario) for scenario in ("all", "only-image", "only-text")]
+        if name == "image-only":  # it reads nothing but the image, whatever the case has
+            cells = [_auc(scores, "only-image"), _auc(scores, "only-image"), "-"]
+        table.add_row(title, *cells)
+    return table
+
+
+def _auc(scores: Mapping[str, Any], scenario: str) -> str:
+    value = scores.get(scenario, {}).get("macro_auc")
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _costs(result: Mapping[str, Any]) -> Table:
+    fedfin = result["federations"]["fedfin"]
+    table = Table(title=f"FedFIN's costs per site: {len(fedfin['rounds'])} rounds in {fedfin['seconds']:.0f} s")
+    table.add_column("site")
+    for column in ("cases", "images", "reports", "KB up", "KB down", "s encoding", "s training", "s waiting"):
+        table.add_column(column, justify="right")
+    for name, costs in fedfin["sites"].items():
+        site = result["sites"][name]
+        table.add_row(
+            name, str(site["cases"]), str(site["images"]), str(site["texts"]), f"{costs['bytes_up'] / 1e3:,.0f}",
+            f"{costs['bytes_down'] / 1e3:,.0f}", f"{site['seconds_encoding']:.1f}", f"{costs['seconds_training']:.1f}",
+            f"{costs['seconds_waiting']:.1f}",
+        )
+    table.caption = ("bytes: MQTT topics and payloads, without packet headers, TCP or TLS;"
+                     " waiting: everything between joining and leaving that is not training")
+    return table

@@ -1,0 +1,102 @@
+"""The demo, from cases to tables: prepare, train three federations, compare them on a common hold-out."""
+
+import contextlib
+import csv
+import json
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fedfin import __version__
+from fedfin.demo.federation import train
+from fedfin.demo.processes import Processes, free_port, run_command, wait_for_port
+from fedfin.demo.split import HOLDOUT, Part
+from fedfin.demo.stages import Settings, export_bundles, make_plan, make_table, prepare_sites, split_sites
+from fedfin.errors import InputError, StateError
+from fedfin.files import write_atomically
+from fedfin.mqtt import OLD_PROTOCOL
+
+HOST = "127.0.0.1"
+NOT_LABELS = {"case", "patient", "image", "text", "split"}
+# The main one comes last, so that the sites' folders hold its state for who looks into them.
+FEDERATIONS = {"image-only": ("zero", ["image"]), "zero-fill": ("zero", ["image", "text"]),
+               "fedfin": ("", ["image", "text"])}
+
+
+def run_demo(settings: Settings, folder: Path, broker: str | None, console: Console) -> dict[str, Any]:
+    """Run everything that is not done yet; the content of run.json. Raises StateError and what the parts raise."""
+    if not settings.fits(folder):
+        raise StateError(f"{folder} holds a demo with other settings; choose another --out, or remove it")
+    started = time.monotonic()
+    table = make_table(settings, folder)
+    labels = read_labels(table)
+    parts = split_sites(settings, table, folder)
+    sites = [name for name in parts if name != HOLDOUT]
+    console.print(f"{sum(part.cases for part in parts.values())} cases: {len(sites)} sites, {settings.with_text} with"
+                  f" reports; {parts[HOLDOUT].cases} cases held out", highlight=False)
+    console.print("exporting and verifying the encoders", highlight=False)
+    parity = export_bundles(settings, read_images(parts[sites[0]].table), folder)
+    for name, report in parity.items():
+        console.print(f"  {name}: {report['before']['bytes'] / 1e6:.1f} MB -> {report['after']['bytes'] / 1e6:.1f} MB,"
+                      f" cosine to float {report['cosine']['mean']:.3f}", highlight=False)
+    with embedded_broker(folder) if broker is None else contextlib.nullcontext(broker) as url:
+        console.print("encoding, once for all that follows", highlight=False)
+        encoded = prepare_sites(parts, url, folder, lambda name: console.print(f"  {name}", highlight=False))
+        federations = {}
+        for number, (name, (fin, modalities)) in enumerate(FEDERATIONS.items(), 1):
+            console.print(f"training {number}/{len(FEDERATIONS)}: {name}", highlight=False)
+            plan = make_plan(settings, folder, labels, fin or settings.fin, modalities)
+            federations[name] = train(plan, name, sites, url, folder, console)
+            federations[name]["holdout"] = dict(run_command(
+                ["edge", "evaluate", str(folder / "sites" / HOLDOUT), "--model", str(folder / "models" / name),
+                 "--every-case", "--json"], "evaluating on the hold-out"))
+    result = {
+        "fedfin": __version__, "python": platform.python_version(), "machine": platform.machine(),
+        "settings": asdict(settings), "cases_kind": "synthetic" if settings.cases is None else "given",
+        "broker": "embedded" if broker is None else "external", "seconds": time.monotonic() - started,
+        "encoders": parity, "sites": _sites(parts, encoded), "federations": federations,
+    }
+    write_atomically(folder / "run.json", json.dumps(result, indent=2).encode())
+    return result
+
+
+@contextlib.contextmanager
+def embedded_broker(folder: Path) -> Iterator[str]:
+    """Run the embedded broker; its URL."""
+    port = free_port()
+    with Processes(folder / "logs" / "broker") as processes:
+        processes.start("broker", ["fedfin.demo.broker", str(port)])
+        wait_for_port(HOST, port, 30.0)
+        yield f"mqtt://{HOST}:{port}?{OLD_PROTOCOL}"
+
+
+def read_labels(table: Path) -> list[str]:
+    """The label columns: every column that is nothing else. Raises InputError."""
+    try:
+        with table.open(encoding="utf-8", errors="replace", newline="") as stream:
+            header = next(csv.reader(stream), [])
+    except OSError as error:
+        raise InputError(f"{table}: cannot read the case table ({error.strerror})") from None
+    labels = [name for name in header if name not in NOT_LABELS]
+    if not labels or "image" not in header or "text" not in header:
+        raise InputError(f"{table}: a demo table needs the columns image, text and at least one label")
+    return labels
+
+
+def read_images(table: Path) -> list[Path]:
+    """The images that a site's table names: what the image encoder is calibrated on."""
+    with table.open(encoding="utf-8", newline="") as stream:
+        return [Path(row["image"]) for row in csv.DictReader(stream) if row["image"]]
+
+
+def _sites(parts: dict[str, Part], encoded: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"patients": part.patients, "cases": part.cases, "images": part.images, "texts": part.texts,
+               "seconds_encoding": encoded[name]["seconds"], "problems": len(encoded[name].get("problems", []))}
+        for name, part in parts.items()
+    }

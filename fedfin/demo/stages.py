@@ -1,0 +1,156 @@
+"""The demo's preparation, stage by stage; each leaves a folder, and one that is there is not made again."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fedfin.bundle import read_manifest
+from fedfin.demo.processes import run_command
+from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
+from fedfin.files import write_atomically
+from fedfin.plan import Modality, Model, Plan, Rounds, Training
+
+FEDERATION = "demo"
+CALIBRATION_IMAGES = 128
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the demo was asked for. `cases` None: synthetic ones of `patients`."""
+
+    cases: str | None
+    patients: int
+    sites: int
+    with_text: int
+    rounds: int
+    fin: str
+    layer: str
+    seed: int
+    held_out: float = 0.25
+
+    def fits(self, folder: Path) -> bool:
+        """Whether the folder was begun with these settings, or is new: then it is marked with them."""
+        path = folder / "settings.json"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(asdict(self)).encode())
+        known = json.loads(path.read_text())
+        return bool(known == asdict(self))
+
+
+def make_table(settings: Settings, folder: Path) -> Path:
+    """The case table: the given one, or synthetic cases."""
+    if settings.cases is not None:
+        return Path(settings.cases)
+    from fedfin.demo.synthetic import make_cases  # noqa: PLC0415 - Pillow is an extra
+
+    out = folder / "cases"
+    if not out.exists():
+        with Partial(out) as partial:
+            make_cases(partial, settings.patients, settings.seed)
+    return out / "cases.csv"
+
+
+def split_sites(settings: Settings, table: Path, folder: Path) -> dict[str, Part]:
+    """The sites' tables and the hold-out's, by name."""
+    out, record = folder / "split", folder / "split.json"
+    if not record.exists():
+        shutil.rmtree(out, ignore_errors=True)
+        split = split_cases(table, out, sites=settings.sites, with_text=settings.with_text,
+                            held_out=settings.held_out, seed=settings.seed)
+        write_atomically(record, json.dumps({name: _plain(part) for name, part in _parts(split).items()}).encode())
+    known = json.loads(record.read_text())
+    return {name: Part(**(facts | {"table": Path(facts["table"])})) for name, facts in known.items()}
+
+
+def _parts(split: Split) -> dict[str, Part]:
+    assert split.holdout is not None
+    return split.sites | {HOLDOUT: split.holdout}
+
+
+def _plain(part: Part) -> dict[str, Any]:
+    return asdict(part) | {"table": str(part.table)}
+
+
+def export_bundles(settings: Settings, images: list[Path], folder: Path) -> dict[str, dict[str, Any]]:
+    """Both encoder bundles by modality, with what the export measured."""
+    out = folder / "bundles"
+    out.mkdir(exist_ok=True)
+    calibration = folder / "calibration"
+    calibration.mkdir(exist_ok=True)
+    for number, image in enumerate(images[:CALIBRATION_IMAGES]):
+        link = calibration / f"{number:04d}{image.suffix}"
+        if not link.exists():
+            link.symlink_to(image)
+    commands = {
+        "image": ["--preset", "efficientnet-lite0", "--layer", settings.layer, "--calibrate", str(calibration)],
+        "text": ["--preset", "minilm-l6"],
+    }
+    for modality, options in commands.items():
+        if not (out / modality).exists():
+            run_command(["export", "encoder", *options, "--modality", modality, str(out / modality), "--json"],
+                        f"exporting the {modality} encoder")
+    return {name: json.loads((out / name / "parity.json").read_text()) for name in commands}
+
+
+def prepare_sites(
+    parts: dict[str, Part], broker: str, folder: Path, told: Callable[[str], None]
+) -> dict[str, dict[str, Any]]:
+    """Set up and encode every site, two at a time; what encoding reported, by site."""
+
+    def prepare(name: str) -> tuple[str, dict[str, Any]]:
+        site = folder / "sites" / name
+        if not (site / "site.toml").exists():
+            bundles = ["--bundle", str(folder / "bundles" / "image")]
+            if parts[name].texts:
+                bundles += ["--bundle", str(folder / "bundles" / "text")]
+            run_command(["edge", "init", str(site), "--site", name, "--federation", FEDERATION, "--broker", broker,
+                         "--cases", str(parts[name].table), *bundles], f"setting up {name}")
+        set_broker(site, broker)
+        started = time.monotonic()
+        report = dict(run_command(["edge", "encode", str(site), "--json"], f"encoding at {name}"))
+        told(name)
+        return name, report | {"seconds": time.monotonic() - started}
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(prepare, parts))
+
+
+def set_broker(site: Path, broker: str) -> None:
+    """The embedded broker has another port in each run."""
+    path = site / "site.toml"
+    lines = [f'broker = "{broker}"' if line.startswith("broker = ") else line for line in path.read_text().splitlines()]
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+
+def make_plan(settings: Settings, folder: Path, labels: list[str], fin: str, modalities: list[str]) -> Plan:
+    """The plan of one of the demo's federations."""
+    manifests = {name: read_manifest(folder / "bundles" / name) for name in modalities}
+    return Plan(
+        federation=FEDERATION, labels=tuple(labels), seed=settings.seed,
+        modalities=tuple(Modality(name=name, encoder=m.digest(), dim=m.dim) for name, m in manifests.items()),
+        model=Model(fin=fin),  # type: ignore[arg-type] - argparse checked it
+        training=Training(), rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
+    )
+
+
+class Partial:
+    """A folder under another name until it is whole."""
+
+    def __init__(self, out: Path) -> None:
+        self._out, self._partial = out, out.with_name(f".{out.name}.partial")
+
+    def __enter__(self) -> Path:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        return self._partial
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._partial.replace(self._out)
+        else:
+            shutil.rmtree(self._partial, ignore_errors=True)
