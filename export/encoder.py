@@ -94,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
     for skipped in calibration.skipped:
         print(f"skipped: {skipped}", file=sys.stderr)
     print(
-        f"{encoder.name}: exporting, calibrating on {len(calibration.calibrate)} cases, judging on "
-        f"{len(calibration.hold_out)} others (a minute or so)",
+        f"{encoder.name}: exporting; {len(calibration.calibrate)} cases to calibrate on, "
+        f"{len(calibration.hold_out)} held out (a minute or so)",
         file=sys.stderr,
     )
     manifest, report = write_bundle(encoder, calibration, args.out, force=args.force)

@@ -1,7 +1,7 @@
 """Float ONNX to int8: static QDQ for images, dynamic for text and vectors; the first way that keeps parity.
 
 Measured on EfficientNet-lite0 and chest X-rays, quantizing one Conv at a time: the harm is in the stem and
-the first blocks, whose linear outputs have wide ranges with few large values (docs/export.md has the numbers).
+the first blocks, whose linear outputs have wide ranges with few large values (numbers: docs/export.md).
 So the first Convs stay float **with their Clip**: a Clip that is quantized alone is folded away and takes the
 range of its Conv with it.
 """
