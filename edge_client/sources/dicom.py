@@ -13,14 +13,10 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.pixels import processing
 
 from edge_client.sources.images import check_pixels
 from fedfin.errors import InputError
-
-try:
-    from pydicom import pixels as util
-except ImportError:  # pydicom 2
-    from pydicom.pixel_data_handlers import util
 
 # pydicom quotes the values that it finds odd; a patient's must not reach a log.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -71,10 +67,12 @@ def _render(dataset: Any) -> NDArray[np.uint8]:
     pixels = dataset.pixel_array
     kind = str(dataset.PhotometricInterpretation)
     if kind == "PALETTE COLOR":
-        return _colours(util.apply_color_lut(pixels, dataset))
+        return _colours(processing.apply_color_lut(pixels, dataset))
     if pixels.ndim == 3:  # noqa: PLR2004  rows, columns, samples
-        return _colours(util.convert_color_space(pixels, kind, "RGB") if kind.startswith("YBR") else pixels)
-    values = util.apply_modality_lut(pixels, dataset).astype(np.float64)
+        return _colours(
+            processing.convert_color_space(pixels, kind, "RGB") if kind.startswith("YBR") else pixels
+        )
+    values = processing.apply_modality_lut(pixels, dataset).astype(np.float64)
     grey = np.rint(_show(values, dataset) * 255).astype(np.uint8)
     return 255 - grey if kind == "MONOCHROME1" else grey
 
@@ -90,7 +88,7 @@ def _show(values: NDArray[np.float64], dataset: Any) -> NDArray[np.float64]:
         function = str(dataset.get("VOILUTFunction") or "LINEAR")
         return _window(values, _first(dataset.WindowCenter), _first(dataset.WindowWidth), function)
     if "VOILUTSequence" in dataset:
-        values = util.apply_voi_lut(values.astype(np.int64), dataset).astype(np.float64)
+        values = processing.apply_voi_lut(values.astype(np.int64), dataset).astype(np.float64)
     low, high = float(values.min()), float(values.max())
     return np.zeros_like(values) if high == low else (values - low) / (high - low)
 

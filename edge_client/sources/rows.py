@@ -155,7 +155,7 @@ def _mend(rows: Rows) -> None:
                 continue
             cells[column] = mended = _text(cell)
             if DAMAGED in mended:
-                reason = "holds bytes that are not UTF-8 text; they were replaced"
+                reason = "holds unreadable characters (not UTF-8 text)"
                 rows.problems.append(Problem(row, column, reason, "noted"))
 
 

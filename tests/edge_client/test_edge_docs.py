@@ -1,0 +1,35 @@
+"""docs/edge.md keeps up with the settings and with what problems are called."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge_client.site import CaseColumns, ModalitySettings, SiteSettings
+
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs/edge.md").read_text(encoding="utf-8")
+SOURCES = [*(ROOT / "edge_client/sources").glob("*.py"), ROOT / "edge_client/encoding.py"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [(SiteSettings, ""), (CaseColumns, "cases."), (ModalitySettings, "modalities.NAME.")]
+)
+def test_every_key_is_documented(kind, prefix):
+    """Each key of site.toml has its line."""
+    keys = {prefix + field.name for field in msgspec.structs.fields(kind)} - {"cases", "modalities"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in DOCS] == []
+
+
+def test_every_problem_is_documented():
+    """Each reason in the code that a row can be given has its line, up to its first value."""
+    told = re.sub(r"[^a-z]+", " ", DOCS.lower())
+    reasons = []
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        reasons += re.findall(
+            r'(?:InputError\(|reason = |reason=|skip\(number, )f?"((?!\{path)[^"{(;:]+)', text
+        )
+    assert len(reasons) > 20
+    assert [each for each in reasons if re.sub(r"[^a-z]+", " ", each.lower()).strip() not in told] == []
