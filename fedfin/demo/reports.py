@@ -16,7 +16,7 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         (
             "The heart is enlarged.",
             "{size} cardiomegaly.",
-            "Cardiac silhouette is {size} enlarged.",
+            "{size} enlargement of the cardiac silhouette.",
             "Increased cardiothoracic ratio.",
         ),
         (
