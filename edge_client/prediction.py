@@ -1,4 +1,4 @@
-"""Cases as they come (files, texts, vectors) to the model's answers: encode what is given, impute the rest."""
+"""Cases as they come (files, texts, vectors) to the model's answers: what is missing is imputed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Answer:
 
 
 def open_encoders(predictor: Predictor, bundles: Sequence[Path]) -> dict[str, Encoder]:
-    """The bundles' encoders by the plan's modality. Raises BundleError for one that the plan does not name."""
+    """The bundles' encoders by the plan's modality. Raises BundleError for one it does not name."""
     names = {modality.encoder: modality.name for modality in predictor.plan.modalities}
     encoders = {}
     for folder in bundles:
@@ -50,7 +50,7 @@ def predict_case(
     for modality, value in inputs.items():
         try:
             features[modality] = encoders[modality].encode([value])
-        except InputError as error:
+        except InputError as error:  # noqa: PERF203 one bad input must not cost the case
             left_out[modality] = str(error)
     if not features:
         return Answer(case, left_out=left_out)

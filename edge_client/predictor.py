@@ -41,8 +41,8 @@ class Predictor:
         """Answer n cases, each with at least one modality.
 
         features: modality -> float32 [n, dim]; present: modality -> bool [n]. A modality of the plan may be
-        left out altogether. Raises InputError for a shape or a modality that the model does not know, a case with
-        nothing present, and features that are not finite.
+        left out altogether. Raises InputError for a shape or modality that the model does not know, a
+        case with nothing present, and features that are not finite.
         """
         count = _count(present)
         given = {m: np.asarray(present.get(m, np.zeros(count, np.bool_)), np.bool_) for m in self.plan.dims}

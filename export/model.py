@@ -136,7 +136,7 @@ def _write_graph(answers: _Answers, plan: Plan, path: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks about torchvision and its own deprecations from the user; errors still raise."""
+    """Keep the exporter's remarks (torchvision, its own deprecations) from the user; errors still raise."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

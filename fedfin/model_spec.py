@@ -165,7 +165,7 @@ def _attention(name: str, width: int) -> Specs:
 def _linear(
     name: str, inputs: int, outputs: int, trained_by: TrainedBy, modality: str = "", *, gain: float = 1.0
 ) -> Specs:
-    """Weight [outputs, inputs] of standard deviation gain / sqrt(inputs) (LeCun), and a zero bias [outputs]."""
+    """Weight [outputs, inputs] of deviation gain / sqrt(inputs) (LeCun), and a zero bias [outputs]."""
     bound = gain * math.sqrt(3.0 / inputs)
     return {
         f"{name}.weight": TensorSpec((outputs, inputs), trained_by, modality, bound=bound),

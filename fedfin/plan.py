@@ -49,7 +49,7 @@ class Training(_Closed):
 
     epochs: Positive = 1
     batch_size: Positive = 32
-    learning_rate: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1e-3
+    learning_rate: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 2e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1e-2
     modality_dropout: Fraction = 0.5
     fin_loss_weight: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0

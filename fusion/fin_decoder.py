@@ -1,8 +1,8 @@
 """FIN variant `decoder`: a transformer decoder, as in the paper (arXiv 2505.20232: 4 heads, 6 layers).
 
 Several learnable query tokens per modality read a memory of one projected token per modality shown and
-several learnable ones. Attention over a single token is constant and its query and key weights never learn, so
-both the self- and the cross-attention always see several.
+several learnable ones. Attention over a single token is constant and its query and key weights never learn,
+so both the self- and the cross-attention always see several.
 """
 
 from collections.abc import Mapping

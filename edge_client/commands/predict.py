@@ -24,7 +24,7 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "predict",
         help="answer for cases with any modality missing",
-        description="Probability of each label per case, which modalities were given and which were imputed.\n"
+        description="Probability of each label per case; which modalities were given, which were imputed.\n"
         "Cases come from a table with one column per modality, or one case from --image and --text.",
         epilog="example: fedfin edge predict --model model --bundle bundles/image --image chest.png",
         formatter_class=argparse.RawDescriptionHelpFormatter,

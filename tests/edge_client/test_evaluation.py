@@ -14,6 +14,7 @@ class FirstFeatures:
     """A model whose logits are the sum of the first feature of everything shown, for both labels."""
 
     def __call__(self, features, present):
+        """Logits [n, 2] and nothing imputed."""
         total = sum(torch.where(present[m], values[:, 0], 0.0) for m, values in features.items())
         return torch.stack([total, -total], dim=1), {}
 
@@ -66,6 +67,7 @@ def test_scenarios_without_cases_are_not_sent():
     """An image-only site says nothing of complete cases."""
     whole = dataset()
     rows = slice(1, 2)
-    alone = Dataset({m: v[rows] for m, v in whole.features.items()}, {m: v[rows] for m, v in whole.present.items()},
-                    whole.labels[rows], whole.held_out[rows])  # fmt: skip
+    features = {m: v[rows] for m, v in whole.features.items()}
+    present = {m: v[rows] for m, v in whole.present.items()}
+    alone = Dataset(features, present, whole.labels[rows], whole.held_out[rows])
     assert evaluate(FirstFeatures(), PLAN, alone)[1] == {"eval.only-image": 1, "eval.as-is": 1}

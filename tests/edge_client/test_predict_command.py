@@ -77,7 +77,7 @@ def arguments(place, *bundles):
     ]
 
 
-# Stands in for `fedfin`, with torch blocked, and only `predict` in the group so that no other command matters.
+# Stands in for `fedfin`, with torch blocked, and `predict` alone in its group.
 BLOCKED = """
 import sys
 class Block:
@@ -128,7 +128,7 @@ def test_a_bundle_may_be_left_out(place, capsys):
 
 @pytest.mark.usefixtures("only_predict")
 def test_mistakes_are_named(place, capsys):
-    """A stranger's encoder, no case, and a kind of input that no bundle takes: an exit code and a remedy each."""
+    """A stranger's encoder, no case, a kind that no bundle takes: an exit code and a remedy each."""
     assert main(arguments(place, "stranger")) == 5
     assert "was not trained with this encoder" in capsys.readouterr().err
     assert main(arguments(place, "image")[:-2]) == 3
