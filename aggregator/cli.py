@@ -26,26 +26,40 @@ def build(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands to the `fedfin aggregator` parser."""
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    init = _command(commands, "init", "set up an aggregator folder from a plan file",
-                    "fedfin aggregator init plan.toml /srv/fedfin/chest")
+    init = _command(
+        commands,
+        "init",
+        "set up an aggregator folder from a plan file",
+        "fedfin aggregator init plan.toml /srv/fedfin/chest",
+    )
     init.add_argument("plan", type=Path, help="plan file (TOML)")
     init.add_argument("folder", type=Path, help="folder to create")
     init.set_defaults(run=_init)
 
-    serve = _command(commands, "serve", "run the federation's rounds over the broker; goes on where it stopped",
-                     "fedfin aggregator serve /srv/fedfin/chest --broker mqtt://127.0.0.1:1883")
+    serve = _command(
+        commands,
+        "serve",
+        "run the federation's rounds over the broker; goes on where it stopped",
+        "fedfin aggregator serve /srv/fedfin/chest --broker mqtt://127.0.0.1:1883",
+    )
     serve.add_argument("folder", type=Path, help="aggregator folder")
     serve.add_argument("--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT]")
     serve.add_argument("--json", action="store_true", help="report progress as JSON lines on standard output")
     serve.set_defaults(run=_serve)
 
-    show = _command(commands, "show", "show rounds and results", "fedfin aggregator show /srv/fedfin/chest --json")
+    show = _command(
+        commands, "show", "show rounds and results", "fedfin aggregator show /srv/fedfin/chest --json"
+    )
     show.add_argument("folder", type=Path, help="aggregator folder")
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(run=_show)
 
-    model = _command(commands, "model", "write one model version to a file",
-                     "fedfin aggregator model /srv/fedfin/chest --version 12 --out model-12.fedfin")
+    model = _command(
+        commands,
+        "model",
+        "write one model version to a file",
+        "fedfin aggregator model /srv/fedfin/chest --version 12 --out model-12.fedfin",
+    )
     model.add_argument("folder", type=Path, help="aggregator folder")
     model.add_argument("--version", type=int, help="which version (default: the newest)")
     model.add_argument("--out", type=Path, required=True, help="file to write")
@@ -54,7 +68,10 @@ def build(parser: argparse.ArgumentParser) -> None:
 
 def _command(commands: Any, name: str, summary_: str, example: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary_, description=summary_, epilog=f"example: {example}",
+        name,
+        help=summary_,
+        description=summary_,
+        epilog=f"example: {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return parser
@@ -64,7 +81,9 @@ def _init(args: argparse.Namespace) -> int:
     plan = read_plan(args.plan)
     args.folder.mkdir(parents=True, exist_ok=True)
     Journal(args.folder / JOURNAL, create=plan).close()
-    print(f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds")
+    print(
+        f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds"
+    )
     print(f"next: fedfin aggregator serve {args.folder} --broker mqtt://HOST:1883")
     return 0
 

@@ -53,7 +53,7 @@ class UpdateRow:
     id: bytes
     accepted: bool
     reason: str
-    bytes: int
+    size: int
     metrics: dict[str, float]
     payload: bytes | None
 
@@ -63,7 +63,9 @@ class Journal:
 
     def __init__(self, path: Path, *, create: Plan | None = None) -> None:
         if create is None and not path.exists():
-            raise StateError(f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first")
+            raise StateError(
+                f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
+            )
         if create is not None and path.exists():
             raise StateError(f"{path.parent}: there is an aggregator here already; choose another folder")
         self._db = sqlite3.connect(path, isolation_level=None)
@@ -71,7 +73,9 @@ class Journal:
         self._db.execute("PRAGMA synchronous=FULL")
         if create is not None:
             self._db.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
-            self._db.execute("INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(create), secrets.token_hex(8)))
+            self._db.execute(
+                "INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(create), secrets.token_hex(8))
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -95,21 +99,29 @@ class Journal:
             self._db.execute("BEGIN")
             if model is not None:
                 self._db.execute("INSERT INTO model VALUES (?, ?)", (version, model))
-            self._db.execute("INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, version, time.time()))
+            self._db.execute(
+                "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, version, time.time())
+            )
 
-    def close_round(self, round_: int, results: dict[str, float], following: tuple[str, int, bytes | None] | None) -> None:
+    def close_round(
+        self, round_: int, results: dict[str, float], following: tuple[str, int, bytes | None] | None
+    ) -> None:
         """Close a round and open the next (task, version, new model's payload) in the same transaction."""
         with self._db:
             self._db.execute("BEGIN")
-            self._db.execute("UPDATE round SET closed = ?, results = ? WHERE round = ?",
-                             (time.time(), msgspec.json.encode(results).decode(), round_))
+            self._db.execute(
+                "UPDATE round SET closed = ?, results = ? WHERE round = ?",
+                (time.time(), msgspec.json.encode(results).decode(), round_),
+            )
             self._db.execute("UPDATE upd SET payload = NULL WHERE round = ?", (round_,))
             if following is not None:
                 task, version, model = following
                 if model is not None:
                     self._db.execute("INSERT INTO model VALUES (?, ?)", (version, model))
-                self._db.execute("INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)",
-                                 (round_ + 1, task, version, time.time()))
+                self._db.execute(
+                    "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)",
+                    (round_ + 1, task, version, time.time()),
+                )
 
     def add_update(self, row: UpdateRow) -> None:
         """Make one update durable. A site's refused update is replaced by its next one."""
@@ -117,8 +129,17 @@ class Journal:
             self._db.execute("BEGIN")
             self._db.execute(
                 "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (row.round, row.site, row.id, row.accepted, row.reason, row.bytes,
-                 msgspec.json.encode(row.metrics).decode(), time.time(), row.payload),
+                (
+                    row.round,
+                    row.site,
+                    row.id,
+                    row.accepted,
+                    row.reason,
+                    row.size,
+                    msgspec.json.encode(row.metrics).decode(),
+                    time.time(),
+                    row.payload,
+                ),
             )
 
     def model(self, version: int) -> bytes:
@@ -135,8 +156,13 @@ class Journal:
 
     def rounds(self) -> list[RoundRow]:
         """All rounds, oldest first."""
-        rows = self._db.execute("SELECT round, task, version, opened, closed, results FROM round ORDER BY round")
-        return [RoundRow(*row[:5], results=msgspec.json.decode(row[5]) if row[5] else {}) for row in rows]
+        rows = self._db.execute(
+            "SELECT round, task, version, opened, closed, results FROM round ORDER BY round"
+        )
+        return [
+            RoundRow(number, task, version, opened, closed, msgspec.json.decode(results or "{}"))
+            for number, task, version, opened, closed, results in rows
+        ]
 
     def updates(self, round_: int) -> Iterator[UpdateRow]:
         """The updates of one round, one at a time, so that memory stays flat."""
@@ -145,4 +171,6 @@ class Journal:
             (round_,),
         )
         for number, site, id_, accepted, reason, size, metrics, payload in rows:
-            yield UpdateRow(number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), payload)
+            yield UpdateRow(
+                number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), payload
+            )

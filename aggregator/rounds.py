@@ -60,7 +60,9 @@ class Rounds:
     def max_update_bytes(self) -> int:
         """No honest update of any task is larger: its values as float32, and room for names and numbers."""
         tasks: tuple[Task, ...] = ("moments", "train", "evaluate")
-        sizes = [sum(4 * int(np.prod(s)) + 256 for s in task_specs(self.plan, task).values()) for task in tasks]
+        sizes = [
+            sum(4 * int(np.prod(s)) + 256 for s in task_specs(self.plan, task).values()) for task in tasks
+        ]
         return max(sizes) + 64 * limits.METRICS + 4096
 
     def model_file(self, version: int) -> bytes:
@@ -75,7 +77,9 @@ class Rounds:
             self._add(update)
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
-            self.journal.add_update(UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None))
+            self.journal.add_update(
+                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None)
+            )
             return receipt
         self.journal.add_update(
             UpdateRow(round_, site, id_, True, "", len(payload), dict(update[0].metrics), payload)
@@ -91,7 +95,11 @@ class Rounds:
         if task == "evaluate":
             results |= _evaluation(self._fold)
         if round_ < last_round(self.plan):
-            following = (task_of(self.plan, round_ + 1), position.version + 1, self._next_model(position, task))
+            following = (
+                task_of(self.plan, round_ + 1),
+                position.version + 1,
+                self._next_model(position, task),
+            )
         self.journal.close_round(round_, results, following)
         self._fold = Fold()
 
@@ -107,7 +115,9 @@ class Rounds:
         if (update.site, update.plan, update.round, update.task) != expected:
             raise ProtocolError("the update names another site, plan, round or task than it was sent for")
         if update.base != self.position.version:
-            raise ProtocolError(f"the update starts from version {update.base}, the round from {self.position.version}")
+            raise ProtocolError(
+                f"the update starts from version {update.base}, the round from {self.position.version}"
+            )
         return update, decode_all(update.tensors, task_specs(self.plan, task))
 
     def _add(self, checked: tuple[Update, Tensors]) -> None:
@@ -123,7 +133,7 @@ def _mean_metrics(updates: list[UpdateRow]) -> dict[str, float]:
     for name in names:
         values = [row.metrics[name] for row in accepted if name in row.metrics]
         means[name] = sum(values) / len(values)
-    return means | {"sites": float(len(accepted)), "bytes": float(sum(row.bytes for row in accepted))}
+    return means | {"sites": float(len(accepted)), "bytes": float(sum(row.size for row in accepted))}
 
 
 def _evaluation(fold: Fold) -> Mapping[str, float]:

@@ -109,11 +109,18 @@ class Server:
             case machine.PublishManifest(manifest):
                 self._manifest = manifest
                 self._link.publish(self._topics.manifest, messages.encode(manifest), retain=True)
-                self._report("round", {"round": manifest.round, "task": manifest.task, "state": manifest.state})
+                self._report(
+                    "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
+                )
             case machine.Judge(site, round_, id_, payload):
                 receipt = self._rounds.judge(round_, site, id_, payload)
-                facts = {"site": site, "round": round_, "accepted": receipt.accepted, "reason": receipt.reason,
-                         "bytes": len(payload)}
+                facts = {
+                    "site": site,
+                    "round": round_,
+                    "accepted": receipt.accepted,
+                    "reason": receipt.reason,
+                    "bytes": len(payload),
+                }
                 self._report("update", facts)
                 self._feed(machine.Judged(site, receipt))
             case machine.CloseRound(round_):
@@ -126,12 +133,18 @@ class Server:
     def _opened(self) -> machine.Opened:
         position = self._rounds.position
         return machine.Opened(
-            position.round, position.version, position.model, self._rounds.receipts, finished=position.finished
+            position.round,
+            position.version,
+            position.model,
+            self._rounds.receipts,
+            finished=position.finished,
         )
 
     def _publish_model(self, effect: machine.PublishModel) -> None:
         for chunk in effect.chunks:
-            self._link.publish(self._topics.chunk(effect.version, chunk.index), messages.encode(chunk), retain=True)
+            self._link.publish(
+                self._topics.chunk(effect.version, chunk.index), messages.encode(chunk), retain=True
+            )
         if self._published is not None and self._published[0] != effect.version:
             version, count = self._published
             for index in range(count):  # an empty retained message clears the topic

@@ -20,8 +20,14 @@ def summary(journal: Journal) -> dict[str, Any]:
         "plan": journal.plan.digest(),
         "version": journal.newest_version(),
         "rounds": [
-            {"round": row.round, "task": row.task, "version": row.version, "closed": row.closed is not None,
-             "seconds": row.closed - row.opened if row.closed is not None else None, **row.results}
+            {
+                "round": row.round,
+                "task": row.task,
+                "version": row.version,
+                "closed": row.closed is not None,
+                "seconds": row.closed - row.opened if row.closed is not None else None,
+                **row.results,
+            }
             for row in rounds
         ],
         "final": final,
@@ -35,8 +41,14 @@ def print_summary(journal: Journal, console: Console) -> None:
     for column in ("round", "task", "sites", "seconds", "loss", "KB up"):
         table.add_column(column, justify="left" if column == "task" else "right")
     for row in facts["rounds"]:
-        table.add_row(str(row["round"]), row["task"], _number(row.get("sites"), 0), _number(row["seconds"], 1),
-                      _number(row.get("loss"), 4), _number(row.get("bytes"), 0, 1e-3))
+        table.add_row(
+            str(row["round"]),
+            row["task"],
+            _number(row.get("sites"), 0),
+            _number(row["seconds"], 1),
+            _number(row.get("loss"), 4),
+            _number(row.get("bytes"), 0, 1e-3),
+        )
     console.print(table)
     if facts["final"] is None:
         console.print("not finished: the last round evaluates the final model")

@@ -61,7 +61,11 @@ class Agent:
         progress = self._state.progress
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
         self._machine = machine.SiteMachine(
-            boot=self._boot, encoders=encoders, run=progress.run, settled=progress.settled, model=self._state.model_id()
+            boot=self._boot,
+            encoders=encoders,
+            run=progress.run,
+            settled=progress.settled,
+            model=self._state.model_id(),
         )
         will = (self._topic("up/state"), self._online(online=False))
         client_id = f"fedfin-{settings.federation}-{settings.site}"
@@ -148,7 +152,7 @@ class Agent:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: machine.Effect) -> None:
+    def _act(self, effect: machine.Effect) -> None:  # noqa: C901 - one flat case per effect
         match effect:
             case machine.Send(channel, message):
                 token = self._link.publish(self._topic(channel), messages.encode(message))
@@ -178,7 +182,9 @@ class Agent:
         self._dataset = load_dataset(self._site, plan)
         self._plan = plan
         self._state.join(run)
-        self._report("joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)})
+        self._report(
+            "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
+        )
 
     def _work(self, work: machine.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
@@ -186,7 +192,9 @@ class Agent:
             self._events.put(machine.Done(work.round, saved))
             return
         self._stop = threading.Event()
-        self._worker = threading.Thread(target=self._compute, args=(work, self._stop), name="work", daemon=True)
+        self._worker = threading.Thread(
+            target=self._compute, args=(work, self._stop), name="work", daemon=True
+        )
         self._worker.start()
 
     def _compute(self, work: machine.Work, stop: threading.Event) -> None:
@@ -196,8 +204,14 @@ class Agent:
         started = time.monotonic()
         try:
             payload = make_update(
-                self._plan, work, self._state.model(), self._dataset, self._site.settings.site,
-                progress=lambda share: self._report("progress", {"round": work.round, "share": round(share, 3)}),
+                self._plan,
+                work,
+                self._state.model(),
+                self._dataset,
+                self._site.settings.site,
+                progress=lambda share: self._report(
+                    "progress", {"round": work.round, "share": round(share, 3)}
+                ),
                 stop=stop.is_set,
             )
             self._state.put_update(payload)

@@ -109,7 +109,7 @@ class _ModalityRun:
         for case in batch:
             try:
                 digests[case.row] = self._store.digest(case.inputs[self._name])
-            except OSError as error:  # noqa: PERF203  each input fails on its own
+            except OSError as error:
                 self._fail(case, f"cannot read the file ({error.strerror})")
         return digests
 
@@ -129,7 +129,7 @@ class _ModalityRun:
     def _encode(self, value: Input) -> NDArray[np.float32]:
         if self._encode_one is None:
             # Here, so that a run with nothing to encode loads no onnxruntime.
-            from edge_client.encoders import open_encoder  # noqa: PLC0415
+            from edge_client.encoders import open_encoder
 
             encoder = open_encoder(self._bundle, threads=self._threads)
             self._encode_one = lambda one: encoder.encode([one])[0]

@@ -56,7 +56,7 @@ class FeatureStore:
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
 
-    def __enter__(self) -> "FeatureStore":  # noqa: PYI034  typing.Self is newer than Python 3.10
+    def __enter__(self) -> "FeatureStore":
         return self
 
     def __exit__(

@@ -12,8 +12,8 @@ class ProgressBar:
     """A context manager; `update` may be called as often as one likes."""
 
     def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415  50 ms that `--help` need not pay
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._console = Console(file=sys.stderr)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -21,7 +21,7 @@ class ProgressBar:
         self._tasks: dict[str, object] = {}
         self._started = self._said = time.monotonic()
 
-    def __enter__(self) -> "ProgressBar":  # noqa: PYI034  typing.Self is newer than Python 3.10
+    def __enter__(self) -> "ProgressBar":
         self._bar.start()
         return self
 

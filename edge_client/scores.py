@@ -31,18 +31,27 @@ def score(predictor: Predictor, dataset: Dataset, *, every_case: bool) -> dict[s
         probability = predictor.predict(features, shown).probability
         labels = dataset.labels[rows]
         by_label = per_label_auc(probability, labels)
-        scores[name] = {"cases": int(rows.sum()), "macro_auc": macro_auc(probability, labels),
-                        "labels": dict(zip(predictor.plan.labels, by_label, strict=True))}
+        scores[name] = {
+            "cases": int(rows.sum()),
+            "macro_auc": macro_auc(probability, labels),
+            "labels": dict(zip(predictor.plan.labels, by_label, strict=True)),
+        }
     return scores
 
 
-def _scenarios(dataset: Dataset, chosen: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_], Present]]:
+def _scenarios(
+    dataset: Dataset, chosen: NDArray[np.bool_]
+) -> Iterator[tuple[str, NDArray[np.bool_], Present]]:
     present = dataset.present
     complete = chosen & np.logical_and.reduce(list(present.values()))
     yield "all", complete, present
     for shown in present:
         nothing = np.zeros(len(dataset), np.bool_)
-        yield f"only-{shown}", complete, {name: mask if name == shown else nothing for name, mask in present.items()}
+        yield (
+            f"only-{shown}",
+            complete,
+            {name: mask if name == shown else nothing for name, mask in present.items()},
+        )
     yield "as-is", chosen & np.logical_or.reduce(list(present.values())), present
 
 

@@ -43,7 +43,7 @@ class TaskResult:
     metrics: dict[str, float]
 
 
-def run_task(  # noqa: PLR0917 six things in, and none has a default
+def run_task(
     plan: Plan,
     task: Task,
     round_number: int,

@@ -28,6 +28,13 @@ def make_update(
         plan, work.task, work.round, tensors, dataset, site, progress=progress, stop=stop
     )
     return encode_update(
-        result.deltas, result.weights, codec=plan.codec, site=site, plan=plan.digest(), round_=work.round,
-        task=work.task, base=work.version, metrics=result.metrics,
+        result.deltas,
+        result.weights,
+        codec=plan.codec,
+        site=site,
+        plan=plan.digest(),
+        round_=work.round,
+        task=work.task,
+        base=work.version,
+        metrics=result.metrics,
     )

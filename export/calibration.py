@@ -67,7 +67,7 @@ def _images(recipe: ImageRecipe, folder: Path | None, skipped: list[str]) -> lis
     for path in _spread(sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)):
         try:
             batches.append({recipe.input_name: image_tensor(recipe, open_image(path))[np.newaxis]})
-        except InputError as error:  # noqa: PERF203 - one bad file must not end the export
+        except InputError as error:
             skipped.append(str(error))
     return batches
 

@@ -80,9 +80,9 @@ class _Answers:
     """The model as a torch module of positional tensors: features, then presence, in the plan's order."""
 
     def __init__(self, model: ModelFile) -> None:
-        import torch  # noqa: PLC0415  `--help` must not wait for torch
+        import torch
 
-        from fusion.model import FusionModel  # noqa: PLC0415
+        from fusion.model import FusionModel
 
         fusion = FusionModel(model.plan)
         fusion.load_tensors(model.tensors)
@@ -101,7 +101,7 @@ class _Answers:
         self.module = Module().eval()
 
     def __call__(self, feeds: Feeds) -> NDArray[np.float32]:
-        import torch  # noqa: PLC0415
+        import torch
 
         with torch.inference_mode():
             answer: NDArray[np.float32] = self.module(*map(torch.from_numpy, feeds.values())).numpy()
@@ -109,8 +109,8 @@ class _Answers:
 
 
 def _write_graph(answers: _Answers, plan: Plan, path: Path) -> None:
-    import onnx  # noqa: PLC0415
-    import torch  # noqa: PLC0415
+    import onnx
+    import torch
 
     example = _feeds(plan, [tuple(True for _ in plan.dims)] * 2, np.random.default_rng(0))
     rows = torch.export.Dim("n", min=1)
@@ -149,7 +149,7 @@ def _quiet() -> Iterator[None]:
 
 def _check(answers: _Answers, plan: Plan, path: Path) -> float:
     """The largest difference from torch over presence patterns, in batches of several sizes."""
-    import onnxruntime  # noqa: PLC0415
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     generator = np.random.default_rng(1)

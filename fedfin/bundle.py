@@ -22,7 +22,7 @@ from fedfin.errors import BundleError
 from fedfin.plan import Digest, Name
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 
 class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
@@ -95,15 +95,20 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except OSError:
-        raise BundleError(f"{folder} is no encoder bundle: it has no {MANIFEST}; "
-                          "make one with `fedfin export`") from None
+        raise BundleError(
+            f"{folder} is no encoder bundle: it has no {MANIFEST}; make one with `fedfin export`"
+        ) from None
     except msgspec.MsgspecError as error:
-        raise BundleError(f"{path}: not a bundle manifest of format {FORMAT}: {error}; export it again") from None
+        raise BundleError(
+            f"{path}: not a bundle manifest of format {FORMAT}: {error}; export it again"
+        ) from None
     for name, digest in manifest.files.items():
         if "/" in name or "\\" in name or name.startswith("."):
             raise BundleError(f"{path}: file name {name!r} leaves the bundle; export it again")
         if file_digest(folder / name) != digest:
-            raise BundleError(f"{folder / name} is not the file that the manifest names; export the bundle again")
+            raise BundleError(
+                f"{folder / name} is not the file that the manifest names; export the bundle again"
+            )
     return manifest
 
 

@@ -110,7 +110,14 @@ class Link:
     `events`: the queue for LinkEvents; an owner with other events of its own passes the one it reads.
     """
 
-    def __init__(self, url: str, client_id: str, *, will: tuple[str, bytes], events: "queue.SimpleQueue[Any] | None" = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        *,
+        will: tuple[str, bytes],
+        events: "queue.SimpleQueue[Any] | None" = None,
+    ) -> None:
         self._broker = BrokerUrl.parse(url)
         self._client_id = client_id
         self._will = will
@@ -138,14 +145,18 @@ class Link:
         self._thread.join(5.0)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
-        """Hand over one message; its token returns in Taken. While the link is down it is dropped, and -1 returned:
-        paho's own queue is memory only, and the machines ask again for whatever did not arrive.
+        """Hand over one message; its token returns in Taken.
+
+        While the link is down the message is dropped and -1 returned: paho's own queue is memory only, and the
+        machines ask again for whatever did not arrive.
 
         Raises LinkError when it exceeds the broker's packet size: paho would send it again and again.
         """
         size = len(topic) + len(payload)
         if size + 16 > self._max_packet:
-            raise LinkError(f"a message of {size} bytes exceeds the broker's maximum packet of {self._max_packet}")
+            raise LinkError(
+                f"a message of {size} bytes exceeds the broker's maximum packet of {self._max_packet}"
+            )
         if not self._client.is_connected():
             return -1
         self.traffic.up += size
@@ -183,7 +194,10 @@ class Link:
 
     def _new_client(self) -> paho.Client:
         client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=self._protocol, reconnect_on_failure=False,
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=self._protocol,
+            reconnect_on_failure=False,
             clean_session=None if self._protocol == paho.MQTTv5 else True,
         )
         client.max_inflight_messages_set(limits.WINDOW)
@@ -206,7 +220,9 @@ class Link:
         if reason.is_failure:
             self.events.put(Down(f"the broker refuses {self._client_id}: {reason}"))
             return
-        announced = getattr(properties, "MaximumPacketSize", None) if isinstance(properties, Properties) else None
+        announced = (
+            getattr(properties, "MaximumPacketSize", None) if isinstance(properties, Properties) else None
+        )
         self._max_packet = announced or 2**28
         room = self._max_packet - limits.PACKET_OVERHEAD_BYTES
         self.events.put(Up(max(1024, min(limits.CHUNK_BYTES, room))))

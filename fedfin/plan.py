@@ -25,7 +25,7 @@ class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Immutable, and an unknown key is an error."""
 
 
-class Modality(_Closed):
+class Modality(_Closed, frozen=True):
     """One modality: which encoder makes its features, and how long they are."""
 
     name: Name
@@ -33,7 +33,7 @@ class Modality(_Closed):
     dim: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
 
 
-class Model(_Closed):
+class Model(_Closed, frozen=True):
     """The shape of what trains. `head_width` 0 is a linear head."""
 
     fin: FinVariant = "mlp"
@@ -44,7 +44,7 @@ class Model(_Closed):
     head_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 128
 
 
-class Training(_Closed):
+class Training(_Closed, frozen=True):
     """What a site does in one round."""
 
     epochs: Positive = 1
@@ -55,7 +55,7 @@ class Training(_Closed):
     fin_loss_weight: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
 
 
-class Rounds(_Closed):
+class Rounds(_Closed, frozen=True):
     """When a round closes: all `sites` answered, or the deadline passed with at least `min_sites`."""
 
     count: Positive = 20
@@ -64,7 +64,7 @@ class Rounds(_Closed):
     deadline_s: Annotated[float, msgspec.Meta(gt=0.0)] = 600.0
 
 
-class Plan(_Closed):
+class Plan(_Closed, frozen=True):
     """One federation's plan."""
 
     federation: Name

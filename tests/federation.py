@@ -27,16 +27,25 @@ def make_bundle(folder: Path, modality: str, dim: int) -> Manifest:
     onnx = pytest.importorskip("onnx")
     helper, float_ = onnx.helper, onnx.TensorProto.FLOAT
     value = [helper.make_tensor_value_info(name, float_, ["n", dim]) for name in ("values", "features")]
-    graph = helper.make_graph([helper.make_node("Identity", ["values"], ["features"])], "pass", value[:1], value[1:])
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["values"], ["features"])], "pass", value[:1], value[1:]
+    )
     folder.mkdir(parents=True)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     onnx.save(model, folder / "encoder.onnx")
     manifest = Manifest(
-        name="pass-through", modality=modality, dim=dim, onnx="encoder.onnx", recipe=VectorRecipe(length=dim),
-        files={"encoder.onnx": file_digest(folder / "encoder.onnx")}, quantization="none", source="a test",
-        licence="Apache-2.0", versions={},
+        name="pass-through",
+        modality=modality,
+        dim=dim,
+        onnx="encoder.onnx",
+        recipe=VectorRecipe(length=dim),
+        files={"encoder.onnx": file_digest(folder / "encoder.onnx")},
+        quantization="none",
+        source="a test",
+        licence="Apache-2.0",
+        versions={},
     )
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
     (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     return manifest
@@ -46,8 +55,12 @@ def make_plan(bundles: dict[str, Manifest], *, sites: int = 3, rounds: int = 2, 
     """A plan over these bundles that trains in no time."""
     modalities = tuple(Modality(name=name, encoder=m.digest(), dim=m.dim) for name, m in bundles.items())
     values = {
-        "federation": "ward", "labels": LABELS, "modalities": modalities, "seed": 3,
-        "model": Model(fin="mlp", fin_width=8, head_width=8), "training": Training(),
+        "federation": "ward",
+        "labels": LABELS,
+        "modalities": modalities,
+        "seed": 3,
+        "model": Model(fin="mlp", fin_width=8, head_width=8),
+        "training": Training(),
         "rounds": Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=120.0),
     }
     return Plan(**(values | overrides))
@@ -59,7 +72,9 @@ def write_cases(path: Path, number: int, modalities: tuple[str, ...], *, count: 
     with path.open("w") as stream:
         for index in range(count):
             labels = rng.integers(0, 2, len(LABELS))
-            row = {"case": f"c{index}", "patient": f"p{index}"} | dict(zip(LABELS, labels.tolist(), strict=True))
+            row = {"case": f"c{index}", "patient": f"p{index}"} | dict(
+                zip(LABELS, labels.tolist(), strict=True)
+            )
             for name in modalities:
                 vector = rng.normal(size=DIMS[name])
                 vector[: len(LABELS)] += 2.0 * labels
@@ -70,7 +85,9 @@ def write_cases(path: Path, number: int, modalities: tuple[str, ...], *, count: 
 
 def fedfin(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    done = subprocess.run([sys.executable, "-m", "fedfin", *map(str, arguments)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "fedfin", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
     assert not check or done.returncode == 0, done.stderr
     return done
 
@@ -78,8 +95,12 @@ def fedfin(*arguments: object, check: bool = True) -> subprocess.CompletedProces
 def start(*arguments: object, log: Path) -> subprocess.Popen:
     """Start the command; its output goes to `log`."""
     with log.open("w") as stream:
-        return subprocess.Popen([sys.executable, "-m", "fedfin", *map(str, arguments)], stdout=stream,
-                                stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        return subprocess.Popen(
+            [sys.executable, "-m", "fedfin", *map(str, arguments)],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
 
 
 def free_port() -> int:
@@ -133,16 +154,39 @@ class Federation:
             modalities = tuple(DIMS) if number == 0 else ("image",)
             cases = write_cases(folder / f"{name}.jsonl", number, modalities)
             chosen = [word for m in modalities for word in ("--bundle", folder / "bundles" / m)]
-            fedfin("edge", "init", folder / name, "--site", name, "--federation", "ward", "--broker", broker_url,
-                   "--cases", cases, *chosen)
+            fedfin(
+                "edge",
+                "init",
+                folder / name,
+                "--site",
+                name,
+                "--federation",
+                "ward",
+                "--broker",
+                broker_url,
+                "--cases",
+                cases,
+                *chosen,
+            )
             fedfin("edge", "encode", folder / name)
 
     def run(self, seconds: float = 120.0) -> None:
         """Run aggregator and sites as processes to the end."""
-        started = [start("aggregator", "serve", self.folder / "agg", "--broker", self.broker_url, "--json",
-                         log=self.folder / "agg.log")]
-        started += [start("edge", "run", self.folder / name, "--json", log=self.folder / f"{name}.log")
-                    for name in self.names]
+        started = [
+            start(
+                "aggregator",
+                "serve",
+                self.folder / "agg",
+                "--broker",
+                self.broker_url,
+                "--json",
+                log=self.folder / "agg.log",
+            )
+        ]
+        started += [
+            start("edge", "run", self.folder / name, "--json", log=self.folder / f"{name}.log")
+            for name in self.names
+        ]
         try:
             codes = [process.wait(seconds) for process in started]
         finally:

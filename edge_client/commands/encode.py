@@ -50,9 +50,9 @@ def _threads(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Encode, list what was wrong, and say what there is now. Raises InputError when no case is usable."""
-    from edge_client.encoding import encode_site  # noqa: PLC0415
-    from edge_client.progress import ProgressBar  # noqa: PLC0415
-    from edge_client.site import open_site  # noqa: PLC0415
+    from edge_client.encoding import encode_site
+    from edge_client.progress import ProgressBar
+    from edge_client.site import open_site
 
     site = open_site(args.folder)
     started = time.monotonic()

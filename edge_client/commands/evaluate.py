@@ -11,24 +11,29 @@ def add(subparsers: Any) -> None:
     """Add the sub-command's parser."""
     summary = "macro AUC of an exported model on this site's encoded cases, with each modality hidden in turn"
     parser = subparsers.add_parser(
-        "evaluate", help=summary, description=summary,
+        "evaluate",
+        help=summary,
+        description=summary,
         epilog="example: fedfin edge evaluate /srv/fedfin/st-mary --model /srv/fedfin/model --every-case",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="site folder, encoded")
     parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="an exported model")
-    parser.add_argument("--every-case", action="store_true",
-                        help="use all cases, not only the held-out ones: for a site that did not train")
+    parser.add_argument(
+        "--every-case",
+        action="store_true",
+        help="use all cases, not only the held-out ones: for a site that did not train",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the scores."""
-    from edge_client.dataset import load_dataset  # noqa: PLC0415 - --help answers at once
-    from edge_client.predictor import open_predictor  # noqa: PLC0415
-    from edge_client.scores import print_scores, score  # noqa: PLC0415
-    from edge_client.site import open_site  # noqa: PLC0415
+    from edge_client.dataset import load_dataset
+    from edge_client.predictor import open_predictor
+    from edge_client.scores import print_scores, score
+    from edge_client.site import open_site
 
     predictor = open_predictor(args.model)
     dataset = load_dataset(open_site(args.folder), predictor.plan)

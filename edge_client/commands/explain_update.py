@@ -11,7 +11,9 @@ def add(subparsers: Any) -> None:
     """Add the sub-command's parser."""
     summary = "show tensor by tensor what the last update sent"
     parser = subparsers.add_parser(
-        "explain-update", help=summary, description=summary,
+        "explain-update",
+        help=summary,
+        description=summary,
         epilog="example: fedfin edge explain-update /srv/fedfin/st-mary",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -22,9 +24,9 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation."""
-    from edge_client.agent_state import AgentState  # noqa: PLC0415 - --help answers at once
-    from edge_client.explain import explain, print_explanation  # noqa: PLC0415
-    from edge_client.site import open_site  # noqa: PLC0415
+    from edge_client.agent_state import AgentState
+    from edge_client.explain import explain, print_explanation
+    from edge_client.site import open_site
 
     explanation = explain(AgentState(open_site(args.folder).state_path).last_update())
     if args.json:

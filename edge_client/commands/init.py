@@ -108,7 +108,7 @@ def _from(folder: Path, path: Path) -> str:
 
 
 def _check_table(site: Site) -> int:
-    from edge_client.sources.table import read_table  # noqa: PLC0415
+    from edge_client.sources.table import read_table
 
     return len(read_table(site).cases)
 

@@ -49,8 +49,8 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer every case. Exit code 4 when not one could be answered."""
-    from edge_client.prediction import open_encoders, predict_case  # noqa: PLC0415  onnxruntime loads here
-    from edge_client.predictor import open_predictor  # noqa: PLC0415
+    from edge_client.prediction import open_encoders, predict_case
+    from edge_client.predictor import open_predictor
 
     single = any(value is not None for value in (args.image, args.text, args.text_file))
     if single == (args.cases is not None):
@@ -96,9 +96,9 @@ def _read_text(path: Path) -> str:
 
 def _table(path: Path, encoders: Mapping[str, "Encoder"]) -> tuple[Cases, list["Problem"]]:
     """The table's cases; only columns that it has are read, so that a modality may be missing altogether."""
-    from edge_client.site import CaseColumns  # noqa: PLC0415
-    from edge_client.sources.rows import read_rows  # noqa: PLC0415
-    from edge_client.sources.table import input_column, parse_table  # noqa: PLC0415
+    from edge_client.site import CaseColumns
+    from edge_client.sources.rows import read_rows
+    from edge_client.sources.table import input_column, parse_table
 
     columns = read_rows(path).columns
     wanted = {name: input_column(name, encoder.manifest) for name, encoder in encoders.items()}

@@ -10,21 +10,26 @@ def add(subparsers: Any) -> None:
     """Add the sub-command's parser."""
     summary = "take part: train when a round asks; goes on where it stopped"
     parser = subparsers.add_parser(
-        "run", help=summary, description=summary, epilog="example: fedfin edge run /srv/fedfin/st-mary",
+        "run",
+        help=summary,
+        description=summary,
+        epilog="example: fedfin edge run /srv/fedfin/st-mary",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="site folder")
-    parser.add_argument("--json", action="store_true", help="report progress as JSON lines on standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="report progress as JSON lines on standard output"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the agent; exit codes as in fedfin.errors."""
-    from rich.console import Console  # noqa: PLC0415 - --help answers at once
+    from rich.console import Console
 
-    from edge_client.agent import Agent  # noqa: PLC0415
-    from edge_client.site import open_site  # noqa: PLC0415
-    from fedfin.report import JsonLines, RoundBar  # noqa: PLC0415
+    from edge_client.agent import Agent
+    from edge_client.site import open_site
+    from fedfin.report import JsonLines, RoundBar
 
     site = open_site(args.folder)
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)

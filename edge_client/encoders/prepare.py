@@ -25,8 +25,8 @@ def make_prepare(folder: Path, recipe: Recipe) -> Prepare:
 
 
 def _image(recipe: ImageRecipe) -> Prepare:
-    from edge_client.sources.images import read_image  # noqa: PLC0415  a text-only site needs no PIL
-    from fedfin.preprocessing import image_tensor  # noqa: PLC0415
+    from edge_client.sources.images import read_image
+    from fedfin.preprocessing import image_tensor
 
     def prepare(value: Input) -> Feeds:
         if not isinstance(value, Path):
@@ -37,7 +37,7 @@ def _image(recipe: ImageRecipe) -> Prepare:
 
 
 def _text(folder: Path, recipe: TextRecipe) -> Prepare:
-    from fedfin.preprocessing import open_tokenizer, text_tensors  # noqa: PLC0415
+    from fedfin.preprocessing import open_tokenizer, text_tensors
 
     tokenizer = open_tokenizer(folder / recipe.tokenizer)
 

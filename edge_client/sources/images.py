@@ -32,7 +32,7 @@ def read_image(path: Path) -> Image.Image:
     if not data:
         raise InputError("the file is empty")
     if _is_dicom(data, path):
-        from edge_client.sources.dicom import read_dicom  # noqa: PLC0415  most sites never load pydicom
+        from edge_client.sources.dicom import read_dicom
 
         return read_dicom(data)
     return _read_picture(data)

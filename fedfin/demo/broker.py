@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 
 async def serve(port: int) -> None:
     """Serve on loopback until SIGTERM or SIGINT."""
-    from amqtt.broker import Broker  # noqa: PLC0415 - an extra; cli.py names it when it is missing
+    from amqtt.broker import Broker
 
     config = {
         "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}", "max_connections": 0}},

@@ -20,32 +20,50 @@ compares them on patients that no site saw. Interrupted, the same command goes o
 def build(parser: argparse.ArgumentParser) -> None:
     """Add the demo's options."""
     parser.epilog = EPILOG
-    parser.add_argument("--out", type=Path, default=Path("fedfin-demo"), help="folder for everything it makes")
-    parser.add_argument("--cases", metavar="TABLE", type=Path,
-                        help="CSV with the columns image, text, labels, and better also patient (default: synthetic)")
-    parser.add_argument("--patients", type=int, default=800, help="how many synthetic patients (default: 800)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("fedfin-demo"), help="folder for everything it makes"
+    )
+    parser.add_argument(
+        "--cases",
+        metavar="TABLE",
+        type=Path,
+        help="CSV with the columns image, text, labels, and better also patient (default: synthetic)",
+    )
+    parser.add_argument(
+        "--patients", type=int, default=800, help="how many synthetic patients (default: 800)"
+    )
     parser.add_argument("--sites", type=int, default=10, help="how many sites (default: 10)")
-    parser.add_argument("--with-text", type=int, default=2, help="how many of them hold reports too (default: 2)")
+    parser.add_argument(
+        "--with-text", type=int, default=2, help="how many of them hold reports too (default: 2)"
+    )
     parser.add_argument("--rounds", type=int, default=20, help="rounds of training (default: 20)")
     parser.add_argument("--fin", choices=("mlp", "decoder"), default="mlp", help="FIN variant (default: mlp)")
     parser.add_argument("--layer", default="last", help="pooled layer of the image encoder: last or block:N")
     parser.add_argument("--seed", type=int, default=0, help="of cases, split and training (default: 0)")
-    parser.add_argument("--broker", metavar="URL", help="a real broker, mqtt://HOST[:PORT] (default: embedded)")
+    parser.add_argument(
+        "--broker", metavar="URL", help="a real broker, mqtt://HOST[:PORT] (default: embedded)"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of tables")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo and show its results."""
-    from fedfin.demo.results import print_results  # noqa: PLC0415 - --help answers at once
-    from fedfin.demo.run import run_demo  # noqa: PLC0415
-    from fedfin.demo.stages import Settings  # noqa: PLC0415
+    from fedfin.demo.results import print_results
+    from fedfin.demo.run import run_demo
+    from fedfin.demo.stages import Settings
 
     # A demo that is terminated stops its processes as one that is interrupted does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = Settings(
-        cases=None if args.cases is None else str(args.cases.resolve()), patients=args.patients, sites=args.sites,
-        with_text=args.with_text, rounds=args.rounds, fin=args.fin, layer=args.layer, seed=args.seed,
+        cases=None if args.cases is None else str(args.cases.resolve()),
+        patients=args.patients,
+        sites=args.sites,
+        with_text=args.with_text,
+        rounds=args.rounds,
+        fin=args.fin,
+        layer=args.layer,
+        seed=args.seed,
     )
     result = run_demo(settings, args.out.resolve(), args.broker, Console(stderr=True))
     if args.json:

@@ -3,11 +3,20 @@
 import shutil
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from fedfin.demo.processes import Processes, run_command
 from fedfin.demo.stages import FEDERATION
@@ -22,9 +31,15 @@ class Board:
         self._console, self._title, self._rounds = console, title, rounds
         self._lock = threading.Lock()  # each process is read by its own thread
         self._progress = Progress(
-            TextColumn("{task.description:<24}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-            console=console, disable=not console.is_terminal,
+            TextColumn("{task.description:<24}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal,
         )
         self._all = self._progress.add_task(title, total=rounds, note="")
         self._sites: dict[str, TaskID] = {
@@ -68,15 +83,20 @@ class Board:
     def _say(self, facts: dict[str, Any]) -> None:
         done, spent = int(facts["round"]), time.monotonic() - self._started
         eta = spent / done * (self._rounds - done)
-        self._console.print(f"  {self._title}: round {done}/{self._rounds}, {facts['sites']:.0f} sites,"
-                            f" {spent:.0f} s, ETA {eta:.0f} s {_loss(facts)}", highlight=False)
+        self._console.print(
+            f"  {self._title}: round {done}/{self._rounds}, {facts['sites']:.0f} sites,"
+            f" {spent:.0f} s, ETA {eta:.0f} s {_loss(facts)}",
+            highlight=False,
+        )
 
 
 def _loss(facts: dict[str, Any]) -> str:
     return f"loss {facts['label_loss']:.3f}" if "label_loss" in facts else ""
 
 
-def train(plan: Plan, name: str, sites: list[str], broker: str, folder: Path, console: Console) -> dict[str, Any]:
+def train(
+    plan: Plan, name: str, sites: list[str], broker: str, folder: Path, console: Console
+) -> dict[str, Any]:
     """Run one federation to its end and export its model; rounds, costs and seconds.
 
     An interrupted one goes on in the round where it stopped: aggregator and sites keep their state.
@@ -88,13 +108,21 @@ def train(plan: Plan, name: str, sites: list[str], broker: str, folder: Path, co
         plan_file.write_text(plan_toml(plan), encoding="utf-8")
         run_command(["aggregator", "init", str(plan_file), str(aggregator)], "setting up the aggregator")
     started = time.monotonic()
-    with (Board(console, name, last_round(plan), sites) as board,
-          Processes(folder / "logs" / name) as processes):
-        processes.start("aggregator", ["fedfin", "aggregator", "serve", str(aggregator), "--broker", broker, "--json"],
-                        board.aggregator)
+    with (
+        Board(console, name, last_round(plan), sites) as board,
+        Processes(folder / "logs" / name) as processes,
+    ):
+        processes.start(
+            "aggregator",
+            ["fedfin", "aggregator", "serve", str(aggregator), "--broker", broker, "--json"],
+            board.aggregator,
+        )
         for site in sites:
-            processes.start(site, ["fedfin", "edge", "run", str(folder / "sites" / site), "--json"],
-                            lambda event, facts, site=site: board.site(site, event, facts))  # type: ignore[misc]
+            processes.start(
+                site,
+                ["fedfin", "edge", "run", str(folder / "sites" / site), "--json"],
+                partial(board.site, site),
+            )
         processes.wait(["aggregator", *sites])
     seconds = time.monotonic() - started
     model = folder / "models" / name
@@ -102,5 +130,12 @@ def train(plan: Plan, name: str, sites: list[str], broker: str, folder: Path, co
     model.parent.mkdir(exist_ok=True)
     run_command(["export", "model", str(aggregator / "final.fedfin"), str(model)], "exporting the model")
     shown = run_command(["aggregator", "show", str(aggregator), "--json"], "reading the results")
-    return {"federation": FEDERATION, "plan": plan.digest(), "seconds": seconds, "sites": board.costs,
-            "rounds": shown["rounds"], "pooled": shown["final"], "model": str(model)}
+    return {
+        "federation": FEDERATION,
+        "plan": plan.digest(),
+        "seconds": seconds,
+        "sites": board.costs,
+        "rounds": shown["rounds"],
+        "pooled": shown["final"],
+        "model": str(model),
+    }

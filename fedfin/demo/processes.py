@@ -32,7 +32,9 @@ class Processes:
     def __enter__(self) -> "Processes":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.stop(list(self._running))
 
     def start(self, name: str, command: Sequence[str], on_event: OnEvent | None = None) -> None:
@@ -40,7 +42,10 @@ class Processes:
         log = (self._logs / f"{name}.log").open("w", encoding="utf-8")
         with log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command], text=True, stdin=subprocess.DEVNULL, stderr=log,
+                [sys.executable, "-m", *command],
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stderr=log,
                 stdout=log if on_event is None else subprocess.PIPE,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
                 start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops them in order
@@ -90,12 +95,18 @@ class Processes:
 def run_command(arguments: Sequence[str], what: str) -> Mapping[str, Any]:
     """Run one `fedfin ... --json` command to its end; its JSON. Raises FedfinError with what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "fedfin", *arguments], capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", "fedfin", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
-        raise FedfinError(f"{what} failed (exit code {done.returncode}): {said[-1] if said else 'no message'}")
+        raise FedfinError(
+            f"{what} failed (exit code {done.returncode}): {said[-1] if said else 'no message'}"
+        )
     try:
         answer: Mapping[str, Any] = json.loads(done.stdout)
     except json.JSONDecodeError:

@@ -18,8 +18,10 @@ def print_results(result: Mapping[str, Any], console: Console) -> None:
 def _accuracy(result: Mapping[str, Any]) -> Table:
     holdout = result["federations"]["fedfin"]["holdout"]
     cases = holdout["all"]["cases"]
-    table = Table(title=f"macro AUC x 100 on {cases} held-out complete cases"
-                        f" of patients that no site saw ({result['cases_kind']} cases)")
+    table = Table(
+        title=f"macro AUC x 100 on {cases} held-out complete cases"
+        f" of patients that no site saw ({result['cases_kind']} cases)"
+    )
     table.add_column("training")
     for title in ("all modalities", "image only", "text only"):
         table.add_column(title, justify="right")
@@ -39,17 +41,27 @@ def _auc(scores: Mapping[str, Any], scenario: str) -> str:
 
 def _costs(result: Mapping[str, Any]) -> Table:
     fedfin = result["federations"]["fedfin"]
-    table = Table(title=f"FedFIN's costs per site: {len(fedfin['rounds'])} rounds in {fedfin['seconds']:.0f} s")
+    table = Table(
+        title=f"FedFIN's costs per site: {len(fedfin['rounds'])} rounds in {fedfin['seconds']:.0f} s"
+    )
     table.add_column("site")
     for column in ("cases", "images", "reports", "KB up", "KB down", "s encoding", "s training", "s waiting"):
         table.add_column(column, justify="right")
     for name, costs in fedfin["sites"].items():
         site = result["sites"][name]
         table.add_row(
-            name, str(site["cases"]), str(site["images"]), str(site["texts"]), f"{costs['bytes_up'] / 1e3:,.0f}",
-            f"{costs['bytes_down'] / 1e3:,.0f}", f"{site['seconds_encoding']:.1f}", f"{costs['seconds_training']:.1f}",
+            name,
+            str(site["cases"]),
+            str(site["images"]),
+            str(site["texts"]),
+            f"{costs['bytes_up'] / 1e3:,.0f}",
+            f"{costs['bytes_down'] / 1e3:,.0f}",
+            f"{site['seconds_encoding']:.1f}",
+            f"{costs['seconds_training']:.1f}",
             f"{costs['seconds_waiting']:.1f}",
         )
-    table.caption = ("bytes: MQTT topics and payloads, without packet headers, TCP or TLS;"
-                     " waiting: everything between joining and leaving that is not training")
+    table.caption = (
+        "bytes: MQTT topics and payloads, without packet headers, TCP or TLS;"
+        " waiting: everything between joining and leaving that is not training"
+    )
     return table

@@ -20,12 +20,16 @@ from fedfin.demo.stages import Settings, export_bundles, make_plan, make_table, 
 from fedfin.errors import InputError, StateError
 from fedfin.files import write_atomically
 from fedfin.mqtt import OLD_PROTOCOL
+from fedfin.plan import FinVariant
 
 HOST = "127.0.0.1"
 NOT_LABELS = {"case", "patient", "image", "text", "split"}
 # The main one comes last, so that the sites' folders hold its state for who looks into them.
-FEDERATIONS = {"image-only": ("zero", ["image"]), "zero-fill": ("zero", ["image", "text"]),
-               "fedfin": ("", ["image", "text"])}
+FEDERATIONS: dict[str, tuple[FinVariant | None, list[str]]] = {
+    "image-only": ("zero", ["image"]),
+    "zero-fill": ("zero", ["image", "text"]),
+    "fedfin": (None, ["image", "text"]),
+}
 
 
 def run_demo(settings: Settings, folder: Path, broker: str | None, console: Console) -> dict[str, Any]:
@@ -37,13 +41,19 @@ def run_demo(settings: Settings, folder: Path, broker: str | None, console: Cons
     labels = read_labels(table)
     parts = split_sites(settings, table, folder)
     sites = [name for name in parts if name != HOLDOUT]
-    console.print(f"{sum(part.cases for part in parts.values())} cases: {len(sites)} sites, {settings.with_text} with"
-                  f" reports; {parts[HOLDOUT].cases} cases held out", highlight=False)
+    console.print(
+        f"{sum(part.cases for part in parts.values())} cases: {len(sites)} sites, {settings.with_text} with"
+        f" reports; {parts[HOLDOUT].cases} cases held out",
+        highlight=False,
+    )
     console.print("exporting and verifying the encoders", highlight=False)
     parity = export_bundles(settings, read_images(parts[sites[0]].table), folder)
     for name, report in parity.items():
-        console.print(f"  {name}: {report['before']['bytes'] / 1e6:.1f} MB -> {report['after']['bytes'] / 1e6:.1f} MB,"
-                      f" cosine to float {report['cosine']['mean']:.3f}", highlight=False)
+        console.print(
+            f"  {name}: {report['before']['bytes'] / 1e6:.1f} MB -> {report['after']['bytes'] / 1e6:.1f} MB,"
+            f" cosine to float {report['cosine']['mean']:.3f}",
+            highlight=False,
+        )
     with embedded_broker(folder) if broker is None else contextlib.nullcontext(broker) as url:
         console.print("encoding, once for all that follows", highlight=False)
         encoded = prepare_sites(parts, url, folder, lambda name: console.print(f"  {name}", highlight=False))
@@ -52,14 +62,31 @@ def run_demo(settings: Settings, folder: Path, broker: str | None, console: Cons
             console.print(f"training {number}/{len(FEDERATIONS)}: {name}", highlight=False)
             plan = make_plan(settings, folder, labels, fin or settings.fin, modalities)
             federations[name] = train(plan, name, sites, url, folder, console)
-            federations[name]["holdout"] = dict(run_command(
-                ["edge", "evaluate", str(folder / "sites" / HOLDOUT), "--model", str(folder / "models" / name),
-                 "--every-case", "--json"], "evaluating on the hold-out"))
+            federations[name]["holdout"] = dict(
+                run_command(
+                    [
+                        "edge",
+                        "evaluate",
+                        str(folder / "sites" / HOLDOUT),
+                        "--model",
+                        str(folder / "models" / name),
+                        "--every-case",
+                        "--json",
+                    ],
+                    "evaluating on the hold-out",
+                )
+            )
     result = {
-        "fedfin": __version__, "python": platform.python_version(), "machine": platform.machine(),
-        "settings": asdict(settings), "cases_kind": "synthetic" if settings.cases is None else "given",
-        "broker": "embedded" if broker is None else "external", "seconds": time.monotonic() - started,
-        "encoders": parity, "sites": _sites(parts, encoded), "federations": federations,
+        "fedfin": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "settings": asdict(settings),
+        "cases_kind": "synthetic" if settings.cases is None else "given",
+        "broker": "embedded" if broker is None else "external",
+        "seconds": time.monotonic() - started,
+        "encoders": parity,
+        "sites": _sites(parts, encoded),
+        "federations": federations,
     }
     write_atomically(folder / "run.json", json.dumps(result, indent=2).encode())
     return result
@@ -96,7 +123,13 @@ def read_images(table: Path) -> list[Path]:
 
 def _sites(parts: dict[str, Part], encoded: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
-        name: {"patients": part.patients, "cases": part.cases, "images": part.images, "texts": part.texts,
-               "seconds_encoding": encoded[name]["seconds"], "problems": len(encoded[name].get("problems", []))}
+        name: {
+            "patients": part.patients,
+            "cases": part.cases,
+            "images": part.images,
+            "texts": part.texts,
+            "seconds_encoding": encoded[name]["seconds"],
+            "problems": len(encoded[name].get("problems", [])),
+        }
         for name, part in parts.items()
     }

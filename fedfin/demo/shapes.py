@@ -42,7 +42,7 @@ def cloud(rng: np.random.Generator, cells: int) -> Field:
 
 def enlarge(field: Field, size: int) -> Field:
     """Resize a square field to [size, size], smoothly."""
-    from PIL import Image  # noqa: PLC0415 - fedfin loads without Pillow
+    from PIL import Image
 
     image = Image.fromarray(field.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC)
     enlarged: Field = np.asarray(image, dtype=np.float32)

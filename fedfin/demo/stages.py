@@ -13,7 +13,7 @@ from fedfin.bundle import read_manifest
 from fedfin.demo.processes import run_command
 from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
 from fedfin.files import write_atomically
-from fedfin.plan import Modality, Model, Plan, Rounds, Training
+from fedfin.plan import FinVariant, Modality, Model, Plan, Rounds, Training
 
 FEDERATION = "demo"
 CALIBRATION_IMAGES = 128
@@ -28,7 +28,7 @@ class Settings:
     sites: int
     with_text: int
     rounds: int
-    fin: str
+    fin: FinVariant
     layer: str
     seed: int
     held_out: float = 0.25
@@ -47,7 +47,7 @@ def make_table(settings: Settings, folder: Path) -> Path:
     """The case table: the given one, or synthetic cases."""
     if settings.cases is not None:
         return Path(settings.cases)
-    from fedfin.demo.synthetic import make_cases  # noqa: PLC0415 - Pillow is an extra
+    from fedfin.demo.synthetic import make_cases
 
     out = folder / "cases"
     if not out.exists():
@@ -61,9 +61,17 @@ def split_sites(settings: Settings, table: Path, folder: Path) -> dict[str, Part
     out, record = folder / "split", folder / "split.json"
     if not record.exists():
         shutil.rmtree(out, ignore_errors=True)
-        split = split_cases(table, out, sites=settings.sites, with_text=settings.with_text,
-                            held_out=settings.held_out, seed=settings.seed)
-        write_atomically(record, json.dumps({name: _plain(part) for name, part in _parts(split).items()}).encode())
+        split = split_cases(
+            table,
+            out,
+            sites=settings.sites,
+            with_text=settings.with_text,
+            held_out=settings.held_out,
+            seed=settings.seed,
+        )
+        write_atomically(
+            record, json.dumps({name: _plain(part) for name, part in _parts(split).items()}).encode()
+        )
     known = json.loads(record.read_text())
     return {name: Part(**(facts | {"table": Path(facts["table"])})) for name, facts in known.items()}
 
@@ -88,13 +96,22 @@ def export_bundles(settings: Settings, images: list[Path], folder: Path) -> dict
         if not link.exists():
             link.symlink_to(image)
     commands = {
-        "image": ["--preset", "efficientnet-lite0", "--layer", settings.layer, "--calibrate", str(calibration)],
+        "image": [
+            "--preset",
+            "efficientnet-lite0",
+            "--layer",
+            settings.layer,
+            "--calibrate",
+            str(calibration),
+        ],
         "text": ["--preset", "minilm-l6"],
     }
     for modality, options in commands.items():
         if not (out / modality).exists():
-            run_command(["export", "encoder", *options, "--modality", modality, str(out / modality), "--json"],
-                        f"exporting the {modality} encoder")
+            run_command(
+                ["export", "encoder", *options, "--modality", modality, str(out / modality), "--json"],
+                f"exporting the {modality} encoder",
+            )
     return {name: json.loads((out / name / "parity.json").read_text()) for name in commands}
 
 
@@ -109,8 +126,23 @@ def prepare_sites(
             bundles = ["--bundle", str(folder / "bundles" / "image")]
             if parts[name].texts:
                 bundles += ["--bundle", str(folder / "bundles" / "text")]
-            run_command(["edge", "init", str(site), "--site", name, "--federation", FEDERATION, "--broker", broker,
-                         "--cases", str(parts[name].table), *bundles], f"setting up {name}")
+            run_command(
+                [
+                    "edge",
+                    "init",
+                    str(site),
+                    "--site",
+                    name,
+                    "--federation",
+                    FEDERATION,
+                    "--broker",
+                    broker,
+                    "--cases",
+                    str(parts[name].table),
+                    *bundles,
+                ],
+                f"setting up {name}",
+            )
         set_broker(site, broker)
         started = time.monotonic()
         report = dict(run_command(["edge", "encode", str(site), "--json"], f"encoding at {name}"))
@@ -124,18 +156,26 @@ def prepare_sites(
 def set_broker(site: Path, broker: str) -> None:
     """The embedded broker has another port in each run."""
     path = site / "site.toml"
-    lines = [f'broker = "{broker}"' if line.startswith("broker = ") else line for line in path.read_text().splitlines()]
+    lines = [
+        f'broker = "{broker}"' if line.startswith("broker = ") else line
+        for line in path.read_text().splitlines()
+    ]
     write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
-def make_plan(settings: Settings, folder: Path, labels: list[str], fin: str, modalities: list[str]) -> Plan:
+def make_plan(
+    settings: Settings, folder: Path, labels: list[str], fin: FinVariant, modalities: list[str]
+) -> Plan:
     """The plan of one of the demo's federations."""
     manifests = {name: read_manifest(folder / "bundles" / name) for name in modalities}
     return Plan(
-        federation=FEDERATION, labels=tuple(labels), seed=settings.seed,
+        federation=FEDERATION,
+        labels=tuple(labels),
+        seed=settings.seed,
         modalities=tuple(Modality(name=name, encoder=m.digest(), dim=m.dim) for name, m in manifests.items()),
-        model=Model(fin=fin),  # type: ignore[arg-type] - argparse checked it
-        training=Training(), rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
+        model=Model(fin=fin),
+        training=Training(),
+        rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
     )
 
 

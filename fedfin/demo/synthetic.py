@@ -101,7 +101,7 @@ def _make_patient(
     folder: Path, number: int, seed: int, *, second_image: float, unknown: float
 ) -> list[dict[str, str]]:
     """Draw the one or two images of a patient; return their rows."""
-    from PIL import Image  # noqa: PLC0415 - fedfin loads without Pillow
+    from PIL import Image
 
     rng = np.random.default_rng([seed, number])
     patient = f"synthetic-{number + 1:05d}"

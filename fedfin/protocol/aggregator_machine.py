@@ -14,7 +14,17 @@ from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
 from fedfin.protocol.messages import (
-    Begin, Chunk, End, Evict, Hello, Message, Missing, Receipt, RoundManifest, Want, Welcome,
+    Begin,
+    Chunk,
+    End,
+    Evict,
+    Hello,
+    Message,
+    Missing,
+    Receipt,
+    RoundManifest,
+    Want,
+    Welcome,
 )
 from fedfin.protocol.schedule import task_of
 
@@ -118,7 +128,9 @@ _S = State
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.STARTING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
     _S.COLLECTING: {
-        FromSite: (_S.COLLECTING,), Judged: (_S.COLLECTING, _S.FOLDING), Tick: (_S.COLLECTING, _S.FOLDING),
+        FromSite: (_S.COLLECTING,),
+        Judged: (_S.COLLECTING, _S.FOLDING),
+        Tick: (_S.COLLECTING, _S.FOLDING),
     },
     _S.FOLDING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
     _S.FINISHED: {FromSite: (_S.FINISHED,)},
@@ -145,10 +157,17 @@ class AggregatorMachine:
         self._receipts: dict[str, Receipt] = {}  # this round's, by site
         self._transfers: dict[str, transfer.Incoming] = {}  # under way, by site
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
-            FromSite: self._from_site, Opened: self._opened, Judged: self._judged, Tick: self._tick,
+            FromSite: self._from_site,
+            Opened: self._opened,
+            Judged: self._judged,
+            Tick: self._tick,
         }
         self._messages: dict[type, Callable[..., list[Effect]]] = {
-            Hello: self._hello, Begin: self._begin, Chunk: self._chunk, Want: self._want, End: self._end,
+            Hello: self._hello,
+            Begin: self._begin,
+            Chunk: self._chunk,
+            Want: self._want,
+            End: self._end,
         }
 
     def receive(self, event: Event, now: float) -> list[Effect]:
@@ -175,10 +194,18 @@ class AggregatorMachine:
             self._version = event.version
             self._model = tuple(transfer.chunk(event.model, outline, i) for i in range(len(outline.chunks)))
             effects.append(PublishModel(event.version, self._model))
-        effects.append(PublishManifest(RoundManifest(
-            run=self._run, round=event.round, task=task_of(self._plan, event.round), version=event.version, model=outline,
-            state="finished" if event.finished else "open",
-        )))
+        effects.append(
+            PublishManifest(
+                RoundManifest(
+                    run=self._run,
+                    round=event.round,
+                    task=task_of(self._plan, event.round),
+                    version=event.version,
+                    model=outline,
+                    state="finished" if event.finished else "open",
+                )
+            )
+        )
         return effects + ([] if event.finished else self._close_if_full())
 
     def _tick(self, _: Tick) -> list[Effect]:
@@ -208,12 +235,16 @@ class AggregatorMachine:
     def _hello(self, site: str, message: Hello) -> list[Effect]:
         for modality, digest in sorted(message.encoders.items()):
             if self._encoders.get(modality, digest) != digest:
-                reason = (f"the plan's {modality} encoder is {self._encoders[modality][:12]}, yours is {digest[:12]};"
-                          " install the plan's bundle and encode again")
+                reason = (
+                    f"the plan's {modality} encoder is {self._encoders[modality][:12]}, yours is {digest[:12]};"
+                    " install the plan's bundle and encode again"
+                )
                 return [Send(site, "dn/ctl", Evict(reason=reason))]
         if not set(message.encoders) & set(self._encoders):
             have = ", ".join(sorted(self._encoders))
-            return [Send(site, "dn/ctl", Evict(reason=f"the plan's modalities are {have}; you have none of them"))]
+            return [
+                Send(site, "dn/ctl", Evict(reason=f"the plan's modalities are {have}; you have none of them"))
+            ]
         return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
 
     def _begin(self, site: str, message: Begin) -> list[Effect]:
@@ -269,4 +300,3 @@ class AggregatorMachine:
     def _end(self, site: str, _: End) -> list[Effect]:
         self._transfers.pop(site, None)
         return []
-

@@ -14,7 +14,7 @@ never in MQTT properties, so that any broker will do.
     global/c/V/I     Chunk (retained)
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -34,34 +34,40 @@ Task = Literal["moments", "train", "evaluate"]
 VERSION: Literal[1] = 1
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind",
-              tag=lambda name: name.lower()):
+class Message(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag_field="kind",
+    tag=lambda name: name.lower(),
+):
     """The part that all messages share."""
 
     v: Literal[1] = VERSION
 
 
-class Hello(Message):
+class Hello(Message, frozen=True):
     """A site asks to take part. `encoders`: the bundle digest it holds for each modality."""
 
     boot: Boot
     encoders: dict[str, Digest]
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True):
     """The aggregator's answer to Hello: the plan that both will follow, and which run of it this is."""
 
     run: Boot
     plan: Plan
 
 
-class Evict(Message):
+class Evict(Message, frozen=True):
     """The aggregator drops a site, and says why."""
 
     reason: Reason
 
 
-class End(Message):
+class End(Message, frozen=True):
     """A site leaves of its own will."""
 
     reason: Reason
@@ -80,21 +86,21 @@ class Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError("the number of chunk digests does not fit size and chunk_size")
 
 
-class Begin(Message):
+class Begin(Message, frozen=True):
     """A site offers an update for `round`, or asks again where it stands: the answer is Missing or a Receipt."""
 
     round: Count
     outline: Outline
 
 
-class Missing(Message):
+class Missing(Message, frozen=True):
     """Which chunks of an update the aggregator still lacks: bit i of byte i // 8, lowest bit first."""
 
     id: Id
     bitmap: Bitmap
 
 
-class Receipt(Message):
+class Receipt(Message, frozen=True):
     """The durable answer to an update. Repeats get the same one again."""
 
     id: Id
@@ -102,14 +108,14 @@ class Receipt(Message):
     reason: Reason = ""
 
 
-class Want(Message):
+class Want(Message, frozen=True):
     """A site asks for chunks of a global model that the broker did not deliver."""
 
     version: Count
     bitmap: Bitmap
 
 
-class Chunk(Message):
+class Chunk(Message, frozen=True):
     """One chunk of a transfer."""
 
     id: Id
@@ -117,21 +123,21 @@ class Chunk(Message):
     data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNK_BYTES)]
 
 
-class SiteState(Message):
+class SiteState(Message, frozen=True):
     """Retained: whether a site is there. The broker publishes `online` false when it loses the site."""
 
     online: bool
     boot: Boot
 
 
-class AggregatorState(Message):
+class AggregatorState(Message, frozen=True):
     """Retained: whether the aggregator is there."""
 
     online: bool
     boot: Boot
 
 
-class RoundManifest(Message):
+class RoundManifest(Message, frozen=True):
     """Retained: the round that runs, and the model version it starts from.
 
     A plan can be run again: `run` tells a broker's leftovers of an earlier run from this one's messages.
@@ -147,7 +153,6 @@ class RoundManifest(Message):
 
 UpControl = Hello | Begin | Want | End
 DownControl = Welcome | Missing | Receipt | Evict
-_M = TypeVar("_M")
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -156,7 +161,7 @@ def encode(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
-def decode(data: bytes, kind: type[_M], *, limit: int = limits.CONTROL_BYTES) -> _M:
+def decode(data: bytes, kind: Any, *, limit: int = limits.CONTROL_BYTES) -> Any:
     """Bytes into one of the messages of `kind` (a class or a union of classes).
 
     Raises ProtocolError: oversize, malformed, trailing bytes, unknown kind or field, wrong type or range.

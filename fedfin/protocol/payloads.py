@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -15,7 +15,7 @@ from fedfin.protocol.tensors import Name, Tensors, WireTensors, decode_all, enco
 Metrics = Annotated[dict[Name, float], msgspec.Meta(max_length=limits.METRICS)]
 
 
-class Update(Message):
+class Update(Message, frozen=True):
     """One site's answer to one round: named deltas, each with its own weight; some numbers about the work."""
 
     site: str
@@ -31,7 +31,7 @@ class Update(Message):
             raise ValueError("a metric is not finite")
 
 
-class GlobalModel(Message):
+class GlobalModel(Message, frozen=True):
     """One version of the model: every tensor of the plan."""
 
     plan: Digest
@@ -40,13 +40,28 @@ class GlobalModel(Message):
 
 
 def encode_update(
-    deltas: Tensors, weights: Mapping[str, int], *, codec: Codec, site: str, plan: str, round_: int, task: Task,
-    base: int, metrics: Mapping[str, float],
+    deltas: Tensors,
+    weights: Mapping[str, int],
+    *,
+    codec: Codec,
+    site: str,
+    plan: str,
+    round_: int,
+    task: Task,
+    base: int,
+    metrics: Mapping[str, float],
 ) -> bytes:
     """An update's bytes. The same input gives the same bytes: its id is their hash."""
     tensors = {name: encode_tensor(deltas[name], codec, weights[name]) for name in sorted(deltas)}
-    update = Update(site=site, plan=plan, round=round_, task=task, base=base, tensors=tensors,
-                    metrics=dict(sorted(metrics.items())))
+    update = Update(
+        site=site,
+        plan=plan,
+        round=round_,
+        task=task,
+        base=base,
+        tensors=tensors,
+        metrics=dict(sorted(metrics.items())),
+    )
     return msgspec.msgpack.encode(update)
 
 

@@ -15,7 +15,17 @@ from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
 from fedfin.protocol.messages import (
-    Begin, Chunk, Evict, Hello, Message, Missing, Receipt, RoundManifest, Task, Want, Welcome,
+    Begin,
+    Chunk,
+    Evict,
+    Hello,
+    Message,
+    Missing,
+    Receipt,
+    RoundManifest,
+    Task,
+    Want,
+    Welcome,
 )
 
 
@@ -64,8 +74,19 @@ class Tick:
     """Time has passed."""
 
 
-Event = (Connected | Disconnected | Published | Done | Tick
-         | Welcome | Missing | Receipt | Evict | RoundManifest | Chunk)
+Event = (
+    Connected
+    | Disconnected
+    | Published
+    | Done
+    | Tick
+    | Welcome
+    | Missing
+    | Receipt
+    | Evict
+    | RoundManifest
+    | Chunk
+)
 
 
 # Effects.
@@ -154,23 +175,47 @@ _S = State
 _AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.WORKING, _S.FINISHED)
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.JOINING: {
-        Connected: (_S.JOINING,), Disconnected: (_S.JOINING,), Tick: (_S.JOINING,), RoundManifest: (_S.JOINING,),
-        Welcome: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
+        Connected: (_S.JOINING,),
+        Disconnected: (_S.JOINING,),
+        Tick: (_S.JOINING,),
+        RoundManifest: (_S.JOINING,),
+        Welcome: _AFTER_MANIFEST,
+        Evict: (_S.EVICTED,),
     },
     _S.IDLE: {
-        Welcome: (_S.IDLE, _S.EVICTED), Connected: (_S.IDLE,), Disconnected: (_S.IDLE,), RoundManifest: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
+        Welcome: (_S.IDLE, _S.EVICTED),
+        Connected: (_S.IDLE,),
+        Disconnected: (_S.IDLE,),
+        RoundManifest: _AFTER_MANIFEST,
+        Evict: (_S.EVICTED,),
     },
     _S.FETCHING: {
-        Welcome: (_S.FETCHING, _S.EVICTED), Connected: (_S.FETCHING,), Disconnected: (_S.FETCHING,), Tick: (_S.FETCHING,),
-        Chunk: (_S.FETCHING, _S.WORKING, _S.FINISHED), RoundManifest: _AFTER_MANIFEST, Evict: (_S.EVICTED,),
+        Welcome: (_S.FETCHING, _S.EVICTED),
+        Connected: (_S.FETCHING,),
+        Disconnected: (_S.FETCHING,),
+        Tick: (_S.FETCHING,),
+        Chunk: (_S.FETCHING, _S.WORKING, _S.FINISHED),
+        RoundManifest: _AFTER_MANIFEST,
+        Evict: (_S.EVICTED,),
     },
     _S.WORKING: {
-        Welcome: (_S.WORKING, _S.EVICTED), Connected: (_S.WORKING,), Disconnected: (_S.WORKING,), Done: (_S.SENDING,), RoundManifest: _AFTER_MANIFEST,
+        Welcome: (_S.WORKING, _S.EVICTED),
+        Connected: (_S.WORKING,),
+        Disconnected: (_S.WORKING,),
+        Done: (_S.SENDING,),
+        RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },
     _S.SENDING: {
-        Welcome: (_S.SENDING, _S.EVICTED), Connected: (_S.SENDING,), Disconnected: (_S.SENDING,), Tick: (_S.SENDING,), Published: (_S.SENDING,),
-        Missing: (_S.SENDING,), Receipt: (_S.SENDING, *_AFTER_MANIFEST), RoundManifest: (_S.SENDING,), Evict: (_S.EVICTED,),
+        Welcome: (_S.SENDING, _S.EVICTED),
+        Connected: (_S.SENDING,),
+        Disconnected: (_S.SENDING,),
+        Tick: (_S.SENDING,),
+        Published: (_S.SENDING,),
+        Missing: (_S.SENDING,),
+        Receipt: (_S.SENDING, *_AFTER_MANIFEST),
+        RoundManifest: (_S.SENDING,),
+        Evict: (_S.EVICTED,),
     },
     _S.FINISHED: {},
     _S.EVICTED: {},
@@ -204,9 +249,17 @@ class SiteMachine:
         self._queue: list[int] = []  # chunks still to be handed to the link
         self._unacked = 0  # chunks handed over, not yet taken by the broker
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
-            Connected: self._connected, Disconnected: self._disconnected, Tick: self._tick,
-            Welcome: self._welcome, Evict: self._evict, RoundManifest: self._round_manifest, Chunk: self._chunk,
-            Done: self._done, Published: self._published, Missing: self._missing, Receipt: self._receipt,
+            Connected: self._connected,
+            Disconnected: self._disconnected,
+            Tick: self._tick,
+            Welcome: self._welcome,
+            Evict: self._evict,
+            RoundManifest: self._round_manifest,
+            Chunk: self._chunk,
+            Done: self._done,
+            Published: self._published,
+            Missing: self._missing,
+            Receipt: self._receipt,
         }
 
     def receive(self, event: Event, now: float) -> list[Effect]:

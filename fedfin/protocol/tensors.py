@@ -24,7 +24,9 @@ class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One tensor on the wire. `weight`: how many cases stand behind it (updates only)."""
 
     dtype: Literal["float32", "float16"]
-    shape: Annotated[tuple[Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)], ...], msgspec.Meta(max_length=limits.RANK)]
+    shape: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)], ...], msgspec.Meta(max_length=limits.RANK)
+    ]
     data: bytes
     weight: Annotated[int, msgspec.Meta(ge=0, le=limits.SITE_WEIGHT)] = 0
 

@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 
 PREFIX = "fedfin/1"
-_SITE = re.compile(r"^fedfin/1/(?P<federation>[^/]+)/site/(?P<site>[^/]+)/(?P<channel>up/(?:state|ctl|chunk))$")
+_SITE = re.compile(
+    r"^fedfin/1/(?P<federation>[^/]+)/site/(?P<site>[^/]+)/(?P<channel>up/(?:state|ctl|chunk))$"
+)
 
 
 @dataclass(frozen=True)

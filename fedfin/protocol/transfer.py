@@ -20,7 +20,9 @@ def outline(data: bytes, chunk_size: int = limits.CHUNK_BYTES) -> Outline:
         raise ProtocolError(f"{len(data)} bytes cannot travel in 1 to {limits.CHUNKS} chunks of {chunk_size}")
     view = memoryview(data)
     digests = (hashlib.sha256(view[i * chunk_size : (i + 1) * chunk_size]).digest() for i in range(count))
-    return Outline(id=hashlib.sha256(data).digest(), size=len(data), chunk_size=chunk_size, chunks=tuple(digests))
+    return Outline(
+        id=hashlib.sha256(data).digest(), size=len(data), chunk_size=chunk_size, chunks=tuple(digests)
+    )
 
 
 def chunk(data: bytes, plan: Outline, index: int) -> Chunk:

@@ -57,9 +57,9 @@ def exported(request, tmp_path_factory):
 
 def test_probabilities_are_those_of_torch(exported):
     """For every presence pattern, together and one by one."""
-    import torch  # noqa: PLC0415
+    import torch
 
-    from fusion.model import FusionModel  # noqa: PLC0415
+    from fusion.model import FusionModel
 
     model, folder = exported
     fusion, predictor = FusionModel(model.plan), open_predictor(folder)
@@ -115,7 +115,7 @@ np.save(Path({str(tmp_path)!r}) / "out.npy", answer.probability)
 
 def test_graph_suits_the_oldest_onnxruntime(exported):
     """Opset at most 21, IR at most 10, one file."""
-    import onnx  # noqa: PLC0415
+    import onnx
 
     _, folder = exported
     graph = onnx.load(folder / GRAPH)
@@ -166,7 +166,7 @@ def test_a_graph_that_strays_leaves_nothing_behind(tmp_path, monkeypatch):
 
 def test_model_file_reaches_export(tmp_path):
     """What the aggregator writes is what the exporter reads."""
-    from fedfin.model_file import read_model  # noqa: PLC0415
+    from fedfin.model_file import read_model
 
     model = trained("mlp")
     write_model(tmp_path / "m", model)
