@@ -6,7 +6,7 @@
                                           only as its SHA-256: file names often are patient numbers
 
 Each batch is one transaction in a write-ahead log: a process killed at any instant leaves the batches before.
-The store is a cache: deleting it costs time, nothing else. It holds no text, no pixels, no case ids, no file names.
+The store is a cache: deleting it costs time, nothing else. It holds no text, pixels, case ids or file names.
 """
 
 import hashlib
