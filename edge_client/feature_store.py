@@ -2,12 +2,14 @@
 
     features(encoder, input) -> vector    key: the encoder's digest and the input's, 32 bytes each;
                                           value: little-endian float32
-    files(path) -> size, mtime, digest    so that a file is hashed again only when it has changed
+    files(path) -> size, mtime, digest    so that a file is hashed again only when it has changed; the path
+                                          only as its SHA-256: file names often are patient numbers
 
 Each batch is one transaction in a write-ahead log: a process killed at any instant leaves the batches before.
-The store is a cache: deleting it costs time, nothing else. It holds no text, no pixels and no case ids.
+The store is a cache: deleting it costs time, nothing else. It holds no text, pixels, case ids or file names.
 """
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +29,7 @@ CREATE TABLE IF NOT EXISTS features (
     encoder BLOB NOT NULL, input BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (encoder, input)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
-    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest BLOB NOT NULL
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest BLOB NOT NULL
 ) WITHOUT ROWID;
 """
 
@@ -38,7 +40,7 @@ class FeatureStore:
     def __init__(self, path: Path) -> None:
         """Open or create. Raises StateError when the file is no store of this format."""
         self._path = path
-        self._learned: list[tuple[str, int, int, bytes]] = []
+        self._learned: list[tuple[bytes, int, int, bytes]] = []
         with self._explained():
             # The wait is for a second process; transactions take milliseconds.
             self._database = sqlite3.connect(path, timeout=30.0)
@@ -100,7 +102,8 @@ class FeatureStore:
         if not isinstance(value, Path):
             return digest_input(value)
         # Links are not followed: the path is only a key.
-        path, status = os.path.abspath(value), value.stat()  # noqa: PTH100
+        path = hashlib.sha256(os.fsencode(os.path.abspath(value))).digest()  # noqa: PTH100
+        status = value.stat()
         query = "SELECT digest FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
         with self._explained():
             row = self._database.execute(query, (path, status.st_size, status.st_mtime_ns)).fetchone()

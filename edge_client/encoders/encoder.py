@@ -1,9 +1,9 @@
 """One encoder bundle at work: inputs in, features out.
 
-Inputs run through the graph one at a time. Features must depend on their own input alone, or a resumed run
-would differ from a whole one: in a batch, dynamic quantization takes its range, and text its padding, from the
-neighbours. Measured on int8 MiniLM with 128 notes, one thread: cosine down to .981 between batches of 32 and
-of 1, and 62 ms a note against 20; int8 EfficientNet-lite0: the same bits, 10.1 ms an image against 8.6.
+Inputs run through the graph one at a time. Features must depend on their own input alone, or a resumed
+run would differ from a whole one: in a batch, dynamic quantization takes its range, and text its padding,
+from the neighbours. Measured on int8 MiniLM with 128 notes, one thread: cosine down to .981 between batches
+of 32 and of 1, and 62 ms a note against 20; int8 EfficientNet-lite0: same bits, 10.1 ms an image against 8.6.
 """
 
 from collections.abc import Sequence

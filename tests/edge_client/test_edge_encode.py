@@ -219,7 +219,12 @@ def test_a_store_of_another_format_is_left_alone(tmp_path):
 
 def test_the_store_holds_no_text_and_no_ids(maker, encode):
     """Features and digests only: what is not there cannot leak."""
-    row = {"case": "CASE-SECRET", "patient": "PATIENT-SECRET", "image": "", "text": "TEXT-SECRET"}
+    row = {
+        "case": "CASE-SECRET",
+        "patient": "PATIENT-SECRET",
+        "image": maker.image("FILE-SECRET.png"),
+        "text": "TEXT-SECRET",
+    }
     site = maker.site(maker.table([row]))
     encode(site)
     assert not [path for path in site.folder.glob("features*") if b"SECRET" in path.read_bytes()]
