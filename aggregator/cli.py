@@ -1,4 +1,4 @@
-"""`fedfin aggregator`: init, serve, show, model."""
+"""`fedfin aggregator`: draft, init, serve, show, model."""
 
 import argparse
 import contextlib
@@ -7,14 +7,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 
 from aggregator.journal import Journal
 from aggregator.rounds import Rounds
 from aggregator.server import Server
 from aggregator.show import print_summary, summary
+from fedfin.bundle import read_manifest
+from fedfin.errors import SettingsError
 from fedfin.files import write_atomically
-from fedfin.plan import read_plan
+from fedfin.plan import Modality, Plan, plan_toml, read_plan
+from fedfin.plan import Rounds as RoundPolicy
 from fedfin.protocol.schedule import last_round
 from fedfin.report import JsonLines, RoundBar
 
@@ -25,6 +29,22 @@ FINAL_MODEL = "final.fedfin"
 def build(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands to the `fedfin aggregator` parser."""
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    draft = _command(
+        commands,
+        "draft",
+        "print a plan for these encoder bundles and labels, to be edited",
+        "fedfin aggregator draft --federation chest --bundle bundles/image --bundle bundles/text"
+        " --label effusion --label nodule --sites 10 > plan.toml",
+    )
+    draft.add_argument("--federation", required=True, metavar="NAME", help="a-z, 0-9, - and _")
+    draft.add_argument(
+        "--bundle", required=True, action="append", type=Path, metavar="PATH", help="once per modality"
+    )
+    draft.add_argument("--label", required=True, action="append", metavar="NAME", help="once per label")
+    draft.add_argument("--sites", type=int, default=2, help="how many sites a round waits for (default: 2)")
+    draft.add_argument("--rounds", type=int, default=20, help="rounds of training (default: 20)")
+    draft.set_defaults(run=_draft)
 
     init = _command(
         commands,
@@ -75,6 +95,22 @@ def _command(commands: Any, name: str, summary_: str, example: str) -> argparse.
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return parser
+
+
+def _draft(args: argparse.Namespace) -> int:
+    manifests = [read_manifest(path) for path in args.bundle]
+    try:
+        plan = Plan(
+            federation=args.federation,
+            labels=tuple(args.label),
+            modalities=tuple(Modality(name=m.modality, encoder=m.digest(), dim=m.dim) for m in manifests),
+            rounds=RoundPolicy(count=args.rounds, sites=args.sites),
+        )
+        plan = msgspec.convert(msgspec.to_builtins(plan), Plan)  # checks names and ranges too
+    except (ValueError, msgspec.ValidationError) as error:
+        raise SettingsError(f"the draft would be no valid plan: {error}") from None
+    print(plan_toml(plan), end="")
+    return 0
 
 
 def _init(args: argparse.Namespace) -> int:

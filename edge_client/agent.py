@@ -1,5 +1,6 @@
 """The site's shell: moves events between the link, the site machine, the worker thread and the disk."""
 
+import resource
 import secrets
 import threading
 import time
@@ -40,12 +41,13 @@ class Failed:
 
 @dataclass
 class Costs:
-    """What taking part cost this site. Bytes: see mqtt.Traffic."""
+    """What taking part cost this site. Bytes: see mqtt.Traffic; memory: the process's peak resident set."""
 
     seconds_training: float = 0.0
     seconds_waiting: float = 0.0
     bytes_up: int = 0
     bytes_down: int = 0
+    peak_rss_mb: float = 0.0
 
 
 class Agent:
@@ -93,6 +95,7 @@ class Agent:
             traffic = self._link.traffic
             self.costs.bytes_up, self.costs.bytes_down = traffic.up, traffic.down
             self.costs.seconds_waiting = time.monotonic() - started - self.costs.seconds_training
+            self.costs.peak_rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux: KiB
             self._report("costs", asdict(self.costs))
 
     def _step(self) -> None:

@@ -21,7 +21,7 @@ SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
 STATE = "state"
 
-Broker = Annotated[str, msgspec.Meta(pattern=r"^mqtts?://[^\s/]+/?$")]
+Broker = Annotated[str, msgspec.Meta(pattern=r"^mqtt://[^\s/]+$")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 

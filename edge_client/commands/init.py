@@ -35,9 +35,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder to make")
     parser.add_argument("--site", required=True, metavar="ID", help="this site's id: a-z, 0-9, - and _")
     parser.add_argument("--federation", required=True, metavar="NAME", help="the federation to join")
-    parser.add_argument(
-        "--broker", required=True, metavar="URL", help="mqtt://HOST:PORT, or mqtts:// for TLS"
-    )
+    parser.add_argument("--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT]")
     parser.add_argument("--cases", required=True, type=Path, metavar="TABLE", help="the case table")
     parser.add_argument("--bundle", required=True, type=Path, action="append", metavar="PATH",
                         help="an encoder bundle; once per modality")  # fmt: skip

@@ -45,7 +45,17 @@ def _costs(result: Mapping[str, Any]) -> Table:
         title=f"FedFIN's costs per site: {len(fedfin['rounds'])} rounds in {fedfin['seconds']:.0f} s"
     )
     table.add_column("site")
-    for column in ("cases", "images", "reports", "KB up", "KB down", "s encoding", "s training", "s waiting"):
+    for column in (
+        "cases",
+        "images",
+        "reports",
+        "KB up",
+        "KB down",
+        "s encoding",
+        "s training",
+        "s waiting",
+        "MB RSS",
+    ):
         table.add_column(column, justify="right")
     for name, costs in fedfin["sites"].items():
         site = result["sites"][name]
@@ -59,6 +69,7 @@ def _costs(result: Mapping[str, Any]) -> Table:
             f"{site['seconds_encoding']:.1f}",
             f"{costs['seconds_training']:.1f}",
             f"{costs['seconds_waiting']:.1f}",
+            f"{costs['peak_rss_mb']:.0f}",
         )
     table.caption = (
         "bytes: MQTT topics and payloads, without packet headers, TCP or TLS;"

@@ -47,7 +47,8 @@ def run_demo(settings: Settings, folder: Path, broker: str | None, console: Cons
         highlight=False,
     )
     console.print("exporting and verifying the encoders", highlight=False)
-    parity = export_bundles(settings, read_images(parts[sites[0]].table), folder)
+    images = [image for name in sites for image in read_images(parts[name].table)]
+    parity = export_bundles(settings, images, folder)
     for name, report in parity.items():
         console.print(
             f"  {name}: {report['before']['bytes'] / 1e6:.1f} MB -> {report['after']['bytes'] / 1e6:.1f} MB,"

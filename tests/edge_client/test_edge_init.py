@@ -82,7 +82,7 @@ def test_any_text_survives_the_settings_file(tmp_path):
     settings = SiteSettings(
         site="s",
         federation="f",
-        broker="mqtts://h:8883",
+        broker="mqtt://h:8883",
         cases=CaseColumns(table=odd, labels=("x", odd + "2")),
         modalities={"image": ModalitySettings(bundle=odd, column="image")},
     )

@@ -1,0 +1,108 @@
+"""README's commands run, in its order, on a machine that has nothing but them."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from federation import broker, fedfin, start
+
+from fedfin.demo.synthetic import make_cases
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+STAND_IN = "mqtt://broker.example:1883"
+
+
+def commands() -> list[str]:
+    """Every line of README's ```sh blocks."""
+    return [
+        line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.strip().splitlines()
+    ]
+
+
+def find(start_: str) -> str:
+    """The one command that starts so."""
+    (command,) = [line for line in commands() if line.startswith(start_)]
+    return command
+
+
+def words(command: str, url: str, site: str = "st-mary") -> list[str]:
+    """Its arguments, with this test's broker and, for a second site, another name."""
+    line = command.partition(">")[0].replace(STAND_IN, url).replace("st-mary", site)
+    return shlex.split(line)[1:]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What README's user has: images to calibrate on, cases, one image."""
+    table = make_cases(tmp_path / "made", 40, 1)
+    (tmp_path / "xrays").symlink_to(tmp_path / "made" / "images")
+    (tmp_path / "images").symlink_to(tmp_path / "made" / "images")
+    (tmp_path / "cases.csv").write_text(table.read_text())
+    (tmp_path / "chest.png").write_bytes(next((tmp_path / "made" / "images").glob("*.png")).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_first_ten_minutes_work_as_written(folder: Path) -> None:
+    """Coordinator and two hospitals follow README to the letter, over the embedded broker, to a prediction."""
+    with broker("embedded", folder) as url:
+
+        def run(start_: str, site: str = "st-mary") -> str:
+            return fedfin(*words(find(start_), url, site)).stdout
+
+        run("fedfin export encoder --preset efficientnet-lite0")
+        run("fedfin export encoder --preset minilm-l6")
+        draft = run("fedfin aggregator draft").replace("count = 20", "count = 2")
+        (folder / "plan.toml").write_text(draft)
+        run("fedfin aggregator init")
+        for site in ("st-mary", "st-john"):
+            run("fedfin edge init", site)
+            run("fedfin edge encode", site)
+        running = [start(*words(find("fedfin aggregator serve"), url), log=folder / "serve.log")]
+        running += [
+            start(*words(find("fedfin edge run"), url, site), log=folder / f"{site}.log")
+            for site in ("st-mary", "st-john")
+        ]
+        try:
+            assert [process.wait(120) for process in running] == [0, 0, 0], (folder / "serve.log").read_text()
+        finally:
+            for process in running:
+                process.kill()
+        assert "macro AUC" in run("fedfin aggregator show")
+        run("fedfin export model")
+        assert "eval." in run("fedfin edge explain-update")
+        assert "imputed: text" in run("fedfin edge predict")
+        assert "macro" in run("fedfin edge evaluate")
+    followed = "export encoder|export model|aggregator|edge"
+    assert all(re.match(rf"fedfin ({followed})", command) for command in commands())
+
+
+def test_readme_names_make_targets_that_exist() -> None:
+    """`make X` in README is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"make (demo|test|check|[a-z]+)\b(?=`| |\n)", README))
+    assert {"demo", "test", "check"} <= named & targets
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "demo", "export encoder", "export model", "aggregator draft", "aggregator init", "aggregator serve",
+     "aggregator show", "aggregator model", "edge init", "edge encode", "edge run", "edge predict", "edge evaluate",
+     "edge explain-update"],
+)  # fmt: skip
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    """--help answers, and shows how the command is used."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fedfin", *command.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "example" in done.stdout
+    assert f"fedfin {command}" in done.stdout
