@@ -21,7 +21,7 @@ STAND_IN = "mqtt://broker.example:1883"
 def commands() -> list[str]:
     """Every line of README's ```sh blocks."""
     return [
-        line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.strip().splitlines()
+        line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.strip().splitlines()
     ]
 
 
@@ -85,7 +85,7 @@ def test_the_first_ten_minutes_work_as_written(folder: Path) -> None:
 
 def test_readme_names_make_targets_that_exist() -> None:
     """`make X` in README is a target of the Makefile."""
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"make (demo|test|check|[a-z]+)\b(?=`| |\n)", README))
     assert {"demo", "test", "check"} <= named & targets
 
