@@ -12,9 +12,11 @@ import msgspec
 
 from fedfin.settings import read_toml
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$")]
-Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+NAME = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
+# \Z, because $ also matches before a newline at the end.
+Name = Annotated[str, msgspec.Meta(pattern=rf"^{NAME}\Z")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 FinVariant = Literal["zero", "mlp", "decoder"]
