@@ -183,7 +183,7 @@ class AggregatorMachine:
             return []
         self._now = now
         effects = self._handlers[type(event)](event)
-        assert self.state in allowed, (event, self.state)
+        assert self.state in allowed, (type(event), self.state)
         return effects
 
     # Rounds.

@@ -202,7 +202,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Welcome: (_S.WORKING, _S.EVICTED),
         Connected: (_S.WORKING,),
         Disconnected: (_S.WORKING,),
-        Done: (_S.SENDING,),
+        Done: (_S.WORKING, _S.SENDING),
         RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },
@@ -269,7 +269,7 @@ class SiteMachine:
             return []
         self._now = now
         effects = self._handlers[type(event)](event)
-        assert self.state in allowed, (event, self.state)
+        assert self.state in allowed, (type(event), self.state)
         return effects
 
     # The link.
