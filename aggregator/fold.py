@@ -41,7 +41,7 @@ class Fold:
         """
         wanted = {name: weights[name] for name in values if weights[name] > 0}
         for name, weight in wanted.items():
-            if name in self.sums and self.sums[name].weight + weight > limits.ROUND_WEIGHT:
+            if weight + (self.sums[name].weight if name in self.sums else 0) > limits.ROUND_WEIGHT:
                 raise ProtocolError(f"tensor {name}: the round's weight would exceed {limits.ROUND_WEIGHT}")
         for name, weight in wanted.items():
             fixed = np.rint(values[name].astype(np.float64) * (weight * _ONE)).astype(np.int64)
@@ -57,8 +57,12 @@ class Fold:
 
 
 def apply_means(model: Tensors, means: Mapping[str, NDArray[np.float64]], *, replace: bool) -> Tensors:
-    """The next model: each mean is added to its tensor, or replaces it (moments are values, not deltas)."""
+    """The next model: each mean is added to its tensor, or replaces it (moments are values, not deltas).
+
+    Clipped to what the protocol carries: large deltas, round after round, must not make a model that none can read.
+    """
     following = dict(model)
     for name, mean in means.items():
-        following[name] = (mean if replace else model[name] + mean).astype(np.float32)
+        exact = mean if replace else model[name] + mean
+        following[name] = np.clip(exact, -limits.VALUE_ABS, limits.VALUE_ABS).astype(np.float32)
     return following

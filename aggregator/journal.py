@@ -5,6 +5,7 @@ restarted aggregator folds them again and stands where it stood; then only the r
 synchronous=FULL: a receipt promises that the update survives a power cut.
 """
 
+import contextlib
 import secrets
 import sqlite3
 import time
@@ -16,6 +17,7 @@ import msgspec
 
 from fedfin.errors import StateError
 from fedfin.plan import Plan
+from fedfin.protocol.messages import Receipt
 
 _SCHEMA = """
 CREATE TABLE plan (body BLOB NOT NULL, run TEXT NOT NULL);
@@ -62,20 +64,20 @@ class Journal:
     """The file. Every method that writes is one transaction."""
 
     def __init__(self, path: Path, *, create: Plan | None = None) -> None:
-        if create is None and not path.exists():
+        if create is not None:
+            _create(path, create)
+        elif not path.exists():
             raise StateError(
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
             )
-        if create is not None and path.exists():
-            raise StateError(f"{path.parent}: there is an aggregator here already; choose another folder")
         self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        if create is not None:
-            self._db.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
-            self._db.execute(
-                "INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(create), secrets.token_hex(8))
-            )
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("SELECT run FROM plan").fetchone()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise StateError(f"{path}: not an aggregator's journal, or damaged ({error})") from None
 
     def close(self) -> None:
         """Close the file."""
@@ -164,6 +166,20 @@ class Journal:
             for number, task, version, opened, closed, results in rows
         ]
 
+    def receipts(self, round_: int) -> dict[str, Receipt]:
+        """The receipts given in one round, by site."""
+        rows = self._db.execute("SELECT site, id, accepted, reason FROM upd WHERE round = ?", (round_,))
+        return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why in rows}
+
+    def earlier_receipts(self, round_: int) -> dict[str, Receipt]:
+        """Each site's newest receipt of the rounds before this one."""
+        rows = self._db.execute(
+            # SQLite takes the bare columns from the row that holds the maximum.
+            "SELECT site, id, accepted, reason, max(round) FROM upd WHERE round < ? GROUP BY site",
+            (round_,),
+        )
+        return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why, _ in rows}
+
     def updates(self, round_: int) -> Iterator[UpdateRow]:
         """The updates of one round, one at a time, so that memory stays flat."""
         rows = self._db.execute(
@@ -174,3 +190,15 @@ class Journal:
             yield UpdateRow(
                 number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), payload
             )
+
+
+def _create(path: Path, plan: Plan) -> None:
+    """Make the file under another name first: an interrupted init leaves nothing that looks like a journal."""
+    if path.exists():
+        raise StateError(f"{path.parent}: there is an aggregator here already; choose another folder")
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+        db.executescript(_SCHEMA)
+        db.execute("INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(plan), secrets.token_hex(8)))
+    fresh.rename(path)

@@ -53,8 +53,12 @@ class Rounds:
     @property
     def receipts(self) -> dict[str, Receipt]:
         """The receipts given in the current round, by site."""
-        updates = self.journal.updates(self.position.round)
-        return {row.site: Receipt(id=row.id, accepted=row.accepted, reason=row.reason) for row in updates}
+        return self.journal.receipts(self.position.round)
+
+    @property
+    def earlier_receipts(self) -> dict[str, Receipt]:
+        """Each site's newest receipt of the rounds before the current one."""
+        return self.journal.earlier_receipts(self.position.round)
 
     @property
     def max_update_bytes(self) -> int:
@@ -63,7 +67,7 @@ class Rounds:
         sizes = [
             sum(4 * int(np.prod(s)) + 256 for s in task_specs(self.plan, task).values()) for task in tasks
         ]
-        return max(sizes) + 64 * limits.METRICS + 4096
+        return max(sizes) + (limits.NAME_CHARS + 16) * limits.METRICS + 4096
 
     def model_file(self, version: int) -> bytes:
         """One version as the bytes of a model file (fedfin/model_file.py). Raises StateError if there is none."""
@@ -118,7 +122,10 @@ class Rounds:
             raise ProtocolError(
                 f"the update starts from version {update.base}, the round from {self.position.version}"
             )
-        return update, decode_all(update.tensors, task_specs(self.plan, task))
+        values = decode_all(update.tensors, task_specs(self.plan, task))
+        if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
+            raise ProtocolError("a score histogram holds a negative share")
+        return update, values
 
     def _add(self, checked: tuple[Update, Tensors]) -> None:
         update, values = checked

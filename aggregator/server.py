@@ -137,6 +137,7 @@ class Server:
             position.version,
             position.model,
             self._rounds.receipts,
+            self._rounds.earlier_receipts,
             finished=position.finished,
         )
 

@@ -21,12 +21,12 @@ def summary(journal: Journal) -> dict[str, Any]:
         "version": journal.newest_version(),
         "rounds": [
             {
+                **row.results,  # first: a site's metric must not pose as one of the facts below
                 "round": row.round,
                 "task": row.task,
                 "version": row.version,
                 "closed": row.closed is not None,
                 "seconds": row.closed - row.opened if row.closed is not None else None,
-                **row.results,
             }
             for row in rounds
         ],

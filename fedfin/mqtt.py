@@ -7,6 +7,7 @@ callback would kill that thread silently. QoS 1 throughout: at QoS 2 a denied pu
 import contextlib
 import queue
 import random
+import re
 import socket
 import threading
 import time
@@ -84,16 +85,18 @@ class BrokerUrl:
     def parse(cls, url: str) -> "BrokerUrl":
         """Raises SettingsError, with an example, when `url` is not one."""
         example = "write it like mqtt://broker.example:1883"
+        shown = repr(re.sub(r"//.*@", "//...@", url))  # a password must not end up in a log
         try:
             parts = urlsplit(url)
-            port = parts.port or DEFAULT_PORT
+            host, port = parts.hostname, DEFAULT_PORT if parts.port is None else parts.port
         except ValueError:
-            raise SettingsError(f"broker {url!r}: not a URL; {example}") from None
-        if parts.scheme != "mqtt" or not parts.hostname or parts.path.strip("/") or parts.username:
-            raise SettingsError(f"broker {url!r}: only mqtt://HOST[:PORT] is supported; {example}")
+            raise SettingsError(f"broker {shown}: not a URL; {example}") from None
+        odd = parts.path.strip("/") or parts.fragment or "@" in parts.netloc or re.search(r"\s", url)
+        if parts.scheme != "mqtt" or not host or not port or odd:
+            raise SettingsError(f"broker {shown}: only mqtt://HOST[:PORT] is supported; {example}")
         if parts.query not in {"", OLD_PROTOCOL}:
-            raise SettingsError(f"broker {url!r}: the only option is ?{OLD_PROTOCOL}")
-        return cls(parts.hostname, port, parts.query == OLD_PROTOCOL)
+            raise SettingsError(f"broker {shown}: the only option is ?{OLD_PROTOCOL}")
+        return cls(host, port, parts.query == OLD_PROTOCOL)
 
 
 @dataclass

@@ -5,6 +5,7 @@ key is an error) and its digest names the federation's rules.
 """
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,9 +13,12 @@ import msgspec
 
 from fedfin.settings import read_toml
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$")]
-Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+NAME = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
+# \Z, because $ also matches before a newline at the end.
+Name = Annotated[str, msgspec.Meta(pattern=rf"^{NAME}\Z")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 FinVariant = Literal["zero", "mlp", "decoder"]
@@ -22,7 +26,13 @@ Codec = Literal["float32", "float16"]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Immutable, and an unknown key is an error."""
+    """Immutable; an unknown key is an error, and so is a number that is not finite."""
+
+    def __post_init__(self) -> None:
+        for key in self.__struct_fields__:
+            value = getattr(self, key)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{key} must be a finite number")
 
 
 class Modality(_Closed, frozen=True):
@@ -68,7 +78,7 @@ class Plan(_Closed, frozen=True):
     """One federation's plan."""
 
     federation: Name
-    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=1024)]
+    labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=1024)]
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=64)]
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
     codec: Codec = "float32"
@@ -124,5 +134,6 @@ def _pairs(part: msgspec.Struct) -> list[str]:
 
 
 def _toml(value: object) -> str:
-    # Of TOML's values a plan holds strings, numbers and lists of strings, which are written as in JSON.
-    return msgspec.json.encode(value).decode()
+    # Of TOML's values a plan holds strings, numbers and lists of strings, which are written as in JSON;
+    # but TOML wants DEL escaped, too.
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

@@ -1,10 +1,12 @@
 """TOML files and environment into typed settings; every error names the file, the key and the remedy."""
 
+import re
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+import msgspec.inspect
 
 from fedfin.errors import SettingsError
 
@@ -32,15 +34,27 @@ def read_toml(path: Path, kind: type[T], *, what: str) -> T:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {_explain(str(error))}") from None
+        raise SettingsError(f"{path}: {_explain(str(error), kind)}") from None
 
 
-def _explain(message: str) -> str:
+def _explain(message: str, kind: type) -> str:
     """Turn msgspec's "Expected ... - at `$.a.b`" into "key a.b: expected ..."."""
     text, at, where = message.partition(" - at `$")
     if "unknown field" in text:
         text += "; remove it or check its spelling"
-    if not at:
-        return text
+    if "missing required field" in text:
+        text += "; add it"
     key = where.rstrip("`").lstrip(".")
-    return f"key {key or 'at the top level'}: {text}"
+    if "Invalid enum value" in text:
+        text += f"; one of {', '.join(map(str, _choices(kind, key)))}"
+    return f"key {key}: {text}" if at else text
+
+
+def _choices(kind: type, key: str) -> tuple[Any, ...]:
+    """What the Literal at `key` ("a.b[0].c") allows; empty when there is none."""
+    node: Any = msgspec.inspect.type_info(kind)
+    for name in re.sub(r"\[[^]]*\]", "", key).split("."):
+        fields = {field.encode_name: field.type for field in getattr(node, "fields", ())}
+        node = fields.get(name)
+        node = getattr(node, "item_type", node)  # a list's
+    return tuple(getattr(node, "values", ()))

@@ -48,12 +48,16 @@ class FromSite:
 
 @dataclass(frozen=True)
 class Opened:
-    """The server stands at this round with this model; `receipts` are those it already gave in this round."""
+    """The server stands at this round with this model.
+
+    `receipts`: those it already gave in this round, by site; `earlier`: each site's newest of the rounds before.
+    """
 
     round: int
     version: int
     model: bytes
     receipts: dict[str, Receipt]
+    earlier: dict[str, Receipt]
     finished: bool = False
 
 
@@ -154,7 +158,9 @@ class AggregatorMachine:
         self._version: int | None = None
         self._model: tuple[Chunk, ...] = ()
         self._deadline = 0.0
+        self._manifest: RoundManifest | None = None
         self._receipts: dict[str, Receipt] = {}  # this round's, by site
+        self._earlier: dict[str, Receipt] = {}  # for a site that missed its own before the round closed
         self._transfers: dict[str, transfer.Incoming] = {}  # under way, by site
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             FromSite: self._from_site,
@@ -177,14 +183,14 @@ class AggregatorMachine:
             return []
         self._now = now
         effects = self._handlers[type(event)](event)
-        assert self.state in allowed, (event, self.state)
+        assert self.state in allowed, (type(event), self.state)
         return effects
 
     # Rounds.
 
     def _opened(self, event: Opened) -> list[Effect]:
         self._round = event.round
-        self._receipts = dict(event.receipts)
+        self._receipts, self._earlier = dict(event.receipts), dict(event.earlier)
         self._transfers.clear()
         self._deadline = self._now + self._plan.rounds.deadline_s
         self.state = State.FINISHED if event.finished else State.COLLECTING
@@ -194,18 +200,15 @@ class AggregatorMachine:
             self._version = event.version
             self._model = tuple(transfer.chunk(event.model, outline, i) for i in range(len(outline.chunks)))
             effects.append(PublishModel(event.version, self._model))
-        effects.append(
-            PublishManifest(
-                RoundManifest(
-                    run=self._run,
-                    round=event.round,
-                    task=task_of(self._plan, event.round),
-                    version=event.version,
-                    model=outline,
-                    state="finished" if event.finished else "open",
-                )
-            )
+        self._manifest = RoundManifest(
+            run=self._run,
+            round=event.round,
+            task=task_of(self._plan, event.round),
+            version=event.version,
+            model=outline,
+            state="finished" if event.finished else "open",
         )
+        effects.append(PublishManifest(self._manifest))
         return effects + ([] if event.finished else self._close_if_full())
 
     def _tick(self, _: Tick) -> list[Effect]:
@@ -245,13 +248,19 @@ class AggregatorMachine:
             return [
                 Send(site, "dn/ctl", Evict(reason=f"the plan's modalities are {have}; you have none of them"))
             ]
-        return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
+        return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan)), *self._where(site)]
+
+    def _where(self, site: str) -> list[Effect]:
+        """The manifest once more, for a site that may have missed it."""
+        return [] if self._manifest is None else [Send(site, "dn/ctl", self._manifest)]
 
     def _begin(self, site: str, message: Begin) -> list[Effect]:
         id_ = message.outline.id
-        given = self._receipts.get(site)
-        if given is not None and given.id == id_:
-            return [Send(site, "dn/ctl", given)]
+        if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
+            return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
+        for given in (self._receipts.get(site), self._earlier.get(site)):
+            if given is not None and given.id == id_:
+                return [Send(site, "dn/ctl", given)]
         if (reason := self._refusal(site, message)) is not None:
             return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
         incoming = self._transfers.get(site)
@@ -275,13 +284,15 @@ class AggregatorMachine:
             return []
         try:
             incoming.add(message)
-            if not incoming.complete:
-                return []
+        except ProtocolError:
+            return []  # damaged, or cut for another packet size: it counts as missing and is asked for again
+        if not incoming.complete:
+            return []
+        del self._transfers[site]
+        try:
             payload = incoming.data()
         except ProtocolError as error:
-            del self._transfers[site]
             return [Send(site, "dn/ctl", Receipt(id=message.id, accepted=False, reason=str(error)))]
-        del self._transfers[site]
         return [Judge(site, self._round, message.id, payload)]
 
     def _judged(self, event: Judged) -> list[Effect]:
@@ -290,7 +301,7 @@ class AggregatorMachine:
 
     def _want(self, site: str, message: Want) -> list[Effect]:
         if message.version != self._version:
-            return []
+            return self._where(site)
         try:
             wanted = transfer.indices(message.bitmap, len(self._model))
         except ProtocolError:

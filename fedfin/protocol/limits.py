@@ -27,3 +27,5 @@ SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor
 
 # A question without an answer is asked again after this long.
 RETRY_S = 5.0
+# A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.
+IDLE_S = 60.0

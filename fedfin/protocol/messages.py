@@ -6,7 +6,7 @@ never in MQTT properties, so that any broker will do.
 
     up/ctl           Hello, Begin, Want, End
     up/chunk         Chunk
-    dn/ctl           Welcome, Missing, Receipt, Evict
+    dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest
     dn/chunk         Chunk
     up/state         SiteState (retained, last will)
     agg/state        AggregatorState (retained, last will)
@@ -29,7 +29,7 @@ ChunkSize = Annotated[int, msgspec.Meta(ge=1024, le=limits.CHUNK_BYTES)]
 ChunkDigests = Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=limits.CHUNKS)]
 Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNKS // 8)]
 Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
-Boot = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+Boot = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Task = Literal["moments", "train", "evaluate"]
 VERSION: Literal[1] = 1
 
@@ -89,6 +89,7 @@ class Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class Begin(Message, frozen=True):
     """A site offers an update for `round`, or asks again where it stands: the answer is Missing or a Receipt."""
 
+    run: Boot
     round: Count
     outline: Outline
 
@@ -138,7 +139,7 @@ class AggregatorState(Message, frozen=True):
 
 
 class RoundManifest(Message, frozen=True):
-    """Retained: the round that runs, and the model version it starts from.
+    """Retained: the round that runs, and the model version it starts from. Also an answer to a site that missed it.
 
     A plan can be run again: `run` tells a broker's leftovers of an earlier run from this one's messages.
     """
@@ -152,7 +153,7 @@ class RoundManifest(Message, frozen=True):
 
 
 UpControl = Hello | Begin | Want | End
-DownControl = Welcome | Missing | Receipt | Evict
+DownControl = Welcome | Missing | Receipt | Evict | RoundManifest
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -171,4 +172,9 @@ def decode(data: bytes, kind: Any, *, limit: int = limits.CONTROL_BYTES) -> Any:
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ProtocolError(f"not a message of the protocol: {error}") from None
+        raise ProtocolError(f"not a message of the protocol: {plain(error)}") from None
+
+
+def plain(error: BaseException) -> str:
+    """An error's text fit for a log: it may quote what came from the network, so it is escaped and cut."""
+    return ascii(str(error))[1:-1][:200]

@@ -9,7 +9,7 @@ import msgspec
 from fedfin.errors import ProtocolError
 from fedfin.plan import Codec, Digest
 from fedfin.protocol import limits
-from fedfin.protocol.messages import Count, Message, Task
+from fedfin.protocol.messages import Count, Message, Task, plain
 from fedfin.protocol.tensors import Name, Tensors, WireTensors, decode_all, encode_tensor
 
 Metrics = Annotated[dict[Name, float], msgspec.Meta(max_length=limits.METRICS)]
@@ -79,7 +79,7 @@ def decode_payload(data: bytes, kind: type[_P]) -> _P:
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ProtocolError(f"not a valid {kind.__name__.lower()}: {error}") from None
+        raise ProtocolError(f"not a valid {kind.__name__.lower()}: {plain(error)}") from None
 
 
 def decode_model(data: bytes, *, plan: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, Tensors]:

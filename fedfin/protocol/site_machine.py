@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
 from fedfin.protocol.messages import (
@@ -186,6 +185,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Welcome: (_S.IDLE, _S.EVICTED),
         Connected: (_S.IDLE,),
         Disconnected: (_S.IDLE,),
+        Tick: (_S.IDLE,),
         RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },
@@ -202,7 +202,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Welcome: (_S.WORKING, _S.EVICTED),
         Connected: (_S.WORKING,),
         Disconnected: (_S.WORKING,),
-        Done: (_S.SENDING,),
+        Done: (_S.WORKING, _S.SENDING),
         RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },
@@ -269,7 +269,7 @@ class SiteMachine:
             return []
         self._now = now
         effects = self._handlers[type(event)](event)
-        assert self.state in allowed, (event, self.state)
+        assert self.state in allowed, (type(event), self.state)
         return effects
 
     # The link.
@@ -277,6 +277,8 @@ class SiteMachine:
     def _connected(self, event: Connected) -> list[Effect]:
         self._online = True
         self._chunk_size = min(self._chunk_size, event.chunk_size)
+        if self._begin is not None:
+            self._begin = self._offer()  # in chunks that fit this broker's packets
         self._retry_at = self._now + limits.RETRY_S
         # The aggregator may have been restarted meanwhile: it learns of us again, whatever our state.
         effects: list[Effect] = [Send("up/ctl", self._hello)]
@@ -294,12 +296,12 @@ class SiteMachine:
     def _tick(self, _: Tick) -> list[Effect]:
         if not self._online or self._now < self._retry_at or self._queue or self._unacked:
             return []
-        self._retry_at = self._now + limits.RETRY_S
+        self._retry_at = self._now + (limits.IDLE_S if self.state is State.IDLE else limits.RETRY_S)
         return self._ask()
 
     def _ask(self) -> list[Effect]:
         """Repeat the question whose answer this state waits for."""
-        if self.state is State.JOINING:
+        if self.state in {State.JOINING, State.IDLE}:  # IDLE: the manifest may have got lost; hello brings it
             return [Send("up/ctl", self._hello)]
         if self.state is State.FETCHING and self._incoming is not None and self._manifest is not None:
             missing = self._incoming.missing
@@ -346,6 +348,7 @@ class SiteMachine:
     def _next_round(self) -> list[Effect]:
         """From IDLE: take up what the manifest asks for, if it is new."""
         manifest = self._manifest
+        self._retry_at = self._now + limits.IDLE_S
         if manifest is None or manifest.run != self._run:
             return []
         if manifest.state == "open" and manifest.round <= self._settled:
@@ -384,12 +387,16 @@ class SiteMachine:
 
     def _done(self, event: Done) -> list[Effect]:
         if event.round != self._working:
-            raise ProtocolError(f"an update of round {event.round} while working on {self._working}")
+            return []  # it was finished in the moment in which its round was abandoned
         self.state = State.SENDING
         self._payload = event.payload
-        self._begin = Begin(round=event.round, outline=transfer.outline(event.payload, self._chunk_size))
+        self._begin = self._offer()
         self._retry_at = self._now + limits.RETRY_S
         return self._ask() if self._online else []
+
+    def _offer(self) -> Begin:
+        outline = transfer.outline(self._payload, self._chunk_size)
+        return Begin(run=self._run, round=self._working, outline=outline)
 
     def _missing(self, event: Missing) -> list[Effect]:
         begin = self._begin

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
+from fedfin.plan import NAME
+
 PREFIX = "fedfin/1"
-_SITE = re.compile(
-    r"^fedfin/1/(?P<federation>[^/]+)/site/(?P<site>[^/]+)/(?P<channel>up/(?:state|ctl|chunk))$"
-)
+_SITE = re.compile(rf"{PREFIX}/([^/]+)/site/({NAME})/(up/(?:state|ctl|chunk))")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Topics:
 
     def parse_up(self, topic: str) -> tuple[str, str] | None:
         """(site, channel) of a topic that a site writes to, or None."""
-        match = _SITE.match(topic)
-        if match is None or match["federation"] != self.federation:
+        match = _SITE.fullmatch(topic)
+        if match is None or match[1] != self.federation:
             return None
-        return match["site"], match["channel"]
+        return match[2], match[3]

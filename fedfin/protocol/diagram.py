@@ -1,0 +1,35 @@
+"""State diagrams from the machines' LEGAL tables: `python -m fedfin.protocol.diagram` prints them as mermaid."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeVar
+
+from fedfin.protocol import aggregator_machine, site_machine
+
+S = TypeVar("S", bound=Enum)
+
+
+def diagram(legal: Mapping[S, Mapping[type, tuple[S, ...]]]) -> str:
+    """The table as a mermaid state diagram; events that only keep a state are left out."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for state, row in legal.items():
+        for event, targets in row.items():
+            for target in targets:
+                if target is not state:
+                    arrows.setdefault((state.value, target.value), []).append(event.__name__)
+    first, *_ = legal
+    ends = [state.value for state, row in legal.items() if all(t == (state,) for t in row.values())]
+    lines = ["stateDiagram-v2", f"    [*] --> {first.value}"]
+    lines += [f"    {a} --> {b}: {', '.join(names)}" for (a, b), names in arrows.items()]
+    lines += [f"    {end} --> [*]" for end in ends]
+    return "\n".join(lines)
+
+
+def both() -> str:
+    """Both machines' diagrams as they stand in docs/protocol.md."""
+    parts = {"A site": diagram(site_machine.LEGAL), "The aggregator": diagram(aggregator_machine.LEGAL)}
+    return "\n\n".join(f"### {title}\n\n```mermaid\n{text}\n```" for title, text in parts.items())
+
+
+if __name__ == "__main__":
+    print(both())

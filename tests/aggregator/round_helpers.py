@@ -1,0 +1,62 @@
+"""A tiny plan, and updates for it."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from aggregator.journal import Journal
+from aggregator.rounds import Rounds
+from fedfin.model_spec import task_specs
+from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Rounds as RoundsPlan
+from fedfin.protocol.payloads import encode_update
+from fedfin.protocol.schedule import task_of
+
+PLAN = Plan(
+    federation="ward",
+    labels=("x", "y"),
+    modalities=(
+        Modality(name="image", encoder="a" * 64, dim=3),
+        Modality(name="text", encoder="b" * 64, dim=2),
+    ),
+    model=Model(fin="mlp", fin_width=8, fin_layers=1, head_width=0),
+    rounds=RoundsPlan(count=2, sites=3, min_sites=1, deadline_s=60.0),
+)
+
+
+def update(site: str, round_: int, base: int, *, tensors=None, weight: int = 5, **changes) -> bytes:
+    """An honest update, or one with changes."""
+    task = task_of(PLAN, round_)
+    rng = np.random.default_rng([*site.encode(), round_])
+    if tensors is None:
+        tensors = {n: rng.random(s).astype(np.float32) for n, s in task_specs(PLAN, task).items()}
+    facts = {"site": site, "plan": PLAN.digest(), "round_": round_, "task": task, "base": base}
+    metrics = {"metrics": {"loss": 0.25}}
+    return encode_update(
+        tensors, dict.fromkeys(tensors, weight), codec="float32", **(facts | metrics | changes)
+    )
+
+
+def judge(rounds: Rounds, site: str, payload: bytes):
+    """As the server does, in the current round."""
+    return rounds.judge(rounds.position.round, site, hashlib.sha256(payload).digest(), payload)
+
+
+def new_rounds(folder: Path) -> Rounds:
+    """A fresh aggregator."""
+    return Rounds(Journal(folder / "journal.sqlite", create=PLAN))
+
+
+def reopened(rounds: Rounds, folder: Path) -> Rounds:
+    """After the process died and was started again."""
+    rounds.journal.close()
+    return Rounds(Journal(folder / "journal.sqlite"))
+
+
+def play(rounds: Rounds, sites=("s0", "s1", "s2")) -> None:
+    """One whole round."""
+    at = rounds.position
+    for site in sites:
+        assert judge(rounds, site, update(site, at.round, at.version)).accepted
+    rounds.close(at.round)

@@ -1,0 +1,118 @@
+"""The journal and the commands on it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from round_helpers import PLAN, new_rounds, play
+
+from aggregator.journal import Journal
+from fedfin.cli import main
+from fedfin.errors import StateError
+from fedfin.plan import plan_toml
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "plan.toml").write_text(plan_toml(PLAN))
+    assert main(["aggregator", "init", str(tmp_path / "plan.toml"), str(tmp_path / "agg")]) == 0
+    return tmp_path / "agg"
+
+
+def test_init_makes_one_file_that_holds_the_plan(folder: Path) -> None:
+    """And nothing beside it."""
+    assert [path.name for path in folder.iterdir()] == ["journal.sqlite"]
+    assert Journal(folder / "journal.sqlite").plan == PLAN
+
+
+def test_init_refuses_a_folder_that_is_in_use(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its journal stays as it was."""
+    before = (folder / "journal.sqlite").read_bytes()
+    assert main(["aggregator", "init", str(folder.parent / "plan.toml"), str(folder)]) == StateError.exit_code
+    assert "choose another folder" in capsys.readouterr().err
+    assert (folder / "journal.sqlite").read_bytes() == before
+
+
+def test_an_interrupted_init_can_be_done_again(tmp_path: Path) -> None:
+    """What it left is no journal, and no obstacle."""
+    (tmp_path / ".journal.sqlite.new").write_bytes(b"half")
+    assert new_rounds(tmp_path).plan == PLAN
+
+
+def test_each_init_is_another_run(tmp_path: Path) -> None:
+    """So that leftovers of an earlier run at the broker can be told apart."""
+    runs = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        runs.append(new_rounds(tmp_path / name).journal.run)
+    assert runs[0] != runs[1]
+
+
+@pytest.mark.parametrize(
+    "words", [["show"], ["serve", "--broker", "mqtt://127.0.0.1:1"], ["model", "--out", "x"]]
+)
+def test_a_folder_without_aggregator_names_the_remedy(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And is not made into one."""
+    assert main(["aggregator", words[0], str(tmp_path), *words[1:]]) == StateError.exit_code
+    assert f"run `fedfin aggregator init PLAN {tmp_path}`" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_journal_is_a_plain_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback."""
+    (tmp_path / "journal.sqlite").write_text("not a database, but long enough to look like something" * 99)
+    assert main(["aggregator", "show", str(tmp_path)]) == StateError.exit_code
+    assert "not an aggregator's journal" in capsys.readouterr().err
+
+
+def test_an_unknown_version_says_which_is_the_newest(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And writes nothing."""
+    out = folder / "model.fedfin"
+    assert (
+        main(["aggregator", "model", str(folder), "--version", "7", "--out", str(out)])
+        == StateError.exit_code
+    )
+    assert "no model version 7; the newest is 0" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_show_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every round with its results; final metrics only at the end."""
+    rounds = new_rounds(tmp_path)
+    play(rounds)
+    assert main(["aggregator", "show", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["federation"], told["version"], told["final"]) == ("ward", 1, None)
+    assert [(row["round"], row["task"], row["closed"]) for row in told["rounds"]] == [
+        (1, "moments", True),
+        (2, "train", False),
+    ]
+    assert told["rounds"][0]["loss"] == 0.25
+    for _ in range(3):
+        play(rounds)
+    main(["aggregator", "show", str(tmp_path), "--json"])
+    assert 0.0 <= json.loads(capsys.readouterr().out)["final"]["auc.all"] <= 1.0
+
+
+def test_show_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the final metrics once there are some."""
+    rounds = new_rounds(tmp_path)
+    main(["aggregator", "show", str(tmp_path)])
+    assert "not finished" in capsys.readouterr().out
+    for _ in range(4):
+        play(rounds)
+    main(["aggregator", "show", str(tmp_path)])
+    assert "only-image" in capsys.readouterr().out
+
+
+def test_payloads_are_kept_only_while_their_round_is_open(tmp_path: Path) -> None:
+    """Afterwards only the receipts' facts stay."""
+    rounds = new_rounds(tmp_path)
+    play(rounds)
+    assert [row.payload for row in rounds.journal.updates(1)] == [None] * 3

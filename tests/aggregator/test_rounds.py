@@ -1,0 +1,136 @@
+"""Judging, folding and closing rounds."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from round_helpers import PLAN, judge, new_rounds, play, reopened, update
+
+from aggregator.show import summary
+from fedfin.model_spec import task_specs
+from fedfin.protocol import limits
+from fedfin.protocol.schedule import last_round
+
+MEAN = "norm.image.mean"
+REFUSED = {
+    "another site": (update("s9", 1, 0), "names another site, plan, round or task"),
+    "another plan": (update("s0", 1, 0, plan="f" * 64), "names another site, plan, round or task"),
+    "another round": (update("s0", 2, 0), "names another site, plan, round or task"),
+    "another task": (update("s0", 1, 0, task="train"), "names another site, plan, round or task"),
+    "another base": (update("s0", 1, 1), "starts from version 1, the round from 0"),
+    "unknown tensor": (update("s0", 1, 0, tensors={"nose": np.float32([1])}), "tensor 'nose' is not one"),
+    "another task's tensor": (
+        update("s0", 1, 0, tensors={"head.real.image.bias": np.zeros(2, np.float32)}),
+        "not one that the plan asks for",
+    ),
+    "wrong shape": (update("s0", 1, 0, tensors={MEAN: np.zeros(4, np.float32)}), "the plan says (3,)"),
+    "NaN": (update("s0", 1, 0, tensors={MEAN: np.float32([0, math.nan, 0])}), "not finite"),
+    "too large a value": (update("s0", 1, 0, tensors={MEAN: np.float32([0, 1e9, 0])}), "exceeds 65536"),
+    "not an update": (b"\x93\x01\x02\x03", "not a valid update"),
+}
+
+
+@pytest.mark.parametrize(("payload", "reason"), REFUSED.values(), ids=REFUSED)
+def test_a_refused_update_gets_its_reason_and_leaves_the_sums(
+    payload: bytes, reason: str, tmp_path: Path
+) -> None:
+    """The receipt says why, durably; the round goes on as if it had not come, and takes a better one."""
+    rounds = new_rounds(tmp_path)
+    judge(rounds, "s1", update("s1", 1, 0))
+    before = rounds._fold.sums[MEAN].total.copy()
+    receipt = judge(rounds, "s0", payload)
+    assert not receipt.accepted
+    assert reason in receipt.reason
+    assert (rounds._fold.sums[MEAN].total == before).all()
+    assert rounds._fold.sums[MEAN].weight == 5
+    assert reopened(rounds, tmp_path).receipts["s0"] == receipt
+
+
+def test_a_refused_site_may_send_a_better_update(tmp_path: Path) -> None:
+    """In the same round; the model then is as if the refused one had never come."""
+    rounds, clean = new_rounds(tmp_path), new_rounds(_sub(tmp_path, "clean"))
+    assert not judge(rounds, "s0", update("s0", 1, 7)).accepted
+    play(rounds)
+    play(clean)
+    assert rounds.position.model == clean.position.model
+
+
+def _sub(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
+
+
+def test_a_restart_in_the_middle_of_a_round_changes_nothing(tmp_path: Path) -> None:
+    """After every single update: same position, same receipts, same model bytes to the end."""
+    calm, shaken = new_rounds(_sub(tmp_path, "calm")), new_rounds(_sub(tmp_path, "shaken"))
+    for round_ in range(1, last_round(PLAN) + 1):
+        play(calm)
+        for site in ("s2", "s0", "s1"):  # another order, too
+            at = shaken.position
+            judge(shaken, site, update(site, round_, at.version))
+            receipts = shaken.receipts
+            shaken = reopened(shaken, tmp_path / "shaken")
+            assert (shaken.position, shaken.receipts) == (at, receipts)
+        shaken.close(round_)
+        shaken = reopened(shaken, tmp_path / "shaken")
+        assert shaken.position == calm.position
+    assert shaken.position.finished
+    assert shaken.model_file(shaken.position.version) == calm.model_file(calm.position.version)
+    assert shaken.journal.rounds()[-1].results == calm.journal.rounds()[-1].results
+
+
+def test_receipts_of_closed_rounds_can_still_be_given(tmp_path: Path) -> None:
+    """Each site's newest, also after a restart."""
+    rounds = new_rounds(tmp_path)
+    play(rounds)
+    play(rounds, ("s0",))
+    rounds = reopened(rounds, tmp_path)
+    assert rounds.receipts == {}
+    newest = {row.site: row.id for number in (1, 2) for row in rounds.journal.updates(number)}
+    assert {site: receipt.id for site, receipt in rounds.earlier_receipts.items()} == newest
+    assert len(newest) == 3
+
+
+def test_a_negative_histogram_cannot_end_the_aggregator(tmp_path: Path) -> None:
+    """It is refused when it comes, not met when the round closes."""
+    rounds = new_rounds(tmp_path)
+    for _ in range(3):
+        play(rounds)
+    shape = task_specs(PLAN, "evaluate")["eval.all"]
+    hostile = update("s0", 4, rounds.position.version, tensors={"eval.all": -np.ones(shape, np.float32)})
+    receipt = judge(rounds, "s0", hostile)
+    assert (receipt.accepted, receipt.reason) == (False, "a score histogram holds a negative share")
+    play(rounds)
+    assert rounds.position.finished
+
+
+def test_the_largest_deltas_do_not_make_a_model_that_none_can_read(tmp_path: Path) -> None:
+    """Two rounds of the greatest value that a delta may have."""
+    rounds = new_rounds(tmp_path)
+    play(rounds)
+    for round_ in (2, 3):
+        shapes = task_specs(PLAN, "train")
+        deltas = {name: np.full(shape, limits.VALUE_ABS, np.float32) for name, shape in shapes.items()}
+        assert judge(rounds, "s0", update("s0", round_, rounds.position.version, tensors=deltas)).accepted
+        rounds.close(round_)
+    assert reopened(rounds, tmp_path).model_file(3)
+
+
+def test_no_metric_of_a_site_can_pose_as_a_fact(tmp_path: Path) -> None:
+    """A metric named like a column changes nothing in what `show` says."""
+    rounds = new_rounds(tmp_path)
+    false = {"round": 99.0, "closed": 0.0, "sites": 77.0, "task": 1.0, "loss": 0.5}
+    judge(rounds, "s0", update("s0", 1, 0, metrics=false))
+    rounds.close(1)
+    row = summary(rounds.journal)["rounds"][0]
+    assert (row["round"], row["task"], row["closed"], row["sites"]) == (1, "moments", True, 1.0)
+    assert row["loss"] == 0.5
+
+
+@pytest.mark.parametrize("round_", [1, 2, 4])
+def test_no_honest_update_exceeds_the_size_limit(round_: int, tmp_path: Path) -> None:
+    """With the longest metric names there can be."""
+    metrics = {f"{number:0128}": 1.0 for number in range(limits.METRICS)}
+    payload = update("s" * 64, round_, 0, metrics=metrics, weight=limits.SITE_WEIGHT)
+    assert len(payload) <= new_rounds(tmp_path).max_update_bytes < 10 * len(payload)

@@ -1,0 +1,232 @@
+"""Single promises of the two machines that chance meets too seldom."""
+
+import pytest
+from lossy_world import CHUNK, ENCODER, PLAN
+
+from fedfin.protocol import aggregator_machine as agg
+from fedfin.protocol import site_machine as site_
+from fedfin.protocol import transfer
+from fedfin.protocol.messages import (
+    Begin,
+    Chunk,
+    Evict,
+    Hello,
+    Missing,
+    Receipt,
+    RoundManifest,
+    Want,
+    Welcome,
+)
+
+RUN, OTHER_RUN = "1" * 16, "2" * 16
+PAYLOAD = bytes(range(256)) * 12  # three chunks
+HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER})
+
+
+def _begin(payload: bytes = PAYLOAD, *, run: str = RUN, round_: int = 2, chunk_size: int = CHUNK) -> Begin:
+    return Begin(run=run, round=round_, outline=transfer.outline(payload, chunk_size))
+
+
+def _manifest(round_: int, *, run: str = RUN, state: str = "open", model: bytes = b"m") -> RoundManifest:
+    outline = transfer.outline(model, CHUNK)
+    return RoundManifest(run=run, round=round_, task="train", state=state, version=round_, model=outline)
+
+
+class Aggregator:
+    """At round 2, with version 1; `ask` returns the messages that go back to the site."""
+
+    def __init__(self, *, limit: int = 10**6, **opened) -> None:
+        self.machine = agg.AggregatorMachine(PLAN, run=RUN, max_update_bytes=limit, chunk_size=CHUNK)
+        defaults = {"round": 2, "version": 1, "model": b"m" * 3000, "receipts": {}, "earlier": {}}
+        self.opening = self.machine.receive(agg.Opened(**(defaults | opened)), 0.0)
+
+    def feed(self, message, site: str = "s0") -> list[agg.Effect]:
+        """One message of a site."""
+        return self.machine.receive(agg.FromSite(site, message), 1.0)
+
+    def ask(self, message, site: str = "s0") -> list:
+        """The messages that answer it."""
+        return [effect.message for effect in self.feed(message, site)]
+
+
+class Site:
+    """Welcomed, online, with `model` as kept model."""
+
+    def __init__(self, model: bytes = b"m") -> None:
+        id_ = transfer.outline(model).id
+        self.machine = site_.SiteMachine(boot="0" * 16, encoders={"image": ENCODER}, model=id_)
+        self.now = 0.0
+        self.feed(site_.Connected(CHUNK), Welcome(run=RUN, plan=PLAN))
+
+    def feed(self, *events) -> list[site_.Effect]:
+        """Events, in this order."""
+        return [effect for event in events for effect in self.machine.receive(event, self.now)]
+
+    @property
+    def state(self) -> site_.State:
+        """Where it stands."""
+        return self.machine.state
+
+
+def test_hello_is_answered_with_the_plan_and_the_round() -> None:
+    """So a site joins even when the retained manifest got lost."""
+    kinds = [type(message) for message in Aggregator().ask(HELLO)]
+    assert kinds == [Welcome, RoundManifest]
+
+
+def test_wanting_a_replaced_version_is_answered_with_the_manifest() -> None:
+    """The site that asks has missed it."""
+    (answer,) = Aggregator().ask(Want(version=0, bitmap=b"\x01"))
+    assert (answer.round, answer.version) == (2, 1)
+
+
+def test_wanted_chunks_are_sent_and_no_others() -> None:
+    """Bits 0 and 2 of three."""
+    answers = Aggregator().ask(Want(version=1, bitmap=b"\x05"))
+    assert [chunk.index for chunk in answers] == [0, 2]
+    assert Aggregator().ask(Want(version=1, bitmap=b"\xff")) == []
+
+
+@pytest.mark.parametrize("encoders", [{}, {"smell": ENCODER}, {"image": "b" * 64}])
+def test_a_site_that_cannot_follow_the_plan_is_evicted(encoders: dict[str, str]) -> None:
+    """No modality of the plan, or another encoder; the reason says so."""
+    (answer,) = Aggregator().ask(Hello(boot="0" * 16, encoders=encoders))
+    assert isinstance(answer, Evict)
+    assert "the plan's" in answer.reason
+
+
+def test_an_update_of_another_run_is_not_even_taken() -> None:
+    """The answer names the run that is on; a site that hears it leaves."""
+    (answer,) = Aggregator().ask(_begin(run=OTHER_RUN))
+    assert answer == Welcome(run=RUN, plan=PLAN)
+    site = Site()
+    (leave,) = site.feed(Welcome(run=OTHER_RUN, plan=PLAN))
+    assert isinstance(leave, site_.Leave)
+    assert site.state is site_.State.EVICTED
+
+
+def test_chunks_in_any_order_lead_to_judgement_once() -> None:
+    """Repeats, a damaged one and one of another cut are passed over."""
+    aggregator, begin = Aggregator(), _begin()
+    assert aggregator.ask(begin) == [Missing(id=begin.outline.id, bitmap=b"\x07")]
+    pieces = [transfer.chunk(PAYLOAD, begin.outline, i) for i in range(3)]
+    wrong = [
+        Chunk(id=begin.outline.id, index=0, data=b"x" * CHUNK),
+        Chunk(id=begin.outline.id, index=0, data=b"x"),
+        Chunk(id=begin.outline.id, index=99, data=b"x"),
+        Chunk(id=b"\0" * 32, index=0, data=b"x"),
+    ]
+    for piece in (*wrong, pieces[2], pieces[2], pieces[0]):
+        assert aggregator.feed(piece) == []
+    assert aggregator.ask(begin) == [Missing(id=begin.outline.id, bitmap=b"\x02")]
+    assert aggregator.feed(pieces[1]) == [agg.Judge("s0", 2, begin.outline.id, PAYLOAD)]
+    assert aggregator.feed(pieces[1]) == []
+
+
+@pytest.mark.parametrize("which", ["receipts", "earlier"])
+def test_a_repeated_begin_gets_the_same_receipt_again(which: str) -> None:
+    """In its round and after it closed."""
+    begin = _begin(round_=2 if which == "receipts" else 1)
+    receipt = Receipt(id=begin.outline.id, accepted=True)
+    assert Aggregator(**{which: {"s0": receipt}}).ask(begin) == [receipt]
+
+
+@pytest.mark.parametrize(
+    ("begin", "opened", "reason"),
+    [
+        (_begin(round_=1), {}, "late: round 1"),
+        (_begin(round_=3), {}, "late: round 3"),
+        (_begin(), {"limit": 1000}, "too large: 3072 bytes, at most 1000"),
+        (_begin(), {"receipts": {"s0": Receipt(id=b"1" * 32, accepted=True)}}, "already has an update"),
+        (_begin(), {"finished": True}, "late"),
+    ],
+)
+def test_an_offer_that_cannot_count_is_refused_at_once(begin: Begin, opened: dict, reason: str) -> None:
+    """Before a byte of it is sent, with the reason."""
+    (answer,) = Aggregator(**opened).ask(begin)
+    assert not answer.accepted
+    assert reason in answer.reason
+
+
+def test_a_whole_that_is_not_what_was_announced_is_refused() -> None:
+    """Chunks as announced, but another id."""
+    honest = transfer.outline(PAYLOAD, CHUNK)
+    lie = type(honest)(id=b"1" * 32, size=honest.size, chunk_size=CHUNK, chunks=honest.chunks)
+    aggregator = Aggregator()
+    aggregator.ask(Begin(run=RUN, round=2, outline=lie))
+    answers = [a for i in range(3) for a in aggregator.ask(transfer.chunk(PAYLOAD, lie, i))]
+    assert [(a.accepted, a.reason) for a in answers] == [(False, "the whole is not what was announced")]
+
+
+def test_a_round_closes_at_its_deadline_with_enough_sites_only() -> None:
+    """With fewer than min_sites it goes on, and says so."""
+    late = PLAN.rounds.deadline_s
+    few = Aggregator(receipts={"s0": Receipt(id=b"1" * 32, accepted=True)})
+    assert few.machine.receive(agg.Tick(), late - 1) == []
+    assert few.machine.receive(agg.Tick(), late) == [agg.Stalled(2, 1)]
+    full = Aggregator(receipts={f"s{i}": Receipt(id=b"1" * 32, accepted=True) for i in range(3)})
+    assert full.opening[-1] == agg.CloseRound(2)
+
+
+def test_a_refused_update_does_not_count_towards_closing() -> None:
+    """Three receipts, one of them a refusal."""
+    receipts = {f"s{i}": Receipt(id=b"1" * 32, accepted=i > 0) for i in range(3)}
+    assert Aggregator(receipts=receipts).machine.state is agg.State.COLLECTING
+
+
+def test_an_update_of_an_abandoned_round_is_ignored() -> None:
+    """The worker may finish in the very moment in which its round closes."""
+    site = Site()
+    site.feed(_manifest(2))
+    assert site.feed(_manifest(3)) == [site_.Abandon(2), site_.Work(3, "train", 3)]
+    assert site.feed(site_.Done(2, PAYLOAD)) == []
+    assert site.state is site_.State.WORKING
+
+
+def test_an_older_manifest_changes_nothing() -> None:
+    """Repeated and overtaken messages are normal."""
+    site = Site()
+    assert len(site.feed(_manifest(3))) == 1
+    assert site.feed(_manifest(3), _manifest(2)) == []
+
+
+def test_no_more_chunks_are_under_way_than_the_window() -> None:
+    """And each one taken by the broker makes room for one."""
+    site, payload = Site(), bytes(20 * CHUNK)
+    site.feed(_manifest(2))
+    (offer,) = site.feed(site_.Done(2, payload))
+    first = site.feed(Missing(id=offer.message.outline.id, bitmap=b"\xff\xff\x0f"))
+    assert [effect.message.index for effect in first] == list(range(8))
+    assert [effect.message.index for effect in site.feed(site_.Published())] == [8]
+
+
+def test_a_broker_with_smaller_packets_gets_smaller_chunks() -> None:
+    """Also for an update that was outlined before the reconnect."""
+    site = Site()
+    site.feed(_manifest(2))
+    site.feed(site_.Done(2, bytes(5000)))
+    site.feed(site_.Disconnected())
+    site.machine._chunk_size = 4096
+    effects = site.feed(site_.Connected(2048))
+    assert effects[-1].message.outline.chunk_size == 2048
+
+
+def test_an_idle_site_asks_whether_it_missed_something() -> None:
+    """Seldom; and not while it is offline."""
+    site = Site()
+    assert site.feed(site_.Tick()) == []
+    site.now = 61.0
+    assert [effect.message for effect in site.feed(site_.Tick())] == [
+        Hello(boot="0" * 16, encoders={"image": ENCODER})
+    ]
+    site.feed(site_.Disconnected())
+    site.now = 600.0
+    assert site.feed(site_.Tick()) == []
+
+
+@pytest.mark.parametrize("machine", [site_, agg])
+def test_every_state_is_reachable_and_every_target_is_a_state(machine) -> None:
+    """LEGAL has no dead ends but the final states."""
+    reached = {target for row in machine.LEGAL.values() for targets in row.values() for target in targets}
+    assert set(machine.LEGAL) == set(machine.State)
+    assert reached | {next(iter(machine.State))} == set(machine.State)

@@ -1,0 +1,343 @@
+"""Every message and payload: round trips, hostile bytes, prefixes and flipped bits."""
+
+import math
+import re
+import resource
+from typing import get_args
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedfin.errors import ProtocolError
+from fedfin.plan import Modality, Plan
+from fedfin.protocol import limits, messages, transfer
+from fedfin.protocol.messages import (
+    AggregatorState,
+    Begin,
+    Chunk,
+    End,
+    Evict,
+    Hello,
+    Missing,
+    Receipt,
+    RoundManifest,
+    SiteState,
+    Want,
+    Welcome,
+)
+from fedfin.protocol.payloads import (
+    GlobalModel,
+    Update,
+    decode_model,
+    decode_payload,
+    encode_model,
+    encode_update,
+)
+from fedfin.protocol.tensors import decode_all
+from fedfin.protocol.topics import Topics
+
+DIGEST, BOOT, ID = "a" * 64, "b" * 16, b"i" * 32
+PLAN = Plan(federation="ward", labels=("x",), modalities=(Modality(name="image", encoder=DIGEST, dim=2),))
+SHAPES = {"bias": (2,), "weight": (2, 3)}
+
+ids = st.binary(min_size=32, max_size=32)
+boots = st.text("0123456789abcdef", min_size=16, max_size=16)
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+counts = st.integers(0, 2**31 - 1)
+reasons = st.text(max_size=limits.REASON_CHARS)
+bitmaps = st.binary(min_size=1, max_size=512)
+outlines = st.binary(min_size=1, max_size=5000).map(lambda data: transfer.outline(data, 1024))
+ANY_MESSAGE = st.one_of(
+    st.builds(Hello, boot=boots, encoders=st.dictionaries(st.text(max_size=5), digests, max_size=3)),
+    st.builds(Welcome, run=boots, plan=st.just(PLAN)),
+    st.builds(Evict, reason=reasons),
+    st.builds(End, reason=reasons),
+    st.builds(Begin, run=boots, round=counts, outline=outlines),
+    st.builds(Missing, id=ids, bitmap=bitmaps),
+    st.builds(Receipt, id=ids, accepted=st.booleans(), reason=reasons),
+    st.builds(Want, version=counts, bitmap=bitmaps),
+    st.builds(Chunk, id=ids, index=st.integers(0, 4095), data=st.binary(min_size=1, max_size=99)),
+    st.builds(SiteState, online=st.booleans(), boot=boots),
+    st.builds(AggregatorState, online=st.booleans(), boot=boots),
+    st.builds(
+        RoundManifest,
+        run=boots,
+        round=counts,
+        task=st.sampled_from(get_args(messages.Task)),
+        state=st.sampled_from(["open", "finished"]),
+        version=counts,
+        model=outlines,
+    ),
+)
+ONE_OF_EACH = [
+    Hello(boot=BOOT, encoders={"image": DIGEST}),
+    Welcome(run=BOOT, plan=PLAN),
+    Evict(reason="no"),
+    End(reason="bye"),
+    Begin(run=BOOT, round=1, outline=transfer.outline(b"x" * 2000, 1024)),
+    Missing(id=ID, bitmap=b"\1"),
+    Receipt(id=ID, accepted=True),
+    Want(version=1, bitmap=b"\1"),
+    Chunk(id=ID, index=0, data=b"x"),
+    SiteState(online=True, boot=BOOT),
+    AggregatorState(online=True, boot=BOOT),
+    RoundManifest(
+        run=BOOT, round=1, task="train", state="open", version=0, model=transfer.outline(b"x" * 2000, 1024)
+    ),
+]
+EVERY_KIND = messages.UpControl | messages.DownControl | Chunk | SiteState | AggregatorState
+
+
+def _pack(message, **changes) -> bytes:
+    """The message's bytes with some fields changed, added, or (None) left out."""
+    raw = msgspec.msgpack.decode(msgspec.msgpack.encode(message)) | changes
+    return msgspec.msgpack.encode({key: value for key, value in raw.items() if value is not None})
+
+
+def _update(**tensor) -> bytes:
+    """An update with one tensor `bias`, changed as asked."""
+    wire = {"dtype": "float32", "shape": [2], "data": bytes(8), "weight": 1} | tensor
+    raw = msgspec.msgpack.decode(SMALL_UPDATE) | {"tensors": {"bias": wire}}
+    return msgspec.msgpack.encode(raw)
+
+
+def _encode(deltas, codec="float32", metrics=None) -> bytes:
+    return encode_update(
+        deltas,
+        dict.fromkeys(deltas, 3),
+        codec=codec,
+        site="s0",
+        plan=DIGEST,
+        round_=2,
+        task="train",
+        base=1,
+        metrics={"loss": 0.5} if metrics is None else metrics,
+    )
+
+
+SMALL_UPDATE = _encode({"bias": np.float32([1, -2]), "weight": np.ones((2, 3), np.float32)})
+SMALL_MODEL = encode_model(
+    {"bias": np.float32([1, -2]), "weight": np.ones((2, 3), np.float32)}, plan=DIGEST, version=4
+)
+
+
+def _read_update(data: bytes):
+    return decode_all(decode_payload(data, Update).tensors, SHAPES)
+
+
+@given(ANY_MESSAGE)
+@settings(max_examples=300, deadline=None)
+def test_every_message_survives_the_wire(message) -> None:
+    """As itself, and told apart from every other kind."""
+    assert messages.decode(messages.encode(message), EVERY_KIND) == message
+
+
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=limits.NAME_CHARS),
+        st.lists(st.floats(-limits.VALUE_ABS, limits.VALUE_ABS, width=32), min_size=1, max_size=9),
+        max_size=4,
+    ),
+    st.dictionaries(
+        st.text(min_size=1, max_size=9), st.floats(allow_nan=False, allow_infinity=False), max_size=4
+    ),
+)
+@settings(max_examples=100, deadline=None)
+def test_an_update_survives_the_wire(values: dict, metrics: dict) -> None:
+    """Bit for bit as float32; the same input gives the same bytes in any order of names."""
+    deltas = {name: np.float32(row) for name, row in values.items()}
+    data = _encode(deltas, metrics=metrics)
+    update = decode_payload(data, Update)
+    read = decode_all(update.tensors, {name: array.shape for name, array in deltas.items()})
+    assert all((read[name] == deltas[name]).all() for name in deltas)
+    assert update.metrics == metrics
+    assert data == _encode(dict(reversed(deltas.items())), metrics=dict(reversed(metrics.items())))
+
+
+def test_float16_is_near_and_clipped() -> None:
+    """Within float16's half step; what it cannot hold becomes its largest value, not infinity."""
+    sent = np.float32([0.1, -3.3, 65536.0])
+    read = decode_all(decode_payload(_encode({"b": sent}, "float16"), Update).tensors, {"b": (3,)})["b"]
+    assert np.abs(read[:2] - sent[:2]).max() < 2e-3
+    assert read[2] == 65504.0
+
+
+def test_a_model_survives_the_wire() -> None:
+    """With its version; another plan's, or one that lacks a tensor, does not."""
+    version, tensors = decode_model(SMALL_MODEL, plan=DIGEST, shapes=SHAPES)
+    assert version == 4
+    assert tensors["bias"].tolist() == [1, -2]
+    with pytest.raises(ProtocolError, match="another plan"):
+        decode_model(SMALL_MODEL, plan="c" * 64, shapes=SHAPES)
+    with pytest.raises(ProtocolError, match="lacks tensor more"):
+        decode_model(SMALL_MODEL, plan=DIGEST, shapes=SHAPES | {"more": (1,)})
+
+
+HELLO, CHUNK, RECEIPT, BEGIN = ONE_OF_EACH[0], ONE_OF_EACH[8], ONE_OF_EACH[6], ONE_OF_EACH[4]
+HOSTILE_MESSAGES = {
+    "unknown kind": (_pack(HELLO, kind="exec"), "Invalid value 'exec'"),
+    "no kind": (_pack(HELLO, kind=None), "missing required field `kind`"),
+    "another kind's channel": (_pack(SiteState(online=True, boot=BOOT)), "Invalid value 'sitestate'"),
+    "unknown field": (_pack(HELLO, shell="sh"), "unknown field `shell`"),
+    "missing field": (_pack(HELLO, boot=None), "missing required field `boot`"),
+    "wrong type": (_pack(RECEIPT, accepted="yes"), "Expected `bool`, got `str`"),
+    "wrong version": (_pack(HELLO, v=2), r"Invalid enum value 2 - at `\$.v`"),
+    "boot with newline": (_pack(HELLO, boot=BOOT + "\n"), "matching regex"),
+    "digest with newline": (_pack(HELLO, encoders={"image": DIGEST + "\n"}), "matching regex"),
+    "short id": (_pack(RECEIPT, id=b"i"), "length >= 32"),
+    "long reason": (_pack(RECEIPT, reason="x" * 501), "length <= 500"),
+    "negative round": (_pack(BEGIN, round=-1), ">= 0"),
+    "huge round": (_pack(BEGIN, round=2**63), "<= 2147483647"),
+    "digests do not fit size": (
+        _pack(BEGIN, outline=msgspec.to_builtins(BEGIN.outline, builtin_types=(bytes,)) | {"size": 9999}),
+        "does not fit size",
+    ),
+    "trailing bytes": (_pack(HELLO) + b"\0", "trailing characters"),
+    "oversize": (_pack(HELLO) + bytes(limits.CONTROL_BYTES), "exceeds the limit"),
+    "empty": (b"", "truncated"),
+    "not a map": (b"\x93\x01\x02\x03", "Expected `object`, got `array`"),
+    "json": (b'{"kind":"hello"}', "not a message"),
+    "invalid utf-8": (_pack(HELLO).replace(b"image", b"\xff\xfe\xfd\xfc\xfb"), "not a message"),
+    "map of 4 billion": (b"\xdf\xff\xff\xff\xff\xa4kind", "truncated"),
+    "text of 4 billion": (b"\x82\xa4kind\xa5hello\xa4boot\xdb\xff\xff\xff\xff", "truncated"),
+    "nested too deep": (b"\x82\xa4kind\xa5hello\xa1x" + b"\x91" * 100_000, "not a message"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), HOSTILE_MESSAGES.values(), ids=HOSTILE_MESSAGES)
+def test_hostile_messages_are_refused_by_name(data: bytes, reason: str) -> None:
+    """One literal per error, each with its own reason."""
+    with pytest.raises(ProtocolError, match=reason):
+        messages.decode(data, messages.UpControl | messages.DownControl)
+
+
+def _many_tensors() -> bytes:
+    raw = msgspec.msgpack.decode(SMALL_UPDATE)
+    raw["tensors"] = {f"t{i}": raw["tensors"]["bias"] for i in range(limits.TENSORS + 1)}
+    return msgspec.msgpack.encode(raw)
+
+
+def _metrics(metrics: dict) -> bytes:
+    return msgspec.msgpack.encode(msgspec.msgpack.decode(SMALL_UPDATE) | {"metrics": metrics})
+
+
+_F4 = "<f4"
+HOSTILE_UPDATES = {
+    "unknown dtype": (_update(dtype="object"), "Invalid enum value 'object'"),
+    "negative weight": (_update(weight=-1), ">= 0"),
+    "weight beyond what a site can claim": (
+        _update(weight=limits.SITE_WEIGHT + 1),
+        f"<= {limits.SITE_WEIGHT}",
+    ),
+    "list of floats": (_update(data=[0.0, 0.0]), "Expected `bytes`"),
+    "wrong shape": (_update(shape=[1, 2]), r"has shape \(1, 2\), the plan says \(2,\)"),
+    "dimension of zero": (_update(shape=[0]), ">= 1"),
+    "huge dimension": (_update(shape=[2**40]), "<= 2147483647"),
+    "rank beyond the limit": (_update(shape=[1] * 9), "length <= 8"),
+    "too few bytes": (_update(data=bytes(7)), "has 7 bytes"),
+    "too many bytes": (_update(data=bytes(12)), "has 12 bytes"),
+    "float16 bytes as float32": (_update(dtype="float16"), "has 8 bytes"),
+    "NaN": (_update(data=np.array([0, math.nan], _F4).tobytes()), "not finite"),
+    "infinity": (_update(data=np.array([0, -math.inf], _F4).tobytes()), "not finite"),
+    "oversized value": (_update(data=np.array([0, 65537], _F4).tobytes()), "exceeds 65536"),
+    "float16 NaN": (_update(dtype="float16", data=np.array([0, math.nan], "<f2").tobytes()), "not finite"),
+    "unknown field": (_update(scale=2.0), "unknown field `scale`"),
+    "unknown tensor": (_encode({"\x1b[31mred": np.float32([1])}), r"'\\x1b\[31mred' is not one"),
+    "no name": (_encode({"": np.float32([1])}), "length >= 1"),
+    "long name": (_encode({"n" * 129: np.float32([1])}), "length <= 128"),
+    "too many tensors": (_many_tensors(), "length <= 4096"),
+    "NaN metric": (_metrics({"loss": math.nan}), "a metric is not finite"),
+    "infinite metric": (_metrics({"loss": math.inf}), "a metric is not finite"),
+    "metric as text": (_metrics({"loss": "low"}), "Expected `float`"),
+    "too many metrics": (_metrics({f"m{i}": 0.0 for i in range(65)}), "length <= 64"),
+    "trailing bytes": (SMALL_UPDATE + b"\xc0", "trailing"),
+    "another payload": (SMALL_MODEL, "globalmodel"),
+    "tensors of 4 billion": (
+        SMALL_UPDATE.replace(b"\xa7tensors\x82", b"\xa7tensors\xdf\xff\xff\xff\xff"),
+        "valid update",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), HOSTILE_UPDATES.values(), ids=HOSTILE_UPDATES)
+def test_hostile_updates_are_refused_by_name(data: bytes, reason: str) -> None:
+    """One literal per error, each with its own reason."""
+    with pytest.raises(ProtocolError, match=reason):
+        _read_update(data)
+
+
+def test_absurd_lengths_allocate_nothing() -> None:
+    """A few bytes that announce gigabytes cost no memory."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for tag in (b"\xdf", b"\xdb", b"\xc6", b"\xdd"):
+        for kind in (EVERY_KIND, Update, GlobalModel):
+            with pytest.raises(ProtocolError):
+                messages.decode(tag + b"\xff\xff\xff\xff", kind)
+        for field in (b"\xa5shape", b"\xa4data"):
+            hostile = SMALL_UPDATE.replace(field, field + tag + b"\xff\xff\xff\xff", 1)
+            with pytest.raises(ProtocolError):
+                decode_payload(hostile, Update)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KB
+
+
+@pytest.mark.parametrize("message", ONE_OF_EACH, ids=lambda message: type(message).__name__)
+def test_every_prefix_of_every_message_is_refused(message) -> None:
+    """With ProtocolError and no other exception."""
+    data = messages.encode(message)
+    for end in range(len(data)):
+        with pytest.raises(ProtocolError):
+            messages.decode(data[:end], EVERY_KIND)
+
+
+@pytest.mark.parametrize(("data", "kind"), [(SMALL_UPDATE, Update), (SMALL_MODEL, GlobalModel)])
+def test_every_prefix_of_every_payload_is_refused(data: bytes, kind: type) -> None:
+    """With ProtocolError and no other exception."""
+    for end in range(len(data)):
+        with pytest.raises(ProtocolError):
+            decode_payload(data[:end], kind)
+
+
+def test_every_flipped_bit_of_an_update_is_refused_or_finite() -> None:
+    """Never another exception, never a value that the fold could not hold."""
+    refused = 0
+    for bit in range(8 * len(SMALL_UPDATE)):
+        data = bytearray(SMALL_UPDATE)
+        data[bit // 8] ^= 1 << bit % 8
+        try:
+            values = _read_update(bytes(data))
+        except ProtocolError:
+            refused += 1
+            continue
+        assert all(np.isfinite(array).all() for array in values.values())
+        assert all((np.abs(array) <= limits.VALUE_ABS).all() for array in values.values())
+    assert 0 < refused < 8 * len(SMALL_UPDATE)
+
+
+def test_what_a_message_says_cannot_write_on_a_terminal() -> None:
+    """Text from the network is escaped and cut in error messages."""
+    with pytest.raises(ProtocolError) as caught:
+        messages.decode(_pack(HELLO, **{"\x1b[2J\n" + "x" * 9999: 1}), messages.UpControl)
+    assert re.fullmatch(r"[ -~]{,300}", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "fedfin/1/ward/site/s0/dn/ctl",
+        "fedfin/1/ward/site/s0/up/ctl\n",
+        "fedfin/1/ward/site/S0/up/ctl",
+        "fedfin/1/ward/site//up/ctl",
+        "fedfin/1/ward/site/a/b/up/ctl",
+        "fedfin/1/other/site/s0/up/ctl",
+        "fedfin/2/ward/site/s0/up/ctl",
+        "x/fedfin/1/ward/site/s0/up/ctl",
+    ],
+)
+def test_topics_of_others_are_not_a_sites(topic: str) -> None:
+    """Only an exact up topic of this federation names a site."""
+    topics = Topics("ward")
+    assert topics.parse_up(topic) is None
+    assert topics.parse_up(topics.site("s0", "up/ctl")) == ("s0", "up/ctl")

@@ -1,0 +1,30 @@
+"""docs/protocol.md says what the code says."""
+
+from pathlib import Path
+from typing import get_args
+
+from fedfin.protocol import diagram, messages
+from fedfin.protocol.topics import Topics
+
+DOC = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+
+
+def test_the_diagrams_are_the_tables() -> None:
+    """Generated, not drawn: run `python -m fedfin.protocol.diagram` after a change."""
+    assert DOC.endswith(diagram.both() + "\n")
+
+
+def test_every_message_is_listed() -> None:
+    """By its kind on the wire."""
+    kinds = {kind.__struct_config__.tag for kind in get_args(messages.UpControl | messages.DownControl)}
+    for kind in kinds | {"chunk", "sitestate", "aggregatorstate"}:
+        assert f"`{kind}`" in DOC
+
+
+def test_every_topic_is_listed() -> None:
+    """As the code writes it."""
+    topics = Topics("{federation}")
+    channels = ("up/state", "up/ctl", "up/chunk", "dn/ctl", "dn/chunk")
+    wanted = [topics.site("{site}", channel) for channel in channels]
+    for topic in [*wanted, topics.aggregator_state, topics.manifest]:
+        assert f"\n{topic} " in DOC

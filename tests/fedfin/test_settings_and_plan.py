@@ -1,0 +1,172 @@
+"""Plan files, settings and broker URLs: what is wrong, where, and the remedy."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedfin.cli import main
+from fedfin.errors import SettingsError
+from fedfin.mqtt import BrokerUrl
+from fedfin.plan import Modality, Plan, Training, plan_toml, read_plan
+
+GOOD = f"""
+federation = "ward"
+labels = ["x", "y"]
+[[modalities]]
+name = "image"
+encoder = "{"a" * 64}"
+dim = 3
+[model]
+fin = "mlp"
+[training]
+learning_rate = 1e-3
+[rounds]
+count = 3
+sites = 2
+"""
+
+BAD = {
+    "misspelt key": (
+        ("count =", "cuont ="),
+        "key rounds: .*unknown field `cuont`; remove it or check its spelling",
+    ),
+    "wrong type": (("count = 3", 'count = "3"'), "key rounds.count: Expected `int`, got `str`"),
+    "out of range": (("count = 3", "count = 0"), "key rounds.count: Expected `int` >= 1"),
+    "absurd count": (("count = 3", "count = 99999999999"), "key rounds.count: Expected `int` <= 1000000"),
+    "missing key": (('federation = "ward"', ""), "missing required field `federation`; add it"),
+    "missing key within": (("dim = 3", ""), r"key modalities\[0\]: .*missing required field `dim`; add it"),
+    "unknown choice": (
+        ('"mlp"', '"mlpp"'),
+        "key model.fin: Invalid enum value 'mlpp'; one of decoder, mlp, zero",
+    ),
+    "bad name": (('"ward"', '"My Ward"'), "key federation: .*matching regex"),
+    "short digest": (("a" * 64, "abc"), r"key modalities\[0\].encoder: .*matching regex"),
+    "label twice": (('["x", "y"]', '["x", "x"]'), "label 'x' is named twice"),
+    "no label": (('["x", "y"]', "[]"), "key labels: .*length >= 1"),
+    "empty label": (('["x", "y"]', '["x", ""]'), r"key labels\[1\]: .*length >= 1"),
+    "too few sites": (
+        ("sites = 2", "sites = 2\nmin_sites = 3"),
+        r"rounds.min_sites \(3\) exceeds rounds.sites \(2\)",
+    ),
+    "decoder width": (('fin = "mlp"', 'fin = "decoder"\nfin_width = 10'), "fin_width .* must be a multiple"),
+    "NaN": (("1e-3", "nan"), "key training.learning_rate: Expected `float` > 0"),
+    "infinite": (("count = 3", "count = 3\ndeadline_s = inf"), "deadline_s.*finite"),
+    "not TOML": (("count = 3", "count 3"), "not valid TOML: .*line 1"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+def test_a_bad_plan_names_file_key_and_remedy(change: tuple[str, str], message: str, tmp_path: Path) -> None:
+    """One per kind of mistake."""
+    path = tmp_path / "plan.toml"
+    assert change[0] in GOOD
+    path.write_text(GOOD.replace(*change))
+    with pytest.raises(SettingsError, match=message) as caught:
+        read_plan(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_bad_plan_ends_the_command_with_its_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And makes no folder."""
+    (tmp_path / "plan.toml").write_text("labels = 3")
+    words = ["aggregator", "init", str(tmp_path / "plan.toml"), str(tmp_path / "agg")]
+    assert main(words) == 3
+    assert capsys.readouterr().err.startswith(f"fedfin: {tmp_path}/plan.toml: ")
+    assert not (tmp_path / "agg").exists()
+
+
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_bytes(b"\xff\xfe")])
+def test_an_unreadable_plan_is_a_plain_error(make, tmp_path: Path) -> None:
+    """Missing, a folder, or not UTF-8."""
+    make(tmp_path / "plan.toml")
+    with pytest.raises(SettingsError, match=r"plan\.toml: (there is no such|cannot read the) plan file"):
+        read_plan(tmp_path / "plan.toml")
+
+
+texts = st.text(min_size=1, max_size=20)
+
+
+@given(
+    st.lists(texts, min_size=1, max_size=3, unique=True),
+    st.floats(0.0, 1.0, exclude_min=True),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_plan_survives_its_file(tmp_path_factory, labels: list[str], rate: float, seed: int) -> None:
+    """Whatever the labels' characters and the numbers' size: the same plan, the same digest."""
+    modality = Modality(name="image", encoder="a" * 64, dim=3)
+    training = Training(learning_rate=rate)
+    plan = Plan(federation="ward", labels=tuple(labels), modalities=(modality,), seed=seed, training=training)
+    path = tmp_path_factory.getbasetemp() / "plan.toml"
+    path.write_text(plan_toml(plan), encoding="utf-8", newline="")
+    assert read_plan(path) == plan
+    assert read_plan(path).digest() == plan.digest()
+
+
+def test_the_digest_changes_with_any_value(tmp_path: Path) -> None:
+    """It names the federation's rules."""
+    (tmp_path / "plan.toml").write_text(GOOD)
+    (tmp_path / "other.toml").write_text(GOOD.replace("count = 3", "count = 4"))
+    assert read_plan(tmp_path / "plan.toml").digest() != read_plan(tmp_path / "other.toml").digest()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_that_is_not_finite_is_no_plan(value: float) -> None:
+    """Also when it is made in code."""
+    with pytest.raises(ValueError, match="fin_loss_weight"):
+        Training(fin_loss_weight=value)
+
+
+@pytest.mark.parametrize(
+    ("url", "parsed"),
+    [
+        ("mqtt://broker", ("broker", 1883, False)),
+        ("mqtt://broker.example:2883/", ("broker.example", 2883, False)),
+        ("mqtt://[::1]:1884", ("::1", 1884, False)),
+        ("mqtt://b:1?protocol=3.1.1", ("b", 1, True)),
+    ],
+)
+def test_a_broker_url(url: str, parsed: tuple[str, int, bool]) -> None:
+    """Host, port and protocol version."""
+    broker = BrokerUrl.parse(url)
+    assert (broker.host, broker.port, broker.old) == parsed
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "broker:1883",
+        "http://broker",
+        "mqtts://broker",
+        "mqtt://",
+        "mqtt://:1883",
+        "mqtt://broker:0",
+        "mqtt://broker:99999",
+        "mqtt://broker:port",
+        "mqtt://broker/path",
+        "mqtt://broker?protocol=5",
+        "mqtt://broker#part",
+        "mqtt://bro ker",
+        "mqtt://[::1",
+    ],
+)
+def test_a_url_that_is_not_supported_says_what_is(url: str) -> None:
+    """With the remedy, never with another exception."""
+    with pytest.raises(SettingsError, match=r"mqtt://|protocol="):
+        BrokerUrl.parse(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["mqtt://user:hush@broker", "mqtt://:hush@broker", "mqtt://user:hush@broker:x"]
+)
+def test_a_password_in_a_url_is_refused_and_not_repeated(url: str) -> None:
+    """It would end up in logs."""
+    with pytest.raises(SettingsError) as caught:
+        BrokerUrl.parse(url)
+    assert "hush" not in str(caught.value)

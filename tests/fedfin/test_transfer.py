@@ -1,0 +1,79 @@
+"""Chunked transfer: whole and equal, or not there."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedfin.errors import ProtocolError
+from fedfin.protocol import limits, transfer
+from fedfin.protocol.messages import Chunk
+
+SIZE = 1024
+
+
+@given(st.data(), st.integers(1, 6 * SIZE))
+@settings(max_examples=100, deadline=None)
+def test_chunks_in_any_order_with_repeats_make_the_whole(data: st.DataObject, size: int) -> None:
+    """Whatever the order, the bitmap tells what is missing, and the whole is there only at the end."""
+    payload = (bytes(range(251)) * 30)[:size]
+    plan = transfer.outline(payload, SIZE)
+    count = len(plan.chunks)
+    order = data.draw(st.lists(st.integers(0, count - 1), max_size=20))
+    incoming = transfer.Incoming(plan)
+    for index in order:
+        incoming.add(transfer.chunk(payload, plan, index))
+    missing = sorted(set(range(count)) - set(order))
+    assert incoming.missing == missing
+    assert transfer.indices(transfer.bitmap(missing, count), count) == missing
+    if missing:
+        with pytest.raises(ProtocolError, match=f"{len(missing)} chunks are missing"):
+            incoming.data()
+    for index in missing:
+        incoming.add(transfer.chunk(payload, plan, index))
+    assert incoming.complete
+    assert incoming.data() == payload
+
+
+PAYLOAD = b"a" * SIZE + b"b" * SIZE + b"c" * 10
+PLAN = transfer.outline(PAYLOAD, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("piece", "reason"),
+    [
+        (Chunk(id=PLAN.id, index=1, data=b"b" * (SIZE - 1) + b"x"), "chunk 1 is damaged"),
+        (Chunk(id=PLAN.id, index=1, data=b"b"), "chunk 1 has 1 bytes, not 1024"),
+        (Chunk(id=PLAN.id, index=2, data=b"c" * 11), "chunk 2 has 11 bytes, not 10"),
+        (Chunk(id=PLAN.id, index=0, data=b"b" * SIZE), "chunk 0 is damaged"),
+        (Chunk(id=PLAN.id, index=3, data=b"c" * 10), "another transfer"),
+        (Chunk(id=bytes(32), index=0, data=b"a" * SIZE), "another transfer"),
+    ],
+)
+def test_a_wrong_chunk_is_refused_and_changes_nothing(piece: Chunk, reason: str) -> None:
+    """Damaged, cut otherwise, in another's place, or of another transfer."""
+    incoming = transfer.Incoming(PLAN)
+    with pytest.raises(ProtocolError, match=reason):
+        incoming.add(piece)
+    assert incoming.missing == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("bits", "count"), [(b"\x08", 3), (b"\x00\x02", 9), (b"\xff", 9), (b"\x00\x00", 8), (b"", 1)]
+)
+def test_a_bitmap_that_does_not_fit_is_refused(bits: bytes, count: int) -> None:
+    """A bit beyond the count, or another length."""
+    with pytest.raises(ProtocolError, match=f"does not fit {count} chunks"):
+        transfer.indices(bits, count)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 16, limits.CHUNKS])
+def test_a_full_bitmap_names_every_chunk(count: int) -> None:
+    """At the edges of bytes, and at the limit."""
+    assert transfer.indices(transfer.bitmap(range(count), count), count) == list(range(count))
+
+
+@pytest.mark.parametrize("size", [0, limits.CHUNKS * SIZE + 1])
+def test_what_no_transfer_can_carry_is_refused(size: int) -> None:
+    """Nothing, or more than the greatest number of chunks."""
+    with pytest.raises(ProtocolError, match="cannot travel"):
+        transfer.outline(bytes(size), SIZE)

@@ -1,0 +1,84 @@
+"""Imports run one way, and light parts stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# package -> our packages that it may import
+MAY = {
+    "fedfin": set(),
+    "fusion": {"fedfin"},
+    "aggregator": {"fedfin"},
+    "edge_client": {"fedfin", "fusion"},
+    "export": {"fedfin", "fusion"},
+}
+HEAVY = {"torch", "onnxruntime", "onnx", "PIL", "pydicom", "tokenizers", "transformers", "amqtt"}
+RSS_MB = 60
+
+
+def _imported(source: str) -> set[str]:
+    """Top-level packages of every import statement, wherever it stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names.add(node.module or "")
+    return {name.partition(".")[0] for name in names}
+
+
+def test_the_checker_sees_imports_anywhere() -> None:
+    """At the top, inside functions, in both forms."""
+    assert _imported("import a.b\ndef f():\n    from c.d import e\n    import g as h") == {"a", "c", "g"}
+
+
+@pytest.mark.parametrize("package", MAY)
+def test_a_package_imports_only_what_it_may(package: str) -> None:
+    """edge_client, export -> fusion -> fedfin <- aggregator; never across, never back."""
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        ours = _imported(path.read_text(encoding="utf-8")) & set(MAY) - {package}
+        assert ours <= MAY[package], f"{path.relative_to(ROOT)} imports {sorted(ours - MAY[package])}"
+
+
+def _run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("modules", "banned"),
+    [
+        ("fedfin.cli", HEAVY | {"numpy"}),
+        ("aggregator.cli, aggregator.server", HEAVY),
+        ("edge_client.cli, edge_client.agent_state, edge_client.explain", HEAVY),
+        ("edge_client.predictor, edge_client.commands.predict", {"torch", "onnx", "transformers"}),
+        ("export.cli", HEAVY),
+    ],
+)
+def test_light_parts_load_nothing_heavy(modules: str, banned: set[str]) -> None:
+    """In a fresh process, whatever the imports are called."""
+    loaded = set(
+        _run(f"import sys, {modules}; print(*{{name.partition('.')[0] for name in sys.modules}})").split()
+    )
+    assert modules.partition(".")[0] in loaded
+    assert not loaded & banned
+
+
+def test_the_aggregator_is_small() -> None:
+    """Peak resident memory of a process that has only imported the server.
+
+    From /proc, not ru_maxrss: that one is inherited from the process that starts this one.
+    """
+    code = "import aggregator.server; print(open('/proc/self/status').read())"
+    (line,) = [line for line in _run(code).splitlines() if line.startswith("VmHWM:")]
+    assert int(line.split()[1]) < RSS_MB * 1024
