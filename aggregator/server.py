@@ -33,7 +33,8 @@ class Server:
             rounds.plan, run=rounds.journal.run, max_update_bytes=rounds.max_update_bytes
         )
         self._published: tuple[int, int] | None = None  # (version, number of chunks) that the broker retains
-        self._online: set[str] = set()
+        self._here: set[str] = set()  # sites that were seen online
+        self._gone: set[str] = set()  # those of them that left after the federation was finished
         self._manifest: messages.RoundManifest | None = None
         self._model: machine.PublishModel | None = None
 
@@ -44,11 +45,15 @@ class Server:
             self._feed(self._opened())
             while self._machine.state is not machine.State.FINISHED:
                 self._step()
-            until = time.monotonic() + linger_s
-            while self._online and time.monotonic() < until:
-                self._step()
+            self._linger(linger_s)
         finally:
             self._link.stop((self._topics.aggregator_state, self._state(online=False)))
+
+    def _linger(self, seconds: float) -> None:
+        """Until every site of the last round has come for the final model and gone, or `seconds` have passed."""
+        until = time.monotonic() + seconds
+        while not self._rounds.receipts.keys() <= self._gone and time.monotonic() < until:
+            self._step()
 
     def _step(self) -> None:
         try:
@@ -90,10 +95,16 @@ class Server:
                 self._feed(machine.FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
             else:
                 state = messages.decode(payload, messages.SiteState)
-                (self._online.add if state.online else self._online.discard)(site)
+                self._on_site_state(site, online=state.online)
                 self._report("site", {"site": site, "online": state.online})
         except ProtocolError as error:
             self._report("bad-message", {"site": site, "reason": str(error)})
+
+    def _on_site_state(self, site: str, *, online: bool) -> None:
+        if online:
+            self._here.add(site)
+        elif site in self._here and self._machine.state is machine.State.FINISHED:
+            self._gone.add(site)  # a retained "offline" of before we came says nothing
 
     def _feed(self, event: machine.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):

@@ -125,7 +125,12 @@ class Agent:
     def _on_up(self, chunk_size: int) -> None:
         self._ever_online = True
         self._report("online", {})
-        for topic in (self._topic("dn/ctl"), self._topic("dn/chunk"), self._topics.manifest):
+        for topic in (
+            self._topic("dn/ctl"),
+            self._topic("dn/chunk"),
+            self._topics.manifest,
+            self._topics.aggregator_state,
+        ):
             self._link.subscribe(topic)
         self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
         self._feed(machine.Connected(chunk_size))
@@ -143,6 +148,8 @@ class Agent:
         try:
             if topic == self._topics.manifest:
                 self._feed(messages.decode(payload, messages.RoundManifest))
+            elif topic == self._topics.aggregator_state:
+                self._on_aggregator(messages.decode(payload, messages.AggregatorState))
             elif topic == self._topic("dn/ctl"):
                 self._feed(messages.decode(payload, messages.DownControl))
             else:
@@ -150,6 +157,10 @@ class Agent:
                 self._feed(messages.decode(payload, messages.Chunk, limit=limit))
         except ProtocolError as error:
             self._report("bad-message", {"reason": str(error)})
+
+    def _on_aggregator(self, state: messages.AggregatorState) -> None:
+        if not state.online:
+            self._report("waiting", {"reason": "the aggregator is not there; going on when it is back"})
 
     def _feed(self, event: machine.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):

@@ -21,7 +21,9 @@ STAND_IN = "mqtt://broker.example:1883"
 def commands() -> list[str]:
     """Every line of README's ```sh blocks."""
     return [
-        line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.strip().splitlines()
+        line
+        for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+        for line in block.strip().splitlines()
     ]
 
 

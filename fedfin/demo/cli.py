@@ -70,6 +70,6 @@ def run(args: argparse.Namespace) -> int:
         json.dump(result, sys.stdout, indent=2)
         print()
         return 0
-    print_results(result, Console())
+    print_results(result, Console(width=None if sys.stdout.isatty() else 112))
     print(f"everything is in {args.out}: run.json, models/, sites/, aggregators/, logs/")
     return 0

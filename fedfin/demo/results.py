@@ -57,7 +57,7 @@ def _costs(result: Mapping[str, Any]) -> Table:
         "MB RSS",
     ):
         table.add_column(column, justify="right")
-    for name, costs in fedfin["sites"].items():
+    for name, costs in sorted(fedfin["sites"].items()):
         site = result["sites"][name]
         table.add_row(
             name,

@@ -5,8 +5,9 @@ import csv
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,16 @@ def run_demo(settings: Settings, folder: Path, broker: str | None, console: Cons
         )
     with embedded_broker(folder) if broker is None else contextlib.nullcontext(broker) as url:
         console.print("encoding, once for all that follows", highlight=False)
-        encoded = prepare_sites(parts, url, folder, lambda name: console.print(f"  {name}", highlight=False))
+        told = partial(console.print, highlight=False)
+        encoded = prepare_sites(parts, url, folder, told)
         federations = {}
         for number, (name, (fin, modalities)) in enumerate(FEDERATIONS.items(), 1):
             console.print(f"training {number}/{len(FEDERATIONS)}: {name}", highlight=False)
             plan = make_plan(settings, folder, labels, fin or settings.fin, modalities)
-            federations[name] = train(plan, name, sites, url, folder, console)
+            federations[name] = _once(
+                folder / "federations" / f"{name}.json",
+                partial(train, plan, name, sites, url, folder, console),
+            )
             federations[name]["holdout"] = dict(
                 run_command(
                     [
@@ -91,6 +96,15 @@ def run_demo(settings: Settings, folder: Path, broker: str | None, console: Cons
     }
     write_atomically(folder / "run.json", json.dumps(result, indent=2).encode())
     return result
+
+
+def _once(record: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` came to, now or in an earlier start of the same demo."""
+    if not record.exists():
+        record.parent.mkdir(exist_ok=True)
+        write_atomically(record, json.dumps(work()).encode())
+    done: dict[str, Any] = json.loads(record.read_text())
+    return done
 
 
 @contextlib.contextmanager
