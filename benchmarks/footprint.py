@@ -18,10 +18,12 @@ from typing import Any
 IMPORTS = ("aggregator", "aggregator.server", "fedfin.cli", "edge_client.agent", "edge_client.predictor")
 RUNS = 5
 _PROBE = """
-import resource, sys, time
+import sys, time
 started = time.perf_counter()
 __import__(sys.argv[1])
-print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+seconds = time.perf_counter() - started
+from fedfin.memory import peak_rss_mb
+print(seconds, peak_rss_mb())
 """
 
 

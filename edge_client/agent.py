@@ -1,6 +1,5 @@
 """The site's shell: moves events between the link, the site machine, the worker thread and the disk."""
 
-import resource
 import secrets
 import threading
 import time
@@ -17,6 +16,7 @@ from edge_client.work import make_update
 from fedfin import mqtt
 from fedfin.bundle import read_manifest
 from fedfin.errors import EvictedError, LinkError, ProtocolError
+from fedfin.memory import peak_rss_mb
 from fedfin.model_file import ModelFile, write_model
 from fedfin.model_spec import tensor_specs
 from fedfin.plan import Plan
@@ -95,7 +95,7 @@ class Agent:
             traffic = self._link.traffic
             self.costs.bytes_up, self.costs.bytes_down = traffic.up, traffic.down
             self.costs.seconds_waiting = time.monotonic() - started - self.costs.seconds_training
-            self.costs.peak_rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux: KiB
+            self.costs.peak_rss_mb = peak_rss_mb()
             self._report("costs", asdict(self.costs))
 
     def _step(self) -> None:
