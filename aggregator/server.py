@@ -9,8 +9,9 @@ from typing import Any
 from aggregator.rounds import Rounds
 from fedfin import mqtt
 from fedfin.errors import LinkError, ProtocolError
-from fedfin.protocol import aggregator_machine as machine
 from fedfin.protocol import limits, messages
+from fedfin.protocol import round_life as life
+from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.topics import Topics
 
 TICK_S = 0.2
@@ -29,21 +30,21 @@ class Server:
         self._boot = secrets.token_hex(8)
         will = (self._topics.aggregator_state, self._state(online=False))
         self._link = mqtt.Link(broker, f"fedfin-{rounds.plan.federation}-aggregator", will=will)
-        self._machine = machine.AggregatorMachine(
+        self._machine = AggregatorMachine(
             rounds.plan, run=rounds.journal.run, max_update_bytes=rounds.max_update_bytes
         )
         self._published: tuple[int, int] | None = None  # (version, number of chunks) that the broker retains
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left after the federation was finished
         self._manifest: messages.RoundManifest | None = None
-        self._model: machine.PublishModel | None = None
+        self._model: life.PublishModel | None = None
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model."""
         self._link.start()
         try:
             self._feed(self._opened())
-            while self._machine.state is not machine.State.FINISHED:
+            while self._machine.state is not life.State.FINISHED:
                 self._step()
             self._linger(linger_s)
         finally:
@@ -59,7 +60,7 @@ class Server:
         try:
             event = self._link.events.get(timeout=TICK_S)
         except Empty:
-            self._feed(machine.Tick())
+            self._feed(life.Tick())
             return
         match event:
             case mqtt.Up():
@@ -89,10 +90,10 @@ class Server:
         site, channel = address
         try:
             if channel == "up/ctl":
-                self._feed(machine.FromSite(site, messages.decode(payload, messages.UpControl)))
+                self._feed(life.FromSite(site, messages.decode(payload, messages.UpControl)))
             elif channel == "up/chunk":
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-                self._feed(machine.FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
+                self._feed(life.FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
             else:
                 state = messages.decode(payload, messages.SiteState)
                 self._on_site_state(site, online=state.online)
@@ -103,27 +104,27 @@ class Server:
     def _on_site_state(self, site: str, *, online: bool) -> None:
         if online:
             self._here.add(site)
-        elif site in self._here and self._machine.state is machine.State.FINISHED:
+        elif site in self._here and self._machine.state is life.State.FINISHED:
             self._gone.add(site)  # a retained "offline" of before we came says nothing
 
-    def _feed(self, event: machine.Event) -> None:
+    def _feed(self, event: life.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: machine.Effect) -> None:
+    def _act(self, effect: life.Effect) -> None:
         match effect:
-            case machine.Send(site, channel, message):
+            case life.Send(site, channel, message):
                 self._link.publish(self._topics.site(site, channel), messages.encode(message))
-            case machine.PublishModel():
+            case life.PublishModel():
                 self._model = effect
                 self._publish_model(effect)
-            case machine.PublishManifest(manifest):
+            case life.PublishManifest(manifest):
                 self._manifest = manifest
                 self._link.publish(self._topics.manifest, messages.encode(manifest), retain=True)
                 self._report(
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
-            case machine.Judge(site, round_, id_, payload):
+            case life.Judge(site, round_, id_, payload):
                 receipt = self._rounds.judge(round_, site, id_, payload)
                 facts = {
                     "site": site,
@@ -133,17 +134,17 @@ class Server:
                     "bytes": len(payload),
                 }
                 self._report("update", facts)
-                self._feed(machine.Judged(site, receipt))
-            case machine.CloseRound(round_):
+                self._feed(life.Judged(site, receipt))
+            case life.CloseRound(round_):
                 self._rounds.close(round_)
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
-            case machine.Stalled(round_, accepted):
+            case life.Stalled(round_, accepted):
                 self._report("stalled", {"round": round_, "accepted": accepted})
 
-    def _opened(self) -> machine.Opened:
+    def _opened(self) -> life.Opened:
         position = self._rounds.position
-        return machine.Opened(
+        return life.Opened(
             position.round,
             position.version,
             position.model,
@@ -152,7 +153,7 @@ class Server:
             finished=position.finished,
         )
 
-    def _publish_model(self, effect: machine.PublishModel) -> None:
+    def _publish_model(self, effect: life.PublishModel) -> None:
         for chunk in effect.chunks:
             self._link.publish(
                 self._topics.chunk(effect.version, chunk.index), messages.encode(chunk), retain=True

@@ -21,9 +21,10 @@ from fedfin.model_file import ModelFile, write_model
 from fedfin.model_spec import tensor_specs
 from fedfin.plan import Plan
 from fedfin.protocol import limits, messages
-from fedfin.protocol import site_machine as machine
+from fedfin.protocol import site_life as life
 from fedfin.protocol.payloads import decode_model
 from fedfin.protocol.schedule import last_round
+from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
 
 TICK_S = 0.5
@@ -62,7 +63,7 @@ class Agent:
         self._state = AgentState(site.state_path)
         progress = self._state.progress
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
-        self._machine = machine.SiteMachine(
+        self._machine = SiteMachine(
             boot=self._boot,
             encoders=encoders,
             run=progress.run,
@@ -85,7 +86,7 @@ class Agent:
         started = time.monotonic()
         self._link.start()
         try:
-            while self._machine.state is not machine.State.FINISHED:
+            while self._machine.state is not life.State.FINISHED:
                 self._step()
                 if not self._ever_online and time.monotonic() - started > OFFLINE_S:
                     raise LinkError(f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s")
@@ -102,7 +103,7 @@ class Agent:
         try:
             event = self._events.get(timeout=TICK_S)
         except Empty:
-            self._feed(machine.Tick())
+            self._feed(life.Tick())
             return
         match event:
             case mqtt.Up(chunk_size):
@@ -110,14 +111,14 @@ class Agent:
             case mqtt.Down(reason):
                 self._chunk_tokens.clear()
                 self._report("offline", {"reason": reason})
-                self._feed(machine.Disconnected())
+                self._feed(life.Disconnected())
             case mqtt.Taken(token, refused):
                 self._on_taken(token, refused)
             case mqtt.Arrived(topic, payload):
                 self._on_message(topic, payload)
             case mqtt.Broken(error):
                 raise LinkError(f"the link to the broker died: {error}")
-            case machine.Done():
+            case life.Done():
                 self._feed(event)
             case Failed(error):
                 raise error
@@ -133,14 +134,14 @@ class Agent:
         ):
             self._link.subscribe(topic)
         self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
-        self._feed(machine.Connected(chunk_size))
+        self._feed(life.Connected(chunk_size))
 
     def _on_taken(self, token: int, refused: str | None) -> None:
         if refused is not None:
             self._report("refused", {"reason": refused})
         if token in self._chunk_tokens:
             self._chunk_tokens.remove(token)
-            self._feed(machine.Published())
+            self._feed(life.Published())
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if not payload:
@@ -162,34 +163,34 @@ class Agent:
         if not state.online:
             self._report("waiting", {"reason": "the aggregator is not there; going on when it is back"})
 
-    def _feed(self, event: machine.Event) -> None:
+    def _feed(self, event: life.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: machine.Effect) -> None:  # noqa: C901 - one flat case per effect
+    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
         match effect:
-            case machine.Send(channel, message):
+            case life.Send(channel, message):
                 token = self._link.publish(self._topic(channel), messages.encode(message))
                 if channel == "up/chunk":
                     self._chunk_tokens.add(token)
-            case machine.Follow(version):
+            case life.Follow(version):
                 self._link.subscribe(self._topics.chunks(version))
-            case machine.Unfollow(version):
+            case life.Unfollow(version):
                 self._link.unsubscribe(self._topics.chunks(version))
-            case machine.Join(run, plan):
+            case life.Join(run, plan):
                 self._join(run, plan)
-            case machine.KeepModel(_, payload):
+            case life.KeepModel(_, payload):
                 self._state.keep_model(payload)
-            case machine.Work():
+            case life.Work():
                 self._work(effect)
-            case machine.Abandon():
+            case life.Abandon():
                 self._stop_worker()
-            case machine.Settle(round_, accepted, reason):
+            case life.Settle(round_, accepted, reason):
                 self._state.settle(round_)
                 self._report("closed", {"round": round_, "accepted": accepted, "reason": reason})
-            case machine.Finish(version):
+            case life.Finish(version):
                 self._finish(version)
-            case machine.Leave(reason):
+            case life.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {reason}")
 
     def _join(self, run: str, plan: Plan) -> None:
@@ -200,10 +201,10 @@ class Agent:
             "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
         )
 
-    def _work(self, work: machine.Work) -> None:
+    def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
         if (saved := self._state.update(work.round, work.version)) is not None:
-            self._events.put(machine.Done(work.round, saved))
+            self._events.put(life.Done(work.round, saved))
             return
         self._stop = threading.Event()
         self._worker = threading.Thread(
@@ -211,7 +212,7 @@ class Agent:
         )
         self._worker.start()
 
-    def _compute(self, work: machine.Work, stop: threading.Event) -> None:
+    def _compute(self, work: life.Work, stop: threading.Event) -> None:
         """In the worker thread: keepalives and chunks go on meanwhile."""
         assert self._plan is not None
         assert self._dataset is not None
@@ -229,7 +230,7 @@ class Agent:
                 stop=stop.is_set,
             )
             self._state.put_update(payload)
-            self._events.put(machine.Done(work.round, payload))
+            self._events.put(life.Done(work.round, payload))
         except TaskStoppedError:
             pass
         except Exception as error:  # noqa: BLE001 - the main thread raises it again

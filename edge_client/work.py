@@ -7,7 +7,7 @@ from edge_client.trainer import TaskResult, run_task
 from fedfin.model_spec import tensor_specs
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import decode_model, encode_update
-from fedfin.protocol.site_machine import Work
+from fedfin.protocol.site_life import Work
 
 
 def make_update(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeVar
 
-from fedfin.protocol import aggregator_machine, site_machine
+from fedfin.protocol import round_life, site_life
 
 S = TypeVar("S", bound=Enum)
 
@@ -27,7 +27,7 @@ def diagram(legal: Mapping[S, Mapping[type, tuple[S, ...]]]) -> str:
 
 def both() -> str:
     """Both machines' diagrams as they stand in docs/protocol.md."""
-    parts = {"A site": diagram(site_machine.LEGAL), "The aggregator": diagram(aggregator_machine.LEGAL)}
+    parts = {"A site": diagram(site_life.LEGAL), "The aggregator": diagram(round_life.LEGAL)}
     return "\n\n".join(f"### {title}\n\n```mermaid\n{text}\n```" for title, text in parts.items())
 
 

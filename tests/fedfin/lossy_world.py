@@ -19,10 +19,12 @@ from aggregator.rounds import Rounds
 from fedfin.model_spec import task_specs, tensor_specs
 from fedfin.plan import Modality, Model, Plan
 from fedfin.plan import Rounds as RoundsPlan
-from fedfin.protocol import aggregator_machine as agg
 from fedfin.protocol import messages
-from fedfin.protocol import site_machine as site_
+from fedfin.protocol import round_life as agg
+from fedfin.protocol import site_life as site_
+from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_update
+from fedfin.protocol.site_machine import SiteMachine
 
 CHUNK = 1024
 ENCODER = "a" * 64
@@ -136,7 +138,7 @@ class FakeServer:
         self.journal.close()
         self.journal = Journal(self._path)
         self.rounds = Rounds(self.journal)
-        self.machine = agg.AggregatorMachine(
+        self.machine = AggregatorMachine(
             PLAN, run=self.journal.run, max_update_bytes=self.rounds.max_update_bytes, chunk_size=CHUNK
         )
         self.feed(self._opened())
@@ -154,7 +156,7 @@ class FakeServer:
         except CrashError:
             self._life += 1
             self.crashes += 1
-            self.machine = agg.AggregatorMachine(PLAN, run=self.journal.run, max_update_bytes=1)  # deaf
+            self.machine = AggregatorMachine(PLAN, run=self.journal.run, max_update_bytes=1)  # deaf
             self._world.after(self._world.rng.uniform(0.0, 30.0), self.boot)
 
     def _feed(self, event: agg.Event) -> None:
@@ -227,7 +229,7 @@ class FakeSite:
         """Start afresh from what is durable."""
         self._life += 1
         model = hashlib.sha256(self.disk.model).digest() if self.disk.model else b""
-        self.machine = site_.SiteMachine(
+        self.machine = SiteMachine(
             boot="0" * 16,
             encoders={"image": ENCODER, "text": ENCODER},
             run=self.disk.run,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lossy_world import PLAN, SITES, Faults, World
 
-from fedfin.protocol.aggregator_machine import State
+from fedfin.protocol.round_life import State
 from fedfin.protocol.schedule import last_round
 
 SEEDS = 200

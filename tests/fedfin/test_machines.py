@@ -3,9 +3,10 @@
 import pytest
 from lossy_world import CHUNK, ENCODER, PLAN
 
-from fedfin.protocol import aggregator_machine as agg
-from fedfin.protocol import site_machine as site_
+from fedfin.protocol import round_life as agg
+from fedfin.protocol import site_life as site_
 from fedfin.protocol import transfer
+from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
@@ -17,6 +18,7 @@ from fedfin.protocol.messages import (
     Want,
     Welcome,
 )
+from fedfin.protocol.site_machine import SiteMachine
 
 RUN, OTHER_RUN = "1" * 16, "2" * 16
 PAYLOAD = bytes(range(256)) * 12  # three chunks
@@ -36,7 +38,7 @@ class Aggregator:
     """At round 2, with version 1; `ask` returns the messages that go back to the site."""
 
     def __init__(self, *, limit: int = 10**6, **opened) -> None:
-        self.machine = agg.AggregatorMachine(PLAN, run=RUN, max_update_bytes=limit, chunk_size=CHUNK)
+        self.machine = AggregatorMachine(PLAN, run=RUN, max_update_bytes=limit, chunk_size=CHUNK)
         defaults = {"round": 2, "version": 1, "model": b"m" * 3000, "receipts": {}, "earlier": {}}
         self.opening = self.machine.receive(agg.Opened(**(defaults | opened)), 0.0)
 
@@ -54,7 +56,7 @@ class Site:
 
     def __init__(self, model: bytes = b"m") -> None:
         id_ = transfer.outline(model).id
-        self.machine = site_.SiteMachine(boot="0" * 16, encoders={"image": ENCODER}, model=id_)
+        self.machine = SiteMachine(boot="0" * 16, encoders={"image": ENCODER}, model=id_)
         self.now = 0.0
         self.feed(site_.Connected(CHUNK), Welcome(run=RUN, plan=PLAN))
 

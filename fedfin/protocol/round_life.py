@@ -1,0 +1,130 @@
+"""The life of a round at the aggregator: its states, the events it heeds, the effects it asks for.
+
+LEGAL is the whole of it: which event is heeded in which state, and where that can lead.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from fedfin.protocol.messages import (
+    Begin,
+    Chunk,
+    End,
+    Hello,
+    Message,
+    Receipt,
+    RoundManifest,
+    Want,
+)
+
+
+class State(Enum):
+    """Where the current round stands."""
+
+    STARTING = "starting"  # the server has not yet said which round it is
+    COLLECTING = "collecting"  # updates come in
+    FOLDING = "folding"  # enough came, or the deadline passed: the server makes the next version
+    FINISHED = "finished"  # the last round is folded; sites may still fetch the final model
+
+
+@dataclass(frozen=True)
+class FromSite:
+    """A message of one site."""
+
+    site: str
+    message: Hello | Begin | Want | End | Chunk
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The server stands at this round with this model.
+
+    `receipts`: those it already gave in this round, by site; `earlier`: each site's newest of the rounds before.
+    """
+
+    round: int
+    version: int
+    model: bytes
+    receipts: dict[str, Receipt]
+    earlier: dict[str, Receipt]
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An update was checked and, if accepted, is durable."""
+
+    site: str
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = FromSite | Opened | Judged | Tick
+
+
+@dataclass(frozen=True)
+class Send:
+    """Publish on a site's down channel."""
+
+    site: str
+    channel: str
+    message: Message
+
+
+@dataclass(frozen=True)
+class PublishModel:
+    """Publish a model version's chunks, retained; clear those of the version before."""
+
+    version: int
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True)
+class PublishManifest:
+    """Publish the round's manifest, retained. After the chunks, so that who reads it finds them."""
+
+    manifest: RoundManifest
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Check a complete update against the plan, make it durable, and report Judged."""
+
+    site: str
+    round: int
+    id: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class CloseRound:
+    """Fold this round's accepted updates into the next version, and report Opened with the next round."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """The deadline passed with fewer than `min_sites`: the round goes on for another one."""
+
+    round: int
+    accepted: int
+
+
+Effect = Send | PublishModel | PublishManifest | Judge | CloseRound | Stalled
+
+_S = State
+LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
+    _S.STARTING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
+    _S.COLLECTING: {
+        FromSite: (_S.COLLECTING,),
+        Judged: (_S.COLLECTING, _S.FOLDING),
+        Tick: (_S.COLLECTING, _S.FOLDING),
+    },
+    _S.FOLDING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
+    _S.FINISHED: {FromSite: (_S.FINISHED,)},
+}

@@ -1,0 +1,214 @@
+"""The life of a site: its states, the events it heeds, the effects it asks for, and which leads where.
+
+LEGAL is the whole of it: which event is heeded in which state, and where that can lead. An event that is not in
+the table is a late or repeated one, which MQTT may always deliver: it is ignored.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from fedfin.plan import Plan
+from fedfin.protocol.messages import (
+    Chunk,
+    Evict,
+    Message,
+    Missing,
+    Receipt,
+    RoundManifest,
+    Task,
+    Welcome,
+)
+
+
+class State(Enum):
+    """Where a site stands."""
+
+    JOINING = "joining"  # says hello until it is welcomed
+    IDLE = "idle"  # waits for a round
+    FETCHING = "fetching"  # collects the chunks of a global model
+    WORKING = "working"  # computes its update
+    SENDING = "sending"  # delivers it, until there is a receipt
+    FINISHED = "finished"  # holds the final model
+    EVICTED = "evicted"  # was dropped, and knows why
+
+
+# Events that are not messages.
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The link is up (again); `chunk_size` is what one packet may carry of data."""
+
+    chunk_size: int
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The link is down."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """The broker has taken one chunk."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The update of the round is computed and saved on disk."""
+
+    round: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = (
+    Connected
+    | Disconnected
+    | Published
+    | Done
+    | Tick
+    | Welcome
+    | Missing
+    | Receipt
+    | Evict
+    | RoundManifest
+    | Chunk
+)
+
+
+# Effects.
+
+
+@dataclass(frozen=True)
+class Send:
+    """Publish on one of the site's own up channels."""
+
+    channel: str
+    message: Message
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Subscribe to the retained chunks of this model version."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Unfollow:
+    """Unsubscribe from them again."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Join:
+    """Check that this site can follow the plan; it is the first thing an aggregator says."""
+
+    run: str
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class KeepModel:
+    """Save a global model, whole and equal to its digest."""
+
+    version: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Work:
+    """Compute the update of this round from the kept model, save it, and report Done."""
+
+    round: int
+    task: Task
+    version: int
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """Stop working on this round: it has closed."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The update has its receipt: forget the copy on disk, keep what the receipt says."""
+
+    round: int
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The federation is over; the final model is kept."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The aggregator dropped this site."""
+
+    reason: str
+
+
+Effect = Send | Follow | Unfollow | Join | KeepModel | Work | Abandon | Settle | Finish | Leave
+
+_S = State
+_AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.WORKING, _S.FINISHED)
+LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
+    _S.JOINING: {
+        Connected: (_S.JOINING,),
+        Disconnected: (_S.JOINING,),
+        Tick: (_S.JOINING,),
+        RoundManifest: (_S.JOINING,),
+        Welcome: _AFTER_MANIFEST,
+        Evict: (_S.EVICTED,),
+    },
+    _S.IDLE: {
+        Welcome: (_S.IDLE, _S.EVICTED),
+        Connected: (_S.IDLE,),
+        Disconnected: (_S.IDLE,),
+        Tick: (_S.IDLE,),
+        RoundManifest: _AFTER_MANIFEST,
+        Evict: (_S.EVICTED,),
+    },
+    _S.FETCHING: {
+        Welcome: (_S.FETCHING, _S.EVICTED),
+        Connected: (_S.FETCHING,),
+        Disconnected: (_S.FETCHING,),
+        Tick: (_S.FETCHING,),
+        Chunk: (_S.FETCHING, _S.WORKING, _S.FINISHED),
+        RoundManifest: _AFTER_MANIFEST,
+        Evict: (_S.EVICTED,),
+    },
+    _S.WORKING: {
+        Welcome: (_S.WORKING, _S.EVICTED),
+        Connected: (_S.WORKING,),
+        Disconnected: (_S.WORKING,),
+        Done: (_S.WORKING, _S.SENDING),
+        RoundManifest: _AFTER_MANIFEST,
+        Evict: (_S.EVICTED,),
+    },
+    _S.SENDING: {
+        Welcome: (_S.SENDING, _S.EVICTED),
+        Connected: (_S.SENDING,),
+        Disconnected: (_S.SENDING,),
+        Tick: (_S.SENDING,),
+        Published: (_S.SENDING,),
+        Missing: (_S.SENDING,),
+        Receipt: (_S.SENDING, *_AFTER_MANIFEST),
+        RoundManifest: (_S.SENDING,),
+        Evict: (_S.EVICTED,),
+    },
+    _S.FINISHED: {},
+    _S.EVICTED: {},
+}
