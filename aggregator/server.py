@@ -34,6 +34,7 @@ class Server:
             rounds.plan, run=rounds.journal.run, max_update_bytes=rounds.max_update_bytes
         )
         self._published: tuple[int, int] | None = None  # (version, number of chunks) that the broker retains
+        self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left after the federation was finished
         self._manifest: messages.RoundManifest | None = None
@@ -43,7 +44,6 @@ class Server:
         """Run until the last round is folded and sites had time to fetch its model."""
         self._link.start()
         try:
-            self._feed(self._opened())
             while self._machine.state is not life.State.FINISHED:
                 self._step()
             self._linger(linger_s)
@@ -63,8 +63,8 @@ class Server:
             self._feed(life.Tick())
             return
         match event:
-            case mqtt.Up():
-                self._on_up()
+            case mqtt.Up(chunk_size):
+                self._on_up(chunk_size)
             case mqtt.Down(reason):
                 self._report("offline", {"reason": reason})
             case mqtt.Taken(_, refused) if refused is not None:
@@ -74,15 +74,18 @@ class Server:
             case mqtt.Broken(error):
                 raise LinkError(f"the link to the broker died: {error}")
 
-    def _on_up(self) -> None:
+    def _on_up(self, chunk_size: int) -> None:
         self._report("online", {})
+        self._chunk_size = chunk_size
         for channel in ("up/state", "up/ctl", "up/chunk"):
             self._link.subscribe(self._topics.site("+", channel))
         self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
+        if self._model is None or self._manifest is None:  # the first time: only now is the packet size known
+            self._feed(self._opened())
+            return
         # A broker that lost its memory has no retained messages: say again where we stand.
-        if self._model is not None and self._manifest is not None:
-            self._publish_model(self._model)
-            self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
+        self._publish_model(self._model)
+        self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if (address := self._topics.parse_up(topic)) is None:
@@ -151,6 +154,7 @@ class Server:
             self._rounds.receipts,
             self._rounds.earlier_receipts,
             finished=position.finished,
+            chunk_size=self._chunk_size,
         )
 
     def _publish_model(self, effect: life.PublishModel) -> None:

@@ -121,14 +121,14 @@ def wait_for_port(port: int, seconds: float = 20.0) -> None:
 
 
 @contextlib.contextmanager
-def broker(kind: str, folder: Path):
-    """A real broker on loopback, "mosquitto" or the "embedded" one; yields its URL."""
+def broker(kind: str, folder: Path, settings: str = ""):
+    """A real broker on loopback, "mosquitto" (with more `settings`) or the "embedded" one; yields its URL."""
     port, options = free_port(), "" if kind == "mosquitto" else "?protocol=3.1.1"
     if kind == "mosquitto":
         if shutil.which("mosquitto") is None:
             pytest.skip(NO_MOSQUITTO)
         config = folder / "mosquitto.conf"
-        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n{settings}\n")
         command = ["mosquitto", "-c", str(config)]
     else:
         command = [sys.executable, "-m", "fedfin.demo.broker", str(port)]

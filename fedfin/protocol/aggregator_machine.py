@@ -18,6 +18,7 @@ from fedfin.protocol.messages import (
     Evict,
     Hello,
     Missing,
+    Outline,
     Receipt,
     RoundManifest,
     Want,
@@ -57,6 +58,7 @@ class AggregatorMachine:
         self._now = 0.0
         self._round = 0
         self._version: int | None = None
+        self._outline: Outline | None = None
         self._model: tuple[Chunk, ...] = ()
         self._deadline = 0.0
         self._manifest: RoundManifest | None = None
@@ -96,9 +98,9 @@ class AggregatorMachine:
         self._deadline = self._now + self._plan.rounds.deadline_s
         self.state = State.FINISHED if event.finished else State.COLLECTING
         effects: list[Effect] = []
-        outline = transfer.outline(event.model, self._chunk_size)
-        if event.version != self._version:
-            self._version = event.version
+        if event.version != self._version or self._outline is None:
+            outline = transfer.outline(event.model, min(self._chunk_size, event.chunk_size))
+            self._version, self._outline = event.version, outline
             self._model = tuple(transfer.chunk(event.model, outline, i) for i in range(len(outline.chunks)))
             effects.append(PublishModel(event.version, self._model))
         self._manifest = RoundManifest(
@@ -106,7 +108,7 @@ class AggregatorMachine:
             round=event.round,
             task=task_of(self._plan, event.round),
             version=event.version,
-            model=outline,
+            model=self._outline,
             state="finished" if event.finished else "open",
         )
         effects.append(PublishManifest(self._manifest))

@@ -6,6 +6,7 @@ LEGAL is the whole of it: which event is heeded in which state, and where that c
 from dataclasses import dataclass
 from enum import Enum
 
+from fedfin.protocol import limits
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
@@ -39,7 +40,8 @@ class FromSite:
 class Opened:
     """The server stands at this round with this model.
 
-    `receipts`: those it already gave in this round, by site; `earlier`: each site's newest of the rounds before.
+    `receipts`: those it already gave in this round, by site; `earlier`: each site's newest of the rounds before;
+    `chunk_size`: what one packet to the broker may carry of data.
     """
 
     round: int
@@ -48,6 +50,7 @@ class Opened:
     receipts: dict[str, Receipt]
     earlier: dict[str, Receipt]
     finished: bool = False
+    chunk_size: int = limits.CHUNK_BYTES
 
 
 @dataclass(frozen=True)

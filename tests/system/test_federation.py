@@ -47,3 +47,15 @@ def test_explain_update_shows_every_tensor_that_left(tmp_path: Path) -> None:
     told = json.loads(fedfin("edge", "explain-update", tmp_path / "s1", "--json").stdout)
     assert told["task"] == "evaluate"
     assert {tensor["name"] for tensor in told["tensors"]} <= {"eval.as-is", "eval.only-image"}
+
+
+@pytest.mark.broker
+def test_a_broker_with_small_packets_gets_small_chunks(tmp_path: Path) -> None:
+    """Chunks are cut to what the broker announces: evaluations of 20 KB travel in packets of at most 8 KiB."""
+    with broker("mosquitto", tmp_path, "max_packet_size 8192") as url:
+        federation = Federation(tmp_path, url, rounds=1)
+        federation.run()
+    updates = [json.loads(line) for line in (tmp_path / "agg.log").read_text().splitlines()]
+    sizes = [event["bytes"] for event in updates if event["event"] == "update" and event["accepted"]]
+    assert max(sizes) > 2 * 8192
+    assert len(sizes) == 9
