@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from federation import broker, fedfin, start
 
 from fedfin.demo.synthetic import make_cases

@@ -1,15 +1,12 @@
 """Whole federations as real processes over real brokers."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from federation import Federation, broker, fedfin
 
 from fedfin.model_file import read_model
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from federation import Federation, broker, fedfin
 
 
 @pytest.mark.parametrize("kind", [pytest.param("mosquitto", marks=pytest.mark.broker), "embedded"])

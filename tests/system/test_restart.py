@@ -2,13 +2,10 @@
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from federation import Federation, broker, start
 
 ROUNDS = 12
