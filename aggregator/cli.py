@@ -16,11 +16,12 @@ from aggregator.server import Server
 from aggregator.show import print_summary, summary
 from fedfin.bundle import read_manifest
 from fedfin.errors import SettingsError
-from fedfin.files import write_atomically
-from fedfin.plan import Modality, Plan, plan_toml, read_plan
-from fedfin.plan import Rounds as RoundPolicy
+from fedfin.files import make_folder, write_atomically
+from fedfin.lock import only_process
+from fedfin.plan import Plan, plan_toml, read_plan
 from fedfin.protocol.schedule import last_round
 from fedfin.report import JsonLines, RoundBar
+from fedfin.settings import explain
 
 JOURNAL = "journal.sqlite"
 FINAL_MODEL = "final.fedfin"
@@ -100,22 +101,27 @@ def _command(commands: Any, name: str, summary_: str, example: str) -> argparse.
 def _draft(args: argparse.Namespace) -> int:
     manifests = [read_manifest(path) for path in args.bundle]
     try:
-        plan = Plan(
-            federation=args.federation,
-            labels=tuple(args.label),
-            modalities=tuple(Modality(name=m.modality, encoder=m.digest(), dim=m.dim) for m in manifests),
-            rounds=RoundPolicy(count=args.rounds, sites=args.sites),
+        plan = msgspec.convert(
+            {
+                "federation": args.federation,
+                "labels": args.label,
+                "modalities": [{"name": m.modality, "encoder": m.digest(), "dim": m.dim} for m in manifests],
+                "rounds": {"count": args.rounds, "sites": args.sites},
+            },
+            Plan,
         )
-        plan = msgspec.convert(msgspec.to_builtins(plan), Plan)  # checks names and ranges too
-    except (ValueError, msgspec.ValidationError) as error:
-        raise SettingsError(f"the draft would be no valid plan: {error}") from None
+    except msgspec.ValidationError as error:
+        reason = explain(str(error), Plan)
+        raise SettingsError(
+            f"the draft would be no valid plan: {reason}; correct the option for it"
+        ) from None
     print(plan_toml(plan), end="")
     return 0
 
 
 def _init(args: argparse.Namespace) -> int:
     plan = read_plan(args.plan)
-    args.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(args.folder)
     Journal(args.folder / JOURNAL, create=plan).close()
     print(
         f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds"
@@ -125,7 +131,7 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    with _journal(args.folder) as journal:
+    with _journal(args.folder) as journal, only_process(args.folder, "fedfin aggregator serve"):
         rounds = Rounds(journal)
         with _reporter(args.json, journal) as report:
             Server(rounds, args.broker, report).serve()

@@ -41,7 +41,7 @@ class Server:
         self._model: life.PublishModel | None = None
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
-        """Run until the last round is folded and sites had time to fetch its model."""
+        """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
         self._link.start()
         try:
             while self._machine.state is not life.State.FINISHED:

@@ -84,12 +84,18 @@ class Agent:
     def run(self) -> None:
         """Take part until the federation is finished. Raises EvictedError or LinkError when it cannot go on."""
         started = time.monotonic()
+        self._report(
+            "connecting", {"broker": self._site.settings.broker, "gives up after seconds": OFFLINE_S}
+        )
         self._link.start()
         try:
             while self._machine.state is not life.State.FINISHED:
                 self._step()
                 if not self._ever_online and time.monotonic() - started > OFFLINE_S:
-                    raise LinkError(f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s")
+                    raise LinkError(
+                        f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s; start the broker,"
+                        " or correct `broker` in site.toml, and run again"
+                    )
         finally:
             self._stop_worker()
             self._link.stop((self._topic("up/state"), self._online(online=False)))
@@ -134,6 +140,12 @@ class Agent:
         ):
             self._link.subscribe(topic)
         self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
+        if self._plan is None:
+            reason = (
+                f"connected; no word yet from federation {self._site.settings.federation!r}:"
+                " if none comes, ask its coordinator whether the name is right and the aggregator runs"
+            )
+            self._report("waiting", {"reason": reason})
         self._feed(life.Connected(chunk_size))
 
     def _on_taken(self, token: int, refused: str | None) -> None:

@@ -89,11 +89,14 @@ class AgentState:
             self._outbox.replace(self._last)
 
     def last_update(self) -> Update:
-        """The newest update: waiting for its receipt, or the last that has one. Raises StateError if none."""
+        """The newest update: waiting for its receipt, or the last that has one. StateError if none, or damaged."""
         path = self._outbox if self._outbox.exists() else self._last
         if not path.exists():
             raise StateError(f"{self.folder}: no update was made yet; `fedfin edge run` makes them")
-        return decode_payload(path.read_bytes(), Update)
+        try:
+            return decode_payload(path.read_bytes(), Update)
+        except ProtocolError:
+            raise StateError(f"{path} is damaged; remove it: the next round makes a new one") from None
 
     def _save(self, progress: Progress) -> None:
         write_atomically(self._progress, msgspec.json.encode(progress))

@@ -15,13 +15,13 @@ import msgspec
 
 from fedfin.errors import SettingsError
 from fedfin.plan import Name
-from fedfin.settings import read_toml
+from fedfin.settings import pattern, read_toml
 
 SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
 STATE = "state"
 
-Broker = Annotated[str, msgspec.Meta(pattern=r"^mqtt://[^\s/]+$")]
+Broker = Annotated[str, pattern(r"^mqtt://[^\s/]+$", "a URL like mqtt://broker.example:1883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 

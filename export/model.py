@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fedfin.errors import InputError, ParityError
 from fedfin.exported_model import DESCRIPTION, GRAPH, OUTPUT, ExportedModel, present_name
+from fedfin.files import make_folder
 from fedfin.model_file import ModelFile, read_model
 from fedfin.plan import Plan
 
@@ -60,7 +61,7 @@ def export_model(model: ModelFile, out: Path) -> float:
     """
     if out.exists():
         raise InputError(f"{out} exists already; name another folder or remove it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         answers = _Answers(model)

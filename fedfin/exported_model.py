@@ -33,7 +33,7 @@ def present_name(modality: str) -> str:
 
 
 def read_exported(folder: Path) -> ExportedModel:
-    """Read model.json and check model.onnx against it. Raises InputError; BundleError if that is gone."""
+    """Read model.json and check model.onnx against it. Raises InputError."""
     path = folder / DESCRIPTION
     try:
         exported = msgspec.json.decode(path.read_bytes(), type=ExportedModel)
@@ -43,6 +43,8 @@ def read_exported(folder: Path) -> ExportedModel:
         ) from None
     except msgspec.MsgspecError as error:
         raise InputError(f"{path}: not an exported model's description: {error}; export it again") from None
+    if not (folder / GRAPH).is_file():
+        raise InputError(f"{folder} is incomplete: it has no {GRAPH}; export the model again")
     if file_digest(folder / GRAPH) != exported.sha256:
         raise InputError(
             f"{folder / GRAPH} is not the graph that {DESCRIPTION} names; export the model again"

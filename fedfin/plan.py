@@ -11,12 +11,18 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fedfin.settings import read_toml
+from fedfin.settings import pattern, read_toml
 
 NAME = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
 # \Z, because $ also matches before a newline at the end.
-Name = Annotated[str, msgspec.Meta(pattern=rf"^{NAME}\Z")]
-Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Name = Annotated[
+    str,
+    pattern(
+        rf"^{NAME}\Z",
+        "1 to 64 of a-z, 0-9, - and _, the first and last a letter or digit, such as st-mary",
+    ),
+]
+Digest = Annotated[str, pattern(r"^[0-9a-f]{64}\Z", "a SHA-256: 64 digits 0-9 and a-f")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

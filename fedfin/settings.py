@@ -17,6 +17,15 @@ else:
 
 T = TypeVar("T")
 
+_MEANINGS: dict[str, str] = {}  # of regular expressions, as messages quote them
+_REGEX = re.compile(r"Expected `str` matching regex (.*)")
+
+
+def pattern(regex: str, meaning: str) -> msgspec.Meta:
+    """A constraint on a text; its error says "must be `meaning`", which a person reads more easily."""
+    _MEANINGS[repr(regex)] = meaning
+    return msgspec.Meta(pattern=regex)
+
 
 def read_toml(path: Path, kind: type[T], *, what: str) -> T:
     """Read a TOML file as `kind`, a closed msgspec struct.
@@ -34,10 +43,10 @@ def read_toml(path: Path, kind: type[T], *, what: str) -> T:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {_explain(str(error), kind)}") from None
+        raise SettingsError(f"{path}: {explain(str(error), kind)}") from None
 
 
-def _explain(message: str, kind: type) -> str:
+def explain(message: str, kind: type) -> str:
     """Turn msgspec's "Expected ... - at `$.a.b`" into "key a.b: expected ..."."""
     text, at, where = message.partition(" - at `$")
     if "unknown field" in text:
@@ -45,6 +54,8 @@ def _explain(message: str, kind: type) -> str:
     if "missing required field" in text:
         text += "; add it"
     key = where.rstrip("`").lstrip(".")
+    if (regex := _REGEX.fullmatch(text)) and regex[1] in _MEANINGS:
+        text = f"must be {_MEANINGS[regex[1]]}"
     if "Invalid enum value" in text:
         text += f"; one of {', '.join(map(str, _choices(kind, key)))}"
     return f"key {key}: {text}" if at else text

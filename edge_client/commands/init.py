@@ -11,6 +11,8 @@ import msgspec
 from edge_client.site import SETTINGS, STATE, ModalitySettings, Site, SiteSettings
 from fedfin.bundle import read_manifest
 from fedfin.errors import SettingsError, StateError
+from fedfin.mqtt import BrokerUrl
+from fedfin.settings import explain
 
 _DESCRIPTION = """\
 Make a site folder: site.toml, and state/ for what the agent must remember. The bundles are checked; each
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise StateError(f"{folder / SETTINGS} exists already; choose another folder, or delete it first")
     if folder.exists() and not folder.is_dir():
         raise StateError(f"{folder} is a file; choose another name for the site folder")
+    BrokerUrl.parse(args.broker)
     settings = _settings(args, lambda path: _from(folder, path))
     # "a/b/.." needs a folder "a/b", which is not made before everything is known to be right.
     count = _check_table(Site(folder, _settings(args, lambda path: str(path.absolute()))))
@@ -87,7 +90,8 @@ def _settings(args: argparse.Namespace, place: Callable[[Path], str]) -> SiteSet
     try:
         return msgspec.convert(raw, SiteSettings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"cannot make {SETTINGS}: {error}; correct the option of that name") from None
+        reason = explain(str(error), SiteSettings)
+        raise SettingsError(f"cannot make {SETTINGS}: {reason}; correct the option of that name") from None
 
 
 def _columns(options: list[str]) -> dict[str, str]:

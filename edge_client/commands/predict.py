@@ -72,6 +72,8 @@ def _one_case(args: argparse.Namespace, encoders: Mapping[str, "Encoder"]) -> Ca
         inputs[_modality("image", encoders)] = args.image
     text = _read_text(args.text_file) if args.text_file is not None else args.text
     if text is not None:
+        if not text.strip():
+            raise InputError("the text is blank: leave it out, and its features are imputed")
         inputs[_modality("text", encoders)] = text
     return [("case", inputs)]
 

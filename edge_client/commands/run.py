@@ -29,10 +29,11 @@ def run(args: argparse.Namespace) -> int:
 
     from edge_client.agent import Agent
     from edge_client.site import open_site
+    from fedfin.lock import only_process
     from fedfin.report import JsonLines, RoundBar
 
     site = open_site(args.folder)
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
-    with reporter as report:
+    with only_process(site.folder, "fedfin edge run"), reporter as report:
         Agent(site, report).run()
     return 0

@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -30,21 +32,47 @@ def build(parser: argparse.ArgumentParser) -> None:
         help="CSV with the columns image, text, labels, and better also patient (default: synthetic)",
     )
     parser.add_argument(
-        "--patients", type=int, default=800, help="how many synthetic patients (default: 800)"
+        "--patients",
+        type=_whole(1, 1_000_000),
+        default=800,
+        help="how many synthetic patients (default: 800)",
     )
-    parser.add_argument("--sites", type=int, default=10, help="how many sites (default: 10)")
+    parser.add_argument("--sites", type=_whole(1, 1000), default=10, help="how many sites (default: 10)")
     parser.add_argument(
-        "--with-text", type=int, default=2, help="how many of them hold reports too (default: 2)"
+        "--with-text", type=_whole(0, 1000), default=2, help="how many of them hold reports too (default: 2)"
     )
-    parser.add_argument("--rounds", type=int, default=20, help="rounds of training (default: 20)")
+    parser.add_argument(
+        "--rounds", type=_whole(1, 1_000_000), default=20, help="rounds of training (default: 20)"
+    )
     parser.add_argument("--fin", choices=("mlp", "decoder"), default="mlp", help="FIN variant (default: mlp)")
-    parser.add_argument("--layer", default="last", help="pooled layer of the image encoder: last or block:N")
-    parser.add_argument("--seed", type=int, default=0, help="of cases, split and training (default: 0)")
+    parser.add_argument(
+        "--layer", type=_layer, default="last", help="pooled layer of the image encoder: last or block:N"
+    )
+    parser.add_argument(
+        "--seed", type=_whole(0, 2**32 - 1), default=0, help="of cases, split and training (default: 0)"
+    )
     parser.add_argument(
         "--broker", metavar="URL", help="a real broker, mqtt://HOST[:PORT] (default: embedded)"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of tables")
     parser.set_defaults(run=run)
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` to `most`."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,10}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text}: must be a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _layer(text: str) -> str:
+    if not re.fullmatch(r"last|block:([0-9]|1[0-5])", text):
+        raise argparse.ArgumentTypeError(f"{text}: write last, or block:N with N from 0 to 15")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:

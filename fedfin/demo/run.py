@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -18,12 +19,14 @@ from fedfin.demo.federation import train
 from fedfin.demo.processes import Processes, free_port, run_command, wait_for_port
 from fedfin.demo.split import HOLDOUT, Part
 from fedfin.demo.stages import Settings, export_bundles, make_plan, make_table, prepare_sites, split_sites
-from fedfin.errors import InputError, StateError
-from fedfin.files import write_atomically
-from fedfin.mqtt import OLD_PROTOCOL
+from fedfin.errors import InputError, SettingsError, StateError
+from fedfin.files import make_folder, write_atomically
+from fedfin.lock import only_process
+from fedfin.mqtt import OLD_PROTOCOL, BrokerUrl
 from fedfin.plan import FinVariant
 
 HOST = "127.0.0.1"
+BROKER_S = 5.0  # a broker of the user's own is there already, or its URL is wrong
 NOT_LABELS = {"case", "patient", "image", "text", "split"}
 # The main one comes last, so that the sites' folders hold its state for who looks into them.
 FEDERATIONS: dict[str, tuple[FinVariant | None, list[str]]] = {
@@ -35,12 +38,29 @@ FEDERATIONS: dict[str, tuple[FinVariant | None, list[str]]] = {
 
 def run_demo(settings: Settings, folder: Path, broker: str | None, console: Console) -> dict[str, Any]:
     """Run everything that is not done yet; the content of run.json. Raises StateError and what the parts raise."""
-    if not settings.fits(folder):
-        raise StateError(f"{folder} holds a demo with other settings; choose another --out, or remove it")
+    check_options(settings, broker)
+    make_folder(folder)
+    with only_process(folder, "fedfin demo"):
+        return _run(settings, folder, broker, console)
+
+
+def check_options(settings: Settings, broker: str | None) -> None:
+    """What would go wrong only after minutes. Raises SettingsError, InputError or LinkError."""
+    if settings.with_text > settings.sites:
+        raise SettingsError(
+            f"--with-text {settings.with_text}: there are {settings.sites} sites; give that many at most"
+        )
+    if settings.cases is not None:
+        read_labels(Path(settings.cases))
+    if broker is not None:
+        url = BrokerUrl.parse(broker)
+        wait_for_port(url.host, url.port, BROKER_S)
+
+
+def _run(settings: Settings, folder: Path, broker: str | None, console: Console) -> dict[str, Any]:
     started = time.monotonic()
-    table = make_table(settings, folder)
+    table, parts = _begin(settings, folder)
     labels = read_labels(table)
-    parts = split_sites(settings, table, folder)
     sites = [name for name in parts if name != HOLDOUT]
     console.print(
         f"{sum(part.cases for part in parts.values())} cases: {len(sites)} sites, {settings.with_text} with"
@@ -96,6 +116,22 @@ def run_demo(settings: Settings, folder: Path, broker: str | None, console: Cons
     }
     write_atomically(folder / "run.json", json.dumps(result, indent=2).encode())
     return result
+
+
+def _begin(settings: Settings, folder: Path) -> tuple[Path, dict[str, Part]]:
+    """The case table and its parts. Cases that cannot be used leave the folder free for other settings."""
+    fresh, had_cases = not settings.path(folder).exists(), (folder / "cases").exists()
+    if not settings.fits(folder):
+        raise StateError(f"{folder} holds a demo with other settings; choose another --out, or remove it")
+    try:
+        table = make_table(settings, folder)
+        return table, split_sites(settings, table, folder)
+    except InputError:
+        if fresh:
+            settings.path(folder).unlink()
+            if not had_cases:
+                shutil.rmtree(folder / "cases", ignore_errors=True)
+        raise
 
 
 def _once(record: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

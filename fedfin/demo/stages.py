@@ -33,11 +33,15 @@ class Settings:
     seed: int
     held_out: float = 0.25
 
+    @staticmethod
+    def path(folder: Path) -> Path:
+        """Where a demo's folder keeps its settings."""
+        return folder / "settings.json"
+
     def fits(self, folder: Path) -> bool:
         """Whether the folder was begun with these settings, or is new: then it is marked with them."""
-        path = folder / "settings.json"
+        path = self.path(folder)
         if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path, json.dumps(asdict(self)).encode())
         known = json.loads(path.read_text())
         return bool(known == asdict(self))

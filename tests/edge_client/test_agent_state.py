@@ -9,7 +9,7 @@ import pytest
 
 from edge_client.agent_state import AgentState, Progress
 from edge_client.explain import explain, print_explanation
-from fedfin.errors import ProtocolError, StateError
+from fedfin.errors import StateError
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
 
 RUN = "1" * 16
@@ -69,7 +69,7 @@ def test_a_damaged_outbox_is_computed_again(tmp_path: Path) -> None:
     state = _filled(tmp_path)
     (tmp_path / "outbox.msgpack").write_bytes(_update()[:-3])
     assert state.update(2, 1) is None
-    with pytest.raises(ProtocolError):
+    with pytest.raises(StateError, match=r"outbox\.msgpack is damaged"):
         state.last_update()
 
 
@@ -142,3 +142,10 @@ def test_the_printed_explanation_names_every_tensor(capsys: pytest.CaptureFixtur
     assert "metric loss: 0.5" in told
     for number in ("3", "7"):
         assert number in told
+
+
+def test_a_damaged_last_update_is_named(tmp_path: Path) -> None:
+    """With its path: it is what the user can remove."""
+    (tmp_path / "last-update.msgpack").write_bytes(b"x")
+    with pytest.raises(StateError, match=r"last-update\.msgpack is damaged"):
+        AgentState(tmp_path).last_update()

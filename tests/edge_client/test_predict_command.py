@@ -1,5 +1,6 @@
 """Promises of `fedfin edge predict`: any modality may be missing, and it says what was imputed. No torch."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -9,10 +10,12 @@ import numpy as np
 import onnx
 import pytest
 
+from edge_client.commands.predict import _one_case
 from edge_client.predictor import open_predictor
 from export.model import export_model
 from fedfin.bundle import FORMAT, MANIFEST, Manifest, VectorRecipe, file_digest
 from fedfin.cli import main
+from fedfin.errors import InputError
 from fedfin.model_file import ModelFile
 from fedfin.model_spec import initial_model
 from fedfin.plan import Modality, Model, Plan
@@ -127,6 +130,21 @@ def test_a_bundle_may_be_left_out(place, capsys):
 
 
 @pytest.mark.usefixtures("only_predict")
+def test_an_incomplete_model_is_named(place, tmp_path, capsys):
+    """One whose graph was not copied along."""
+    (tmp_path / "model.json").write_bytes((place / "model" / "model.json").read_bytes())
+    words = ["edge", "predict", "--model", str(tmp_path), "--bundle", str(place / "image")]
+    assert main([*words, "--cases", str(place / "cases.jsonl")]) == 4
+    assert f"{tmp_path} is incomplete: it has no model.onnx" in capsys.readouterr().err
+
+
+def test_a_blank_text_is_no_input(tmp_path):
+    """Answering for it would pass off nothing as a report."""
+    args = argparse.Namespace(image=None, text=" \n", text_file=None)
+    with pytest.raises(InputError, match="the text is blank"):
+        _one_case(args, {})
+
+
 def test_mistakes_are_named(place, capsys):
     """A stranger's encoder, no case, a kind that no bundle takes: an exit code and a remedy each."""
     assert main(arguments(place, "stranger")) == 5
