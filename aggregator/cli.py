@@ -29,6 +29,7 @@ FINAL_MODEL = "final.fedfin"
 
 def build(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands to the `fedfin aggregator` parser."""
+    parser.epilog = "example: fedfin aggregator init plan.toml /srv/fedfin/chest"
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     draft = _command(

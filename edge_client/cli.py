@@ -9,6 +9,7 @@ COMMANDS = ("init", "encode", "run", "predict", "evaluate", "explain_update")
 
 def build(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands to the `fedfin edge` parser."""
+    parser.epilog = "example: fedfin edge encode /srv/fedfin/st-mary    (--help of a command has its own)"
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
         importlib.import_module(f"edge_client.commands.{name}").add(subparsers)

@@ -9,6 +9,7 @@ COMMANDS = ("encoder", "model")
 
 def build(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands to the `fedfin export` parser."""
+    parser.epilog = "example: fedfin export encoder --preset minilm-l6 bundles/text"
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
         importlib.import_module(f"export.{name}").add(subparsers)

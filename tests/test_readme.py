@@ -92,10 +92,27 @@ def test_readme_names_make_targets_that_exist() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "export encoder", "export model", "aggregator draft", "aggregator init", "aggregator serve",
-     "aggregator show", "aggregator model", "edge init", "edge encode", "edge run", "edge predict", "edge evaluate",
-     "edge explain-update"],
-)  # fmt: skip
+    [
+        "",
+        "demo",
+        "export",
+        "edge",
+        "aggregator",
+        "export encoder",
+        "export model",
+        "aggregator draft",
+        "aggregator init",
+        "aggregator serve",
+        "aggregator show",
+        "aggregator model",
+        "edge init",
+        "edge encode",
+        "edge run",
+        "edge predict",
+        "edge evaluate",
+        "edge explain-update",
+    ],
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     """--help answers, and shows how the command is used."""
     done = subprocess.run(
