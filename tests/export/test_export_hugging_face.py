@@ -86,3 +86,29 @@ def test_oblong_inputs_are_refused(tmp_path):
     path.write_text(json.dumps({**PREPROCESSOR, "size": {"height": 224, "width": 200}}))
     with pytest.raises(InputError, match="--recipe"):
         hugging_face.image_recipe(path)
+
+
+def tiny_image_model(kind):
+    """A convolutional and an attention encoder with random weights."""
+    torch.manual_seed(0)
+    if kind == "resnet":
+        config = transformers.ResNetConfig(
+            embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic"
+        )
+        return transformers.ResNetModel(config)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "image_size": 64, "patch_size": 16}
+    return transformers.ViTModel(transformers.ViTConfig(num_hidden_layers=2, num_attention_heads=4, **sizes))
+
+
+@pytest.mark.parametrize("kind", ["resnet", "vit"])
+def test_image_folder_exports(kind, export, images, tmp_path):
+    """Pooled features of a local image model, quantized in whatever way passes the bound."""
+    folder = tmp_path / kind
+    tiny_image_model(kind).save_pretrained(folder)
+    size = {"size": {"height": 64, "width": 64}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR | size))
+    code, output, errors = export(tmp_path / "out", "--hf", str(folder), "--calibrate", str(images), "--json")
+    assert code == 0, errors
+    manifest = read_manifest(tmp_path / "out")
+    assert (manifest.modality, manifest.dim, manifest.recipe.crop) == ("image", 32, 64)
+    assert json.loads(output)["parity"]["cosine"]["worst"] >= 0.97
