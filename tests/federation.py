@@ -5,16 +5,15 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fedfin.bundle import Manifest, VectorRecipe, file_digest
+from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.plan import Modality, Model, Plan, Rounds, Training, plan_toml
 
 DIMS = {"image": 6, "text": 4}
@@ -103,23 +102,6 @@ def start(*arguments: object, log: Path) -> subprocess.Popen:
         )
 
 
-def free_port() -> int:
-    """A port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for_port(port: int, seconds: float = 20.0) -> None:
-    """Until somebody listens on loopback."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    raise TimeoutError(f"nobody listens on port {port}")
-
-
 @contextlib.contextmanager
 def broker(kind: str, folder: Path, settings: str = ""):
     """A real broker on loopback, "mosquitto" (with more `settings`) or the "embedded" one; yields its URL."""
@@ -134,7 +116,7 @@ def broker(kind: str, folder: Path, settings: str = ""):
         command = [sys.executable, "-m", "fedfin.demo.broker", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for_port(port)
+        wait_for_port("127.0.0.1", port, 20.0)
         yield f"mqtt://127.0.0.1:{port}{options}"
     finally:
         process.send_signal(signal.SIGTERM)

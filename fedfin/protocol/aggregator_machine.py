@@ -14,7 +14,6 @@ from fedfin.protocol import limits, transfer
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
-    End,
     Evict,
     Hello,
     Missing,
@@ -76,7 +75,6 @@ class AggregatorMachine:
             Begin: self._begin,
             Chunk: self._chunk,
             Want: self._want,
-            End: self._end,
         }
 
     def receive(self, event: Event, now: float) -> list[Effect]:
@@ -210,7 +208,3 @@ class AggregatorMachine:
         except ProtocolError:
             return []
         return [Send(site, "dn/chunk", self._model[i]) for i in wanted]
-
-    def _end(self, site: str, _: End) -> list[Effect]:
-        self._transfers.pop(site, None)
-        return []

@@ -4,7 +4,7 @@ On the wire each is a msgpack map with `v` (protocol version), `kind` and the fi
 unknown fields, wrong types, oversize and trailing bytes are refused. Essential data is in the payload,
 never in MQTT properties, so that any broker will do.
 
-    up/ctl           Hello, Begin, Want, End
+    up/ctl           Hello, Begin, Want
     up/chunk         Chunk
     dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest
     dn/chunk         Chunk
@@ -63,12 +63,6 @@ class Welcome(Message, frozen=True):
 
 class Evict(Message, frozen=True):
     """The aggregator drops a site, and says why."""
-
-    reason: Reason
-
-
-class End(Message, frozen=True):
-    """A site leaves of its own will."""
 
     reason: Reason
 
@@ -152,7 +146,7 @@ class RoundManifest(Message, frozen=True):
     model: Outline
 
 
-UpControl = Hello | Begin | Want | End
+UpControl = Hello | Begin | Want
 DownControl = Welcome | Missing | Receipt | Evict | RoundManifest
 _encoder = msgspec.msgpack.Encoder()
 

@@ -10,7 +10,6 @@ from fedfin.protocol import limits
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
-    End,
     Hello,
     Message,
     Receipt,
@@ -33,7 +32,7 @@ class FromSite:
     """A message of one site."""
 
     site: str
-    message: Hello | Begin | Want | End | Chunk
+    message: Hello | Begin | Want | Chunk
 
 
 @dataclass(frozen=True)

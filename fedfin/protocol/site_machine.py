@@ -128,7 +128,7 @@ class SiteMachine:
             bits = transfer.bitmap(missing, len(self._incoming.plan.chunks))
             return [Send("up/ctl", Want(version=self._manifest.version, bitmap=bits))]
         assert self._begin is not None
-        # Begin, not Query: an aggregator that has forgotten the transfer needs its outline again.
+        # The whole Begin again: an aggregator that has forgotten the transfer needs its outline.
         return [Send("up/ctl", self._begin)]
 
     # Joining, and being dropped.

@@ -9,7 +9,9 @@ from edge_client import agent
 from fedfin.cli import main
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from federation import fedfin, free_port, make_bundle, write_cases
+from federation import fedfin, make_bundle, write_cases
+
+from fedfin.demo.processes import free_port
 
 
 def test_an_unreachable_broker_is_told_at_once_and_given_up_in_time(

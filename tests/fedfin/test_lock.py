@@ -10,8 +10,9 @@ from fedfin.errors import StateError
 from fedfin.lock import only_process
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from federation import fedfin, free_port, make_bundle, make_plan, write_cases
+from federation import fedfin, make_bundle, make_plan, write_cases
 
+from fedfin.demo.processes import free_port
 from fedfin.plan import plan_toml
 
 HOLD = "import sys; from pathlib import Path; from fedfin.lock import only_process\n"

@@ -18,7 +18,6 @@ from fedfin.protocol.messages import (
     AggregatorState,
     Begin,
     Chunk,
-    End,
     Evict,
     Hello,
     Missing,
@@ -54,7 +53,6 @@ ANY_MESSAGE = st.one_of(
     st.builds(Hello, boot=boots, encoders=st.dictionaries(st.text(max_size=5), digests, max_size=3)),
     st.builds(Welcome, run=boots, plan=st.just(PLAN)),
     st.builds(Evict, reason=reasons),
-    st.builds(End, reason=reasons),
     st.builds(Begin, run=boots, round=counts, outline=outlines),
     st.builds(Missing, id=ids, bitmap=bitmaps),
     st.builds(Receipt, id=ids, accepted=st.booleans(), reason=reasons),
@@ -76,7 +74,6 @@ ONE_OF_EACH = [
     Hello(boot=BOOT, encoders={"image": DIGEST}),
     Welcome(run=BOOT, plan=PLAN),
     Evict(reason="no"),
-    End(reason="bye"),
     Begin(run=BOOT, round=1, outline=transfer.outline(b"x" * 2000, 1024)),
     Missing(id=ID, bitmap=b"\1"),
     Receipt(id=ID, accepted=True),
@@ -176,7 +173,8 @@ def test_a_model_survives_the_wire() -> None:
         decode_model(SMALL_MODEL, plan=DIGEST, shapes=SHAPES | {"more": (1,)})
 
 
-HELLO, CHUNK, RECEIPT, BEGIN = ONE_OF_EACH[0], ONE_OF_EACH[8], ONE_OF_EACH[6], ONE_OF_EACH[4]
+_BY_KIND = {type(message): message for message in ONE_OF_EACH}
+HELLO, CHUNK, RECEIPT, BEGIN = (_BY_KIND[kind] for kind in (Hello, Chunk, Receipt, Begin))
 HOSTILE_MESSAGES = {
     "unknown kind": (_pack(HELLO, kind="exec"), "Invalid value 'exec'"),
     "no kind": (_pack(HELLO, kind=None), "missing required field `kind`"),
