@@ -3,11 +3,12 @@
 from fedfin.protocol.codec.body import Compressed, compress, decompress
 from fedfin.protocol.codec.feedback import age, compensate, give_back
 from fedfin.protocol.codec.layout import Shapes, Tensors
-from fedfin.protocol.codec.presets import PRESETS, Preset, Recipe
+from fedfin.protocol.codec.presets import PRESETS, Direction, Preset, Recipe
 
 __all__ = [
     "PRESETS",
     "Compressed",
+    "Direction",
     "Preset",
     "Recipe",
     "Shapes",
