@@ -21,9 +21,9 @@ from fedfin.protocol.codec.encode import encode
 from fedfin.protocol.codec.golomb import Numbers
 from fedfin.protocol.codec.layout import Coded, Kind, Shapes, Tensors, read_kinds, size, write_kinds
 from fedfin.protocol.codec.positions import decode_positions, encode_positions
-from fedfin.protocol.codec.presets import PRESETS, Direction, Preset
+from fedfin.protocol.codec.presets import PRESETS, Preset
 from fedfin.protocol.codec.quantize import Floats, from_levels, read_scale, write_scale
-from fedfin.protocol.codec.reader import Reader, pack_levels
+from fedfin.protocol.codec.reader import Reader, pack, words_to_bits
 
 VERSION = 1
 
@@ -39,17 +39,20 @@ class Compressed:
     residual: Tensors
 
 
-def compress(values: Tensors, shapes: Shapes, preset: Preset, direction: Direction = "up") -> Compressed:
+def compress(values: Tensors, shapes: Shapes, preset: Preset) -> Compressed:
     """`values`: float32 of the shapes that `shapes` gives; those that are lacking do not travel.
-    `direction`: a preset may keep more on the way down, from the aggregator to the sites.
 
     A magnitude above `limits.VALUE_ABS` is cut down to it; the residual has the rest.
     Raises ProtocolError: a tensor that `shapes` does not have so, or that holds a value that is not finite.
     """
     flats = {name: _checked(name, values[name], shapes) for name in sorted(values)}
-    coded = encode(flats, PRESETS[preset], direction)
+    coded = encode(flats, PRESETS[preset])
     body = b"".join(_write(coded, shapes))
-    lossy = [name for name in flats if coded[name].kind != Kind.FLOAT32 or not np.may_share_memory(flats[name], values[name])]
+    lossy = [
+        name
+        for name in flats
+        if coded[name].kind != Kind.FLOAT32 or not np.may_share_memory(flats[name], values[name])
+    ]
     return Compressed(body, {name: _rest(values[name], coded[name]) for name in lossy})
 
 
@@ -90,8 +93,8 @@ def _write(coded: Mapping[str, Coded], shapes: Shapes) -> Iterator[bytes | memor
     for one in coded.values():
         if one.kind.bits:
             yield write_scale(one.scale)
-            yield pack_levels(one.symbols, one.kind.bits)
-        elif one.symbols is not None:
+            yield pack(words_to_bits(one.symbols, one.kind.bits))
+        elif one.kind != Kind.ZERO:
             yield one.symbols.data.cast("B")
 
 
@@ -102,7 +105,9 @@ def _read(reader: Reader, shapes: Shapes) -> dict[str, Coded]:
     sparse = [name for name, (_, is_sparse) in kinds.items() if is_sparse]
     positions = decode_positions(reader, [size(shapes[name]) for name in sparse]) if sparse else []
     kept = dict(zip(sparse, positions, strict=True))
-    return {name: _read_one(reader, kind, kept.get(name), size(shapes[name])) for name, (kind, _) in kinds.items()}
+    return {
+        name: _read_one(reader, kind, kept.get(name), size(shapes[name])) for name, (kind, _) in kinds.items()
+    }
 
 
 def _read_one(reader: Reader, kind: Kind, kept: Numbers | None, count: int) -> Coded:
@@ -120,7 +125,8 @@ def _values(one: Coded) -> Floats:
     """The values that are kept."""
     if one.kind.bits:
         return from_levels(one.symbols, one.kind, one.scale)
-    return one.symbols.astype(np.float32)
+    floats: Floats = one.symbols.astype(np.float32)
+    return floats
 
 
 def _restore(name: str, one: Coded, shape: tuple[int, ...]) -> Floats:

@@ -1,6 +1,7 @@
 """What becomes of each tensor under a recipe; `restore` and `rest` undo it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +9,17 @@ from numpy.typing import NDArray
 from fedfin.protocol.codec import quantize
 from fedfin.protocol.codec.golomb import Numbers
 from fedfin.protocol.codec.layout import Coded, Kind
-from fedfin.protocol.codec.presets import Direction, Recipe
+from fedfin.protocol.codec.presets import Recipe
 from fedfin.protocol.codec.quantize import Floats
 from fedfin.protocol.codec.select import largest
 
 _FLOAT16_MAX = np.float32(65504)
 
 
-def encode(flats: Mapping[str, Floats], recipe: Recipe, direction: Direction) -> dict[str, Coded]:
+def encode(flats: Mapping[str, Floats], recipe: Recipe) -> dict[str, Coded]:
     """Each flat array's form. All values are finite and within `limits.VALUE_ABS`."""
     if recipe.kind == "ternary":
-        return _ternary(flats, recipe.keep if direction == "up" else recipe.keep_down, recipe.gain)
+        return _ternary(flats, recipe.keep, recipe.gain)
     one = {"float32": _float32, "float16": _float16, "sign": _sign}[recipe.kind]
     return {name: one(flat) for name, flat in flats.items()}
 
@@ -33,7 +34,7 @@ def _float16(flat: Floats) -> Coded:
     return _skip_zeros(Kind.FLOAT16, half, half.view(np.uint16) & 0x7FFF)
 
 
-def _skip_zeros(kind: Kind, symbols: NDArray[np.floating], bits: NDArray[np.unsignedinteger]) -> Coded:
+def _skip_zeros(kind: Kind, symbols: NDArray[Any], bits: NDArray[Any]) -> Coded:
     """Sparse where the positions of what is not zero cost less than the zeros do: at most a bit and a half a value."""
     kept = np.count_nonzero(bits)
     if not kept:
@@ -60,7 +61,9 @@ def _ternary(flats: Mapping[str, Floats], keep: float, gain: float) -> dict[str,
     kept, threshold = largest(list(flats.values()), keep)
     budget = sum(map(len, kept))
     coded = {}
-    for (name, flat), where in sorted(zip(flats.items(), kept, strict=True), key=lambda item: item[0][1].size):
+    for (name, flat), where in sorted(
+        zip(flats.items(), kept, strict=True), key=lambda item: item[0][1].size
+    ):
         if 4 * len(where) >= flat.size:
             mean = quantize.mean_magnitude(flat)
             kind = _fineness(mean, threshold)

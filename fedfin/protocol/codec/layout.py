@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -38,18 +38,22 @@ class Kind(IntEnum):
 _SPARSE = 8  # added to the kind of a tensor of which only some values are kept
 
 
+_UNSCALED = np.float32(0)
+
+
 @dataclass(frozen=True)
 class Coded:
     """One tensor as its body holds it.
 
-    `kept`: positions of the values kept, ascending; None when all are. `symbols`: one a value kept: a level's number from the
-    lowest (uint8), or the value (float16, float32), little-endian. `scale`: what levels are multiples of.
+    `kept`: ascending positions of the values that are written; None when all are.
+    `symbols`: one for each of them: a level's number, counted from the lowest, as uint8; or float16, or float32.
+    `scale`: what levels are multiples of.
     """
 
     kind: Kind
     kept: Numbers | None = None
-    symbols: NDArray[Any] | None = None
-    scale: np.float32 = np.float32(0)
+    symbols: NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    scale: np.float32 = _UNSCALED
 
 
 def size(shape: tuple[int, ...]) -> int:

@@ -1,15 +1,15 @@
-"""Where the values are that a sparse tensor keeps: ascending positions to bytes and back, for all such tensors at once.
+"""Where the values are that sparse tensors keep: ascending positions to bytes and back, for all tensors at once.
 
-    order    1 byte a tensor: which of Golomb's codes suits its density (golomb.py)
-    then for each order in use, ascending:
-    count    LEB128: how many values are kept in the tensors of this order
-    length   LEB128: how many bits of unary code they have
-    then
-    unary    bits, all orders end to end
-    digits   bits, all orders end to end
+    code     1 byte a tensor: which of Golomb's codes suits its density (golomb.py)
+    count    LEB128 for each code in use, ascending: how many values the tensors of this code keep
+    length   LEB128: how many bits the unary codes take
+    unary    bits: the quotients, code by code
+    digits   bits, code by code
+    low      bits, code by code
 
-Tensors of one order lie end to end, in the order of their names, as if they were one. So dense and sparse tensors
-are each coded at their own density for one byte a tensor.
+Tensors of one code lie end to end, in the order of their names, as if they were one: so dense and sparse tensors are
+each coded at their own density for one byte a tensor. A number that is coded is a gap: how many values are not kept
+between one that is and the one before it.
 """
 
 from collections.abc import Sequence
@@ -19,43 +19,52 @@ import numpy as np
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol.codec import golomb
-from fedfin.protocol.codec.golomb import M, Numbers
-from fedfin.protocol.codec.reader import Bits, Reader, number, pack
+from fedfin.protocol.codec.golomb import CODES, Code, Numbers
+from fedfin.protocol.codec.reader import Bits, Reader, bits_to_words, number, pack, words_to_bits
 
 
 def encode_positions(kept: Sequence[Numbers], sizes: Sequence[int]) -> bytes:
     """`kept`: for each tensor at least one position, ascending, below its size."""
-    orders = bytes(golomb.order(len(some), size) for some, size in zip(kept, sizes, strict=True))
-    head, unary, digits = orders, [], []
-    for order, members in _by_order(orders):
+    codes = bytes(golomb.suited(len(some), size) for some, size in zip(kept, sizes, strict=True))
+    counts, unary, digits, low = b"", [], [], []
+    for index, members in _by_code(codes):
+        base, shift = CODES[index]
         joined = _join([kept[i] for i in members], [sizes[i] for i in members])
-        quotients, remainders = np.divmod(np.diff(joined, prepend=-1) - 1, M[order])
+        gaps = np.diff(joined, prepend=-1) - 1
+        quotients, rest = np.divmod(gaps >> shift, base)
+        counts += number(len(gaps))
         unary.append(golomb.unary(quotients))
-        digits.append(golomb.pack_remainders(remainders, M[order]))
-        head += number(len(joined)) + number(len(unary[-1]))
-    return head + pack(np.concatenate(unary)) + pack(np.concatenate(digits))
+        digits.append(golomb.pack_digits(rest, base))
+        low.append(words_to_bits(gaps, shift))
+    streams = [np.concatenate(stream) for stream in (unary, digits, low)]
+    return b"".join((codes, counts, number(len(streams[0])), *map(pack, streams)))
 
 
 def decode_positions(reader: Reader, sizes: Sequence[int]) -> list[Numbers]:
     """The positions in each tensor. Raises ProtocolError when they are not what `encode_positions` writes."""
-    orders = bytes(reader.take(len(sizes)))
-    if max(orders) >= len(M):
+    indices = bytes(reader.take(len(sizes)))
+    if max(indices) >= len(CODES):
         raise ProtocolError("a tensor body names an unknown Golomb code")
-    spans = {order: sum(sizes[i] for i in members) for order, members in _by_order(orders)}
-    # A quotient is at most span / m, so that a stream of unary code is shorter than twice its span.
-    heads = {order: (reader.number(span), reader.number(2 * span)) for order, span in spans.items()}
-    unary = _split(reader, [length for _, length in heads.values()])
-    digits = _split(reader, [golomb.remainder_bits(count, M[order]) for order, (count, _) in heads.items()])
-    kept: list[Numbers] = [np.zeros(0, np.int64)] * len(sizes)
-    for (order, members), some, rest in zip(_by_order(orders), unary, digits, strict=True):
-        joined = _decode(some, rest, heads[order][0], M[order], spans[order])
-        for i, part in zip(members, _cut(joined, [sizes[i] for i in members]), strict=True):
-            kept[i] = part
-    return kept
+    groups = [(CODES[index], members) for index, members in _by_code(indices)]
+    spans = [sum(sizes[i] for i in members) for _, members in groups]
+    counts = [reader.number(span) for span in spans]
+    if 0 in counts:
+        raise ProtocolError("a tensor body has a sparse tensor that keeps nothing")
+    unary = _read_unary(reader, counts, sum(sizes))
+    digits = _read(
+        reader, [golomb.digit_bits(n, code.base) for n, (code, _) in zip(counts, groups, strict=True)]
+    )
+    low = _read(reader, [n * code.shift for n, (code, _) in zip(counts, groups, strict=True)])
+    kept: dict[int, Numbers] = {}
+    for j, (code, members) in enumerate(groups):
+        joined = _positions(code, unary[j], digits[j], low[j], spans[j])
+        kept.update(zip(members, _cut(joined, [sizes[i] for i in members]), strict=True))
+    return [kept[i] for i in range(len(sizes))]
 
 
-def _by_order(orders: bytes) -> list[tuple[int, list[int]]]:
-    return [(order, [i for i, one in enumerate(orders) if one == order]) for order in sorted(set(orders))]
+def _by_code(indices: bytes) -> list[tuple[int, list[int]]]:
+    """Each code in use, ascending, and the tensors that use it."""
+    return [(code, [i for i, other in enumerate(indices) if other == code]) for code in sorted(set(indices))]
 
 
 def _join(kept: Sequence[Numbers], sizes: Sequence[int]) -> Numbers:
@@ -69,18 +78,29 @@ def _cut(joined: Numbers, sizes: Sequence[int]) -> list[Numbers]:
     return [part - start for part, start in zip(parts, starts, strict=False)]
 
 
-def _split(reader: Reader, lengths: Sequence[int]) -> list[Bits]:
+def _read_unary(reader: Reader, counts: Sequence[int], span: int) -> list[Numbers]:
+    """For each code the sum of its quotients so far, at each of its numbers."""
+    # A quotient is no larger than its gap, and all gaps and ones together fill at most the span.
+    bits = reader.bits(reader.number(span))
+    if not len(bits) or not bits[-1] or np.count_nonzero(bits) != sum(counts):
+        raise ProtocolError("a tensor body's positions are not as many as it says")
+    ends = np.flatnonzero(bits)
+    ends -= np.arange(len(ends))
+    parts = np.split(ends, list(accumulate(counts))[:-1])
+    return [part - before for part, before in zip(parts, [0, *(part[-1] for part in parts)], strict=False)]
+
+
+def _read(reader: Reader, lengths: Sequence[int]) -> list[Bits]:
     return np.split(reader.bits(sum(lengths)), list(accumulate(lengths))[:-1])
 
 
-def _decode(unary: Bits, digits: Bits, count: int, m: int, span: int) -> Numbers:
-    """The position of one i, at `ends[i]`, is the sum of all gaps so far: quotients * m + remainders + i."""
-    if not len(unary) or not unary[-1] or np.count_nonzero(unary) != count:
-        raise ProtocolError("a tensor body's positions are not as many as it says")
-    if (len(unary) - count) * m >= span:
+def _positions(code: Code, quotients: Numbers, digits: Bits, low: Bits, span: int) -> Numbers:
+    """A position is the sum of all gaps so far and of the values kept before it."""
+    if int(quotients[-1]) * code.m >= span:
         raise ProtocolError("a tensor body's positions reach beyond its tensors")
-    ranks = np.arange(count)
-    joined: Numbers = (np.flatnonzero(unary) - ranks) * m + np.cumsum(golomb.unpack_remainders(digits, count, m)) + ranks
+    count = len(quotients)
+    joined: Numbers = quotients * code.base + np.cumsum(golomb.unpack_digits(digits, count, code.base))
+    joined = (joined << code.shift) + np.cumsum(bits_to_words(low, count, code.shift)) + np.arange(count)
     if joined[-1] >= span:
         raise ProtocolError("a tensor body's positions reach beyond its tensors")
     return joined

@@ -64,15 +64,17 @@ def _most(kind: Kind) -> int:
 
 
 def _from_upper(upper: int) -> np.float32:
-    return np.array([upper << 16], np.uint32).view(np.float32)[0]
+    return np.float32(np.array([upper << 16], np.uint32).view(np.float32)[0])
 
 
 def to_levels(flat: Floats, kind: Kind, scale: np.float32) -> Levels:
     """The number of the nearest level, counted from the lowest."""
     if kind == Kind.BITS1:
-        return (flat >= 0).view(np.uint8)
+        signs: Levels = (flat >= 0).view(np.uint8)
+        return signs
     half = 2 ** (kind.bits - 1)
-    return (np.clip(np.floor(flat / (2 * scale)), -half, half - 1) + half).astype(np.uint8)
+    steps: Floats = np.clip(np.floor(flat / (2 * scale)), -half, half - 1)
+    return (steps + half).astype(np.uint8)
 
 
 def from_levels(levels: Levels, kind: Kind, scale: np.float32) -> Floats:

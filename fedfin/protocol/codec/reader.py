@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from fedfin.errors import ProtocolError
 
 Bits = NDArray[np.uint8]  # one bit each, 0 or 1
-_WORD_BITS = 64
 _MORE = 128  # LEB128's bit that says another byte follows
 
 
@@ -50,7 +49,9 @@ class Reader:
     def levels(self, count: int, width: int) -> NDArray[np.uint8]:
         """The next `count` numbers of `width` bits each, at most 8."""
         bits = self.bits(count * width)
-        return bits if width == 1 else np.packbits(bits.reshape(count, width), axis=1, bitorder="little").ravel()
+        return (
+            bits if width == 1 else np.packbits(bits.reshape(count, width), axis=1, bitorder="little").ravel()
+        )
 
     def end(self) -> None:
         """Raises ProtocolError when bytes are left."""
@@ -73,21 +74,22 @@ def pack(flags: Bits | NDArray[np.bool_]) -> bytes:
     return np.packbits(flags, bitorder="little").tobytes()
 
 
-def pack_levels(levels: NDArray[np.uint8], width: int) -> bytes:
-    """Numbers below 2^width, lowest bit first, end to end, filled up with zeros."""
-    if width > 1:
-        levels = np.unpackbits(levels[:, None], axis=1, count=width, bitorder="little")
-    return pack(levels)
-
-
-def words_to_bits(words: NDArray[np.int64], width: int) -> Bits:
+def words_to_bits(words: NDArray[np.int64] | NDArray[np.uint8], width: int) -> Bits:
     """The lowest `width` bits of each word, lowest first, end to end."""
-    spread = np.unpackbits(words.astype("<i8", copy=False).view(np.uint8), bitorder="little")
-    return spread.reshape(len(words), _WORD_BITS)[:, :width].ravel()
+    if words.dtype == np.uint8 and width == 1:
+        return words.astype(np.uint8, copy=False)
+    used = -(-width // 8)
+    octets = (
+        words.astype(words.dtype.newbyteorder("<"), copy=False)
+        .view(np.uint8)
+        .reshape(len(words), words.itemsize)[:, :used]
+    )
+    return np.unpackbits(octets, axis=1, count=width, bitorder="little").ravel()
 
 
-def bits_to_words(bits: Bits, width: int) -> NDArray[np.int64]:
-    """The reverse: `len(bits) / width` words."""
-    spread = np.zeros((len(bits) // width, _WORD_BITS), np.uint8)
-    spread[:, :width] = bits.reshape(-1, width)
-    return np.packbits(spread, bitorder="little").view("<i8").astype(np.int64, copy=False)
+def bits_to_words(bits: Bits, count: int, width: int) -> NDArray[np.int64]:
+    """The reverse: `count` words from `count * width` bits."""
+    octets = np.packbits(bits.reshape(count, width), axis=1, bitorder="little")
+    words = np.zeros((count, 8), np.uint8)
+    words[:, : octets.shape[1]] = octets
+    return words.view("<i8").astype(np.int64, copy=False).ravel()
