@@ -30,9 +30,10 @@ def compress(values: Tensors, shapes: Shapes, preset: Preset) -> Compressed:
     A magnitude above `limits.VALUE_ABS` is cut down to it; the residual has the rest.
     Raises ProtocolError: a tensor that `shapes` does not have so, or that holds a value that is not finite.
     """
-    flats = {name: _checked(name, values[name], shapes) for name in sorted(values)}
-    coded = encode(flats, PRESETS[preset])
-    lossy = [name for name in flats if not _is_lossless(coded[name], flats[name], values[name])]
+    flats = {name: _flat(name, values[name], shapes) for name in sorted(values)}
+    clipped = {name: _clip(name, flat) for name, flat in flats.items() if not _is_bounded(flat)}
+    coded = encode(flats | clipped, PRESETS[preset])
+    lossy = clipped if PRESETS[preset].kind == "float32" else flats
     return Compressed(write(coded, shapes), {name: _rest(values[name], coded[name]) for name in lossy})
 
 
@@ -45,16 +46,11 @@ def decompress(body: bytes, shapes: Shapes) -> Tensors:
     return {name: _restore(name, one, shapes[name]) for name, one in coded.items()}
 
 
-def _checked(name: str, value: Floats, shapes: Shapes) -> Floats:
-    """The values in one row, none above the limit. Raises ProtocolError."""
+def _flat(name: str, value: Floats, shapes: Shapes) -> Floats:
+    """The values in one row, not copied if they lie so. Raises ProtocolError."""
     if name not in shapes or value.shape != tuple(shapes[name]) or value.dtype != np.float32:
         raise ProtocolError(f"tensor {name} is not float32 of the shape that the plan gives it")
-    flat: Floats = value.reshape(-1)
-    if not _is_bounded(flat):
-        if not np.isfinite(flat).all():
-            raise ProtocolError(f"tensor {name} holds a value that is not finite")
-        flat = np.clip(flat, -np.float32(limits.VALUE_ABS), np.float32(limits.VALUE_ABS))
-    return flat
+    return value.reshape(-1)
 
 
 def _is_bounded(flat: Floats) -> bool:
@@ -62,9 +58,11 @@ def _is_bounded(flat: Floats) -> bool:
     return not flat.size or bool(flat.min() >= -limits.VALUE_ABS and flat.max() <= limits.VALUE_ABS)
 
 
-def _is_lossless(one: Coded, flat: Floats, value: Floats) -> bool:
-    """Every value as it was, and none was clipped."""
-    return not flat.size or (one.kind == Kind.FLOAT32 and np.may_share_memory(flat, value))
+def _clip(name: str, flat: Floats) -> Floats:
+    if not np.isfinite(flat).all():
+        raise ProtocolError(f"tensor {name} holds a value that is not finite")
+    clipped: Floats = np.clip(flat, -np.float32(limits.VALUE_ABS), np.float32(limits.VALUE_ABS))
+    return clipped
 
 
 def _values(one: Coded) -> Floats:
