@@ -47,7 +47,9 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Federation:
-    """sites: what each trains on, by name; judge: the held-out cases of all, with every modality they have;
+    """What trains, and what judges.
+
+    sites: what each trains on, by name; judge: the held-out cases of all, with every modality they have;
     as_held: modality -> bool [cases of judge], what their sites hold of them.
     """
 

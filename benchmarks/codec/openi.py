@@ -1,8 +1,8 @@
 """Open-I: chest X-ray reports of Indiana University as two modalities, indication and findings.
 
 Demner-Fushman et al., JAMIA 2016, doi 10.1093/jamia/ocv080; CC BY-NC-ND 4.0: read, never passed on. The XMLs come
-with the PyPI package torchxrayvision. A report is a patient. Labels are the major MeSH headings that radiologists' findings were
-indexed with, without their qualifiers.
+with the PyPI package torchxrayvision. A report is a patient. Labels are the major MeSH headings that the reports
+were indexed with, without their qualifiers.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ def read(archive: Path) -> list[Report]:
         with tarfile.open(archive) as tar:
             members = sorted((m for m in tar if m.isfile() and m.name.endswith(".xml")), key=lambda m: m.name)
             reports = [_parse(tar, member) for member in members]
-    except (OSError, tarfile.TarError, ElementTree.ParseError) as error:
+    except (OSError, tarfile.TarError, ET.ParseError) as error:
         raise InputError(f"{archive}: is not the archive of Open-I reports ({error})") from None
     kept = [report for report in reports if any(report.sections.values())]
     if not kept:
@@ -112,7 +112,7 @@ def to_cases(reports: Sequence[Report], features: dict[str, NDArray[np.float32]]
 def _parse(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Report:
     file = tar.extractfile(member)
     assert file is not None, "only files are asked for"
-    root = ElementTree.parse(file).getroot()  # noqa: S314 - a published archive, pinned by version
+    root = ET.parse(file).getroot()  # noqa: S314 - a published archive, pinned by version
     texts = {
         (part.get("Label") or "").lower(): (part.text or "").strip() for part in root.iter("AbstractText")
     }

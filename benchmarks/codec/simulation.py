@@ -14,10 +14,10 @@ from aggregator.fold import Fold, apply_means
 from benchmarks.codec.federation import Federation
 from edge_client.dataset import Dataset
 from edge_client.trainer import TaskResult, run_task
-from fedfin.model_spec import Task, initial_model, task_specs, tensor_specs
+from fedfin.model_spec import Task, initial_model, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol import limits
-from fedfin.protocol.codec import PRESETS, Preset, age, compensate, compress, decompress
+from fedfin.protocol.codec import PRESETS, Preset, compensate, compress, decompress
 from fedfin.protocol.tensors import Tensors
 
 # Told of every update before it is compressed: round, site, deltas with what was owed to them.
@@ -41,8 +41,6 @@ class Site:
     name: str
     dataset: Dataset
     residual: Tensors = field(default_factory=dict)
-    base: Tensors = field(default_factory=dict)
-    last: int = 0
 
 
 class Simulation:
@@ -91,15 +89,11 @@ class Simulation:
 
     def _compress_up(self, number: int, site: Site, deltas: Tensors) -> bytes:
         """What the site sends; it keeps what the body left out."""
-        if site.last:
-            moved = {name: self.model[name] - site.base[name] for name in site.residual}
-            site.residual = age(site.residual, moved, number - site.last - 1)
         values = compensate(deltas, site.residual)
         if self._record:
             self._record(number, site.name, values)
         done = compress(values, self._shapes, self._up)
         site.residual = {**site.residual, **done.residual}
-        site.base, site.last = self.model, number
         return done.body
 
     def _publish(self, fold: Fold) -> int:
@@ -110,7 +104,7 @@ class Simulation:
             body = compress({name: target[name] for name in values}, self._shapes, "exact").body
             self.model = target
             return len(body)
-        done = compress(values, self._shapes, self._down, "down")
+        done = compress(values, self._shapes, self._down)
         self._owed = {**self._owed, **done.residual}
         for name, change in decompress(done.body, self._shapes).items():
             following = np.clip(self.model[name] + change, -limits.VALUE_ABS, limits.VALUE_ABS)

@@ -47,3 +47,43 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
+
+
+def print_speed(figures: dict[str, Any]) -> None:
+    """Figures as `measure.measure` gives them."""
+    print(f"{figures['deltas']}: {figures['tensors']} tensors, {figures['float32']:,} bytes as float32")
+    print(f"{figures['machine']}; MB/s of float32 on one core, CPU time, the best of several runs")
+    print(
+        "entropy: order 0, each tensor's own frequencies (for floats: each of their bytes'), known for free\n"
+    )
+    head = ["preset", "bytes", "ratio", "over entropy", "encode MB/s", "decode MB/s"]
+    print_table(
+        [*head, "peak memory to encode", "to decode"],
+        [
+            [*_speed_row(line, "preset"), f"{line['encode_peak']:.1f} x", f"{line['decode_peak']:.1f} x"]
+            for line in figures["presets"]
+        ],
+    )
+    for preset in dict.fromkeys(line["preset"] for line in figures["coders"]):
+        print(f"\nother coders on the symbols of {preset}\n")
+        chosen = [line for line in figures["coders"] if line["preset"] == preset]
+        print_table(["coder", *head[1:]], [_speed_row(line, "coder") for line in chosen])
+    _print_stages(figures["stages"])
+    for library in figures["not_installed"]:
+        print(f"\n{library} is not installed, so it is not in the tables")
+
+
+def _speed_row(line: dict[str, Any], name: str) -> list[str]:
+    speeds = [f"{line[key]:,.0f}" for key in ("encode_mb_s", "decode_mb_s")]
+    return [line[name], f"{line['bytes']:,}", f"{line['ratio']:.1f}", f"{line['over_entropy']:+.1%}", *speeds]
+
+
+def _print_stages(stages: dict[str, Any]) -> None:
+    print(f"\nCPU milliseconds of {stages['preset']}, by the codec's modules\n")
+    rows = [
+        [part if place == 0 else "", module, f"{ms:.2f}"]
+        for part, spent in stages.items()
+        if part != "preset"
+        for place, (module, ms) in enumerate(sorted(spent.items(), key=lambda item: -item[1]))
+    ]
+    print_table(["part", "module", "ms"], rows)
