@@ -68,7 +68,7 @@ def pack(flags: Bits | NDArray[np.bool_]) -> bytes:
 
 
 def words_to_bits(words: NDArray[np.int64] | NDArray[np.uint8], width: int) -> Bits:
-    """The lowest `width` bits of each word, plane by plane: the lowest bit of every word, then the next of every word."""
+    """The lowest `width` bits of each word, plane by plane: the lowest of every word, then the next of every word."""
     planes = np.empty((width, len(words)), np.uint8)
     for place in range(width):
         planes[place] = words >> place & 1
