@@ -69,7 +69,8 @@ def _values(one: Coded) -> Floats:
     """The values that are written."""
     if one.kind.has_levels:
         return from_levels(one.symbols, one.kind, one.scale)
-    floats: Floats = one.symbols.astype(np.float32)
+    with np.errstate(invalid="ignore"):  # a NaN from the network is refused, not warned of
+        floats: Floats = one.symbols.astype(np.float32)
     return floats
 
 
@@ -77,7 +78,7 @@ def _restore(name: str, one: Coded, shape: tuple[int, ...]) -> Floats:
     if one.kind == Kind.ZERO:
         return np.zeros(shape, np.float32)
     values = _values(one)
-    if not _is_bounded(values):
+    if not one.kind.has_levels and not _is_bounded(values):
         raise ProtocolError(f"tensor {name} holds a value that is not finite or exceeds {limits.VALUE_ABS:g}")
     if one.written is None:
         return values.reshape(shape)
