@@ -11,17 +11,20 @@ from itertools import accumulate
 from benchmarks.codec.grid import Row
 
 REACHED = 0.99  # of the final AUC of `exact`
+# Rounds whose models' mean AUC counts as final: from one round to the next it moves by half a point.
+LAST = 5
 
 
 @dataclass(frozen=True)
 class Line:
     """One data set, participation and preset, over its seeds.
 
-    auc, spread: mean and sample deviation of the final macro AUC x 100, cases as their sites hold them;
-    complete, alone: means of those of `score.Scorer`; difference, worst: mean and lowest paired difference to
-    `exact`, None without its run; up, down: mean bytes per site and round; up_ratio, down_ratio: float32 to them;
-    paid: bytes both ways per site until REACHED, mean over the seeds that got there, None if one did not;
-    paid_ratio: what `exact` pays, to that.
+    auc, spread: mean and sample deviation of the final macro AUC x 100 (see LAST), cases as their sites hold them.
+    complete, alone: of the last model, as of `score.Scorer`.
+    difference, worst: mean and lowest paired difference of `auc` to `exact`; last: the mean of the last model alone.
+    up, down: mean bytes per site and round; up_ratio, down_ratio: float32 to them.
+    paid: bytes both ways per site until REACHED, None if a seed never got there; paid_ratio: what `exact` pays to that.
+    What compares with `exact` is None without its runs.
     """
 
     data: str
@@ -34,6 +37,7 @@ class Line:
     alone: float
     difference: float | None
     worst: float | None
+    last: float | None
     up: float
     down: float
     up_ratio: float
@@ -52,13 +56,14 @@ def summarise(rows: Sequence[Row]) -> list[Line]:
 
 
 def _line(key: tuple[str, int, str], rows: list[Row], exact: dict[tuple[object, ...], Row]) -> Line:
-    finals = [row["auc"][-1] for row in rows]
+    finals = [final_auc(row) for row in rows]
     pairs = [(row, exact[_pair(row)]) for row in rows if _pair(row) in exact]
     whole = len(pairs) == len(rows)
-    differences = [row["auc"][-1] - base["auc"][-1] for row, base in pairs]
-    paid = _mean_or_none(paid_bytes(row, REACHED * base["auc"][-1]) for row, base in pairs) if whole else None
+    differences = [final_auc(row) - final_auc(base) for row, base in pairs]
+    last = [row["auc"][-1] - base["auc"][-1] for row, base in pairs]
+    paid = _mean_or_none(paid_bytes(row, REACHED * final_auc(base)) for row, base in pairs) if whole else None
     base_paid = (
-        _mean_or_none(paid_bytes(base, REACHED * base["auc"][-1]) for _, base in pairs) if whole else None
+        _mean_or_none(paid_bytes(base, REACHED * final_auc(base)) for _, base in pairs) if whole else None
     )
     return Line(
         *key,
@@ -69,6 +74,7 @@ def _line(key: tuple[str, int, str], rows: list[Row], exact: dict[tuple[object, 
         alone=statistics.fmean(row["alone"] for row in rows),
         difference=statistics.fmean(differences) if whole else None,
         worst=min(differences) if whole else None,
+        last=statistics.fmean(last) if whole else None,
         up=_per_round(rows, "up_bytes"),
         down=_per_round(rows, "down_bytes"),
         up_ratio=_per_round(rows, "up_float32") / _per_round(rows, "up_bytes"),
@@ -76,6 +82,11 @@ def _line(key: tuple[str, int, str], rows: list[Row], exact: dict[tuple[object, 
         paid=paid,
         paid_ratio=base_paid / paid if paid and base_paid else None,
     )
+
+
+def final_auc(row: Row) -> float:
+    """The mean of the last rounds'."""
+    return statistics.fmean(row["auc"][-LAST:])
 
 
 def paid_bytes(row: Row, auc: float) -> float | None:

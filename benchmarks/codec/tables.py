@@ -3,17 +3,29 @@
 from collections.abc import Sequence
 from typing import Any
 
+STUDY_HEAD = (
+    "preset",
+    "AUC",
+    "to exact",
+    "worst seed",
+    "last model",
+    "complete",
+    "alone",
+    "up, bytes",
+    "ratio",
+    "down, bytes",
+    "ratio",
+    "bytes to 99 %",
+    "ratio",
+)
+
 
 def print_study(lines: Sequence[dict[str, Any]]) -> None:
     """Lines as `summary.Line`: one table per data set and participation."""
     for data, part in dict.fromkeys((line["data"], line["taking_part"]) for line in lines):
         chosen = [line for line in lines if (line["data"], line["taking_part"]) == (data, part)]
         print(f"\n{data}, {part} of 8 sites each round, {max(line['seeds'] for line in chosen)} seeds\n")
-        print_table(
-            ["", "AUC", "to exact", "worst", "complete", "alone", "up, bytes", "ratio", "down, bytes", "ratio",
-             "bytes to 99 %", "ratio"],
-            [_study_row(line) for line in chosen],
-        )  # fmt: skip
+        print_table(STUDY_HEAD, [_study_row(line) for line in chosen])
 
 
 def _study_row(line: dict[str, Any]) -> list[str]:
@@ -22,6 +34,7 @@ def _study_row(line: dict[str, Any]) -> list[str]:
         f"{line['auc']:.2f} ± {line['spread']:.2f}",
         _number(line["difference"], "+.2f"),
         _number(line["worst"], "+.2f"),
+        _number(line["last"], "+.2f"),
         f"{line['complete']:.2f}",
         f"{line['alone']:.2f}",
         f"{line['up']:,.0f}",
