@@ -32,7 +32,8 @@ def _build_speed(commands: Any) -> None:
         "--deltas",
         type=Path,
         metavar="FOLDER",
-        help="round-N.npz of float32 arrays by name, the last is taken (default: recorded from a run of the study)",
+        help="SITE-ROUND.npz of float32 arrays by name; the last round's largest is taken"
+        " (default: recorded from a run of the study)",
     )
     speed.add_argument(
         "--data", choices=DATA, default="open-i", help="the study's data set (default: open-i)"

@@ -14,15 +14,15 @@ from fedfin.files import make_folder
 from fedfin.protocol.tensors import Tensors
 
 ROUND, SITE, SEED = 15, "site-1", 0
-_NAME = re.compile(r"round-(\d+)\.npz\Z")
+_NAME = re.compile(r".+-(\d+)\.npz\Z")
 
 
 def read_last(folder: Path) -> tuple[Path, Tensors]:
-    """The update of the last round that `folder` has as round-N.npz. Raises InputError."""
-    numbered = {int(found[1]): path for path in folder.glob("*.npz") if (found := _NAME.match(path.name))}
-    if not numbered:
-        raise InputError(f"{folder}: has no round-N.npz; give a folder that --keep-deltas left")
-    path = numbered[max(numbered)]
+    """The largest update of the last round in `folder`, whose files are called NAME-ROUND.npz. Raises InputError."""
+    found = [(int(name[1]), path) for path in folder.glob("*.npz") if (name := _NAME.match(path.name))]
+    if not found:
+        raise InputError(f"{folder}: has no NAME-ROUND.npz; give a folder that --keep-deltas left")
+    _, _, path = max((number, path.stat().st_size, path) for number, path in found)
     try:
         with np.load(path, allow_pickle=False) as arrays:
             tensors = {name: arrays[name] for name in sorted(arrays.files)}
@@ -39,7 +39,7 @@ def read_last(folder: Path) -> tuple[Path, Tensors]:
 def recorded(data: str, cache: Path) -> Path:
     """The folder with one site's update of a federation that trains with `small`, made once."""
     folder = cache / f"deltas-{data}"
-    path = folder / f"round-{ROUND}.npz"
+    path = folder / f"{SITE}-{ROUND:04d}.npz"
     if not path.is_file():
         make_folder(folder)
         partial = folder / "partial.npz"

@@ -22,8 +22,9 @@ UPDATE = {
 
 @pytest.fixture
 def folder(tmp_path):
-    np.savez(tmp_path / "round-9.npz", **{name: 2 * values for name, values in UPDATE.items()})
-    np.savez(tmp_path / "round-10.npz", **UPDATE)
+    np.savez(tmp_path / "site-1-0009.npz", **UPDATE, more=np.zeros(99_999, np.float32))
+    np.savez(tmp_path / "site-1-0010.npz", bias=UPDATE["bias"])
+    np.savez(tmp_path / "site-2-0010.npz", **UPDATE)
     np.savez(tmp_path / "other.npz", other=np.zeros(3))
     return tmp_path
 
@@ -71,9 +72,9 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch):
     assert coders() == ([], ["zlib", "lzma", "zstandard", "constriction"])
 
 
-def test_the_last_round_of_a_folder_is_read(folder):
+def test_the_largest_update_of_the_last_round_is_read(folder):
     path, tensors = deltas.read_last(folder)
-    assert path.name == "round-10.npz"
+    assert path.name == "site-2-0010.npz"
     assert tensors.keys() == UPDATE.keys()
     assert all(np.array_equal(tensors[name], values) for name, values in UPDATE.items())
 
@@ -81,7 +82,7 @@ def test_the_last_round_of_a_folder_is_read(folder):
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
-        (None, "has no round-N"),
+        (None, "has no NAME-ROUND"),
         ({}, "holds no values"),
         ({"a": np.zeros(3)}, "array a does not hold finite float32"),
         ({"a": np.array([1, np.inf], np.float32)}, "array a does not hold finite float32"),
@@ -91,9 +92,9 @@ def test_the_last_round_of_a_folder_is_read(folder):
 )
 def test_deltas_that_are_none_are_refused(tmp_path, arrays, reason):
     if arrays == "text":
-        (tmp_path / "round-1.npz").write_text(arrays)
+        (tmp_path / "site-0001.npz").write_text(arrays)
     elif arrays is not None:
-        np.savez(tmp_path / "round-1.npz", **arrays)
+        np.savez(tmp_path / "site-0001.npz", **arrays)
     with pytest.raises(InputError, match=reason):
         deltas.read_last(tmp_path)
 
