@@ -86,13 +86,17 @@ def _follow(command: list[str], environment: dict[str, str], step: Step) -> None
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None, "it was asked for"
-        for line in process.stdout:
-            said.append(line)
-            if collected := _COLLECTED.match(line):
-                total = int(collected[1])
-            elif _OUTCOME.search(line):
-                done += 1
-                step("timing", done, total)
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if collected := _COLLECTED.match(line):
+                    total = int(collected[1])
+                elif _OUTCOME.search(line):
+                    done += 1
+                    step("timing", done, total)
+        except BaseException:
+            process.terminate()
+            raise
     if process.returncode:
         raise FedfinError(f"the benchmark did not pass:\n{''.join(said)[-4000:]}")
 
