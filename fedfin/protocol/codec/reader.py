@@ -18,8 +18,9 @@ class Reader:
 
     def take(self, count: int) -> memoryview:
         """The next `count` bytes, not copied. Raises ProtocolError when there are fewer."""
-        if count > len(self._data) - self._at:
-            raise ProtocolError(f"a tensor body of {len(self._data)} bytes ends {count} bytes too early")
+        left = len(self._data) - self._at
+        if count > left:
+            raise ProtocolError(f"a tensor body ends early: {count} bytes are needed, {left} are left")
         self._at += count
         return self._data[self._at - count : self._at]
 
