@@ -24,7 +24,7 @@ from fedfin.protocol.codec.reader import Bits, Reader, bits_to_words, number, pa
 
 
 def encode_positions(kept: Sequence[Numbers], sizes: Sequence[int]) -> bytes:
-    """`kept`: for each tensor at least one position, ascending, below its size."""
+    """`kept`: for each tensor its positions, ascending: at least one, and fewer than a quarter of its size."""
     codes = bytes(golomb.suited(len(some), size) for some, size in zip(kept, sizes, strict=True))
     counts, unary, digits, low = b"", [], [], []
     for index, members in _by_code(codes):
@@ -47,14 +47,11 @@ def decode_positions(reader: Reader, sizes: Sequence[int]) -> list[Numbers]:
         raise ProtocolError("a tensor body names an unknown Golomb code")
     groups = [(CODES[index], members) for index, members in _by_code(indices)]
     spans = [sum(sizes[i] for i in members) for _, members in groups]
-    counts = [reader.number(span) for span in spans]
-    if 0 in counts:
-        raise ProtocolError("a tensor body has a sparse tensor that keeps nothing")
+    counts = [_read_count(reader, code, span) for (code, _), span in zip(groups, spans, strict=True)]
     unary = _read_unary(reader, counts, sum(sizes))
-    digits = _read(
-        reader, [golomb.digit_bits(n, code.base) for n, (code, _) in zip(counts, groups, strict=True)]
-    )
-    low = _read(reader, [n * code.shift for n, (code, _) in zip(counts, groups, strict=True)])
+    each = [(count, code) for count, (code, _) in zip(counts, groups, strict=True)]
+    digits = _read(reader, [golomb.digit_bits(count, code.base) for count, code in each])
+    low = _read(reader, [count * code.shift for count, code in each])
     kept: dict[int, Numbers] = {}
     for j, (code, members) in enumerate(groups):
         joined = _positions(code, unary[j], digits[j], low[j], spans[j])
@@ -76,6 +73,14 @@ def _cut(joined: Numbers, sizes: Sequence[int]) -> list[Numbers]:
     starts = list(accumulate(sizes, initial=0))
     parts = np.split(joined, np.searchsorted(joined, starts[1:-1]))
     return [part - start for part, start in zip(parts, starts, strict=False)]
+
+
+def _read_count(reader: Reader, code: Code, span: int) -> int:
+    """Fewer than a quarter, in the code that suits each of the tensors and so all of them: this bounds the streams."""
+    count = reader.number((span - 1) // 4)
+    if not count or CODES[golomb.suited(count, span)] != code:
+        raise ProtocolError("a tensor body's positions are not in the Golomb code that suits their number")
+    return count
 
 
 def _read_unary(reader: Reader, counts: Sequence[int], span: int) -> list[Numbers]:
@@ -100,7 +105,9 @@ def _positions(code: Code, quotients: Numbers, digits: Bits, low: Bits, span: in
         raise ProtocolError("a tensor body's positions reach beyond its tensors")
     count = len(quotients)
     joined: Numbers = quotients * code.base + np.cumsum(golomb.unpack_digits(digits, count, code.base))
-    joined = (joined << code.shift) + np.cumsum(bits_to_words(low, count, code.shift)) + np.arange(count)
+    joined = (
+        (joined << code.shift) + np.cumsum(bits_to_words(low, count, code.shift, np.int64)) + np.arange(count)
+    )
     if joined[-1] >= span:
         raise ProtocolError("a tensor body's positions reach beyond its tensors")
     return joined
