@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -52,11 +53,14 @@ class Costs:
 
 
 class Agent:
-    """One site in one federation, until it is finished. `report(event, facts)` tells the outside."""
+    """One site in one federation, until it is finished. `report(event, facts)` tells the outside.
 
-    def __init__(self, site: Site, report: Report) -> None:
+    `keep_deltas`: a folder for the raw deltas of every training round.
+    """
+
+    def __init__(self, site: Site, report: Report, *, keep_deltas: Path | None = None) -> None:
         settings = site.settings
-        self._site, self._report = site, report
+        self._site, self._report, self._keep_deltas = site, report, keep_deltas
         self._topics = Topics(settings.federation)
         self._boot = secrets.token_hex(8)
         self._events: SimpleQueue[Any] = SimpleQueue()
@@ -240,6 +244,7 @@ class Agent:
                     "progress", {"round": work.round, "share": round(share, 3)}
                 ),
                 stop=stop.is_set,
+                keep=self._keep_deltas,
             )
             self._state.put_update(payload)
             self._events.put(life.Done(work.round, payload))

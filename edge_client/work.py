@@ -1,8 +1,10 @@
 """A round's computation, away from the network: from the kept global model to an update's bytes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from edge_client.dataset import Dataset
+from edge_client.kept_deltas import keep_deltas
 from edge_client.trainer import TaskResult, run_task
 from fedfin.model_spec import tensor_specs
 from fedfin.plan import Plan
@@ -19,14 +21,20 @@ def make_update(
     *,
     progress: Callable[[float], None],
     stop: Callable[[], bool],
+    keep: Path | None = None,
 ) -> bytes:
-    """The update of this round. Raises TaskStoppedError when `stop` said so."""
+    """The update of this round. Raises TaskStoppedError when `stop` said so.
+
+    `keep`: a folder for the raw deltas of training rounds.
+    """
     shapes = {name: spec.shape for name, spec in tensor_specs(plan).items()}
     version, tensors = decode_model(model, plan=plan.digest(), shapes=shapes)
     assert version == work.version
     result: TaskResult = run_task(
         plan, work.task, work.round, tensors, dataset, site, progress=progress, stop=stop
     )
+    if keep is not None and work.task == "train":
+        keep_deltas(keep, site, work.round, result.deltas)
     return encode_update(
         result.deltas,
         result.weights,
