@@ -19,7 +19,7 @@ from fedfin.bundle import read_manifest
 from fedfin.errors import EvictedError, LinkError, ProtocolError
 from fedfin.memory import peak_rss_mb
 from fedfin.model_file import ModelFile, write_model
-from fedfin.model_spec import tensor_specs
+from fedfin.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import limits, messages
 from fedfin.protocol import site_life as life
@@ -212,7 +212,7 @@ class Agent:
     def _join(self, run: str, plan: Plan) -> None:
         self._dataset = load_dataset(self._site, plan)
         self._plan = plan
-        self._state.join(run)
+        self._state.join(run, plan)
         self._report(
             "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
         )
@@ -263,8 +263,9 @@ class Agent:
 
     def _finish(self, version: int) -> None:
         assert self._plan is not None
-        shapes = {name: spec.shape for name, spec in tensor_specs(self._plan).items()}
-        _, tensors = decode_model(self._state.model(), plan=self._plan.digest(), shapes=shapes)
+        _, tensors = decode_model(
+            self._state.model(), plan=self._plan.digest(), shapes=model_shapes(self._plan)
+        )
         write_model(self._state.final_path, ModelFile(self._plan, version, tensors))
         self._report("finished", {"version": version, "model": str(self._state.final_path)})
 

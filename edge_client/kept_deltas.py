@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fedfin.files import make_folder, write_atomically
-from fedfin.protocol.tensors import Tensors
+from fedfin.protocol.codec import Tensors
 
 
 def keep_deltas(folder: Path, site: str, round_: int, deltas: Tensors) -> Path:
