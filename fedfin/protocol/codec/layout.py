@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any
 
 import numpy as np
@@ -14,30 +14,51 @@ from fedfin.protocol.codec.golomb import Numbers
 from fedfin.protocol.codec.reader import Reader
 
 Tensors = dict[str, NDArray[np.float32]]
+Mask = NDArray[np.bool_]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Kind(IntEnum):
-    """What a value became; the number is what the body holds."""
+    """What a value became."""
 
-    ABSENT = 0
-    ZERO = 1  # every value of the tensor is zero: nothing more is written
-    BITS1 = 2  # one of 2 levels, which lie at odd multiples of the tensor's scale: -1, 1
-    BITS2 = 3  # -3, -1, 1, 3
-    BITS3 = 4
-    BITS4 = 5  # -15, -13, ..., 15
-    FLOAT16 = 6
-    FLOAT32 = 7
+    ZERO = 0  # nothing: every value of the tensor is zero
+    BITS1 = 1  # one of 2 levels, which lie at odd multiples of the tensor's scale: -1, 1
+    BITS2 = 2  # -3, -1, 1, 3
+    BITS3 = 3
+    BITS4 = 4  # -15, -13, ..., 15
+    FLOAT16 = 16
+    FLOAT32 = 32
 
     @property
-    def bits(self) -> int:
-        """A level's bits; 0 for the kinds that have no levels."""
-        return self - 1 if Kind.BITS1 <= self <= Kind.BITS4 else 0
+    def has_levels(self) -> bool:
+        """Whether its symbols are levels, of as many bits as its number says."""
+        return Kind.BITS1 <= self <= Kind.BITS4
 
 
-_SPARSE = 8  # added to the kind of a tensor of which only some values are kept
+class Layout(Enum):
+    """Which values of a tensor are written; the others are zero."""
+
+    ALL = "all"
+    MASK = "mask"  # those that a bit a value says
+    GAPS = "gaps"  # few: their positions are coded by the gaps between them
 
 
+# The code of each form; 0 is a tensor that is not there.
+FORMS: dict[tuple[Kind, Layout], int] = {
+    (Kind.ZERO, Layout.ALL): 1,
+    (Kind.BITS1, Layout.ALL): 2,
+    (Kind.BITS2, Layout.ALL): 3,
+    (Kind.BITS3, Layout.ALL): 4,
+    (Kind.BITS4, Layout.ALL): 5,
+    (Kind.FLOAT16, Layout.ALL): 6,
+    (Kind.FLOAT32, Layout.ALL): 7,
+    (Kind.FLOAT16, Layout.MASK): 8,
+    (Kind.FLOAT32, Layout.MASK): 9,
+    (Kind.BITS1, Layout.GAPS): 10,
+    (Kind.FLOAT16, Layout.GAPS): 11,
+    (Kind.FLOAT32, Layout.GAPS): 12,
+}
+_BY_CODE = {code: form for form, code in FORMS.items()}
 _UNSCALED = np.float32(0)
 
 
@@ -45,15 +66,28 @@ _UNSCALED = np.float32(0)
 class Coded:
     """One tensor as its body holds it.
 
-    `kept`: ascending positions of the values that are written; None when all are.
-    `symbols`: one for each of them: a level's number, counted from the lowest, as uint8; or float16, or float32.
+    `symbols`: one a value written: a level's number, counted from the lowest, as uint8; or float16, or float32.
     `scale`: what levels are multiples of.
+    `mask`: for each value whether it is written. `positions`: of the values written, ascending. Neither: all are.
     """
 
     kind: Kind
-    kept: Numbers | None = None
     symbols: NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.uint8))
     scale: np.float32 = _UNSCALED
+    mask: Mask | None = None
+    positions: Numbers | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """How it is told which values are written."""
+        if self.mask is not None:
+            return Layout.MASK
+        return Layout.ALL if self.positions is None else Layout.GAPS
+
+    @property
+    def written(self) -> Mask | Numbers | None:
+        """An index of the values that are written; None for all."""
+        return self.positions if self.mask is None else self.mask
 
 
 def size(shape: tuple[int, ...]) -> int:
@@ -61,20 +95,19 @@ def size(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
-def write_kinds(coded: Mapping[str, Coded], shapes: Shapes) -> bytes:
+def write_forms(coded: Mapping[str, Coded], shapes: Shapes) -> bytes:
     """Four bits for every name of `shapes` in order, the lower half of a byte first."""
     codes = np.zeros(len(shapes) + len(shapes) % 2, np.uint8)
     for i, name in enumerate(sorted(shapes)):
         if name in coded:
-            codes[i] = coded[name].kind + (_SPARSE if coded[name].kept is not None else 0)
+            codes[i] = FORMS[coded[name].kind, coded[name].layout]
     return (codes[::2] | codes[1::2] << 4).tobytes()
 
 
-def read_kinds(reader: Reader, shapes: Shapes) -> dict[str, tuple[Kind, bool]]:
-    """(kind, whether it is sparse) of every tensor that is present. Raises ProtocolError for an unknown code."""
+def read_forms(reader: Reader, shapes: Shapes) -> dict[str, tuple[Kind, Layout]]:
+    """The form of every tensor that is there. Raises ProtocolError for an unknown code."""
     packed = np.frombuffer(reader.take(-(-len(shapes) // 2)), np.uint8)
     codes: list[int] = np.stack((packed & 15, packed >> 4), axis=1).ravel().tolist()
-    if any(code in (_SPARSE, _SPARSE + Kind.ZERO) for code in codes) or any(codes[len(shapes) :]):
-        raise ProtocolError("a tensor body names an unknown kind of tensor")
-    named = zip(sorted(shapes), codes, strict=False)
-    return {name: (Kind(code % _SPARSE), code > _SPARSE) for name, code in named if code}
+    if any(code and code not in _BY_CODE for code in codes) or any(codes[len(shapes) :]):
+        raise ProtocolError("a tensor body names an unknown form of tensor")
+    return {name: _BY_CODE[code] for name, code in zip(sorted(shapes), codes, strict=False) if code}

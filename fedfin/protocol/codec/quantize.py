@@ -19,6 +19,7 @@ Levels = NDArray[np.uint8]
 # Half of the best uniform quantizer's step for a normal distribution (Max 1960, table II: 1.596, 0.9957, 0.5860 and
 # 0.3352 standard deviations), in units of its mean magnitude, sqrt(2 / pi) standard deviations.
 HALF_STEP = {Kind.BITS1: 1.0, Kind.BITS2: 0.624, Kind.BITS3: 0.367, Kind.BITS4: 0.21}
+_COARSEST = 1.15  # thresholds that half a step may be
 _BLOCK = 1 << 16  # values at once: what a cache holds
 _FIXED_BITS = 30
 
@@ -34,6 +35,12 @@ def mean_magnitude(flat: Floats) -> float:
         fixed = (np.abs(flat[start : start + _BLOCK]) * np.float32(2.0**shift)).astype(np.int32)
         total += int(fixed.sum(dtype=np.int64))
     return math.ldexp(total / flat.size, -shift)
+
+
+def fineness(mean: float, threshold: float) -> Kind:
+    """The fewest bits whose half step is about `threshold`, below which a sparse tensor would keep nothing."""
+    kinds = (kind for kind, half_step in HALF_STEP.items() if half_step * mean <= _COARSEST * threshold)
+    return next(kinds, Kind.BITS4)
 
 
 def scale(mean: float, kind: Kind) -> np.float32:
@@ -60,7 +67,7 @@ def read_scale(data: bytes | memoryview, kind: Kind) -> np.float32:
 
 
 def _most(kind: Kind) -> int:
-    return int(np.float32(limits.VALUE_ABS / (2**kind.bits - 1)).view(np.uint32)) >> 16
+    return int(np.float32(limits.VALUE_ABS / (2**kind - 1)).view(np.uint32)) >> 16
 
 
 def _from_upper(upper: int) -> np.float32:
@@ -72,12 +79,12 @@ def to_levels(flat: Floats, kind: Kind, scale: np.float32) -> Levels:
     if kind == Kind.BITS1:
         signs: Levels = (flat >= 0).view(np.uint8)
         return signs
-    half = 2 ** (kind.bits - 1)
+    half: int = 2 ** (kind - 1)
     steps: Floats = np.clip(np.floor(flat / (2 * scale)), -half, half - 1)
     return (steps + half).astype(np.uint8)
 
 
 def from_levels(levels: Levels, kind: Kind, scale: np.float32) -> Floats:
     """The levels' values."""
-    odd = levels.view(np.int8) * np.int8(2) - np.int8(2**kind.bits - 1)
+    odd = levels.view(np.int8) * np.int8(2) - np.int8(2**kind - 1)
     return odd.astype(np.float32) * scale

@@ -46,13 +46,6 @@ class Reader:
             raise ProtocolError("a tensor body has bits beyond the last value")
         return np.unpackbits(packed, count=count, bitorder="little")
 
-    def levels(self, count: int, width: int) -> NDArray[np.uint8]:
-        """The next `count` numbers of `width` bits each, at most 8."""
-        bits = self.bits(count * width)
-        return (
-            bits if width == 1 else np.packbits(bits.reshape(count, width), axis=1, bitorder="little").ravel()
-        )
-
     def end(self) -> None:
         """Raises ProtocolError when bytes are left."""
         if self._at < len(self._data):
@@ -75,21 +68,16 @@ def pack(flags: Bits | NDArray[np.bool_]) -> bytes:
 
 
 def words_to_bits(words: NDArray[np.int64] | NDArray[np.uint8], width: int) -> Bits:
-    """The lowest `width` bits of each word, lowest first, end to end."""
-    if words.dtype == np.uint8 and width == 1:
-        return words.astype(np.uint8, copy=False)
-    used = -(-width // 8)
-    octets = (
-        words.astype(words.dtype.newbyteorder("<"), copy=False)
-        .view(np.uint8)
-        .reshape(len(words), words.itemsize)[:, :used]
-    )
-    return np.unpackbits(octets, axis=1, count=width, bitorder="little").ravel()
+    """The lowest `width` bits of each word, plane by plane: the lowest bit of every word, then the next of every word."""
+    planes = np.empty((width, len(words)), np.uint8)
+    for place in range(width):
+        planes[place] = words >> place & 1
+    return planes.ravel()
 
 
 def bits_to_words(bits: Bits, count: int, width: int) -> NDArray[np.int64]:
     """The reverse: `count` words from `count * width` bits."""
-    octets = np.packbits(bits.reshape(count, width), axis=1, bitorder="little")
-    words = np.zeros((count, 8), np.uint8)
-    words[:, : octets.shape[1]] = octets
-    return words.view("<i8").astype(np.int64, copy=False).ravel()
+    words = np.zeros(count, np.int64)
+    for place, plane in enumerate(bits.reshape(width, count)):
+        words |= plane.astype(np.int64) << place
+    return words

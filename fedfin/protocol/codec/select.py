@@ -1,5 +1,6 @@
 """Which values a sparse tensor keeps: the largest of all tensors together."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,10 @@ def largest(flats: Sequence[Floats], share: float) -> tuple[list[Numbers], np.fl
     Of equal magnitudes at the threshold the first are kept. A quantile, never a multiple of the rms: with error
     feedback the rms grows with what is owed, and such a threshold rises out of reach.
     """
-    count = min(-int(-share * sum(flat.size for flat in flats) // 1), sum(flat.size for flat in flats))
+    total = sum(flat.size for flat in flats)
+    if not total:
+        return [np.zeros(0, np.int64) for _ in flats], np.float32(0)
+    count = math.ceil(share * total)
     places, found = _candidates(flats, _guess(flats, share))
     if sum(map(len, places)) < count:
         places, found = _candidates(flats, np.float32(0))
