@@ -56,6 +56,10 @@ class Processes:
             reader.start()
             self._readers.append(reader)
 
+    def pid(self, name: str) -> int:
+        """The process id of one that runs."""
+        return self._running[name].pid
+
     def wait(self, names: Sequence[str]) -> None:
         """Until all of them have ended. Raises FedfinError as soon as one fails."""
         waiting = set(names)
