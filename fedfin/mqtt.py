@@ -110,7 +110,8 @@ class Link:
         self._stopping = threading.Event()
         self._protocol = paho.MQTTv311 if self._broker.old else paho.MQTTv5
         self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-        self._ended = ""  # why the connection came to its end, if that is known
+        self._ended = ""  # why the connection came to its end
+        self._told = False  # ... and whether that was said
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue() if events is None else events
         self.traffic = Traffic()
         self._client = self._new_client()
@@ -172,7 +173,7 @@ class Link:
 
     def _connection(self) -> float:
         """One connection to its end; the seconds that it stood."""
-        address, protocol = self._broker.address, self._protocol
+        address, self._told = self._broker.address, False
         self._ended = (
             f"{address} ended the connection before it answered; is mqtts:// or mqtt:// right for this port?"
         )
@@ -189,9 +190,13 @@ class Link:
         except (OSError, ValueError, SettingsError) as error:  # ValueError: no name that DNS could hold
             self._ended = self._cause(error)
             started = time.monotonic()
-        if protocol == self._protocol and not self._stopping.is_set():
-            self.events.put(Down(self._ended))
+        self._tell_down()
         return time.monotonic() - started
+
+    def _tell_down(self) -> None:
+        if not self._told and not self._stopping.is_set():
+            self.events.put(Down(self._ended))
+        self._told = True
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, SettingsError):
@@ -230,7 +235,7 @@ class Link:
 
     def _on_connect(self, client: paho.Client, _: Any, __: Any, reason: ReasonCode, properties: Any) -> None:
         if reason == ReasonCode(PacketTypes.CONNACK, "Unsupported protocol version"):
-            self._protocol = paho.MQTTv311
+            self._protocol, self._told = paho.MQTTv311, True
             client.disconnect()
             return
         if reason.is_failure:
@@ -239,6 +244,7 @@ class Link:
         announced = (
             getattr(properties, "MaximumPacketSize", None) if isinstance(properties, Properties) else None
         )
+        self._told = False
         self._ended = f"the connection to {self._broker.address} was lost"
         self._max_packet = announced or 2**28
         room = self._max_packet - limits.PACKET_OVERHEAD_BYTES
@@ -249,6 +255,7 @@ class Link:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self._ended = f"the broker at {self._broker.address} ended the connection: {reason}"
+        self._tell_down()
 
     def _on_error(self, error: Exception) -> None:
         if isinstance(

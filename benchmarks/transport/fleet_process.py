@@ -12,7 +12,9 @@ from fedfin import mqtt
 from fedfin.protocol import site_life as life
 
 TICK_S = 0.5
-CONNECTING = 16  # connections under way at once: a broker's listen queue holds about a hundred, for all processes
+CONNECTING = (
+    16  # connections under way at once: a broker's listen queue holds about a hundred, for all processes
+)
 RECONNECT_S = 2.0
 
 

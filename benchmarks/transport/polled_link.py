@@ -21,7 +21,9 @@ class PolledLink(mqtt.Link):
     `inbox`: what the link says, oldest first, for the owner to take after each call.
     """
 
-    def __init__(self, url: str, client_id: str, *, will: tuple[str, bytes], selector: selectors.BaseSelector) -> None:
+    def __init__(
+        self, url: str, client_id: str, *, will: tuple[str, bytes], selector: selectors.BaseSelector
+    ) -> None:
         self.inbox: deque[mqtt.LinkEvent] = deque()
         self._selector = selector
         super().__init__(url, client_id, will=will, events=_Inbox(self.inbox))
