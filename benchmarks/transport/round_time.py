@@ -9,6 +9,7 @@ is the peak resident set. `floor` moves the same bytes with bare paho and mosqui
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import statistics
@@ -19,23 +20,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from aggregator.journal import Journal
 from benchmarks.transport.bare import bare_round
 from benchmarks.transport.broker import Broker, mosquitto
-from benchmarks.transport.certificates import Authority
 from benchmarks.transport.process_costs import cpu_seconds, peak_rss_mb
-from fedfin.bundle import Manifest, VectorRecipe, file_digest
+from benchmarks.transport.stand_ins import (
+    AGGREGATOR,
+    LARGE,
+    SMALL,
+    Folders,
+    issue_certificates,
+    make_plan,
+    update_mb,
+)
 from fedfin.demo.processes import Processes
-from fedfin.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan, Rounds
-
-AGGREGATOR = "aggregator"
-FEDERATION = "benchmark"
-DIMS = {"image": 1280, "text": 384}
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,10 @@ class Case:
 
     sites: int
     tls: bool = False
-    width: int = 128
+    width: int = LARGE
     bare: bool = False
 
 
-LARGE, SMALL = 128, 8
 CASES = {
     "one": Case(1),
     "plain": Case(8),
@@ -106,74 +106,35 @@ def measure(case: Case, rounds: int, folder: Path | None) -> Figures:
     """One case in a fresh folder under `folder`."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="fedfin-round-") as name:
         work = Path(name)
-        settings, options = _tls(work / "pki") if case.tls else ("", {})
+        settings, options = issue_certificates(work / "pki", "127.0.0.1") if case.tls else ("", {})
         with mosquitto(work, f"{settings}\nmax_queued_messages 0") as broker:
             if case.bare:
                 return _bare(case, rounds, broker, options)
             return _Federation(case, rounds, work, broker, options).run()
 
 
-def _tls(folder: Path) -> tuple[str, dict[str, str]]:
-    """Lines for mosquitto's configuration, and the parties' files by option."""
-    authority = Authority(folder)
-    pair = authority.issue("broker", hosts=("IP:127.0.0.1",))
-    client = authority.issue("client")
-    lines = (
-        f"cafile {authority.ca}\ncertfile {pair.certificate}\nkeyfile {pair.key}\nrequire_certificate true"
-    )
-    files = {"ca": authority.ca, "certificate": client.certificate, "key": client.key}
-    return f"user root\n{lines}", {key: str(path) for key, path in files.items()}
-
-
-def make_plan(case: Case, rounds: int, encoders: Mapping[str, str]) -> Plan:
-    """1.25 M float32 parameters (width 128), or 50 KB of them (width 8 over short features)."""
-    dims = DIMS if case.width == LARGE else {name: dim // 8 for name, dim in DIMS.items()}
-    return Plan(
-        federation=FEDERATION,
-        labels=("effusion", "mass", "nodule", "pneumonia"),
-        modalities=tuple(Modality(name=name, encoder=encoders[name], dim=dims[name]) for name in DIMS),
-        model=Model(fin="decoder", fin_width=case.width, head_width=case.width),
-        rounds=Rounds(count=rounds, sites=case.sites, min_sites=case.sites, deadline_s=600.0),
-    )
-
-
 class _Federation:
-    """Folders, processes and figures of one case."""
+    """Processes and figures of one case."""
 
     def __init__(self, case: Case, rounds: int, folder: Path, broker: Broker, tls: Mapping[str, str]) -> None:
-        self._case, self._folder, self._broker, self._tls = case, folder, broker, tls
-        self._url = broker.url.replace("mqtt:", "mqtts:") if case.tls else broker.url
-        encoders = {name: _bundle(folder / name, name, dim) for name, dim in DIMS.items()}
+        self._case, self._folder, self._broker = case, folder, broker
         # Round 1 pools moments, round 2 trains first; what counts begins with round 3.
         self._first, self._last = 3, 3 + rounds
-        self._plan = make_plan(case, self._last - 1, encoders)
-        Journal(self._make(AGGREGATOR) / "journal.sqlite", create=self._plan).close()
-        self._names = [f"site-{number:02d}" for number in range(case.sites)]
-        for name in self._names:
-            (self._make(name) / "site.toml").write_text(self._settings(name), encoding="utf-8")
-        self._pids: dict[str, int] = {}
+        url = broker.url.replace("mqtt:", "mqtts:") if case.tls else broker.url
+        shape = {"sites": case.sites, "rounds": self._last - 1, "width": case.width}
+        self._folders = Folders(folder, url, tls, **shape)
+        self._pids = {"broker": broker.pid}
         self._cpu: dict[int, dict[str, float]] = {}
         self._memory: dict[str, float] = {}
 
     def run(self) -> Figures:
         """To the end; the figures are taken while the processes live."""
-        words = [word for key, path in self._tls.items() for word in (f"--{key}", path)]
-        serve = [
-            "fedfin",
-            "aggregator",
-            "serve",
-            str(self._folder / AGGREGATOR),
-            "--broker",
-            self._url,
-            "--json",
-        ]
+        commands = self._folders.commands
         with Processes(self._folder / "logs") as processes:
-            for number, name in enumerate(self._names):
-                site = ["benchmarks.transport.stand_in_site", str(self._folder / name), str(number)]
-                self._pids[name] = processes.start(name, site)
-            self._pids[AGGREGATOR] = processes.start(AGGREGATOR, [*serve, *words], self._on_event)
-            self._pids["broker"] = self._broker.pid
-            processes.wait([AGGREGATOR, *self._names])
+            for name in (*self._folders.sites, AGGREGATOR):
+                told = self._on_event if name == AGGREGATOR else None
+                self._pids[name] = processes.start(name, commands[name], told)
+            processes.wait(list(commands))
         return self._figures()
 
     def _on_event(self, event: str, facts: dict[str, Any]) -> None:
@@ -183,16 +144,15 @@ class _Federation:
             self._memory = {name: peak_rss_mb(self._pids[name]) for name in (AGGREGATOR, "broker")}
 
     def _figures(self) -> Figures:
-        journal = Journal(self._folder / AGGREGATOR / "journal.sqlite")
-        opened = [row.opened for row in journal.rounds() if self._first <= row.round <= self._last]
-        journal.close()
+        with contextlib.closing(Journal(self._folders.journal)) as journal:
+            opened = [row.opened for row in journal.rounds() if self._first <= row.round <= self._last]
         seconds = [after - before for before, after in itertools.pairwise(opened)]
         spent = {name: self._cpu[self._last][name] - self._cpu[self._first][name] for name in self._pids}
         by = {AGGREGATOR: spent.pop(AGGREGATOR), "broker": spent.pop("broker"), "sites": sum(spent.values())}
         return Figures(
             sites=self._case.sites,
             tls=self._case.tls,
-            update_mb=update_mb(self._plan),
+            update_mb=update_mb(self._folders.plan),
             rounds=len(seconds),
             seconds=statistics.median(seconds),
             slowest_s=max(seconds),
@@ -202,55 +162,9 @@ class _Federation:
             broker_mb=self._memory["broker"],
         )
 
-    def _make(self, name: str) -> Path:
-        folder = self._folder / name
-        folder.mkdir(exist_ok=True)
-        return folder
-
-    def _settings(self, name: str) -> str:
-        lines = [f'site = "{name}"', f'federation = "{FEDERATION}"', f'broker = "{self._url}"']
-        lines += ["[cases]", 'table = "none.csv"']
-        lines += ["[tls]", *(f'{key} = "{path}"' for key, path in self._tls.items())] if self._tls else []
-        for modality in DIMS:
-            lines += [f"[modalities.{modality}]", f'bundle = "../{modality}"', f'column = "{modality}"']
-        return "\n".join(lines) + "\n"
-
-
-def update_mb(plan: Plan) -> float:
-    """What a site's training deltas weigh as float32."""
-    return sum(4 * _size(shape) for shape in task_specs(plan, "train").values()) / 1e6
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
-
-
-def _bundle(folder: Path, modality: str, dim: int) -> str:
-    """A bundle that is only ever named, never run; its digest."""
-    folder.mkdir()
-    (folder / "encoder.onnx").write_bytes(b"never run")
-    manifest = Manifest(
-        name="stand-in",
-        modality=modality,
-        dim=dim,
-        onnx="encoder.onnx",
-        recipe=VectorRecipe(length=dim),
-        files={"encoder.onnx": file_digest(folder / "encoder.onnx")},
-        quantization="none",
-        source="a benchmark",
-        licence="Apache-2.0",
-        versions={},
-    )
-    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
-    return manifest.digest()
-
 
 def _bare(case: Case, rounds: int, broker: Broker, tls: Mapping[str, str]) -> Figures:
-    encoders = dict.fromkeys(DIMS, "0" * 64)
-    size = update_mb(make_plan(case, rounds, encoders))
+    size = update_mb(make_plan(sites=case.sites, rounds=rounds, width=case.width))
     taken = bare_round(broker, sites=case.sites, size=int(size * 1e6), rounds=rounds, tls=tls)
     return Figures(sites=case.sites, tls=case.tls, update_mb=size, rounds=rounds, **taken)
 

@@ -1,0 +1,63 @@
+"""How much a sender has on its way at once, from how fast the broker took what went before. Pure arithmetic.
+
+On a fast link many large packets under way keep it full. On a slow one every byte under way when the connection
+breaks may be lost and paid for again, and so is a packet that arrived in part: so there a second's worth is under way,
+in small packets. The same lets word of a new round overtake: nothing waits longer than that second.
+"""
+
+from collections import deque
+
+from fedfin.protocol import limits
+
+_AHEAD_S = 1.0  # of the link's measured rate is under way
+_PACKETS = 8  # it is divided into this many packets
+_WEIGHT = 0.3  # of the newest measurement in the rate
+
+
+class Pace:
+    """What is under way. Times are seconds of one monotonic clock; sizes are bytes."""
+
+    def __init__(self) -> None:
+        self._rate = 0.0  # bytes per second; 0: not measured yet
+        self._under_way: deque[tuple[int, float]] = (
+            deque()
+        )  # size of each packet, and when it was handed over
+        self._last_taken = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way."""
+        return not self._under_way
+
+    @property
+    def allowed(self) -> int:
+        """Bytes that may be under way in all; at least two packets, so that one travels while one is acknowledged."""
+        most = limits.WINDOW * limits.CHUNK_BYTES
+        return int(min(most, max(2 * limits.UP_CHUNK_BYTES, self._rate * _AHEAD_S)))
+
+    @property
+    def packet(self) -> int:
+        """Bytes that the next packet may carry; 0 while there is no room for another."""
+        under_way = sum(size for size, _ in self._under_way)
+        if len(self._under_way) >= limits.WINDOW or under_way >= self.allowed:
+            return 0
+        return max(limits.UP_CHUNK_BYTES, self.allowed // _PACKETS)
+
+    def sent(self, size: int, now: float) -> None:
+        """A packet was handed over."""
+        self._under_way.append((size, now))
+
+    def taken(self, now: float) -> None:
+        """The broker has taken the oldest packet under way."""
+        if not self._under_way:
+            return
+        size, handed_over = self._under_way.popleft()
+        # It travelled since it was handed over, but not before the one ahead of it had arrived.
+        seconds = max(now - max(handed_over, self._last_taken), 1e-3)
+        self._last_taken = now
+        rate = size / seconds
+        self._rate = rate if self._rate == 0.0 else (1 - _WEIGHT) * self._rate + _WEIGHT * rate
+
+    def forget(self) -> None:
+        """The connection broke, or the transfer is over. What is known of the link's rate stays."""
+        self._under_way.clear()
