@@ -6,6 +6,7 @@ in small packets. The same lets word of a new round overtake: nothing waits long
 """
 
 from collections import deque
+from dataclasses import dataclass
 
 from fedfin.protocol import limits
 
@@ -14,15 +15,22 @@ _PACKETS = 8  # it is divided into this many packets
 _WEIGHT = 0.3  # of the newest measurement in the rate
 
 
+@dataclass(frozen=True)
+class _Packet:
+    """One under way; `taken_before`: what the broker had taken in all when it was handed over."""
+
+    size: int
+    handed_over: float
+    taken_before: int
+
+
 class Pace:
     """What is under way. Times are seconds of one monotonic clock; sizes are bytes."""
 
     def __init__(self) -> None:
         self._rate = 0.0  # bytes per second; 0: not measured yet
-        self._under_way: deque[tuple[int, float]] = (
-            deque()
-        )  # size of each packet, and when it was handed over
-        self._last_taken = 0.0
+        self._under_way: deque[_Packet] = deque()
+        self._taken = 0  # bytes so far
 
     @property
     def idle(self) -> bool:
@@ -38,24 +46,23 @@ class Pace:
     @property
     def packet(self) -> int:
         """Bytes that the next packet may carry; 0 while there is no room for another."""
-        under_way = sum(size for size, _ in self._under_way)
+        under_way = sum(packet.size for packet in self._under_way)
         if len(self._under_way) >= limits.WINDOW or under_way >= self.allowed:
             return 0
         return max(limits.UP_CHUNK_BYTES, self.allowed // _PACKETS)
 
     def sent(self, size: int, now: float) -> None:
         """A packet was handed over."""
-        self._under_way.append((size, now))
+        self._under_way.append(_Packet(size, now, self._taken))
 
     def taken(self, now: float) -> None:
         """The broker has taken the oldest packet under way."""
         if not self._under_way:
             return
-        size, handed_over = self._under_way.popleft()
-        # It travelled since it was handed over, but not before the one ahead of it had arrived.
-        seconds = max(now - max(handed_over, self._last_taken), 1e-3)
-        self._last_taken = now
-        rate = size / seconds
+        packet = self._under_way.popleft()
+        self._taken += packet.size
+        # All that was taken while this packet was on its way: answers that come in one burst do not deceive.
+        rate = (self._taken - packet.taken_before) / max(now - packet.handed_over, 1e-3)
         self._rate = rate if self._rate == 0.0 else (1 - _WEIGHT) * self._rate + _WEIGHT * rate
 
     def forget(self) -> None:

@@ -50,6 +50,20 @@ def test_a_slow_link_has_about_a_second_under_way(rate: float) -> None:
     assert min(settled) > 0
 
 
+def test_answers_in_a_burst_do_not_deceive() -> None:
+    """A link that loses acknowledgements delivers them together, a second after the packets."""
+    pace, now = Pace(), 0.0
+    for _ in range(10):
+        count = 0
+        while packet := pace.packet:
+            pace.sent(packet, now)
+            count += 1
+        now += 1.0
+        for _ in range(count):
+            pace.taken(now)
+        assert pace.allowed <= 256 * KIB
+
+
 def test_a_pause_makes_it_careful_and_an_answer_bold_again() -> None:
     """Five seconds of silence in the middle."""
     pace = Pace()
