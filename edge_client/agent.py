@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Any
 
 from edge_client.agent_state import AgentState
@@ -59,7 +59,7 @@ class Agent:
         self._site, self._report = site, report
         self._topics = Topics(settings.federation)
         self._boot = secrets.token_hex(8)
-        self._events: SimpleQueue[Any] = SimpleQueue()
+        self._events: Queue[Any] = Queue(mqtt.BACKLOG)
         self._state = AgentState(site.state_path)
         progress = self._state.progress
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}

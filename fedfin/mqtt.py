@@ -33,6 +33,9 @@ CONNECT_S = 20.0  # for TCP and TLS: on a link that loses every tenth packet a h
 # Data that stays unacknowledged this long means that the path is gone (a NAT forgot us, a cable was pulled), which
 # keepalive alone would notice only after one to two minutes.
 UNACKNOWLEDGED_MS = 30_000
+# Events that may wait for the owner. Then the link stops reading: TCP slows the broker down, and memory stays bounded
+# by 64 chunks however many send at once.
+BACKLOG = 64
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class Traffic:
 class Link:
     """One client's connection to the broker, kept up until `stop`.
 
-    `events`: the queue for LinkEvents; an owner with other events of its own passes the one it reads.
+    `events`: the queue for LinkEvents; an owner with other events of its own passes the one it reads, with room for
+    BACKLOG of them.
     Raises SettingsError when the URL, or a file that `tls` or `login` names, is wrong.
     """
 
@@ -98,7 +102,7 @@ class Link:
         will: tuple[str, bytes],
         tls: Tls | None = None,
         login: Login | None = None,
-        events: "queue.SimpleQueue[Any] | None" = None,
+        events: "queue.Queue[Any] | None" = None,
     ) -> None:
         self._broker = BrokerUrl.parse(url)
         if tls is not None and not self._broker.tls:
@@ -112,7 +116,7 @@ class Link:
         self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
         self._ended = ""  # why the connection came to its end
         self._told = False  # ... and whether that was said
-        self.events: queue.SimpleQueue[Any] = queue.SimpleQueue() if events is None else events
+        self.events: queue.Queue[Any] = queue.Queue(BACKLOG) if events is None else events
         self.traffic = Traffic()
         self._client = self._new_client()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -123,11 +127,11 @@ class Link:
 
     def stop(self, last_words: tuple[str, bytes] | None = None) -> None:
         """Publish `last_words` (retained), wait up to 2 s for them, and disconnect."""
+        self._stopping.set()  # from now on events are dropped: nobody takes them
         if last_words is not None and self._client.is_connected():
             # The broker may be gone this very moment; then the last will says it for us.
             with contextlib.suppress(RuntimeError, ValueError):
                 self._client.publish(*last_words, qos=QOS, retain=True).wait_for_publish(2.0)
-        self._stopping.set()
         self._client.disconnect()
         self._thread.join(5.0)
 
@@ -169,7 +173,7 @@ class Link:
                 if protocol == self._protocol:  # else the broker wants the older one: at once
                     self._stopping.wait(backoff.after(stood))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the owner must hear that the link is dead
-            self.events.put(Broken(f"{type(error).__name__}: {error}"))
+            self._tell(Broken(f"{type(error).__name__}: {error}"))
 
     def _connection(self) -> float:
         """One connection to its end; the seconds that it stood."""
@@ -194,9 +198,16 @@ class Link:
         return time.monotonic() - started
 
     def _tell_down(self) -> None:
-        if not self._told and not self._stopping.is_set():
-            self.events.put(Down(self._ended))
+        if not self._told:
+            self._tell(Down(self._ended))
         self._told = True
+
+    def _tell(self, event: LinkEvent) -> None:
+        """Wait for a free place; an owner that has stopped the link takes nothing any more."""
+        while not self._stopping.is_set():
+            with contextlib.suppress(queue.Full):
+                self.events.put(event, timeout=0.5)
+                return
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, SettingsError):
@@ -234,6 +245,9 @@ class Link:
         return client
 
     def _on_connect(self, client: paho.Client, _: Any, __: Any, reason: ReasonCode, properties: Any) -> None:
+        if self._stopping.is_set():
+            client.disconnect()
+            return
         if reason == ReasonCode(PacketTypes.CONNACK, "Unsupported protocol version"):
             self._protocol, self._told = paho.MQTTv311, True
             client.disconnect()
@@ -248,7 +262,7 @@ class Link:
         self._ended = f"the connection to {self._broker.address} was lost"
         self._max_packet = announced or 2**28
         room = self._max_packet - limits.PACKET_OVERHEAD_BYTES
-        self.events.put(Up(max(1024, min(limits.CHUNK_BYTES, room))))
+        self._tell(Up(max(1024, min(limits.CHUNK_BYTES, room))))
 
     def _on_disconnect(
         self, _: paho.Client, __: Any, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Any
@@ -265,15 +279,15 @@ class Link:
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         self.traffic.down += len(message.topic) + len(message.payload)
-        self.events.put(Arrived(message.topic, bytes(message.payload)))
+        self._tell(Arrived(message.topic, bytes(message.payload)))
 
     def _on_publish(self, _: paho.Client, __: Any, token: int, reason: ReasonCode, ___: Any) -> None:
-        self.events.put(Taken(token, str(reason) if reason.is_failure else None))
+        self._tell(Taken(token, str(reason) if reason.is_failure else None))
 
     def _on_subscribe(self, _: paho.Client, __: Any, token: int, reasons: list[ReasonCode], ___: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            self.events.put(Taken(token, f"subscription: {refused[0]}"))
+            self._tell(Taken(token, f"subscription: {refused[0]}"))
 
 
 def _tune(_: paho.Client, __: Any, sock: Any) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from fedfin.protocol import limits
 
-_AHEAD_S = 1.0  # of the link's measured rate is under way
+_AHEAD_S = 1.0  # of the link's rate is under way
 _PACKETS = 8  # it is divided into this many packets
+_FIRST_BYTES = 4 * limits.UP_CHUNK_BYTES  # a packet, while the rate is not known; two are under way
 _WEIGHT = 0.3  # of the newest measurement in the rate
 
 
@@ -28,7 +29,7 @@ class Pace:
     """What is under way. Times are seconds of one monotonic clock; sizes are bytes."""
 
     def __init__(self) -> None:
-        self._rate = 0.0  # bytes per second; 0: not measured yet
+        self._rate: float | None = None  # bytes per second, once it is measured
         self._under_way: deque[_Packet] = deque()
         self._taken = 0  # bytes so far
 
@@ -40,6 +41,8 @@ class Pace:
     @property
     def allowed(self) -> int:
         """Bytes that may be under way in all; at least two packets, so that one travels while one is acknowledged."""
+        if self._rate is None:
+            return 2 * _FIRST_BYTES
         most = limits.WINDOW * limits.CHUNK_BYTES
         return int(min(most, max(2 * limits.UP_CHUNK_BYTES, self._rate * _AHEAD_S)))
 
@@ -49,7 +52,7 @@ class Pace:
         under_way = sum(packet.size for packet in self._under_way)
         if len(self._under_way) >= limits.WINDOW or under_way >= self.allowed:
             return 0
-        return max(limits.UP_CHUNK_BYTES, self.allowed // _PACKETS)
+        return _FIRST_BYTES if self._rate is None else max(limits.UP_CHUNK_BYTES, self.allowed // _PACKETS)
 
     def sent(self, size: int, now: float) -> None:
         """A packet was handed over."""
@@ -63,7 +66,7 @@ class Pace:
         self._taken += packet.size
         # All that was taken while this packet was on its way: answers that come in one burst do not deceive.
         rate = (self._taken - packet.taken_before) / max(now - packet.handed_over, 1e-3)
-        self._rate = rate if self._rate == 0.0 else (1 - _WEIGHT) * self._rate + _WEIGHT * rate
+        self._rate = rate if self._rate is None else (1 - _WEIGHT) * self._rate + _WEIGHT * rate
 
     def forget(self) -> None:
         """The connection broke, or the transfer is over. What is known of the link's rate stays."""

@@ -21,12 +21,12 @@ def under_way(pace: Pace, rate: float, seconds: float, *, grain: int = limits.UP
     return seen
 
 
-def test_it_begins_with_two_grains() -> None:
-    """Nothing is known of the link yet."""
+def test_it_begins_with_two_packets() -> None:
+    """Nothing is known of the link yet: a small update goes in one, a slow link has not much under way."""
     pace = Pace()
-    assert pace.packet == 32 * KIB
-    pace.sent(32 * KIB, 0.0)
-    pace.sent(32 * KIB, 0.0)
+    assert pace.packet == 128 * KIB
+    pace.sent(128 * KIB, 0.0)
+    pace.sent(128 * KIB, 0.0)
     assert pace.packet == 0
     assert not pace.idle
 
@@ -81,4 +81,4 @@ def test_an_answer_to_nothing_changes_nothing() -> None:
     """The broker may acknowledge what a forgotten connection sent."""
     pace = Pace()
     pace.taken(1.0)
-    assert pace.packet == 32 * KIB
+    assert pace.packet == 128 * KIB
