@@ -89,8 +89,7 @@ class Traffic:
 class Link:
     """One client's connection to the broker, kept up until `stop`.
 
-    `events`: the queue for LinkEvents; an owner with other events of its own passes the one it reads, with room for
-    BACKLOG of them.
+    `events`: the queue for LinkEvents; an owner with other events of its own passes the one it reads.
     Raises SettingsError when the URL, or a file that `tls` or `login` names, is wrong.
     """
 
@@ -102,7 +101,7 @@ class Link:
         will: tuple[str, bytes],
         tls: Tls | None = None,
         login: Login | None = None,
-        events: "queue.Queue[Any] | None" = None,
+        events: "queue.SimpleQueue[Any] | None" = None,
     ) -> None:
         self._broker = BrokerUrl.parse(url)
         if tls is not None and not self._broker.tls:
@@ -116,7 +115,7 @@ class Link:
         self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
         self._ended = ""  # why the connection came to its end
         self._told = False  # ... and whether that was said
-        self.events: queue.Queue[Any] = queue.Queue(BACKLOG) if events is None else events
+        self.events: queue.SimpleQueue[Any] = queue.SimpleQueue() if events is None else events
         self.traffic = Traffic()
         self._client = self._new_client()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -203,11 +202,13 @@ class Link:
         self._told = True
 
     def _tell(self, event: LinkEvent) -> None:
-        """Wait for a free place; an owner that has stopped the link takes nothing any more."""
-        while not self._stopping.is_set():
-            with contextlib.suppress(queue.Full):
-                self.events.put(event, timeout=0.5)
-                return
+        if not self._stopping.is_set():  # an owner that has stopped the link takes nothing any more
+            self.events.put(event)
+
+    def _wait_for_owner(self) -> None:
+        """Not a queue with an end: the owner puts events of its own into it, and must never wait for itself."""
+        while self.events.qsize() >= BACKLOG and not self._stopping.is_set():
+            time.sleep(0.001)
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, SettingsError):
@@ -279,6 +280,7 @@ class Link:
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         self.traffic.down += len(message.topic) + len(message.payload)
+        self._wait_for_owner()
         self._tell(Arrived(message.topic, bytes(message.payload)))
 
     def _on_publish(self, _: paho.Client, __: Any, token: int, reason: ReasonCode, ___: Any) -> None:

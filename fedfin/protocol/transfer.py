@@ -83,6 +83,10 @@ class Incoming:
         """Whether every chunk is here."""
         return len(self._here) == len(self.plan.chunks)
 
+    def bitmap(self) -> bytes:
+        """The missing chunks, as Missing and Want carry them."""
+        return bitmap(self.missing, len(self.plan.chunks))
+
     def add(self, piece: Chunk) -> None:
         """Take its chunks; a repeat changes nothing. Raises ProtocolError when they are not of this transfer."""
         plan, data = self.plan, memoryview(piece.data)
