@@ -76,7 +76,7 @@ class RoundRow:
 
 @dataclass(frozen=True)
 class UpdateRow:
-    """One update's receipt and facts; `payload` only while its round is open."""
+    """One update's receipt and facts."""
 
     round: int
     site: str
@@ -85,7 +85,6 @@ class UpdateRow:
     reason: str
     size: int
     metrics: dict[str, float]
-    payload: bytes | None
 
 
 class Journal:
@@ -163,7 +162,7 @@ class Journal:
             if following is not None:
                 self._open_round(round_ + 1, *following)
 
-    def add_update(self, row: UpdateRow) -> None:
+    def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
         """Make one update durable. A site's refused update is replaced by its next one."""
         with self._db:
             self._db.execute("BEGIN")
@@ -178,7 +177,7 @@ class Journal:
                     row.size,
                     msgspec.json.encode(row.metrics).decode(),
                     time.time(),
-                    row.payload,
+                    payload,
                 ),
             )
 
@@ -265,16 +264,24 @@ class Journal:
         )
         return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why, _ in rows}
 
-    def updates(self, round_: int) -> Iterator[UpdateRow]:
-        """The updates of one round, one at a time, so that memory stays flat."""
+    def updates(self, round_: int) -> list[UpdateRow]:
+        """The updates of one round, without their payloads."""
         rows = self._db.execute(
-            "SELECT round, site, id, accepted, reason, bytes, metrics, payload FROM upd WHERE round = ? ORDER BY site",
+            "SELECT round, site, id, accepted, reason, bytes, metrics FROM upd WHERE round = ? ORDER BY site",
             (round_,),
         )
-        for number, site, id_, accepted, reason, size, metrics, payload in rows:
-            yield UpdateRow(
-                number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), payload
-            )
+        return [
+            UpdateRow(number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics))
+            for number, site, id_, accepted, reason, size, metrics in rows
+        ]
+
+    def payloads(self, round_: int) -> Iterator[tuple[str, bytes]]:
+        """(site, payload) of the accepted updates of an open round, one at a time, so that memory stays flat."""
+        rows = self._db.execute(
+            "SELECT site, payload FROM upd WHERE round = ? AND payload IS NOT NULL ORDER BY site", (round_,)
+        )
+        for site, payload in rows:
+            yield site, payload
 
 
 def _create(path: Path, plan: Plan) -> None:

@@ -41,10 +41,9 @@ class Rounds:
         if not journal.rounds():
             journal.open_round(1, task_of(self.plan, 1), self._versions.first())
         self.position = self._position()
-        for row in journal.updates(self.position.round):
-            if row.accepted and row.payload is not None:
-                _, values, weights = self._checked(row.round, row.site, row.payload)
-                self._fold.add(values, weights)
+        for site, payload in journal.payloads(self.position.round):
+            _, values, weights = self._checked(self.position.round, site, payload)
+            self._fold.add(values, weights)
 
     def _position(self) -> Position:
         """The current round; after the last one, that one, finished."""
@@ -88,18 +87,17 @@ class Rounds:
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
-                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None)
+                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}), None
             )
             return receipt
-        self.journal.add_update(
-            UpdateRow(round_, site, id_, True, "", len(payload), dict(update.metrics), payload)
-        )
+        row = UpdateRow(round_, site, id_, True, "", len(payload), dict(update.metrics))
+        self.journal.add_update(row, payload)
         return Receipt(id=id_, accepted=True)
 
     def close(self, round_: int) -> None:
         """Fold the round into the next model version, or, in the last round, into the final metrics."""
         task = task_of(self.plan, round_)
-        results = _mean_metrics(list(self.journal.updates(round_)))
+        results = _mean_metrics(self.journal.updates(round_))
         following = None
         if task == "evaluate":
             results |= _evaluation(self._fold)
