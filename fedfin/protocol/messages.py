@@ -123,7 +123,7 @@ class Want(Message, frozen=True):
 
 
 class Chunk(Message, frozen=True):
-    """One chunk of a transfer."""
+    """A piece of a transfer: the bytes of chunk `index`, and maybe of the chunks that follow it."""
 
     id: Id
     index: Annotated[int, msgspec.Meta(ge=0, lt=limits.CHUNKS)]

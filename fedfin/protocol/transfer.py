@@ -25,10 +25,26 @@ def outline(data: bytes, chunk_size: int = limits.CHUNK_BYTES) -> Outline:
     )
 
 
-def chunk(data: bytes, plan: Outline, index: int) -> Chunk:
-    """Chunk `index` of `data`."""
+def grain(size: int, room: int) -> int:
+    """The chunk size for `size` bytes on their way up, in packets that have `room` for chunks."""
+    least = limits.UP_CHUNK_BYTES
+    while size > least * limits.CHUNKS:
+        least *= 2
+    return min(least, room)
+
+
+def chunk(data: bytes, plan: Outline, index: int, count: int = 1) -> Chunk:
+    """`count` chunks of `data` in one piece, from chunk `index` on."""
     start = index * plan.chunk_size
-    return Chunk(id=plan.id, index=index, data=data[start : start + plan.chunk_size])
+    return Chunk(id=plan.id, index=index, data=data[start : start + count * plan.chunk_size])
+
+
+def leading_run(queue: list[int], most: int) -> int:
+    """How many of the ascending indices at the front of `queue` follow each other without a gap, at most `most`."""
+    count = 1
+    while count < min(len(queue), most) and queue[count] == queue[0] + count:
+        count += 1
+    return count
 
 
 def bitmap(indices: Iterable[int], count: int) -> bytes:
@@ -54,39 +70,45 @@ class Incoming:
 
     def __init__(self, plan: Outline) -> None:
         self.plan = plan
-        self._chunks: dict[int, bytes] = {}
+        self._data = bytearray(plan.size)
+        self._here: set[int] = set()
 
     @property
     def missing(self) -> list[int]:
         """Indices of the chunks that are not here yet."""
-        return [i for i in range(len(self.plan.chunks)) if i not in self._chunks]
+        return [i for i in range(len(self.plan.chunks)) if i not in self._here]
 
     @property
     def complete(self) -> bool:
         """Whether every chunk is here."""
-        return len(self._chunks) == len(self.plan.chunks)
+        return len(self._here) == len(self.plan.chunks)
 
     def bitmap(self) -> bytes:
         """The missing chunks, as Missing and Want carry them."""
         return bitmap(self.missing, len(self.plan.chunks))
 
     def add(self, piece: Chunk) -> None:
-        """Take one chunk; a repeat changes nothing. Raises ProtocolError when it is not of this transfer."""
-        plan = self.plan
+        """Take its chunks; a repeat changes nothing. Raises ProtocolError when they are not of this transfer."""
+        plan, data = self.plan, memoryview(piece.data)
         if piece.id != plan.id or piece.index >= len(plan.chunks):
             raise ProtocolError("a chunk of another transfer")
-        expected = min(plan.chunk_size, plan.size - piece.index * plan.chunk_size)
-        if len(piece.data) != expected:
-            raise ProtocolError(f"chunk {piece.index} has {len(piece.data)} bytes, not {expected}")
-        if hashlib.sha256(piece.data).digest() != plan.chunks[piece.index]:
-            raise ProtocolError(f"chunk {piece.index} is damaged")
-        self._chunks.setdefault(piece.index, piece.data)
+        start = piece.index * plan.chunk_size
+        if len(data) > plan.size - start or (len(data) % plan.chunk_size and start + len(data) != plan.size):
+            raise ProtocolError(
+                f"{len(data)} bytes from chunk {piece.index} on do not end where a chunk ends"
+            )
+        for index in range(piece.index, piece.index + -(-len(data) // plan.chunk_size)):
+            chunk_, data = data[: plan.chunk_size], data[plan.chunk_size :]
+            if hashlib.sha256(chunk_).digest() != plan.chunks[index]:
+                raise ProtocolError(f"chunk {index} is damaged")
+            self._data[index * plan.chunk_size : index * plan.chunk_size + len(chunk_)] = chunk_
+            self._here.add(index)
 
     def data(self) -> bytes:
         """The whole. Raises ProtocolError when it is not complete or not what was announced."""
         if not self.complete:
             raise ProtocolError(f"{len(self.missing)} chunks are missing")
-        whole = b"".join(self._chunks[i] for i in range(len(self.plan.chunks)))
+        whole = bytes(self._data)
         if hashlib.sha256(whole).digest() != self.plan.id:
             raise ProtocolError("the whole is not what was announced")
         return whole

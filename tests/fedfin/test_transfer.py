@@ -42,9 +42,12 @@ PLAN = transfer.outline(PAYLOAD, SIZE)
     ("piece", "reason"),
     [
         (Chunk(id=PLAN.id, index=1, data=b"b" * (SIZE - 1) + b"x"), "chunk 1 is damaged"),
-        (Chunk(id=PLAN.id, index=1, data=b"b"), "chunk 1 has 1 bytes, not 1024"),
-        (Chunk(id=PLAN.id, index=2, data=b"c" * 11), "chunk 2 has 11 bytes, not 10"),
+        (Chunk(id=PLAN.id, index=1, data=b"b"), "1 bytes from chunk 1 on do not end"),
+        (Chunk(id=PLAN.id, index=2, data=b"c" * 11), "11 bytes from chunk 2 on do not end"),
         (Chunk(id=PLAN.id, index=0, data=b"b" * SIZE), "chunk 0 is damaged"),
+        (Chunk(id=PLAN.id, index=0, data=PAYLOAD + b"c"), "2059 bytes from chunk 0 on do not end"),
+        (Chunk(id=PLAN.id, index=0, data=PAYLOAD[: SIZE + 1]), "1025 bytes from chunk 0 on do not end"),
+        (Chunk(id=PLAN.id, index=0, data=b"x" + PAYLOAD[1:]), "chunk 0 is damaged"),
         (Chunk(id=PLAN.id, index=3, data=b"c" * 10), "another transfer"),
         (Chunk(id=bytes(32), index=0, data=b"a" * SIZE), "another transfer"),
     ],
@@ -70,6 +73,37 @@ def test_a_bitmap_that_does_not_fit_is_refused(bits: bytes, count: int) -> None:
 def test_a_full_bitmap_names_every_chunk(count: int) -> None:
     """At the edges of bytes, and at the limit."""
     assert transfer.indices(transfer.bitmap(range(count), count), count) == list(range(count))
+
+
+@given(st.sets(st.integers(0, 11)), st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+def test_runs_of_chunks_travel_together(wanted: set[int], most: int) -> None:
+    """Whatever is wanted goes out in pieces of at most `most` neighbours, and nothing else does."""
+    payload = bytes(range(251)) * 46  # twelve chunks, the last one shorter
+    plan = transfer.outline(payload, SIZE)
+    incoming = transfer.Incoming(plan)
+    queue = sorted(wanted)
+    while queue:
+        count = transfer.leading_run(queue, most)
+        assert 1 <= count <= most
+        incoming.add(transfer.chunk(payload, plan, queue[0], count))
+        queue = queue[count:]
+    assert incoming.missing == sorted(set(range(12)) - wanted)
+
+
+@pytest.mark.parametrize(
+    ("size", "room", "grain"),
+    [
+        (1, 2**18, 2**15),
+        (2**27, 2**18, 2**15),
+        (2**27 + 1, 2**18, 2**16),
+        (2**30, 2**18, 2**18),
+        (5, 4096, 4096),
+    ],
+)
+def test_the_grain_is_small_unless_the_whole_is_huge(size: int, room: int, grain: int) -> None:
+    """32 KiB; more where the whole would have too many chunks; less where packets are small."""
+    assert transfer.grain(size, room) == grain
 
 
 @pytest.mark.parametrize("size", [0, limits.CHUNKS * SIZE + 1])
