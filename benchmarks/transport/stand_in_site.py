@@ -17,8 +17,8 @@ import numpy as np
 from fedfin.lock import only_process
 from fedfin.model_spec import task_specs
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Task
 from fedfin.protocol.codec import Tensors
+from fedfin.protocol.messages import Task
 from fedfin.report import JsonLines
 
 CASES = 8
