@@ -69,7 +69,7 @@ class Evict(Message, frozen=True):
 
 
 class Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How one byte string travels: its SHA-256 `id`, size and chunks, each with its own digest."""
+    """How one byte string travels: its `id`, size and chunks, each with its own digest (transfer.py)."""
 
     id: Id
     size: Size

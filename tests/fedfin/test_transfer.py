@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol import limits, transfer
-from fedfin.protocol.messages import Chunk
+from fedfin.protocol.messages import Chunk, Outline
 
 SIZE = 1024
 
@@ -104,6 +104,28 @@ def test_runs_of_chunks_travel_together(wanted: set[int], most: int) -> None:
 def test_the_grain_is_small_unless_the_whole_is_huge(size: int, room: int, grain: int) -> None:
     """32 KiB; more where the whole would have too many chunks; less where packets are small."""
     assert transfer.grain(size, room) == grain
+
+
+@pytest.mark.parametrize("size", [1, 2**15, 2**15 + 1, 300_000])
+def test_an_id_depends_on_the_bytes_alone(size: int) -> None:
+    """Whatever the chunk size: a broker with other packets must not make another update of it."""
+    payload = bytes(range(251)) * 1200
+    ids = {transfer.outline(payload[:size], grain).id for grain in (1024, 5000, 2**15, 61_440, 2**16, 2**18)}
+    assert len(ids) == 1
+    assert transfer.outline(payload[:size] + b"\0").id not in ids
+
+
+@pytest.mark.parametrize("grain", [1024, 5000, 2**15, 2**16])
+def test_chunks_that_do_not_make_the_announced_whole_are_refused(grain: int) -> None:
+    """Every chunk fits its digest, but the id is another's."""
+    payload = bytes(range(251)) * 1200
+    honest = transfer.outline(payload, grain)
+    lie = Outline(id=PLAN.id, size=honest.size, chunk_size=grain, chunks=honest.chunks)
+    incoming = transfer.Incoming(lie)
+    for index in range(len(lie.chunks)):
+        incoming.add(transfer.chunk(payload, lie, index))
+    with pytest.raises(ProtocolError, match="not what was announced"):
+        incoming.data()
 
 
 @pytest.mark.parametrize("size", [0, limits.CHUNKS * SIZE + 1])
