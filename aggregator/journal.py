@@ -280,8 +280,7 @@ class Journal:
         rows = self._db.execute(
             "SELECT site, payload FROM upd WHERE round = ? AND payload IS NOT NULL ORDER BY site", (round_,)
         )
-        for site, payload in rows:
-            yield site, payload
+        yield from rows
 
 
 def _create(path: Path, plan: Plan) -> None:
