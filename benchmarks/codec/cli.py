@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,10 @@ def _positive(text: str) -> int:
 def _speed(args: argparse.Namespace) -> int:
     from benchmarks.codec.measure import measure
     from benchmarks.codec.tables import print_speed
+    from edge_client.progress import ProgressBar
 
-    result = measure(args.deltas, args.data, _cache_folder(args))
+    with ProgressBar() as bar:
+        result = measure(args.deltas, args.data, _cache_folder(args), bar.update)
     _show(result, print_speed, as_json=args.json)
     return 0
 
@@ -133,7 +136,7 @@ def _study(args: argparse.Namespace) -> int:
     todo = jobs(data, presets, parts, range(args.seeds), args.rounds)
     with ProgressBar() as bar:
         for name in data:
-            load_cases(name, cache, lambda done, total: bar.update("encoding texts", done, total))
+            load_cases(name, cache, partial(bar.update, "encoding texts"))
         for done, row in run_all(todo, args.out, cache, args.processes):
             bar.update("federations", done, len(todo))
             if args.json and row is not None:
