@@ -17,7 +17,7 @@ from benchmarks.codec.coders import Coder, coders
 from benchmarks.codec.deltas import read_last
 from benchmarks.codec.symbols import Stream, entropy_bytes, streams
 from fedfin.protocol.codec import PRESETS, Compressed, Preset, compress, decompress
-from fedfin.protocol.tensors import Tensors
+from fedfin.protocol.codec.layout import Tensors
 
 DELTAS = "FEDFIN_BENCH_DELTAS"
 Benchmark = Any  # pytest-benchmark's fixture is untyped

@@ -13,7 +13,7 @@ from benchmarks.codec.loaders import load_cases
 from benchmarks.codec.simulation import Simulation
 from fedfin.errors import InputError
 from fedfin.files import make_folder
-from fedfin.protocol.tensors import Tensors
+from fedfin.protocol.codec.layout import Tensors
 
 Step = Callable[[str, int, int], None]
 

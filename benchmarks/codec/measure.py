@@ -19,7 +19,7 @@ from benchmarks.codec.coders import coders
 from benchmarks.codec.deltas import Step, read_last, recorded
 from fedfin.errors import FedfinError, MissingExtraError
 from fedfin.protocol.codec import PRESETS, Preset, compensate, compress, decompress
-from fedfin.protocol.tensors import Tensors
+from fedfin.protocol.codec.layout import Tensors
 
 ROOT = Path(__file__).parents[2]
 STAGED: Preset = "small"

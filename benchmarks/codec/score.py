@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.codec.federation import Federation, Mask
 from edge_client.evaluation import answer
 from fedfin.metrics import macro_auc
-from fedfin.protocol.tensors import Tensors
+from fedfin.protocol.codec.layout import Tensors
 from fusion.model import FusionModel
 
 

@@ -18,7 +18,7 @@ from fedfin.model_spec import Task, initial_model, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol import limits
 from fedfin.protocol.codec import PRESETS, Preset, compensate, compress, decompress
-from fedfin.protocol.tensors import Tensors
+from fedfin.protocol.codec.layout import Tensors
 
 # Told of every update before it is compressed: round, site, deltas with what was owed to them.
 Recorder = Callable[[int, str, Tensors], None]

@@ -13,7 +13,7 @@ from types import FrameType
 import numpy as np
 
 from fedfin.protocol import codec
-from fedfin.protocol.tensors import Tensors
+from fedfin.protocol.codec.layout import Tensors
 
 PACKAGE = codec.__name__
 REPEATS = 9

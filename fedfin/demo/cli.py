@@ -10,6 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+PRESETS = (
+    "exact",
+    "half",
+    "balanced",
+    "small",
+    "tiny",
+    "minimal",
+)  # of fedfin/protocol/codec, which needs numpy
 EPILOG = """\
 examples:
   fedfin demo                                       synthetic cases, embedded broker
@@ -46,6 +54,12 @@ def build(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fin", choices=("mlp", "decoder"), default="mlp", help="FIN variant (default: mlp)")
     parser.add_argument(
+        "--up", choices=PRESETS, default="small", help="how updates are compressed (default: small)"
+    )
+    parser.add_argument(
+        "--down", choices=PRESETS, default="small", help="how new versions are compressed (default: small)"
+    )
+    parser.add_argument(
         "--layer", type=_layer, default="last", help="pooled layer of the image encoder: last or block:N"
     )
     parser.add_argument(
@@ -53,6 +67,12 @@ def build(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--broker", metavar="URL", help="a real broker, mqtt://HOST[:PORT] (default: embedded)"
+    )
+    parser.add_argument(
+        "--keep-deltas",
+        type=Path,
+        metavar="FOLDER",
+        help="also write every site's raw float32 deltas of each training round, in a folder per federation",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of tables")
     parser.set_defaults(run=run)
@@ -91,9 +111,12 @@ def run(args: argparse.Namespace) -> int:
         rounds=args.rounds,
         fin=args.fin,
         layer=args.layer,
+        up=args.up,
+        down=args.down,
         seed=args.seed,
     )
-    result = run_demo(settings, args.out.resolve(), args.broker, Console(stderr=True))
+    keep = None if args.keep_deltas is None else args.keep_deltas.resolve()
+    result = run_demo(settings, args.out.resolve(), args.broker, Console(stderr=True), keep_deltas=keep)
     if args.json:
         json.dump(result, sys.stdout, indent=2)
         print()

@@ -3,18 +3,23 @@
 # One PUBLISH must finish within two keepalives or the client disconnects itself and resends for ever
 # (measured: 3 MB at 2 Mbit/s with keepalive 5 is a livelock). 256 KiB takes 1.05 s at 2 Mbit/s.
 CHUNK_BYTES = 256 * 1024
+# The grain of an update on its way up: what is asked for again is a multiple of it. A packet carries one or several,
+# as fast as the link is (pace.py); half a packet is what a broken connection costs on average.
+UP_CHUNK_BYTES = 32 * 1024
 # What an MQTT packet and our envelope add to a chunk's data, generously.
 PACKET_OVERHEAD_BYTES = 4 * 1024
 # Chunks on their way at once: enough to fill a link while acknowledgements travel, little to send again after a cut.
 WINDOW = 8
 KEEPALIVE_S = 60
 
-CONTROL_BYTES = 256 * 1024  # a control message; the longest is Begin with one digest per chunk
+CONTROL_BYTES = (
+    384 * 1024
+)  # a control message; the longest is RoundManifest: two digests per chunk of a model
 CHUNKS = 4096  # per transfer: 1 GiB, and 128 KiB of digests in Begin
 TRANSFER_BYTES = CHUNKS * CHUNK_BYTES
+LISTED_DELTAS = 32  # between versions, offered at once; at 130 bytes each in a manifest
 TENSORS = 4096  # per update or model
-RANK = 8  # dimensions of one tensor
-NAME_CHARS = 128  # a tensor's or metric's name
+NAME_CHARS = 128  # a metric's name
 METRICS = 64  # named numbers beside an update
 REASON_CHARS = 500  # why an update was refused or a site dropped
 

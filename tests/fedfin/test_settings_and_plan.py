@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedfin.broker_url import BrokerUrl
 from fedfin.cli import main
 from fedfin.errors import SettingsError
-from fedfin.mqtt import BrokerUrl
 from fedfin.plan import Modality, Plan, Training, plan_toml, read_plan
+from fedfin.protocol.schedule import last_round, preset_down, preset_up
 
 GOOD = f"""
 federation = "ward"
@@ -27,6 +28,8 @@ learning_rate = 1e-3
 count = 3
 sites = 2
 """
+
+STAGE = '[[codec.schedule]]\nfrom = %d\nup = "tiny"\ndown = "small"\n'
 
 BAD = {
     "misspelt key": (
@@ -52,6 +55,22 @@ BAD = {
         r"rounds.min_sites \(3\) exceeds rounds.sites \(2\)",
     ),
     "decoder width": (('fin = "mlp"', 'fin = "decoder"\nfin_width = 10'), "fin_width .* must be a multiple"),
+    "unknown preset": (
+        ("[rounds]", '[codec]\nup = "tinny"\n[rounds]'),
+        "key codec.up: Invalid enum value 'tinny'; one of balanced, exact, half, minimal, small, tiny",
+    ),
+    "stage without from": (
+        ("[rounds]", '[[codec.schedule]]\nup = "tiny"\ndown = "tiny"\n[rounds]'),
+        r"key codec.schedule\[0\]: .*missing required field `from`; add it",
+    ),
+    "stages that do not ascend": (
+        ("[rounds]", f"{STAGE % 3}{STAGE % 3}[rounds]"),
+        "codec.schedule: each `from` must exceed the one before; 3 follows 3",
+    ),
+    "a stage that never comes": (
+        ("[rounds]", f"{STAGE % 4}[rounds]"),
+        "codec.schedule: from = 4 never comes; there are 3 rounds of training",
+    ),
     "NaN": (("1e-3", "nan"), "key training.learning_rate: Expected `float` > 0"),
     "infinite": (("count = 3", "count = 3\ndeadline_s = inf"), "deadline_s.*finite"),
     "not TOML": (("count = 3", "count 3"), "not valid TOML: .*line 1"),
@@ -108,6 +127,21 @@ def test_a_plan_survives_its_file(tmp_path_factory, labels: list[str], rate: flo
     assert read_plan(path).digest() == plan.digest()
 
 
+def test_a_schedule_survives_its_file_and_says_what_holds_when(tmp_path: Path) -> None:
+    """The presets of `[codec]` until the first stage begins; each stage until the next one."""
+    text = GOOD.replace("count = 3", "count = 9").replace(
+        "[rounds]", f'[codec]\nup = "half"\n{STAGE % 3}{STAGE % 5}[rounds]'
+    )
+    (tmp_path / "plan.toml").write_text(text)
+    plan = read_plan(tmp_path / "plan.toml")
+    (tmp_path / "again.toml").write_text(plan_toml(plan))
+    assert read_plan(tmp_path / "again.toml") == plan
+    ups = [preset_up(plan, round_) for round_ in range(1, last_round(plan) + 1)]
+    downs = [preset_down(plan, round_) for round_ in range(1, last_round(plan) + 1)]
+    assert ups == ["exact", "half", "half", *["tiny"] * 7, "exact"]
+    assert downs == ["exact", "exact", "exact", *["small"] * 7, "exact"]
+
+
 def test_the_digest_changes_with_any_value(tmp_path: Path) -> None:
     """It names the federation's rules."""
     (tmp_path / "plan.toml").write_text(GOOD)
@@ -125,16 +159,18 @@ def test_a_number_that_is_not_finite_is_no_plan(value: float) -> None:
 @pytest.mark.parametrize(
     ("url", "parsed"),
     [
-        ("mqtt://broker", ("broker", 1883, False)),
-        ("mqtt://broker.example:2883/", ("broker.example", 2883, False)),
-        ("mqtt://[::1]:1884", ("::1", 1884, False)),
-        ("mqtt://b:1?protocol=3.1.1", ("b", 1, True)),
+        ("mqtt://broker", ("broker", 1883, False, False)),
+        ("mqtt://broker.example:2883/", ("broker.example", 2883, False, False)),
+        ("mqtt://[::1]:1884", ("::1", 1884, False, False)),
+        ("mqtt://b:1?protocol=3.1.1", ("b", 1, True, False)),
+        ("mqtts://broker", ("broker", 8883, False, True)),
+        ("mqtts://broker:883?protocol=3.1.1", ("broker", 883, True, True)),
     ],
 )
-def test_a_broker_url(url: str, parsed: tuple[str, int, bool]) -> None:
-    """Host, port and protocol version."""
+def test_a_broker_url(url: str, parsed: tuple[str, int, bool, bool]) -> None:
+    """Host, port, protocol version and TLS."""
     broker = BrokerUrl.parse(url)
-    assert (broker.host, broker.port, broker.old) == parsed
+    assert (broker.host, broker.port, broker.old, broker.tls) == parsed
 
 
 @pytest.mark.parametrize(
@@ -143,7 +179,8 @@ def test_a_broker_url(url: str, parsed: tuple[str, int, bool]) -> None:
         "",
         "broker:1883",
         "http://broker",
-        "mqtts://broker",
+        "mqttx://broker",
+        "mqtts://",
         "mqtt://",
         "mqtt://:1883",
         "mqtt://broker:0",
