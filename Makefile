@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test test-network check format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -18,7 +18,10 @@ demo: $(READY)  ## a whole federation on this machine, in fedfin-demo/
 	$(BIN)/fedfin demo $(DEMO)
 
 test: $(READY)  ## the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not slow"
+
+test-network: $(READY)  ## a large update over a bad link made of network namespaces; as root, one to two minutes
+	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .

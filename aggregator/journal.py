@@ -1,11 +1,12 @@
-"""What the aggregator must not lose, in one SQLite file: plan, model versions, rounds, updates and receipts.
+"""What the aggregator must not lose: plan, model versions, rounds, updates and receipts.
 
 A model version is a snapshot, or the delta from the version before it, or both. Kept are the newest 32 snapshots and
 the deltas since the oldest of them: with lossy presets down that is the whole history of a thousand rounds, with
 `exact`, where every version is a snapshot, the newest 32 versions.
 
-An update's bytes are in here before its receipt goes out. They are kept until their round closes, so that a
-restarted aggregator folds them again and stands where it stood; then only the receipt's facts stay.
+It is one SQLite file, and beside it the bytes of an open round's updates (update_files.py). They are there before a
+receipt goes out and are kept until their round closes, so that a restarted aggregator folds them again and stands
+where it stood; then only the receipt's facts stay.
 synchronous=FULL: a receipt promises that the update survives a power cut.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from aggregator.update_files import UpdateFiles
 from fedfin.errors import StateError
 from fedfin.plan import Plan
 from fedfin.protocol.messages import PartKind, Receipt
@@ -42,7 +44,7 @@ CREATE TABLE round (
 );
 CREATE TABLE upd (
     round INTEGER NOT NULL, site TEXT NOT NULL, id BLOB NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL,
-    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload BLOB,
+    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload INTEGER,
     PRIMARY KEY (round, site)
 );
 """
@@ -88,7 +90,7 @@ class UpdateRow:
 
 
 class Journal:
-    """The file. Every method that writes is one transaction."""
+    """The file and those beside it. Every method that writes is one transaction."""
 
     def __init__(self, path: Path, *, create: Plan | None = None) -> None:
         if create is not None:
@@ -97,6 +99,7 @@ class Journal:
             raise StateError(
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
             )
+        self._update_files = UpdateFiles(path.parent)
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -161,9 +164,11 @@ class Journal:
             self._db.execute("UPDATE upd SET payload = NULL WHERE round = ?", (round_,))
             if following is not None:
                 self._open_round(round_ + 1, *following)
+        self._update_files.drop(round_)
 
     def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
         """Make one update durable. A site's refused update is replaced by its next one."""
+        offset = None if payload is None else self._update_files.append(row.round, payload)
         with self._db:
             self._db.execute("BEGIN")
             self._db.execute(
@@ -177,7 +182,7 @@ class Journal:
                     row.size,
                     msgspec.json.encode(row.metrics).decode(),
                     time.time(),
-                    payload,
+                    offset,
                 ),
             )
 
@@ -278,9 +283,11 @@ class Journal:
     def payloads(self, round_: int) -> Iterator[tuple[str, bytes]]:
         """(site, payload) of the accepted updates of an open round, one at a time, so that memory stays flat."""
         rows = self._db.execute(
-            "SELECT site, payload FROM upd WHERE round = ? AND payload IS NOT NULL ORDER BY site", (round_,)
+            "SELECT site, payload, bytes FROM upd WHERE round = ? AND payload IS NOT NULL ORDER BY site",
+            (round_,),
         )
-        yield from rows
+        for site, offset, size in rows:
+            yield site, self._update_files.read(round_, offset, size)
 
 
 def _create(path: Path, plan: Plan) -> None:

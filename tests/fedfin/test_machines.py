@@ -256,9 +256,9 @@ def test_a_broker_with_smaller_packets_gets_smaller_chunks() -> None:
     """Also for an update that was outlined before the reconnect."""
     site = Site()
     site.feed(_manifest(2))
-    site.feed(site_.Done(2, bytes(5000)))
     site.feed(site_.Disconnected())
-    site.machine._chunk_size = 4096
+    site.feed(site_.Connected(4096))
+    site.feed(site_.Done(2, bytes(5000)))
     effects = site.feed(site_.Connected(2048))
     assert effects[-1].message.outline.chunk_size == 2048
 
