@@ -122,11 +122,11 @@ class World:
         ):
             self._run(until)
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, **options: bool) -> None:
         """A site's process may die before and after every file that it writes."""
         if self.misfortune(self.faults.crash):
             raise CrashError
-        write_atomically(path, data)
+        write_atomically(path, data, **options)
         if self.misfortune(self.faults.crash):
             raise CrashError
 
