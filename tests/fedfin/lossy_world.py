@@ -122,11 +122,11 @@ class World:
         ):
             self._run(until)
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, **options: bool) -> None:
         """A site's process may die before and after every file that it writes."""
         if self.misfortune(self.faults.crash):
             raise CrashError
-        write_atomically(path, data)
+        write_atomically(path, data, **options)
         if self.misfortune(self.faults.crash):
             raise CrashError
 
@@ -328,7 +328,7 @@ class FakeSite:
 
     # The rest of the shell.
 
-    def _act(self, effect: site_.Effect) -> None:
+    def _act(self, effect: site_.Effect) -> None:  # noqa: C901 - one flat case per effect
         match effect:
             case site_.Send(_, message):
                 assert self._online, "a machine that was told of the cut sends nothing"
@@ -339,10 +339,12 @@ class FakeSite:
                 self._topics.discard(self._prefix(kind, version, index))
             case site_.Join(run, plan):
                 self.state.join(run, plan)
+            case site_.MakeFirst():
+                self.state.model.make_first(self._world.plan)
+                self._assembled()
             case site_.Assemble():
                 self.state.model.assemble(effect, self._world.plan)
-                done = site_.Assembled(effect.version, effect.model)
-                self._later(0.0, lambda: self.feed(done))
+                self._assembled()
             case site_.Work():
                 self._work(effect)
             case site_.Abandon():
@@ -352,6 +354,10 @@ class FakeSite:
                 self.answers.append((round_, accepted, reason))
             case site_.Leave(reason):
                 raise AssertionError(reason)
+
+    def _assembled(self) -> None:
+        done = site_.Assembled(self.state.model.version, self.state.model.id)
+        self._later(0.0, lambda: self.feed(done))
 
     @staticmethod
     def _prefix(kind: messages.PartKind, version: int, index: int | None) -> str:
