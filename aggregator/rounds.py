@@ -14,8 +14,11 @@ from fedfin.model_spec import initial_model, task_specs, tensor_specs
 from fedfin.protocol import limits
 from fedfin.protocol.messages import Receipt, Task
 from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_model
+from fedfin.protocol.policy import late_share
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin.protocol.tensors import Tensors, decode_all
+
+TWICE = "this round already has an update of yours"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Rounds:
         if not journal.rounds():
             first = encode_model(initial_model(self.plan), plan=self._plan_digest, version=0)
             journal.open_round(1, task_of(self.plan, 1), 0, first)
+        self.late = 0  # updates for earlier rounds that count in this one
         for row in journal.updates(self.position.round):
             if row.accepted and row.payload is not None:
                 self._add(self._checked(row.round, row.site, row.payload))
@@ -74,27 +78,41 @@ class Rounds:
         _, tensors = decode_model(self.journal.model(version), plan=self._plan_digest, shapes=self._shapes)
         return encode_model_file(ModelFile(self.plan, version, tensors))
 
+    @property
+    def roster(self) -> dict[str, bool]:
+        """Every known site, and whether it is silent."""
+        return self.journal.roster()
+
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
+        current = self.position.round
+        before = self.journal.receipt(round_, site)
+        if before is not None and before.accepted:  # its row must stay as it is
+            return Receipt(id=id_, accepted=False, reason=TWICE)
         try:
             update = self._checked(round_, site, payload)
             self._add(update)
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
-                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None)
+                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None, current)
             )
             return receipt
         self.journal.add_update(
-            UpdateRow(round_, site, id_, True, "", len(payload), dict(update[0].metrics), payload)
+            UpdateRow(round_, site, id_, True, "", len(payload), dict(update[0].metrics), payload, current)
         )
         return Receipt(id=id_, accepted=True)
 
-    def close(self, round_: int) -> None:
-        """Fold the round into the next model version, or, in the last round, into the final metrics."""
+    def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> None:
+        """Fold the round into the next model version, or, in the last round, into the final metrics.
+
+        `roster`: every known site, and whether it is silent, for whoever goes on from here (None: as before).
+        """
         task = task_of(self.plan, round_)
         position = self.position
         results = _mean_metrics(list(self.journal.updates(round_)))
+        if self.late:
+            results["late"] = float(self.late)
         following: tuple[str, int, bytes | None] | None = None
         if task == "evaluate":
             results |= _evaluation(self._fold)
@@ -104,8 +122,9 @@ class Rounds:
                 position.version + 1,
                 self._next_model(position, task),
             )
-        self.journal.close_round(round_, results, following)
+        self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
         self._fold = Fold()
+        self.late = 0
 
     def _next_model(self, position: Position, task: Task) -> bytes:
         _, model = decode_model(position.model, plan=self._plan_digest, shapes=self._shapes)
@@ -118,10 +137,8 @@ class Rounds:
         expected = (site, self._plan_digest, round_, task)
         if (update.site, update.plan, update.round, update.task) != expected:
             raise ProtocolError("the update names another site, plan, round or task than it was sent for")
-        if update.base != self.position.version:
-            raise ProtocolError(
-                f"the update starts from version {update.base}, the round from {self.position.version}"
-            )
+        if update.base != (version := self.journal.version_of(round_)):
+            raise ProtocolError(f"the update starts from version {update.base}, the round from {version}")
         values = decode_all(update.tensors, task_specs(self.plan, task))
         if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
             raise ProtocolError("a score histogram holds a negative share")
@@ -129,7 +146,11 @@ class Rounds:
 
     def _add(self, checked: tuple[Update, Tensors]) -> None:
         update, values = checked
-        self._fold.add(values, {name: tensor.weight for name, tensor in update.tensors.items()})
+        share = late_share(self.plan, update.round, self.position.round)
+        if share is None:
+            raise ProtocolError(f"late: round {update.round} has closed")
+        self._fold.add(values, {name: tensor.weight for name, tensor in update.tensors.items()}, share)
+        self.late += update.round != self.position.round
 
 
 def _mean_metrics(updates: list[UpdateRow]) -> dict[str, float]:

@@ -64,6 +64,7 @@ class Agent:
         progress = self._state.progress
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
         self._machine = SiteMachine(
+            site=settings.site,
             boot=self._boot,
             encoders=encoders,
             run=progress.run,

@@ -21,6 +21,7 @@ import msgspec
 from fedfin.errors import ProtocolError
 from fedfin.plan import Digest, Plan
 from fedfin.protocol import limits
+from fedfin.protocol.invitation import EVERYONE
 
 Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -30,6 +31,7 @@ ChunkDigests = Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=l
 Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNKS // 8)]
 Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
 Boot = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+Draw = Annotated[int, msgspec.Meta(ge=0)]  # of 64 bits, which is all that msgpack has
 Task = Literal["moments", "train", "evaluate"]
 VERSION: Literal[1] = 1
 
@@ -136,6 +138,7 @@ class RoundManifest(Message, frozen=True):
     """Retained: the round that runs, and the model version it starts from. Also an answer to a site that missed it.
 
     A plan can be run again: `run` tells a broker's leftovers of an earlier run from this one's messages.
+    `threshold`: which sites the round asks (fedfin/protocol/invitation.py).
     """
 
     run: Boot
@@ -144,6 +147,7 @@ class RoundManifest(Message, frozen=True):
     state: Literal["open", "finished"]
     version: Count
     model: Outline
+    threshold: Draw = EVERYONE
 
 
 UpControl = Hello | Begin | Want

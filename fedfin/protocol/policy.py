@@ -76,9 +76,9 @@ class Attendance:
         """The site has its receipt for this round."""
         self._answers[site] = accepted
 
-    def late(self) -> None:
-        """An update for an earlier round was folded into this one."""
-        self._late += 1
+    def late(self, count: int) -> None:
+        """So many updates for earlier rounds were folded into this one."""
+        self._late += count
 
     def owing(self, now: float) -> Iterator[str]:
         """The sites that were asked, can still answer, and have not."""
@@ -100,11 +100,13 @@ class Attendance:
         if now >= self._deadline:
             self._roster.miss(list(self.owing(now)))
 
-    def stall(self, now: float) -> None:
-        """One more deadline, for everyone; who owes an answer becomes silent."""
-        self._roster.miss(list(self.owing(now)))
+    def stall(self, now: float) -> tuple[str, ...]:
+        """One more deadline, for everyone. Those who owe an answer become silent, and are returned."""
+        missed = tuple(self.owing(now))
+        self._roster.miss(missed)
         self.threshold = invitation.EVERYONE
         self._deadline = now + self._rounds.deadline_s
+        return missed
 
     def postpone(self, seconds: float) -> None:
         """The aggregator itself was cut off for so long: no site is to blame for that."""

@@ -1,8 +1,9 @@
 """Who takes part, and who is worth waiting for.
 
-A site that is expected and does not answer by a deadline is silent: it is not waited for again until an update of
-it comes, in time or late. That is proof that it can finish; a hello is not, for a site that dies at work in every
-round says hello in every round. So a dead site costs one deadline and never more, and is welcome all the same.
+A site that is expected and does not answer by a deadline is silent: it is not waited for again until it offers an
+update as fast as a deadline asks, even if the others have closed the round meanwhile. That is proof that it can; a
+hello is not, for a site that dies at work in every round says hello in every round. So a dead site costs one deadline
+and never more, one that is too slow likewise, and both are welcome all the same.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,7 +48,7 @@ class Roster:
         self._members.pop(site, None)
 
     def delivers(self, site: str) -> None:
-        """The site has an update to send: it is able to finish."""
+        """The site has an update to send, within the time that a round has: it is worth waiting for."""
         self._members[site] = Member()
 
     def presence(self, site: str, now: float, *, online: bool) -> None:

@@ -7,7 +7,9 @@ What is legal in which state is the table in site_life.py.
 
 from collections.abc import Callable
 
+from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
+from fedfin.protocol.invitation import draw
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
@@ -19,6 +21,7 @@ from fedfin.protocol.messages import (
     Want,
     Welcome,
 )
+from fedfin.protocol.policy import late_share
 from fedfin.protocol.site_life import (
     LEGAL,
     Abandon,
@@ -50,10 +53,19 @@ class SiteMachine:
     """
 
     def __init__(
-        self, *, boot: str, encoders: dict[str, str], run: str = "", settled: int = 0, model: bytes = b""
+        self,
+        *,
+        site: str,
+        boot: str,
+        encoders: dict[str, str],
+        run: str = "",
+        settled: int = 0,
+        model: bytes = b"",
     ) -> None:
         self.state = State.JOINING
         self._hello = Hello(boot=boot, encoders=encoders)
+        self._site = site
+        self._plan: Plan | None = None
         self._run = run
         self._settled = settled
         self._model = model
@@ -141,6 +153,7 @@ class SiteMachine:
             return [Leave("the aggregator began another run of the plan; start this site again to take part")]
         if event.run != self._run:
             self._run, self._settled = event.run, 0
+        self._plan = event.plan
         self.state = State.IDLE
         return [Join(event.run, event.plan), *self._next_round()]
 
@@ -161,9 +174,19 @@ class SiteMachine:
             return []
         if self.state is State.SENDING:  # its receipt comes all the same, and says "late"
             return self._ask() if self._online and not self._queue and not self._unacked else []
+        if self.state is State.WORKING and self._still_counts(event):
+            return []  # not interrupted: it is sent when it is done, however late
         effects: list[Effect] = [Abandon(self._working)] if self.state is State.WORKING else []
         self.state = State.IDLE
         return effects + self._next_round()
+
+    def _still_counts(self, manifest: RoundManifest) -> bool:
+        assert self._plan is not None
+        share = late_share(self._plan, self._working, manifest.round)
+        return manifest.state == "open" and share is not None
+
+    def _asked(self, manifest: RoundManifest) -> bool:
+        return draw(manifest.run, manifest.round, self._site) <= manifest.threshold
 
     def _next_round(self) -> list[Effect]:
         """From IDLE: take up what the manifest asks for, if it is new."""
@@ -171,7 +194,7 @@ class SiteMachine:
         self._retry_at = self._now + limits.IDLE_S
         if manifest is None or manifest.run != self._run:
             return []
-        if manifest.state == "open" and manifest.round <= self._settled:
+        if manifest.state == "open" and (manifest.round <= self._settled or not self._asked(manifest)):
             return []
         if manifest.model.id != self._model:
             self.state = State.FETCHING
@@ -250,5 +273,6 @@ class SiteMachine:
         return [Settle(begin.round, event.accepted, event.reason), *self._next_round()]
 
 
-def _age(manifest: RoundManifest) -> tuple[int, bool]:
-    return manifest.round, manifest.state == "finished"
+def _age(manifest: RoundManifest) -> tuple[int, bool, int]:
+    """Later rounds are newer; so is the same round when it asks more sites than before."""
+    return manifest.round, manifest.state == "finished", manifest.threshold

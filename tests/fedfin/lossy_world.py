@@ -177,8 +177,8 @@ class FakeServer:
             case agg.Judge(site, round_, id_, payload):
                 receipt = self.rounds.judge(round_, site, id_, payload)
                 self.accepted[round_, site] += receipt.accepted
-                self._feed(agg.Judged(site, receipt))
-            case agg.CloseRound(round_):
+                self._feed(agg.Judged(site, round_, receipt))
+            case agg.CloseRound(round_, _):
                 self.rounds.close(round_)
                 self._feed(self._opened())
 
@@ -230,6 +230,7 @@ class FakeSite:
         self._life += 1
         model = hashlib.sha256(self.disk.model).digest() if self.disk.model else b""
         self.machine = SiteMachine(
+            site=self._name,
             boot="0" * 16,
             encoders={"image": ENCODER, "text": ENCODER},
             run=self.disk.run,

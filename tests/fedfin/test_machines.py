@@ -56,7 +56,7 @@ class Site:
 
     def __init__(self, model: bytes = b"m") -> None:
         id_ = transfer.outline(model).id
-        self.machine = SiteMachine(boot="0" * 16, encoders={"image": ENCODER}, model=id_)
+        self.machine = SiteMachine(site="s0", boot="0" * 16, encoders={"image": ENCODER}, model=id_)
         self.now = 0.0
         self.feed(site_.Connected(CHUNK), Welcome(run=RUN, plan=PLAN))
 
@@ -163,9 +163,10 @@ def test_a_whole_that_is_not_what_was_announced_is_refused() -> None:
 def test_a_round_closes_at_its_deadline_with_enough_sites_only() -> None:
     """With fewer than min_sites it goes on, and says so."""
     late = PLAN.rounds.deadline_s
-    few = Aggregator(receipts={"s0": Receipt(id=b"1" * 32, accepted=True)})
+    roster = {"s0": False, "s1": False, "s2": True}
+    few = Aggregator(receipts={"s0": Receipt(id=b"1" * 32, accepted=True)}, roster=roster)
     assert few.machine.receive(agg.Tick(), late - 1) == []
-    assert few.machine.receive(agg.Tick(), late) == [agg.Stalled(2, 1)]
+    assert few.machine.receive(agg.Tick(), late) == [agg.Stalled(2, 1, 3, ("s1",))]
     full = Aggregator(receipts={f"s{i}": Receipt(id=b"1" * 32, accepted=True) for i in range(3)})
     assert full.opening[-1] == agg.CloseRound(2)
 

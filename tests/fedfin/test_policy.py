@@ -128,7 +128,7 @@ def test_a_dead_site_costs_one_deadline_and_never_another() -> None:
 
 
 def test_a_silent_site_is_waited_for_again_once_it_has_an_update() -> None:
-    """In time or late: it can finish."""
+    """It can finish."""
     round_ = Round()
     _miss(round_, "s0", "s1")
     round_.roster.delivers("s2")
@@ -271,7 +271,7 @@ def test_shares_that_are_known() -> None:
 def test_late_updates_do_not_fill_a_round_that_is_waited_for() -> None:
     """Its own sites must answer it, or a slow site would always be one round behind."""
     round_ = Round(late="fold")
-    round_.attendance.late()
+    round_.attendance.late(1)
     assert round_.says("s0", "s1") is Verdict.WAIT
 
 
@@ -282,7 +282,7 @@ def test_a_full_buffer_makes_a_version_whatever_round_its_updates_were_for() -> 
     """Two of four; the default is half the target."""
     round_ = Round(known=4, sites=4, min_sites=4, mode="async")
     assert round_.says("s0") is Verdict.WAIT
-    round_.attendance.late()
+    round_.attendance.late(1)
     assert round_.says() is Verdict.CLOSE
 
 

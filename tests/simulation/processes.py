@@ -27,7 +27,7 @@ from simulation.faults import CrashError
 if TYPE_CHECKING:
     from simulation.world import World
 
-TRAINING_S = 30.0  # at most
+TRAINING_S = 30.0  # at most, unless a test says otherwise
 TICK_S = 5.0  # rarer than the shells': every retry in the protocol is slower
 
 
@@ -40,6 +40,9 @@ class Process:
         self.world, self.name, self.folder = world, name, folder
         self.client_id = f"fedfin-ward-{name}"
         self.life = 0  # counts boots
+        self.asleep_s = 0.0  # until the first
+        self.training_s = 0.1, TRAINING_S
+        self.awaited = True  # the schedule is not over before it is finished
         self.alive = self.gone = self.finished = False  # gone: for ever
         self._busy = False
         self._links: list[Link] = []
@@ -70,7 +73,9 @@ class Process:
 
     def die(self, *, for_ever: bool = False) -> None:
         """SIGKILL; the process is started again some time later."""
-        self.alive, self.gone = False, self.gone or for_ever
+        self.alive = False
+        if for_ever and not self.finished:
+            self.gone, self.awaited = True, False
         self.close()
         self.world.clock.after(self.world.rng.uniform(0.0, 30.0), self.boot)
 
@@ -172,7 +177,7 @@ class Worker:
 
     def start(self) -> None:
         """Training takes its time."""
-        self._world.clock.after(self._world.rng.uniform(0.1, TRAINING_S), self._later)
+        self._world.clock.after(self._world.rng.uniform(*self._process.training_s), self._later)
 
     def join(self) -> None:
         """It stops, or, stopped in its very last moment, has its result saved already."""

@@ -78,7 +78,7 @@ class Watch:
             for row in journal.rounds():
                 for update in journal.updates(row.round):
                     if update.accepted:
-                        again.judge(row.round, update.site, update.id, self.payloads[update.id])
+                        again.judge(update.round, update.site, update.id, self.payloads[update.id])
                 assert again.journal.model(row.version) == journal.model(row.version), row
                 again.close(row.round)
             assert [r.results for r in again.journal.rounds()] == [r.results for r in journal.rounds()]

@@ -28,7 +28,9 @@ class World:
         self.rng = random.Random(seed)
         self.plan, self.faults, self.budget = plan, faults, faults.budget
         self.tally: Counter[str] = Counter()
+        self.facts: list[tuple[float, str, str, dict[str, Any]]] = []
         self._trace = trace
+        self.on_report: Callable[[str, str, dict[str, Any]], None] | None = None
         self.clock = Clock()
         self.current: Process | None = None
         self._folder = folder
@@ -43,8 +45,8 @@ class World:
         """Until every site is finished. Raises AssertionError when an invariant breaks, or nothing moves on."""
         with make_believe(self), contextlib.closing(self._reader()):
             for process in self.processes.values():
-                process.boot()
-            while not all(site.finished or site.gone for site in self.sites):
+                self.clock.after(process.asleep_s, process.boot)
+            while not all(site.finished or not site.awaited for site in self.sites):
                 self.clock.step()
                 assert self.clock.now < UNTIL_S, f"deadlock: {self.states()}"
             while not self.aggregator.alive:
@@ -60,7 +62,9 @@ class World:
             self.results = [row.results for row in self.aggregator.journal.rounds()]
             final = self.aggregator.server._rounds.model_file(version)
         for site in self.sites:
-            assert site.gone or (site.folder / "state" / "final.fedfin").read_bytes() == final, site.name
+            assert not site.awaited or (site.folder / "state" / "final.fedfin").read_bytes() == final, (
+                site.name
+            )
         self.final = final
 
     # What the others ask of it.
@@ -96,6 +100,9 @@ class World:
 
         def report(event: str, facts: dict[str, Any]) -> None:
             self.tally[event] += 1
+            self.facts.append((self.clock.now, name, event, facts))
+            if self.on_report is not None:
+                self.on_report(name, event, facts)
             self.tell(name, event, facts)
 
         return report
