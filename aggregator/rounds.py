@@ -1,22 +1,23 @@
 """The rounds' arithmetic and records: judge an update, fold it, close a round. No network in here."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from aggregator.fold import Fold, apply_means
+from aggregator.fold import Fold
 from aggregator.journal import Journal, UpdateRow
+from aggregator.versions import Versions
 from fedfin.errors import ProtocolError
 from fedfin.metrics import macro_histogram_auc
 from fedfin.model_file import ModelFile, encode_model_file
-from fedfin.model_spec import initial_model, task_specs, tensor_specs
+from fedfin.model_spec import task_specs
 from fedfin.protocol import limits
+from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Receipt, Task
-from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_model
+from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.policy import late_share
-from fedfin.protocol.schedule import last_round, task_of
-from fedfin.protocol.tensors import Tensors, decode_all
+from fedfin.protocol.round_life import Payload
+from fedfin.protocol.schedule import last_round, preset_down, task_of
 
 TWICE = "this round already has an update of yours"
 
@@ -27,7 +28,7 @@ class Position:
 
     round: int
     version: int
-    model: bytes
+    model: bytes  # its SHA-256
     finished: bool
 
 
@@ -38,21 +39,26 @@ class Rounds:
         self.journal = journal
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
-        self._shapes = {name: spec.shape for name, spec in tensor_specs(self.plan).items()}
         self._fold = Fold()
+        self._versions = Versions(journal, self.plan)
         if not journal.rounds():
-            first = encode_model(initial_model(self.plan), plan=self._plan_digest, version=0)
-            journal.open_round(1, task_of(self.plan, 1), 0, first)
+            journal.open_round(1, task_of(self.plan, 1), self._versions.first())
+        self.position = self._position()
         self.late = 0  # updates for earlier rounds that count in this one
         for row in journal.updates(self.position.round):
             if row.accepted and row.payload is not None:
-                self._add(self._checked(row.round, row.site, row.payload))
+                _, values, weights = self._checked(row.round, row.site, row.payload)
+                self._add(row.round, values, weights)
 
-    @property
-    def position(self) -> Position:
+    def _position(self) -> Position:
         """The current round; after the last one, that one, finished."""
         row = self.journal.rounds()[-1]
-        return Position(row.round, row.version, self.journal.model(row.version), row.closed is not None)
+        return Position(row.round, row.version, self.journal.model_id(row.version), row.closed is not None)
+
+    @property
+    def parts(self) -> tuple[Payload, ...]:
+        """The way to the current version, for who has none and for who has one of the last."""
+        return self.journal.listed()
 
     @property
     def receipts(self) -> dict[str, Receipt]:
@@ -66,17 +72,17 @@ class Rounds:
 
     @property
     def max_update_bytes(self) -> int:
-        """No honest update of any task is larger: its values as float32, and room for names and numbers."""
+        """No honest update of any task is larger: its values as float32, and room for weights and metrics."""
         tasks: tuple[Task, ...] = ("moments", "train", "evaluate")
         sizes = [
-            sum(4 * int(np.prod(s)) + 256 for s in task_specs(self.plan, task).values()) for task in tasks
+            sum(17 * math.prod(shape) // 4 + 16 for shape in task_specs(self.plan, task).values())
+            for task in tasks
         ]
         return max(sizes) + (limits.NAME_CHARS + 16) * limits.METRICS + 4096
 
     def model_file(self, version: int) -> bytes:
         """One version as the bytes of a model file (fedfin/model_file.py). Raises StateError if there is none."""
-        _, tensors = decode_model(self.journal.model(version), plan=self._plan_digest, shapes=self._shapes)
-        return encode_model_file(ModelFile(self.plan, version, tensors))
+        return encode_model_file(ModelFile(self.plan, version, self._versions.tensors(version)))
 
     @property
     def roster(self) -> dict[str, bool]:
@@ -90,8 +96,8 @@ class Rounds:
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
         try:
-            update = self._checked(round_, site, payload)
-            self._add(update)
+            update, values, weights = self._checked(round_, site, payload)
+            self._add(round_, values, weights)
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
@@ -99,7 +105,7 @@ class Rounds:
             )
             return receipt
         self.journal.add_update(
-            UpdateRow(round_, site, id_, True, "", len(payload), dict(update[0].metrics), payload, current)
+            UpdateRow(round_, site, id_, True, "", len(payload), dict(update.metrics), payload, current)
         )
         return Receipt(id=id_, accepted=True)
 
@@ -109,29 +115,22 @@ class Rounds:
         `roster`: every known site, and whether it is silent, for whoever goes on from here (None: as before).
         """
         task = task_of(self.plan, round_)
-        position = self.position
         results = _mean_metrics(list(self.journal.updates(round_)))
         if self.late:
             results["late"] = float(self.late)
-        following: tuple[str, int, bytes | None] | None = None
+        following = None
         if task == "evaluate":
             results |= _evaluation(self._fold)
         if round_ < last_round(self.plan):
-            following = (
-                task_of(self.plan, round_ + 1),
-                position.version + 1,
-                self._next_model(position, task),
-            )
+            preset = preset_down(self.plan, round_)
+            step = self._versions.next(self._fold.means(), preset, replace=task == "moments")
+            following = task_of(self.plan, round_ + 1), step
         self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
-        self._fold = Fold()
-        self.late = 0
+        self._fold, self.late = Fold(), 0
+        self.position = self._position()
 
-    def _next_model(self, position: Position, task: Task) -> bytes:
-        _, model = decode_model(position.model, plan=self._plan_digest, shapes=self._shapes)
-        following = apply_means(model, self._fold.means(), replace=task == "moments")
-        return encode_model(following, plan=self._plan_digest, version=position.version + 1)
-
-    def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors]:
+    def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors, dict[str, int]]:
+        """The update, its values and weights. Raises ProtocolError."""
         update = decode_payload(payload, Update)
         task = task_of(self.plan, round_)
         expected = (site, self._plan_digest, round_, task)
@@ -139,18 +138,18 @@ class Rounds:
             raise ProtocolError("the update names another site, plan, round or task than it was sent for")
         if update.base != (version := self.journal.version_of(round_)):
             raise ProtocolError(f"the update starts from version {update.base}, the round from {version}")
-        values = decode_all(update.tensors, task_specs(self.plan, task))
+        values, weights = open_update(update, task_specs(self.plan, task))
         if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
             raise ProtocolError("a score histogram holds a negative share")
-        return update, values
+        return update, values, weights
 
-    def _add(self, checked: tuple[Update, Tensors]) -> None:
-        update, values = checked
-        share = late_share(self.plan, update.round, self.position.round)
+    def _add(self, round_: int, values: Tensors, weights: Mapping[str, int]) -> None:
+        """Fold an update for `round_` into the current one. Raises ProtocolError."""
+        share = late_share(self.plan, round_, self.position.round)
         if share is None:
-            raise ProtocolError(f"late: round {update.round} has closed")
-        self._fold.add(values, {name: tensor.weight for name, tensor in update.tensors.items()}, share)
-        self.late += update.round != self.position.round
+            raise ProtocolError(f"late: round {round_} has closed")
+        self._fold.add(values, weights, share)
+        self.late += round_ != self.position.round
 
 
 def _mean_metrics(updates: list[UpdateRow]) -> dict[str, float]:

@@ -20,6 +20,8 @@ from fedfin.protocol.messages import (
     Hello,
     Missing,
     Outline,
+    Part,
+    PartKind,
     Receipt,
     RoundManifest,
     SiteState,
@@ -30,6 +32,7 @@ from fedfin.protocol.policy import Attendance, Verdict, late_share
 from fedfin.protocol.roster import Roster
 from fedfin.protocol.round_life import (
     LEGAL,
+    ClearParts,
     CloseRound,
     Disconnected,
     Effect,
@@ -39,7 +42,7 @@ from fedfin.protocol.round_life import (
     Judged,
     Opened,
     PublishManifest,
-    PublishModel,
+    PublishPart,
     Reconnected,
     Send,
     Stalled,
@@ -63,9 +66,7 @@ class AggregatorMachine:
         self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
         self._now = 0.0
         self._round = 0
-        self._version: int | None = None
-        self._outline: Outline | None = None
-        self._model: tuple[Chunk, ...] = ()
+        self._parts: dict[tuple[PartKind, int], tuple[Outline, bytes]] = {}  # as published
         self._manifest: RoundManifest | None = None
         self._receipts: dict[str, Receipt] = {}  # this round's, by site
         self._earlier: dict[str, Receipt] = {}  # for a site that missed its own before the round closed
@@ -122,22 +123,23 @@ class AggregatorMachine:
             self._attendance.answer(site, accepted=receipt.accepted)
         self._attendance.late(event.late)
         self.state = State.FINISHED if event.finished else State.COLLECTING
-        effects: list[Effect] = []
-        if event.version != self._version or self._outline is None:
-            outline = transfer.outline(event.model, min(self._chunk_size, event.chunk_size))
-            self._version, self._outline = event.version, outline
-            self._model = tuple(transfer.chunk(event.model, outline, i) for i in range(len(outline.chunks)))
-            effects.append(PublishModel(event.version, self._model))
+        effects = self._publish(event)
+        listed = [
+            Part(version=part.version, outline=self._parts[part.kind, part.version][0])
+            for part in event.parts
+        ]
         self._manifest = RoundManifest(
             run=self._run,
             round=event.round,
             task=task_of(self._plan, event.round),
-            version=event.version,
-            model=self._outline,
             state="finished" if event.finished else "open",
+            version=event.version,
+            model=event.model,
+            snapshot=listed[0],
+            deltas=tuple(listed[1:]),
             threshold=self._attendance.threshold,
         )
-        effects.append(PublishManifest(self._manifest))
+        effects += [PublishManifest(self._manifest), ClearParts(tuple(self._parts))]
         return effects + ([] if event.finished else self._close_if_over())
 
     def _attend(self) -> Attendance:
@@ -145,6 +147,20 @@ class AggregatorMachine:
         return Attendance(
             self._plan.rounds, self._roster, run=self._run, round_=self._round, task=task, now=self._now
         )
+
+    def _publish(self, event: Opened) -> list[Effect]:
+        """Parts that are new; those that are no longer needed are forgotten."""
+        effects: list[Effect] = []
+        former, self._parts = self._parts, {}
+        for part in event.parts:
+            key = part.kind, part.version
+            if key in former:
+                self._parts[key] = former[key]
+                continue
+            outline = transfer.outline(part.data, min(self._chunk_size, event.chunk_size))
+            self._parts[key] = outline, part.data
+            effects.append(PublishPart(part, outline))
+        return effects
 
     def _tick(self, _: Tick) -> list[Effect]:
         if self._cut_at is not None:
@@ -229,8 +245,7 @@ class AggregatorMachine:
         if incoming is None or incoming.plan != message.outline:
             incoming = transfer.Incoming(message.outline)
             self._transfers[site] = message.round, incoming
-        bits = transfer.bitmap(incoming.missing, len(message.outline.chunks))
-        return [Send(site, "dn/ctl", Missing(id=id_, bitmap=bits))]
+        return [Send(site, "dn/ctl", Missing(id=id_, bitmap=incoming.bitmap()))]
 
     def _in_time(self, round_: int) -> bool:
         """Whether the round is open, or would be if it waited for its whole deadline."""
@@ -282,10 +297,12 @@ class AggregatorMachine:
         return [Send(event.site, "dn/ctl", event.receipt), *self._close_if_over()]
 
     def _want(self, site: str, message: Want) -> list[Effect]:
-        if message.version != self._version:
+        key = message.part, message.version
+        if key not in self._parts:
             return self._where(site)
+        outline, data = self._parts[key]
         try:
-            wanted = transfer.indices(message.bitmap, len(self._model))
+            wanted = transfer.indices(message.bitmap, len(outline.chunks))
         except ProtocolError:
             return []
-        return [Send(site, "dn/chunk", self._model[i]) for i in wanted]
+        return [Send(site, "dn/chunk", transfer.chunk(data, outline, i)) for i in wanted]

@@ -9,12 +9,14 @@ PACKET_OVERHEAD_BYTES = 4 * 1024
 WINDOW = 8
 KEEPALIVE_S = 60
 
-CONTROL_BYTES = 256 * 1024  # a control message; the longest is Begin with one digest per chunk
+CONTROL_BYTES = (
+    384 * 1024
+)  # a control message; the longest is RoundManifest: two digests per chunk of a model
 CHUNKS = 4096  # per transfer: 1 GiB, and 128 KiB of digests in Begin
 TRANSFER_BYTES = CHUNKS * CHUNK_BYTES
+LISTED_DELTAS = 32  # between versions, offered at once; at 130 bytes each in a manifest
 TENSORS = 4096  # per update or model
-RANK = 8  # dimensions of one tensor
-NAME_CHARS = 128  # a tensor's or metric's name
+NAME_CHARS = 128  # a metric's name
 METRICS = 64  # named numbers beside an update
 REASON_CHARS = 500  # why an update was refused or a site dropped
 

@@ -12,6 +12,8 @@ from fedfin.protocol.messages import (
     Chunk,
     Hello,
     Message,
+    Outline,
+    PartKind,
     Receipt,
     RoundManifest,
     SiteState,
@@ -37,17 +39,28 @@ class FromSite:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """The server stands at this round with this model.
+class Payload:
+    """What is published on the way to a model: its snapshot of a version, or the delta to it."""
 
-    `receipts`: those it already gave in this round, by site; `earlier`: each site's newest of the rounds before;
-    `chunk_size`: what one packet to the broker may carry of data; `late`: how many updates for earlier rounds are
-    folded into this one already; `roster`: every known site, and whether it is silent (roster.py).
+    kind: PartKind
+    version: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The server stands at this round with this model, which has this SHA-256.
+
+    `parts`: the way to it, the snapshot first, then the deltas without a gap; `receipts`: those already given in this
+    round, by site; `earlier`: each site's newest of the rounds before; `chunk_size`: what one packet to the broker
+    may carry of data; `late`: how many updates for earlier rounds are folded into this one already; `roster`: every
+    known site, and whether it is silent (roster.py).
     """
 
     round: int
     version: int
     model: bytes
+    parts: tuple[Payload, ...]
     receipts: dict[str, Receipt]
     earlier: dict[str, Receipt]
     finished: bool = False
@@ -93,11 +106,11 @@ class Send:
 
 
 @dataclass(frozen=True)
-class PublishModel:
-    """Publish a model version's chunks, retained; clear those of the version before."""
+class PublishPart:
+    """Publish a part's chunks, retained."""
 
-    version: int
-    chunks: tuple[Chunk, ...]
+    payload: Payload
+    outline: Outline
 
 
 @dataclass(frozen=True)
@@ -105,6 +118,13 @@ class PublishManifest:
     """Publish the round's manifest, retained. After the chunks, so that who reads it finds them."""
 
     manifest: RoundManifest
+
+
+@dataclass(frozen=True)
+class ClearParts:
+    """Clear the chunks of every part that is not one of these. After the manifest, which names these only."""
+
+    listed: tuple[tuple[PartKind, int], ...]
 
 
 @dataclass(frozen=True)
@@ -138,7 +158,7 @@ class Stalled:
     missed: tuple[str, ...]
 
 
-Effect = Send | PublishModel | PublishManifest | Judge | CloseRound | Stalled
+Effect = Send | PublishPart | PublishManifest | ClearParts | Judge | CloseRound | Stalled
 
 _S = State
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {

@@ -66,6 +66,10 @@ class Incoming:
         """Whether every chunk is here."""
         return len(self._chunks) == len(self.plan.chunks)
 
+    def bitmap(self) -> bytes:
+        """The missing chunks, as Missing and Want carry them."""
+        return bitmap(self.missing, len(self.plan.chunks))
+
     def add(self, piece: Chunk) -> None:
         """Take one chunk; a repeat changes nothing. Raises ProtocolError when it is not of this transfer."""
         plan = self.plan

@@ -66,8 +66,8 @@ class Watch:
             assert self._world.is_durable(site, receipt.id), ("a receipt for what is not durable", site)
 
     def _manifest(self, manifest: RoundManifest) -> None:
-        first = self.models.setdefault(manifest.version, manifest.model.id)
-        assert first == manifest.model.id, ("two models for one version", manifest.version)
+        first = self.models.setdefault(manifest.version, manifest.model)
+        assert first == manifest.model, ("two models for one version", manifest.version)
 
     def finish(self, journal: Journal, folder: Path) -> None:
         """Every accepted update counts exactly once: an undisturbed aggregator makes the same models of them."""
@@ -79,7 +79,7 @@ class Watch:
                 for update in journal.updates(row.round):
                     if update.accepted:
                         again.judge(update.round, update.site, update.id, self.payloads[update.id])
-                assert again.journal.model(row.version) == journal.model(row.version), row
+                assert again.journal.model_id(row.version) == journal.model_id(row.version), row
                 again.close(row.round)
             assert [r.results for r in again.journal.rounds()] == [r.results for r in journal.rounds()]
         finally:

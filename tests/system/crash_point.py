@@ -44,8 +44,8 @@ STATE = "edge_client.agent_state.AgentState"
 JOURNAL = "aggregator.journal.Journal"
 SITE = {
     "joining": Point(PUBLISH, "after", of=_publishes("hello")),
-    "model fetched, not kept": Point(f"{STATE}.keep_model", "before", 2),
-    "model kept": Point(f"{STATE}.keep_model", "after", 2),
+    "model fetched, not kept": Point("edge_client.kept_model.KeptModel.assemble", "before", 2),
+    "model kept": Point("edge_client.kept_model.KeptModel.assemble", "after", 2),
     "working": Point("edge_client.agent.make_update", "before", 2),
     "computed, not saved": Point(f"{STATE}.put_update", "before", 2),
     "saved, not offered": Point(f"{STATE}.put_update", "after", 2),
