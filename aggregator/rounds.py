@@ -45,10 +45,9 @@ class Rounds:
             journal.open_round(1, task_of(self.plan, 1), self._versions.first())
         self.position = self._position()
         self.late = 0  # updates for earlier rounds that count in this one
-        for row in journal.updates(self.position.round):
-            if row.accepted and row.payload is not None:
-                _, values, weights = self._checked(row.round, row.site, row.payload)
-                self._add(row.round, values, weights)
+        for round_, site, payload in journal.payloads(self.position.round):
+            _, values, weights = self._checked(round_, site, payload)
+            self._add(round_, values, weights)
 
     def _position(self) -> Position:
         """The current round; after the last one, that one, finished."""
@@ -101,12 +100,11 @@ class Rounds:
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
-                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None, current)
+                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, current), None
             )
             return receipt
-        self.journal.add_update(
-            UpdateRow(round_, site, id_, True, "", len(payload), dict(update.metrics), payload, current)
-        )
+        row = UpdateRow(round_, site, id_, True, "", len(payload), dict(update.metrics), current)
+        self.journal.add_update(row, payload)
         return Receipt(id=id_, accepted=True)
 
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> None:
@@ -115,7 +113,7 @@ class Rounds:
         `roster`: every known site, and whether it is silent, for whoever goes on from here (None: as before).
         """
         task = task_of(self.plan, round_)
-        results = _mean_metrics(list(self.journal.updates(round_)))
+        results = _mean_metrics(self.journal.updates(round_))
         if self.late:
             results["late"] = float(self.late)
         following = None
