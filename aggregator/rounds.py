@@ -114,8 +114,7 @@ class Rounds:
         """
         task = task_of(self.plan, round_)
         results = _mean_metrics(self.journal.updates(round_))
-        if self.late:
-            results["late"] = float(self.late)
+        results["late"] = float(self.late)  # always: a site's metric must not pose as it
         following = None
         if task == "evaluate":
             results |= _evaluation(self._fold)
