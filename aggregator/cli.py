@@ -14,6 +14,7 @@ from aggregator.journal import Journal
 from aggregator.rounds import Rounds
 from aggregator.server import Server
 from aggregator.show import print_summary, summary
+from fedfin import connect_options
 from fedfin.bundle import read_manifest
 from fedfin.errors import SettingsError
 from fedfin.files import make_folder, write_atomically
@@ -62,10 +63,10 @@ def build(parser: argparse.ArgumentParser) -> None:
         commands,
         "serve",
         "run the federation's rounds over the broker; goes on where it stopped",
-        "fedfin aggregator serve /srv/fedfin/chest --broker mqtt://127.0.0.1:1883",
+        "fedfin aggregator serve /srv/fedfin/chest --broker mqtts://broker.example --ca ca.pem",
     )
     serve.add_argument("folder", type=Path, help="aggregator folder")
-    serve.add_argument("--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT]")
+    connect_options.add(serve)
     serve.add_argument("--json", action="store_true", help="report progress as JSON lines on standard output")
     serve.set_defaults(run=_serve)
 
@@ -127,7 +128,7 @@ def _init(args: argparse.Namespace) -> int:
     print(
         f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds"
     )
-    print(f"next: fedfin aggregator serve {args.folder} --broker mqtt://HOST:1883")
+    print(f"next: fedfin aggregator serve {args.folder} --broker mqtts://HOST")
     return 0
 
 
@@ -135,7 +136,8 @@ def _serve(args: argparse.Namespace) -> int:
     with _journal(args.folder) as journal, only_process(args.folder, "fedfin aggregator serve"):
         rounds = Rounds(journal)
         with _reporter(args.json, journal) as report:
-            Server(rounds, args.broker, report).serve()
+            tls, login = connect_options.tls(args), connect_options.login(args)
+            Server(rounds, args.broker, report, tls=tls, login=login).serve()
         version = journal.newest_version()
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))

@@ -11,10 +11,12 @@ from aggregator.rounds import Rounds
 from aggregator.shelf import Shelf
 from fedfin import mqtt
 from fedfin.errors import LinkError, ProtocolError
+from fedfin.login import Login
 from fedfin.protocol import limits, messages
 from fedfin.protocol import round_life as life
 from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.topics import Topics
+from fedfin.tls import Tls
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
@@ -25,13 +27,22 @@ Report = Callable[[str, dict[str, Any]], None]
 class Server:
     """Serves one federation until it is finished. `report(event, facts)` tells the outside what happens."""
 
-    def __init__(self, rounds: Rounds, broker: str, report: Report) -> None:
+    def __init__(
+        self,
+        rounds: Rounds,
+        broker: str,
+        report: Report,
+        *,
+        tls: Tls | None = None,
+        login: Login | None = None,
+    ) -> None:
         self._rounds = rounds
         self._report = report
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
         will = (self._topics.aggregator_state, self._state(online=False))
-        self._link = mqtt.Link(broker, f"fedfin-{rounds.plan.federation}-aggregator", will=will)
+        client_id = f"fedfin-{rounds.plan.federation}-aggregator"
+        self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login)
         self._machine = AggregatorMachine(
             rounds.plan, run=rounds.journal.run, max_update_bytes=rounds.max_update_bytes
         )

@@ -72,13 +72,16 @@ class Agent:
         )
         will = (self._topic("up/state"), self._online(online=False))
         client_id = f"fedfin-{settings.federation}-{settings.site}"
-        self._link = mqtt.Link(settings.broker, client_id, will=will, events=self._events)
+        self._link = mqtt.Link(
+            settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
+        )
         self._plan: Plan | None = None
         self._dataset: Dataset | None = None
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
         self._chunk_tokens: set[int] = set()
         self._ever_online = False
+        self._offline_reason = "no answer"
         self.costs = Costs()
 
     def run(self) -> None:
@@ -93,8 +96,8 @@ class Agent:
                 self._step()
                 if not self._ever_online and time.monotonic() - started > OFFLINE_S:
                     raise LinkError(
-                        f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s; start the broker,"
-                        " or correct `broker` in site.toml, and run again"
+                        f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s"
+                        f" ({self._offline_reason}); start the broker, or correct `broker` in site.toml, and run again"
                     )
         finally:
             self._stop_worker()
@@ -116,6 +119,7 @@ class Agent:
                 self._on_up(chunk_size)
             case mqtt.Down(reason):
                 self._chunk_tokens.clear()
+                self._offline_reason = reason
                 self._report("offline", {"reason": reason})
                 self._feed(life.Disconnected())
             case mqtt.Taken(token, refused):
@@ -191,6 +195,8 @@ class Agent:
                 self._link.unsubscribe(self._topics.chunk(kind, version, index))
             case life.Join(run, plan):
                 self._join(run, plan)
+            case life.MakeFirst():
+                self._make_first()
             case life.Assemble():
                 self._assemble(effect)
             case life.Work():
@@ -213,6 +219,12 @@ class Agent:
         self._report(
             "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
         )
+
+    def _make_first(self) -> None:
+        assert self._plan is not None
+        model = self._state.model
+        model.make_first(self._plan)
+        self._events.put(life.Assembled(0, model.id))
 
     def _assemble(self, wanted: life.Assemble) -> None:
         assert self._plan is not None

@@ -1,0 +1,198 @@
+"""Thousands of sites against one aggregator: is every update folded, how fast, and in how much memory?
+
+    python -m benchmarks.transport.fleet --sites 10 1000 --update-kb 100 [--json]
+
+Each site is the protocol's own site machine on its own MQTT connection; only its data and training are invented. A
+few processes hold them all. The broker is a fresh mosquitto unless --broker names one; the aggregator is `fedfin
+aggregator serve`. With several numbers of sites, one run after the other, memory can be compared.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from aggregator.journal import Journal, RoundRow
+from benchmarks.transport.broker import Broker, mosquitto
+from benchmarks.transport.fleet_plan import FEDERATION, expected_model, make_plan
+from benchmarks.transport.process_costs import Watch
+from fedfin.demo.processes import Processes, run_command
+from fedfin.errors import FedfinError
+from fedfin.model_file import read_model
+from fedfin.plan import Plan, plan_toml
+
+AGGREGATOR = "aggregator"
+
+
+@dataclass(frozen=True)
+class RoundFigures:
+    """One round, from the aggregator's journal. `mb`: of all its updates; `seconds`: from opening to close."""
+
+    task: str
+    folded: int
+    mb: float
+    seconds: float
+
+    @property
+    def updates_per_s(self) -> float:
+        """Folded updates per second of the round."""
+        return self.folded / self.seconds
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run. `same_model`: whether the final model is, bit for bit, what folding the same updates here gives."""
+
+    sites: int
+    rounds: list[RoundFigures]
+    same_model: bool
+    aggregator_peak_mb: float
+    aggregator_cpu_s: float
+    broker_peak_mb: float
+    broker_cpu_s: float
+
+
+class Bar:
+    """Shows the current round's updates as the aggregator tells of them, and how many sites are online."""
+
+    def __init__(self, sites: int, *, quiet: bool) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
+        self._task = self.progress.add_task(f"{sites} sites: connecting", total=sites)
+        self._sites = sites
+
+    def on_aggregator(self, event: str, facts: Mapping[str, Any]) -> None:
+        """A line of the aggregator's."""
+        if event == "round":
+            words = f"{self._sites} sites, round {facts['round']}: {facts['task']}"
+            self.progress.update(self._task, completed=0, description=words)
+        elif event == "update" and facts["accepted"]:
+            self.progress.advance(self._task)
+        elif event in {"update", "bad-message", "offline", "refused"}:
+            self.progress.print(f"{event}: {facts}")
+
+
+def measure(sites: int, args: argparse.Namespace) -> Result:
+    """Run one federation of `sites` to its end. Raises FedfinError when a process fails or the time is up."""
+    plan = make_plan(sites=sites, update_kb=args.update_kb, rounds=args.rounds)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedfin-fleet-")))
+        broker = Broker(args.broker, 0) if args.broker else stack.enter_context(mosquitto(folder))
+        (folder / "plan.toml").write_text(plan_toml(plan), encoding="utf-8")
+        run_command(["aggregator", "init", str(folder / "plan.toml"), str(folder / AGGREGATOR)], "init")
+        watches = _run(plan, folder, broker, args)
+        return _result(plan, folder / AGGREGATOR, *watches)
+
+
+def _run(plan: Plan, folder: Path, broker: Broker, args: argparse.Namespace) -> tuple[Watch, Watch]:
+    """Broker, aggregator and fleet until all have finished; what the aggregator and the broker cost."""
+    bar = Bar(plan.rounds.sites, quiet=args.json or not sys.stderr.isatty())
+    with ExitStack() as stack:
+        stack.enter_context(bar.progress)
+        processes = stack.enter_context(Processes(folder / "logs"))
+        serve = ["fedfin", "aggregator", "serve", str(folder / AGGREGATOR), "--broker", broker.url, "--json"]
+        processes.start(AGGREGATOR, serve, bar.on_aggregator)
+        costs = stack.enter_context(Watch(processes.pid(AGGREGATOR)))
+        broker_costs = stack.enter_context(Watch(broker.pid))
+        names = _start_fleet(processes, plan.rounds.sites, broker.url, args.processes)
+        processes.wait([AGGREGATOR, *names])
+    return costs, broker_costs
+
+
+def _start_fleet(processes: Processes, sites: int, url: str, count: int) -> list[str]:
+    """The sites, spread over `count` processes; their names."""
+    bounds = np.linspace(0, sites, min(count, sites) + 1).astype(int).tolist()
+    names = []
+    for first, end in zip(bounds, bounds[1:], strict=False):
+        names.append(f"fleet-{first}")
+        where = ["--broker", url, "--federation", FEDERATION]
+        which = ["--first", str(first), "--count", str(end - first)]
+        processes.start(names[-1], ["benchmarks.transport.fleet_process", *where, *which])
+    return names
+
+
+def _result(plan: Plan, folder: Path, aggregator: Watch, broker: Watch) -> Result:
+    journal = Journal(folder / "journal.sqlite")
+    final, expected = read_model(folder / "final.fedfin").tensors, expected_model(plan, plan.rounds.sites)
+    same = all(final[name].tobytes() == expected[name].tobytes() for name in expected)
+    rounds = [_figures(row) for row in journal.rounds()]
+    journal.close()
+    return Result(
+        plan.rounds.sites, rounds, same, aggregator.peak_mb, aggregator.cpu_s, broker.peak_mb, broker.cpu_s
+    )
+
+
+def _figures(row: RoundRow) -> RoundFigures:
+    assert row.closed is not None
+    return RoundFigures(
+        row.task, int(row.results["sites"]), row.results["bytes"] / 1e6, round(row.closed - row.opened, 3)
+    )
+
+
+def show(results: list[Result]) -> None:
+    """Tables for people."""
+    console = Console()
+    for result in results:
+        table = Table("round", "updates folded", "MB", "seconds", "updates/s", title=f"{result.sites} sites")
+        for figures in result.rounds:
+            table.add_row(
+                figures.task,
+                str(figures.folded),
+                f"{figures.mb:.1f}",
+                f"{figures.seconds:.2f}",
+                f"{figures.updates_per_s:.0f}",
+            )
+        console.print(table)
+        console.print(
+            f"aggregator: peak {result.aggregator_peak_mb:.0f} MB, {result.aggregator_cpu_s:.1f} CPU-s;"
+            f" broker: peak {result.broker_peak_mb:.0f} MB, {result.broker_cpu_s:.1f} CPU-s;"
+            f" model {'as expected' if result.same_model else 'NOT as expected'}\n"
+        )
+    if len(results) > 1:
+        more = results[-1].aggregator_peak_mb - results[0].aggregator_peak_mb
+        console.print(
+            f"aggregator from {results[0].sites} to {results[-1].sites} sites: {more:+.1f} MB at its peak"
+        )
+
+
+def main() -> int:
+    """Run and print; 1 when an update was lost or the model is not the expected one."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.transport.fleet",
+        description=__doc__.splitlines()[0] if __doc__ else "",
+        epilog="example: python -m benchmarks.transport.fleet --sites 10 1000 --update-kb 100 --processes 4",
+    )
+    parser.add_argument(
+        "--sites", type=int, nargs="+", default=[10, 1000], help="one run each (default: 10 1000)"
+    )
+    parser.add_argument("--update-kb", type=float, default=100.0, help="of a training update (default: 100)")
+    parser.add_argument("--rounds", type=int, default=3, help="of training (default: 3)")
+    parser.add_argument("--processes", type=int, default=4, help="that hold the sites (default: 4)")
+    parser.add_argument("--broker", metavar="URL", help="a running broker (default: a fresh mosquitto)")
+    parser.add_argument("--json", action="store_true", help="as JSON, without a progress bar")
+    args = parser.parse_args()
+    try:
+        results = [measure(sites, args) for sites in args.sites]
+    except FedfinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    if args.json:
+        print(json.dumps([asdict(result) for result in results], indent=2))
+    else:
+        show(results)
+    complete = all(f.folded == r.sites for r in results for f in r.rounds)
+    return 0 if complete and all(r.same_model for r in results) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

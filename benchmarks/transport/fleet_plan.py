@@ -1,0 +1,77 @@
+"""The fleet's federation: a plan whose update has a wanted size, and updates that anyone can draw again.
+
+Every site's values come from (seed, round, site's number), so the model that a round must give can be computed
+without a network and compared with the one that the aggregator published.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aggregator.fold import Fold, apply_means
+from fedfin.model_spec import initial_model, task_specs
+from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.protocol.codec.layout import Tensors
+from fedfin.protocol.messages import Task
+from fedfin.protocol.schedule import last_round, task_of
+
+FEDERATION = "fleet"
+ENCODER = "0" * 64
+LABELS = 8
+MAX_DIM = 65_536  # of one modality (fedfin/plan.py)
+DEADLINE_S = 3600.0  # a round of the fleet is complete or the run has failed
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one site sends in one round."""
+
+    values: Tensors
+    weights: dict[str, int]
+    metrics: dict[str, float]
+
+
+def make_plan(*, sites: int, update_kb: float, rounds: int) -> Plan:
+    """A linear head on one modality: `update_kb` * 1000 / 4 float32 weights, as near as its shape allows."""
+    values = update_kb * 1000 / 4
+    labels = max(LABELS, -(-int(values) // MAX_DIM))
+    return Plan(
+        federation=FEDERATION,
+        labels=tuple(f"label-{number}" for number in range(labels)),
+        modalities=(Modality(name="image", encoder=ENCODER, dim=max(1, round(values / labels) - 1)),),
+        model=Model(fin="zero", head_width=0),
+        rounds=Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=DEADLINE_S),
+    )
+
+
+def site_name(number: int) -> str:
+    """The id of the fleet's site `number`."""
+    return f"site-{number:05d}"
+
+
+def draw(plan: Plan, task: Task, round_: int, number: int) -> Drawn:
+    """Values of the plan's shapes: small deltas, or moments or histogram shares between 0 and 1."""
+    random = np.random.default_rng([plan.seed, round_, number])
+    shapes = task_specs(plan, task)
+    if task == "train":
+        values = {
+            name: random.standard_normal(s, np.float32) * np.float32(0.01) for name, s in shapes.items()
+        }
+    else:
+        values = {name: random.random(s, np.float32) for name, s in shapes.items()}
+    weight = (
+        1 + number % 97
+    )  # different sites count differently; 10,000 of them stay below limits.ROUND_WEIGHT
+    return Drawn(values, dict.fromkeys(shapes, weight), {"loss": 1.0 / (1 + number)})
+
+
+def expected_model(plan: Plan, sites: int) -> Tensors:
+    """The final model: every round's updates of all `sites`, folded here."""
+    model = initial_model(plan)
+    for round_ in range(1, last_round(plan)):
+        task, fold = task_of(plan, round_), Fold()
+        for number in range(sites):
+            drawn = draw(plan, task, round_, number)
+            fold.add(drawn.values, drawn.weights)
+        model = apply_means(model, fold.means(), replace=task == "moments")
+    return model

@@ -1,0 +1,128 @@
+"""One site of the fleet: the real site machine on a real connection; only its data and its training are invented.
+
+Its state is in memory: the fleet measures the aggregator, and its sites are not killed.
+"""
+
+import contextlib
+import secrets
+import time
+from collections import deque
+
+from benchmarks.transport.fleet_plan import ENCODER, draw, site_name
+from fedfin import mqtt
+from fedfin.errors import EvictedError, ProtocolError
+from fedfin.plan import Plan
+from fedfin.protocol import limits, messages
+from fedfin.protocol import site_life as life
+from fedfin.protocol.payloads import encode_update
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.topics import Topics
+
+
+class FleetSite:
+    """Site `number` of a federation; its owner gives it `link`, and hands on what that says.
+
+    `receive` raises EvictedError when the aggregator drops the site.
+    """
+
+    link: mqtt.Link
+
+    def __init__(self, federation: str, number: int) -> None:
+        self.name = site_name(number)
+        self._topics = Topics(federation)
+        self._boot = secrets.token_hex(8)
+        self.client_id = f"fedfin-{federation}-{self.name}"
+        self.will = (self._topic("up/state"), self._state(online=False))
+        self.online = False
+        self._number = number
+        self._machine = SiteMachine(boot=self._boot, encoders={"image": ENCODER})
+        self._plan: Plan | None = None
+        self._chunk_tokens: set[int] = set()
+        self._events: deque[life.Event] = deque()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the site holds the final model."""
+        return self._machine.state is life.State.FINISHED
+
+    def receive(self, event: mqtt.LinkEvent) -> None:
+        """One event of the link."""
+        match event:
+            case mqtt.Up(chunk_size):
+                self._on_up(chunk_size)
+            case mqtt.Down():
+                self.online = False
+                self._chunk_tokens.clear()
+                self.feed(life.Disconnected())
+            case mqtt.Taken(token, _) if token in self._chunk_tokens:
+                self._chunk_tokens.remove(token)
+                self.feed(life.Published())
+            case mqtt.Arrived(topic, payload) if payload:
+                with contextlib.suppress(ProtocolError):
+                    self._on_message(topic, payload)
+
+    def feed(self, event: life.Event) -> None:
+        """One event of the machine, and those that follow from its effects."""
+        self._events.append(event)
+        while self._events:
+            for effect in self._machine.receive(self._events.popleft(), time.monotonic()):
+                self._act(effect)
+
+    def _on_up(self, chunk_size: int) -> None:
+        self.online = True
+        for topic in (
+            self._topic("dn/ctl"),
+            self._topic("dn/chunk"),
+            self._topics.manifest,
+            self._topics.aggregator_state,
+        ):
+            self.link.subscribe(topic)
+        self.link.publish(self._topic("up/state"), self._state(online=True), retain=True)
+        self.feed(life.Connected(chunk_size))
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        if topic == self._topics.manifest:
+            self.feed(messages.decode(payload, messages.RoundManifest))
+        elif topic == self._topic("dn/ctl"):
+            self.feed(messages.decode(payload, messages.DownControl))
+        elif topic != self._topics.aggregator_state:
+            limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
+            self.feed(messages.decode(payload, messages.Chunk, limit=limit))
+
+    def _act(self, effect: life.Effect) -> None:
+        match effect:
+            case life.Send(channel, message):
+                token = self.link.publish(self._topic(channel), messages.encode(message))
+                if channel == "up/chunk":
+                    self._chunk_tokens.add(token)
+            case life.Follow(version):
+                self.link.subscribe(self._topics.chunks(version))
+            case life.Unfollow(version):
+                self.link.unsubscribe(self._topics.chunks(version))
+            case life.Join(_, plan):
+                self._plan = plan
+            case life.Work():
+                self._events.append(life.Done(effect.round, self._work(effect)))
+            case life.Leave(reason):
+                raise EvictedError(f"{self.name}: {reason}")
+
+    def _work(self, work: life.Work) -> bytes:
+        assert self._plan is not None
+        drawn = draw(self._plan, work.task, work.round, self._number)
+        return encode_update(
+            drawn.values,
+            drawn.weights,
+            codec=self._plan.codec,
+            site=self.name,
+            plan=self._plan.digest(),
+            round_=work.round,
+            task=work.task,
+            base=work.version,
+            metrics=drawn.metrics,
+        )
+
+    def _topic(self, channel: str) -> str:
+        return self._topics.site(self.name, channel)
+
+    def _state(self, *, online: bool) -> bytes:
+        return messages.encode(messages.SiteState(online=online, boot=self._boot))

@@ -1,0 +1,82 @@
+"""A link without a thread: one selector drives hundreds of them.
+
+paho's own loop calls select(), which refuses file descriptors from 1024 on, and costs a thread for each client.
+paho offers its reads and writes to a loop of one's own; everything else is the Link that sites really use.
+"""
+
+import selectors
+import ssl
+from collections import deque
+from typing import Any
+
+import paho.mqtt.client as paho
+
+from fedfin import mqtt
+from fedfin.protocol import limits
+
+
+class PolledLink(mqtt.Link):
+    """One client's connection; `selector` watches its socket, with the link as the key's data.
+
+    `inbox`: what the link says, oldest first, for the owner to take after each call.
+    """
+
+    def __init__(
+        self, url: str, client_id: str, *, will: tuple[str, bytes], selector: selectors.BaseSelector
+    ) -> None:
+        self.inbox: deque[mqtt.LinkEvent] = deque()
+        self._selector = selector
+        super().__init__(url, client_id, will=will, events=_Inbox(self.inbox))
+
+    def open(self) -> None:
+        """Connect, unless there is a connection; the outcome arrives as Up or Down."""
+        if self._client.socket() is not None:
+            return
+        try:
+            self._client.connect(self._broker.host, self._broker.port, keepalive=limits.KEEPALIVE_S)
+        except OSError as error:
+            self.inbox.append(mqtt.Down(str(error)))
+
+    def close(self, last_words: tuple[str, bytes]) -> None:
+        """Publish `last_words` (retained) and disconnect; both leave with the selector's next turns."""
+        self._stopping.set()
+        self._client.publish(*last_words, qos=0, retain=True)
+        self._client.disconnect()
+
+    def ready(self, events: int) -> None:
+        """The selector says that the socket can be read or written."""
+        if events & selectors.EVENT_WRITE:
+            self._client.loop_write()
+        if events & selectors.EVENT_READ:
+            self._client.loop_read()
+            while isinstance(sock := self._client.socket(), ssl.SSLSocket) and sock.pending():
+                self._client.loop_read()  # TLS has decrypted more than paho took; the selector cannot see it
+
+    def keep_alive(self) -> None:
+        """About once a second: keepalives."""
+        self._client.loop_misc()
+
+    def _new_client(self) -> paho.Client:
+        client = super()._new_client()
+        opened = client.on_socket_open
+
+        def on_open(client: paho.Client, data: Any, sock: Any) -> None:
+            if opened is not None:
+                opened(client, data, sock)
+            self._selector.register(sock, selectors.EVENT_READ, self)
+
+        client.on_socket_open = on_open
+        client.on_socket_close = lambda _, __, sock: self._selector.unregister(sock)
+        client.on_socket_register_write = lambda _, __, sock: self._watch(sock, selectors.EVENT_WRITE)
+        client.on_socket_unregister_write = lambda _, __, sock: self._watch(sock, 0)
+        return client
+
+    def _watch(self, sock: Any, more: int) -> None:
+        self._selector.modify(sock, selectors.EVENT_READ | more, self)
+
+
+class _Inbox:
+    """What Link takes for a queue: here it is read in the same thread."""
+
+    def __init__(self, items: deque[mqtt.LinkEvent]) -> None:
+        self.put = items.append

@@ -1,0 +1,55 @@
+"""What a process costs, watched from outside: memory and CPU time, from Linux's /proc."""
+
+import os
+import re
+import threading
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Watch:
+    """A context: samples process `pid` until it is left. `peak_mb`: MB of 10^6 bytes; `cpu_s`: user and system."""
+
+    def __init__(self, pid: int, *, every_s: float = 0.1) -> None:
+        self.peak_mb = 0.0
+        self.cpu_s = 0.0
+        self._pid = pid
+        self._every_s = every_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.peak_mb, self.cpu_s = peak_rss_mb(self._pid), cpu_seconds(self._pid)
+            except (OSError, TypeError):  # it has ended: a zombie's status has no VmHWM
+                return
+            if self._over.wait(self._every_s):
+                return
+
+
+def peak_rss_mb(pid: int) -> float:
+    """Peak resident set of a process in MB. Raises OSError when there is none, TypeError when it is a zombie."""
+    found = re.search(
+        r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    )
+    if found is None:
+        raise TypeError
+    return int(found[1]) * 1024 / 1e6
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process. Raises OSError when there is none."""
+    fields = (
+        Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    )
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
