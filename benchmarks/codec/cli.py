@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +111,19 @@ def _positive(text: str) -> int:
 
 
 def _speed(args: argparse.Namespace) -> int:
+    _end_children_when_ended()
     from benchmarks.codec.measure import measure
     from benchmarks.codec.tables import print_speed
+    from edge_client.progress import ProgressBar
 
-    result = measure(args.deltas, args.data, _cache_folder(args))
+    with ProgressBar() as bar:
+        result = measure(args.deltas, args.data, _cache_folder(args), bar.update)
     _show(result, print_speed, as_json=args.json)
     return 0
 
 
 def _study(args: argparse.Namespace) -> int:
+    _end_children_when_ended()
     from benchmarks.codec.federation import SITES
     from benchmarks.codec.grid import jobs, run_all
     from benchmarks.codec.loaders import load_cases
@@ -133,7 +139,7 @@ def _study(args: argparse.Namespace) -> int:
     todo = jobs(data, presets, parts, range(args.seeds), args.rounds)
     with ProgressBar() as bar:
         for name in data:
-            load_cases(name, cache, lambda done, total: bar.update("encoding texts", done, total))
+            load_cases(name, cache, partial(bar.update, "encoding texts"))
         for done, row in run_all(todo, args.out, cache, args.processes):
             bar.update("federations", done, len(todo))
             if args.json and row is not None:
@@ -152,6 +158,11 @@ def _report(args: argparse.Namespace) -> int:
         print(f"{len(rows) - len(current)} rows of presets as they no longer are: left out", file=sys.stderr)
     _show([asdict(line) for line in summarise(current)], print_study, as_json=args.json)
     return 0
+
+
+def _end_children_when_ended() -> None:
+    """SIGTERM unwinds the stack as Ctrl-C does, so that what was started is ended."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _show(result: Any, print_: Callable[[Any], None], *, as_json: bool) -> None:

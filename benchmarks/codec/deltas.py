@@ -2,6 +2,8 @@
 
 import re
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from benchmarks.codec.simulation import Simulation
 from fedfin.errors import InputError
 from fedfin.files import make_folder
 from fedfin.protocol.codec.layout import Tensors
+
+Step = Callable[[str, int, int], None]
 
 ROUND, SITE, SEED = 15, "site-1", 0
 _NAME = re.compile(r".+-(\d+)\.npz\Z")
@@ -36,19 +40,22 @@ def read_last(folder: Path) -> tuple[Path, Tensors]:
     return path, tensors
 
 
-def recorded(data: str, cache: Path) -> Path:
-    """The folder with one site's update of a federation that trains with `small`, made once."""
+def recorded(data: str, cache: Path, step: Step) -> Path:
+    """The folder with one site's update of a federation that trains with `small`, made once.
+
+    `step` is told what is being done, how much of it, and of how much.
+    """
     folder = cache / f"deltas-{data}"
     path = folder / f"{SITE}-{ROUND:04d}.npz"
     if not path.is_file():
         make_folder(folder)
-        partial = folder / "partial.npz"
-        np.savez(partial, **_record(data, cache))  # type: ignore[arg-type]  # numpy's stub forgets the arrays
-        partial.replace(path)
+        unfinished = folder / "unfinished.npz"
+        np.savez(unfinished, **_record(data, cache, step))  # type: ignore[arg-type]  # numpy's stub forgets the arrays
+        unfinished.replace(path)
     return folder
 
 
-def _record(data: str, cache: Path) -> Tensors:
+def _record(data: str, cache: Path, step: Step) -> Tensors:
     """Delta and what is owed: what a site hands to the codec once error feedback is in full swing."""
     kept: Tensors = {}
 
@@ -56,8 +63,11 @@ def _record(data: str, cache: Path) -> Tensors:
         if (number, site) == (ROUND, SITE):
             kept.update({name: value.copy() for name, value in values.items()})
 
-    federation = deal(load_cases(data, cache), SCALES[data], seed=SEED, rounds=ROUND)
+    federation = deal(
+        load_cases(data, cache, partial(step, "encoding texts")), SCALES[data], seed=SEED, rounds=ROUND
+    )
     simulation = Simulation(federation, "small", "small", taking_part=SITES, record=keep)
     for number in range(1, ROUND + 1):
         simulation.round(number)
+        step("recording rounds", number, ROUND)
     return kept

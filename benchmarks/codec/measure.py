@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,27 +16,30 @@ import numpy as np
 
 from benchmarks.codec import bench_codec, stages
 from benchmarks.codec.coders import coders
-from benchmarks.codec.deltas import read_last, recorded
+from benchmarks.codec.deltas import Step, read_last, recorded
 from fedfin.errors import FedfinError, MissingExtraError
 from fedfin.protocol.codec import PRESETS, Preset, compensate, compress, decompress
 from fedfin.protocol.codec.layout import Tensors
 
 ROOT = Path(__file__).parents[2]
 STAGED: Preset = "small"
+_COLLECTED = re.compile(r"collected (\d+) items?")
+_OUTCOME = re.compile(r" (PASSED|FAILED|ERROR)\b")
+
 Figures = dict[str, Any]
 
 
-def measure(folder: Path | None, data: str, cache: Path) -> Figures:
-    """Everything that the command prints.
+def measure(folder: Path | None, data: str, cache: Path, step: Step) -> Figures:
+    """Everything that the command prints; `step` is told what is being done, how much of it, and of how much.
 
     Raises MissingExtraError without pytest-benchmark, InputError for deltas that cannot be read.
     """
     if importlib.util.find_spec("pytest_benchmark") is None:
         raise MissingExtraError("timing", "bench")
-    folder = folder or recorded(data, cache)
+    folder = folder or recorded(data, cache, step)
     path, deltas = read_last(folder)
     size = sum(4 * values.size for values in deltas.values())
-    notes = _timings(folder)
+    notes = _timings(folder, step)
     return {
         "deltas": str(path),
         "tensors": len(deltas),
@@ -48,7 +52,7 @@ def measure(folder: Path | None, data: str, cache: Path) -> Figures:
     }
 
 
-def _timings(folder: Path) -> list[Figures]:
+def _timings(folder: Path, step: Step) -> list[Figures]:
     """What each benchmark noted, with its least and median CPU seconds."""
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "benchmark.json"
@@ -57,27 +61,44 @@ def _timings(folder: Path) -> list[Figures]:
             sys.executable,
             "-m",
             "pytest",
-            "-q",
+            "-v",
             "-p",
             "no:cacheprovider",
             *options,
             f"--benchmark-json={out}",
         ]
-        done = subprocess.run(
+        _follow(
             [*command, str(Path(bench_codec.__file__))],
-            cwd=ROOT,
-            env=os.environ | {bench_codec.DELTAS: str(folder.resolve()), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
+            os.environ | {bench_codec.DELTAS: str(folder.resolve()), "OMP_NUM_THREADS": "1"},
+            step,
         )
-        if done.returncode:
-            raise FedfinError(f"the benchmark did not pass:\n{done.stdout[-4000:]}{done.stderr[-1000:]}")
         found = json.loads(out.read_text())["benchmarks"]
     return [
         one["extra_info"] | {"seconds": one["stats"]["min"], "median": one["stats"]["median"]}
         for one in found
     ]
+
+
+def _follow(command: list[str], environment: dict[str, str], step: Step) -> None:
+    """Run pytest to its end, telling `step` of each test. Raises FedfinError, with what pytest said, if one fails."""
+    said, done, total = [], 0, 0
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None, "it was asked for"
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if collected := _COLLECTED.match(line):
+                    total = int(collected[1])
+                elif _OUTCOME.search(line):
+                    done += 1
+                    step("timing", done, total)
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise FedfinError(f"the benchmark did not pass:\n{''.join(said)[-4000:]}")
 
 
 def _preset(preset: Preset, notes: Iterable[Figures], size: int) -> Figures:
@@ -118,15 +139,16 @@ def _sizes(note: Figures, size: int) -> Figures:
 
 
 def _stages(deltas: Tensors) -> Figures:
-    """CPU milliseconds of the codec's modules for one preset, and of what any codec would do."""
+    """CPU milliseconds of the codec's functions under one preset, and of what any codec would do."""
     shapes = {name: values.shape for name, values in deltas.items()}
     done = compress(deltas, shapes, STAGED)
     parts = {
         "memcpy": {"": stages.memcpy_seconds(deltas)},
-        "compensate": stages.by_module(lambda: compensate(deltas, done.residual)),
-        "compress": stages.by_module(lambda: compress(deltas, shapes, STAGED)),
-        "decompress": stages.by_module(lambda: decompress(done.body, shapes)),
+        "compensate": stages.by_function(lambda: compensate(deltas, done.residual)),
+        "compress": stages.by_function(lambda: compress(deltas, shapes, STAGED)),
+        "decompress": stages.by_function(lambda: decompress(done.body, shapes)),
     }
     return {"preset": STAGED} | {
-        part: {module: 1e3 * seconds for module, seconds in spent.items()} for part, spent in parts.items()
+        part: {function: 1e3 * seconds for function, seconds in spent.items()}
+        for part, spent in parts.items()
     }

@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from codec_files import mfeat_cache
 
 from benchmarks.codec import deltas, measure, stages
 from benchmarks.codec.coders import coders
 from benchmarks.codec.symbols import entropy_bytes, streams
 from fedfin.cli import main
-from fedfin.errors import InputError, StateError
+from fedfin.errors import FedfinError, InputError, StateError
 from fedfin.protocol.codec import PRESETS, compress
 
 DRAWS = np.random.default_rng(0)
@@ -99,10 +100,10 @@ def test_deltas_that_are_none_are_refused(tmp_path, arrays, reason):
         deltas.read_last(tmp_path)
 
 
-def test_time_is_told_by_module():
+def test_time_is_told_by_function():
     shapes = {name: values.shape for name, values in UPDATE.items()}
-    spent = stages.by_module(lambda: compress(UPDATE, shapes, "small"))
-    assert {"body", "select"} <= spent.keys()
+    spent = stages.by_function(lambda: compress(UPDATE, shapes, "small"))
+    assert {"body.compress", "select.largest"} <= spent.keys()
     assert all(0 <= seconds < 1 for seconds in spent.values())
     assert 0 < stages.memcpy_seconds(UPDATE) < 1
 
@@ -133,8 +134,20 @@ def test_figures_of_a_folder_of_deltas(folder, capsys):
 
 def test_a_benchmark_that_fails_is_no_result(folder, monkeypatch):
     monkeypatch.setattr(measure.bench_codec, "DELTAS", "NOBODY_READS_THIS")
-    with pytest.raises(Exception, match="did not pass"):
-        measure.measure(folder, "mfeat", folder)
+    with pytest.raises(FedfinError, match=r"did not pass:\n(.|\n)*KeyError"):
+        measure.measure(folder, "mfeat", folder, lambda *_: None)
+
+
+def test_deltas_are_recorded_from_a_study_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(deltas, "ROUND", 2)
+    steps = []
+    cache = mfeat_cache(tmp_path)
+    first = deltas.recorded("mfeat", cache, lambda *step: steps.append(step))
+    assert deltas.recorded("mfeat", cache, lambda *step: steps.append(step)) == first
+    assert steps == [("recording rounds", 1, 2), ("recording rounds", 2, 2)]
+    path, tensors = deltas.read_last(first)
+    assert path.name == "site-1-0002.npz"
+    assert sum(values.size for values in tensors.values()) > 100_000
 
 
 def test_without_a_checkout_the_command_says_what_to_do(tmp_path, monkeypatch, capsys):
@@ -163,8 +176,6 @@ def test_a_study_that_cannot_be_is_refused(options, reason, capsys):
 
 
 def test_study_and_report_commands(tmp_path, capsys):
-    from codec_files import mfeat_cache
-
     cache, out = mfeat_cache(tmp_path / "cache"), tmp_path / "study.jsonl"
     options = ["--data", "mfeat", "--seeds", "1", "--rounds", "1", "--cache", str(cache), "--out", str(out)]
     assert main(["bench", "codec-study", "--preset", "exact", "--taking-part", "8", *options]) == 0
