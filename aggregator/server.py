@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from queue import Empty
 from typing import Any
 
@@ -78,6 +79,7 @@ class Server:
                 self._on_up(chunk_size)
             case mqtt.Down(reason):
                 self._report("offline", {"reason": reason})
+                self._feed(life.Disconnected())
             case mqtt.Taken(token, None):
                 self._shelf.taken(token)
             case mqtt.Taken(_, refused):
@@ -96,6 +98,7 @@ class Server:
         if self._manifest is None:  # the first time: only now is the packet size known
             self._feed(self._opened())
             return
+        self._feed(life.Reconnected())
         # A broker that lost its memory has no retained messages: say again where we stand.
         self._shelf.publish_again()
         self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
@@ -113,6 +116,7 @@ class Server:
                 self._feed(life.FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
             else:
                 state = messages.decode(payload, messages.SiteState)
+                self._feed(life.FromSite(site, state))
                 self._on_site_state(site, online=state.online)
                 self._report("site", {"site": site, "online": state.online})
         except ProtocolError as error:
@@ -152,13 +156,13 @@ class Server:
                     "bytes": len(payload),
                 }
                 self._report("update", facts)
-                self._feed(life.Judged(site, receipt))
-            case life.CloseRound(round_):
-                self._rounds.close(round_)
+                self._feed(life.Judged(site, round_, receipt))
+            case life.CloseRound(round_, roster):
+                self._rounds.close(round_, roster)
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
-            case life.Stalled(round_, accepted):
-                self._report("stalled", {"round": round_, "accepted": accepted})
+            case life.Stalled():
+                self._report("stalled", asdict(effect))
 
     def _opened(self) -> life.Opened:
         position = self._rounds.position
@@ -171,6 +175,8 @@ class Server:
             self._rounds.earlier_receipts,
             finished=position.finished,
             chunk_size=self._chunk_size,
+            late=self._rounds.late,
+            roster=self._rounds.roster,
         )
 
     def _state(self, *, online: bool) -> bytes:

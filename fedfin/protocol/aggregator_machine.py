@@ -8,6 +8,8 @@ Receipt or an Evict, never the round.
 
 from collections.abc import Callable
 
+import msgspec
+
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
@@ -22,13 +24,17 @@ from fedfin.protocol.messages import (
     PartKind,
     Receipt,
     RoundManifest,
+    SiteState,
     Want,
     Welcome,
 )
+from fedfin.protocol.policy import Attendance, Verdict, late_share
+from fedfin.protocol.roster import Roster
 from fedfin.protocol.round_life import (
     LEGAL,
     ClearParts,
     CloseRound,
+    Disconnected,
     Effect,
     Event,
     FromSite,
@@ -37,6 +43,7 @@ from fedfin.protocol.round_life import (
     Opened,
     PublishManifest,
     PublishPart,
+    Reconnected,
     Send,
     Stalled,
     State,
@@ -60,15 +67,22 @@ class AggregatorMachine:
         self._now = 0.0
         self._round = 0
         self._parts: dict[tuple[PartKind, int], tuple[Outline, bytes]] = {}  # as published
-        self._deadline = 0.0
         self._manifest: RoundManifest | None = None
         self._receipts: dict[str, Receipt] = {}  # this round's, by site
         self._earlier: dict[str, Receipt] = {}  # for a site that missed its own before the round closed
-        self._transfers: dict[str, transfer.Incoming] = {}  # under way, by site
+        self._transfers: dict[
+            str, tuple[int, transfer.Incoming]
+        ] = {}  # under way, by site, with their rounds
+        self._roster = Roster({}, strangers=True)
+        self._attendance = self._attend()
+        self._opened_at: dict[int, float] = {}  # by round, of those whose deadline may not have passed
+        self._cut_at: float | None = None  # since when our own link is down
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             FromSite: self._from_site,
             Opened: self._opened,
             Judged: self._judged,
+            Disconnected: self._disconnected,
+            Reconnected: self._reconnected,
             Tick: self._tick,
         }
         self._messages: dict[type, Callable[..., list[Effect]]] = {
@@ -76,6 +90,7 @@ class AggregatorMachine:
             Begin: self._begin,
             Chunk: self._chunk,
             Want: self._want,
+            SiteState: self._site_state,
         }
 
     def receive(self, event: Event, now: float) -> list[Effect]:
@@ -91,10 +106,22 @@ class AggregatorMachine:
     # Rounds.
 
     def _opened(self, event: Opened) -> list[Effect]:
+        if self.state is State.STARTING:
+            self._roster = Roster(event.roster, strangers=not event.roster)
         self._round = event.round
+        lasting = self._now - self._plan.rounds.deadline_s
+        recent = {round_: when for round_, when in self._opened_at.items() if when >= lasting}
+        self._opened_at = recent | {event.round: self._now}
         self._receipts, self._earlier = dict(event.receipts), dict(event.earlier)
-        self._transfers.clear()
-        self._deadline = self._now + self._plan.rounds.deadline_s
+        self._transfers = {
+            site: (round_, incoming)
+            for site, (round_, incoming) in self._transfers.items()
+            if not event.finished and late_share(self._plan, round_, event.round) is not None
+        }
+        self._attendance = self._attend()
+        for site, receipt in event.receipts.items():
+            self._attendance.answer(site, accepted=receipt.accepted)
+        self._attendance.late(event.late)
         self.state = State.FINISHED if event.finished else State.COLLECTING
         effects = self._publish(event)
         listed = [
@@ -110,9 +137,16 @@ class AggregatorMachine:
             model=event.model,
             snapshot=listed[0],
             deltas=tuple(listed[1:]),
+            threshold=self._attendance.threshold,
         )
         effects += [PublishManifest(self._manifest), ClearParts(tuple(self._parts))]
-        return effects + ([] if event.finished else self._close_if_full())
+        return effects + ([] if event.finished else self._close_if_over())
+
+    def _attend(self) -> Attendance:
+        task = task_of(self._plan, self._round)
+        return Attendance(
+            self._plan.rounds, self._roster, run=self._run, round_=self._round, task=task, now=self._now
+        )
 
     def _publish(self, event: Opened) -> list[Effect]:
         """Parts that are new; those that are no longer needed are forgotten."""
@@ -129,23 +163,41 @@ class AggregatorMachine:
         return effects
 
     def _tick(self, _: Tick) -> list[Effect]:
-        if self._now < self._deadline:
+        if self._cut_at is not None:
             return []
-        if len(self._accepted) >= self._plan.rounds.min_sites:
-            return self._close()
-        self._deadline = self._now + self._plan.rounds.deadline_s
-        return [Stalled(self._round, len(self._accepted))]
+        return self._stall() if self._verdict is Verdict.STALL else self._close_if_over()
 
     @property
-    def _accepted(self) -> list[str]:
-        return [site for site, receipt in self._receipts.items() if receipt.accepted]
+    def _verdict(self) -> Verdict:
+        return self._attendance.verdict(self._now)
 
-    def _close_if_full(self) -> list[Effect]:
-        return self._close() if len(self._accepted) >= self._plan.rounds.sites else []
-
-    def _close(self) -> list[Effect]:
+    def _close_if_over(self) -> list[Effect]:
+        if self._verdict is not Verdict.CLOSE:
+            return []
+        self._attendance.end(self._now)
         self.state = State.FOLDING
-        return [CloseRound(self._round)]
+        return [CloseRound(self._round, self._roster.silent)]
+
+    def _stall(self) -> list[Effect]:
+        attendance = self._attendance
+        missed = attendance.stall(self._now)
+        effects: list[Effect] = [Stalled(self._round, attendance.accepted, attendance.quorum, missed)]
+        if self._manifest is None or self._manifest.threshold == attendance.threshold:
+            return effects
+        self._manifest = msgspec.structs.replace(self._manifest, threshold=attendance.threshold)
+        return [*effects, PublishManifest(self._manifest)]
+
+    # The link.
+
+    def _disconnected(self, _: Disconnected) -> list[Effect]:
+        self._cut_at = self._now if self._cut_at is None else self._cut_at
+        return []
+
+    def _reconnected(self, _: Reconnected) -> list[Effect]:
+        if self._cut_at is not None:
+            self._attendance.postpone(self._now - self._cut_at)
+        self._cut_at = None
+        return []
 
     # Messages of sites.
 
@@ -159,13 +211,20 @@ class AggregatorMachine:
                     f"the plan's {modality} encoder is {self._encoders[modality][:12]}, yours is {digest[:12]};"
                     " install the plan's bundle and encode again"
                 )
-                return [Send(site, "dn/ctl", Evict(reason=reason))]
+                return self._evict(site, reason)
         if not set(message.encoders) & set(self._encoders):
             have = ", ".join(sorted(self._encoders))
-            return [
-                Send(site, "dn/ctl", Evict(reason=f"the plan's modalities are {have}; you have none of them"))
-            ]
+            return self._evict(site, f"the plan's modalities are {have}; you have none of them")
+        self._roster.welcome(site)
         return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan)), *self._where(site)]
+
+    def _evict(self, site: str, reason: str) -> list[Effect]:
+        self._roster.drop(site)
+        return [Send(site, "dn/ctl", Evict(reason=reason))]
+
+    def _site_state(self, site: str, message: SiteState) -> list[Effect]:
+        self._roster.presence(site, self._now, online=message.online)
+        return []
 
     def _where(self, site: str) -> list[Effect]:
         """The manifest once more, for a site that may have missed it."""
@@ -175,27 +234,44 @@ class AggregatorMachine:
         id_ = message.outline.id
         if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
+        if self._in_time(message.round):
+            self._roster.delivers(site)
         for given in (self._receipts.get(site), self._earlier.get(site)):
             if given is not None and given.id == id_:
                 return [Send(site, "dn/ctl", given)]
         if (reason := self._refusal(site, message)) is not None:
-            return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
-        incoming = self._transfers.get(site)
+            return self._refuse(site, message.round, id_, reason)
+        _, incoming = self._transfers.get(site, (0, None))
         if incoming is None or incoming.plan != message.outline:
-            incoming = self._transfers[site] = transfer.Incoming(message.outline)
+            incoming = transfer.Incoming(message.outline)
+            self._transfers[site] = message.round, incoming
         return [Send(site, "dn/ctl", Missing(id=id_, bitmap=incoming.bitmap()))]
 
+    def _in_time(self, round_: int) -> bool:
+        """Whether the round is open, or would be if it waited for its whole deadline."""
+        opened = self._opened_at.get(round_)
+        return opened is not None and (
+            round_ == self._round or self._now - opened <= self._plan.rounds.deadline_s
+        )
+
     def _refusal(self, site: str, message: Begin) -> str | None:
-        if message.round != self._round or self.state is State.FINISHED:
+        share = late_share(self._plan, message.round, self._round)
+        if share is None or self.state is State.FINISHED:
             return f"late: round {message.round} has closed"
         if message.outline.size > self._max_update_bytes:
             return f"too large: {message.outline.size} bytes, at most {self._max_update_bytes}"
-        if (given := self._receipts.get(site)) is not None and given.accepted:
+        given = self._receipts.get(site)
+        if message.round == self._round and given is not None and given.accepted:
             return "this round already has an update of yours"
         return None
 
+    def _refuse(self, site: str, round_: int, id_: bytes, reason: str) -> list[Effect]:
+        if round_ == self._round:
+            self._attendance.answer(site, accepted=False)
+        return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
+
     def _chunk(self, site: str, message: Chunk) -> list[Effect]:
-        incoming = self._transfers.get(site)
+        round_, incoming = self._transfers.get(site, (0, None))
         if incoming is None or message.id != incoming.plan.id:
             return []
         try:
@@ -208,12 +284,17 @@ class AggregatorMachine:
         try:
             payload = incoming.data()
         except ProtocolError as error:
-            return [Send(site, "dn/ctl", Receipt(id=message.id, accepted=False, reason=str(error)))]
-        return [Judge(site, self._round, message.id, payload)]
+            return self._refuse(site, round_, message.id, str(error))
+        return [Judge(site, round_, message.id, payload)]
 
     def _judged(self, event: Judged) -> list[Effect]:
-        self._receipts[event.site] = event.receipt
-        return [Send(event.site, "dn/ctl", event.receipt), *self._close_if_full()]
+        if event.round == self._round:
+            self._receipts[event.site] = event.receipt
+            self._attendance.answer(event.site, accepted=event.receipt.accepted)
+        else:
+            self._earlier[event.site] = event.receipt
+            self._attendance.late(int(event.receipt.accepted))
+        return [Send(event.site, "dn/ctl", event.receipt), *self._close_if_over()]
 
     def _want(self, site: str, message: Want) -> list[Effect]:
         key = message.part, message.version

@@ -34,3 +34,6 @@ SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor
 RETRY_S = 5.0
 # A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.
 IDLE_S = 60.0
+# A site whose link broke is waited for this long, also when all others have answered: longer than the link's longest
+# pause between two tries (30 s, with jitter 45 s), so that a cut in the middle of an upload does not cost the upload.
+OFFLINE_GRACE_S = 60.0

@@ -3,7 +3,7 @@
 LEGAL is the whole of it: which event is heeded in which state, and where that can lead.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from fedfin.protocol import limits
@@ -16,6 +16,7 @@ from fedfin.protocol.messages import (
     PartKind,
     Receipt,
     RoundManifest,
+    SiteState,
     Want,
 )
 
@@ -34,7 +35,7 @@ class FromSite:
     """A message of one site."""
 
     site: str
-    message: Hello | Begin | Want | Chunk
+    message: Hello | Begin | Want | Chunk | SiteState
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Opened:
 
     `parts`: the way to it, the snapshot first, then the deltas without a gap; `receipts`: those already given in this
     round, by site; `earlier`: each site's newest of the rounds before; `chunk_size`: what one packet to the broker
-    may carry of data.
+    may carry of data; `late`: how many updates for earlier rounds are folded into this one already; `roster`: every
+    known site, and whether it is silent (roster.py).
     """
 
     round: int
@@ -63,14 +65,27 @@ class Opened:
     earlier: dict[str, Receipt]
     finished: bool = False
     chunk_size: int = limits.CHUNK_BYTES
+    late: int = 0
+    roster: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """An update was checked and, if accepted, is durable."""
+    """An update for `round` was checked and, if accepted, is durable."""
 
     site: str
+    round: int
     receipt: Receipt
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The aggregator's own link is down: whatever time that takes, no site is to blame."""
+
+
+@dataclass(frozen=True)
+class Reconnected:
+    """It is up again."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = FromSite | Opened | Judged | Tick
+Event = FromSite | Opened | Judged | Disconnected | Reconnected | Tick
 
 
 @dataclass(frozen=True)
@@ -124,17 +139,23 @@ class Judge:
 
 @dataclass(frozen=True)
 class CloseRound:
-    """Fold this round's accepted updates into the next version, and report Opened with the next round."""
+    """Fold what was accepted into the next version, keep the roster, and report Opened with the next round."""
 
     round: int
+    roster: dict[str, bool]
 
 
 @dataclass(frozen=True)
 class Stalled:
-    """The deadline passed with fewer than `min_sites`: the round goes on for another one."""
+    """The deadline passed with fewer than the quorum: the round goes on for another one.
+
+    `missed`: the sites that it waited for.
+    """
 
     round: int
     accepted: int
+    quorum: int
+    missed: tuple[str, ...]
 
 
 Effect = Send | PublishPart | PublishManifest | ClearParts | Judge | CloseRound | Stalled
@@ -145,6 +166,8 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.COLLECTING: {
         FromSite: (_S.COLLECTING,),
         Judged: (_S.COLLECTING, _S.FOLDING),
+        Disconnected: (_S.COLLECTING,),
+        Reconnected: (_S.COLLECTING,),
         Tick: (_S.COLLECTING, _S.FOLDING),
     },
     _S.FOLDING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},

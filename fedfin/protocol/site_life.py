@@ -223,7 +223,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Disconnected: (_S.FETCHING,),
         Tick: (_S.FETCHING,),
         Chunk: (_S.FETCHING, _S.ASSEMBLING, _S.EVICTED),
-        RoundManifest: (_S.FETCHING, _S.WORKING, _S.FINISHED),
+        RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },
     _S.ASSEMBLING: {
