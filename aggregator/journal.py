@@ -70,10 +70,13 @@ class Journal:
             raise StateError(
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
             )
+        self.folder = path.parent
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            # Debian's SQLite fills what is deleted with zeros: a second write of every update at its round's end.
+            self._db.execute("PRAGMA secure_delete=FAST")
             self._db.execute("SELECT run FROM plan").fetchone()
         except sqlite3.DatabaseError as error:
             self._db.close()
@@ -125,24 +128,29 @@ class Journal:
                     (round_ + 1, task, version, time.time()),
                 )
 
-    def add_update(self, row: UpdateRow) -> None:
-        """Make one update durable. A site's refused update is replaced by its next one."""
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Updates that are added in this context become durable together, at its end: one flush for all of them."""
         with self._db:
             self._db.execute("BEGIN")
-            self._db.execute(
-                "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.round,
-                    row.site,
-                    row.id,
-                    row.accepted,
-                    row.reason,
-                    row.size,
-                    msgspec.json.encode(row.metrics).decode(),
-                    time.time(),
-                    row.payload,
-                ),
-            )
+            yield
+
+    def add_update(self, row: UpdateRow) -> None:
+        """Make one update durable. A site's refused update is replaced by its next one."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.round,
+                row.site,
+                row.id,
+                row.accepted,
+                row.reason,
+                row.size,
+                msgspec.json.encode(row.metrics).decode(),
+                time.time(),
+                row.payload,
+            ),
+        )
 
     def model(self, version: int) -> bytes:
         """A model version's payload. Raises StateError when there is no such version."""
@@ -180,10 +188,12 @@ class Journal:
         )
         return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why, _ in rows}
 
-    def updates(self, round_: int) -> Iterator[UpdateRow]:
-        """The updates of one round, one at a time, so that memory stays flat."""
+    def updates(self, round_: int, *, payloads: bool = True) -> Iterator[UpdateRow]:
+        """The updates of one round, one at a time, so that memory stays flat; without payloads if they only cost."""
+        payload = "payload" if payloads else "NULL"
         rows = self._db.execute(
-            "SELECT round, site, id, accepted, reason, bytes, metrics, payload FROM upd WHERE round = ? ORDER BY site",
+            f"SELECT round, site, id, accepted, reason, bytes, metrics, {payload} FROM upd"  # noqa: S608 - a constant
+            " WHERE round = ? ORDER BY site",
             (round_,),
         )
         for number, site, id_, accepted, reason, size, metrics, payload in rows:

@@ -11,7 +11,7 @@ from fedfin.errors import ProtocolError
 from fedfin.metrics import macro_histogram_auc
 from fedfin.model_file import ModelFile, encode_model_file
 from fedfin.model_spec import initial_model, task_specs, tensor_specs
-from fedfin.protocol import limits
+from fedfin.protocol import limits, transfer
 from fedfin.protocol.messages import Receipt, Task
 from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_model
 from fedfin.protocol.schedule import last_round, task_of
@@ -77,6 +77,7 @@ class Rounds:
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
         try:
+            transfer.check(id_, payload)
             update = self._checked(round_, site, payload)
             self._add(update)
         except ProtocolError as error:
@@ -94,7 +95,7 @@ class Rounds:
         """Fold the round into the next model version, or, in the last round, into the final metrics."""
         task = task_of(self.plan, round_)
         position = self.position
-        results = _mean_metrics(list(self.journal.updates(round_)))
+        results = _mean_metrics(list(self.journal.updates(round_, payloads=False)))
         following: tuple[str, int, bytes | None] | None = None
         if task == "evaluate":
             results |= _evaluation(self._fold)

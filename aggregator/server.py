@@ -7,6 +7,7 @@ from queue import Empty
 from typing import Any
 
 from aggregator.rounds import Rounds
+from aggregator.spool import Spool
 from fedfin import mqtt
 from fedfin.errors import LinkError, ProtocolError
 from fedfin.protocol import limits, messages
@@ -15,6 +16,7 @@ from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.topics import Topics
 
 TICK_S = 0.2
+TOGETHER = 64  # events: what one write to the disk may delay a receipt by
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -39,6 +41,8 @@ class Server:
         self._gone: set[str] = set()  # those of them that left after the federation was finished
         self._manifest: messages.RoundManifest | None = None
         self._model: life.PublishModel | None = None
+        self._spool = Spool(rounds.journal.folder / "spool")
+        self._complete: list[life.Judge] = []  # updates to be judged
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
@@ -57,11 +61,38 @@ class Server:
             self._step()
 
     def _step(self) -> None:
+        """What has come meanwhile, together: then all updates in it share one write to the disk."""
         try:
-            event = self._link.events.get(timeout=TICK_S)
+            self._on_event(self._link.events.get(timeout=TICK_S))
+            for _ in range(TOGETHER - 1):
+                self._on_event(self._link.events.get_nowait())
         except Empty:
             self._feed(life.Tick())
+        self._judge()
+
+    def _judge(self) -> None:
+        """All complete updates, in one transaction; their receipts go out after it."""
+        if not self._complete:
             return
+        complete, self._complete = self._complete, []
+        with self._rounds.journal.together():
+            receipts = {judge.site: self._receipt(judge) for judge in complete}
+        self._feed(life.Judged(receipts))
+
+    def _receipt(self, judge: life.Judge) -> messages.Receipt:
+        payload = self._spool.take(judge.site, judge.size)
+        receipt = self._rounds.judge(judge.round, judge.site, judge.id, payload)
+        facts = {
+            "site": judge.site,
+            "round": judge.round,
+            "accepted": receipt.accepted,
+            "reason": receipt.reason,
+            "bytes": len(payload),
+        }
+        self._report("update", facts)
+        return receipt
+
+    def _on_event(self, event: mqtt.LinkEvent) -> None:
         match event:
             case mqtt.Up(chunk_size):
                 self._on_up(chunk_size)
@@ -127,17 +158,10 @@ class Server:
                 self._report(
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
-            case life.Judge(site, round_, id_, payload):
-                receipt = self._rounds.judge(round_, site, id_, payload)
-                facts = {
-                    "site": site,
-                    "round": round_,
-                    "accepted": receipt.accepted,
-                    "reason": receipt.reason,
-                    "bytes": len(payload),
-                }
-                self._report("update", facts)
-                self._feed(life.Judged(site, receipt))
+            case life.Spool(site, offset, data):
+                self._spool.put(site, offset, data)
+            case life.Judge():
+                self._complete.append(effect)
             case life.CloseRound(round_):
                 self._rounds.close(round_)
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)

@@ -23,7 +23,9 @@ class Broker:
 @contextlib.contextmanager
 def mosquitto(folder: Path, settings: str = "") -> Iterator[Broker]:
     """Run it while the context lasts, with further lines of `settings`. Raises FedfinError when it is not installed."""
-    if (program := shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")) is None:
+    if (
+        program := shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    ) is None:
         raise FedfinError("mosquitto is not installed (apt-get install mosquitto)")
     port, config = free_port(), folder / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n{settings}\n")

@@ -1,4 +1,4 @@
-"""Thousands of sites against one aggregator: is every update folded, how fast, and in how much memory?
+"""Thousands of sites against one aggregator: updates folded, how fast, and in how much memory.
 
     python -m benchmarks.transport.fleet --sites 10 1000 --update-kb 100 [--json]
 
@@ -8,6 +8,7 @@ aggregator serve`. With several numbers of sites, one run after the other, memor
 """
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -113,7 +114,7 @@ def _start_fleet(processes: Processes, sites: int, url: str, count: int) -> list
     """The sites, spread over `count` processes; their names."""
     bounds = np.linspace(0, sites, min(count, sites) + 1).astype(int).tolist()
     names = []
-    for first, end in zip(bounds, bounds[1:], strict=False):
+    for first, end in itertools.pairwise(bounds):
         names.append(f"fleet-{first}")
         where = ["--broker", url, "--federation", FEDERATION]
         which = ["--first", str(first), "--count", str(end - first)]

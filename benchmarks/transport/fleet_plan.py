@@ -54,10 +54,14 @@ def draw(plan: Plan, task: Task, round_: int, number: int) -> Drawn:
     random = np.random.default_rng([plan.seed, round_, number])
     shapes = task_specs(plan, task)
     if task == "train":
-        values = {name: random.standard_normal(s, np.float32) * np.float32(0.01) for name, s in shapes.items()}
+        values = {
+            name: random.standard_normal(s, np.float32) * np.float32(0.01) for name, s in shapes.items()
+        }
     else:
         values = {name: random.random(s, np.float32) for name, s in shapes.items()}
-    weight = 1 + number % 97  # different sites count differently; 10,000 of them stay below limits.ROUND_WEIGHT
+    weight = (
+        1 + number % 97
+    )  # different sites count differently; 10,000 of them stay below limits.ROUND_WEIGHT
     return Drawn(values, dict.fromkeys(shapes, weight), {"loss": 1.0 / (1 + number)})
 
 

@@ -12,7 +12,9 @@ from fedfin import mqtt
 from fedfin.protocol import site_life as life
 
 TICK_S = 0.5
-CONNECTING = 16  # connections under way at once: a broker's listen queue holds about a hundred, for all processes
+CONNECTING = (
+    16  # connections under way at once: a broker's listen queue holds about a hundred, for all processes
+)
 RECONNECT_S = 2.0
 
 
@@ -62,8 +64,8 @@ class FleetProcess:
     def _hand_on(self, link: PolledLink) -> None:
         """What a link said goes to its site, which may publish in turn."""
         site = self._sites.get(link)
-        while site is not None and link.inbox:
-            event = link.inbox.popleft()
+        while site is not None and not link.events.empty():
+            event = link.events.get()
             if isinstance(event, mqtt.Up | mqtt.Down):
                 self._connecting.discard(link)
             if isinstance(event, mqtt.Down):

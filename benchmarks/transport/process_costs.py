@@ -39,7 +39,9 @@ class Watch:
 
 def peak_rss_mb(pid: int) -> float:
     """Peak resident set of a process in MB. Raises OSError when there is none, TypeError when it is a zombie."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace"))
+    found = re.search(
+        r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    )
     if found is None:
         raise TypeError
     return int(found[1]) * 1024 / 1e6
@@ -47,5 +49,7 @@ def peak_rss_mb(pid: int) -> float:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process. Raises OSError when there is none."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    fields = (
+        Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    )
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S

@@ -16,20 +16,18 @@ from fedfin.protocol.messages import (
     Chunk,
     Evict,
     Hello,
-    Missing,
     Outline,
-    Receipt,
     RoundManifest,
     Want,
     Welcome,
 )
+from fedfin.protocol.reception import Reception
 from fedfin.protocol.round_life import (
     LEGAL,
     CloseRound,
     Effect,
     Event,
     FromSite,
-    Judge,
     Judged,
     Opened,
     PublishManifest,
@@ -61,9 +59,7 @@ class AggregatorMachine:
         self._model: tuple[Chunk, ...] = ()
         self._deadline = 0.0
         self._manifest: RoundManifest | None = None
-        self._receipts: dict[str, Receipt] = {}  # this round's, by site
-        self._earlier: dict[str, Receipt] = {}  # for a site that missed its own before the round closed
-        self._transfers: dict[str, transfer.Incoming] = {}  # under way, by site
+        self._reception = Reception(0, {}, {}, max_bytes=max_update_bytes)
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             FromSite: self._from_site,
             Opened: self._opened,
@@ -91,8 +87,9 @@ class AggregatorMachine:
 
     def _opened(self, event: Opened) -> list[Effect]:
         self._round = event.round
-        self._receipts, self._earlier = dict(event.receipts), dict(event.earlier)
-        self._transfers.clear()
+        self._reception = Reception(
+            event.round, event.receipts, event.earlier, max_bytes=self._max_update_bytes
+        )
         self._deadline = self._now + self._plan.rounds.deadline_s
         self.state = State.FINISHED if event.finished else State.COLLECTING
         effects: list[Effect] = []
@@ -114,7 +111,7 @@ class AggregatorMachine:
 
     def _tick(self, _: Tick) -> list[Effect]:
         if self._now < self._deadline:
-            return []
+            return self._reception.call_next(self._now)
         if len(self._accepted) >= self._plan.rounds.min_sites:
             return self._close()
         self._deadline = self._now + self._plan.rounds.deadline_s
@@ -122,7 +119,7 @@ class AggregatorMachine:
 
     @property
     def _accepted(self) -> list[str]:
-        return [site for site, receipt in self._receipts.items() if receipt.accepted]
+        return self._reception.accepted
 
     def _close_if_full(self) -> list[Effect]:
         return self._close() if len(self._accepted) >= self._plan.rounds.sites else []
@@ -156,49 +153,17 @@ class AggregatorMachine:
         return [] if self._manifest is None else [Send(site, "dn/ctl", self._manifest)]
 
     def _begin(self, site: str, message: Begin) -> list[Effect]:
-        id_ = message.outline.id
         if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
-        for given in (self._receipts.get(site), self._earlier.get(site)):
-            if given is not None and given.id == id_:
-                return [Send(site, "dn/ctl", given)]
-        if (reason := self._refusal(site, message)) is not None:
-            return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
-        incoming = self._transfers.get(site)
-        if incoming is None or incoming.plan != message.outline:
-            incoming = self._transfers[site] = transfer.Incoming(message.outline)
-        bits = transfer.bitmap(incoming.missing, len(message.outline.chunks))
-        return [Send(site, "dn/ctl", Missing(id=id_, bitmap=bits))]
-
-    def _refusal(self, site: str, message: Begin) -> str | None:
-        if message.round != self._round or self.state is State.FINISHED:
-            return f"late: round {message.round} has closed"
-        if message.outline.size > self._max_update_bytes:
-            return f"too large: {message.outline.size} bytes, at most {self._max_update_bytes}"
-        if (given := self._receipts.get(site)) is not None and given.accepted:
-            return "this round already has an update of yours"
-        return None
+        late = message.round != self._round or self.state is State.FINISHED
+        refusal = f"late: round {message.round} has closed" if late else None
+        return self._reception.begin(site, message, self._now, refusal=refusal)
 
     def _chunk(self, site: str, message: Chunk) -> list[Effect]:
-        incoming = self._transfers.get(site)
-        if incoming is None or message.id != incoming.plan.id:
-            return []
-        try:
-            incoming.add(message)
-        except ProtocolError:
-            return []  # damaged, or cut for another packet size: it counts as missing and is asked for again
-        if not incoming.complete:
-            return []
-        del self._transfers[site]
-        try:
-            payload = incoming.data()
-        except ProtocolError as error:
-            return [Send(site, "dn/ctl", Receipt(id=message.id, accepted=False, reason=str(error)))]
-        return [Judge(site, self._round, message.id, payload)]
+        return self._reception.chunk(site, message, self._now)
 
     def _judged(self, event: Judged) -> list[Effect]:
-        self._receipts[event.site] = event.receipt
-        return [Send(event.site, "dn/ctl", event.receipt), *self._close_if_full()]
+        return [*self._reception.judged(event.receipts), *self._close_if_full()]
 
     def _want(self, site: str, message: Want) -> list[Effect]:
         if message.version != self._version:

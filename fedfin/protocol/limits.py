@@ -8,6 +8,11 @@ PACKET_OVERHEAD_BYTES = 4 * 1024
 # Chunks on their way at once: enough to fill a link while acknowledgements travel, little to send again after a cut.
 WINDOW = 8
 KEEPALIVE_S = 60
+# Sites that send at once. Their windows together stay below what mosquitto queues for one client (1,000 messages):
+# beyond that it drops without a word, and every chunk dropped costs its site a retry.
+SENDERS = 64
+# A sender that is silent for so long yields its place when others wait: the time in which a site asks twice.
+SILENCE_S = 10.0
 
 CONTROL_BYTES = 256 * 1024  # a control message; the longest is Begin with one digest per chunk
 CHUNKS = 4096  # per transfer: 1 GiB, and 128 KiB of digests in Begin

@@ -3,6 +3,7 @@
 LEGAL is the whole of it: which event is heeded in which state, and where that can lead.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -54,10 +55,9 @@ class Opened:
 
 @dataclass(frozen=True)
 class Judged:
-    """An update was checked and, if accepted, is durable."""
+    """Updates were checked and, those accepted, are durable: a receipt for each site."""
 
-    site: str
-    receipt: Receipt
+    receipts: Mapping[str, Receipt]
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,25 @@ class PublishManifest:
 
 
 @dataclass(frozen=True)
+class Spool:
+    """Keep a chunk of the site's update where it belongs until the rest is here."""
+
+    site: str
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Judge:
-    """Check a complete update against the plan, make it durable, and report Judged."""
+    """Check the update that was spooled, now complete, against its id and the plan; make it durable; report Judged.
+
+    Several may be judged together, and one Judged report them all.
+    """
 
     site: str
     round: int
     id: bytes
-    payload: bytes
+    size: int
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,7 @@ class Stalled:
     accepted: int
 
 
-Effect = Send | PublishModel | PublishManifest | Judge | CloseRound | Stalled
+Effect = Send | PublishModel | PublishManifest | Spool | Judge | CloseRound | Stalled
 
 _S = State
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {

@@ -49,25 +49,25 @@ def indices(bits: bytes, count: int) -> list[int]:
     return [i for i in range(count) if bits[i // 8] >> (i % 8) & 1]
 
 
-class Incoming:
-    """What has arrived of one transfer."""
+class Arrivals:
+    """Which chunks of one transfer have arrived; where their data is kept is the owner's affair."""
 
     def __init__(self, plan: Outline) -> None:
         self.plan = plan
-        self._chunks: dict[int, bytes] = {}
+        self._missing = set(range(len(plan.chunks)))
 
     @property
     def missing(self) -> list[int]:
         """Indices of the chunks that are not here yet."""
-        return [i for i in range(len(self.plan.chunks)) if i not in self._chunks]
+        return sorted(self._missing)
 
     @property
     def complete(self) -> bool:
         """Whether every chunk is here."""
-        return len(self._chunks) == len(self.plan.chunks)
+        return not self._missing
 
-    def add(self, piece: Chunk) -> None:
-        """Take one chunk; a repeat changes nothing. Raises ProtocolError when it is not of this transfer."""
+    def add(self, piece: Chunk) -> bool:
+        """Take one chunk; False when it is a repeat. Raises ProtocolError when it is not of this transfer."""
         plan = self.plan
         if piece.id != plan.id or piece.index >= len(plan.chunks):
             raise ProtocolError("a chunk of another transfer")
@@ -76,13 +76,34 @@ class Incoming:
             raise ProtocolError(f"chunk {piece.index} has {len(piece.data)} bytes, not {expected}")
         if hashlib.sha256(piece.data).digest() != plan.chunks[piece.index]:
             raise ProtocolError(f"chunk {piece.index} is damaged")
-        self._chunks.setdefault(piece.index, piece.data)
+        new = piece.index in self._missing
+        self._missing.discard(piece.index)
+        return new
+
+
+class Incoming(Arrivals):
+    """One transfer with its data in memory."""
+
+    def __init__(self, plan: Outline) -> None:
+        super().__init__(plan)
+        self._chunks: dict[int, bytes] = {}
+
+    def add(self, piece: Chunk) -> bool:
+        """Take one chunk and its data."""
+        if new := super().add(piece):
+            self._chunks[piece.index] = piece.data
+        return new
 
     def data(self) -> bytes:
         """The whole. Raises ProtocolError when it is not complete or not what was announced."""
         if not self.complete:
             raise ProtocolError(f"{len(self.missing)} chunks are missing")
         whole = b"".join(self._chunks[i] for i in range(len(self.plan.chunks)))
-        if hashlib.sha256(whole).digest() != self.plan.id:
-            raise ProtocolError("the whole is not what was announced")
+        check(self.plan.id, whole)
         return whole
+
+
+def check(id_: bytes, whole: bytes) -> None:
+    """Raises ProtocolError unless the whole is what its id says."""
+    if hashlib.sha256(whole).digest() != id_:
+        raise ProtocolError("the whole is not what was announced")

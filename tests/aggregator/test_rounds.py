@@ -47,6 +47,12 @@ def test_a_refused_update_gets_its_reason_and_leaves_the_sums(
     assert reopened(rounds, tmp_path).receipts["s0"] == receipt
 
 
+def test_bytes_that_are_not_what_was_announced_are_refused(tmp_path: Path) -> None:
+    """An honest update under another id."""
+    receipt = new_rounds(tmp_path).judge(1, "s0", b"1" * 32, update("s0", 1, 0))
+    assert (receipt.accepted, receipt.reason) == (False, "the whole is not what was announced")
+
+
 def test_a_refused_site_may_send_a_better_update(tmp_path: Path) -> None:
     """In the same round; the model then is as if the refused one had never come."""
     rounds, clean = new_rounds(tmp_path), new_rounds(_sub(tmp_path, "clean"))

@@ -16,6 +16,7 @@ import numpy as np
 
 from aggregator.journal import Journal
 from aggregator.rounds import Rounds
+from aggregator.spool import Spool
 from fedfin.model_spec import task_specs, tensor_specs
 from fedfin.plan import Modality, Model, Plan
 from fedfin.plan import Rounds as RoundsPlan
@@ -138,6 +139,7 @@ class FakeServer:
         self.journal.close()
         self.journal = Journal(self._path)
         self.rounds = Rounds(self.journal)
+        self.spool = Spool(self._path.parent / "spool")
         self.machine = AggregatorMachine(
             PLAN, run=self.journal.run, max_update_bytes=self.rounds.max_update_bytes, chunk_size=CHUNK
         )
@@ -174,10 +176,12 @@ class FakeServer:
                 self._publish(effect)
             case agg.PublishManifest(manifest):
                 world.carry(lambda: world.retain("manifest", manifest))
-            case agg.Judge(site, round_, id_, payload):
-                receipt = self.rounds.judge(round_, site, id_, payload)
+            case agg.Spool(site, offset, data):
+                self.spool.put(site, offset, data)
+            case agg.Judge(site, round_, id_, size):
+                receipt = self.rounds.judge(round_, site, id_, self.spool.take(site, size))
                 self.accepted[round_, site] += receipt.accepted
-                self._feed(agg.Judged(site, receipt))
+                self._feed(agg.Judged({site: receipt}))
             case agg.CloseRound(round_):
                 self.rounds.close(round_)
                 self._feed(self._opened())

@@ -1,0 +1,90 @@
+"""Updates on their way in, from any number of sites: what has come, whose turn it is, what was answered.
+
+Memory is flat: of an update there is only its outline here; its chunks go to the spool as they come. Which updates
+are wanted at all is its owner's affair: the aggregator's machine, a shard's, or the root's for its shards.
+"""
+
+from collections.abc import Mapping
+
+from fedfin.errors import ProtocolError
+from fedfin.protocol import transfer
+from fedfin.protocol.admission import Admission
+from fedfin.protocol.messages import Begin, Chunk, Missing, Receipt
+from fedfin.protocol.round_life import Effect, Judge, Send, Spool
+
+
+class Reception:
+    """One round's. `receipts`: those already given in it, by site; `earlier`: each site's newest from before."""
+
+    def __init__(
+        self, round_: int, receipts: Mapping[str, Receipt], earlier: Mapping[str, Receipt], *, max_bytes: int
+    ) -> None:
+        self.receipts = dict(receipts)
+        self._round = round_
+        self._earlier = dict(earlier)  # for a site that missed its own before the round closed
+        self._max_bytes = max_bytes
+        self._transfers: dict[str, transfer.Arrivals] = {}  # under way, by site
+        self._judging: set[str] = set()  # sites whose update is complete and has no receipt yet
+        self._admission = Admission()
+
+    @property
+    def accepted(self) -> list[str]:
+        """The sites with an update that counts."""
+        return [site for site, receipt in self.receipts.items() if receipt.accepted]
+
+    def begin(self, site: str, message: Begin, now: float, *, refusal: str | None = None) -> list[Effect]:
+        """An update is offered, for the first time or again; `refusal`: why its owner does not want it."""
+        id_ = message.outline.id
+        for given in (self.receipts.get(site), self._earlier.get(site)):
+            if given is not None and given.id == id_:
+                return [Send(site, "dn/ctl", given)]
+        if (reason := refusal or self._refusal(site, message)) is not None:
+            return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
+        if site in self._judging:
+            return []  # its receipt is on the way
+        known = self._transfers.get(site)
+        if known is None or known.plan != message.outline:
+            self._transfers[site] = transfer.Arrivals(message.outline)
+        return [self._ask_for(site)] if self._admission.ask(site, now) else []
+
+    def chunk(self, site: str, message: Chunk, now: float) -> list[Effect]:
+        """A chunk came; with the last one the update can be judged."""
+        under_way = self._transfers.get(site)
+        if under_way is None or message.id != under_way.plan.id:
+            return []
+        self._admission.heard(site, now)
+        try:
+            if not under_way.add(message):
+                return []
+        except ProtocolError:
+            return []  # damaged, or cut for another packet size: it counts as missing and is asked for again
+        plan = under_way.plan
+        spool = Spool(site, message.index * plan.chunk_size, message.data)
+        if not under_way.complete:
+            return [spool]
+        del self._transfers[site]
+        self._judging.add(site)
+        self._admission.leave(site)
+        return [spool, Judge(site, self._round, plan.id, plan.size), *self.call_next(now)]
+
+    def judged(self, receipts: Mapping[str, Receipt]) -> list[Effect]:
+        """These are durable; they go out."""
+        self._judging.difference_update(receipts)
+        self.receipts.update(receipts)
+        return [Send(site, "dn/ctl", receipt) for site, receipt in receipts.items()]
+
+    def call_next(self, now: float) -> list[Effect]:
+        """Sites that stood in line while others sent are asked for their chunks."""
+        return [self._ask_for(site) for site in self._admission.next(now)]
+
+    def _ask_for(self, site: str) -> Send:
+        under_way = self._transfers[site]
+        bits = transfer.bitmap(under_way.missing, len(under_way.plan.chunks))
+        return Send(site, "dn/ctl", Missing(id=under_way.plan.id, bitmap=bits))
+
+    def _refusal(self, site: str, message: Begin) -> str | None:
+        if message.outline.size > self._max_bytes:
+            return f"too large: {message.outline.size} bytes, at most {self._max_bytes}"
+        if (given := self.receipts.get(site)) is not None and given.accepted:
+            return "this round already has an update of yours"
+        return None
