@@ -111,7 +111,7 @@ class AggregatorMachine:
 
     def _tick(self, _: Tick) -> list[Effect]:
         if self._now < self._deadline:
-            return self._reception.call_next(self._now)
+            return [*self._reception.call_next(self._now)]
         if len(self._accepted) >= self._plan.rounds.min_sites:
             return self._close()
         self._deadline = self._now + self._plan.rounds.deadline_s
@@ -157,13 +157,14 @@ class AggregatorMachine:
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
         late = message.round != self._round or self.state is State.FINISHED
         refusal = f"late: round {message.round} has closed" if late else None
-        return self._reception.begin(site, message, self._now, refusal=refusal)
+        return [*self._reception.begin(site, message, self._now, refusal=refusal)]
 
     def _chunk(self, site: str, message: Chunk) -> list[Effect]:
-        return self._reception.chunk(site, message, self._now)
+        return [*self._reception.chunk(site, message, self._now)]
 
     def _judged(self, event: Judged) -> list[Effect]:
-        return [*self._reception.judged(event.receipts), *self._close_if_full()]
+        answers = self._reception.judged(event.receipts)
+        return [*answers, *(self._close_if_full() if self.state is State.COLLECTING else [])]
 
     def _want(self, site: str, message: Want) -> list[Effect]:
         if message.version != self._version:

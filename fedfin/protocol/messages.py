@@ -8,6 +8,9 @@ never in MQTT properties, so that any broker will do.
     up/chunk         Chunk
     dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest
     dn/chunk         Chunk
+    shard up/ctl     Tally, Begin
+    shard up/chunk   Chunk
+    shard dn/ctl     Enough, Missing, Receipt, Evict, RoundManifest
     up/state         SiteState (retained, last will)
     agg/state        AggregatorState (retained, last will)
     global/manifest  RoundManifest (retained)
@@ -19,7 +22,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fedfin.errors import ProtocolError
-from fedfin.plan import Digest, Plan
+from fedfin.plan import Digest, Name, Plan
 from fedfin.protocol import limits
 
 Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -146,8 +149,32 @@ class RoundManifest(Message, frozen=True):
     model: Outline
 
 
+class Tally(Message, frozen=True):
+    """A shard says where it stands: which of its sites have an answer in this round.
+
+    `closed`: no more will come, the sum is made. The root answers with whatever the shard has missed.
+    """
+
+    plan: Digest
+    shards: Annotated[int, msgspec.Meta(ge=1, le=limits.SHARDS)]
+    run: Boot
+    round: Count
+    accepted: tuple[Name, ...]
+    refused: tuple[Name, ...]
+    closed: bool
+
+
+class Enough(Message, frozen=True):
+    """The root tells its shards to close the round: their sums are asked for."""
+
+    run: Boot
+    round: Count
+
+
 UpControl = Hello | Begin | Want
 DownControl = Welcome | Missing | Receipt | Evict | RoundManifest
+ShardUpControl = Tally | Begin
+ShardDownControl = Missing | Receipt | Evict | RoundManifest | Enough
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -10,7 +10,7 @@ from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
 from fedfin.protocol.admission import Admission
 from fedfin.protocol.messages import Begin, Chunk, Missing, Receipt
-from fedfin.protocol.round_life import Effect, Judge, Send, Spool
+from fedfin.protocol.round_life import Judge, Receiving, Send, Spool
 
 
 class Reception:
@@ -32,7 +32,7 @@ class Reception:
         """The sites with an update that counts."""
         return [site for site, receipt in self.receipts.items() if receipt.accepted]
 
-    def begin(self, site: str, message: Begin, now: float, *, refusal: str | None = None) -> list[Effect]:
+    def begin(self, site: str, message: Begin, now: float, *, refusal: str | None = None) -> list[Receiving]:
         """An update is offered, for the first time or again; `refusal`: why its owner does not want it."""
         id_ = message.outline.id
         for given in (self.receipts.get(site), self._earlier.get(site)):
@@ -47,7 +47,7 @@ class Reception:
             self._transfers[site] = transfer.Arrivals(message.outline)
         return [self._ask_for(site)] if self._admission.ask(site, now) else []
 
-    def chunk(self, site: str, message: Chunk, now: float) -> list[Effect]:
+    def chunk(self, site: str, message: Chunk, now: float) -> list[Receiving]:
         """A chunk came; with the last one the update can be judged."""
         under_way = self._transfers.get(site)
         if under_way is None or message.id != under_way.plan.id:
@@ -67,13 +67,13 @@ class Reception:
         self._admission.leave(site)
         return [spool, Judge(site, self._round, plan.id, plan.size), *self.call_next(now)]
 
-    def judged(self, receipts: Mapping[str, Receipt]) -> list[Effect]:
+    def judged(self, receipts: Mapping[str, Receipt]) -> list[Receiving]:
         """These are durable; they go out."""
         self._judging.difference_update(receipts)
         self.receipts.update(receipts)
         return [Send(site, "dn/ctl", receipt) for site, receipt in receipts.items()]
 
-    def call_next(self, now: float) -> list[Effect]:
+    def call_next(self, now: float) -> list[Receiving]:
         """Sites that stood in line while others sent are asked for their chunks."""
         return [self._ask_for(site) for site in self._admission.next(now)]
 

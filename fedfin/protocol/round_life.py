@@ -131,6 +131,8 @@ class Stalled:
 
 Effect = Send | PublishModel | PublishManifest | Spool | Judge | CloseRound | Stalled
 
+Receiving = Send | Spool | Judge  # what taking updates in asks for
+
 _S = State
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.STARTING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
@@ -139,6 +141,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Judged: (_S.COLLECTING, _S.FOLDING),
         Tick: (_S.COLLECTING, _S.FOLDING),
     },
-    _S.FOLDING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
+    # Judged: updates that were complete when the round closed are in it, and get their receipts.
+    _S.FOLDING: {Judged: (_S.FOLDING,), Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
     _S.FINISHED: {FromSite: (_S.FINISHED,)},
 }
