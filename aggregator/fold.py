@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol import limits
-from fedfin.protocol.tensors import Tensors
+from fedfin.protocol.codec import Tensors
 
 _ONE = float(2**limits.FRACTION_BITS)
 

@@ -1,21 +1,20 @@
 """The rounds' arithmetic and records: judge an update, fold it, close a round. No network in here."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from aggregator.fold import Fold, apply_means
 from aggregator.journal import Journal, UpdateRow
 from fedfin.errors import ProtocolError
 from fedfin.metrics import macro_histogram_auc
 from fedfin.model_file import ModelFile, encode_model_file
-from fedfin.model_spec import initial_model, task_specs, tensor_specs
+from fedfin.model_spec import initial_model, model_shapes, task_specs
 from fedfin.protocol import limits, transfer
+from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Receipt, Task
-from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_model
+from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_model, open_update
 from fedfin.protocol.schedule import last_round, task_of
-from fedfin.protocol.tensors import Tensors, decode_all
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,15 @@ class Rounds:
         self.journal = journal
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
-        self._shapes = {name: spec.shape for name, spec in tensor_specs(self.plan).items()}
+        self._shapes = model_shapes(self.plan)
         self._fold = Fold()
         if not journal.rounds():
             first = encode_model(initial_model(self.plan), plan=self._plan_digest, version=0)
             journal.open_round(1, task_of(self.plan, 1), 0, first)
         for row in journal.updates(self.position.round):
             if row.accepted and row.payload is not None:
-                self._add(self._checked(row.round, row.site, row.payload))
+                _, values, weights = self._checked(row.round, row.site, row.payload)
+                self._fold.add(values, weights)
 
     @property
     def position(self) -> Position:
@@ -62,10 +62,11 @@ class Rounds:
 
     @property
     def max_update_bytes(self) -> int:
-        """No honest update of any task is larger: its values as float32, and room for names and numbers."""
+        """No honest update of any task is larger: its values as float32, and room for weights and metrics."""
         tasks: tuple[Task, ...] = ("moments", "train", "evaluate")
         sizes = [
-            sum(4 * int(np.prod(s)) + 256 for s in task_specs(self.plan, task).values()) for task in tasks
+            sum(17 * math.prod(shape) // 4 + 16 for shape in task_specs(self.plan, task).values())
+            for task in tasks
         ]
         return max(sizes) + (limits.NAME_CHARS + 16) * limits.METRICS + 4096
 
@@ -78,8 +79,8 @@ class Rounds:
         """Check an update, fold it, make it durable; the receipt says how it went."""
         try:
             transfer.check(id_, payload)
-            update = self._checked(round_, site, payload)
-            self._add(update)
+            update, values, weights = self._checked(round_, site, payload)
+            self._fold.add(values, weights)
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
@@ -87,7 +88,7 @@ class Rounds:
             )
             return receipt
         self.journal.add_update(
-            UpdateRow(round_, site, id_, True, "", len(payload), dict(update[0].metrics), payload)
+            UpdateRow(round_, site, id_, True, "", len(payload), dict(update.metrics), payload)
         )
         return Receipt(id=id_, accepted=True)
 
@@ -113,7 +114,8 @@ class Rounds:
         following = apply_means(model, self._fold.means(), replace=task == "moments")
         return encode_model(following, plan=self._plan_digest, version=position.version + 1)
 
-    def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors]:
+    def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors, dict[str, int]]:
+        """The update, its values and weights. Raises ProtocolError."""
         update = decode_payload(payload, Update)
         task = task_of(self.plan, round_)
         expected = (site, self._plan_digest, round_, task)
@@ -123,14 +125,10 @@ class Rounds:
             raise ProtocolError(
                 f"the update starts from version {update.base}, the round from {self.position.version}"
             )
-        values = decode_all(update.tensors, task_specs(self.plan, task))
+        values, weights = open_update(update, task_specs(self.plan, task))
         if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
             raise ProtocolError("a score histogram holds a negative share")
-        return update, values
-
-    def _add(self, checked: tuple[Update, Tensors]) -> None:
-        update, values = checked
-        self._fold.add(values, {name: tensor.weight for name, tensor in update.tensors.items()})
+        return update, values, weights
 
 
 def _mean_metrics(updates: list[UpdateRow]) -> dict[str, float]:

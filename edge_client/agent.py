@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -18,7 +19,7 @@ from fedfin.bundle import read_manifest
 from fedfin.errors import EvictedError, LinkError, ProtocolError
 from fedfin.memory import peak_rss_mb
 from fedfin.model_file import ModelFile, write_model
-from fedfin.model_spec import tensor_specs
+from fedfin.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import limits, messages
 from fedfin.protocol import site_life as life
@@ -52,11 +53,14 @@ class Costs:
 
 
 class Agent:
-    """One site in one federation, until it is finished. `report(event, facts)` tells the outside."""
+    """One site in one federation, until it is finished. `report(event, facts)` tells the outside.
 
-    def __init__(self, site: Site, report: Report) -> None:
+    `keep_deltas`: a folder for the raw deltas of every training round.
+    """
+
+    def __init__(self, site: Site, report: Report, *, keep_deltas: Path | None = None) -> None:
         settings = site.settings
-        self._site, self._report = site, report
+        self._site, self._report, self._keep_deltas = site, report, keep_deltas
         self._topics = Topics(settings.federation)
         self._boot = secrets.token_hex(8)
         self._events: SimpleQueue[Any] = SimpleQueue()
@@ -208,7 +212,7 @@ class Agent:
     def _join(self, run: str, plan: Plan) -> None:
         self._dataset = load_dataset(self._site, plan)
         self._plan = plan
-        self._state.join(run)
+        self._state.join(run, plan)
         self._report(
             "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
         )
@@ -240,6 +244,7 @@ class Agent:
                     "progress", {"round": work.round, "share": round(share, 3)}
                 ),
                 stop=stop.is_set,
+                keep=self._keep_deltas,
             )
             self._state.put_update(payload)
             self._events.put(life.Done(work.round, payload))
@@ -258,8 +263,9 @@ class Agent:
 
     def _finish(self, version: int) -> None:
         assert self._plan is not None
-        shapes = {name: spec.shape for name, spec in tensor_specs(self._plan).items()}
-        _, tensors = decode_model(self._state.model(), plan=self._plan.digest(), shapes=shapes)
+        _, tensors = decode_model(
+            self._state.model(), plan=self._plan.digest(), shapes=model_shapes(self._plan)
+        )
         write_model(self._state.final_path, ModelFile(self._plan, version, tensors))
         self._report("finished", {"version": version, "model": str(self._state.final_path)})
 

@@ -1,5 +1,6 @@
 """What a site's agent must remember across a restart, as files in the site's `state/` folder.
 
+    plan.json            the federation's plan
     progress.json        the run, and the last round that has a receipt
     model.msgpack        the newest global model, as it arrived
     outbox.msgpack       an update without a receipt yet: saved before it is sent
@@ -16,7 +17,10 @@ import msgspec
 
 from fedfin.errors import ProtocolError, StateError
 from fedfin.files import write_atomically
+from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload
+
+JOIN = "`fedfin edge run` takes part and makes updates"
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -32,6 +36,7 @@ class AgentState:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._plan = folder / "plan.json"
         self._progress = folder / "progress.json"
         self._model = folder / "model.msgpack"
         self._outbox = folder / "outbox.msgpack"
@@ -48,11 +53,22 @@ class AgentState:
         except msgspec.MsgspecError:
             raise StateError(f"{self._progress} is damaged; remove {self.folder} to join afresh") from None
 
-    def join(self, run: str) -> None:
-        """Remember the run; what belongs to another one is dropped."""
+    def join(self, run: str, plan: Plan) -> None:
+        """Remember the run and its plan; what belongs to another one is dropped."""
         if self.progress.run != run:
-            self._outbox.unlink(missing_ok=True)
+            for path in (self._outbox, self._last):
+                path.unlink(missing_ok=True)
+            write_atomically(self._plan, msgspec.json.encode(plan))
             self._save(Progress(run))
+
+    def plan(self) -> Plan:
+        """The plan of the run that this site takes part in. StateError when there is none, or it is damaged."""
+        try:
+            return msgspec.json.decode(self._plan.read_bytes(), type=Plan)
+        except FileNotFoundError:
+            raise StateError(f"{self.folder}: this site has not taken part yet; {JOIN}") from None
+        except msgspec.MsgspecError:
+            raise StateError(f"{self._plan} is damaged; remove {self.folder} to join afresh") from None
 
     def keep_model(self, payload: bytes) -> None:
         """Replace the kept global model."""
@@ -92,7 +108,7 @@ class AgentState:
         """The newest update: waiting for its receipt, or the last that has one. StateError if none, or damaged."""
         path = self._outbox if self._outbox.exists() else self._last
         if not path.exists():
-            raise StateError(f"{self.folder}: no update was made yet; `fedfin edge run` makes them")
+            raise StateError(f"{self.folder}: no update was made yet; {JOIN}")
         try:
             return decode_payload(path.read_bytes(), Update)
         except ProtocolError:

@@ -3,30 +3,25 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from fedfin.protocol.payloads import Update
-from fedfin.protocol.tensors import decode_tensor
+from fedfin.model_spec import task_specs
+from fedfin.plan import Plan
+from fedfin.protocol.codec.layout import read_methods
+from fedfin.protocol.codec.reader import Reader
+from fedfin.protocol.payloads import Update, open_update
 
 
-def explain(update: Update) -> dict[str, Any]:
-    """Round, task, metrics, and for each tensor its shape, type, bytes, weight and size of its values."""
-    tensors = []
-    for name, tensor in update.tensors.items():
-        values = decode_tensor(name, tensor, tensor.shape)
-        tensors.append(
-            {
-                "name": name,
-                "shape": list(tensor.shape),
-                "dtype": tensor.dtype,
-                "bytes": len(tensor.data),
-                "weight": tensor.weight,
-                "rms": float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))),
-                "largest": float(np.abs(values).max()),
-                "zeros": float(np.mean(values == 0)),
-            }
-        )
+def explain(update: Update, plan: Plan) -> dict[str, Any]:
+    """Round, task, metrics, size; for each tensor its shape, weight, how it was coded, and what its values are like.
+
+    Raises ProtocolError when the update is not of this plan.
+    """
+    shapes = task_specs(plan, update.task)
+    values, weights = open_update(update, shapes)
+    methods = read_methods(Reader(update.body[1:]), shapes)
     return {
         "site": update.site,
         "round": update.round,
@@ -34,31 +29,46 @@ def explain(update: Update) -> dict[str, Any]:
         "base": update.base,
         "plan": update.plan,
         "metrics": update.metrics,
-        "bytes": sum(t["bytes"] for t in tensors),
-        "tensors": tensors,
+        "values": sum(array.size for array in values.values()),
+        "bytes": len(update.body),
+        "tensors": [
+            {"name": name, "weight": weights[name], "coding": methods[name].name.lower()} | _values(array)
+            for name, array in values.items()
+        ],
+    }
+
+
+def _values(array: NDArray[np.float32]) -> dict[str, Any]:
+    return {
+        "shape": list(array.shape),
+        "rms": float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))),
+        "largest": float(np.abs(array).max()),
+        "zeros": float(np.mean(array == 0)),
     }
 
 
 def print_explanation(facts: dict[str, Any]) -> None:
     """As a table on standard output."""
     console = Console()
+    raw = 4 * facts["values"]
     table = Table(
         title=f"update of {facts['site']}, round {facts['round']} ({facts['task']}),"
-        f" from model version {facts['base']}: {facts['bytes'] / 1e3:,.1f} KB in tensors"
+        f" from model version {facts['base']}",
+        caption=f"{facts['values']:,} values in {facts['bytes'] / 1e3:,.1f} KB;"
+        f" as float32 they would take {raw / 1e3:,.1f} KB ({raw / facts['bytes']:.1f} times as much)",
     )
     table.add_column("tensor", overflow="fold")
-    for column in ("shape", "type", "bytes", "weight (cases)", "rms", "largest", "zeros"):
+    for column in ("shape", "weight (cases)", "coded as", "zeros", "rms", "largest"):
         table.add_column(column, justify="right")
     for tensor in facts["tensors"]:
         table.add_row(
             tensor["name"],
             "x".join(map(str, tensor["shape"])),
-            tensor["dtype"],
-            f"{tensor['bytes']:,}",
             str(tensor["weight"]),
+            tensor["coding"],
+            f"{tensor['zeros']:.0%}",
             f"{tensor['rms']:.2e}",
             f"{tensor['largest']:.2e}",
-            f"{tensor['zeros']:.0%}",
         )
     console.print(table)
     for name, value in facts["metrics"].items():

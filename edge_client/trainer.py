@@ -8,9 +8,9 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_client.dataset import Dataset
@@ -18,13 +18,13 @@ from edge_client.evaluation import evaluate
 from edge_client.moments import pool_moments
 from edge_client.tally import Tally
 from fedfin.model_spec import Task, tensor_specs
-from fedfin.plan import Plan
+from fedfin.plan import Plan, Training
+from fedfin.protocol.codec import PRESETS, Tensors
+from fedfin.protocol.schedule import preset_up
 from fusion.adamw import AdamW
 from fusion.loss import fin_loss, label_loss
 from fusion.masking import Masks, draw_masks
 from fusion.model import FusionModel, missing
-
-Tensors = dict[str, NDArray[np.float32]]
 
 
 class TaskStoppedError(Exception):
@@ -54,14 +54,16 @@ def run_task(
     progress: Callable[[float], None],
     stop: Callable[[], bool],
 ) -> TaskResult:
-    """Do a round's task on the site's cases.
+    """Do a round's task on the site's cases; the round's preset may ask for another learning rate.
 
     `progress` is told the share done, 0 to 1; `stop` is asked between batches. Raises TaskStoppedError.
     """
     torch.set_num_threads(1)  # two threads on two contended cores took 75 times as long
     if task == "train":
         generator = torch.Generator().manual_seed(_seed(plan, round_number, site))
-        return _train(plan, model, dataset, generator, _Control(progress, stop))
+        factor = PRESETS[preset_up(plan, round_number)].learning_rate_factor
+        recipe = msgspec.structs.replace(plan.training, learning_rate=factor * plan.training.learning_rate)
+        return _train(plan, recipe, model, dataset, generator, _Control(progress, stop))
     tensors, weights = (
         pool_moments(dataset) if task == "moments" else evaluate(_load(plan, model), plan, dataset)
     )
@@ -106,13 +108,18 @@ class _Step:
 
 
 def _train(
-    plan: Plan, before: Tensors, dataset: Dataset, generator: torch.Generator, control: _Control
+    plan: Plan,
+    recipe: Training,
+    before: Tensors,
+    dataset: Dataset,
+    generator: torch.Generator,
+    control: _Control,
 ) -> TaskResult:
     model = _load(plan, before)
     cases = _training_cases(plan, model, dataset)
     tally = Tally(cases.present, cases.labels)
     losses = []
-    for share, step in _epochs(plan, model, cases, generator):
+    for share, step in _epochs(plan, recipe, model, cases, generator):
         tally.add(step.rows, step.masks)
         losses.append((step.label_loss, step.fin_loss))
         control.tick(share)
@@ -125,11 +132,10 @@ def _train(
 
 
 def _epochs(
-    plan: Plan, model: FusionModel, cases: _Cases, generator: torch.Generator
+    plan: Plan, recipe: Training, model: FusionModel, cases: _Cases, generator: torch.Generator
 ) -> Iterator[tuple[float, _Step]]:
     """Train in place; yields the share done and what each step was."""
-    recipe, parameters = plan.training, list(model.trainable().values())
-    optimizer = AdamW(parameters, recipe.learning_rate, recipe.weight_decay)
+    optimizer = AdamW(list(model.trainable().values()), recipe.learning_rate, recipe.weight_decay)
     n, done = len(cases.labels), 0
     for _ in range(recipe.epochs if n else 0):
         for rows in torch.split(torch.randperm(n, generator=generator), recipe.batch_size):

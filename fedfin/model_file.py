@@ -1,4 +1,4 @@
-"""A trained model as a file: the plan, the version and every tensor, in msgpack."""
+"""A trained model as a file: the plan, the version and every tensor, in msgpack and exact."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,10 @@ import msgspec
 
 from fedfin.errors import InputError
 from fedfin.files import write_atomically
-from fedfin.model_spec import tensor_specs
+from fedfin.model_spec import model_shapes
 from fedfin.plan import Plan
-from fedfin.protocol.tensors import Tensors, WireTensors, decode_all, encode_tensor
+from fedfin.protocol.codec import Tensors, compress
+from fedfin.protocol.payloads import every_tensor
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,13 @@ class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["fedfin-model-1"]
     plan: Plan
     version: int
-    tensors: WireTensors
+    body: bytes
 
 
 def encode_model_file(model: ModelFile) -> bytes:
     """The file's bytes."""
-    wire = {name: encode_tensor(array, "float32") for name, array in sorted(model.tensors.items())}
-    content = _Content("fedfin-model-1", model.plan, model.version, wire)
-    return msgspec.msgpack.encode(content)
+    body = compress(model.tensors, model_shapes(model.plan), "exact").body
+    return msgspec.msgpack.encode(_Content("fedfin-model-1", model.plan, model.version, body))
 
 
 def write_model(path: Path, model: ModelFile) -> None:
@@ -49,5 +49,4 @@ def read_model(path: Path) -> ModelFile:
         raise InputError(f"{path}: cannot read the model file ({error.strerror})") from None
     except msgspec.MsgspecError as error:
         raise InputError(f"{path}: not a FedFIN model file ({error})") from None
-    shapes = {name: spec.shape for name, spec in tensor_specs(content.plan).items()}
-    return ModelFile(content.plan, content.version, decode_all(content.tensors, shapes))
+    return ModelFile(content.plan, content.version, every_tensor(content.body, model_shapes(content.plan)))

@@ -66,6 +66,11 @@ def tensor_specs(plan: Plan) -> Specs:
     return dict(sorted(specs.items()))
 
 
+def model_shapes(plan: Plan) -> dict[str, Shape]:
+    """The shape of every tensor of the plan's model, by name."""
+    return {name: spec.shape for name, spec in tensor_specs(plan).items()}
+
+
 def initial_model(plan: Plan) -> dict[str, NDArray[np.float32]]:
     """The model of version 0: the same bits on every platform, from plan.seed and each tensor's name."""
     return {name: _draw(plan.seed, name, spec) for name, spec in tensor_specs(plan).items()}

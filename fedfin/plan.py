@@ -6,11 +6,13 @@ key is an error) and its digest names the federation's rules.
 
 import hashlib
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from fedfin.protocol.codec.presets import Preset
 from fedfin.settings import pattern, read_toml
 
 NAME = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
@@ -28,7 +30,6 @@ Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 FinVariant = Literal["zero", "mlp", "decoder"]
-Codec = Literal["float32", "float16"]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,6 +81,35 @@ class Rounds(_Closed, frozen=True):
     deadline_s: Annotated[float, msgspec.Meta(gt=0.0)] = 600.0
 
 
+class Stage(_Closed, frozen=True, rename={"from_round": "from"}):
+    """Other presets from a training round on; the first one is 1."""
+
+    from_round: Positive
+    up: Preset
+    down: Preset
+
+
+class Codec(_Closed, frozen=True):
+    """How updates travel up and new versions down: presets of fedfin/protocol/codec/presets.py."""
+
+    up: Preset = "exact"
+    down: Preset = "exact"
+    schedule: Annotated[tuple[Stage, ...], msgspec.Meta(max_length=64)] = ()
+
+    def __post_init__(self) -> None:
+        begins = [stage.from_round for stage in self.schedule]
+        for one, other in pairwise(begins):
+            if one >= other:
+                raise ValueError(
+                    f"codec.schedule: each `from` must exceed the one before; {other} follows {one}"
+                )
+
+    def at(self, training_round: int) -> "Codec | Stage":
+        """Where `up` and `down` of this training round (1-based) stand."""
+        begun = [stage for stage in self.schedule if stage.from_round <= training_round]
+        return begun[-1] if begun else self
+
+
 class Plan(_Closed, frozen=True):
     """One federation's plan."""
 
@@ -87,10 +117,10 @@ class Plan(_Closed, frozen=True):
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=1024)]
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=64)]
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
-    codec: Codec = "float32"
     model: Model = Model()
     training: Training = Training()
     rounds: Rounds = Rounds()
+    codec: Codec = Codec()
 
     def __post_init__(self) -> None:
         for what, names in (("modality", [m.name for m in self.modalities]), ("label", list(self.labels))):
@@ -100,6 +130,11 @@ class Plan(_Closed, frozen=True):
         if self.rounds.min_sites > self.rounds.sites:
             raise ValueError(
                 f"rounds.min_sites ({self.rounds.min_sites}) exceeds rounds.sites ({self.rounds.sites})"
+            )
+        if self.codec.schedule and self.codec.schedule[-1].from_round > self.rounds.count:
+            raise ValueError(
+                f"codec.schedule: from = {self.codec.schedule[-1].from_round} never comes;"
+                f" there are {self.rounds.count} rounds of training (rounds.count)"
             )
         if self.model.fin == "decoder" and self.model.fin_width % self.model.fin_heads:
             raise ValueError(
@@ -127,16 +162,20 @@ def read_plan(path: Path) -> Plan:
 
 def plan_toml(plan: Plan) -> str:
     """The plan as the TOML that `read_plan` reads."""
-    lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed", "codec")]
+    lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed")]
     for modality in plan.modalities:
         lines += ["", "[[modalities]]", *_pairs(modality)]
-    for section in ("model", "training", "rounds"):
+    for section in ("model", "training", "rounds", "codec"):
         lines += ["", f"[{section}]", *_pairs(getattr(plan, section))]
+    for stage in plan.codec.schedule:
+        lines += ["", "[[codec.schedule]]", *_pairs(stage)]
     return "\n".join(lines) + "\n"
 
 
 def _pairs(part: msgspec.Struct) -> list[str]:
-    return [f"{key} = {_toml(getattr(part, key))}" for key in part.__struct_fields__]
+    """`key = value` of everything but the schedule, which TOML writes as tables of its own."""
+    keys = zip(part.__struct_encode_fields__, part.__struct_fields__, strict=True)
+    return [f"{key} = {_toml(getattr(part, field))}" for key, field in keys if field != "schedule"]
 
 
 def _toml(value: object) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 from aggregator.fold import Fold, apply_means
 from fedfin.model_spec import initial_model, task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Task
 from fedfin.protocol.schedule import last_round, task_of
-from fedfin.protocol.tensors import Tensors
 
 FEDERATION = "fleet"
 ENCODER = "0" * 64

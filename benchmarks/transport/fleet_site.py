@@ -11,10 +11,13 @@ from collections import deque
 from benchmarks.transport.fleet_plan import ENCODER, draw, site_name
 from fedfin import mqtt
 from fedfin.errors import EvictedError, ProtocolError
+from fedfin.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.protocol import limits, messages
 from fedfin.protocol import site_life as life
+from fedfin.protocol.codec import compress
 from fedfin.protocol.payloads import encode_update
+from fedfin.protocol.schedule import preset_up
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
 
@@ -109,10 +112,11 @@ class FleetSite:
     def _work(self, work: life.Work) -> bytes:
         assert self._plan is not None
         drawn = draw(self._plan, work.task, work.round, self._number)
+        shapes = task_specs(self._plan, work.task)
         return encode_update(
-            drawn.values,
+            compress(drawn.values, shapes, preset_up(self._plan, work.round)).body,
             drawn.weights,
-            codec=self._plan.codec,
+            shapes,
             site=self.name,
             plan=self._plan.digest(),
             round_=work.round,

@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     from edge_client.explain import explain, print_explanation
     from edge_client.site import open_site
 
-    explanation = explain(AgentState(open_site(args.folder).state_path).last_update())
+    state = AgentState(open_site(args.folder).state_path)
+    explanation = explain(state.last_update(), state.plan())
     if args.json:
         json.dump(explanation, sys.stdout, indent=2)
         print()

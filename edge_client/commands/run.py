@@ -20,6 +20,12 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--json", action="store_true", help="report progress as JSON lines on standard output"
     )
+    parser.add_argument(
+        "--keep-deltas",
+        type=Path,
+        metavar="FOLDER",
+        help="also write each training round's raw float32 deltas there, as .npz files; they stay on this machine",
+    )
     parser.set_defaults(run=run)
 
 
@@ -35,5 +41,5 @@ def run(args: argparse.Namespace) -> int:
     site = open_site(args.folder)
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
     with only_process(site.folder, "fedfin edge run"), reporter as report:
-        Agent(site, report).run()
+        Agent(site, report, keep_deltas=args.keep_deltas).run()
     return 0

@@ -54,6 +54,12 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", metavar="URL", help="a real broker, mqtt://HOST[:PORT] (default: embedded)"
     )
+    parser.add_argument(
+        "--keep-deltas",
+        type=Path,
+        metavar="FOLDER",
+        help="also write every site's raw float32 deltas of each training round, in a folder per federation",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of tables")
     parser.set_defaults(run=run)
 
@@ -93,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
         layer=args.layer,
         seed=args.seed,
     )
-    result = run_demo(settings, args.out.resolve(), args.broker, Console(stderr=True))
+    keep = None if args.keep_deltas is None else args.keep_deltas.resolve()
+    result = run_demo(settings, args.out.resolve(), args.broker, Console(stderr=True), keep_deltas=keep)
     if args.json:
         json.dump(result, sys.stdout, indent=2)
         print()

@@ -95,12 +95,20 @@ def _loss(facts: dict[str, Any]) -> str:
 
 
 def train(
-    plan: Plan, name: str, sites: list[str], broker: str, folder: Path, console: Console
+    plan: Plan,
+    name: str,
+    sites: list[str],
+    broker: str,
+    folder: Path,
+    console: Console,
+    *,
+    keep_deltas: Path | None,
 ) -> dict[str, Any]:
     """Run one federation to its end and export its model; rounds, costs and seconds.
 
     An interrupted one goes on in the round where it stopped: aggregator and sites keep their state.
     """
+    keep = [] if keep_deltas is None else ["--keep-deltas", str(keep_deltas)]
     aggregator = folder / "aggregators" / name
     if not (aggregator / "journal.sqlite").exists():
         aggregator.parent.mkdir(exist_ok=True)
@@ -120,7 +128,7 @@ def train(
         for site in sites:
             processes.start(
                 site,
-                ["fedfin", "edge", "run", str(folder / "sites" / site), "--json"],
+                ["fedfin", "edge", "run", str(folder / "sites" / site), "--json", *keep],
                 partial(board.site, site),
             )
         processes.wait(["aggregator", *sites])

@@ -36,12 +36,17 @@ FEDERATIONS: dict[str, tuple[FinVariant | None, list[str]]] = {
 }
 
 
-def run_demo(settings: Settings, folder: Path, broker: str | None, console: Console) -> dict[str, Any]:
-    """Run everything that is not done yet; the content of run.json. Raises StateError and what the parts raise."""
+def run_demo(
+    settings: Settings, folder: Path, broker: str | None, console: Console, *, keep_deltas: Path | None = None
+) -> dict[str, Any]:
+    """Run everything that is not done yet; the content of run.json. Raises StateError and what the parts raise.
+
+    `keep_deltas`: a folder for the sites' raw deltas, with a folder in it for each federation.
+    """
     check_options(settings, broker)
     make_folder(folder)
     with only_process(folder, "fedfin demo"):
-        return _run(settings, folder, broker, console)
+        return _run(settings, folder, broker, console, keep_deltas)
 
 
 def check_options(settings: Settings, broker: str | None) -> None:
@@ -57,7 +62,9 @@ def check_options(settings: Settings, broker: str | None) -> None:
         wait_for_port(url.host, url.port, BROKER_S)
 
 
-def _run(settings: Settings, folder: Path, broker: str | None, console: Console) -> dict[str, Any]:
+def _run(
+    settings: Settings, folder: Path, broker: str | None, console: Console, keep: Path | None
+) -> dict[str, Any]:
     started = time.monotonic()
     table, parts = _begin(settings, folder)
     labels = read_labels(table)
@@ -86,7 +93,7 @@ def _run(settings: Settings, folder: Path, broker: str | None, console: Console)
             plan = make_plan(settings, folder, labels, fin or settings.fin, modalities)
             federations[name] = _once(
                 folder / "federations" / f"{name}.json",
-                partial(train, plan, name, sites, url, folder, console),
+                partial(train, plan, name, sites, url, folder, console, keep_deltas=keep and keep / name),
             )
             federations[name]["holdout"] = dict(
                 run_command(

@@ -18,8 +18,7 @@ CONTROL_BYTES = 256 * 1024  # a control message; the longest is Begin with one d
 CHUNKS = 4096  # per transfer: 1 GiB, and 128 KiB of digests in Begin
 TRANSFER_BYTES = CHUNKS * CHUNK_BYTES
 TENSORS = 4096  # per update or model
-RANK = 8  # dimensions of one tensor
-NAME_CHARS = 128  # a tensor's or metric's name
+NAME_CHARS = 128  # a metric's name
 METRICS = 64  # named numbers beside an update
 REASON_CHARS = 500  # why an update was refused or a site dropped
 

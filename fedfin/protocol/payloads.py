@@ -1,4 +1,4 @@
-"""What transfers carry: a site's update, and a global model."""
+"""What transfers carry: a site's update, and a global model. The tensors in them are bodies of the codec."""
 
 import math
 from collections.abc import Mapping
@@ -7,23 +7,30 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from fedfin.errors import ProtocolError
-from fedfin.plan import Codec, Digest
+from fedfin.plan import Digest
 from fedfin.protocol import limits
+from fedfin.protocol.codec import Shapes, Tensors, compress, decompress
 from fedfin.protocol.messages import Count, Message, Task, plain
-from fedfin.protocol.tensors import Name, Tensors, WireTensors, decode_all, encode_tensor
 
-Metrics = Annotated[dict[Name, float], msgspec.Meta(max_length=limits.METRICS)]
+Metric = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]
+Metrics = Annotated[dict[Metric, float], msgspec.Meta(max_length=limits.METRICS)]
+Weight = Annotated[int, msgspec.Meta(ge=0, le=limits.SITE_WEIGHT)]
+Weights = Annotated[tuple[Weight, ...], msgspec.Meta(max_length=limits.TENSORS)]
 
 
 class Update(Message, frozen=True):
-    """One site's answer to one round: named deltas, each with its own weight; some numbers about the work."""
+    """One site's answer to one round; some numbers about the work.
+
+    `weights`: how many cases stand behind each tensor of the task, by sorted name; 0: it is not in the `body`.
+    """
 
     site: str
     plan: Digest
     round: Count
     task: Task
     base: Count
-    tensors: WireTensors
+    weights: Weights
+    body: bytes
     metrics: Metrics
 
     def __post_init__(self) -> None:
@@ -32,18 +39,18 @@ class Update(Message, frozen=True):
 
 
 class GlobalModel(Message, frozen=True):
-    """One version of the model: every tensor of the plan."""
+    """One version of the model: every tensor of the plan, exact. The same model has the same bytes."""
 
     plan: Digest
     version: Count
-    tensors: WireTensors
+    body: bytes
 
 
 def encode_update(
-    deltas: Tensors,
+    body: bytes,
     weights: Mapping[str, int],
+    shapes: Shapes,
     *,
-    codec: Codec,
     site: str,
     plan: str,
     round_: int,
@@ -51,24 +58,39 @@ def encode_update(
     base: int,
     metrics: Mapping[str, float],
 ) -> bytes:
-    """An update's bytes. The same input gives the same bytes: its id is their hash."""
-    tensors = {name: encode_tensor(deltas[name], codec, weights[name]) for name in sorted(deltas)}
+    """An update's bytes. `body`: exactly the tensors of `shapes` whose weight is not 0.
+
+    The same input gives the same bytes: the update's id is their hash.
+    """
     update = Update(
         site=site,
         plan=plan,
         round=round_,
         task=task,
         base=base,
-        tensors=tensors,
+        weights=tuple(weights.get(name, 0) for name in sorted(shapes)),
+        body=body,
         metrics=dict(sorted(metrics.items())),
     )
     return msgspec.msgpack.encode(update)
 
 
+def open_update(update: Update, shapes: Shapes) -> tuple[Tensors, dict[str, int]]:
+    """Values and weights by name, of the tensors that were sent. Raises ProtocolError."""
+    if len(update.weights) != len(shapes):
+        raise ProtocolError(f"the update has {len(update.weights)} weights for {len(shapes)} tensors")
+    weights = {name: weight for name, weight in zip(sorted(shapes), update.weights, strict=True) if weight}
+    values = decompress(update.body, shapes)
+    if odd := sorted(values.keys() ^ weights.keys()):
+        raise ProtocolError(f"tensor {odd[0]} has a value without a weight, or a weight without a value")
+    return values, weights
+
+
 def encode_model(tensors: Tensors, *, plan: str, version: int) -> bytes:
-    """A global model's bytes, always float32: every site must hold the same bits."""
-    wire = {name: encode_tensor(tensors[name], "float32") for name in sorted(tensors)}
-    return msgspec.msgpack.encode(GlobalModel(plan=plan, version=version, tensors=wire))
+    """A global model's bytes."""
+    shapes = {name: array.shape for name, array in tensors.items()}
+    body = compress(tensors, shapes, "exact").body
+    return msgspec.msgpack.encode(GlobalModel(plan=plan, version=version, body=body))
 
 
 _P = TypeVar("_P", Update, GlobalModel)
@@ -82,11 +104,17 @@ def decode_payload(data: bytes, kind: type[_P]) -> _P:
         raise ProtocolError(f"not a valid {kind.__name__.lower()}: {plain(error)}") from None
 
 
-def decode_model(data: bytes, *, plan: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, Tensors]:
-    """(version, tensors) of a global model that has every tensor of the plan. Raises ProtocolError."""
+def decode_model(data: bytes, *, plan: str, shapes: Shapes) -> tuple[int, Tensors]:
+    """(version, tensors) of a global model. Raises ProtocolError."""
     model = decode_payload(data, GlobalModel)
     if model.plan != plan:
         raise ProtocolError("the model belongs to another plan")
-    if lacking := sorted(set(shapes) - set(model.tensors)):
+    return model.version, every_tensor(model.body, shapes)
+
+
+def every_tensor(body: bytes, shapes: Shapes) -> Tensors:
+    """What `decompress` yields of a body that must hold all of them. Raises ProtocolError."""
+    tensors = decompress(body, shapes)
+    if lacking := sorted(shapes.keys() - tensors.keys()):
         raise ProtocolError(f"the model lacks tensor {lacking[0]} and {len(lacking) - 1} more")
-    return model.version, decode_all(model.tensors, shapes)
+    return tensors

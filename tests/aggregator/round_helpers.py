@@ -10,6 +10,7 @@ from aggregator.rounds import Rounds
 from fedfin.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan
 from fedfin.plan import Rounds as RoundsPlan
+from fedfin.protocol.codec import compress
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import task_of
 
@@ -31,11 +32,11 @@ def update(site: str, round_: int, base: int, *, tensors=None, weight: int = 5, 
     rng = np.random.default_rng([*site.encode(), round_])
     if tensors is None:
         tensors = {n: rng.random(s).astype(np.float32) for n, s in task_specs(PLAN, task).items()}
+    shapes = task_specs(PLAN, task)
     facts = {"site": site, "plan": PLAN.digest(), "round_": round_, "task": task, "base": base}
     metrics = {"metrics": {"loss": 0.25}}
-    return encode_update(
-        tensors, dict.fromkeys(tensors, weight), codec="float32", **(facts | metrics | changes)
-    )
+    body = compress(tensors, shapes, "exact").body
+    return encode_update(body, dict.fromkeys(tensors, weight), shapes, **(facts | metrics | changes))
 
 
 def judge(rounds: Rounds, site: str, payload: bytes):

@@ -1,6 +1,5 @@
 """Judging, folding and closing rounds."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +9,33 @@ from round_helpers import PLAN, judge, new_rounds, play, reopened, update
 from aggregator.show import summary
 from fedfin.model_spec import task_specs
 from fedfin.protocol import limits
+from fedfin.protocol.codec import compress
+from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import last_round
 
 MEAN = "norm.image.mean"
+MOMENTS = task_specs(PLAN, "moments")
+EMPTY = compress({}, MOMENTS, "exact").body
+FACTS = {"site": "s0", "plan": PLAN.digest(), "round_": 1, "base": 0, "metrics": {}}
 REFUSED = {
     "another site": (update("s9", 1, 0), "names another site, plan, round or task"),
     "another plan": (update("s0", 1, 0, plan="f" * 64), "names another site, plan, round or task"),
     "another round": (update("s0", 2, 0), "names another site, plan, round or task"),
     "another task": (update("s0", 1, 0, task="train"), "names another site, plan, round or task"),
     "another base": (update("s0", 1, 1), "starts from version 1, the round from 0"),
-    "unknown tensor": (update("s0", 1, 0, tensors={"nose": np.float32([1])}), "tensor 'nose' is not one"),
-    "another task's tensor": (
-        update("s0", 1, 0, tensors={"head.real.image.bias": np.zeros(2, np.float32)}),
-        "not one that the plan asks for",
+    "another task's tensors": (
+        encode_update(b"\x01", {}, {"nose": (1,)}, task="moments", **FACTS),
+        "has 1 weights for 4 tensors",
     ),
-    "wrong shape": (update("s0", 1, 0, tensors={MEAN: np.zeros(4, np.float32)}), "the plan says (3,)"),
-    "NaN": (update("s0", 1, 0, tensors={MEAN: np.float32([0, math.nan, 0])}), "not finite"),
-    "too large a value": (update("s0", 1, 0, tensors={MEAN: np.float32([0, 1e9, 0])}), "exceeds 65536"),
+    "a weight without a value": (
+        encode_update(EMPTY, {MEAN: 1}, MOMENTS, task="moments", **FACTS),
+        "a value without a weight, or a weight without a value",
+    ),
+    "a value without a weight": (update("s0", 1, 0, weight=0), "a value without a weight"),
+    "a body cut short": (
+        encode_update(EMPTY[:-1], {}, MOMENTS, task="moments", **FACTS),
+        "a tensor body ends early",
+    ),
     "not an update": (b"\x93\x01\x02\x03", "not a valid update"),
 }
 

@@ -6,22 +6,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edge_client.agent_state import AgentState, Progress
 from edge_client.explain import explain, print_explanation
-from fedfin.errors import StateError
+from fedfin.errors import ProtocolError, StateError
+from fedfin.model_spec import task_specs
+from fedfin.plan import Modality, Model, Plan
+from fedfin.protocol.codec import compress
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
 
 RUN = "1" * 16
 
 
-def _update(round_: int = 2, base: int = 1, codec: str = "float32") -> bytes:
+PLAN = Plan(
+    federation="ward",
+    labels=("x", "y", "z"),
+    modalities=(Modality(name="image", encoder="a" * 64, dim=2),),
+    model=Model(head_width=0),
+)
+SHAPES = task_specs(PLAN, "train")
+BIAS = "head.real.image.bias"
+
+
+def _update(round_: int = 2, base: int = 1, preset: str = "exact") -> bytes:
     return encode_update(
-        {"head.bias": np.float32([0, -3, 4]), "scale": np.float32(2.0)},
-        {"head.bias": 7, "scale": 2},
-        codec=codec,
+        compress({BIAS: np.float32([0, -3, 4])}, SHAPES, preset).body,
+        {BIAS: 7},
+        SHAPES,
         site="s0",
-        plan="a" * 64,
+        plan=PLAN.digest(),
         round_=round_,
         task="train",
         base=base,
@@ -32,7 +46,7 @@ def _update(round_: int = 2, base: int = 1, codec: str = "float32") -> bytes:
 def _filled(folder: Path) -> AgentState:
     """Joined, with a model, and an update on its way."""
     state = AgentState(folder)
-    state.join(RUN)
+    state.join(RUN, PLAN)
     state.keep_model(b"model")
     state.put_update(_update())
     return state
@@ -43,15 +57,16 @@ def test_a_new_site_remembers_nothing(tmp_path: Path) -> None:
     state = AgentState(tmp_path / "state")
     assert (state.progress, state.model(), state.model_id()) == (Progress(), b"", b"")
     assert state.update(2, 1) is None
-    with pytest.raises(StateError, match="no update was made yet; `fedfin edge run`"):
-        state.last_update()
+    for what in (state.last_update, state.plan):
+        with pytest.raises(StateError, match="yet; `fedfin edge run`"):
+            what()
 
 
 def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
     """Run, settled round, model and unsettled update."""
     _filled(tmp_path).settle(1)
     state = AgentState(tmp_path)
-    assert state.progress == Progress(RUN, 1)
+    assert (state.progress, state.plan()) == (Progress(RUN, 1), PLAN)
     assert state.model_id() == hashlib.sha256(b"model").digest()
 
 
@@ -78,10 +93,10 @@ def test_joining_the_same_run_keeps_the_update_another_drops_it(tmp_path: Path) 
     state = _filled(tmp_path)
     state.settle(1)
     state.put_update(_update())
-    state.join(RUN)
+    state.join(RUN, PLAN)
     assert state.update(2, 1) is not None
     assert state.progress.settled == 1
-    state.join("2" * 16)
+    state.join("2" * 16, PLAN)
     assert state.update(2, 1) is None
     assert state.progress == Progress("2" * 16, 0)
 
@@ -110,33 +125,39 @@ def test_no_temporary_file_stays(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "last-update.msgpack",
         "model.msgpack",
+        "plan.json",
         "progress.json",
     ]
 
 
-@pytest.mark.parametrize(("codec", "width"), [("float32", 4), ("float16", 2)])
-def test_an_explanation_tells_every_number_that_left(codec: str, width: int) -> None:
-    """Shape, type, bytes, weight, size of the values; as JSON too."""
-    facts = json.loads(json.dumps(explain(decode_payload(_update(codec=codec), Update))))
-    assert facts["bytes"] == 4 * width
+@pytest.mark.parametrize("preset", ["exact", "half"])
+def test_an_explanation_tells_every_number_that_left(preset: str) -> None:
+    """Shape, coding, weight, size of the values; the bytes of all of them; as JSON too."""
+    update = decode_payload(_update(preset=preset), Update)
+    facts = json.loads(json.dumps(explain(update, PLAN)))
     assert (facts["site"], facts["round"], facts["base"], facts["metrics"]) == ("s0", 2, 1, {"loss": 0.5})
-    bias, scale = facts["tensors"]
+    assert (facts["values"], facts["bytes"]) == (3, len(update.body))
+    (bias,) = facts["tensors"]
+    assert bias.pop("coding") in {"sparse32", "dense32", "sparse16", "dense16"}
     assert bias == {
-        "name": "head.bias",
+        "name": BIAS,
         "shape": [3],
-        "dtype": codec,
-        "bytes": 3 * width,
         "weight": 7,
         "rms": pytest.approx((25 / 3) ** 0.5),
         "largest": 4.0,
         "zeros": pytest.approx(1 / 3),
     }
-    assert (scale["shape"], scale["largest"]) == ([], 2.0)
+
+
+def test_an_update_of_another_plan_is_not_explained() -> None:
+    """Its bytes would be read as other tensors."""
+    with pytest.raises(ProtocolError, match="has 2 weights for 4 tensors"):
+        explain(decode_payload(_update(), Update), replace(PLAN, model=Model(head_width=8)))
 
 
 def test_the_printed_explanation_names_every_tensor(capsys: pytest.CaptureFixture[str]) -> None:
     """And every metric."""
-    print_explanation(explain(decode_payload(_update(), Update)))
+    print_explanation(explain(decode_payload(_update(), Update), PLAN))
     told = capsys.readouterr().out
     assert "round 2 (train)" in told
     assert "metric loss: 0.5" in told

@@ -5,11 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edge_client.dataset import Dataset
 from edge_client.trainer import TaskStoppedError, run_task
 from fedfin.model_spec import initial_model, task_specs
-from fedfin.plan import Modality, Model, Plan, Training
+from fedfin.plan import Codec, Modality, Model, Plan, Stage, Training
+from fedfin.protocol.codec import PRESETS
 
 DIMS = {"image": 24, "text": 12, "lab": 5}
 
@@ -64,6 +66,17 @@ def test_the_same_task_sends_the_same_bytes(fin):
     assert (first.weights, first.metrics) == (again.weights, again.metrics)
     for other in (run(plan, "train", dataset, round_number=3), run(plan, "train", dataset, site="b")):
         assert other.deltas[name].tobytes() != first.deltas[name].tobytes()
+
+
+def test_a_preset_s_learning_rate_factor_multiplies_the_plan_s():
+    """In the rounds in which it holds, and in no other."""
+    slow = make_plan(learning_rate=1e-3)
+    tiny = (Stage(from_round=2, up="tiny", down="exact"),)
+    fast = replace(slow, codec=Codec(up="minimal", schedule=tiny))
+    usual = replace(slow, training=Training(learning_rate=1e-3 * PRESETS["minimal"].learning_rate_factor))
+    name, dataset = "head.real.image.weight", make_dataset(slow, [BOTH] * 20)
+    deltas = [run(plan, "train", dataset).deltas[name].tobytes() for plan in (slow, fast, usual)]
+    assert deltas[1] == deltas[2] != deltas[0]
 
 
 @pytest.mark.parametrize("fin", ["zero", "mlp", "decoder"])

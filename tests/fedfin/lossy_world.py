@@ -24,6 +24,7 @@ from fedfin.protocol import messages
 from fedfin.protocol import round_life as agg
 from fedfin.protocol import site_life as site_
 from fedfin.protocol.aggregator_machine import AggregatorMachine
+from fedfin.protocol.codec import compress
 from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_update
 from fedfin.protocol.site_machine import SiteMachine
 
@@ -347,16 +348,16 @@ def make_update(site: str, work: site_.Work, model: bytes) -> bytes:
     """Depends on site, round, and every value of the model it starts from."""
     version, tensors = decode_model(model, plan=PLAN.digest(), shapes=SHAPES)
     assert version == work.version
-    deltas, weights = {}, {}
+    deltas, weights, shapes = {}, {}, task_specs(PLAN, work.task)
     rng = np.random.default_rng([*site.encode(), work.round])
-    for name, shape in task_specs(PLAN, work.task).items():
+    for name, shape in shapes.items():
         drift = 0.1 * float(np.mean(tensors[name])) if name in tensors else 0.0
         deltas[name] = (rng.random(shape) + drift).astype(np.float32)
         weights[name] = int(rng.integers(1, 100))
     return encode_update(
-        deltas,
+        compress(deltas, shapes, "exact").body,
         weights,
-        codec=PLAN.codec,
+        shapes,
         site=site,
         plan=PLAN.digest(),
         round_=work.round,

@@ -11,6 +11,7 @@ from fedfin.cli import main
 from fedfin.errors import SettingsError
 from fedfin.mqtt import BrokerUrl
 from fedfin.plan import Modality, Plan, Training, plan_toml, read_plan
+from fedfin.protocol.schedule import last_round, preset_down, preset_up
 
 GOOD = f"""
 federation = "ward"
@@ -27,6 +28,8 @@ learning_rate = 1e-3
 count = 3
 sites = 2
 """
+
+STAGE = '[[codec.schedule]]\nfrom = %d\nup = "tiny"\ndown = "small"\n'
 
 BAD = {
     "misspelt key": (
@@ -52,6 +55,22 @@ BAD = {
         r"rounds.min_sites \(3\) exceeds rounds.sites \(2\)",
     ),
     "decoder width": (('fin = "mlp"', 'fin = "decoder"\nfin_width = 10'), "fin_width .* must be a multiple"),
+    "unknown preset": (
+        ("[rounds]", '[codec]\nup = "tinny"\n[rounds]'),
+        "key codec.up: Invalid enum value 'tinny'; one of balanced, exact, half, minimal, small, tiny",
+    ),
+    "stage without from": (
+        ("[rounds]", '[[codec.schedule]]\nup = "tiny"\ndown = "tiny"\n[rounds]'),
+        r"key codec.schedule\[0\]: .*missing required field `from`; add it",
+    ),
+    "stages that do not ascend": (
+        ("[rounds]", f"{STAGE % 3}{STAGE % 3}[rounds]"),
+        "codec.schedule: each `from` must exceed the one before; 3 follows 3",
+    ),
+    "a stage that never comes": (
+        ("[rounds]", f"{STAGE % 4}[rounds]"),
+        "codec.schedule: from = 4 never comes; there are 3 rounds of training",
+    ),
     "NaN": (("1e-3", "nan"), "key training.learning_rate: Expected `float` > 0"),
     "infinite": (("count = 3", "count = 3\ndeadline_s = inf"), "deadline_s.*finite"),
     "not TOML": (("count = 3", "count 3"), "not valid TOML: .*line 1"),
@@ -106,6 +125,21 @@ def test_a_plan_survives_its_file(tmp_path_factory, labels: list[str], rate: flo
     path.write_text(plan_toml(plan), encoding="utf-8", newline="")
     assert read_plan(path) == plan
     assert read_plan(path).digest() == plan.digest()
+
+
+def test_a_schedule_survives_its_file_and_says_what_holds_when(tmp_path: Path) -> None:
+    """The presets of `[codec]` until the first stage begins; each stage until the next one."""
+    text = GOOD.replace("count = 3", "count = 9").replace(
+        "[rounds]", f'[codec]\nup = "half"\n{STAGE % 3}{STAGE % 5}[rounds]'
+    )
+    (tmp_path / "plan.toml").write_text(text)
+    plan = read_plan(tmp_path / "plan.toml")
+    (tmp_path / "again.toml").write_text(plan_toml(plan))
+    assert read_plan(tmp_path / "again.toml") == plan
+    ups = [preset_up(plan, round_) for round_ in range(1, last_round(plan) + 1)]
+    downs = [preset_down(plan, round_) for round_ in range(1, last_round(plan) + 1)]
+    assert ups == ["exact", "half", "half", *["tiny"] * 7, "exact"]
+    assert downs == ["exact", "exact", "exact", *["small"] * 7, "exact"]
 
 
 def test_the_digest_changes_with_any_value(tmp_path: Path) -> None:

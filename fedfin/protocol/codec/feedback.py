@@ -1,0 +1,35 @@
+"""Error feedback: what compression dropped is remembered and goes with the next update.
+
+Without it a biased compressor loses for good what it drops: Karimireddy et al. 2019, arXiv 1901.09847;
+Sattler et al. 2019, arXiv 1903.02891, section V. Pure arithmetic: where the residual is kept, and when it
+changes hands, is its owner's business. No function changes its arguments.
+"""
+
+from fedfin.protocol.codec.layout import Tensors
+
+
+def compensate(deltas: Tensors, residual: Tensors) -> Tensors:
+    """What to compress: each delta with what is still owed to it. A tensor without delta is not sent."""
+    return {name: delta + residual[name] if name in residual else delta for name, delta in deltas.items()}
+
+
+def give_back(residual: Tensors, sent: Tensors) -> Tensors:
+    """The residual after an update that never counted: what it carried is owed again.
+
+    `residual` is what would be owed had the update counted, `sent` what `decompress` yields of its body.
+    """
+    back = {name: residual[name] + sent[name] if name in residual else sent[name] for name in sent}
+    return residual | back
+
+
+def age(residual: Tensors, moved: Tensors, rounds_missed: int) -> Tensors:
+    """What of a residual still counts after `rounds_missed` rounds without this site.
+
+    `moved`: how the global model changed meanwhile.
+    """
+    if rounds_missed <= 0:
+        return dict(residual)
+    return {name: value * _FADE**rounds_missed for name, value in residual.items() if name in moved}
+
+
+_FADE = 0.5

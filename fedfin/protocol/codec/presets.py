@@ -1,0 +1,34 @@
+"""The named trades between bytes and accuracy, each with its source."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Preset = Literal["exact", "half", "balanced", "small", "tiny", "minimal"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one preset compresses.
+
+    `kind`: what becomes of a value. "float32" and "float16" keep every one; "sign" keeps one bit of each;
+    "ternary" keeps the sign of the largest and nothing of the others.
+    `keep`: the share of values that "ternary" keeps, in (0, 1].
+    `learning_rate_factor`: what a site multiplies its learning rate by when its update goes up like this.
+    """
+
+    kind: Literal["float32", "float16", "sign", "ternary"]
+    source: str
+    keep: float = 1.0
+    learning_rate_factor: float = 1.0
+
+
+_STC = "sparse ternary compression: Sattler et al. 2019, arXiv 1903.02891"
+
+PRESETS: dict[Preset, Recipe] = {
+    "exact": Recipe("float32", "every bit; zeros are skipped"),
+    "half": Recipe("float16", "IEEE 754 binary16; zeros are skipped"),
+    "balanced": Recipe("sign", "signSGD with error feedback: Karimireddy et al. 2019, arXiv 1901.09847"),
+    "small": Recipe("ternary", _STC, keep=0.04),
+    "tiny": Recipe("ternary", _STC, keep=0.02, learning_rate_factor=2.0),
+    "minimal": Recipe("ternary", _STC, keep=0.01, learning_rate_factor=2.0),
+}
