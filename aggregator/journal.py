@@ -188,12 +188,10 @@ class Journal:
         )
         return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why, _ in rows}
 
-    def updates(self, round_: int, *, payloads: bool = True) -> Iterator[UpdateRow]:
-        """The updates of one round, one at a time, so that memory stays flat; without payloads if they only cost."""
-        payload = "payload" if payloads else "NULL"
+    def updates(self, round_: int) -> Iterator[UpdateRow]:
+        """The updates of one round, one at a time, so that memory stays flat."""
         rows = self._db.execute(
-            f"SELECT round, site, id, accepted, reason, bytes, metrics, {payload} FROM upd"  # noqa: S608 - a constant
-            " WHERE round = ? ORDER BY site",
+            "SELECT round, site, id, accepted, reason, bytes, metrics, payload FROM upd WHERE round = ? ORDER BY site",
             (round_,),
         )
         for number, site, id_, accepted, reason, size, metrics, payload in rows:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aggregator.fold import Fold, apply_means
 from aggregator.journal import Journal, UpdateRow
+from aggregator.means import Means
 from fedfin.errors import ProtocolError
 from fedfin.metrics import macro_histogram_auc
 from fedfin.model_file import ModelFile, encode_model_file
@@ -30,19 +31,27 @@ class Position:
 class Rounds:
     """All rounds of one federation, on top of its journal."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, weight_limit: int = limits.ROUND_WEIGHT) -> None:
         self.journal = journal
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
         self._shapes = model_shapes(self.plan)
-        self._fold = Fold()
-        if not journal.rounds():
+        self._weight_limit = weight_limit
+        self._begin()
+
+    def _begin(self) -> None:
+        """Stand where the journal says."""
+        if not self.journal.rounds():
             first = encode_model(initial_model(self.plan), plan=self._plan_digest, version=0)
-            journal.open_round(1, task_of(self.plan, 1), 0, first)
-        for row in journal.updates(self.position.round):
+            self.journal.open_round(1, task_of(self.plan, 1), 0, first)
+        self._collect_again()
+
+    def _collect_again(self) -> None:
+        """Fold what the journal holds of the current round."""
+        self._fold, self._means = Fold(self._weight_limit), Means()
+        for row in self.journal.updates(self.position.round):
             if row.accepted and row.payload is not None:
-                _, values, weights = self._checked(row.round, row.site, row.payload)
-                self._fold.add(values, weights)
+                self._take(row.round, row.site, row.payload)
 
     @property
     def position(self) -> Position:
@@ -70,6 +79,10 @@ class Rounds:
         ]
         return max(sizes) + (limits.NAME_CHARS + 16) * limits.METRICS + 4096
 
+    def results(self) -> dict[str, float]:
+        """The current round's so far: how many updates, their bytes, the means of their metrics."""
+        return self._means.results()
+
     def model_file(self, version: int) -> bytes:
         """One version as the bytes of a model file (fedfin/model_file.py). Raises StateError if there is none."""
         _, tensors = decode_model(self.journal.model(version), plan=self._plan_digest, shapes=self._shapes)
@@ -79,24 +92,21 @@ class Rounds:
         """Check an update, fold it, make it durable; the receipt says how it went."""
         try:
             transfer.check(id_, payload)
-            update, values, weights = self._checked(round_, site, payload)
-            self._fold.add(values, weights)
+            metrics = self._take(round_, site, payload)
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
                 UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None)
             )
             return receipt
-        self.journal.add_update(
-            UpdateRow(round_, site, id_, True, "", len(payload), dict(update.metrics), payload)
-        )
+        self.journal.add_update(UpdateRow(round_, site, id_, True, "", len(payload), metrics, payload))
         return Receipt(id=id_, accepted=True)
 
     def close(self, round_: int) -> None:
         """Fold the round into the next model version, or, in the last round, into the final metrics."""
         task = task_of(self.plan, round_)
         position = self.position
-        results = _mean_metrics(list(self.journal.updates(round_, payloads=False)))
+        results = self.results()
         following: tuple[str, int, bytes | None] | None = None
         if task == "evaluate":
             results |= _evaluation(self._fold)
@@ -107,12 +117,19 @@ class Rounds:
                 self._next_model(position, task),
             )
         self.journal.close_round(round_, results, following)
-        self._fold = Fold()
+        self._collect_again()
 
     def _next_model(self, position: Position, task: Task) -> bytes:
         _, model = decode_model(position.model, plan=self._plan_digest, shapes=self._shapes)
         following = apply_means(model, self._fold.means(), replace=task == "moments")
         return encode_model(following, plan=self._plan_digest, version=position.version + 1)
+
+    def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
+        """Check and fold one update; its metrics. Raises ProtocolError, and then nothing of it is folded."""
+        update, values, weights = self._checked(round_, site, payload)
+        self._fold.add(values, weights)
+        self._means.add(len(payload), update.metrics)
+        return dict(update.metrics)
 
     def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors, dict[str, int]]:
         """The update, its values and weights. Raises ProtocolError."""
@@ -129,17 +146,6 @@ class Rounds:
         if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
             raise ProtocolError("a score histogram holds a negative share")
         return update, values, weights
-
-
-def _mean_metrics(updates: list[UpdateRow]) -> dict[str, float]:
-    """Plain means over the accepted updates, and their number and bytes."""
-    accepted = [row for row in updates if row.accepted]
-    names = sorted({name for row in accepted for name in row.metrics})
-    means: dict[str, float] = {}
-    for name in names:
-        values = [row.metrics[name] for row in accepted if name in row.metrics]
-        means[name] = sum(values) / len(values)
-    return means | {"sites": float(len(accepted)), "bytes": float(sum(row.size for row in accepted))}
 
 
 def _evaluation(fold: Fold) -> Mapping[str, float]:

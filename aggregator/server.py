@@ -2,47 +2,50 @@
 
 import secrets
 import time
-from collections.abc import Callable
-from queue import Empty
 from typing import Any
 
+from aggregator.desk import Desk, Report
 from aggregator.rounds import Rounds
-from aggregator.spool import Spool
 from fedfin import mqtt
 from fedfin.errors import LinkError, ProtocolError
 from fedfin.protocol import limits, messages
 from fedfin.protocol import round_life as life
 from fedfin.protocol.aggregator_machine import AggregatorMachine
+from fedfin.protocol.root_machine import RootMachine
+from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
 
 TICK_S = 0.2
-TOGETHER = 64  # events: what one write to the disk may delay a receipt by
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
-
-Report = Callable[[str, dict[str, Any]], None]
 
 
 class Server:
     """Serves one federation until it is finished. `report(event, facts)` tells the outside what happens."""
 
-    def __init__(self, rounds: Rounds, broker: str, report: Report) -> None:
+    def __init__(self, rounds: Rounds, broker: str, report: Report, *, shards: int = 0) -> None:
         self._rounds = rounds
         self._report = report
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
         will = (self._topics.aggregator_state, self._state(online=False))
         self._link = mqtt.Link(broker, f"fedfin-{rounds.plan.federation}-aggregator", will=will)
-        self._machine = AggregatorMachine(
-            rounds.plan, run=rounds.journal.run, max_update_bytes=rounds.max_update_bytes
-        )
+        self._shards = shards
+        self._machine = self._new_machine()
         self._published: tuple[int, int] | None = None  # (version, number of chunks) that the broker retains
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left after the federation was finished
         self._manifest: messages.RoundManifest | None = None
         self._model: life.PublishModel | None = None
-        self._spool = Spool(rounds.journal.folder / "spool")
-        self._complete: list[life.Judge] = []  # updates to be judged
+        self._desk = Desk(rounds, report)
+        self._tick_at = 0.0
+
+    def _new_machine(self) -> AggregatorMachine | RootMachine:
+        rounds = self._rounds
+        plan, run, limit = rounds.plan, rounds.journal.run, rounds.max_update_bytes
+        if self._shards:
+            return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
+        return AggregatorMachine(plan, run=run, max_update_bytes=limit)
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
@@ -62,35 +65,16 @@ class Server:
 
     def _step(self) -> None:
         """What has come meanwhile, together: then all updates in it share one write to the disk."""
-        try:
-            self._on_event(self._link.events.get(timeout=TICK_S))
-            for _ in range(TOGETHER - 1):
-                self._on_event(self._link.events.get_nowait())
-        except Empty:
-            self._feed(life.Tick())
+        for event in mqtt.gather(self._link.events, TICK_S):
+            self._on_event(event)
         self._judge()
+        if time.monotonic() >= self._tick_at:
+            self._tick_at = time.monotonic() + TICK_S
+            self._feed(life.Tick())
 
     def _judge(self) -> None:
-        """All complete updates, in one transaction; their receipts go out after it."""
-        if not self._complete:
-            return
-        complete, self._complete = self._complete, []
-        with self._rounds.journal.together():
-            receipts = {judge.site: self._receipt(judge) for judge in complete}
-        self._feed(life.Judged(receipts))
-
-    def _receipt(self, judge: life.Judge) -> messages.Receipt:
-        payload = self._spool.take(judge.site, judge.size)
-        receipt = self._rounds.judge(judge.round, judge.site, judge.id, payload)
-        facts = {
-            "site": judge.site,
-            "round": judge.round,
-            "accepted": receipt.accepted,
-            "reason": receipt.reason,
-            "bytes": len(payload),
-        }
-        self._report("update", facts)
-        return receipt
+        if (judged := self._desk.judge()) is not None:
+            self._feed(judged)
 
     def _on_event(self, event: mqtt.LinkEvent) -> None:
         match event:
@@ -108,8 +92,10 @@ class Server:
     def _on_up(self, chunk_size: int) -> None:
         self._report("online", {})
         self._chunk_size = chunk_size
-        for channel in ("up/state", "up/ctl", "up/chunk"):
-            self._link.subscribe(self._topics.site("+", channel))
+        for party in ("site/+", "shard/+") if self._shards else ("site/+",):
+            for channel in ("up/state", "up/ctl", "up/chunk"):
+                if not (self._shards and (party, channel) == ("site/+", "up/chunk")):  # its shard takes them
+                    self._link.subscribe(f"{self._topics.root}/{party}/{channel}")
         self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
         if self._model is None or self._manifest is None:  # the first time: only now is the packet size known
             self._feed(self._opened())
@@ -124,10 +110,11 @@ class Server:
         site, channel = address
         try:
             if channel == "up/ctl":
-                self._feed(life.FromSite(site, messages.decode(payload, messages.UpControl)))
+                kind = messages.ShardUpControl if is_shard(site) else messages.UpControl
+                self._feed(_from(site, messages.decode(payload, kind)))
             elif channel == "up/chunk":
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-                self._feed(life.FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
+                self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
             else:
                 state = messages.decode(payload, messages.SiteState)
                 self._on_site_state(site, online=state.online)
@@ -148,7 +135,7 @@ class Server:
     def _act(self, effect: life.Effect) -> None:
         match effect:
             case life.Send(site, channel, message):
-                self._link.publish(self._topics.site(site, channel), messages.encode(message))
+                self._link.publish(self._topics.party(site, channel), messages.encode(message))
             case life.PublishModel():
                 self._model = effect
                 self._publish_model(effect)
@@ -158,16 +145,18 @@ class Server:
                 self._report(
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
-            case life.Spool(site, offset, data):
-                self._spool.put(site, offset, data)
-            case life.Judge():
-                self._complete.append(effect)
+            case life.Spool() | life.Judge():
+                self._desk.take(effect)
             case life.CloseRound(round_):
+                self._judge()  # what is complete has come in time
                 self._rounds.close(round_)
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
             case life.Stalled(round_, accepted):
                 self._report("stalled", {"round": round_, "accepted": accepted})
+            case life.Lacking(round_, shards):
+                reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
+                self._report("waiting", {"reason": reason})
 
     def _opened(self) -> life.Opened:
         position = self._rounds.position
@@ -194,3 +183,9 @@ class Server:
 
     def _state(self, *, online: bool) -> bytes:
         return messages.encode(messages.AggregatorState(online=online, boot=self._boot))
+
+
+def _from(name: str, message: Any) -> life.FromSite | life.FromShard:
+    if is_shard(name):
+        return life.FromShard(int(name.partition("/")[2]), message)
+    return life.FromSite(name, message)

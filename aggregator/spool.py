@@ -38,4 +38,5 @@ class Spool:
         return data
 
     def _path(self, site: str) -> Path:
-        return self._folder / site  # a site's name is a safe file name (fedfin/plan.py: NAME)
+        # A site's name is a safe file name (fedfin/plan.py: NAME), and holds no dot; a shard's is shard/{index}.
+        return self._folder / site.replace("/", ".")

@@ -32,6 +32,7 @@ from fedfin.protocol.round_life import (
     Opened,
     PublishManifest,
     PublishModel,
+    Seal,
     Send,
     Stalled,
     State,
@@ -64,6 +65,7 @@ class AggregatorMachine:
             FromSite: self._from_site,
             Opened: self._opened,
             Judged: self._judged,
+            Seal: self._seal,
             Tick: self._tick,
         }
         self._messages: dict[type, Callable[..., list[Effect]]] = {
@@ -82,6 +84,11 @@ class AggregatorMachine:
         effects = self._handlers[type(event)](event)
         assert self.state in allowed, (type(event), self.state)
         return effects
+
+    @property
+    def manifest(self) -> RoundManifest | None:
+        """Of the round that runs."""
+        return self._manifest
 
     # Rounds.
 
@@ -124,6 +131,9 @@ class AggregatorMachine:
     def _close_if_full(self) -> list[Effect]:
         return self._close() if len(self._accepted) >= self._plan.rounds.sites else []
 
+    def _seal(self, _: Seal) -> list[Effect]:
+        return self._close()
+
     def _close(self) -> list[Effect]:
         self.state = State.FOLDING
         return [CloseRound(self._round)]
@@ -155,7 +165,7 @@ class AggregatorMachine:
     def _begin(self, site: str, message: Begin) -> list[Effect]:
         if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
-        late = message.round != self._round or self.state is State.FINISHED
+        late = message.round != self._round or self.state is not State.COLLECTING
         refusal = f"late: round {message.round} has closed" if late else None
         return [*self._reception.begin(site, message, self._now, refusal=refusal)]
 

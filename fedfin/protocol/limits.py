@@ -33,6 +33,7 @@ SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor
 RETRY_S = 5.0
 # A shard tells the root of new updates at most this often: news of many sites in one message.
 TALLY_S = 0.2
+REMIND_S = 30.0  # how often the root tells its operator which shards it waits for
 SHARDS = 256  # of one federation; each may add 1/SHARDS of ROUND_WEIGHT at least
 # A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.
 IDLE_S = 60.0

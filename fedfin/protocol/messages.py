@@ -10,7 +10,7 @@ never in MQTT properties, so that any broker will do.
     dn/chunk         Chunk
     shard up/ctl     Tally, Begin
     shard up/chunk   Chunk
-    shard dn/ctl     Enough, Missing, Receipt, Evict, RoundManifest
+    shard dn/ctl     Welcome, Enough, Missing, Receipt, Evict, RoundManifest
     up/state         SiteState (retained, last will)
     agg/state        AggregatorState (retained, last will)
     global/manifest  RoundManifest (retained)
@@ -174,7 +174,7 @@ class Enough(Message, frozen=True):
 UpControl = Hello | Begin | Want
 DownControl = Welcome | Missing | Receipt | Evict | RoundManifest
 ShardUpControl = Tally | Begin
-ShardDownControl = Missing | Receipt | Evict | RoundManifest | Enough
+ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough
 _encoder = msgspec.msgpack.Encoder()
 
 

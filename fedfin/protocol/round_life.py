@@ -15,6 +15,7 @@ from fedfin.protocol.messages import (
     Message,
     Receipt,
     RoundManifest,
+    Tally,
     Want,
 )
 
@@ -34,6 +35,19 @@ class FromSite:
 
     site: str
     message: Hello | Begin | Want | Chunk
+
+
+@dataclass(frozen=True)
+class FromShard:
+    """A message of one shard, to a root."""
+
+    index: int
+    message: Tally | Begin | Chunk
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Updates of this round are summed up elsewhere already: it closes, whatever the policy says."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = FromSite | Opened | Judged | Tick
+Event = FromSite | FromShard | Opened | Judged | Seal | Tick
 
 
 @dataclass(frozen=True)
@@ -129,7 +143,15 @@ class Stalled:
     accepted: int
 
 
-Effect = Send | PublishModel | PublishManifest | Spool | Judge | CloseRound | Stalled
+@dataclass(frozen=True)
+class Lacking:
+    """The round is closed, and these shards have not delivered its sum yet."""
+
+    round: int
+    shards: tuple[str, ...]
+
+
+Effect = Send | PublishModel | PublishManifest | Spool | Judge | CloseRound | Stalled | Lacking
 
 Receiving = Send | Spool | Judge  # what taking updates in asks for
 
@@ -139,9 +161,15 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.COLLECTING: {
         FromSite: (_S.COLLECTING,),
         Judged: (_S.COLLECTING, _S.FOLDING),
+        Seal: (_S.FOLDING,),
         Tick: (_S.COLLECTING, _S.FOLDING),
     },
-    # Judged: updates that were complete when the round closed are in it, and get their receipts.
-    _S.FOLDING: {Judged: (_S.FOLDING,), Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
+    # Updates that were complete when the round closed are in it, and get their receipts. A root may have to wait for
+    # its shards' sums: meanwhile sites are welcome, and fetch what they lack.
+    _S.FOLDING: {
+        FromSite: (_S.FOLDING,),
+        Judged: (_S.FOLDING,),
+        Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED),
+    },
     _S.FINISHED: {FromSite: (_S.FINISHED,)},
 }

@@ -38,3 +38,8 @@ class Shard:
 def shard_name(index: int) -> str:
     """`shard/0`, which is also its place in topics."""
     return f"shard/{index}"
+
+
+def is_shard(name: str) -> bool:
+    """Whether this is a shard's name and not a site's."""
+    return "/" in name
