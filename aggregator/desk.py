@@ -6,7 +6,7 @@ from typing import Any
 from aggregator.rounds import Rounds
 from aggregator.spool import Spool
 from fedfin.protocol.messages import Receipt
-from fedfin.protocol.round_life import Judge, Judged
+from fedfin.protocol.round_life import Answer, Judge, Judged
 from fedfin.protocol.round_life import Spool as Keep
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -33,7 +33,7 @@ class Desk:
             return None
         complete, self._complete = self._complete, []
         with self._rounds.journal.together():
-            return Judged({judge.site: self._receipt(judge) for judge in complete})
+            return Judged(tuple(Answer(judge.site, judge.round, self._receipt(judge)) for judge in complete))
 
     def _receipt(self, judge: Judge) -> Receipt:
         payload = self._spool.take(judge.site, judge.size)

@@ -50,7 +50,6 @@ class AggregatorMachine:
         self.state = State.STARTING
         self._plan = plan
         self._run = run
-        self._max_update_bytes = max_update_bytes
         self._chunk_size = chunk_size
         self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
         self._now = 0.0
@@ -60,7 +59,7 @@ class AggregatorMachine:
         self._model: tuple[Chunk, ...] = ()
         self._deadline = 0.0
         self._manifest: RoundManifest | None = None
-        self._reception = Reception(0, {}, {}, max_bytes=max_update_bytes)
+        self._reception = Reception(max_bytes=max_update_bytes)
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             FromSite: self._from_site,
             Opened: self._opened,
@@ -94,9 +93,7 @@ class AggregatorMachine:
 
     def _opened(self, event: Opened) -> list[Effect]:
         self._round = event.round
-        self._reception = Reception(
-            event.round, event.receipts, event.earlier, max_bytes=self._max_update_bytes
-        )
+        self._reception.open(event.round, event.receipts, event.earlier)
         self._deadline = self._now + self._plan.rounds.deadline_s
         self.state = State.FINISHED if event.finished else State.COLLECTING
         effects: list[Effect] = []
@@ -173,7 +170,7 @@ class AggregatorMachine:
         return [*self._reception.chunk(site, message, self._now)]
 
     def _judged(self, event: Judged) -> list[Effect]:
-        answers = self._reception.judged(event.receipts)
+        answers = self._reception.judged(event.answers)
         return [*answers, *(self._close_if_full() if self.state is State.COLLECTING else [])]
 
     def _want(self, site: str, message: Want) -> list[Effect]:

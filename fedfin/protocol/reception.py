@@ -4,32 +4,50 @@ Memory is flat: of an update there is only its outline here; its chunks go to th
 are wanted at all is its owner's affair: the aggregator's machine, a shard's, or the root's for its shards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
 from fedfin.protocol.admission import Admission
 from fedfin.protocol.messages import Begin, Chunk, Missing, Receipt
-from fedfin.protocol.round_life import Judge, Receiving, Send, Spool
+from fedfin.protocol.round_life import Answer, Judge, Receiving, Send, Spool
 
 
 class Reception:
-    """One round's. `receipts`: those already given in it, by site; `earlier`: each site's newest from before."""
+    """`open` begins each round; a transfer for an earlier one goes on while its owner still wants it."""
 
-    def __init__(
-        self, round_: int, receipts: Mapping[str, Receipt], earlier: Mapping[str, Receipt], *, max_bytes: int
-    ) -> None:
-        self.receipts = dict(receipts)
-        self._round = round_
-        self._earlier = dict(earlier)  # for a site that missed its own before the round closed
+    def __init__(self, *, max_bytes: int) -> None:
+        self.receipts: dict[str, Receipt] = {}  # given in this round, by site
+        self._round = 0
+        self._earlier: dict[str, Receipt] = {}  # for a site that missed its own before the round closed
         self._max_bytes = max_bytes
-        self._transfers: dict[str, transfer.Arrivals] = {}  # under way, by site
+        self._transfers: dict[
+            str, tuple[int, transfer.Arrivals]
+        ] = {}  # under way, by site, with their rounds
         self._judging: set[str] = set()  # sites whose update is complete and has no receipt yet
         self._admission = Admission()
 
+    def open(
+        self,
+        round_: int,
+        receipts: Mapping[str, Receipt],
+        earlier: Mapping[str, Receipt],
+        *,
+        wanted: Callable[[int], bool] | None = None,
+    ) -> None:
+        """A round begins. `receipts`: those given in it already; `earlier`: each site's newest from before.
+
+        `wanted`: whether updates for a round are still wanted; without it, only this round's.
+        """
+        self._round, self.receipts, self._earlier = round_, dict(receipts), dict(earlier)
+        wanted = wanted or round_.__eq__
+        for site in [site for site, (other, _) in self._transfers.items() if not wanted(other)]:
+            del self._transfers[site]
+            self._admission.leave(site)
+
     @property
     def accepted(self) -> list[str]:
-        """The sites with an update that counts."""
+        """The sites with an update that counts in this round."""
         return [site for site, receipt in self.receipts.items() if receipt.accepted]
 
     def begin(self, site: str, message: Begin, now: float, *, refusal: str | None = None) -> list[Receiving]:
@@ -42,14 +60,14 @@ class Reception:
             return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
         if site in self._judging:
             return []  # its receipt is on the way
-        known = self._transfers.get(site)
+        _, known = self._transfers.get(site, (0, None))
         if known is None or known.plan != message.outline:
-            self._transfers[site] = transfer.Arrivals(message.outline)
+            self._transfers[site] = message.round, transfer.Arrivals(message.outline)
         return [self._ask_for(site)] if self._admission.ask(site, now) else []
 
     def chunk(self, site: str, message: Chunk, now: float) -> list[Receiving]:
         """A chunk came; with the last one the update can be judged."""
-        under_way = self._transfers.get(site)
+        round_, under_way = self._transfers.get(site, (0, None))
         if under_way is None or message.id != under_way.plan.id:
             return []
         self._admission.heard(site, now)
@@ -65,26 +83,30 @@ class Reception:
         del self._transfers[site]
         self._judging.add(site)
         self._admission.leave(site)
-        return [spool, Judge(site, self._round, plan.id, plan.size), *self.call_next(now)]
+        return [spool, Judge(site, round_, plan.id, plan.size), *self.call_next(now)]
 
-    def judged(self, receipts: Mapping[str, Receipt]) -> list[Receiving]:
+    def judged(self, answers: Iterable[Answer]) -> list[Receiving]:
         """These are durable; they go out."""
-        self._judging.difference_update(receipts)
-        self.receipts.update(receipts)
-        return [Send(site, "dn/ctl", receipt) for site, receipt in receipts.items()]
+        effects: list[Receiving] = []
+        for site, round_, receipt in answers:
+            self._judging.discard(site)
+            (self.receipts if round_ == self._round else self._earlier)[site] = receipt
+            effects.append(Send(site, "dn/ctl", receipt))
+        return effects
 
     def call_next(self, now: float) -> list[Receiving]:
         """Sites that stood in line while others sent are asked for their chunks."""
         return [self._ask_for(site) for site in self._admission.next(now)]
 
     def _ask_for(self, site: str) -> Send:
-        under_way = self._transfers[site]
+        _, under_way = self._transfers[site]
         bits = transfer.bitmap(under_way.missing, len(under_way.plan.chunks))
         return Send(site, "dn/ctl", Missing(id=under_way.plan.id, bitmap=bits))
 
     def _refusal(self, site: str, message: Begin) -> str | None:
         if message.outline.size > self._max_bytes:
             return f"too large: {message.outline.size} bytes, at most {self._max_bytes}"
-        if (given := self.receipts.get(site)) is not None and given.accepted:
+        given = self.receipts.get(site)
+        if message.round == self._round and given is not None and given.accepted:
             return "this round already has an update of yours"
         return None

@@ -13,6 +13,7 @@ from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.messages import Begin, Chunk, Enough, Evict, Message, Receipt, Tally, Welcome
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.round_life import (
+    Answer,
     CloseRound,
     Effect,
     Event,
@@ -47,10 +48,9 @@ class RootMachine:
         self._plan, self._run = plan, run
         self._digest = plan.digest()
         self._shards = [Shard(index, shards) for index in range(shards)]
-        self._max_sum_bytes = max_sum_bytes
         self._now = 0.0
         self._round = 0
-        self._reception = Reception(0, {}, {}, max_bytes=max_sum_bytes)
+        self._reception = Reception(max_bytes=max_sum_bytes)
         self._answered: set[tuple[str, bool]] = set()  # (site, accepted) that tallies have told of
         self._closing = False
         self._remind_at = 0.0
@@ -68,7 +68,7 @@ class RootMachine:
         if isinstance(event, Opened):
             return self._opened(event)
         if isinstance(event, Judged):
-            return [*self._reception.judged(event.receipts), *self._fold_if_complete()]
+            return [*self._reception.judged(event.answers), *self._fold_if_complete()]
         if isinstance(event, FromSite) and isinstance(event.message, Begin | Chunk):
             return []  # for its shard
         reminder = self._remind() if isinstance(event, Tick) else []
@@ -87,7 +87,7 @@ class RootMachine:
         """`receipts`, from the journal, are those of shards."""
         self._round, self._closing = event.round, False
         self._answered = set()
-        self._reception = Reception(event.round, event.receipts, event.earlier, max_bytes=self._max_sum_bytes)
+        self._reception.open(event.round, event.receipts, event.earlier)
         effects = self._feed(replace(event, receipts={}, earlier={}))
         # A shard closes when the root has told it to: that was before a restart, and cannot be taken back.
         return effects + (self._feed(Seal()) if self._reception.accepted else [])
@@ -157,14 +157,11 @@ class RootMachine:
 
     def _count(self, shard: Shard, tally: Tally) -> list[Effect]:
         """Tell the inner machine of the sites that have an answer since the last tally; they have heard it."""
-        told = [(site, True) for site in tally.accepted] + [(site, False) for site in tally.refused]
-        new = {
-            site: Receipt(id=UNKNOWN, accepted=accepted)
-            for site, accepted in told
-            if (site, accepted) not in self._answered and shard.serves(site)
-        }
-        self._answered |= {(site, receipt.accepted) for site, receipt in new.items()}
-        effects = self._feed(Judged(new)) if new else []
+        told = {(site, True) for site in tally.accepted} | {(site, False) for site in tally.refused}
+        new = sorted((site, ok) for site, ok in told - self._answered if shard.serves(site))
+        self._answered.update(new)
+        answers = [Answer(site, self._round, Receipt(id=UNKNOWN, accepted=ok)) for site, ok in new]
+        effects = self._feed(Judged(tuple(answers))) if answers else []
         return [e for e in effects if not (isinstance(e, Send) and isinstance(e.message, Receipt))]
 
 

@@ -3,9 +3,9 @@
 LEGAL is the whole of it: which event is heeded in which state, and where that can lead.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from fedfin.protocol import limits
 from fedfin.protocol.messages import (
@@ -67,11 +67,19 @@ class Opened:
     chunk_size: int = limits.CHUNK_BYTES
 
 
+class Answer(NamedTuple):
+    """The receipt for a site's update for a round."""
+
+    site: str
+    round: int
+    receipt: Receipt
+
+
 @dataclass(frozen=True)
 class Judged:
-    """Updates were checked and, those accepted, are durable: a receipt for each site."""
+    """Updates were checked and, those accepted, are durable."""
 
-    receipts: Mapping[str, Receipt]
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True)

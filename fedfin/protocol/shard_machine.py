@@ -59,7 +59,7 @@ class ShardMachine:
         self._chunk_size = limits.CHUNK_BYTES
         self._manifest: RoundManifest | None = None  # of the round at hand
         self._following: RoundManifest | None = None  # one that came while a sum was on its way
-        self._reception = Reception(0, {}, {}, max_bytes=max_update_bytes)
+        self._reception = Reception(max_bytes=max_update_bytes)
         self._early: dict[str, Begin] = {}  # by sites that heard of a round before this shard did
         self._outgoing: Outgoing | None = None
         self._told = -1  # how many answers the root has been told of
@@ -198,9 +198,7 @@ class ShardMachine:
         return [OpenRound(event)]
 
     def _round_opened(self, event: RoundOpened) -> list[Effect]:
-        self._reception = Reception(
-            self._round, event.receipts, event.earlier, max_bytes=self._max_update_bytes
-        )
+        self._reception.open(self._round, event.receipts, event.earlier)
         early, self._early = self._early, {}
         if event.settled:
             self.state = State.WAITING
@@ -253,7 +251,7 @@ class ShardMachine:
         return [*self._reception.begin(site, message, self._now, refusal=refusal)]
 
     def _judged(self, event: Judged) -> list[Effect]:
-        return [*self._reception.judged(event.receipts)]
+        return [*self._reception.judged(event.answers)]
 
 
 def _age(manifest: RoundManifest) -> tuple[int, bool]:

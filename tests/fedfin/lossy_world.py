@@ -182,7 +182,7 @@ class FakeServer:
             case agg.Judge(site, round_, id_, size):
                 receipt = self.rounds.judge(round_, site, id_, self.spool.take(site, size))
                 self.accepted[round_, site] += receipt.accepted
-                self._feed(agg.Judged({site: receipt}))
+                self._feed(agg.Judged((agg.Answer(site, round_, receipt),)))
             case agg.CloseRound(round_):
                 self.rounds.close(round_)
                 self._feed(self._opened())

@@ -3,7 +3,7 @@
 from fedfin.protocol import limits, transfer
 from fedfin.protocol.messages import Begin, Missing, Receipt
 from fedfin.protocol.reception import Reception
-from fedfin.protocol.round_life import Judge, Send, Spool
+from fedfin.protocol.round_life import Answer, Judge, Send, Spool
 
 CHUNK = 1024
 PAYLOAD = bytes(range(256)) * 12  # three chunks
@@ -13,7 +13,9 @@ ALL = Missing(id=BEGIN.outline.id, bitmap=b"\x07")
 
 
 def _open() -> Reception:
-    return Reception(2, {}, {}, max_bytes=10**6)
+    reception = Reception(max_bytes=10**6)
+    reception.open(2, {}, {})
+    return reception
 
 
 def _crowd(reception: Reception) -> list[str]:
@@ -58,5 +60,19 @@ def test_an_update_that_is_being_judged_is_not_asked_for_again() -> None:
     assert reception.begin("a", BEGIN, 1.0) == []
     assert reception.chunk("a", PIECES[0], 1.0) == []
     receipt = Receipt(id=BEGIN.outline.id, accepted=True)
-    assert reception.judged({"a": receipt}) == [Send("a", "dn/ctl", receipt)]
+    assert reception.judged([Answer("a", 2, receipt)]) == [Send("a", "dn/ctl", receipt)]
     assert reception.begin("a", BEGIN, 2.0) == [Send("a", "dn/ctl", receipt)]
+
+
+def test_what_is_under_way_for_a_round_that_is_not_wanted_any_more_is_forgotten() -> None:
+    """And its place is free; where late updates are wanted, it goes on."""
+    reception = _open()
+    crowd = _crowd(reception)
+    reception.chunk(crowd[0], PIECES[0], 0.0)
+    reception.open(3, {}, {}, wanted=lambda round_: round_ >= 2)
+    (kept,) = reception.chunk(crowd[0], PIECES[1], 1.0)
+    assert isinstance(kept, Spool)
+    reception.open(4, {}, {})
+    assert reception.chunk(crowd[0], PIECES[2], 2.0) == []
+    offer = Begin(run=BEGIN.run, round=4, outline=BEGIN.outline)
+    assert reception.begin("late", offer, 2.0) == [Send("late", "dn/ctl", ALL)]
