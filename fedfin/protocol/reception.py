@@ -50,14 +50,19 @@ class Reception:
         """The sites with an update that counts in this round."""
         return [site for site, receipt in self.receipts.items() if receipt.accepted]
 
+    def answer(self, site: str, message: Begin) -> Send | None:
+        """The receipt for this update, if there is one: repeats get the same again."""
+        for given in (self.receipts.get(site), self._earlier.get(site)):
+            if given is not None and given.id == message.outline.id:
+                return Send(site, "dn/ctl", given)
+        return None
+
     def begin(self, site: str, message: Begin, now: float, *, refusal: str | None = None) -> list[Receiving]:
         """An update is offered, for the first time or again; `refusal`: why its owner does not want it."""
-        id_ = message.outline.id
-        for given in (self.receipts.get(site), self._earlier.get(site)):
-            if given is not None and given.id == id_:
-                return [Send(site, "dn/ctl", given)]
+        if (answer := self.answer(site, message)) is not None:
+            return [answer]
         if (reason := refusal or self._refusal(site, message)) is not None:
-            return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
+            return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
         if site in self._judging:
             return []  # its receipt is on the way
         _, known = self._transfers.get(site, (0, None))

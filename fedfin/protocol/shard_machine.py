@@ -60,7 +60,7 @@ class ShardMachine:
         self._manifest: RoundManifest | None = None  # of the round at hand
         self._following: RoundManifest | None = None  # one that came while a sum was on its way
         self._reception = Reception(max_bytes=max_update_bytes)
-        self._early: dict[str, Begin] = {}  # by sites that heard of a round before this shard did
+        self._early: dict[str, Begin] = {}  # offers that came between two rounds
         self._outgoing: Outgoing | None = None
         self._told = -1  # how many answers the root has been told of
         self._tell_at = self._retry_at = 0.0
@@ -193,23 +193,23 @@ class ShardMachine:
         self._manifest = event
         if event.state == "finished":
             self.state = State.FINISHED
-            return [Finish()]
+            return [*self._begin_early(), Finish()]
         self.state = State.OPENING
         return [OpenRound(event)]
 
     def _round_opened(self, event: RoundOpened) -> list[Effect]:
         self._reception.open(self._round, event.receipts, event.earlier)
-        early, self._early = self._early, {}
         if event.settled:
             self.state = State.WAITING
             return []
         if event.sum:
             return self._deliver(event.sum)
         self.state = State.COLLECTING
-        effects: list[Effect] = [self._tally()]
-        for site, begin in early.items():
-            effects += self._begin(site, begin)
-        return effects
+        return [self._tally(), *self._begin_early()]
+
+    def _begin_early(self) -> list[Effect]:
+        early, self._early = self._early, {}
+        return [effect for site, begin in early.items() for effect in self._begin(site, begin)]
 
     def _enough(self, event: Enough) -> list[Effect]:
         manifest = self._manifest
@@ -242,11 +242,14 @@ class ShardMachine:
             return []
         if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
-        if message.round > self._round:
+        if (answer := self._reception.answer(site, message)) is not None:
+            return [answer]
+        between = self.state not in {State.COLLECTING, State.FINISHED}
+        if between or message.round > self._round:  # what becomes of it is known when the next round is open
             if message.outline.size <= self._max_update_bytes:
                 self._early[site] = message
             return []
-        late = message.round != self._round or self.state is not State.COLLECTING
+        late = message.round != self._round or self.state is State.FINISHED
         refusal = f"late: round {message.round} has closed" if late else None
         return [*self._reception.begin(site, message, self._now, refusal=refusal)]
 
