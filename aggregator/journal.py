@@ -1,5 +1,9 @@
 """What the aggregator must not lose, in one SQLite file: plan, model versions, rounds, updates and receipts.
 
+A model version is a snapshot, or the delta from the version before it, or both. Kept are the newest 32 snapshots and
+the deltas since the oldest of them: with lossy presets down that is the whole history of a thousand rounds, with
+`exact`, where every version is a snapshot, the newest 32 versions.
+
 An update's bytes are in here before its receipt goes out. They are kept until their round closes, so that a
 restarted aggregator folds them again and stands where it stood; then only the receipt's facts stay.
 synchronous=FULL: a receipt promises that the update survives a power cut.
@@ -17,11 +21,21 @@ import msgspec
 
 from fedfin.errors import StateError
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Receipt
+from fedfin.protocol.messages import PartKind, Receipt
+from fedfin.protocol.round_life import Payload
 
+KEPT_SNAPSHOTS = 32
 _SCHEMA = """
 CREATE TABLE plan (body BLOB NOT NULL, run TEXT NOT NULL);
-CREATE TABLE model (version INTEGER PRIMARY KEY, payload BLOB NOT NULL);
+CREATE TABLE version (version INTEGER PRIMARY KEY, id BLOB NOT NULL);
+CREATE TABLE part (
+    kind TEXT NOT NULL, version INTEGER NOT NULL, listed INTEGER NOT NULL, payload BLOB NOT NULL,
+    PRIMARY KEY (kind, version)
+);
+CREATE TABLE owed (body BLOB NOT NULL);
+CREATE TABLE retained (
+    kind TEXT NOT NULL, version INTEGER NOT NULL, chunks INTEGER NOT NULL, PRIMARY KEY (kind, version)
+);
 CREATE TABLE round (
     round INTEGER PRIMARY KEY, task TEXT NOT NULL, version INTEGER NOT NULL, opened REAL NOT NULL,
     closed REAL, results TEXT
@@ -32,6 +46,20 @@ CREATE TABLE upd (
     PRIMARY KEY (round, site)
 );
 """
+
+
+@dataclass(frozen=True)
+class Step:
+    """A new version. `id`: SHA-256 of its GlobalModel payload; `parts`: what is new of what leads to it.
+
+    `listed`: every part that is on offer from now on; `owed`: what compression left out, as an exact body, or empty.
+    """
+
+    version: int
+    id: bytes
+    parts: tuple[Payload, ...]
+    listed: tuple[tuple[PartKind, int], ...]
+    owed: bytes
 
 
 @dataclass(frozen=True)
@@ -98,20 +126,36 @@ class Journal:
         (run,) = self._db.execute("SELECT run FROM plan").fetchone()
         return str(run)
 
-    def open_round(self, round_: int, task: str, version: int, model: bytes | None) -> None:
-        """Start a round; `model` is its payload when the version is new."""
+    def open_round(self, round_: int, task: str, step: Step) -> None:
+        """Start a round from a new version."""
         with self._db:
             self._db.execute("BEGIN")
-            if model is not None:
-                self._db.execute("INSERT INTO model VALUES (?, ?)", (version, model))
-            self._db.execute(
-                "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, version, time.time())
-            )
+            self._open_round(round_, task, step)
 
-    def close_round(
-        self, round_: int, results: dict[str, float], following: tuple[str, int, bytes | None] | None
-    ) -> None:
-        """Close a round and open the next (task, version, new model's payload) in the same transaction."""
+    def _open_round(self, round_: int, task: str, step: Step) -> None:
+        self._db.execute("INSERT INTO version VALUES (?, ?)", (step.version, step.id))
+        for part in step.parts:
+            self._db.execute("INSERT INTO part VALUES (?, ?, 1, ?)", (part.kind, part.version, part.data))
+        self._db.execute("UPDATE part SET listed = 0 WHERE listed")
+        self._db.executemany("UPDATE part SET listed = 1 WHERE kind = ? AND version = ?", step.listed)
+        self._db.execute("DELETE FROM part WHERE version < ?", (self._oldest(),))
+        self._db.execute("DELETE FROM owed")
+        if step.owed:
+            self._db.execute("INSERT INTO owed VALUES (?)", (step.owed,))
+        self._db.execute(
+            "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, step.version, time.time())
+        )
+
+    def _oldest(self) -> int:
+        """The oldest snapshot that is kept."""
+        row = self._db.execute(
+            "SELECT version FROM part WHERE kind = 'snapshot' ORDER BY version DESC LIMIT 1 OFFSET ?",
+            (KEPT_SNAPSHOTS - 1,),
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def close_round(self, round_: int, results: dict[str, float], following: tuple[str, Step] | None) -> None:
+        """Close a round and open the next (task, its new version) in the same transaction."""
         with self._db:
             self._db.execute("BEGIN")
             self._db.execute(
@@ -120,13 +164,7 @@ class Journal:
             )
             self._db.execute("UPDATE upd SET payload = NULL WHERE round = ?", (round_,))
             if following is not None:
-                task, version, model = following
-                if model is not None:
-                    self._db.execute("INSERT INTO model VALUES (?, ?)", (version, model))
-                self._db.execute(
-                    "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)",
-                    (round_ + 1, task, version, time.time()),
-                )
+                self._open_round(round_ + 1, *following)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -152,16 +190,63 @@ class Journal:
             ),
         )
 
-    def model(self, version: int) -> bytes:
-        """A model version's payload. Raises StateError when there is no such version."""
-        found = self._db.execute("SELECT payload FROM model WHERE version = ?", (version,)).fetchone()
-        if found is None:
-            raise StateError(f"there is no model version {version}; the newest is {self.newest_version()}")
-        return bytes(found[0])
+    def way_to(self, version: int) -> tuple[bytes, list[bytes]]:
+        """The newest snapshot up to this version, and the deltas from there. StateError when it is not kept."""
+        newest = self.newest_version()
+        base = self._db.execute(
+            "SELECT version, payload FROM part WHERE kind = 'snapshot' AND version <= ?"
+            " ORDER BY version DESC LIMIT 1",
+            (version,),
+        ).fetchone()
+        if base is None or newest is None or version > newest:
+            raise StateError(
+                f"there is no model version {version}; the newest is {newest}, the oldest kept {self._oldest()}"
+            )
+        deltas = self._db.execute(
+            "SELECT payload FROM part WHERE kind = 'delta' AND version > ? AND version <= ? ORDER BY version",
+            (base[0], version),
+        )
+        return bytes(base[1]), [bytes(delta) for (delta,) in deltas]
+
+    def model_id(self, version: int) -> bytes:
+        """SHA-256 of a version's GlobalModel payload; empty when there is no such version."""
+        row = self._db.execute("SELECT id FROM version WHERE version = ?", (version,)).fetchone()
+        return b"" if row is None else bytes(row[0])
+
+    def listed(self) -> tuple[Payload, ...]:
+        """The parts on offer: the snapshot, then the deltas without a gap."""
+        rows = self._db.execute(
+            "SELECT kind, version, payload FROM part WHERE listed ORDER BY kind = 'delta', version"
+        )
+        return tuple(Payload(kind, version, bytes(data)) for kind, version, data in rows)
+
+    def owed(self) -> bytes:
+        """What compression left out of the newest version; empty when nothing."""
+        row = self._db.execute("SELECT body FROM owed").fetchone()
+        return b"" if row is None else bytes(row[0])
+
+    # What the broker retains of ours.
+
+    def retain(self, kind: PartKind, version: int, chunks: int) -> None:
+        """A part is about to be published, in this many chunks. Once more in fewer: the most still count."""
+        self._db.execute(
+            "INSERT INTO retained VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET chunks = max(chunks, excluded.chunks)",
+            (kind, version, chunks),
+        )
+
+    def retained(self) -> dict[tuple[PartKind, int], int]:
+        """Parts that the broker may retain, with their number of chunks."""
+        rows = self._db.execute("SELECT kind, version, chunks FROM retained")
+        return {(kind, version): chunks for kind, version, chunks in rows}
+
+    def cleared(self, kind: PartKind, version: int) -> None:
+        """The broker has confirmed that it retains nothing of this part any more."""
+        self._db.execute("DELETE FROM retained WHERE kind = ? AND version = ?", (kind, version))
 
     def newest_version(self) -> int | None:
         """The newest model version, or None before the first round."""
-        (version,) = self._db.execute("SELECT max(version) FROM model").fetchone()
+        (version,) = self._db.execute("SELECT max(version) FROM version").fetchone()
         return None if version is None else int(version)
 
     def rounds(self) -> list[RoundRow]:

@@ -4,18 +4,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aggregator.fold import Fold, apply_means
+from aggregator.fold import Fold
 from aggregator.journal import Journal, UpdateRow
 from aggregator.means import Means
+from aggregator.versions import Versions
 from fedfin.errors import ProtocolError
 from fedfin.metrics import macro_histogram_auc
 from fedfin.model_file import ModelFile, encode_model_file
-from fedfin.model_spec import initial_model, model_shapes, task_specs
+from fedfin.model_spec import task_specs
 from fedfin.protocol import limits, transfer
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Receipt, Task
-from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_model, open_update
-from fedfin.protocol.schedule import last_round, task_of
+from fedfin.protocol.payloads import Update, decode_payload, open_update
+from fedfin.protocol.round_life import Payload
+from fedfin.protocol.schedule import last_round, preset_down, task_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Position:
 
     round: int
     version: int
-    model: bytes
+    model: bytes  # its SHA-256
     finished: bool
 
 
@@ -35,29 +37,33 @@ class Rounds:
         self.journal = journal
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
-        self._shapes = model_shapes(self.plan)
         self._weight_limit = weight_limit
         self._begin()
 
     def _begin(self) -> None:
         """Stand where the journal says."""
+        self._versions = Versions(self.journal, self.plan)
         if not self.journal.rounds():
-            first = encode_model(initial_model(self.plan), plan=self._plan_digest, version=0)
-            self.journal.open_round(1, task_of(self.plan, 1), 0, first)
-        self._collect_again()
+            self.journal.open_round(1, task_of(self.plan, 1), self._versions.first())
+        self._collect()
 
-    def _collect_again(self) -> None:
-        """Fold what the journal holds of the current round."""
+    def _collect(self) -> None:
+        """Turn to the current round, with what the journal has of it already."""
+        self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
         for row in self.journal.updates(self.position.round):
             if row.accepted and row.payload is not None:
                 self._take(row.round, row.site, row.payload)
 
-    @property
-    def position(self) -> Position:
+    def _position(self) -> Position:
         """The current round; after the last one, that one, finished."""
         row = self.journal.rounds()[-1]
-        return Position(row.round, row.version, self.journal.model(row.version), row.closed is not None)
+        return Position(row.round, row.version, self.journal.model_id(row.version), row.closed is not None)
+
+    @property
+    def parts(self) -> tuple[Payload, ...]:
+        """The way to the current version, for who has none and for who has one of the last."""
+        return self.journal.listed()
 
     @property
     def receipts(self) -> dict[str, Receipt]:
@@ -85,8 +91,7 @@ class Rounds:
 
     def model_file(self, version: int) -> bytes:
         """One version as the bytes of a model file (fedfin/model_file.py). Raises StateError if there is none."""
-        _, tensors = decode_model(self.journal.model(version), plan=self._plan_digest, shapes=self._shapes)
-        return encode_model_file(ModelFile(self.plan, version, tensors))
+        return encode_model_file(ModelFile(self.plan, version, self._versions.tensors(version)))
 
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
@@ -105,24 +110,16 @@ class Rounds:
     def close(self, round_: int) -> None:
         """Fold the round into the next model version, or, in the last round, into the final metrics."""
         task = task_of(self.plan, round_)
-        position = self.position
         results = self.results()
-        following: tuple[str, int, bytes | None] | None = None
+        following = None
         if task == "evaluate":
             results |= _evaluation(self._fold)
         if round_ < last_round(self.plan):
-            following = (
-                task_of(self.plan, round_ + 1),
-                position.version + 1,
-                self._next_model(position, task),
-            )
+            preset = preset_down(self.plan, round_)
+            step = self._versions.next(self._fold.means(), preset, replace=task == "moments")
+            following = task_of(self.plan, round_ + 1), step
         self.journal.close_round(round_, results, following)
-        self._collect_again()
-
-    def _next_model(self, position: Position, task: Task) -> bytes:
-        _, model = decode_model(position.model, plan=self._plan_digest, shapes=self._shapes)
-        following = apply_means(model, self._fold.means(), replace=task == "moments")
-        return encode_model(following, plan=self._plan_digest, version=position.version + 1)
+        self._collect()
 
     def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
         """Check and fold one update; its metrics. Raises ProtocolError, and then nothing of it is folded."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from aggregator.desk import Desk, Report
 from aggregator.rounds import Rounds
+from aggregator.shelf import Shelf
 from fedfin import mqtt
 from fedfin.errors import LinkError, ProtocolError
 from fedfin.protocol import limits, messages
@@ -31,12 +32,11 @@ class Server:
         self._link = mqtt.Link(broker, f"fedfin-{rounds.plan.federation}-aggregator", will=will)
         self._shards = shards
         self._machine = self._new_machine()
-        self._published: tuple[int, int] | None = None  # (version, number of chunks) that the broker retains
+        self._shelf = Shelf(self._link, self._topics, rounds.journal)
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left after the federation was finished
         self._manifest: messages.RoundManifest | None = None
-        self._model: life.PublishModel | None = None
         self._desk = Desk(rounds, report)
         self._tick_at = 0.0
 
@@ -82,7 +82,9 @@ class Server:
                 self._on_up(chunk_size)
             case mqtt.Down(reason):
                 self._report("offline", {"reason": reason})
-            case mqtt.Taken(_, refused) if refused is not None:
+            case mqtt.Taken(token, None):
+                self._shelf.taken(token)
+            case mqtt.Taken(_, refused):
                 self._report("refused", {"reason": refused})
             case mqtt.Arrived(topic, payload):
                 self._on_message(topic, payload)
@@ -97,12 +99,13 @@ class Server:
                 if not (self._shards and (party, channel) == ("site/+", "up/chunk")):  # its shard takes them
                     self._link.subscribe(f"{self._topics.root}/{party}/{channel}")
         self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
-        if self._model is None or self._manifest is None:  # the first time: only now is the packet size known
+        if self._manifest is None:  # the first time: only now is the packet size known
             self._feed(self._opened())
             return
         # A broker that lost its memory has no retained messages: say again where we stand.
-        self._publish_model(self._model)
+        self._shelf.publish_again()
         self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
+        self._shelf.clear_others()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if (address := self._topics.parse_up(topic)) is None:
@@ -136,9 +139,10 @@ class Server:
         match effect:
             case life.Send(site, channel, message):
                 self._link.publish(self._topics.party(site, channel), messages.encode(message))
-            case life.PublishModel():
-                self._model = effect
-                self._publish_model(effect)
+            case life.PublishPart():
+                self._shelf.put(effect)
+            case life.ClearParts(listed):
+                self._shelf.keep_only(listed)
             case life.PublishManifest(manifest):
                 self._manifest = manifest
                 self._link.publish(self._topics.manifest, messages.encode(manifest), retain=True)
@@ -164,22 +168,12 @@ class Server:
             position.round,
             position.version,
             position.model,
+            self._rounds.parts,
             self._rounds.receipts,
             self._rounds.earlier_receipts,
             finished=position.finished,
             chunk_size=self._chunk_size,
         )
-
-    def _publish_model(self, effect: life.PublishModel) -> None:
-        for chunk in effect.chunks:
-            self._link.publish(
-                self._topics.chunk(effect.version, chunk.index), messages.encode(chunk), retain=True
-            )
-        if self._published is not None and self._published[0] != effect.version:
-            version, count = self._published
-            for index in range(count):  # an empty retained message clears the topic
-                self._link.publish(self._topics.chunk(version, index), b"", retain=True)
-        self._published = (effect.version, len(effect.chunks))
 
     def _state(self, *, online: bool) -> bytes:
         return messages.encode(messages.AggregatorState(online=online, boot=self._boot))

@@ -1,5 +1,6 @@
 """What a shard must not lose: an aggregator's journal, in which a round ends with a sum that waits for the root."""
 
+import time
 from pathlib import Path
 
 from aggregator.journal import Journal
@@ -21,6 +22,12 @@ class ShardJournal(Journal):
             for table in ("upd", "round", "sum"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
             self._db.execute("UPDATE plan SET run = ?", (run,))
+
+    def begin(self, round_: int, task: str, version: int) -> None:
+        """Start a round that the root has opened."""
+        self._db.execute(
+            "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, version, time.time())
+        )
 
     def put_sum(self, round_: int, payload: bytes) -> None:
         """Keep the round's sum; the updates in it are not needed any more, only their receipts."""

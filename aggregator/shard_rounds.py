@@ -22,10 +22,9 @@ class ShardRounds(Rounds):
 
     def _begin(self) -> None:
         if self.journal.rounds():
-            self._collect_again()
+            self._collect()
 
-    @property
-    def position(self) -> Position:
+    def _position(self) -> Position:
         """The round at hand; its model is the root's affair."""
         row = self.journal.rounds()[-1]
         return Position(row.round, row.version, b"", finished=False)
@@ -36,8 +35,8 @@ class ShardRounds(Rounds):
             self.journal.adopt(manifest.run)
         known = self.journal.rounds()
         if not known or known[-1].round != manifest.round:
-            self.journal.open_round(manifest.round, manifest.task, manifest.version, None)
-        self._collect_again()
+            self.journal.begin(manifest.round, manifest.task, manifest.version)
+        self._collect()
         sum_ = self.journal.sum(manifest.round)
         return RoundOpened(self.receipts, self.earlier_receipts, sum_ or b"", settled=sum_ == b"")
 

@@ -19,11 +19,9 @@ from fedfin.bundle import read_manifest
 from fedfin.errors import EvictedError, LinkError, ProtocolError
 from fedfin.memory import peak_rss_mb
 from fedfin.model_file import ModelFile, write_model
-from fedfin.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import limits, messages
 from fedfin.protocol import site_life as life
-from fedfin.protocol.payloads import decode_model
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
@@ -65,14 +63,11 @@ class Agent:
         self._boot = secrets.token_hex(8)
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._state = AgentState(site.state_path)
-        progress = self._state.progress
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
         self._machine = SiteMachine(
             boot=self._boot,
             encoders=encoders,
-            run=progress.run,
-            settled=progress.settled,
-            model=self._state.model_id(),
+            memory=self._state.memory(),
         )
         will = (self._topic("up/state"), self._online(online=False))
         client_id = f"fedfin-{settings.federation}-{settings.site}"
@@ -128,7 +123,7 @@ class Agent:
                 self._on_message(topic, payload)
             case mqtt.Broken(error):
                 raise LinkError(f"the link to the broker died: {error}")
-            case life.Done():
+            case life.Done() | life.Assembled() | life.Misfit():
                 self._feed(event)
             case Failed(error):
                 raise error
@@ -189,20 +184,21 @@ class Agent:
                 token = self._link.publish(self._topic(channel), messages.encode(message))
                 if channel == "up/chunk":
                     self._chunk_tokens.add(token)
-            case life.Follow(version):
-                self._link.subscribe(self._topics.chunks(version))
-            case life.Unfollow(version):
-                self._link.unsubscribe(self._topics.chunks(version))
+            case life.Follow(kind, version, index):
+                self._link.subscribe(self._topics.chunk(kind, version, index))
+            case life.Unfollow(kind, version, index):
+                self._link.unsubscribe(self._topics.chunk(kind, version, index))
             case life.Join(run, plan):
                 self._join(run, plan)
-            case life.KeepModel(_, payload):
-                self._state.keep_model(payload)
+            case life.Assemble():
+                self._assemble(effect)
             case life.Work():
                 self._work(effect)
             case life.Abandon():
                 self._stop_worker()
+                self._state.abandon()
             case life.Settle(round_, accepted, reason):
-                self._state.settle(round_)
+                self._state.settle(accepted=accepted)
                 self._report("closed", {"round": round_, "accepted": accepted, "reason": reason})
             case life.Finish(version):
                 self._finish(version)
@@ -217,11 +213,18 @@ class Agent:
             "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
         )
 
+    def _assemble(self, wanted: life.Assemble) -> None:
+        assert self._plan is not None
+        try:
+            self._state.model.assemble(wanted, self._plan)
+        except ProtocolError as error:
+            self._report("bad-model", {"version": wanted.version, "reason": str(error)})
+            self._events.put(life.Misfit(str(error)))
+        else:
+            self._events.put(life.Assembled(wanted.version, wanted.model))
+
     def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
-        if (saved := self._state.update(work.round, work.version)) is not None:
-            self._events.put(life.Done(work.round, saved))
-            return
         self._stop = threading.Event()
         self._worker = threading.Thread(
             target=self._compute, args=(work, self._stop), name="work", daemon=True
@@ -234,20 +237,21 @@ class Agent:
         assert self._dataset is not None
         started = time.monotonic()
         try:
-            payload = make_update(
+            outbox = make_update(
                 self._plan,
                 work,
-                self._state.model(),
+                self._state.model.tensors(self._plan),
                 self._dataset,
                 self._site.settings.site,
+                self._state.feedback(),
                 progress=lambda share: self._report(
                     "progress", {"round": work.round, "share": round(share, 3)}
                 ),
                 stop=stop.is_set,
                 keep=self._keep_deltas,
             )
-            self._state.put_update(payload)
-            self._events.put(life.Done(work.round, payload))
+            self._state.put_update(outbox)
+            self._events.put(life.Done(work.round, outbox.payload))
         except TaskStoppedError:
             pass
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
@@ -263,9 +267,7 @@ class Agent:
 
     def _finish(self, version: int) -> None:
         assert self._plan is not None
-        _, tensors = decode_model(
-            self._state.model(), plan=self._plan.digest(), shapes=model_shapes(self._plan)
-        )
+        tensors = self._state.model.tensors(self._plan)
         write_model(self._state.final_path, ModelFile(self._plan, version, tensors))
         self._report("finished", {"version": version, "model": str(self._state.final_path)})
 

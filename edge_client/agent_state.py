@@ -2,23 +2,29 @@
 
     plan.json            the federation's plan
     progress.json        the run, and the last round that has a receipt
-    model.msgpack        the newest global model, as it arrived
+    model.msgpack        the newest global model
+    feedback.msgpack     what earlier updates still owe (edge_client/feedback.py)
     outbox.msgpack       an update without a receipt yet: saved before it is sent
     last-update.msgpack  the last update that has one, for `fedfin edge explain-update`
     final.fedfin         the final model
 
-Each file is replaced as a whole, so a crash leaves the old one or the new one.
+Each file is replaced as a whole, so a crash leaves the old one or the new one. An update in the outbox may have been
+accepted or not: after a restart the site asks again, gets the same receipt, and settles it as if for the first time.
 """
 
-import hashlib
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from edge_client.feedback import Feedback
+from edge_client.kept_model import KeptModel
+from edge_client.outbox import Outbox
 from fedfin.errors import ProtocolError, StateError
 from fedfin.files import write_atomically
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload
+from fedfin.protocol.site_machine import Memory
 
 JOIN = "`fedfin edge run` takes part and makes updates"
 
@@ -38,9 +44,10 @@ class AgentState:
         self.folder = folder
         self._plan = folder / "plan.json"
         self._progress = folder / "progress.json"
-        self._model = folder / "model.msgpack"
+        self._feedback = folder / "feedback.msgpack"
         self._outbox = folder / "outbox.msgpack"
         self._last = folder / "last-update.msgpack"
+        self.model = KeptModel(folder / "model.msgpack")
         self.final_path = folder / "final.fedfin"
 
     @property
@@ -53,10 +60,16 @@ class AgentState:
         except msgspec.MsgspecError:
             raise StateError(f"{self._progress} is damaged; remove {self.folder} to join afresh") from None
 
+    def memory(self) -> Memory:
+        """What the site machine must know of earlier lives."""
+        progress, outbox = self.progress, _read(self._outbox, Outbox)
+        offer = None if outbox is None else (outbox.round, outbox.payload)
+        return Memory(progress.run, progress.settled, self.model.id, self.model.version, offer)
+
     def join(self, run: str, plan: Plan) -> None:
         """Remember the run and its plan; what belongs to another one is dropped."""
         if self.progress.run != run:
-            for path in (self._outbox, self._last):
+            for path in (self._outbox, self._last, self._feedback):
                 path.unlink(missing_ok=True)
             write_atomically(self._plan, msgspec.json.encode(plan))
             self._save(Progress(run))
@@ -70,39 +83,46 @@ class AgentState:
         except msgspec.MsgspecError:
             raise StateError(f"{self._plan} is damaged; remove {self.folder} to join afresh") from None
 
-    def keep_model(self, payload: bytes) -> None:
-        """Replace the kept global model."""
-        write_atomically(self._model, payload)
+    def feedback(self) -> Feedback:
+        """What the next update owes; nothing when the file is of another run, or damaged."""
+        run = self.progress.run
+        known = _read(self._feedback, Feedback)
+        return known if known is not None and known.run == run else Feedback(run, 0)
 
-    def model(self) -> bytes:
-        """The kept global model's payload; empty when there is none."""
-        return self._model.read_bytes() if self._model.exists() else b""
-
-    def model_id(self) -> bytes:
-        """SHA-256 of the kept global model; empty when there is none."""
-        payload = self.model()
-        return hashlib.sha256(payload).digest() if payload else b""
-
-    def put_update(self, payload: bytes) -> None:
+    def put_update(self, outbox: Outbox) -> None:
         """Save an update before it is sent."""
-        write_atomically(self._outbox, payload)
+        write_atomically(self._outbox, msgspec.msgpack.encode(outbox))
 
-    def update(self, round_: int, base: int) -> bytes | None:
-        """The update of this round that was saved before a crash, if any."""
-        if not self._outbox.exists():
-            return None
-        payload = self._outbox.read_bytes()
-        try:
-            update = decode_payload(payload, Update)
-        except ProtocolError:
-            return None
-        return payload if (update.round, update.base) == (round_, base) else None
+    def settle(self, *, accepted: bool) -> None:
+        """The update in the outbox has its receipt.
 
-    def settle(self, round_: int) -> None:
-        """The round has its receipt. Progress first: a crash in between only leaves an outbox nobody asks for."""
-        self._save(Progress(self.progress.run, round_))
-        if self._outbox.exists():
-            self._outbox.replace(self._last)
+        Any prefix of these steps can be done twice: each writes what follows from the outbox and the receipt alone.
+        """
+        outbox = _read(self._outbox, Outbox)
+        if outbox is None:
+            return
+        self._owe(outbox, accepted=accepted)
+        self._save(Progress(self.progress.run, max(outbox.round, self.progress.settled)))
+        self._outbox.replace(self._last)
+
+    def abandon(self) -> None:
+        """The round of the update in the outbox, if there is one, has closed before it was offered to anybody."""
+        outbox = _read(self._outbox, Outbox)
+        if outbox is not None:
+            self._owe(outbox, accepted=False)
+            self._outbox.unlink()
+
+    def _owe(self, outbox: Outbox, *, accepted: bool) -> None:
+        if outbox.task != "train":
+            return
+        before = self.feedback()
+        owed, lost = (outbox.owed, b"") if accepted else (before.owed, outbox.lost)
+        if owed or lost:
+            write_atomically(
+                self._feedback, msgspec.msgpack.encode(Feedback(before.run, outbox.round, owed, lost))
+            )
+        else:
+            self._feedback.unlink(missing_ok=True)
 
     def last_update(self) -> Update:
         """The newest update: waiting for its receipt, or the last that has one. StateError if none, or damaged."""
@@ -110,9 +130,20 @@ class AgentState:
         if not path.exists():
             raise StateError(f"{self.folder}: no update was made yet; {JOIN}")
         try:
-            return decode_payload(path.read_bytes(), Update)
-        except ProtocolError:
+            return decode_payload(msgspec.msgpack.decode(path.read_bytes(), type=Outbox).payload, Update)
+        except (msgspec.MsgspecError, ProtocolError):
             raise StateError(f"{path} is damaged; remove it: the next round makes a new one") from None
 
     def _save(self, progress: Progress) -> None:
         write_atomically(self._progress, msgspec.json.encode(progress))
+
+
+_T = TypeVar("_T", Feedback, Outbox)
+
+
+def _read(path: Path, kind: type[_T]) -> _T | None:
+    """None when there is no such file, or it is damaged."""
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None

@@ -152,6 +152,10 @@ class Federation:
             )
             fedfin("edge", "encode", folder / name)
 
+    def events(self, name: str) -> list[dict]:
+        """What "agg" or a site has reported."""
+        return [json.loads(line) for line in (self.folder / f"{name}.log").read_text().splitlines()]
+
     def run(self, seconds: float = 120.0) -> None:
         """Run aggregator and sites as processes to the end."""
         started = [

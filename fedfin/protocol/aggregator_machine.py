@@ -17,6 +17,8 @@ from fedfin.protocol.messages import (
     Evict,
     Hello,
     Outline,
+    Part,
+    PartKind,
     RoundManifest,
     Want,
     Welcome,
@@ -24,6 +26,7 @@ from fedfin.protocol.messages import (
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.round_life import (
     LEGAL,
+    ClearParts,
     CloseRound,
     Effect,
     Event,
@@ -31,7 +34,7 @@ from fedfin.protocol.round_life import (
     Judged,
     Opened,
     PublishManifest,
-    PublishModel,
+    PublishPart,
     Seal,
     Send,
     Stalled,
@@ -54,9 +57,7 @@ class AggregatorMachine:
         self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
         self._now = 0.0
         self._round = 0
-        self._version: int | None = None
-        self._outline: Outline | None = None
-        self._model: tuple[Chunk, ...] = ()
+        self._parts: dict[tuple[PartKind, int], tuple[Outline, bytes]] = {}  # as published
         self._deadline = 0.0
         self._manifest: RoundManifest | None = None
         self._reception = Reception(max_bytes=max_update_bytes)
@@ -96,22 +97,37 @@ class AggregatorMachine:
         self._reception.open(event.round, event.receipts, event.earlier)
         self._deadline = self._now + self._plan.rounds.deadline_s
         self.state = State.FINISHED if event.finished else State.COLLECTING
-        effects: list[Effect] = []
-        if event.version != self._version or self._outline is None:
-            outline = transfer.outline(event.model, min(self._chunk_size, event.chunk_size))
-            self._version, self._outline = event.version, outline
-            self._model = tuple(transfer.chunk(event.model, outline, i) for i in range(len(outline.chunks)))
-            effects.append(PublishModel(event.version, self._model))
+        effects = self._publish(event)
+        listed = [
+            Part(version=part.version, outline=self._parts[part.kind, part.version][0])
+            for part in event.parts
+        ]
         self._manifest = RoundManifest(
             run=self._run,
             round=event.round,
             task=task_of(self._plan, event.round),
-            version=event.version,
-            model=self._outline,
             state="finished" if event.finished else "open",
+            version=event.version,
+            model=event.model,
+            snapshot=listed[0],
+            deltas=tuple(listed[1:]),
         )
-        effects.append(PublishManifest(self._manifest))
+        effects += [PublishManifest(self._manifest), ClearParts(tuple(self._parts))]
         return effects + ([] if event.finished else self._close_if_full())
+
+    def _publish(self, event: Opened) -> list[Effect]:
+        """Parts that are new; those that are no longer needed are forgotten."""
+        effects: list[Effect] = []
+        former, self._parts = self._parts, {}
+        for part in event.parts:
+            key = part.kind, part.version
+            if key in former:
+                self._parts[key] = former[key]
+                continue
+            outline = transfer.outline(part.data, min(self._chunk_size, event.chunk_size))
+            self._parts[key] = outline, part.data
+            effects.append(PublishPart(part, outline))
+        return effects
 
     def _tick(self, _: Tick) -> list[Effect]:
         if self._now < self._deadline:
@@ -174,10 +190,12 @@ class AggregatorMachine:
         return [*answers, *(self._close_if_full() if self.state is State.COLLECTING else [])]
 
     def _want(self, site: str, message: Want) -> list[Effect]:
-        if message.version != self._version:
+        key = message.part, message.version
+        if key not in self._parts:
             return self._where(site)
+        outline, data = self._parts[key]
         try:
-            wanted = transfer.indices(message.bitmap, len(self._model))
+            wanted = transfer.indices(message.bitmap, len(outline.chunks))
         except ProtocolError:
             return []
-        return [Send(site, "dn/chunk", self._model[i]) for i in wanted]
+        return [Send(site, "dn/chunk", transfer.chunk(data, outline, i)) for i in wanted]

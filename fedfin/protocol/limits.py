@@ -14,9 +14,12 @@ SENDERS = 64
 # A sender that is silent for so long yields its place when others wait: the time in which a site asks twice.
 SILENCE_S = 10.0
 
-CONTROL_BYTES = 256 * 1024  # a control message; the longest is Begin with one digest per chunk
+CONTROL_BYTES = (
+    384 * 1024
+)  # a control message; the longest is RoundManifest: two digests per chunk of a model
 CHUNKS = 4096  # per transfer: 1 GiB, and 128 KiB of digests in Begin
 TRANSFER_BYTES = CHUNKS * CHUNK_BYTES
+LISTED_DELTAS = 32  # between versions, offered at once; at 130 bytes each in a manifest
 TENSORS = 4096  # per update or model
 NAME_CHARS = 128  # a metric's name
 METRICS = 64  # named numbers beside an update

@@ -14,7 +14,8 @@ never in MQTT properties, so that any broker will do.
     up/state         SiteState (retained, last will)
     agg/state        AggregatorState (retained, last will)
     global/manifest  RoundManifest (retained)
-    global/c/V/I     Chunk (retained)
+    global/s/V/I     Chunk (retained) of a snapshot
+    global/d/V/I     Chunk (retained) of a delta
 """
 
 from typing import Annotated, Any, Literal
@@ -83,6 +84,16 @@ class Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError("the number of chunk digests does not fit size and chunk_size")
 
 
+PartKind = Literal["snapshot", "delta"]
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One payload on the way to a model: the snapshot of a version, or the delta to it from the version before."""
+
+    version: Count
+    outline: Outline
+
+
 class Begin(Message, frozen=True):
     """A site offers an update for `round`, or asks again where it stands: the answer is Missing or a Receipt."""
 
@@ -107,8 +118,9 @@ class Receipt(Message, frozen=True):
 
 
 class Want(Message, frozen=True):
-    """A site asks for chunks of a global model that the broker did not deliver."""
+    """A site asks for chunks of a global model's part that the broker did not deliver."""
 
+    part: PartKind
     version: Count
     bitmap: Bitmap
 
@@ -138,7 +150,8 @@ class AggregatorState(Message, frozen=True):
 class RoundManifest(Message, frozen=True):
     """Retained: the round that runs, and the model version it starts from. Also an answer to a site that missed it.
 
-    A plan can be run again: `run` tells a broker's leftovers of an earlier run from this one's messages.
+    A plan can be run again: `run` tells a broker's leftovers of an earlier run from this one's messages. `model` is
+    the SHA-256 of that version's GlobalModel payload, by whatever parts a site comes to it (fedfin/protocol/chain.py).
     """
 
     run: Boot
@@ -146,7 +159,18 @@ class RoundManifest(Message, frozen=True):
     task: Task
     state: Literal["open", "finished"]
     version: Count
-    model: Outline
+    model: Id
+    snapshot: Part
+    deltas: Annotated[tuple[Part, ...], msgspec.Meta(max_length=limits.LISTED_DELTAS)]
+
+    def __post_init__(self) -> None:
+        newest = [part.version for part in self.deltas]
+        if newest != list(range(self.version - len(newest) + 1, self.version + 1)):
+            raise ValueError("the deltas do not lead to the version one by one")
+        if not self.version - len(newest) <= self.snapshot.version <= self.version:
+            raise ValueError("no deltas lead from the snapshot to the version")
+        if sum(part.outline.size for part in self.deltas) > self.snapshot.outline.size:
+            raise ValueError("the deltas are larger than the snapshot")
 
 
 class Tally(Message, frozen=True):

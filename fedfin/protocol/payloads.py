@@ -1,10 +1,12 @@
-"""What transfers carry: a site's update, and a global model. The tensors in them are bodies of the codec."""
+"""What transfers carry: a site's update, a global model, the delta between two; in them, bodies of the codec."""
 
 import math
 from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
 from fedfin.plan import Digest
@@ -44,6 +46,15 @@ class GlobalModel(Message, frozen=True):
     plan: Digest
     version: Count
     body: bytes
+
+
+class GlobalDelta(Message, frozen=True):
+    """From version - 1 to version: tensors to replace and tensors to add to. The rest stays as it is."""
+
+    plan: Digest
+    version: Count
+    set: bytes
+    add: bytes
 
 
 def encode_update(
@@ -93,11 +104,11 @@ def encode_model(tensors: Tensors, *, plan: str, version: int) -> bytes:
     return msgspec.msgpack.encode(GlobalModel(plan=plan, version=version, body=body))
 
 
-_P = TypeVar("_P", Update, GlobalModel)
+_P = TypeVar("_P", Update, GlobalModel, GlobalDelta)
 
 
 def decode_payload(data: bytes, kind: type[_P]) -> _P:
-    """Bytes into an Update or a GlobalModel, not yet checked against the plan. Raises ProtocolError."""
+    """Bytes into one of the three, not yet checked against the plan. Raises ProtocolError."""
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -110,6 +121,27 @@ def decode_model(data: bytes, *, plan: str, shapes: Shapes) -> tuple[int, Tensor
     if model.plan != plan:
         raise ProtocolError("the model belongs to another plan")
     return model.version, every_tensor(model.body, shapes)
+
+
+def apply_delta(tensors: Tensors, data: bytes, *, plan: str, version: int, shapes: Shapes) -> Tensors:
+    """The model of `version` from that of the version before. Raises ProtocolError.
+
+    One float32 addition a value, so that every site comes to the same bits.
+    """
+    delta = decode_payload(data, GlobalDelta)
+    if (delta.plan, delta.version) != (plan, version):
+        raise ProtocolError(f"not the delta to version {version} of this plan's model")
+    replaced, added = decompress(delta.set, shapes), decompress(delta.add, shapes)
+    if both := sorted(replaced.keys() & added.keys()):
+        raise ProtocolError(f"tensor {both[0]} is both replaced and added to")
+    return tensors | replaced | {name: shifted(tensors[name], array) for name, array in added.items()}
+
+
+def shifted(array: NDArray[np.float32], by: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sum, kept within what the protocol carries: step by step, a model must not become one that none can read."""
+    total = array + by
+    np.clip(total, -limits.VALUE_ABS, limits.VALUE_ABS, out=total)
+    return total
 
 
 def every_tensor(body: bytes, shapes: Shapes) -> Tensors:

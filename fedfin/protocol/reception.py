@@ -105,8 +105,7 @@ class Reception:
 
     def _ask_for(self, site: str) -> Send:
         _, under_way = self._transfers[site]
-        bits = transfer.bitmap(under_way.missing, len(under_way.plan.chunks))
-        return Send(site, "dn/ctl", Missing(id=under_way.plan.id, bitmap=bits))
+        return Send(site, "dn/ctl", Missing(id=under_way.plan.id, bitmap=under_way.bitmap()))
 
     def _refusal(self, site: str, message: Begin) -> str | None:
         if message.outline.size > self._max_bytes:

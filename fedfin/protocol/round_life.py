@@ -13,6 +13,8 @@ from fedfin.protocol.messages import (
     Chunk,
     Hello,
     Message,
+    Outline,
+    PartKind,
     Receipt,
     RoundManifest,
     Tally,
@@ -51,16 +53,27 @@ class Seal:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """The server stands at this round with this model.
+class Payload:
+    """What is published on the way to a model: its snapshot of a version, or the delta to it."""
 
-    `receipts`: those it already gave in this round, by site; `earlier`: each site's newest of the rounds before;
-    `chunk_size`: what one packet to the broker may carry of data.
+    kind: PartKind
+    version: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The server stands at this round with this model, which has this SHA-256.
+
+    `parts`: the way to it, the snapshot first, then the deltas without a gap; `receipts`: those already given in this
+    round, by site; `earlier`: each site's newest of the rounds before; `chunk_size`: what one packet to the broker
+    may carry of data.
     """
 
     round: int
     version: int
     model: bytes
+    parts: tuple[Payload, ...]
     receipts: dict[str, Receipt]
     earlier: dict[str, Receipt]
     finished: bool = False
@@ -100,11 +113,11 @@ class Send:
 
 
 @dataclass(frozen=True)
-class PublishModel:
-    """Publish a model version's chunks, retained; clear those of the version before."""
+class PublishPart:
+    """Publish a part's chunks, retained."""
 
-    version: int
-    chunks: tuple[Chunk, ...]
+    payload: Payload
+    outline: Outline
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,13 @@ class PublishManifest:
     """Publish the round's manifest, retained. After the chunks, so that who reads it finds them."""
 
     manifest: RoundManifest
+
+
+@dataclass(frozen=True)
+class ClearParts:
+    """Clear the chunks of every part that is not one of these. After the manifest, which names these only."""
+
+    listed: tuple[tuple[PartKind, int], ...]
 
 
 @dataclass(frozen=True)
@@ -159,8 +179,7 @@ class Lacking:
     shards: tuple[str, ...]
 
 
-Effect = Send | PublishModel | PublishManifest | Spool | Judge | CloseRound | Stalled | Lacking
-
+Effect = Send | PublishPart | PublishManifest | ClearParts | Spool | Judge | CloseRound | Stalled | Lacking
 Receiving = Send | Spool | Judge  # what taking updates in asks for
 
 _S = State

@@ -13,6 +13,7 @@ from fedfin.protocol.messages import (
     Evict,
     Message,
     Missing,
+    PartKind,
     Receipt,
     RoundManifest,
     Task,
@@ -25,7 +26,8 @@ class State(Enum):
 
     JOINING = "joining"  # says hello until it is welcomed
     IDLE = "idle"  # waits for a round
-    FETCHING = "fetching"  # collects the chunks of a global model
+    FETCHING = "fetching"  # collects the parts of a global model
+    ASSEMBLING = "assembling"  # has them, and makes the model of them
     WORKING = "working"  # computes its update
     SENDING = "sending"  # delivers it, until there is a receipt
     FINISHED = "finished"  # holds the final model
@@ -53,6 +55,21 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Assembled:
+    """The model is what it must be, and is kept on disk."""
+
+    version: int
+    model: bytes
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """What was assembled is not the model of the manifest."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Done:
     """The update of the round is computed and saved on disk."""
 
@@ -69,6 +86,8 @@ Event = (
     Connected
     | Disconnected
     | Published
+    | Assembled
+    | Misfit
     | Done
     | Tick
     | Welcome
@@ -93,16 +112,20 @@ class Send:
 
 @dataclass(frozen=True)
 class Follow:
-    """Subscribe to the retained chunks of this model version."""
+    """Subscribe to a retained chunk of a part of the model; `index` None: to all of its chunks."""
 
+    kind: PartKind
     version: int
+    index: int | None
 
 
 @dataclass(frozen=True)
 class Unfollow:
-    """Unsubscribe from them again."""
+    """Unsubscribe again."""
 
+    kind: PartKind
     version: int
+    index: int | None
 
 
 @dataclass(frozen=True)
@@ -114,11 +137,16 @@ class Join:
 
 
 @dataclass(frozen=True)
-class KeepModel:
-    """Save a global model, whole and equal to its digest."""
+class Assemble:
+    """Apply the deltas to the snapshot (None: to the kept model); keep what comes out when `model` is its SHA-256.
+
+    Report Assembled or Misfit. Each part is whole and equal to its own digest.
+    """
 
     version: int
-    payload: bytes
+    model: bytes
+    snapshot: bytes | None
+    deltas: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -160,7 +188,7 @@ class Leave:
     reason: str
 
 
-Effect = Send | Follow | Unfollow | Join | KeepModel | Work | Abandon | Settle | Finish | Leave
+Effect = Send | Follow | Unfollow | Join | Assemble | Work | Abandon | Settle | Finish | Leave
 
 _S = State
 _AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.WORKING, _S.FINISHED)
@@ -170,7 +198,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Disconnected: (_S.JOINING,),
         Tick: (_S.JOINING,),
         RoundManifest: (_S.JOINING,),
-        Welcome: _AFTER_MANIFEST,
+        Welcome: (*_AFTER_MANIFEST, _S.SENDING),
         Evict: (_S.EVICTED,),
     },
     _S.IDLE: {
@@ -186,8 +214,17 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Connected: (_S.FETCHING,),
         Disconnected: (_S.FETCHING,),
         Tick: (_S.FETCHING,),
-        Chunk: (_S.FETCHING, _S.WORKING, _S.FINISHED),
-        RoundManifest: _AFTER_MANIFEST,
+        Chunk: (_S.FETCHING, _S.ASSEMBLING, _S.EVICTED),
+        RoundManifest: (_S.FETCHING, _S.WORKING, _S.FINISHED),
+        Evict: (_S.EVICTED,),
+    },
+    _S.ASSEMBLING: {
+        Welcome: (_S.ASSEMBLING, _S.EVICTED),
+        Connected: (_S.ASSEMBLING,),
+        Disconnected: (_S.ASSEMBLING,),
+        RoundManifest: (_S.ASSEMBLING,),
+        Assembled: (_S.FETCHING, _S.WORKING, _S.FINISHED),
+        Misfit: (_S.FETCHING, _S.EVICTED),
         Evict: (_S.EVICTED,),
     },
     _S.WORKING: {

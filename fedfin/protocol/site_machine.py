@@ -6,8 +6,11 @@ What is legal in which state is the table in site_life.py.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from fedfin.errors import ProtocolError
 from fedfin.protocol import limits, transfer
+from fedfin.protocol.fetch import Fetch
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
@@ -16,55 +19,61 @@ from fedfin.protocol.messages import (
     Missing,
     Receipt,
     RoundManifest,
-    Want,
     Welcome,
 )
 from fedfin.protocol.site_life import (
     LEGAL,
     Abandon,
+    Assembled,
     Connected,
     Disconnected,
     Done,
     Effect,
     Event,
     Finish,
-    Follow,
     Join,
-    KeepModel,
     Leave,
+    Misfit,
     Published,
     Send,
     Settle,
     State,
     Tick,
-    Unfollow,
     Work,
 )
 
 
-class SiteMachine:
-    """One site in one federation.
+@dataclass(frozen=True)
+class Memory:
+    """What a site remembers from before a restart.
 
-    What it remembers from before a restart: `run`, `settled` (the last round of that run it holds a receipt
-    for) and `model` (the SHA-256 of the global model it keeps).
+    `settled`: the last round of `run` that has a receipt; `model`, `version`: SHA-256 and version of the kept global
+    model (None: there is none); `offer`: round and payload of an update without a receipt.
     """
 
-    def __init__(
-        self, *, boot: str, encoders: dict[str, str], run: str = "", settled: int = 0, model: bytes = b""
-    ) -> None:
+    run: str = ""
+    settled: int = 0
+    model: bytes = b""
+    version: int | None = None
+    offer: tuple[int, bytes] | None = None
+
+
+class SiteMachine:
+    """One site in one federation."""
+
+    def __init__(self, *, boot: str, encoders: dict[str, str], memory: Memory) -> None:
         self.state = State.JOINING
         self._hello = Hello(boot=boot, encoders=encoders)
-        self._run = run
-        self._settled = settled
-        self._model = model
+        self._run = memory.run
+        self._settled = memory.settled
+        self._model, self._version = memory.model, memory.version
         self._manifest: RoundManifest | None = None
         self._online = False
         self._chunk_size = limits.CHUNK_BYTES
         self._now = 0.0
         self._retry_at = 0.0
-        self._incoming: transfer.Incoming | None = None
-        self._working = 0  # the round being worked on or sent
-        self._payload = b""
+        self._fetch = Fetch()
+        self._working, self._payload = memory.offer or (0, b"")  # the round being worked on or sent
         self._begin: Begin | None = None
         self._queue: list[int] = []  # chunks still to be handed to the link
         self._unacked = 0  # chunks handed over, not yet taken by the broker
@@ -76,6 +85,8 @@ class SiteMachine:
             Evict: self._evict,
             RoundManifest: self._round_manifest,
             Chunk: self._chunk,
+            Assembled: self._assembled,
+            Misfit: self._misfit,
             Done: self._done,
             Published: self._published,
             Missing: self._missing,
@@ -96,14 +107,15 @@ class SiteMachine:
 
     def _connected(self, event: Connected) -> list[Effect]:
         self._online = True
+        fits = self._chunk_size <= event.chunk_size
         self._chunk_size = min(self._chunk_size, event.chunk_size)
-        if self._begin is not None:
+        if self._begin is not None and not fits:
             self._begin = self._offer()  # in chunks that fit this broker's packets
         self._retry_at = self._now + limits.RETRY_S
         # The aggregator may have been restarted meanwhile: it learns of us again, whatever our state.
         effects: list[Effect] = [Send("up/ctl", self._hello)]
-        if self.state is State.FETCHING and self._manifest is not None:
-            effects.append(Follow(self._manifest.version))
+        if self.state is State.FETCHING:
+            effects += self._fetch.reconnected()
         if self.state is State.SENDING:
             effects += self._ask()
         return effects
@@ -123,10 +135,8 @@ class SiteMachine:
         """Repeat the question whose answer this state waits for."""
         if self.state in {State.JOINING, State.IDLE}:  # IDLE: the manifest may have got lost; hello brings it
             return [Send("up/ctl", self._hello)]
-        if self.state is State.FETCHING and self._incoming is not None and self._manifest is not None:
-            missing = self._incoming.missing
-            bits = transfer.bitmap(missing, len(self._incoming.plan.chunks))
-            return [Send("up/ctl", Want(version=self._manifest.version, bitmap=bits))]
+        if self.state is State.FETCHING:
+            return self._fetch.wants()
         assert self._begin is not None
         # The whole Begin again: an aggregator that has forgotten the transfer needs its outline.
         return [Send("up/ctl", self._begin)]
@@ -139,10 +149,13 @@ class SiteMachine:
                 return []
             self.state = State.EVICTED
             return [Leave("the aggregator began another run of the plan; start this site again to take part")]
-        if event.run != self._run:
-            self._run, self._settled = event.run, 0
+        join = Join(event.run, event.plan)
+        if event.run != self._run:  # deltas of another run's versions lead elsewhere
+            self._run, self._settled, self._version, self._payload = event.run, 0, None, b""
+        elif self._payload:  # whatever became of its round: what the update came to must be known first
+            return [join, *self._send()]
         self.state = State.IDLE
-        return [Join(event.run, event.plan), *self._next_round()]
+        return [join, *self._next_round()]
 
     def _evict(self, event: Evict) -> list[Effect]:
         self.state = State.EVICTED
@@ -161,24 +174,30 @@ class SiteMachine:
             return []
         if self.state is State.SENDING:  # its receipt comes all the same, and says "late"
             return self._ask() if self._online and not self._queue and not self._unacked else []
+        if self.state is State.ASSEMBLING:  # its turn comes when the model is there
+            return []
         effects: list[Effect] = [Abandon(self._working)] if self.state is State.WORKING else []
-        self.state = State.IDLE
+        if self.state is not State.FETCHING:
+            self.state = State.IDLE
         return effects + self._next_round()
 
     def _next_round(self) -> list[Effect]:
-        """From IDLE: take up what the manifest asks for, if it is new."""
+        """Take up what the manifest asks for, if it is new."""
         manifest = self._manifest
         self._retry_at = self._now + limits.IDLE_S
         if manifest is None or manifest.run != self._run:
             return []
         if manifest.state == "open" and manifest.round <= self._settled:
             return []
-        if manifest.model.id != self._model:
-            self.state = State.FETCHING
-            self._incoming = transfer.Incoming(manifest.model)
-            self._retry_at = self._now + limits.RETRY_S
-            return [Follow(manifest.version)]
+        if manifest.model != self._model:
+            return self._go_and_fetch(manifest)
+        self._version = manifest.version
         return self._start(manifest)
+
+    def _go_and_fetch(self, manifest: RoundManifest) -> list[Effect]:
+        self.state = State.FETCHING
+        self._retry_at = self._now + limits.RETRY_S
+        return self._fetch.aim(manifest, self._version)
 
     def _start(self, manifest: RoundManifest) -> list[Effect]:
         if manifest.state == "finished":
@@ -189,27 +208,43 @@ class SiteMachine:
         return [Work(manifest.round, manifest.task, manifest.version)]
 
     def _chunk(self, event: Chunk) -> list[Effect]:
-        incoming, manifest = self._incoming, self._manifest
-        assert incoming is not None
-        assert manifest is not None
-        if event.id != incoming.plan.id:
-            return []  # of a version that has been replaced
-        incoming.add(event)
+        assert self._manifest is not None
+        try:
+            self._fetch.add(event)
+        except ProtocolError:
+            return []  # damaged: it counts as missing and is asked for again
         self._retry_at = self._now + limits.RETRY_S
-        if not incoming.complete:
+        if not self._fetch.complete:
             return []
-        self._model = manifest.model.id
-        self._incoming = None
-        keep = KeepModel(manifest.version, incoming.data())
-        return [Unfollow(manifest.version), keep, *self._start(manifest)]
+        self.state = State.ASSEMBLING
+        try:
+            return self._fetch.finish(self._manifest)
+        except ProtocolError as error:
+            return self._misfit(Misfit(str(error)))
+
+    def _assembled(self, event: Assembled) -> list[Effect]:
+        self._model, self._version = event.model, event.version
+        return self._next_round()
+
+    def _misfit(self, event: Misfit) -> list[Effect]:
+        """What was built on the kept model is wrong: build on nothing. That must not fail."""
+        assert self._manifest is not None
+        if self._version is None:
+            self.state = State.EVICTED
+            return [Leave(f"the model that it publishes is not the one that it announces: {event.reason}")]
+        self._version = None
+        return self._go_and_fetch(self._manifest)
 
     # Sending.
 
     def _done(self, event: Done) -> list[Effect]:
         if event.round != self._working:
             return []  # it was finished in the moment in which its round was abandoned
-        self.state = State.SENDING
         self._payload = event.payload
+        return self._send()
+
+    def _send(self) -> list[Effect]:
+        self.state = State.SENDING
         self._begin = self._offer()
         self._retry_at = self._now + limits.RETRY_S
         return self._ask() if self._online else []
@@ -245,7 +280,7 @@ class SiteMachine:
         if event.id != begin.outline.id:
             return []
         self.state = State.IDLE
-        self._settled = begin.round
+        self._settled = max(self._settled, begin.round)
         self._begin, self._payload, self._queue, self._unacked = None, b"", [], 0
         return [Settle(begin.round, event.accepted, event.reason), *self._next_round()]
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from fedfin.plan import NAME
+from fedfin.protocol.messages import PartKind
 
 PREFIX = "fedfin/1"
 _UP = re.compile(rf"{PREFIX}/([^/]+)/(?:site/({NAME})|(shard/\d{{1,4}}))/(up/(?:state|ctl|chunk))")
@@ -38,13 +39,9 @@ class Topics:
         """Retained RoundManifest."""
         return f"{self.root}/global/manifest"
 
-    def chunk(self, version: int, index: int) -> str:
-        """Retained chunk `index` of model `version`."""
-        return f"{self.root}/global/c/{version}/{index}"
-
-    def chunks(self, version: int) -> str:
-        """Filter for all chunks of model `version`."""
-        return f"{self.root}/global/c/{version}/+"
+    def chunk(self, kind: PartKind, version: int, index: int | None) -> str:
+        """Retained chunk `index` of a part of the model; None: the filter for all of them."""
+        return f"{self.root}/global/{kind[0]}/{version}/{'+' if index is None else index}"
 
     def parse_up(self, topic: str) -> tuple[str, str] | None:
         """(site or shard/{index}, channel) of a topic that one of them writes to, or None."""

@@ -66,6 +66,10 @@ class Arrivals:
         """Whether every chunk is here."""
         return not self._missing
 
+    def bitmap(self) -> bytes:
+        """The missing chunks, as Missing and Want carry them."""
+        return bitmap(self._missing, len(self.plan.chunks))
+
     def add(self, piece: Chunk) -> bool:
         """Take one chunk; False when it is a repeat. Raises ProtocolError when it is not of this transfer."""
         plan = self.plan

@@ -3,30 +3,33 @@
 Everything random comes from one seed, and time is a number, so that any run can be replayed: `World(seed, ...)`.
 """
 
-import hashlib
 import heapq
 import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
+from msgspec.structs import replace
 
 from aggregator.journal import Journal
 from aggregator.rounds import Rounds
 from aggregator.spool import Spool
-from fedfin.model_spec import task_specs, tensor_specs
-from fedfin.plan import Modality, Model, Plan
+from edge_client.agent_state import AgentState
+from edge_client.outbox import Outbox, make_outbox
+from fedfin.files import write_atomically
+from fedfin.model_spec import task_specs
+from fedfin.plan import Codec, Modality, Model, Plan
 from fedfin.plan import Rounds as RoundsPlan
-from fedfin.protocol import messages
+from fedfin.protocol import messages, transfer
 from fedfin.protocol import round_life as agg
 from fedfin.protocol import site_life as site_
 from fedfin.protocol.aggregator_machine import AggregatorMachine
-from fedfin.protocol.codec import compress
-from fedfin.protocol.payloads import Update, decode_model, decode_payload, encode_update
 from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.topics import Topics
 
 CHUNK = 1024
 ENCODER = "a" * 64
@@ -40,8 +43,9 @@ PLAN = Plan(
     model=Model(fin="mlp", fin_width=16, fin_layers=1, head_width=8),
     rounds=RoundsPlan(count=2, sites=3, min_sites=3, deadline_s=1e6),
 )
+LOSSY = replace(PLAN, codec=Codec(up="tiny", down="small"), rounds=replace(PLAN.rounds, count=4))
 SITES = tuple(f"s{number}" for number in range(PLAN.rounds.sites))
-SHAPES = {name: spec.shape for name, spec in tensor_specs(PLAN).items()}
+TOPICS = Topics(PLAN.federation)
 
 
 @dataclass(frozen=True)
@@ -74,14 +78,15 @@ class CrashError(Exception):
 class World:
     """Clock, scheduler, broker and links."""
 
-    def __init__(self, seed: int, faults: Faults, folder: Path) -> None:
+    def __init__(self, seed: int, faults: Faults, folder: Path, plan: Plan = PLAN) -> None:
+        self.plan = plan
         self.rng = random.Random(seed)
         self.faults, self.budget = faults, faults.budget
         self.now, self._order = 0.0, itertools.count()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.retained: dict[str, messages.Message] = {}
         self.server = FakeServer(self, folder)
-        self.sites = {name: FakeSite(self, name) for name in SITES}
+        self.sites = {name: FakeSite(self, name, folder / name) for name in SITES}
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something later."""
@@ -112,6 +117,21 @@ class World:
 
     def run(self, until: float = 50_000.0) -> None:
         """Until every machine is finished; AssertionError when they are not by then."""
+        with (
+            patch("edge_client.agent_state.write_atomically", self._write),
+            patch("edge_client.kept_model.write_atomically", self._write),
+        ):
+            self._run(until)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """A site's process may die before and after every file that it writes."""
+        if self.misfortune(self.faults.crash):
+            raise CrashError
+        write_atomically(path, data)
+        if self.misfortune(self.faults.crash):
+            raise CrashError
+
+    def _run(self, until: float) -> None:
         self.server.boot()
         for site in self.sites.values():
             site.boot()
@@ -128,7 +148,7 @@ class FakeServer:
 
     def __init__(self, world: World, folder: Path) -> None:
         self._world, self._path = world, folder / "journal.sqlite"
-        self.journal = Journal(self._path, create=PLAN)
+        self.journal = Journal(self._path, create=world.plan)
         self.accepted: Counter[tuple[int, str]] = Counter()
         self.crashes = 0
         self._life = 0
@@ -136,13 +156,15 @@ class FakeServer:
     def boot(self) -> None:
         """Start afresh from what is durable."""
         self._life += 1
-        self._retained: agg.PublishModel | None = None
         self.journal.close()
         self.journal = Journal(self._path)
         self.rounds = Rounds(self.journal)
         self.spool = Spool(self._path.parent / "spool")
         self.machine = AggregatorMachine(
-            PLAN, run=self.journal.run, max_update_bytes=self.rounds.max_update_bytes, chunk_size=CHUNK
+            self._world.plan,
+            run=self.journal.run,
+            max_update_bytes=self.rounds.max_update_bytes,
+            chunk_size=CHUNK,
         )
         self.feed(self._opened())
         self._tick(self._life)
@@ -159,7 +181,9 @@ class FakeServer:
         except CrashError:
             self._life += 1
             self.crashes += 1
-            self.machine = AggregatorMachine(PLAN, run=self.journal.run, max_update_bytes=1)  # deaf
+            self.machine = AggregatorMachine(
+                self._world.plan, run=self.journal.run, max_update_bytes=1
+            )  # deaf
             self._world.after(self._world.rng.uniform(0.0, 30.0), self.boot)
 
     def _feed(self, event: agg.Event) -> None:
@@ -173,8 +197,10 @@ class FakeServer:
         match effect:
             case agg.Send(site, _, message):
                 world.sites[site].send_down(message)
-            case agg.PublishModel():
-                self._publish(effect)
+            case agg.PublishPart(payload, outline):
+                self._publish(payload, outline)
+            case agg.ClearParts(listed):
+                self._clear(listed)
             case agg.PublishManifest(manifest):
                 world.carry(lambda: world.retain("manifest", manifest))
             case agg.Spool(site, offset, data):
@@ -187,15 +213,22 @@ class FakeServer:
                 self.rounds.close(round_)
                 self._feed(self._opened())
 
-    def _publish(self, model: agg.PublishModel) -> None:
-        world, former = self._world, self._retained
-        for chunk in model.chunks:
-            topic = f"c/{model.version}/{chunk.index}"
+    def _publish(self, payload: agg.Payload, outline: messages.Outline) -> None:
+        world = self._world
+        self.journal.retain(payload.kind, payload.version, len(outline.chunks))
+        for index in range(len(outline.chunks)):
+            topic = TOPICS.chunk(payload.kind, payload.version, index)
+            chunk = transfer.chunk(payload.data, outline, index)
             world.carry(lambda topic=topic, chunk=chunk: world.retain(topic, chunk))
-        for chunk in former.chunks if former is not None else ():
-            topic = f"c/{former.version}/{chunk.index}"
-            world.carry(lambda topic=topic: world.retain(topic, None))
-        self._retained = model
+
+    def _clear(self, listed: tuple[tuple[messages.PartKind, int], ...]) -> None:
+        """A clearing that gets lost on its way to the broker is never confirmed: the next one does it again."""
+        world = self._world
+        for key, count in self.journal.retained().items():
+            if key not in listed:
+                for index in range(count):
+                    topic = TOPICS.chunk(*key, index)
+                    world.carry(lambda topic=topic: world.retain(topic, None))
 
     def _opened(self) -> agg.Opened:
         at = self.rounds.position
@@ -203,28 +236,19 @@ class FakeServer:
             at.round,
             at.version,
             at.model,
+            self.rounds.parts,
             self.rounds.receipts,
             self.rounds.earlier_receipts,
             finished=at.finished,
         )
 
 
-@dataclass
-class Disk:
-    """What AgentState keeps."""
-
-    run: str = ""
-    settled: int = 0
-    model: bytes = b""
-    outbox: bytes = b""
-    answers: list[tuple[int, bool, str]] = field(default_factory=list)
-
-
 class FakeSite:
-    """The agent's shell: a make-believe trainer, disk and link."""
+    """The agent's shell: its real state on a real disk, a make-believe trainer and link."""
 
-    def __init__(self, world: World, name: str) -> None:
-        self._world, self._name, self.disk = world, name, Disk()
+    def __init__(self, world: World, name: str, folder: Path) -> None:
+        self._world, self._name, self._folder = world, name, folder
+        self.answers: list[tuple[int, bool, str]] = []
         self._life = 0  # counts boots
         self._line = 0  # counts connections; what travels belongs to one
         self._online = False
@@ -233,13 +257,9 @@ class FakeSite:
     def boot(self) -> None:
         """Start afresh from what is durable."""
         self._life += 1
-        model = hashlib.sha256(self.disk.model).digest() if self.disk.model else b""
+        self.state = AgentState(self._folder)
         self.machine = SiteMachine(
-            boot="0" * 16,
-            encoders={"image": ENCODER, "text": ENCODER},
-            run=self.disk.run,
-            settled=self.disk.settled,
-            model=model,
+            boot="0" * 16, encoders={"image": ENCODER, "text": ENCODER}, memory=self.state.memory()
         )
         self._hang_up()
         self._tick(self._life)
@@ -264,14 +284,20 @@ class FakeSite:
         self._world.after(0.5, lambda: self._tick(life))
 
     def feed(self, event: site_.Event) -> None:
-        """One event; a crash may strike between its effects."""
-        for effect in self.machine.receive(event, self._world.now):
-            if self._world.misfortune(self._world.faults.crash):
-                self.boot()
-                return
-            self._act(effect)
+        """One event; a crash may strike between its effects, and within."""
+        try:
+            self._feed(event)
+        except CrashError:
+            self.boot()
+            return
         if self._online and self._world.misfortune(self._world.faults.cut):
             self._hang_up()
+
+    def _feed(self, event: site_.Event) -> None:
+        for effect in self.machine.receive(event, self._world.now):
+            if self._world.misfortune(self._world.faults.crash):
+                raise CrashError
+            self._act(effect)
 
     # The link.
 
@@ -307,61 +333,63 @@ class FakeSite:
     # The rest of the shell.
 
     def _act(self, effect: site_.Effect) -> None:
-        disk = self.disk
         match effect:
             case site_.Send(_, message):
                 assert self._online, "a machine that was told of the cut sends nothing"
                 self._send_up(message)
-            case site_.Follow(version):
-                self._subscribe(f"c/{version}/")
-            case site_.Unfollow(version):
-                self._topics.discard(f"c/{version}/")
-            case site_.Join(run, _):
-                disk.run = run
-            case site_.KeepModel(_, payload):
-                disk.model = payload
+            case site_.Follow(kind, version, index):
+                self._subscribe(self._prefix(kind, version, index))
+            case site_.Unfollow(kind, version, index):
+                self._topics.discard(self._prefix(kind, version, index))
+            case site_.Join(run, plan):
+                self.state.join(run, plan)
+            case site_.Assemble():
+                self.state.model.assemble(effect, self._world.plan)
+                done = site_.Assembled(effect.version, effect.model)
+                self._later(0.0, lambda: self.feed(done))
             case site_.Work():
                 self._work(effect)
+            case site_.Abandon():
+                self.state.abandon()
             case site_.Settle(round_, accepted, reason):
-                disk.settled = round_
-                disk.answers.append((round_, accepted, reason))
+                self.state.settle(accepted=accepted)
+                self.answers.append((round_, accepted, reason))
             case site_.Leave(reason):
                 raise AssertionError(reason)
 
-    def _work(self, work: site_.Work) -> None:
+    @staticmethod
+    def _prefix(kind: messages.PartKind, version: int, index: int | None) -> str:
+        return TOPICS.chunk(kind, version, index).rstrip("+")
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Unless the process has died by then."""
         life = self._life
-        saved = self.disk.outbox and decode_payload(self.disk.outbox, Update)
-        again = bool(saved) and (saved.round, saved.base) == (work.round, work.version)
-        payload = self.disk.outbox if again else make_update(self._name, work, self.disk.model)
+        self._world.after(seconds, lambda: action() if life == self._life else None)
 
-        def finish() -> (
-            None
-        ):  # also of a round that was abandoned: the worker may be done in that very moment
-            if life == self._life:
-                self.disk.outbox = payload
-                self.feed(site_.Done(work.round, payload))
+    def _work(self, work: site_.Work) -> None:
+        outbox = make_update(self._world.plan, self._name, work, self.state)
 
-        self._world.after(0.0 if again else self._world.rng.uniform(0.1, 30.0), finish)
+        def finish() -> None:
+            if self.machine.state is not site_.State.WORKING:
+                return
+            try:
+                self.state.put_update(outbox)
+            except CrashError:
+                self.boot()
+            else:
+                self.feed(site_.Done(work.round, outbox.payload))
+
+        self._later(self._world.rng.uniform(0.1, 30.0), finish)
 
 
-def make_update(site: str, work: site_.Work, model: bytes) -> bytes:
-    """Depends on site, round, and every value of the model it starts from."""
-    version, tensors = decode_model(model, plan=PLAN.digest(), shapes=SHAPES)
-    assert version == work.version
-    deltas, weights, shapes = {}, {}, task_specs(PLAN, work.task)
+def make_update(plan: Plan, site: str, work: site_.Work, state: AgentState) -> Outbox:
+    """Depends on site, round, every value of the model it starts from, and what is owed."""
+    assert state.model.version == work.version
+    tensors = state.model.tensors(plan)
+    deltas, weights = {}, {}
     rng = np.random.default_rng([*site.encode(), work.round])
-    for name, shape in shapes.items():
+    for name, shape in task_specs(plan, work.task).items():
         drift = 0.1 * float(np.mean(tensors[name])) if name in tensors else 0.0
         deltas[name] = (rng.random(shape) + drift).astype(np.float32)
         weights[name] = int(rng.integers(1, 100))
-    return encode_update(
-        compress(deltas, shapes, "exact").body,
-        weights,
-        shapes,
-        site=site,
-        plan=PLAN.digest(),
-        round_=work.round,
-        task=work.task,
-        base=work.version,
-        metrics={"loss": 1.0},
-    )
+    return make_outbox(plan, work, site, deltas, weights, {"loss": 1.0}, state.feedback())

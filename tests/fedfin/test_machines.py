@@ -13,14 +13,16 @@ from fedfin.protocol.messages import (
     Evict,
     Hello,
     Missing,
+    Part,
     Receipt,
     RoundManifest,
     Want,
     Welcome,
 )
-from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_machine import Memory, SiteMachine
 
 RUN, OTHER_RUN = "1" * 16, "2" * 16
+MODEL, OLD_MODEL = b"m" * 32, b"o" * 32
 PAYLOAD = bytes(range(256)) * 12  # three chunks
 HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER})
 
@@ -29,9 +31,38 @@ def _begin(payload: bytes = PAYLOAD, *, run: str = RUN, round_: int = 2, chunk_s
     return Begin(run=run, round=round_, outline=transfer.outline(payload, chunk_size))
 
 
-def _manifest(round_: int, *, run: str = RUN, state: str = "open", model: bytes = b"m") -> RoundManifest:
-    outline = transfer.outline(model, CHUNK)
-    return RoundManifest(run=run, round=round_, task="train", state=state, version=round_, model=outline)
+def _part(version: int, data: bytes) -> Part:
+    return Part(version=version, outline=transfer.outline(data, CHUNK))
+
+
+def _manifest(
+    round_: int, *, run: str = RUN, state: str = "open", snapshot: int | None = None, model: bytes = MODEL
+) -> RoundManifest:
+    """Version = round; by way of the snapshot of that version, or of an earlier one and deltas of 100 bytes."""
+    base = round_ if snapshot is None else snapshot
+    return RoundManifest(
+        run=run,
+        round=round_,
+        task="train",
+        state=state,
+        version=round_,
+        model=model,
+        snapshot=_part(base, _snapshot(base)),
+        deltas=tuple(_part(version, _delta(version)) for version in range(base + 1, round_ + 1)),
+    )
+
+
+def _snapshot(version: int) -> bytes:
+    return bytes([version]) * 3000
+
+
+def _delta(version: int) -> bytes:
+    return bytes([version]) * 100
+
+
+def _chunks(data: bytes) -> list[Chunk]:
+    outline = transfer.outline(data, CHUNK)
+    return [transfer.chunk(data, outline, i) for i in range(len(outline.chunks))]
 
 
 class Aggregator:
@@ -39,7 +70,8 @@ class Aggregator:
 
     def __init__(self, *, limit: int = 10**6, **opened) -> None:
         self.machine = AggregatorMachine(PLAN, run=RUN, max_update_bytes=limit, chunk_size=CHUNK)
-        defaults = {"round": 2, "version": 1, "model": b"m" * 3000, "receipts": {}, "earlier": {}}
+        parts = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
+        defaults = {"round": 2, "version": 1, "model": MODEL, "parts": parts, "receipts": {}, "earlier": {}}
         self.opening = self.machine.receive(agg.Opened(**(defaults | opened)), 0.0)
 
     def feed(self, message, site: str = "s0") -> list[agg.Effect]:
@@ -52,11 +84,11 @@ class Aggregator:
 
 
 class Site:
-    """Welcomed, online, with `model` as kept model."""
+    """Welcomed, online, with the model of every manifest above; or with another one, of `version`."""
 
-    def __init__(self, model: bytes = b"m") -> None:
-        id_ = transfer.outline(model).id
-        self.machine = SiteMachine(boot="0" * 16, encoders={"image": ENCODER}, model=id_)
+    def __init__(self, model: bytes = MODEL, version: int | None = None, **memory) -> None:
+        memory_ = Memory(run=RUN, model=model, version=version, **memory)
+        self.machine = SiteMachine(boot="0" * 16, encoders={"image": ENCODER}, memory=memory_)
         self.now = 0.0
         self.feed(site_.Connected(CHUNK), Welcome(run=RUN, plan=PLAN))
 
@@ -78,15 +110,31 @@ def test_hello_is_answered_with_the_plan_and_the_round() -> None:
 
 def test_wanting_a_replaced_version_is_answered_with_the_manifest() -> None:
     """The site that asks has missed it."""
-    (answer,) = Aggregator().ask(Want(version=0, bitmap=b"\x01"))
+    (answer,) = Aggregator().ask(Want(part="snapshot", version=9, bitmap=b"\x01"))
     assert (answer.round, answer.version) == (2, 1)
 
 
 def test_wanted_chunks_are_sent_and_no_others() -> None:
-    """Bits 0 and 2 of three."""
-    answers = Aggregator().ask(Want(version=1, bitmap=b"\x05"))
+    """Bits 0 and 2 of the snapshot's three; the delta's one; none for a bitmap that does not fit."""
+    answers = Aggregator().ask(Want(part="snapshot", version=0, bitmap=b"\x05"))
     assert [chunk.index for chunk in answers] == [0, 2]
-    assert Aggregator().ask(Want(version=1, bitmap=b"\xff")) == []
+    assert [chunk.data for chunk in Aggregator().ask(Want(part="delta", version=1, bitmap=b"\x01"))] == [
+        b"d" * 10
+    ]
+    assert Aggregator().ask(Want(part="snapshot", version=0, bitmap=b"\xff")) == []
+
+
+def test_a_new_version_publishes_what_is_new_and_clears_the_rest_after_the_manifest() -> None:
+    """A site that reads the manifest finds its parts; one that has read the former still finds those for a while."""
+    aggregator = Aggregator()
+    parts = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 2, b"e" * 10))
+    following = agg.Opened(3, 2, OLD_MODEL, (parts[0], agg.Payload("delta", 1, b"d" * 10), parts[1]), {}, {})
+    aggregator.machine.state = agg.State.FOLDING
+    effects = aggregator.machine.receive(following, 2.0)
+    assert [type(effect) for effect in effects] == [agg.PublishPart, agg.PublishManifest, agg.ClearParts]
+    assert effects[0].payload == parts[1]
+    assert [part.version for part in effects[1].manifest.deltas] == [1, 2]
+    assert effects[2].listed == (("snapshot", 0), ("delta", 1), ("delta", 2))
 
 
 @pytest.mark.parametrize("encoders", [{}, {"smell": ENCODER}, {"image": "b" * 64}])
@@ -208,6 +256,96 @@ def test_a_broker_with_smaller_packets_gets_smaller_chunks() -> None:
     site.machine._chunk_size = 4096
     effects = site.feed(site_.Connected(2048))
     assert effects[-1].message.outline.chunk_size == 2048
+
+
+def test_a_site_takes_the_deltas_since_its_version() -> None:
+    """Of those that are listed only the later ones; it asks the aggregator for what the broker does not bring."""
+    site = Site(OLD_MODEL, version=3)
+    assert site.feed(_manifest(5, snapshot=1)) == [
+        site_.Follow("delta", 4, None),
+        site_.Follow("delta", 5, None),
+    ]
+    site.feed(*_chunks(_delta(5)))
+    site.now = 6.0
+    assert site.feed(site_.Tick()) == [site_.Send("up/ctl", Want(part="delta", version=4, bitmap=b"\x01"))]
+    effects = site.feed(*_chunks(_delta(4)))
+    assert effects[-1] == site_.Assemble(5, MODEL, None, (_delta(4), _delta(5)))
+    assert site.feed(site_.Assembled(5, MODEL)) == [site_.Work(5, "train", 5)]
+
+
+@pytest.mark.parametrize("version", [None, 0, 6])
+def test_a_late_joiner_takes_the_snapshot_and_the_deltas_after_it(version: int | None) -> None:
+    """So does a site whose version is older than every delta, or is of a future that never was."""
+    site = Site(OLD_MODEL, version=version)
+    site.feed(_manifest(5, snapshot=4))
+    effects = site.feed(*_chunks(_snapshot(4)), *_chunks(_delta(5)))
+    assert effects[-1] == site_.Assemble(5, MODEL, _snapshot(4), (_delta(5),))
+
+
+def test_what_does_not_come_out_right_is_built_anew_from_the_snapshot() -> None:
+    """Then it must be right: if not, the site leaves and says so."""
+    site = Site(OLD_MODEL, version=4)
+    site.feed(_manifest(5, snapshot=4), *_chunks(_delta(5)))
+    assert site.state is site_.State.ASSEMBLING
+    assert site.feed(site_.Misfit("x"))[0] == site_.Follow("snapshot", 4, None)
+    site.feed(*_chunks(_snapshot(4)), *_chunks(_delta(5)))
+    (leave,) = site.feed(site_.Misfit("another digest"))
+    assert "another digest" in leave.reason
+    assert site.state is site_.State.EVICTED
+
+
+def test_another_run_s_version_is_nothing_to_build_on() -> None:
+    """Version numbers begin anew with each run."""
+    site = Site(OLD_MODEL, version=4)
+    site.machine.state = site_.State.JOINING
+    site.feed(Welcome(run=OTHER_RUN, plan=PLAN))
+    assert site.feed(_manifest(5, run=OTHER_RUN, snapshot=4))[0] == site_.Follow("snapshot", 4, None)
+
+
+def test_after_a_cut_only_the_missing_chunks_are_subscribed_to() -> None:
+    """What is here already does not come a second time."""
+    site = Site(OLD_MODEL)
+    site.feed(_manifest(5), _chunks(_snapshot(5))[1], site_.Disconnected())
+    assert site.feed(site_.Connected(CHUNK))[1:] == [
+        site_.Follow("snapshot", 5, 0),
+        site_.Follow("snapshot", 5, 2),
+    ]
+
+
+def test_a_slow_site_keeps_what_a_later_manifest_needs_too() -> None:
+    """Rounds that are faster than its download do not set it back."""
+    site = Site(OLD_MODEL)
+    site.feed(_manifest(5, snapshot=5), *_chunks(_snapshot(5))[:2])
+    assert site.feed(_manifest(6, snapshot=5)) == [site_.Follow("delta", 6, None)]
+    effects = site.feed(_chunks(_snapshot(5))[2], *_chunks(_delta(6)))
+    assert effects[-1] == site_.Assemble(6, MODEL, _snapshot(5), (_delta(6),))
+    (gone,) = Site(OLD_MODEL, version=4).feed(_manifest(5, snapshot=4), _manifest(7))[1:2]
+    assert gone == site_.Unfollow("delta", 5, None)
+
+
+def test_a_newer_manifest_waits_until_the_model_is_assembled() -> None:
+    """And then goes on from there."""
+    site = Site(OLD_MODEL, version=4)
+    site.feed(_manifest(5, snapshot=4), *_chunks(_delta(5)))
+    assert site.feed(_manifest(6, snapshot=4, model=b"n" * 32)) == []
+    assert site.feed(site_.Assembled(5, MODEL)) == [site_.Follow("delta", 6, None)]
+
+
+def test_an_update_without_a_receipt_comes_before_anything_else() -> None:
+    """After a restart, even when its round has closed: it may have been accepted."""
+    site = Site(offer=(2, PAYLOAD))
+    assert site.state is site_.State.SENDING
+    assert site.feed(_manifest(3)) == [site_.Send("up/ctl", _begin())]
+    receipt = Receipt(id=_begin().outline.id, accepted=False, reason="late")
+    assert site.feed(receipt) == [site_.Settle(2, False, "late"), site_.Work(3, "train", 3)]
+
+
+def test_another_run_does_not_get_the_update_of_this_one() -> None:
+    """Its receipt would be another's."""
+    site = SiteMachine(boot="0" * 16, encoders={}, memory=Memory(run=RUN, offer=(2, PAYLOAD)))
+    site.receive(site_.Connected(CHUNK), 0.0)
+    assert site.receive(Welcome(run=OTHER_RUN, plan=PLAN), 0.0) == [site_.Join(OTHER_RUN, PLAN)]
+    assert site.state is site_.State.IDLE
 
 
 def test_an_idle_site_asks_whether_it_missed_something() -> None:

@@ -22,6 +22,7 @@ from fedfin.protocol.messages import (
     Evict,
     Hello,
     Missing,
+    Part,
     Receipt,
     RoundManifest,
     SiteState,
@@ -43,6 +44,11 @@ DIGEST, BOOT, ID = "a" * 64, "b" * 16, b"i" * 32
 PLAN = Plan(federation="ward", labels=("x",), modalities=(Modality(name="image", encoder=DIGEST, dim=2),))
 SHAPES = {"bias": (2,), "weight": (2, 3)}
 
+
+def _part(version: int, size: int) -> Part:
+    return Part(version=version, outline=transfer.outline(b"x" * size, 1024))
+
+
 ids = st.binary(min_size=32, max_size=32)
 boots = st.text("0123456789abcdef", min_size=16, max_size=16)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -57,7 +63,7 @@ ANY_MESSAGE = st.one_of(
     st.builds(Begin, run=boots, round=counts, outline=outlines),
     st.builds(Missing, id=ids, bitmap=bitmaps),
     st.builds(Receipt, id=ids, accepted=st.booleans(), reason=reasons),
-    st.builds(Want, version=counts, bitmap=bitmaps),
+    st.builds(Want, part=st.sampled_from(["snapshot", "delta"]), version=counts, bitmap=bitmaps),
     st.builds(Chunk, id=ids, index=st.integers(0, 4095), data=st.binary(min_size=1, max_size=99)),
     st.builds(SiteState, online=st.booleans(), boot=boots),
     st.builds(AggregatorState, online=st.booleans(), boot=boots),
@@ -67,8 +73,10 @@ ANY_MESSAGE = st.one_of(
         round=counts,
         task=st.sampled_from(get_args(messages.Task)),
         state=st.sampled_from(["open", "finished"]),
-        version=counts,
-        model=outlines,
+        version=st.just(7),
+        model=ids,
+        snapshot=st.builds(Part, version=st.just(7), outline=outlines),
+        deltas=st.just(()),
     ),
 )
 ONE_OF_EACH = [
@@ -78,12 +86,19 @@ ONE_OF_EACH = [
     Begin(run=BOOT, round=1, outline=transfer.outline(b"x" * 2000, 1024)),
     Missing(id=ID, bitmap=b"\1"),
     Receipt(id=ID, accepted=True),
-    Want(version=1, bitmap=b"\1"),
+    Want(part="delta", version=1, bitmap=b"\1"),
     Chunk(id=ID, index=0, data=b"x"),
     SiteState(online=True, boot=BOOT),
     AggregatorState(online=True, boot=BOOT),
     RoundManifest(
-        run=BOOT, round=1, task="train", state="open", version=0, model=transfer.outline(b"x" * 2000, 1024)
+        run=BOOT,
+        round=1,
+        task="train",
+        state="open",
+        version=4,
+        model=ID,
+        snapshot=_part(3, 2000),
+        deltas=(_part(4, 100),),
     ),
 ]
 EVERY_KIND = messages.UpControl | messages.DownControl | Chunk | SiteState | AggregatorState
@@ -209,6 +224,35 @@ def test_hostile_messages_are_refused_by_name(data: bytes, reason: str) -> None:
         messages.decode(data, messages.UpControl | messages.DownControl)
 
 
+MANIFEST = _BY_KIND[RoundManifest]
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "deltas", "reason"),
+    [
+        (3, [], "no deltas lead from the snapshot"),
+        (5, [4], "no deltas lead from the snapshot"),
+        (2, [4], "no deltas lead from the snapshot"),
+        (1, [2, 4], "do not lead to the version one by one"),
+        (3, [3], "do not lead to the version one by one"),
+        (3, [4, 5], "do not lead to the version one by one"),
+        (4, [4] * 33, "length <= 32"),
+    ],
+)
+def test_a_manifest_leads_to_its_version_or_is_refused(snapshot: int, deltas: list[int], reason: str) -> None:
+    """A site never sets out on a way with a gap."""
+    parts = [_part(version, 10) for version in deltas]
+    data = _pack(MANIFEST, snapshot=_part(snapshot, 2000), deltas=parts)
+    with pytest.raises(ProtocolError, match=reason):
+        messages.decode(data, RoundManifest)
+
+
+def test_a_manifest_whose_deltas_outweigh_its_snapshot_is_refused() -> None:
+    """It would cost a site more memory than the model."""
+    with pytest.raises(ProtocolError, match="larger than the snapshot"):
+        messages.decode(_pack(MANIFEST, deltas=[_part(4, 2001)]), RoundManifest)
+
+
 def _metrics(metrics: dict) -> bytes:
     return msgspec.msgpack.encode(msgspec.msgpack.decode(SMALL_UPDATE) | {"metrics": metrics})
 
@@ -227,7 +271,7 @@ HOSTILE_UPDATES = {
     ),
     "a value without a weight": (_update(weights=[3, 0]), "tensor weight has a value without a weight"),
     "list of floats": (_update(body=[0.0, 0.0]), "Expected `bytes`"),
-    "no body": (_update(body=b""), "a tensor body ends early"),
+    "no body": (_update(body=b""), "a tensor body .*ends .*early"),
     "unknown field": (_update(scale=2.0), "unknown field `scale`"),
     "NaN metric": (_metrics({"loss": math.nan}), "a metric is not finite"),
     "infinite metric": (_metrics({"loss": math.inf}), "a metric is not finite"),

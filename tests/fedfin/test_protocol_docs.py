@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 from fedfin.protocol import diagram, messages
+from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update
 from fedfin.protocol.topics import Topics
 
 DOC = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
@@ -21,10 +22,19 @@ def test_every_message_is_listed() -> None:
         assert f"`{kind}`" in DOC
 
 
+def test_every_payload_is_listed() -> None:
+    """By its kind on the wire."""
+    for kind in (Update, GlobalModel, GlobalDelta):
+        assert f"| `{kind.__struct_config__.tag}` |" in DOC
+
+
 def test_every_topic_is_listed() -> None:
     """As the code writes it."""
     topics = Topics("{federation}")
     channels = ("up/state", "up/ctl", "up/chunk", "dn/ctl", "dn/chunk")
     wanted = [topics.site("{site}", channel) for channel in channels]
-    for topic in [*wanted, topics.aggregator_state, topics.manifest]:
+    parts = [
+        topics.chunk(kind, 0, None).replace("0/+", "{version}/{i}") for kind in get_args(messages.PartKind)
+    ]
+    for topic in [*wanted, topics.aggregator_state, topics.manifest, *parts]:
         assert f"\n{topic} " in DOC

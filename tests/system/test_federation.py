@@ -7,6 +7,7 @@ import pytest
 from federation import Federation, broker, fedfin
 
 from fedfin.model_file import read_model
+from fedfin.plan import Codec, Model
 
 
 @pytest.mark.parametrize("kind", [pytest.param("mosquitto", marks=pytest.mark.broker), "embedded"])
@@ -21,6 +22,22 @@ def test_a_federation_ends_with_one_model_everywhere(kind: str, tmp_path: Path) 
     shown = json.loads(fedfin("aggregator", "show", tmp_path / "agg", "--json").stdout)
     assert [row["sites"] for row in shown["rounds"]] == [3.0] * 4
     assert shown["final"]["auc.only-image"] > 0.5
+
+
+@pytest.mark.broker
+def test_a_compressed_federation_ends_with_one_model_everywhere(tmp_path: Path) -> None:
+    """Bit for bit, though each site has built it from deltas; and it sends far less than an exact one."""
+    codec = Codec(up="small", down="small")
+    with broker("mosquitto", tmp_path) as url:
+        wide = Model(fin_width=128, head_width=8)
+        federation = Federation(tmp_path, url, rounds=6, codec=codec, model=wide)
+        federation.run()
+    final = (tmp_path / "agg" / "final.fedfin").read_bytes()
+    for name in federation.names:
+        assert (tmp_path / name / "state" / "final.fedfin").read_bytes() == final
+        (costs,) = [e for e in federation.events(name) if e["event"] == "costs"]
+        assert costs["bytes_up"] < len(final) / 4  # six rounds of training
+        assert costs["bytes_down"] < 1.5 * len(final)  # the first model, whole, and six deltas
 
 
 @pytest.mark.broker
@@ -48,11 +65,11 @@ def test_explain_update_shows_every_tensor_that_left(tmp_path: Path) -> None:
 
 @pytest.mark.broker
 def test_a_broker_with_small_packets_gets_small_chunks(tmp_path: Path) -> None:
-    """Chunks are cut to what the broker announces: evaluations of 20 KB travel in packets of at most 8 KiB."""
+    """Chunks are cut to what the broker announces: updates and models of 70 KB travel in packets of at most 8 KiB."""
     with broker("mosquitto", tmp_path, "max_packet_size 8192") as url:
-        federation = Federation(tmp_path, url, rounds=1)
+        federation = Federation(tmp_path, url, rounds=1, model=Model(fin_width=64, head_width=8))
         federation.run()
-    updates = [json.loads(line) for line in (tmp_path / "agg.log").read_text().splitlines()]
-    sizes = [event["bytes"] for event in updates if event["event"] == "update" and event["accepted"]]
-    assert max(sizes) > 2 * 8192
+    updates = [event for event in federation.events("agg") if event["event"] == "update"]
+    sizes = [event["bytes"] for event in updates if event["accepted"]]
+    assert max(sizes) > 8 * 8192
     assert len(sizes) == 9

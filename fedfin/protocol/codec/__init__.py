@@ -1,7 +1,7 @@
 """Tensors to few bytes and back: sparsify, quantize, entropy-code, with error feedback. docs/codec.md is the format."""
 
 from fedfin.protocol.codec.body import Compressed, compress, decompress
-from fedfin.protocol.codec.feedback import age, compensate, give_back
+from fedfin.protocol.codec.feedback import compensate, give_back
 from fedfin.protocol.codec.layout import Shapes, Tensors
 from fedfin.protocol.codec.presets import PRESETS, Preset, Recipe
 
@@ -12,7 +12,6 @@ __all__ = [
     "Recipe",
     "Shapes",
     "Tensors",
-    "age",
     "compensate",
     "compress",
     "decompress",

@@ -20,16 +20,3 @@ def give_back(residual: Tensors, sent: Tensors) -> Tensors:
     """
     back = {name: residual[name] + sent[name] if name in residual else sent[name] for name in sent}
     return residual | back
-
-
-def age(residual: Tensors, moved: Tensors, rounds_missed: int) -> Tensors:
-    """What of a residual still counts after `rounds_missed` rounds without this site.
-
-    `moved`: how the global model changed meanwhile.
-    """
-    if rounds_missed <= 0:
-        return dict(residual)
-    return {name: value * _FADE**rounds_missed for name, value in residual.items() if name in moved}
-
-
-_FADE = 0.5

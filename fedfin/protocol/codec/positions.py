@@ -1,54 +1,106 @@
-"""Where the values are that are not zero: ascending positions to bytes and back."""
+"""Where the values are that sparse tensors keep: ascending positions to bytes and back, for all tensors at once.
+
+    code     1 byte a tensor: which of Golomb's codes suits its density (golomb.py)
+    count    LEB128 for each code in use, ascending: how many values the tensors of this code keep
+    length   LEB128: how many bits the unary codes take
+    unary    bits: the quotients, code by code
+    digits   bits, code by code
+    low      bits, code by code
+
+Tensors of one code lie end to end, in the order of their names, as if they were one: so dense and sparse tensors are
+each coded at their own density for one byte a tensor. A number that is coded is a gap: how many values are not kept
+between one that is and the one before it.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.protocol.codec.reader import Reader, bits, number
+from fedfin.protocol.codec import golomb
+from fedfin.protocol.codec.golomb import CODES, Code, Numbers
+from fedfin.protocol.codec.reader import Bits, Reader, bits_to_words, number, pack, words_to_bits
 
-Positions = NDArray[np.int64]
-_LOW_BITS = 40
+
+def encode_positions(kept: Sequence[Numbers], sizes: Sequence[int]) -> bytes:
+    """`kept`: for each tensor at least one position, ascending, below its size."""
+    codes = bytes(golomb.suited(len(some), size) for some, size in zip(kept, sizes, strict=True))
+    counts, unary, digits, low = b"", [], [], []
+    for index, members in _by_code(codes):
+        base, shift = CODES[index]
+        joined = _join([kept[i] for i in members], [sizes[i] for i in members])
+        gaps = np.diff(joined, prepend=-1) - 1
+        quotients, rest = np.divmod(gaps >> shift, base)
+        counts += number(len(gaps))
+        unary.append(golomb.unary(quotients))
+        digits.append(golomb.pack_digits(rest, base))
+        low.append(words_to_bits(gaps, shift))
+    streams = [np.concatenate(stream) for stream in (unary, digits, low)]
+    return b"".join((codes, counts, number(len(streams[0])), *map(pack, streams)))
 
 
-def encode_positions(positions: Positions, span: int) -> bytes:
-    """`positions`: ascending, all different, below `span`."""
-    count = len(positions)
-    if not count:
-        return number(0)
-    gaps = np.diff(positions, prepend=np.int64(-1)) - 1
-    low = max((span // count * 45 >> 6).bit_length() - 1, 0)
-    unary = np.zeros(int((gaps >> low).sum()) + count, np.uint8)
-    unary[np.cumsum((gaps >> low) + 1) - 1] = 1
-    planes = (gaps[:, None] >> np.arange(low)) & 1
-    return (
-        number(count)
-        + bytes([low])
-        + number(len(unary))
-        + bits(unary)
-        + bits(planes.astype(np.uint8).ravel())
+def decode_positions(reader: Reader, sizes: Sequence[int]) -> list[Numbers]:
+    """The positions in each tensor. Raises ProtocolError when they are not what `encode_positions` writes."""
+    indices = bytes(reader.take(len(sizes)))
+    if max(indices) >= len(CODES):
+        raise ProtocolError("a tensor body names an unknown Golomb code")
+    groups = [(CODES[index], members) for index, members in _by_code(indices)]
+    spans = [sum(sizes[i] for i in members) for _, members in groups]
+    counts = [reader.number(span) for span in spans]
+    if 0 in counts:
+        raise ProtocolError("a tensor body has a sparse tensor that keeps nothing")
+    unary = _read_unary(reader, counts, sum(sizes))
+    digits = _read(
+        reader, [golomb.digit_bits(n, code.base) for n, (code, _) in zip(counts, groups, strict=True)]
     )
+    low = _read(reader, [n * code.shift for n, (code, _) in zip(counts, groups, strict=True)])
+    kept: dict[int, Numbers] = {}
+    for j, (code, members) in enumerate(groups):
+        joined = _positions(code, unary[j], digits[j], low[j], spans[j])
+        kept.update(zip(members, _cut(joined, [sizes[i] for i in members]), strict=True))
+    return [kept[i] for i in range(len(sizes))]
 
 
-def decode_positions(reader: Reader, span: int) -> Positions:
-    """Raises ProtocolError when they are not below `span`."""
-    count = reader.number(span)
-    if not count:
-        return np.zeros(0, np.int64)
-    low = reader.byte()
-    if low > _LOW_BITS:
-        raise ProtocolError("positions beyond the tensor")
-    length = reader.number(8 * reader.left)
-    ends = np.flatnonzero(reader.bits(length))
-    if len(ends) != count or ends[-1] != length - 1:
-        raise ProtocolError("positions do not match their number")
-    if reader.left * 8 < count * low:
-        raise ProtocolError("a tensor body ends early")
-    high = np.diff(ends, prepend=-1) - 1
-    planes = reader.bits(count * low).reshape(count, low).astype(np.int64)
-    gaps = (high << low) + (planes << np.arange(low)).sum(axis=1)
-    if (int(high.sum()) << low) > span:
-        raise ProtocolError("positions beyond the tensor")
-    positions: Positions = np.cumsum(gaps + 1) - 1
-    if positions[-1] >= span:
-        raise ProtocolError("positions beyond the tensor")
-    return positions
+def _by_code(indices: bytes) -> list[tuple[int, list[int]]]:
+    """Each code in use, ascending, and the tensors that use it."""
+    return [(code, [i for i, other in enumerate(indices) if other == code]) for code in sorted(set(indices))]
+
+
+def _join(kept: Sequence[Numbers], sizes: Sequence[int]) -> Numbers:
+    starts = accumulate(sizes, initial=0)
+    return np.concatenate([some + start for some, start in zip(kept, starts, strict=False)])
+
+
+def _cut(joined: Numbers, sizes: Sequence[int]) -> list[Numbers]:
+    starts = list(accumulate(sizes, initial=0))
+    parts = np.split(joined, np.searchsorted(joined, starts[1:-1]))
+    return [part - start for part, start in zip(parts, starts, strict=False)]
+
+
+def _read_unary(reader: Reader, counts: Sequence[int], span: int) -> list[Numbers]:
+    """For each code the sum of its quotients so far, at each of its numbers."""
+    # A quotient is no larger than its gap, and all gaps and ones together fill at most the span.
+    bits = reader.bits(reader.number(span))
+    if not len(bits) or not bits[-1] or np.count_nonzero(bits) != sum(counts):
+        raise ProtocolError("a tensor body's positions are not as many as it says")
+    ends = np.flatnonzero(bits)
+    ends -= np.arange(len(ends))
+    parts = np.split(ends, list(accumulate(counts))[:-1])
+    return [part - before for part, before in zip(parts, [0, *(part[-1] for part in parts)], strict=False)]
+
+
+def _read(reader: Reader, lengths: Sequence[int]) -> list[Bits]:
+    return np.split(reader.bits(sum(lengths)), list(accumulate(lengths))[:-1])
+
+
+def _positions(code: Code, quotients: Numbers, digits: Bits, low: Bits, span: int) -> Numbers:
+    """A position is the sum of all gaps so far and of the values kept before it."""
+    if int(quotients[-1]) * code.m >= span:
+        raise ProtocolError("a tensor body's positions reach beyond its tensors")
+    count = len(quotients)
+    joined: Numbers = quotients * code.base + np.cumsum(golomb.unpack_digits(digits, count, code.base))
+    joined = (joined << code.shift) + np.cumsum(bits_to_words(low, count, code.shift)) + np.arange(count)
+    if joined[-1] >= span:
+        raise ProtocolError("a tensor body's positions reach beyond its tensors")
+    return joined

@@ -12,13 +12,16 @@ class Recipe:
 
     `kind`: what becomes of a value. "float32" and "float16" keep every one; "sign" keeps one bit of each;
     "ternary" keeps the sign of the largest and nothing of the others.
-    `keep`: the share of values that "ternary" keeps, in (0, 1].
+    `keep`: the share of all values, of all tensors together, that "ternary" keeps, in (0, 1].
+    `gain`: what the mean magnitude of the kept values is multiplied by before it travels. What is owed is paid sooner,
+    and error feedback takes back what was too much.
     `learning_rate_factor`: what a site multiplies its learning rate by when its update goes up like this.
     """
 
     kind: Literal["float32", "float16", "sign", "ternary"]
     source: str
     keep: float = 1.0
+    gain: float = 1.0
     learning_rate_factor: float = 1.0
 
 
@@ -28,7 +31,7 @@ PRESETS: dict[Preset, Recipe] = {
     "exact": Recipe("float32", "every bit; zeros are skipped"),
     "half": Recipe("float16", "IEEE 754 binary16; zeros are skipped"),
     "balanced": Recipe("sign", "signSGD with error feedback: Karimireddy et al. 2019, arXiv 1901.09847"),
-    "small": Recipe("ternary", _STC, keep=0.04),
-    "tiny": Recipe("ternary", _STC, keep=0.02, learning_rate_factor=2.0),
-    "minimal": Recipe("ternary", _STC, keep=0.01, learning_rate_factor=2.0),
+    "small": Recipe("ternary", _STC, keep=0.04, gain=1.5, learning_rate_factor=1.5),
+    "tiny": Recipe("ternary", _STC, keep=0.02, gain=1.5, learning_rate_factor=2.0),
+    "minimal": Recipe("ternary", _STC, keep=0.011, gain=1.5, learning_rate_factor=2.0),
 }

@@ -1,10 +1,11 @@
-"""Reading a body from its start to its end, never beyond."""
+"""Reading a body from its start to its end, never beyond; and how its numbers and bits are written."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
 
+Bits = NDArray[np.uint8]  # one bit each, 0 or 1
 _MORE = 128  # LEB128's bit that says another byte follows
 
 
@@ -12,20 +13,15 @@ class Reader:
     """The bytes not yet read."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self._data = memoryview(data)
         self._at = 0
-
-    @property
-    def left(self) -> int:
-        """How many bytes are not yet read."""
-        return len(self._data) - self._at
 
     def take(self, count: int) -> memoryview:
         """The next `count` bytes, not copied. Raises ProtocolError when there are fewer."""
-        if count > self.left:
-            raise ProtocolError(f"a tensor body ends early: {count} bytes are needed, {self.left} are left")
+        if count > len(self._data) - self._at:
+            raise ProtocolError(f"a tensor body of {len(self._data)} bytes ends {count} bytes too early")
         self._at += count
-        return memoryview(self._data)[self._at - count : self._at]
+        return self._data[self._at - count : self._at]
 
     def byte(self) -> int:
         """The next byte."""
@@ -34,17 +30,17 @@ class Reader:
     def number(self, most: int) -> int:
         """An unsigned LEB128 number in its shortest form. Raises ProtocolError when it exceeds `most`."""
         value = 0
-        for shift in range(0, 64, 7):
+        for shift in range(0, 63, 7):
             byte = self.byte()
-            value |= (byte % _MORE) << shift
+            value |= byte % _MORE << shift
             if byte < _MORE:
                 if value > most or (byte == 0 and shift):
                     break
                 return value
         raise ProtocolError(f"a number in a tensor body exceeds {most} or is not in its shortest form")
 
-    def bits(self, count: int) -> NDArray[np.uint8]:
-        """The next `count` bits as 0 and 1, lowest of each byte first, filled up to whole bytes with zeros."""
+    def bits(self, count: int) -> Bits:
+        """The next `count` bits, lowest of each byte first, filled up to whole bytes with zeros."""
         packed = np.frombuffer(self.take(-(-count // 8)), np.uint8)
         if count % 8 and packed[-1] >> (count % 8):
             raise ProtocolError("a tensor body has bits beyond the last value")
@@ -52,8 +48,8 @@ class Reader:
 
     def end(self) -> None:
         """Raises ProtocolError when bytes are left."""
-        if self.left:
-            raise ProtocolError(f"a tensor body has {self.left} bytes too many")
+        if self._at < len(self._data):
+            raise ProtocolError(f"a tensor body has {len(self._data) - self._at} bytes too many")
 
 
 def number(value: int) -> bytes:
@@ -66,6 +62,22 @@ def number(value: int) -> bytes:
     return bytes(out)
 
 
-def bits(flags: NDArray[np.bool_] | NDArray[np.uint8]) -> bytes:
-    """Eight flags a byte, lowest bit first."""
+def pack(flags: Bits | NDArray[np.bool_]) -> bytes:
+    """Eight bits a byte, lowest first, filled up with zeros."""
     return np.packbits(flags, bitorder="little").tobytes()
+
+
+def words_to_bits(words: NDArray[np.int64] | NDArray[np.uint8], width: int) -> Bits:
+    """The lowest `width` bits of each word, plane by plane: the lowest bit of every word, then the next of every word."""
+    planes = np.empty((width, len(words)), np.uint8)
+    for place in range(width):
+        planes[place] = words >> place & 1
+    return planes.ravel()
+
+
+def bits_to_words(bits: Bits, count: int, width: int) -> NDArray[np.int64]:
+    """The reverse: `count` words from `count * width` bits."""
+    words = np.zeros(count, np.int64)
+    for place, plane in enumerate(bits.reshape(width, count)):
+        words |= plane.astype(np.int64) << place
+    return words

@@ -1,0 +1,134 @@
+"""The model's versions: the newest in memory, what leads to each in the journal.
+
+A version is kept as a snapshot or as the delta from the version before, whichever the chain (fedfin/protocol/chain.py)
+has made of it; any version between the oldest kept snapshot and the newest can be rebuilt.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.fold import apply_means
+from aggregator.journal import Journal, Step
+from fedfin.errors import StateError
+from fedfin.model_spec import initial_model, model_shapes
+from fedfin.plan import Plan
+from fedfin.protocol.chain import Chain, Offer, extend
+from fedfin.protocol.codec import Preset, Shapes, Tensors, compensate, compress, decompress
+from fedfin.protocol.messages import PartKind
+from fedfin.protocol.payloads import GlobalDelta, apply_delta, decode_model, encode_model, shifted
+from fedfin.protocol.round_life import Payload
+
+Means = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """From one version to the next. `owed`: what compression left out of it; `set`, `add`: the delta's bodies."""
+
+    tensors: Tensors
+    owed: Tensors
+    set: bytes
+    add: bytes
+
+
+class Versions:
+    """All versions of one federation's model, on top of its journal."""
+
+    def __init__(self, journal: Journal, plan: Plan) -> None:
+        self._journal = journal
+        self._plan = plan.digest()
+        self._shapes = model_shapes(plan)
+        version = journal.newest_version()
+        self.version = 0 if version is None else version
+        self._owed: Tensors = {}
+        if version is None:
+            self._tensors = initial_model(plan)
+            return
+        self._tensors = self.tensors(version)
+        self._chain = _chain_of(journal.listed())
+        if body := journal.owed():
+            self._owed = decompress(body, self._shapes)
+
+    def first(self) -> Step:
+        """Version 0, to be written by the journal."""
+        snapshot = encode_model(self._tensors, plan=self._plan, version=0)
+        return self._step(0, snapshot, b"", Chain(Offer(0, len(snapshot))))
+
+    def next(self, means: Means, preset: Preset, *, replace: bool) -> Step:
+        """The next version, to be written by the journal; the former is forgotten here, not there."""
+        change = make_change(self._tensors, means, self._owed, self._shapes, preset, replace=replace)
+        version = self.version + 1
+        delta = GlobalDelta(plan=self._plan, version=version, set=change.set, add=change.add)
+        snapshot = encode_model(change.tensors, plan=self._plan, version=version)
+        encoded = msgspec.msgpack.encode(delta)
+        chain = extend(self._chain, Offer(version, len(snapshot)), len(encoded))
+        self._tensors, self._owed, self.version = change.tensors, change.owed, version
+        return self._step(version, snapshot, encoded, chain)
+
+    def _step(self, version: int, snapshot: bytes, delta: bytes, chain: Chain) -> Step:
+        self._chain = chain
+        parts = []
+        if chain.snapshot.version == version:
+            parts.append(Payload("snapshot", version, snapshot))
+        if chain.deltas:
+            parts.append(Payload("delta", version, delta))
+        owed = compress(self._owed, self._shapes, "exact").body if self._owed else b""
+        return Step(version, hashlib.sha256(snapshot).digest(), tuple(parts), _listed(chain), owed)
+
+    def tensors(self, version: int) -> Tensors:
+        """Any version that is kept. Raises StateError when it is not, or is damaged."""
+        base, deltas = self._journal.way_to(version)
+        at, tensors = decode_model(base, plan=self._plan, shapes=self._shapes)
+        for number, delta in enumerate(deltas, at + 1):
+            tensors = apply_delta(tensors, delta, plan=self._plan, version=number, shapes=self._shapes)
+        whole = encode_model(tensors, plan=self._plan, version=version) if deltas else base
+        if hashlib.sha256(whole).digest() != self._journal.model_id(version):
+            raise StateError(f"model version {version} in the journal is damaged; restore it from a backup")
+        return tensors
+
+
+def make_change(
+    model: Tensors, means: Means, owed: Tensors, shapes: Shapes, preset: Preset, *, replace: bool
+) -> Change:
+    """What the round's means make of a model.
+
+    With a lossy preset what it leaves out is owed to the next version: error feedback, as at a site.
+    """
+    nothing = compress({}, shapes, "exact").body
+    if replace or preset == "exact":
+        due = means if replace else _sum(means, owed)
+        following = apply_means(model, due, replace=replace)
+        changed = {name: array for name, array in following.items() if not _same(array, model[name])}
+        return Change(following, owed if replace else {}, compress(changed, shapes, "exact").body, nothing)
+    wanted = compensate({name: mean.astype(np.float32) for name, mean in means.items()}, owed)
+    packed = compress(wanted, shapes, preset)
+    moved = {name: shifted(model[name], by) for name, by in decompress(packed.body, shapes).items()}
+    still = {name: array for name, array in owed.items() if name not in wanted}
+    return Change(model | moved, still | packed.residual, nothing, packed.body)
+
+
+def _sum(means: Means, owed: Tensors) -> Means:
+    """Each mean with what is owed to it, and what is owed alone."""
+    return {
+        **means,
+        **{name: means.get(name, 0.0) + array.astype(np.float64) for name, array in owed.items()},
+    }
+
+
+def _same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Bit for bit: 0.0 is not -0.0."""
+    return np.array_equal(one.view(np.uint32), other.view(np.uint32))
+
+
+def _listed(chain: Chain) -> tuple[tuple[PartKind, int], ...]:
+    return ("snapshot", chain.snapshot.version), *(("delta", delta.version) for delta in chain.deltas)
+
+
+def _chain_of(parts: tuple[Payload, ...]) -> Chain:
+    snapshot, *deltas = (Offer(part.version, len(part.data)) for part in parts)
+    return Chain(snapshot, tuple(deltas))

@@ -1,0 +1,53 @@
+"""An update on its way out: its bytes, and what becomes of error feedback when the receipt comes."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from edge_client.feedback import Feedback, Packed, pack
+from fedfin.model_spec import task_specs
+from fedfin.plan import Plan
+from fedfin.protocol.codec import Tensors, compress
+from fedfin.protocol.messages import Task
+from fedfin.protocol.payloads import encode_update
+from fedfin.protocol.schedule import preset_up
+from fedfin.protocol.site_life import Work
+
+
+class Outbox(msgspec.Struct, frozen=True):
+    """`payload`: the Update; `owed` when it counts, `lost` when it does not: see edge_client/feedback.py."""
+
+    round: int
+    task: Task
+    payload: bytes
+    owed: bytes
+    lost: bytes
+
+
+def make_outbox(
+    plan: Plan,
+    work: Work,
+    site: str,
+    values: Tensors,
+    weights: Mapping[str, int],
+    metrics: Mapping[str, float],
+    feedback: Feedback,
+) -> Outbox:
+    """The update of this round; only training has feedback."""
+    shapes, preset = task_specs(plan, work.task), preset_up(plan, work.round)
+    if work.task == "train":
+        packed = pack(values, shapes, preset, feedback)
+    else:
+        packed = Packed(compress(values, shapes, preset).body, b"", b"")
+    payload = encode_update(
+        packed.body,
+        {name: weights[name] for name in values},
+        shapes,
+        site=site,
+        plan=plan.digest(),
+        round_=work.round,
+        task=work.task,
+        base=work.version,
+        metrics=metrics,
+    )
+    return Outbox(work.round, work.task, payload, packed.owed, packed.lost)

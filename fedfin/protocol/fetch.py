@@ -1,0 +1,80 @@
+"""A site on its way to a model: which parts it needs, which chunks of them it has. Pure bookkeeping, no I/O."""
+
+from fedfin.protocol import transfer
+from fedfin.protocol.chain import path
+from fedfin.protocol.messages import Chunk, Part, PartKind, RoundManifest, Want
+from fedfin.protocol.site_life import Assemble, Effect, Follow, Send, Unfollow
+
+
+class Fetch:
+    """Parts under way to one manifest's model; those that a later manifest needs too are not fetched twice."""
+
+    def __init__(self) -> None:
+        self._way: list[tuple[PartKind, Part]] = []
+        self._incoming: dict[bytes, transfer.Incoming] = {}  # by the part's digest
+        self._followed: list[Follow] = []
+
+    def aim(self, manifest: RoundManifest, held: int | None) -> list[Effect]:
+        """Turn to this manifest's model; `held`: the version that the site has, None when it has none to build on."""
+        former, self._way = self._incoming, path(manifest, held)
+        outlines = {part.outline.id: part.outline for _, part in self._way}
+        self._incoming = {
+            id_: former[id_] if id_ in former and former[id_].plan == plan else transfer.Incoming(plan)
+            for id_, plan in outlines.items()
+        }
+        return self._subscribe()
+
+    def reconnected(self) -> list[Effect]:
+        """The broker has forgotten the subscriptions."""
+        self._followed = []
+        return self._subscribe()
+
+    def add(self, chunk: Chunk) -> None:
+        """Take one chunk; one of another part is ignored. Raises ProtocolError when it is damaged."""
+        if chunk.id in self._incoming:
+            self._incoming[chunk.id].add(chunk)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part is here."""
+        return all(incoming.complete for incoming in self._incoming.values())
+
+    def wants(self) -> list[Effect]:
+        """Ask the aggregator for what the broker does not bring."""
+        return [
+            Send("up/ctl", Want(part=kind, version=part.version, bitmap=incoming.bitmap()))
+            for kind, part, incoming in self._parts()
+            if not incoming.complete
+        ]
+
+    def finish(self, manifest: RoundManifest) -> list[Effect]:
+        """From here on the parts are the shell's. Raises ProtocolError when one is not what was announced."""
+        payloads: dict[PartKind, list[bytes]] = {"snapshot": [], "delta": []}
+        for kind, _, incoming in self._parts():
+            payloads[kind].append(incoming.data())
+        snapshot = payloads["snapshot"][0] if payloads["snapshot"] else None
+        self._way, self._incoming = [], {}
+        return [
+            *self._subscribe(),
+            Assemble(manifest.version, manifest.model, snapshot, tuple(payloads["delta"])),
+        ]
+
+    def _parts(self) -> list[tuple[PartKind, Part, transfer.Incoming]]:
+        return [(kind, part, self._incoming[part.outline.id]) for kind, part in self._way]
+
+    def _subscribe(self) -> list[Effect]:
+        """Follow all chunks of a part, or, of one that has begun to arrive, only those that are missing."""
+        wanted = []
+        for kind, part, incoming in self._parts():
+            missing = incoming.missing
+            begun = len(missing) < len(part.outline.chunks)
+            wanted += [Follow(kind, part.version, index) for index in (missing if begun else (None,))]
+        keep = {(f.kind, f.version) for f in wanted}
+        before = [f for f in self._followed if (f.kind, f.version) in keep]
+        former: list[Effect] = [
+            Unfollow(f.kind, f.version, f.index) for f in self._followed if f not in before
+        ]
+        known = {(f.kind, f.version) for f in before}
+        new = [f for f in wanted if (f.kind, f.version) not in known]
+        self._followed = before + new
+        return [*former, *new]
