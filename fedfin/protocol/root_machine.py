@@ -150,7 +150,7 @@ class RootMachine:
 
     def _objection(self, shard: Shard, tally: Tally) -> str | None:
         if tally.plan != self._digest:
-            return "its plan is another one; set this shard's folder up with the root's plan"
+            return "its plan differs; set this shard's folder up with the root's plan"
         if tally.shards != shard.count:
             return f"the root has {shard.count} shards, this one was started as {shard.index}/{tally.shards}"
         return None

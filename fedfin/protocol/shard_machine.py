@@ -171,7 +171,7 @@ class ShardMachine:
         """The root's answer to a shard that speaks of no run, or of another one."""
         if event.plan.digest() != self._digest:
             self.state = State.EVICTED
-            return [Leave("its plan is another one; set this shard's folder up with the root's plan")]
+            return [Leave("its plan differs; set this shard's folder up with the root's plan")]
         if event.run != self._run:
             self._run, self.state = event.run, State.WAITING
             self._manifest = self._following = self._outgoing = None
