@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test simulate crash-matrix check format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -19,6 +19,12 @@ demo: $(READY)  ## a whole federation on this machine, in fedfin-demo/
 
 test: $(READY)  ## the tests
 	$(BIN)/pytest
+
+simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that replays; some minutes
+	PYTHONPATH=.:tests $(BIN)/python -m simulation $(SIMULATE)
+
+crash-matrix: $(READY)  ## SIGKILL of every process at every state of the protocol, over a real broker; minutes
+	$(BIN)/pytest -m broker tests/system/test_crash_matrix.py
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.protocol import limits
+from fedfin.protocol import limits, staleness
 from fedfin.protocol.codec import Tensors
 
 _ONE = float(2**limits.FRACTION_BITS)
+_SHARE = _ONE / staleness.FULL
 
 
 @dataclass
@@ -35,15 +36,19 @@ class Fold:
         self.sums: dict[str, Sum] = {}
         self._limit = limit
 
-    def add(self, values: Tensors, weights: Mapping[str, int]) -> None:
+    def add(self, values: Tensors, weights: Mapping[str, int], share: int = staleness.FULL) -> None:
         """Add one site's tensors, all or none. A weight of 0 adds nothing.
+
+        `share`, of staleness.FULL: what a late update counts. It scales the values, not the weight that the sum is
+        divided by: stale news moves the model less.
 
         Raises ProtocolError when the round's total weight would exceed what int64 can hold.
         """
         wanted = {name: weights[name] for name in values if weights[name] > 0}
         self._make_room(wanted)
         for name, weight in wanted.items():
-            fixed = np.rint(values[name].astype(np.float64) * (weight * _ONE)).astype(np.int64)
+            scale = weight * share * _SHARE  # below 2^44: exact
+            fixed = np.rint(values[name].astype(np.float64) * scale).astype(np.int64)
             self._add(name, Sum(fixed, weight))
 
     def merge(self, sums: Mapping[str, Sum]) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +42,11 @@ CREATE TABLE round (
 );
 CREATE TABLE upd (
     round INTEGER NOT NULL, site TEXT NOT NULL, id BLOB NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL,
-    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload BLOB,
+    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload BLOB, folded INTEGER NOT NULL,
     PRIMARY KEY (round, site)
 );
+CREATE INDEX upd_folded ON upd (folded);
+CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 """
 
 
@@ -76,7 +78,10 @@ class RoundRow:
 
 @dataclass(frozen=True)
 class UpdateRow:
-    """One update's receipt and facts; `payload` only while its round is open."""
+    """One update's receipt and facts.
+
+    `folded`: the round it counts in, which is a later one when it came late; `payload`: only while that is open.
+    """
 
     round: int
     site: str
@@ -86,6 +91,7 @@ class UpdateRow:
     size: int
     metrics: dict[str, float]
     payload: bytes | None
+    folded: int
 
 
 class Journal:
@@ -154,15 +160,26 @@ class Journal:
         ).fetchone()
         return 0 if row is None else int(row[0])
 
-    def close_round(self, round_: int, results: dict[str, float], following: tuple[str, Step] | None) -> None:
-        """Close a round and open the next (task, its new version) in the same transaction."""
+    def close_round(
+        self,
+        round_: int,
+        results: dict[str, float],
+        following: tuple[str, Step] | None,
+        roster: Mapping[str, bool],
+    ) -> None:
+        """Close a round and open the next (task, its new version) in the same transaction.
+
+        `roster`: every known site, and whether it is silent.
+        """
         with self._db:
             self._db.execute("BEGIN")
             self._db.execute(
                 "UPDATE round SET closed = ?, results = ? WHERE round = ?",
                 (time.time(), msgspec.json.encode(results).decode(), round_),
             )
-            self._db.execute("UPDATE upd SET payload = NULL WHERE round = ?", (round_,))
+            self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
+            self._db.execute("DELETE FROM site")
+            self._db.executemany("INSERT INTO site VALUES (?, ?)", sorted(roster.items()))
             if following is not None:
                 self._open_round(round_ + 1, *following)
 
@@ -176,7 +193,7 @@ class Journal:
     def add_update(self, row: UpdateRow) -> None:
         """Make one update durable. A site's refused update is replaced by its next one."""
         self._db.execute(
-            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row.round,
                 row.site,
@@ -187,6 +204,7 @@ class Journal:
                 msgspec.json.encode(row.metrics).decode(),
                 time.time(),
                 row.payload,
+                row.folded,
             ),
         )
 
@@ -273,15 +291,32 @@ class Journal:
         )
         return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why, _ in rows}
 
-    def updates(self, round_: int) -> Iterator[UpdateRow]:
-        """The updates of one round, one at a time, so that memory stays flat."""
+    def receipt(self, round_: int, site: str) -> Receipt | None:
+        """The receipt of a site's update for this round, if there is one."""
+        row = self._db.execute(
+            "SELECT id, accepted, reason FROM upd WHERE round = ? AND site = ?", (round_, site)
+        ).fetchone()
+        return None if row is None else Receipt(id=row[0], accepted=bool(row[1]), reason=row[2])
+
+    def version_of(self, round_: int) -> int | None:
+        """The version that a round started from; None when there was no such round."""
+        row = self._db.execute("SELECT version FROM round WHERE round = ?", (round_,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def roster(self) -> dict[str, bool]:
+        """Every site known when the last round closed, and whether it was silent."""
+        return {site: bool(silent) for site, silent in self._db.execute("SELECT site, silent FROM site")}
+
+    def updates(self, folded: int) -> Iterator[UpdateRow]:
+        """The updates that count in one round, or were refused in it; one at a time, so that memory stays flat."""
         rows = self._db.execute(
-            "SELECT round, site, id, accepted, reason, bytes, metrics, payload FROM upd WHERE round = ? ORDER BY site",
-            (round_,),
+            "SELECT round, site, id, accepted, reason, bytes, metrics, payload, folded FROM upd"
+            " WHERE folded = ? ORDER BY round, site",
+            (folded,),
         )
-        for number, site, id_, accepted, reason, size, metrics, payload in rows:
+        for number, site, id_, accepted, reason, size, metrics, *last in rows:
             yield UpdateRow(
-                number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), payload
+                number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), *last
             )
 
 

@@ -35,7 +35,7 @@ class MetricSum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PartialSum(Message, frozen=True):
     """`weights`: of each tensor of the task, by sorted name; `totals`: int64, of those with a weight.
 
-    `updates` and `size`: how many updates are in it, and their bytes together.
+    `updates` and `size`: how many updates are in it, and their bytes together; `late`: how many of them were late.
     """
 
     shard: str
@@ -44,6 +44,7 @@ class PartialSum(Message, frozen=True):
     task: Task
     base: Count
     updates: Count
+    late: Count
     size: Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
     weights: Annotated[tuple[Weight, ...], msgspec.Meta(max_length=limits.TENSORS)]
     totals: bytes
@@ -51,7 +52,16 @@ class PartialSum(Message, frozen=True):
 
 
 def encode_sum(
-    fold: Fold, means: Means, shapes: Shapes, *, shard: str, plan: str, round_: int, task: Task, base: int
+    fold: Fold,
+    means: Means,
+    late: int,
+    shapes: Shapes,
+    *,
+    shard: str,
+    plan: str,
+    round_: int,
+    task: Task,
+    base: int,
 ) -> bytes:
     """A PartialSum's bytes. The same updates give the same bytes."""
     sums = fold.sums
@@ -62,6 +72,7 @@ def encode_sum(
         task=task,
         base=base,
         updates=means.updates,
+        late=late,
         size=means.bytes,
         weights=tuple(sums[name].weight if name in sums else 0 for name in sorted(shapes)),
         totals=b"".join(sums[name].total.astype(_ITEM, copy=False).tobytes() for name in sorted(sums)),

@@ -28,4 +28,5 @@ class RootRounds(Rounds):
             raise ProtocolError("a score histogram holds a negative share")
         self._fold.merge(sums)
         self._means.merge(sum_.updates, sum_.size, metric_sums(sum_))
+        self.late += sum_.late
         return {}

@@ -16,6 +16,8 @@ from fedfin.protocol import limits, transfer
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Receipt, Task
 from fedfin.protocol.payloads import Update, decode_payload, open_update
+from fedfin.protocol.policy import late_share
+from fedfin.protocol.reception import TWICE
 from fedfin.protocol.round_life import Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
 
@@ -51,6 +53,7 @@ class Rounds:
         """Turn to the current round, with what the journal has of it already."""
         self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
+        self.late = 0  # updates for earlier rounds that count in this one
         for row in self.journal.updates(self.position.round):
             if row.accepted and row.payload is not None:
                 self._take(row.round, row.site, row.payload)
@@ -87,28 +90,43 @@ class Rounds:
 
     def results(self) -> dict[str, float]:
         """The current round's so far: how many updates, their bytes, the means of their metrics."""
-        return self._means.results()
+        late = {"late": float(self.late)} if self.late else {}
+        return self._means.results() | late
 
     def model_file(self, version: int) -> bytes:
         """One version as the bytes of a model file (fedfin/model_file.py). Raises StateError if there is none."""
         return encode_model_file(ModelFile(self.plan, version, self._versions.tensors(version)))
 
+    @property
+    def roster(self) -> dict[str, bool]:
+        """Every known site, and whether it is silent."""
+        return self.journal.roster()
+
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
+        current = self.position.round
+        before = self.journal.receipt(round_, site)
+        if before is not None and before.accepted:  # its row must stay as it is
+            return Receipt(id=id_, accepted=False, reason=TWICE)
         try:
             transfer.check(id_, payload)
             metrics = self._take(round_, site, payload)
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
-                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None)
+                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None, current)
             )
             return receipt
-        self.journal.add_update(UpdateRow(round_, site, id_, True, "", len(payload), metrics, payload))
+        self.journal.add_update(
+            UpdateRow(round_, site, id_, True, "", len(payload), metrics, payload, current)
+        )
         return Receipt(id=id_, accepted=True)
 
-    def close(self, round_: int) -> None:
-        """Fold the round into the next model version, or, in the last round, into the final metrics."""
+    def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> None:
+        """Fold the round into the next model version, or, in the last round, into the final metrics.
+
+        `roster`: every known site, and whether it is silent, for whoever goes on from here (None: as before).
+        """
         task = task_of(self.plan, round_)
         results = self.results()
         following = None
@@ -118,13 +136,13 @@ class Rounds:
             preset = preset_down(self.plan, round_)
             step = self._versions.next(self._fold.means(), preset, replace=task == "moments")
             following = task_of(self.plan, round_ + 1), step
-        self.journal.close_round(round_, results, following)
+        self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
         self._collect()
 
     def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
         """Check and fold one update; its metrics. Raises ProtocolError, and then nothing of it is folded."""
         update, values, weights = self._checked(round_, site, payload)
-        self._fold.add(values, weights)
+        self._add(round_, values, weights)
         self._means.add(len(payload), update.metrics)
         return dict(update.metrics)
 
@@ -135,14 +153,20 @@ class Rounds:
         expected = (site, self._plan_digest, round_, task)
         if (update.site, update.plan, update.round, update.task) != expected:
             raise ProtocolError("the update names another site, plan, round or task than it was sent for")
-        if update.base != self.position.version:
-            raise ProtocolError(
-                f"the update starts from version {update.base}, the round from {self.position.version}"
-            )
+        if update.base != (version := self.journal.version_of(round_)):
+            raise ProtocolError(f"the update starts from version {update.base}, the round from {version}")
         values, weights = open_update(update, task_specs(self.plan, task))
         if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
             raise ProtocolError("a score histogram holds a negative share")
         return update, values, weights
+
+    def _add(self, round_: int, values: Tensors, weights: Mapping[str, int]) -> None:
+        """Fold an update for `round_` into the current one. Raises ProtocolError."""
+        share = late_share(self.plan, round_, self.position.round)
+        if share is None:
+            raise ProtocolError(f"late: round {round_} has closed")
+        self._fold.add(values, weights, share)
+        self.late += round_ != self.position.round
 
 
 def _evaluation(fold: Fold) -> Mapping[str, float]:

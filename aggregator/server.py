@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from dataclasses import asdict
 from typing import Any
 
 from aggregator.desk import Desk, Report
@@ -82,6 +83,7 @@ class Server:
                 self._on_up(chunk_size)
             case mqtt.Down(reason):
                 self._report("offline", {"reason": reason})
+                self._feed(life.Disconnected())
             case mqtt.Taken(token, None):
                 self._shelf.taken(token)
             case mqtt.Taken(_, refused):
@@ -102,6 +104,7 @@ class Server:
         if self._manifest is None:  # the first time: only now is the packet size known
             self._feed(self._opened())
             return
+        self._feed(life.Reconnected())
         # A broker that lost its memory has no retained messages: say again where we stand.
         self._shelf.publish_again()
         self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
@@ -120,6 +123,7 @@ class Server:
                 self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
             else:
                 state = messages.decode(payload, messages.SiteState)
+                self._feed(life.FromSite(site, state))
                 self._on_site_state(site, online=state.online)
                 self._report("site", {"site": site, "online": state.online})
         except ProtocolError as error:
@@ -151,13 +155,13 @@ class Server:
                 )
             case life.Spool() | life.Judge():
                 self._desk.take(effect)
-            case life.CloseRound(round_):
+            case life.CloseRound(round_, roster):
                 self._judge()  # what is complete has come in time
-                self._rounds.close(round_)
+                self._rounds.close(round_, roster)
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
-            case life.Stalled(round_, accepted):
-                self._report("stalled", {"round": round_, "accepted": accepted})
+            case life.Stalled():
+                self._report("stalled", asdict(effect))
             case life.Lacking(round_, shards):
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
@@ -173,6 +177,8 @@ class Server:
             self._rounds.earlier_receipts,
             finished=position.finished,
             chunk_size=self._chunk_size,
+            late=self._rounds.late,
+            roster=self._rounds.roster,
         )
 
     def _state(self, *, online: bool) -> bytes:

@@ -34,7 +34,7 @@ class ShardJournal(Journal):
         with self._db:
             self._db.execute("BEGIN")
             self._db.execute("INSERT INTO sum VALUES (?, ?)", (round_, payload))
-            self._db.execute("UPDATE upd SET payload = NULL WHERE round = ?", (round_,))
+            self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
 
     def sum(self, round_: int) -> bytes | None:
         """The round's sum; empty when the root has it; None when there is none yet."""

@@ -38,7 +38,11 @@ class ShardRounds(Rounds):
             self.journal.begin(manifest.round, manifest.task, manifest.version)
         self._collect()
         sum_ = self.journal.sum(manifest.round)
-        return RoundOpened(self.receipts, self.earlier_receipts, sum_ or b"", settled=sum_ == b"")
+        folded = self.journal.updates(manifest.round)
+        late = {row.site for row in folded if row.accepted and row.round != manifest.round}
+        return RoundOpened(
+            self.receipts, self.earlier_receipts, tuple(sorted(late)), sum_ or b"", settled=sum_ == b""
+        )
 
     def sum_up(self, round_: int) -> bytes:
         """The sum of the round's accepted updates, durable."""
@@ -46,6 +50,7 @@ class ShardRounds(Rounds):
         payload = encode_sum(
             self._fold,
             self._means,
+            self.late,
             task_specs(self.plan, task),
             shard=self.shard.name,
             plan=self._plan_digest,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aggregator.fold import apply_means
 from aggregator.journal import Journal, Step
-from fedfin.errors import StateError
+from fedfin.errors import ProtocolError, StateError
 from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol.chain import Chain, Offer, extend
@@ -83,13 +83,23 @@ class Versions:
     def tensors(self, version: int) -> Tensors:
         """Any version that is kept. Raises StateError when it is not, or is damaged."""
         base, deltas = self._journal.way_to(version)
-        at, tensors = decode_model(base, plan=self._plan, shapes=self._shapes)
-        for number, delta in enumerate(deltas, at + 1):
-            tensors = apply_delta(tensors, delta, plan=self._plan, version=number, shapes=self._shapes)
-        whole = encode_model(tensors, plan=self._plan, version=version) if deltas else base
-        if hashlib.sha256(whole).digest() != self._journal.model_id(version):
+        try:
+            tensors, whole = self._rebuilt(version, base, deltas)
+            sound = hashlib.sha256(whole).digest() == self._journal.model_id(version)
+        except ProtocolError:
+            sound = False
+        if not sound:
             raise StateError(f"model version {version} in the journal is damaged; restore it from a backup")
         return tensors
+
+    def _rebuilt(self, version: int, base: bytes, deltas: list[bytes]) -> tuple[Tensors, bytes]:
+        """The tensors, and the payload that they make."""
+        at, tensors = decode_model(base, plan=self._plan, shapes=self._shapes)
+        if not deltas:
+            return tensors, base
+        for number, delta in enumerate(deltas, at + 1):
+            tensors = apply_delta(tensors, delta, plan=self._plan, version=number, shapes=self._shapes)
+        return tensors, encode_model(tensors, plan=self._plan, version=version)
 
 
 def make_change(

@@ -65,6 +65,7 @@ class Agent:
         self._state = AgentState(site.state_path)
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
         self._machine = SiteMachine(
+            site=settings.site,
             boot=self._boot,
             encoders=encoders,
             memory=self._state.memory(),

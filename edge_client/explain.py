@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fedfin.model_spec import task_specs
 from fedfin.plan import Plan
-from fedfin.protocol.codec.layout import Kind, read_kinds
+from fedfin.protocol.codec.layout import Kind, Layout, read_forms
 from fedfin.protocol.codec.reader import Reader
 from fedfin.protocol.payloads import Update, open_update
 
@@ -21,7 +21,7 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
     """
     shapes = task_specs(plan, update.task)
     values, weights = open_update(update, shapes)
-    kinds = read_kinds(Reader(update.body[1:]), shapes)  # after the version of the format
+    forms = read_forms(Reader(update.body[1:]), shapes)  # after the version of the format
     return {
         "site": update.site,
         "round": update.round,
@@ -32,14 +32,14 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
         "values": sum(array.size for array in values.values()),
         "bytes": len(update.body),
         "tensors": [
-            {"name": name, "weight": weights[name], "coding": _coding(*kinds[name])} | _values(array)
+            {"name": name, "weight": weights[name], "coding": _coding(*forms[name])} | _values(array)
             for name, array in values.items()
         ],
     }
 
 
-def _coding(kind: Kind, sparse: bool) -> str:
-    return f"sparse {kind.name.lower()}" if sparse else kind.name.lower()
+def _coding(kind: Kind, layout: Layout) -> str:
+    return kind.name.lower() if layout is Layout.ALL else f"sparse {kind.name.lower()}"
 
 
 def _values(array: NDArray[np.float32]) -> dict[str, Any]:

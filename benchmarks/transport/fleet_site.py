@@ -39,7 +39,9 @@ class FleetSite:
         self.will = (self._topic("up/state"), self._state(online=False))
         self.online = False
         self._number = number
-        self._machine = SiteMachine(boot=self._boot, encoders={"image": ENCODER}, memory=Memory())
+        self._machine = SiteMachine(
+            site=self.name, boot=self._boot, encoders={"image": ENCODER}, memory=Memory()
+        )
         self._models, self._model = models, b""
         self._plan: Plan | None = None
         self._chunk_tokens: set[int] = set()

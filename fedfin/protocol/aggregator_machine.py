@@ -8,6 +8,8 @@ Receipt or an Evict, never the round.
 
 from collections.abc import Callable
 
+import msgspec
+
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
@@ -19,15 +21,21 @@ from fedfin.protocol.messages import (
     Outline,
     Part,
     PartKind,
+    Receipt,
     RoundManifest,
+    SiteState,
     Want,
     Welcome,
 )
+from fedfin.protocol.policy import Attendance, Verdict, late_share
 from fedfin.protocol.reception import Reception
+from fedfin.protocol.roster import Roster
 from fedfin.protocol.round_life import (
     LEGAL,
     ClearParts,
     CloseRound,
+    Delivers,
+    Disconnected,
     Effect,
     Event,
     FromSite,
@@ -35,6 +43,7 @@ from fedfin.protocol.round_life import (
     Opened,
     PublishManifest,
     PublishPart,
+    Reconnected,
     Seal,
     Send,
     Stalled,
@@ -58,14 +67,20 @@ class AggregatorMachine:
         self._now = 0.0
         self._round = 0
         self._parts: dict[tuple[PartKind, int], tuple[Outline, bytes]] = {}  # as published
-        self._deadline = 0.0
         self._manifest: RoundManifest | None = None
         self._reception = Reception(max_bytes=max_update_bytes)
+        self._roster = Roster({}, strangers=True)
+        self._attendance = self._attend()
+        self._opened_at: dict[int, float] = {}  # by round, of those whose deadline may not have passed
+        self._cut_at: float | None = None  # since when our own link is down
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             FromSite: self._from_site,
             Opened: self._opened,
             Judged: self._judged,
+            Delivers: self._delivers,
             Seal: self._seal,
+            Disconnected: self._disconnected,
+            Reconnected: self._reconnected,
             Tick: self._tick,
         }
         self._messages: dict[type, Callable[..., list[Effect]]] = {
@@ -73,6 +88,7 @@ class AggregatorMachine:
             Begin: self._begin,
             Chunk: self._chunk,
             Want: self._want,
+            SiteState: self._site_state,
         }
 
     def receive(self, event: Event, now: float) -> list[Effect]:
@@ -93,9 +109,22 @@ class AggregatorMachine:
     # Rounds.
 
     def _opened(self, event: Opened) -> list[Effect]:
+        if self.state is State.STARTING:
+            self._roster = Roster(event.roster, strangers=not event.roster)
         self._round = event.round
-        self._reception.open(event.round, event.receipts, event.earlier)
-        self._deadline = self._now + self._plan.rounds.deadline_s
+        lasting = self._now - self._plan.rounds.deadline_s
+        recent = {round_: when for round_, when in self._opened_at.items() if when >= lasting}
+        self._opened_at = recent | {event.round: self._now}
+        self._reception.open(
+            event.round,
+            event.receipts,
+            event.earlier,
+            wanted=lambda round_: not event.finished and self._wanted(round_),
+        )
+        self._attendance = self._attend()
+        for site, receipt in event.receipts.items():
+            self._attendance.answer(site, accepted=receipt.accepted)
+        self._attendance.late(event.late)
         self.state = State.FINISHED if event.finished else State.COLLECTING
         effects = self._publish(event)
         listed = [
@@ -111,9 +140,16 @@ class AggregatorMachine:
             model=event.model,
             snapshot=listed[0],
             deltas=tuple(listed[1:]),
+            threshold=self._attendance.threshold,
         )
         effects += [PublishManifest(self._manifest), ClearParts(tuple(self._parts))]
-        return effects + ([] if event.finished else self._close_if_full())
+        return effects + ([] if event.finished else self._close_if_over())
+
+    def _attend(self) -> Attendance:
+        task = task_of(self._plan, self._round)
+        return Attendance(
+            self._plan.rounds, self._roster, run=self._run, round_=self._round, task=task, now=self._now
+        )
 
     def _publish(self, event: Opened) -> list[Effect]:
         """Parts that are new; those that are no longer needed are forgotten."""
@@ -130,26 +166,47 @@ class AggregatorMachine:
         return effects
 
     def _tick(self, _: Tick) -> list[Effect]:
-        if self._now < self._deadline:
-            return [*self._reception.call_next(self._now)]
-        if len(self._accepted) >= self._plan.rounds.min_sites:
-            return self._close()
-        self._deadline = self._now + self._plan.rounds.deadline_s
-        return [Stalled(self._round, len(self._accepted))]
+        if self._cut_at is not None:
+            return []
+        calls = self._reception.call_next(self._now)
+        return [*calls, *(self._stall() if self._verdict is Verdict.STALL else self._close_if_over())]
 
     @property
-    def _accepted(self) -> list[str]:
-        return self._reception.accepted
+    def _verdict(self) -> Verdict:
+        return self._attendance.verdict(self._now)
 
-    def _close_if_full(self) -> list[Effect]:
-        return self._close() if len(self._accepted) >= self._plan.rounds.sites else []
+    def _close_if_over(self) -> list[Effect]:
+        over = self.state is State.COLLECTING and self._verdict is Verdict.CLOSE
+        return self._close() if over else []
 
     def _seal(self, _: Seal) -> list[Effect]:
         return self._close()
 
     def _close(self) -> list[Effect]:
+        self._attendance.end(self._now)
         self.state = State.FOLDING
-        return [CloseRound(self._round)]
+        return [CloseRound(self._round, self._roster.silent)]
+
+    def _stall(self) -> list[Effect]:
+        attendance = self._attendance
+        missed = attendance.stall(self._now)
+        effects: list[Effect] = [Stalled(self._round, attendance.accepted, attendance.quorum, missed)]
+        if self._manifest is None or self._manifest.threshold == attendance.threshold:
+            return effects
+        self._manifest = msgspec.structs.replace(self._manifest, threshold=attendance.threshold)
+        return [*effects, PublishManifest(self._manifest)]
+
+    # The link.
+
+    def _disconnected(self, _: Disconnected) -> list[Effect]:
+        self._cut_at = self._now if self._cut_at is None else self._cut_at
+        return []
+
+    def _reconnected(self, _: Reconnected) -> list[Effect]:
+        if self._cut_at is not None:
+            self._attendance.postpone(self._now - self._cut_at)
+        self._cut_at = None
+        return []
 
     # Messages of sites.
 
@@ -163,13 +220,20 @@ class AggregatorMachine:
                     f"the plan's {modality} encoder is {self._encoders[modality][:12]}, yours is {digest[:12]};"
                     " install the plan's bundle and encode again"
                 )
-                return [Send(site, "dn/ctl", Evict(reason=reason))]
+                return self._evict(site, reason)
         if not set(message.encoders) & set(self._encoders):
             have = ", ".join(sorted(self._encoders))
-            return [
-                Send(site, "dn/ctl", Evict(reason=f"the plan's modalities are {have}; you have none of them"))
-            ]
+            return self._evict(site, f"the plan's modalities are {have}; you have none of them")
+        self._roster.welcome(site)
         return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan)), *self._where(site)]
+
+    def _evict(self, site: str, reason: str) -> list[Effect]:
+        self._roster.drop(site)
+        return [Send(site, "dn/ctl", Evict(reason=reason))]
+
+    def _site_state(self, site: str, message: SiteState) -> list[Effect]:
+        self._roster.presence(site, self._now, online=message.online)
+        return []
 
     def _where(self, site: str) -> list[Effect]:
         """The manifest once more, for a site that may have missed it."""
@@ -178,16 +242,45 @@ class AggregatorMachine:
     def _begin(self, site: str, message: Begin) -> list[Effect]:
         if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
-        late = message.round != self._round or self.state is not State.COLLECTING
-        refusal = f"late: round {message.round} has closed" if late else None
-        return [*self._reception.begin(site, message, self._now, refusal=refusal)]
+        self._delivers(Delivers(site, message.round))
+        if (answer := self._reception.answer(site, message)) is not None:
+            return [answer]
+        if (reason := self._refusal(site, message)) is not None:
+            if message.round == self._round:
+                self._attendance.answer(site, accepted=False)
+            return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
+        return [*self._reception.begin(site, message, self._now)]
+
+    def _delivers(self, event: Delivers) -> list[Effect]:
+        if self._in_time(event.round):
+            self._roster.delivers(event.site)
+        return []
+
+    def _in_time(self, round_: int) -> bool:
+        """Whether the round is open, or would be if it waited for its whole deadline."""
+        opened = self._opened_at.get(round_)
+        return opened is not None and (
+            round_ == self._round or self._now - opened <= self._plan.rounds.deadline_s
+        )
+
+    def _wanted(self, round_: int) -> bool:
+        return late_share(self._plan, round_, self._round) is not None
+
+    def _refusal(self, site: str, message: Begin) -> str | None:
+        if not self._wanted(message.round) or self.state is State.FINISHED:
+            return f"late: round {message.round} has closed"
+        return self._reception.objection(site, message)
 
     def _chunk(self, site: str, message: Chunk) -> list[Effect]:
         return [*self._reception.chunk(site, message, self._now)]
 
     def _judged(self, event: Judged) -> list[Effect]:
-        answers = self._reception.judged(event.answers)
-        return [*answers, *(self._close_if_full() if self.state is State.COLLECTING else [])]
+        for site, round_, receipt in event.answers:
+            if round_ == self._round:
+                self._attendance.answer(site, accepted=receipt.accepted)
+            else:
+                self._attendance.late(int(receipt.accepted))
+        return [*self._reception.judged(event.answers), *self._close_if_over()]
 
     def _want(self, site: str, message: Want) -> list[Effect]:
         key = message.part, message.version

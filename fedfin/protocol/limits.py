@@ -40,3 +40,6 @@ REMIND_S = 30.0  # how often the root tells its operator which shards it waits f
 SHARDS = 256  # of one federation; each may add 1/SHARDS of ROUND_WEIGHT at least
 # A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.
 IDLE_S = 60.0
+# A site whose link broke is waited for this long, also when all others have answered: longer than the link's longest
+# pause between two tries (30 s, with jitter 45 s), so that a cut in the middle of an upload does not cost the upload.
+OFFLINE_GRACE_S = 60.0

@@ -12,6 +12,8 @@ from fedfin.protocol.admission import Admission
 from fedfin.protocol.messages import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.round_life import Answer, Judge, Receiving, Send, Spool
 
+TWICE = "this round already has an update of yours"
+
 
 class Reception:
     """`open` begins each round; a transfer for an earlier one goes on while its owner still wants it."""
@@ -57,12 +59,19 @@ class Reception:
                 return Send(site, "dn/ctl", given)
         return None
 
-    def begin(self, site: str, message: Begin, now: float, *, refusal: str | None = None) -> list[Receiving]:
-        """An update is offered, for the first time or again; `refusal`: why its owner does not want it."""
+    def objection(self, site: str, message: Begin) -> str | None:
+        """Why this update cannot be taken, if so."""
+        if message.outline.size > self._max_bytes:
+            return f"too large: {message.outline.size} bytes, at most {self._max_bytes}"
+        given = self.receipts.get(site)
+        if message.round == self._round and given is not None and given.accepted:
+            return TWICE
+        return None
+
+    def begin(self, site: str, message: Begin, now: float) -> list[Receiving]:
+        """An update to which there is no objection is offered, for the first time or again."""
         if (answer := self.answer(site, message)) is not None:
             return [answer]
-        if (reason := refusal or self._refusal(site, message)) is not None:
-            return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
         if site in self._judging:
             return []  # its receipt is on the way
         _, known = self._transfers.get(site, (0, None))
@@ -106,11 +115,3 @@ class Reception:
     def _ask_for(self, site: str) -> Send:
         _, under_way = self._transfers[site]
         return Send(site, "dn/ctl", Missing(id=under_way.plan.id, bitmap=under_way.bitmap()))
-
-    def _refusal(self, site: str, message: Begin) -> str | None:
-        if message.outline.size > self._max_bytes:
-            return f"too large: {message.outline.size} bytes, at most {self._max_bytes}"
-        given = self.receipts.get(site)
-        if message.round == self._round and given is not None and given.accepted:
-            return "this round already has an update of yours"
-        return None

@@ -15,6 +15,7 @@ from fedfin.protocol.reception import Reception
 from fedfin.protocol.round_life import (
     Answer,
     CloseRound,
+    Delivers,
     Effect,
     Event,
     FromShard,
@@ -51,8 +52,8 @@ class RootMachine:
         self._now = 0.0
         self._round = 0
         self._reception = Reception(max_bytes=max_sum_bytes)
-        self._answered: set[tuple[str, bool]] = set()  # (site, accepted) that tallies have told of
-        self._closing = False
+        self._answered: set[tuple[str, int, bool]] = set()  # (site, round, accepted) of the tallies
+        self._closing: CloseRound | None = None  # the inner machine's wish, until every sum is here
         self._remind_at = 0.0
 
     @property
@@ -70,30 +71,36 @@ class RootMachine:
         if isinstance(event, Judged):
             return [*self._reception.judged(event.answers), *self._fold_if_complete()]
         if isinstance(event, FromSite) and isinstance(event.message, Begin | Chunk):
-            return []  # for its shard
+            return self._for_its_shard(event.site, event.message)
         reminder = self._remind() if isinstance(event, Tick) else []
         return [*reminder, *self._feed(event)]
+
+    def _for_its_shard(self, site: str, message: Begin | Chunk) -> list[Effect]:
+        """Not for us; but it shows that the site is worth waiting for."""
+        if isinstance(message, Begin) and message.run == self._run:
+            return self._feed(Delivers(site, message.round))
+        return []
 
     def _feed(self, event: Event) -> list[Effect]:
         """The inner machine's effects; a round that it closes is closed at the shards first."""
         effects: list[Effect] = []
         for effect in self._inner.receive(event, self._now):
-            effects += self._close() if isinstance(effect, CloseRound) else [effect]
+            effects += self._close(effect) if isinstance(effect, CloseRound) else [effect]
         return effects
 
     # Rounds.
 
     def _opened(self, event: Opened) -> list[Effect]:
         """`receipts`, from the journal, are those of shards."""
-        self._round, self._closing = event.round, False
+        self._round, self._closing = event.round, None
         self._answered = set()
         self._reception.open(event.round, event.receipts, event.earlier)
         effects = self._feed(replace(event, receipts={}, earlier={}))
         # A shard closes when the root has told it to: that was before a restart, and cannot be taken back.
         return effects + (self._feed(Seal()) if self._reception.accepted else [])
 
-    def _close(self) -> list[Effect]:
-        self._closing, self._remind_at = True, self._now + limits.REMIND_S
+    def _close(self, closing: CloseRound) -> list[Effect]:
+        self._closing, self._remind_at = closing, self._now + limits.REMIND_S
         enough = Enough(run=self._run, round=self._round)
         calls: list[Effect] = [Send(name, "dn/ctl", enough) for name in self._lacking]
         return [*calls, *self._fold_if_complete()]
@@ -105,10 +112,10 @@ class RootMachine:
         return [shard.name for shard in self._shards if shard.name not in accepted]
 
     def _fold_if_complete(self) -> list[Effect]:
-        return [CloseRound(self._round)] if self._closing and not self._lacking else []
+        return [self._closing] if self._closing is not None and not self._lacking else []
 
     def _remind(self) -> list[Effect]:
-        if not self._closing or self._now < self._remind_at:
+        if self._closing is None or self._now < self._remind_at:
             return []
         self._remind_at = self._now + limits.REMIND_S
         return [Lacking(self._round, tuple(self._lacking))]
@@ -125,11 +132,18 @@ class RootMachine:
             case Tally():
                 return self._tally(self._shards[event.index], event.message)
             case Begin():
-                late = event.message.run != self._run or event.message.round != self._round
-                refusal = f"late: round {event.message.round} has closed" if late else None
-                return [*self._reception.begin(name, event.message, self._now, refusal=refusal)]
+                return self._sum(name, event.message)
             case Chunk():
                 return [*self._reception.chunk(name, event.message, self._now)]
+
+    def _sum(self, name: str, begin: Begin) -> list[Effect]:
+        if (answer := self._reception.answer(name, begin)) is not None:
+            return [answer]
+        other = begin.run != self._run or begin.round != self._round
+        reason = f"late: round {begin.round} has closed" if other else self._reception.objection(name, begin)
+        if reason is not None:
+            return _answer(name, Receipt(id=begin.outline.id, accepted=False, reason=reason))
+        return [*self._reception.begin(name, begin, self._now)]
 
     def _tally(self, shard: Shard, tally: Tally) -> list[Effect]:
         if (reason := self._objection(shard, tally)) is not None:
@@ -142,9 +156,9 @@ class RootMachine:
         if tally.round != self._round or self.state is State.FINISHED:
             return _answer(shard.name, manifest)
         effects = self._count(shard, tally)
-        if tally.closed and not self._closing:
+        if tally.closed and self._closing is None:
             effects += self._feed(Seal())
-        elif self._closing and shard.name in self._lacking and not tally.closed:
+        elif self._closing is not None and shard.name in self._lacking and not tally.closed:
             effects += _answer(shard.name, Enough(run=self._run, round=self._round))
         return effects
 
@@ -157,10 +171,12 @@ class RootMachine:
 
     def _count(self, shard: Shard, tally: Tally) -> list[Effect]:
         """Tell the inner machine of the sites that have an answer since the last tally; they have heard it."""
-        told = {(site, True) for site in tally.accepted} | {(site, False) for site in tally.refused}
-        new = sorted((site, ok) for site, ok in told - self._answered if shard.serves(site))
+        told = {(site, self._round, True) for site in tally.accepted}
+        told |= {(site, self._round, False) for site in tally.refused}
+        told |= {(site, self._round - 1, True) for site in tally.late}
+        new = sorted(answer for answer in told - self._answered if shard.serves(answer[0]))
         self._answered.update(new)
-        answers = [Answer(site, self._round, Receipt(id=UNKNOWN, accepted=ok)) for site, ok in new]
+        answers = [Answer(site, round_, Receipt(id=UNKNOWN, accepted=ok)) for site, round_, ok in new]
         effects = self._feed(Judged(tuple(answers))) if answers else []
         return [e for e in effects if not (isinstance(e, Send) and isinstance(e.message, Receipt))]
 

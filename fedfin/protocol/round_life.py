@@ -3,7 +3,7 @@
 LEGAL is the whole of it: which event is heeded in which state, and where that can lead.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from fedfin.protocol.messages import (
     PartKind,
     Receipt,
     RoundManifest,
+    SiteState,
     Tally,
     Want,
 )
@@ -36,7 +37,7 @@ class FromSite:
     """A message of one site."""
 
     site: str
-    message: Hello | Begin | Want | Chunk
+    message: Hello | Begin | Want | Chunk | SiteState
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ class FromShard:
 
     index: int
     message: Tally | Begin | Chunk
+
+
+@dataclass(frozen=True)
+class Delivers:
+    """A site offers an update for this round to its shard."""
+
+    site: str
+    round: int
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,8 @@ class Opened:
 
     `parts`: the way to it, the snapshot first, then the deltas without a gap; `receipts`: those already given in this
     round, by site; `earlier`: each site's newest of the rounds before; `chunk_size`: what one packet to the broker
-    may carry of data.
+    may carry of data; `late`: how many updates for earlier rounds are folded into this one already; `roster`: every
+    known site, and whether it is silent (roster.py).
     """
 
     round: int
@@ -78,6 +88,8 @@ class Opened:
     earlier: dict[str, Receipt]
     finished: bool = False
     chunk_size: int = limits.CHUNK_BYTES
+    late: int = 0
+    roster: dict[str, bool] = field(default_factory=dict)
 
 
 class Answer(NamedTuple):
@@ -96,11 +108,21 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Disconnected:
+    """The aggregator's own link is down: whatever time that takes, no site is to blame."""
+
+
+@dataclass(frozen=True)
+class Reconnected:
+    """It is up again."""
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time has passed."""
 
 
-Event = FromSite | FromShard | Opened | Judged | Seal | Tick
+Event = FromSite | FromShard | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
 
 
 @dataclass(frozen=True)
@@ -158,17 +180,23 @@ class Judge:
 
 @dataclass(frozen=True)
 class CloseRound:
-    """Fold this round's accepted updates into the next version, and report Opened with the next round."""
+    """Fold what was accepted into the next version, keep the roster, and report Opened with the next round."""
 
     round: int
+    roster: dict[str, bool]
 
 
 @dataclass(frozen=True)
 class Stalled:
-    """The deadline passed with fewer than `min_sites`: the round goes on for another one."""
+    """The deadline passed with fewer than the quorum: the round goes on for another one.
+
+    `missed`: the sites that it waited for.
+    """
 
     round: int
     accepted: int
+    quorum: int
+    missed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -188,6 +216,9 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.COLLECTING: {
         FromSite: (_S.COLLECTING,),
         Judged: (_S.COLLECTING, _S.FOLDING),
+        Disconnected: (_S.COLLECTING,),
+        Reconnected: (_S.COLLECTING,),
+        Delivers: (_S.COLLECTING,),
         Seal: (_S.FOLDING,),
         Tick: (_S.COLLECTING, _S.FOLDING),
     },
@@ -196,6 +227,9 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.FOLDING: {
         FromSite: (_S.FOLDING,),
         Judged: (_S.FOLDING,),
+        Delivers: (_S.FOLDING,),
+        Disconnected: (_S.FOLDING,),
+        Reconnected: (_S.FOLDING,),
         Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED),
     },
     _S.FINISHED: {FromSite: (_S.FINISHED,)},

@@ -27,10 +27,14 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class RoundOpened:
-    """What the shell has of the round: receipts given in it and before, and its sum if there is one already."""
+    """What the shell has of the round: receipts given in it and before, and its sum if there is one already.
+
+    `late`: the sites with an update for an earlier round that counts in this one.
+    """
 
     receipts: Mapping[str, Receipt]
     earlier: Mapping[str, Receipt]
+    late: tuple[str, ...] = ()
     sum: bytes = b""
     settled: bool = False  # the root has the sum
 

@@ -21,6 +21,7 @@ from fedfin.protocol.messages import (
     Welcome,
 )
 from fedfin.protocol.outgoing import Outgoing
+from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.round_life import FromSite, Judged, Send, Tick
 from fedfin.protocol.shard_life import (
@@ -62,6 +63,8 @@ class ShardMachine:
         self._reception = Reception(max_bytes=max_update_bytes)
         self._early: dict[str, Begin] = {}  # offers that came between two rounds
         self._outgoing: Outgoing | None = None
+        self._late: set[str] = set()  # sites with an update for an earlier round that counts in this one
+        self._refused: set[str] = set()  # sites whose update was not even wanted
         self._told = -1  # how many answers the root has been told of
         self._tell_at = self._retry_at = 0.0
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
@@ -111,7 +114,7 @@ class ShardMachine:
         if self._outgoing is not None:
             due = self._now >= self._retry_at and self._outgoing.idle
             return effects + (self._offer() if due else [])
-        news = len(self._reception.receipts) != self._told and self._now >= self._tell_at
+        news = self._answers != self._told and self._now >= self._tell_at
         return [*effects, self._tally()] if news or self._now >= self._retry_at else effects
 
     # Towards the root.
@@ -119,7 +122,8 @@ class ShardMachine:
     def _tally(self) -> SendUp:
         """Where the shard stands; it is a question, too: the root answers with whatever the shard has missed."""
         receipts = self._reception.receipts
-        self._told = len(receipts)
+        refused = self._refused | {site for site, receipt in receipts.items() if not receipt.accepted}
+        self._told = self._answers
         self._tell_at, self._retry_at = self._now + limits.TALLY_S, self._now + limits.RETRY_S
         tally = Tally(
             plan=self._digest,
@@ -127,10 +131,15 @@ class ShardMachine:
             run=self._run or NO_RUN,
             round=self._round,
             accepted=tuple(sorted(site for site, receipt in receipts.items() if receipt.accepted)),
-            refused=tuple(sorted(site for site, receipt in receipts.items() if not receipt.accepted)),
+            refused=tuple(sorted(refused)),
+            late=tuple(sorted(self._late)),
             closed=self._outgoing is not None,
         )
         return SendUp("up/ctl", tally)
+
+    @property
+    def _answers(self) -> int:
+        return len(self._reception.receipts) + len(self._late) + len(self._refused)
 
     def _offer(self) -> list[Effect]:
         assert self._outgoing is not None
@@ -198,7 +207,8 @@ class ShardMachine:
         return [OpenRound(event)]
 
     def _round_opened(self, event: RoundOpened) -> list[Effect]:
-        self._reception.open(self._round, event.receipts, event.earlier)
+        self._reception.open(self._round, event.receipts, event.earlier, wanted=self._wanted)
+        self._late, self._refused, self._told = set(event.late), set(), -1
         if event.settled:
             self.state = State.WAITING
             return []
@@ -249,11 +259,24 @@ class ShardMachine:
             if message.outline.size <= self._max_update_bytes:
                 self._early[site] = message
             return []
-        late = message.round != self._round or self.state is State.FINISHED
-        refusal = f"late: round {message.round} has closed" if late else None
-        return [*self._reception.begin(site, message, self._now, refusal=refusal)]
+        if (reason := self._refusal(site, message)) is not None:
+            if message.round == self._round:
+                self._refused.add(site)
+            return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
+        return [*self._reception.begin(site, message, self._now)]
+
+    def _wanted(self, round_: int) -> bool:
+        return late_share(self._plan, round_, self._round) is not None
+
+    def _refusal(self, site: str, message: Begin) -> str | None:
+        if not self._wanted(message.round) or self.state is State.FINISHED:
+            return f"late: round {message.round} has closed"
+        return self._reception.objection(site, message)
 
     def _judged(self, event: Judged) -> list[Effect]:
+        self._late |= {
+            site for site, round_, receipt in event.answers if receipt.accepted and round_ != self._round
+        }
         return [*self._reception.judged(event.answers)]
 
 

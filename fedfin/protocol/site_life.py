@@ -215,7 +215,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Disconnected: (_S.FETCHING,),
         Tick: (_S.FETCHING,),
         Chunk: (_S.FETCHING, _S.ASSEMBLING, _S.EVICTED),
-        RoundManifest: (_S.FETCHING, _S.WORKING, _S.FINISHED),
+        RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },
     _S.ASSEMBLING: {
@@ -223,7 +223,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Connected: (_S.ASSEMBLING,),
         Disconnected: (_S.ASSEMBLING,),
         RoundManifest: (_S.ASSEMBLING,),
-        Assembled: (_S.FETCHING, _S.WORKING, _S.FINISHED),
+        Assembled: _AFTER_MANIFEST,
         Misfit: (_S.FETCHING, _S.EVICTED),
         Evict: (_S.EVICTED,),
     },

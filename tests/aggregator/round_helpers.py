@@ -26,14 +26,16 @@ PLAN = Plan(
 )
 
 
-def update(site: str, round_: int, base: int, *, tensors=None, weight: int = 5, **changes) -> bytes:
+def update(
+    site: str, round_: int, base: int, *, tensors=None, weight: int = 5, plan_: Plan = PLAN, **changes
+) -> bytes:
     """An honest update, or one with changes."""
-    task = task_of(PLAN, round_)
+    task = task_of(plan_, round_)
     rng = np.random.default_rng([*site.encode(), round_])
     if tensors is None:
-        tensors = {n: rng.random(s).astype(np.float32) for n, s in task_specs(PLAN, task).items()}
-    shapes = task_specs(PLAN, task)
-    facts = {"site": site, "plan": PLAN.digest(), "round_": round_, "task": task, "base": base}
+        tensors = {n: rng.random(s).astype(np.float32) for n, s in task_specs(plan_, task).items()}
+    shapes = task_specs(plan_, task)
+    facts = {"site": site, "plan": plan_.digest(), "round_": round_, "task": task, "base": base}
     metrics = {"metrics": {"loss": 0.25}}
     body = compress(tensors, shapes, "exact").body
     return encode_update(body, dict.fromkeys(tensors, weight), shapes, **(facts | metrics | changes))

@@ -26,14 +26,14 @@ def _fold(seed: int, sites: int, *, names=tuple(SHAPES)) -> tuple[Fold, Means]:
 
 
 def _payload(**changes) -> bytes:
-    honest = msgspec.structs.asdict(decode_sum(encode_sum(*_fold(1, 3), SHAPES, **FACTS)))
+    honest = msgspec.structs.asdict(decode_sum(encode_sum(*_fold(1, 3), 1, SHAPES, **FACTS)))
     return msgspec.msgpack.encode(PartialSum(**(honest | changes)))
 
 
 def test_a_sum_arrives_as_it_was() -> None:
     """Also when no site sent one of the tensors, or no site anything."""
     for fold, means in (_fold(1, 3), _fold(2, 2, names=("a", "c")), (Fold(), Means())):
-        sum_ = decode_sum(encode_sum(fold, means, SHAPES, **FACTS))
+        sum_ = decode_sum(encode_sum(fold, means, 0, SHAPES, **FACTS))
         sums = unpack(sum_, SHAPES)
         assert {name: (part.total.tolist(), part.weight) for name, part in sums.items()} == {
             name: (part.total.tolist(), part.weight) for name, part in fold.sums.items()
@@ -53,7 +53,7 @@ def test_sums_of_sums_are_the_sums() -> None:
                 each.add({"b": value}, {"b": weight})
             for each in (some, means):
                 each.add(10, {"loss": float(loss)})
-        sum_ = decode_sum(encode_sum(fold, some, SHAPES, **FACTS))
+        sum_ = decode_sum(encode_sum(fold, some, 0, SHAPES, **FACTS))
         root.merge(unpack(sum_, SHAPES))
         merged.merge(sum_.updates, sum_.size, metric_sums(sum_))
     assert root.means()["b"].tobytes() == whole.means()["b"].tobytes()
@@ -112,4 +112,4 @@ def test_no_honest_sum_exceeds_the_limit() -> None:
     names = [f"{index:0{limits.NAME_CHARS}}" for index in range(limits.METRICS)]
     for value in (1.7e308, 5e-324):
         means.merge(1, 1, {name: (Fraction(value), 1) for name in names})
-    assert len(encode_sum(fold, means, SHAPES, **FACTS)) <= max_bytes(SHAPES)
+    assert len(encode_sum(fold, means, 0, SHAPES, **FACTS)) <= max_bytes(SHAPES)

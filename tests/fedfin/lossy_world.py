@@ -209,7 +209,7 @@ class FakeServer:
                 receipt = self.rounds.judge(round_, site, id_, self.spool.take(site, size))
                 self.accepted[round_, site] += receipt.accepted
                 self._feed(agg.Judged((agg.Answer(site, round_, receipt),)))
-            case agg.CloseRound(round_):
+            case agg.CloseRound(round_, _):
                 self.rounds.close(round_)
                 self._feed(self._opened())
 
@@ -259,7 +259,10 @@ class FakeSite:
         self._life += 1
         self.state = AgentState(self._folder)
         self.machine = SiteMachine(
-            boot="0" * 16, encoders={"image": ENCODER, "text": ENCODER}, memory=self.state.memory()
+            site=self._name,
+            boot="0" * 16,
+            encoders={"image": ENCODER, "text": ENCODER},
+            memory=self.state.memory(),
         )
         self._hang_up()
         self._tick(self._life)

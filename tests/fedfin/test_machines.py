@@ -88,7 +88,8 @@ class Site:
 
     def __init__(self, model: bytes = MODEL, version: int | None = None, **memory) -> None:
         memory_ = Memory(run=RUN, model=model, version=version, **memory)
-        self.machine = SiteMachine(boot="0" * 16, encoders={"image": ENCODER}, memory=memory_)
+        encoders = {"image": ENCODER}
+        self.machine = SiteMachine(site="s0", boot="0" * 16, encoders=encoders, memory=memory_)
         self.now = 0.0
         self.feed(site_.Connected(CHUNK), Welcome(run=RUN, plan=PLAN))
 
@@ -208,11 +209,12 @@ def test_an_offer_that_cannot_count_is_refused_at_once(begin: Begin, opened: dic
 def test_a_round_closes_at_its_deadline_with_enough_sites_only() -> None:
     """With fewer than min_sites it goes on, and says so."""
     late = PLAN.rounds.deadline_s
-    few = Aggregator(receipts={"s0": Receipt(id=b"1" * 32, accepted=True)})
+    roster = {"s0": False, "s1": False, "s2": True}
+    few = Aggregator(receipts={"s0": Receipt(id=b"1" * 32, accepted=True)}, roster=roster)
     assert few.machine.receive(agg.Tick(), late - 1) == []
-    assert few.machine.receive(agg.Tick(), late) == [agg.Stalled(2, 1)]
+    assert few.machine.receive(agg.Tick(), late) == [agg.Stalled(2, 1, 3, ("s1",))]
     full = Aggregator(receipts={f"s{i}": Receipt(id=b"1" * 32, accepted=True) for i in range(3)})
-    assert full.opening[-1] == agg.CloseRound(2)
+    assert full.opening[-1] == agg.CloseRound(2, {})
 
 
 def test_a_refused_update_does_not_count_towards_closing() -> None:
@@ -342,7 +344,7 @@ def test_an_update_without_a_receipt_comes_before_anything_else() -> None:
 
 def test_another_run_does_not_get_the_update_of_this_one() -> None:
     """Its receipt would be another's."""
-    site = SiteMachine(boot="0" * 16, encoders={}, memory=Memory(run=RUN, offer=(2, PAYLOAD)))
+    site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, offer=(2, PAYLOAD)))
     site.receive(site_.Connected(CHUNK), 0.0)
     assert site.receive(Welcome(run=OTHER_RUN, plan=PLAN), 0.0) == [site_.Join(OTHER_RUN, PLAN)]
     assert site.state is site_.State.IDLE

@@ -1,0 +1,98 @@
+"""Retained chunks: published, cleared when no longer on offer, in every life of the aggregator."""
+
+from pathlib import Path
+
+import pytest
+from round_helpers import PLAN
+
+from aggregator.journal import Journal
+from aggregator.shelf import Shelf
+from fedfin.protocol import transfer
+from fedfin.protocol.round_life import Payload, PublishPart
+from fedfin.protocol.topics import Topics
+
+TOPICS = Topics("ward")
+
+
+class Broker:
+    """What is retained; `online` False: what is published is dropped, as the link does."""
+
+    def __init__(self) -> None:
+        self.retained: dict[str, bytes] = {}
+        self.online, self._token = True, 0
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
+        """A token for each message that is taken."""
+        assert retain
+        if not self.online:
+            return -1
+        self._token += 1
+        self.retained[topic] = payload
+        if not payload:
+            del self.retained[topic]
+        return self._token
+
+    @property
+    def tokens(self) -> range:
+        """Of everything so far."""
+        return range(1, self._token + 1)
+
+
+def _part(version: int, size: int = 3000) -> PublishPart:
+    data = bytes([version]) * size
+    return PublishPart(Payload("snapshot", version, data), transfer.outline(data, 1024))
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal.sqlite", create=PLAN)
+
+
+def _topics(version: int, count: int) -> set[str]:
+    return {TOPICS.chunk("snapshot", version, index) for index in range(count)}
+
+
+def test_what_is_no_longer_on_offer_is_cleared(broker: Broker, journal: Journal) -> None:
+    """And forgotten only when the broker has confirmed all of it."""
+    shelf = Shelf(broker, TOPICS, journal)
+    shelf.put(_part(1))
+    shelf.put(_part(2))
+    shelf.keep_only([("snapshot", 2)])
+    assert set(broker.retained) == _topics(2, 3)
+    *all_but_one, last = broker.tokens
+    for token in all_but_one:
+        shelf.taken(token)
+    assert set(journal.retained()) == {("snapshot", 1), ("snapshot", 2)}
+    shelf.taken(last)
+    assert set(journal.retained()) == {("snapshot", 2)}
+
+
+def test_an_earlier_life_s_chunks_are_cleared_too(broker: Broker, journal: Journal) -> None:
+    """It died between publishing and clearing; also more chunks than the part has now."""
+    Shelf(broker, TOPICS, journal).put(_part(1))
+    Shelf(broker, TOPICS, journal).put(_part(2, 5000))
+    later = Shelf(broker, TOPICS, journal)
+    later.put(_part(3))
+    later.keep_only([("snapshot", 3)])
+    assert set(broker.retained) == _topics(3, 3)
+
+
+def test_what_the_broker_did_not_hear_is_said_again(broker: Broker, journal: Journal) -> None:
+    """A part that was published, and one that was cleared, while the link was down."""
+    shelf = Shelf(broker, TOPICS, journal)
+    shelf.put(_part(1))
+    broker.online = False
+    shelf.put(_part(2))
+    shelf.keep_only([("snapshot", 2)])
+    broker.online = True
+    shelf.publish_again()
+    shelf.clear_others()
+    assert set(broker.retained) == _topics(2, 3)
+    for token in broker.tokens:
+        shelf.taken(token)
+    assert set(journal.retained()) == {("snapshot", 2)}
