@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedfin.plan import Plan, Rounds
+from fedfin.plan import Codec, Plan, Rounds
 from fedfin.protocol.schedule import last_round
 from simulation.faults import Faults
 from simulation.toy import toy_plan
@@ -83,22 +83,18 @@ def within_the_quorum(_: str, world: World) -> None:
         world.tally["late but folded"] += int(late)
 
 
+_EVERYONE = Rounds(count=2, sites=3, min_sites=3, deadline_s=1e6)
+_QUORUM = Rounds(count=3, sites=3, min_sites=2, deadline_s=100.0)
+_INVITED = Rounds(count=3, sites=2, min_sites=1, invite=2, deadline_s=100.0)
+_LATE = Rounds(count=4, sites=3, min_sites=1, late="fold", deadline_s=20.0)
+_ASYNCHRONOUS = Rounds(count=6, sites=3, min_sites=2, mode="async", buffer=2, deadline_s=200.0)
+_SMALL = Codec(up="tiny", down="small")
 VARIANTS = {
-    "everyone": Variant(
-        toy_plan(Rounds(count=2, sites=3, min_sites=3, deadline_s=1e6)), 3, same_as_undisturbed, mortal=False
-    ),
-    "quorum": Variant(
-        toy_plan(Rounds(count=3, sites=3, min_sites=2, deadline_s=100.0)), 3, within_the_quorum
-    ),
-    "invited": Variant(
-        toy_plan(Rounds(count=3, sites=2, min_sites=1, invite=2, deadline_s=100.0)), 4, within_the_quorum
-    ),
-    "folded late": Variant(
-        toy_plan(Rounds(count=4, sites=3, min_sites=1, late="fold", deadline_s=20.0)), 3, within_the_quorum
-    ),
-    "asynchronous": Variant(
-        toy_plan(Rounds(count=6, sites=3, min_sites=2, mode="async", buffer=2, deadline_s=200.0)),
-        3,
-        within_the_quorum,
-    ),
+    "everyone": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False),
+    "everyone, compressed": Variant(toy_plan(_EVERYONE, codec=_SMALL), 3, same_as_undisturbed, mortal=False),
+    "quorum": Variant(toy_plan(_QUORUM), 3, within_the_quorum),
+    "invited": Variant(toy_plan(_INVITED, codec=_SMALL), 4, within_the_quorum),
+    "folded late": Variant(toy_plan(_LATE, codec=_SMALL), 3, within_the_quorum),
+    "asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum),
+    "asynchronous, compressed": Variant(toy_plan(_ASYNCHRONOUS, codec=_SMALL), 3, within_the_quorum),
 }

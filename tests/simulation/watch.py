@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from aggregator.journal import Journal
 from aggregator.rounds import Rounds
 from fedfin.protocol import messages
@@ -12,6 +14,7 @@ from fedfin.protocol.messages import Begin, Receipt, RoundManifest
 if TYPE_CHECKING:
     from simulation.world import World
 
+KIND_BEGIN, KIND_RECEIPT = (b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("begin", "receipt"))
 Judge = Callable[[int, str, bytes, bytes], Receipt]
 
 
@@ -48,14 +51,11 @@ class Watch:
 
     def published(self, topic: str, payload: bytes) -> None:
         """A message has reached the broker: from now on somebody may have read it."""
-        if topic.endswith("/up/ctl"):
-            message = messages.decode(payload, messages.UpControl)
-            if isinstance(message, Begin):
-                self._offered.add((topic.split("/")[4], message.round))
-        elif topic.endswith("/dn/ctl"):
-            message = messages.decode(payload, messages.DownControl)
-            if isinstance(message, Receipt):
-                self._receipt(topic.split("/")[4], message)
+        if topic.endswith("/up/ctl") and KIND_BEGIN in payload:
+            message = messages.decode(payload, Begin)
+            self._offered.add((topic.split("/")[4], message.round))
+        elif topic.endswith("/dn/ctl") and KIND_RECEIPT in payload:
+            self._receipt(topic.split("/")[4], messages.decode(payload, Receipt))
         elif topic.endswith("/global/manifest"):
             self._manifest(messages.decode(payload, RoundManifest))
 
