@@ -78,10 +78,7 @@ class RoundRow:
 
 @dataclass(frozen=True)
 class UpdateRow:
-    """One update's receipt and facts.
-
-    `folded`: the round it counts in, which is a later one when it came late; `payload`: only while that is open.
-    """
+    """One update's receipt and facts. `folded`: the round it counts in, a later one when it came late."""
 
     round: int
     site: str
@@ -90,7 +87,6 @@ class UpdateRow:
     reason: str
     size: int
     metrics: dict[str, float]
-    payload: bytes | None
     folded: int
 
 
@@ -190,7 +186,7 @@ class Journal:
             self._db.execute("BEGIN")
             yield
 
-    def add_update(self, row: UpdateRow) -> None:
+    def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
         """Make one update durable. A site's refused update is replaced by its next one."""
         self._db.execute(
             "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -203,7 +199,7 @@ class Journal:
                 row.size,
                 msgspec.json.encode(row.metrics).decode(),
                 time.time(),
-                row.payload,
+                payload,
                 row.folded,
             ),
         )
@@ -307,17 +303,24 @@ class Journal:
         """Every site known when the last round closed, and whether it was silent."""
         return {site: bool(silent) for site, silent in self._db.execute("SELECT site, silent FROM site")}
 
-    def updates(self, folded: int) -> Iterator[UpdateRow]:
-        """The updates that count in one round, or were refused in it; one at a time, so that memory stays flat."""
+    def updates(self, folded: int) -> list[UpdateRow]:
+        """The updates that count in one round, or were refused in it, without their payloads."""
         rows = self._db.execute(
-            "SELECT round, site, id, accepted, reason, bytes, metrics, payload, folded FROM upd"
+            "SELECT round, site, id, accepted, reason, bytes, metrics, folded FROM upd"
             " WHERE folded = ? ORDER BY round, site",
             (folded,),
         )
-        for number, site, id_, accepted, reason, size, metrics, *last in rows:
-            yield UpdateRow(
-                number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), *last
-            )
+        return [
+            UpdateRow(number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), folded)
+            for number, site, id_, accepted, reason, size, metrics, folded in rows
+        ]
+
+    def payloads(self, folded: int) -> Iterator[tuple[int, str, bytes]]:
+        """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat."""
+        yield from self._db.execute(
+            "SELECT round, site, payload FROM upd WHERE folded = ? AND payload IS NOT NULL ORDER BY round, site",
+            (folded,),
+        )
 
 
 def _create(path: Path, plan: Plan) -> None:

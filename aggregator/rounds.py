@@ -54,9 +54,8 @@ class Rounds:
         self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
         self.late = 0  # updates for earlier rounds that count in this one
-        for row in self.journal.updates(self.position.round):
-            if row.accepted and row.payload is not None:
-                self._take(row.round, row.site, row.payload)
+        for round_, site, payload in self.journal.payloads(self.position.round):
+            self._take(round_, site, payload)
 
     def _position(self) -> Position:
         """The current round; after the last one, that one, finished."""
@@ -114,12 +113,11 @@ class Rounds:
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
-                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, None, current)
+                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, current), None
             )
             return receipt
-        self.journal.add_update(
-            UpdateRow(round_, site, id_, True, "", len(payload), metrics, payload, current)
-        )
+        row = UpdateRow(round_, site, id_, True, "", len(payload), metrics, current)
+        self.journal.add_update(row, payload)
         return Receipt(id=id_, accepted=True)
 
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> None:

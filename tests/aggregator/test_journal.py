@@ -115,4 +115,5 @@ def test_payloads_are_kept_only_while_their_round_is_open(tmp_path: Path) -> Non
     """Afterwards only the receipts' facts stay."""
     rounds = new_rounds(tmp_path)
     play(rounds)
-    assert [row.payload for row in rounds.journal.updates(1)] == [None] * 3
+    assert len(rounds.journal.updates(1)) == 3
+    assert list(rounds.journal.payloads(1)) == []

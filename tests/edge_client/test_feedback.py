@@ -1,6 +1,5 @@
-"""Error feedback at a site: nothing lost, nothing doubled, whatever becomes of an update and wherever a crash strikes."""
+"""Error feedback at a site: nothing lost, nothing doubled, whatever becomes of an update, wherever a crash strikes."""
 
-import hashlib
 from pathlib import Path
 from unittest.mock import patch
 
@@ -161,9 +160,7 @@ def test_a_crash_while_settling_neither_loses_nor_doubles(at: int, accepted: boo
     ):
         site.state.settle(accepted=accepted)
     site.state = AgentState(tmp_path)
-    round_, payload = site.state.memory().offer
-    assert round_ == 3
-    assert hashlib.sha256(payload).digest()
+    assert site.state.memory().offer[0] == 3
     site.state.settle(accepted=accepted)
     assert site.state.memory().offer is None
     assert site.state.progress.settled == 3

@@ -82,7 +82,7 @@ def test_a_silent_site_is_waited_for_again_if_it_was_as_fast_as_a_deadline(
     """Its round was opened at 100, and closed without it before 200."""
     aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
     aggregator.machine.receive(agg.Tick(), 100.0)
-    for round_, opened in ((3, 100.0), (4, 200.0)):
+    for round_, opened, answered in ((3, 100.0, 150.0), (4, 200.0, moment)):
         parts = (agg.Payload("snapshot", round_, b"m" * 3000),)
         aggregator.machine.receive(agg.Opened(round_, round_, MODEL, parts, {}, {}), opened)
         if round_ == 4:
@@ -90,7 +90,7 @@ def test_a_silent_site_is_waited_for_again_if_it_was_as_fast_as_a_deadline(
             (answer,) = aggregator.ask(begin_of(round_=3), "s2")
             assert "late" in answer.reason
         for site in ("s0", "s1"):
-            effects = aggregator.machine.receive(agg.Judged(site, round_, ACCEPTED), moment - 1)
+            effects = aggregator.machine.receive(agg.Judged(site, round_, ACCEPTED), answered)
     assert isinstance(effects[-1], agg.CloseRound) != waited_for
 
 

@@ -10,7 +10,6 @@ value costs. The tables of a range coder and the states of its lanes cost as muc
 """
 
 from bisect import bisect_right
-from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -39,7 +38,8 @@ class Code(NamedTuple):
 # most 0.008 bit a number more than the best m.
 CODES = [Code(1, 0), Code(2, 0), Code(3, 0), *(Code(4 + i % 4, i // 4) for i in range(120))]
 _BETWEEN = [low.m + high.m for low, high in pairwise(CODES)]
-_WORD = 1 << 62  # digits share an integer of at most this
+# base: (digits that share an integer, its bits). Of all groups below 2^62 the one with the fewest bits a digit.
+GROUPS = {1: (1, 0), 2: (1, 1), 3: (29, 46), 4: (1, 2), 5: (3, 7), 6: (17, 44), 7: (21, 59)}
 
 
 def suited(kept: int, span: int) -> int:
@@ -58,11 +58,10 @@ def unary(quotients: Numbers) -> Bits:
     return bits
 
 
-@cache
-def _group(base: int) -> tuple[int, int]:
-    """(digits that share an integer, its bits): the fewest bits a digit; of equals the smaller."""
-    counts = [count for count in range(1, 63) if base**count <= _WORD]
-    return min(((count, _width(base, count)) for count in counts), key=lambda group: group[1] / group[0])
+def digit_bits(count: int, base: int) -> int:
+    """How many bits `count` digits take."""
+    group, width = GROUPS[base]
+    return count // group * width + _width(base, count % group)
 
 
 def _width(base: int, count: int) -> int:
@@ -70,15 +69,9 @@ def _width(base: int, count: int) -> int:
     return largest.bit_length()
 
 
-def digit_bits(count: int, base: int) -> int:
-    """How many bits `count` digits take."""
-    group, width = _group(base)
-    return count // group * width + _width(base, count % group)
-
-
 def pack_digits(digits: Numbers, base: int) -> Bits:
     """Whole groups first, then what is left as a smaller one. The first of a group is its lowest digit."""
-    group, _ = _group(base)
+    group, _ = GROUPS[base]
     whole = len(digits) // group * group
     return np.concatenate(
         (_pack(digits[:whole], base, group), _pack(digits[whole:], base, len(digits) - whole))
@@ -87,7 +80,7 @@ def pack_digits(digits: Numbers, base: int) -> Bits:
 
 def unpack_digits(bits: Bits, count: int, base: int) -> Numbers:
     """`count` digits from `digit_bits(count, base)` bits. Raises ProtocolError when an integer is too large."""
-    group, width = _group(base)
+    group, width = GROUPS[base]
     words = count // group
     first = _unpack(bits[: words * width], words, base, group)
     return np.concatenate((first, _unpack(bits[words * width :], 1, base, count % group)))

@@ -47,14 +47,11 @@ def decode_positions(reader: Reader, sizes: Sequence[int]) -> list[Numbers]:
         raise ProtocolError("a tensor body names an unknown Golomb code")
     groups = [(CODES[index], members) for index, members in _by_code(indices)]
     spans = [sum(sizes[i] for i in members) for _, members in groups]
-    counts = [reader.number(span) for span in spans]
-    if 0 in counts:
-        raise ProtocolError("a tensor body has a sparse tensor that keeps nothing")
+    counts = [_read_count(reader, code, span) for (code, _), span in zip(groups, spans, strict=True)]
     unary = _read_unary(reader, counts, sum(sizes))
-    digits = _read(
-        reader, [golomb.digit_bits(n, code.base) for n, (code, _) in zip(counts, groups, strict=True)]
-    )
-    low = _read(reader, [n * code.shift for n, (code, _) in zip(counts, groups, strict=True)])
+    each = [(count, code) for count, (code, _) in zip(counts, groups, strict=True)]
+    digits = _read(reader, [golomb.digit_bits(count, code.base) for count, code in each])
+    low = _read(reader, [count * code.shift for count, code in each])
     kept: dict[int, Numbers] = {}
     for j, (code, members) in enumerate(groups):
         joined = _positions(code, unary[j], digits[j], low[j], spans[j])
@@ -76,6 +73,14 @@ def _cut(joined: Numbers, sizes: Sequence[int]) -> list[Numbers]:
     starts = list(accumulate(sizes, initial=0))
     parts = np.split(joined, np.searchsorted(joined, starts[1:-1]))
     return [part - start for part, start in zip(parts, starts, strict=False)]
+
+
+def _read_count(reader: Reader, code: Code, span: int) -> int:
+    """Where a code suits each of some tensors, it suits them end to end. So no other can make the streams long."""
+    count = reader.number(span)
+    if not count or CODES[golomb.suited(count, span)] != code:
+        raise ProtocolError("a tensor body's positions are not in the Golomb code that suits their number")
+    return count
 
 
 def _read_unary(reader: Reader, counts: Sequence[int], span: int) -> list[Numbers]:

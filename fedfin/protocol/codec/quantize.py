@@ -28,7 +28,7 @@ def mean_magnitude(flat: Floats) -> float:
     """The mean of |x|, the same on every processor: each is cut down to an integer, and integers are summed."""
     if not flat.size or not (top := float(max(flat.max(), -flat.min()))):
         return 0.0
-    # A float32 scale is exact up to 2^127; magnitudes below 2^-97 lose digits, which nobody misses.
+    # 2^127 is float32's largest power of two. Magnitudes below 2^-97 lose digits with it, those below 2^-127 all.
     shift = min(_FIXED_BITS - math.frexp(top)[1], 127)
     total = 0
     for start in range(0, flat.size, _BLOCK):

@@ -18,8 +18,9 @@ class Reader:
 
     def take(self, count: int) -> memoryview:
         """The next `count` bytes, not copied. Raises ProtocolError when there are fewer."""
-        if count > len(self._data) - self._at:
-            raise ProtocolError(f"a tensor body of {len(self._data)} bytes ends {count} bytes too early")
+        left = len(self._data) - self._at
+        if count > left:
+            raise ProtocolError(f"a tensor body ends early: {count} bytes are needed, {left} are left")
         self._at += count
         return self._data[self._at - count : self._at]
 
@@ -68,7 +69,7 @@ def pack(flags: Bits | NDArray[np.bool_]) -> bytes:
 
 
 def words_to_bits(words: NDArray[np.int64] | NDArray[np.uint8], width: int) -> Bits:
-    """The lowest `width` bits of each word, plane by plane: the lowest bit of every word, then the next of every word."""
+    """The lowest `width` bits of each word, plane by plane: the lowest of every word, then the next of every word."""
     planes = np.empty((width, len(words)), np.uint8)
     for place in range(width):
         planes[place] = words >> place & 1
