@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test simulate crash-matrix check format clean
+.PHONY: help demo test test-network simulate crash-matrix check format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -18,7 +18,10 @@ demo: $(READY)  ## a whole federation on this machine, in fedfin-demo/
 	$(BIN)/fedfin demo $(DEMO)
 
 test: $(READY)  ## the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not slow"
+
+test-network: $(READY)  ## a large update over a bad link made of network namespaces; as root, one to two minutes
+	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py
 
 simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that replays; some minutes
 	PYTHONPATH=.:tests $(BIN)/python -m simulation $(SIMULATE)

@@ -18,6 +18,7 @@ from aggregator.shard_journal import ShardJournal
 from aggregator.shard_rounds import ShardRounds
 from aggregator.shard_server import ShardServer
 from aggregator.show import print_summary, summary
+from fedfin import connect_options
 from fedfin.bundle import read_manifest
 from fedfin.errors import SettingsError
 from fedfin.files import make_folder, write_atomically
@@ -68,10 +69,10 @@ def build(parser: argparse.ArgumentParser) -> None:
         commands,
         "serve",
         "run the federation's rounds over the broker; goes on where it stopped",
-        "fedfin aggregator serve /srv/fedfin/chest --broker mqtt://127.0.0.1:1883",
+        "fedfin aggregator serve /srv/fedfin/chest --broker mqtts://broker.example --ca ca.pem",
     )
     serve.add_argument("folder", type=Path, help="aggregator folder")
-    serve.add_argument("--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT]")
+    connect_options.add(serve)
     serve.add_argument("--json", action="store_true", help="report progress as JSON lines on standard output")
     share = serve.add_mutually_exclusive_group()
     share.add_argument(
@@ -140,7 +141,7 @@ def _init(args: argparse.Namespace) -> int:
     print(
         f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds"
     )
-    print(f"next: fedfin aggregator serve {args.folder} --broker mqtt://HOST:1883")
+    print(f"next: fedfin aggregator serve {args.folder} --broker mqtts://HOST")
     return 0
 
 
@@ -152,7 +153,8 @@ def _serve(args: argparse.Namespace) -> int:
     with _journal(args.folder) as journal, only_process(args.folder, "fedfin aggregator serve"):
         rounds = RootRounds(journal) if args.shards else Rounds(journal)
         with _reporter(args.json, journal) as report:
-            Server(rounds, args.broker, report, shards=args.shards or 0).serve()
+            tls, login = connect_options.tls(args), connect_options.login(args)
+            Server(rounds, args.broker, report, shards=args.shards or 0, tls=tls, login=login).serve()
         version = journal.newest_version()
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))
@@ -168,7 +170,8 @@ def _serve_shard(args: argparse.Namespace, shard: Shard) -> int:
         only_process(args.folder, "fedfin aggregator serve"),
         _reporter(args.json, journal) as report,
     ):
-        ShardServer(ShardRounds(journal, shard), args.broker, report).serve()
+        tls, login = connect_options.tls(args), connect_options.login(args)
+        ShardServer(ShardRounds(journal, shard), args.broker, report, tls=tls, login=login).serve()
     return 0
 
 

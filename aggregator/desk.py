@@ -5,6 +5,8 @@ from typing import Any
 
 from aggregator.rounds import Rounds
 from aggregator.spool import Spool
+from fedfin.errors import ProtocolError
+from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
 from fedfin.protocol.round_life import Answer, Judge, Judged
 from fedfin.protocol.round_life import Spool as Keep
@@ -37,7 +39,13 @@ class Desk:
 
     def _receipt(self, judge: Judge) -> Receipt:
         payload = self._spool.take(judge.site, judge.size)
-        receipt = self._rounds.judge(judge.round, judge.site, judge.id, payload)
+        try:
+            if not judge.checked:
+                transfer.check(judge.id, payload)
+        except ProtocolError as error:
+            receipt = Receipt(id=judge.id, accepted=False, reason=str(error))
+        else:
+            receipt = self._rounds.judge(judge.round, judge.site, judge.id, payload)
         facts = {"accepted": receipt.accepted, "reason": receipt.reason, "bytes": len(payload)}
         self._report("update", {"site": judge.site, "round": judge.round} | facts)
         return receipt

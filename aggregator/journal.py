@@ -1,11 +1,12 @@
-"""What the aggregator must not lose, in one SQLite file: plan, model versions, rounds, updates and receipts.
+"""What the aggregator must not lose: plan, model versions, rounds, updates and receipts.
 
 A model version is a snapshot, or the delta from the version before it, or both. Kept are the newest 32 snapshots and
 the deltas since the oldest of them: with lossy presets down that is the whole history of a thousand rounds, with
 `exact`, where every version is a snapshot, the newest 32 versions.
 
-An update's bytes are in here before its receipt goes out. They are kept until their round closes, so that a
-restarted aggregator folds them again and stands where it stood; then only the receipt's facts stay.
+It is one SQLite file, and beside it the bytes of an open round's updates (update_files.py). They are there before a
+receipt goes out and are kept until their round closes, so that a restarted aggregator folds them again and stands
+where it stood; then only the receipt's facts stay.
 synchronous=FULL: a receipt promises that the update survives a power cut.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from aggregator.update_files import UpdateFiles
 from fedfin.errors import StateError
 from fedfin.plan import Plan
 from fedfin.protocol.messages import PartKind, Receipt
@@ -42,7 +44,7 @@ CREATE TABLE round (
 );
 CREATE TABLE upd (
     round INTEGER NOT NULL, site TEXT NOT NULL, id BLOB NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL,
-    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload BLOB, folded INTEGER NOT NULL,
+    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload INTEGER, folded INTEGER NOT NULL,
     PRIMARY KEY (round, site)
 );
 CREATE INDEX upd_folded ON upd (folded);
@@ -91,7 +93,7 @@ class UpdateRow:
 
 
 class Journal:
-    """The file. Every method that writes is one transaction."""
+    """The file and those beside it. Every method that writes is one transaction."""
 
     def __init__(self, path: Path, *, create: Plan | None = None) -> None:
         if create is not None:
@@ -101,12 +103,11 @@ class Journal:
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
             )
         self.folder = path.parent
+        self._update_files = UpdateFiles(path.parent)
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            # Debian's SQLite fills what is deleted with zeros: a second write of every update at its round's end.
-            self._db.execute("PRAGMA secure_delete=FAST")
             self._db.execute("SELECT run FROM plan").fetchone()
         except sqlite3.DatabaseError as error:
             self._db.close()
@@ -178,6 +179,7 @@ class Journal:
             self._db.executemany("INSERT INTO site VALUES (?, ?)", sorted(roster.items()))
             if following is not None:
                 self._open_round(round_ + 1, *following)
+        self._update_files.drop(round_)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -185,9 +187,14 @@ class Journal:
         with self._db:
             self._db.execute("BEGIN")
             yield
+            self._update_files.flush()
 
     def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
         """Make one update durable. A site's refused update is replaced by its next one."""
+        if not self._db.in_transaction:
+            with self.together():
+                return self.add_update(row, payload)
+        offset = None if payload is None else self._update_files.append(row.folded, payload)
         self._db.execute(
             "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -199,10 +206,11 @@ class Journal:
                 row.size,
                 msgspec.json.encode(row.metrics).decode(),
                 time.time(),
-                payload,
+                offset,
                 row.folded,
             ),
         )
+        return None
 
     def way_to(self, version: int) -> tuple[bytes, list[bytes]]:
         """The newest snapshot up to this version, and the deltas from there. StateError when it is not kept."""
@@ -317,10 +325,13 @@ class Journal:
 
     def payloads(self, folded: int) -> Iterator[tuple[int, str, bytes]]:
         """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat."""
-        yield from self._db.execute(
-            "SELECT round, site, payload FROM upd WHERE folded = ? AND payload IS NOT NULL ORDER BY round, site",
+        rows = self._db.execute(
+            "SELECT round, site, payload, bytes FROM upd"
+            " WHERE folded = ? AND payload IS NOT NULL ORDER BY round, site",
             (folded,),
         )
+        for round_, site, offset, size in rows:
+            yield round_, site, self._update_files.read(folded, offset, size)
 
 
 def _create(path: Path, plan: Plan) -> None:

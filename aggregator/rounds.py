@@ -12,7 +12,7 @@ from fedfin.errors import ProtocolError
 from fedfin.metrics import macro_histogram_auc
 from fedfin.model_file import ModelFile, encode_model_file
 from fedfin.model_spec import task_specs
-from fedfin.protocol import limits, transfer
+from fedfin.protocol import limits
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Receipt, Task
 from fedfin.protocol.payloads import Update, decode_payload, open_update
@@ -108,7 +108,6 @@ class Rounds:
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
         try:
-            transfer.check(id_, payload)
             metrics = self._take(round_, site, payload)
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])

@@ -10,12 +10,14 @@ from aggregator.rounds import Rounds
 from aggregator.shelf import Shelf
 from fedfin import mqtt
 from fedfin.errors import LinkError, ProtocolError
+from fedfin.login import Login
 from fedfin.protocol import limits, messages
 from fedfin.protocol import round_life as life
 from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
+from fedfin.tls import Tls
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
@@ -24,13 +26,23 @@ LINGER_S = 30.0  # at most, after the last round, until every site has fetched t
 class Server:
     """Serves one federation until it is finished. `report(event, facts)` tells the outside what happens."""
 
-    def __init__(self, rounds: Rounds, broker: str, report: Report, *, shards: int = 0) -> None:
+    def __init__(
+        self,
+        rounds: Rounds,
+        broker: str,
+        report: Report,
+        *,
+        shards: int = 0,
+        tls: Tls | None = None,
+        login: Login | None = None,
+    ) -> None:
         self._rounds = rounds
         self._report = report
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
         will = (self._topics.aggregator_state, self._state(online=False))
-        self._link = mqtt.Link(broker, f"fedfin-{rounds.plan.federation}-aggregator", will=will)
+        client_id = f"fedfin-{rounds.plan.federation}-aggregator"
+        self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login)
         self._shards = shards
         self._machine = self._new_machine()
         self._shelf = Shelf(self._link, self._topics, rounds.journal)

@@ -7,12 +7,14 @@ from aggregator.desk import Desk, Report
 from aggregator.shard_rounds import ShardRounds
 from fedfin import mqtt
 from fedfin.errors import EvictedError, LinkError, ProtocolError
+from fedfin.login import Login
 from fedfin.protocol import limits, messages
 from fedfin.protocol import shard_life as life
 from fedfin.protocol.round_life import FromSite, Judge, Send, Spool, Tick
 from fedfin.protocol.shard_machine import ShardMachine
 from fedfin.protocol.site_life import Connected, Disconnected, Published
 from fedfin.protocol.topics import Topics
+from fedfin.tls import Tls
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round: some sites may not have heard of their receipt yet
@@ -21,7 +23,15 @@ LINGER_S = 30.0  # at most, after the last round: some sites may not have heard 
 class ShardServer:
     """Serves one shard's sites until the federation is finished. `report(event, facts)` tells the outside."""
 
-    def __init__(self, rounds: ShardRounds, broker: str, report: Report) -> None:
+    def __init__(
+        self,
+        rounds: ShardRounds,
+        broker: str,
+        report: Report,
+        *,
+        tls: Tls | None = None,
+        login: Login | None = None,
+    ) -> None:
         self._rounds, self._report = rounds, report
         self._shard = rounds.shard
         self._topics = Topics(rounds.plan.federation)
@@ -30,7 +40,7 @@ class ShardServer:
         self._machine = ShardMachine(rounds.plan, self._shard, max_update_bytes=rounds.max_update_bytes)
         self._farewell = (self._own("up/state"), self._state(online=False))
         client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
-        self._link = mqtt.Link(broker, client_id, will=self._farewell)
+        self._link = mqtt.Link(broker, client_id, will=self._farewell, tls=tls, login=login)
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()
         self._gone: set[str] = set()  # sites that left after the federation was finished

@@ -72,13 +72,16 @@ class Agent:
         )
         will = (self._topic("up/state"), self._online(online=False))
         client_id = f"fedfin-{settings.federation}-{settings.site}"
-        self._link = mqtt.Link(settings.broker, client_id, will=will, events=self._events)
+        self._link = mqtt.Link(
+            settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
+        )
         self._plan: Plan | None = None
         self._dataset: Dataset | None = None
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
         self._chunk_tokens: set[int] = set()
         self._ever_online = False
+        self._offline_reason = "no answer"
         self.costs = Costs()
 
     def run(self) -> None:
@@ -93,8 +96,8 @@ class Agent:
                 self._step()
                 if not self._ever_online and time.monotonic() - started > OFFLINE_S:
                     raise LinkError(
-                        f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s; start the broker,"
-                        " or correct `broker` in site.toml, and run again"
+                        f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s"
+                        f" ({self._offline_reason}); start the broker, or correct `broker` in site.toml, and run again"
                     )
         finally:
             self._stop_worker()
@@ -116,6 +119,7 @@ class Agent:
                 self._on_up(chunk_size)
             case mqtt.Down(reason):
                 self._chunk_tokens.clear()
+                self._offline_reason = reason
                 self._report("offline", {"reason": reason})
                 self._feed(life.Disconnected())
             case mqtt.Taken(token, refused):

@@ -46,7 +46,7 @@ class KeptModel:
             payload = encode_model(tensors, plan=plan.digest(), version=wanted.version)
         if hashlib.sha256(payload).digest() != wanted.model:
             raise ProtocolError(f"the parts of version {wanted.version} do not make it")
-        write_atomically(self._path, payload)
+        write_atomically(self._path, payload, durable=False)  # a damaged one is fetched again
         self.id, self.version, self._tensors = wanted.model, wanted.version, tensors
 
     def _applied(self, wanted: Assemble, plan: Plan) -> Tensors:

@@ -14,14 +14,16 @@ from typing import Annotated
 import msgspec
 
 from fedfin.errors import SettingsError
+from fedfin.login import Login
 from fedfin.plan import Name
 from fedfin.settings import pattern, read_toml
+from fedfin.tls import Tls
 
 SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
 STATE = "state"
 
-Broker = Annotated[str, pattern(r"^mqtt://[^\s/]+$", "a URL like mqtt://broker.example:1883")]
+Broker = Annotated[str, pattern(r"^mqtts?://[^\s/]+$", "a URL like mqtts://broker.example:8883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -51,6 +53,21 @@ class ModalitySettings(_Closed, frozen=True):
     column: Text
 
 
+class TlsFiles(_Closed, frozen=True):
+    """PEM files for mqtts://; see fedfin.tls.Tls."""
+
+    ca: Text | None = None
+    certificate: Text | None = None
+    key: Text | None = None
+
+
+class LoginSettings(_Closed, frozen=True):
+    """User name at the broker; without a file the password is in an environment variable (fedfin.login)."""
+
+    user: Text
+    password_file: Text | None = None
+
+
 class SiteSettings(_Closed, frozen=True):
     """What site.toml holds. `held_out` is the share of patients never trained on, kept for evaluation."""
 
@@ -60,6 +77,8 @@ class SiteSettings(_Closed, frozen=True):
     cases: CaseColumns
     modalities: Annotated[dict[Name, ModalitySettings], msgspec.Meta(min_length=1)]
     held_out: HeldOut = 0.2
+    tls: TlsFiles | None = None
+    login: LoginSettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse one column in two roles: its cells would be read twice with different meanings."""
@@ -92,6 +111,23 @@ class Site:
     def table_path(self) -> Path:
         """The case table."""
         return self.folder / self.settings.cases.table
+
+    @property
+    def tls(self) -> Tls | None:
+        """The files for mqtts://, if any are named."""
+        files = self.settings.tls
+        if files is None:
+            return None
+        return Tls(*(self._path(name) for name in (files.ca, files.certificate, files.key)))
+
+    @property
+    def login(self) -> Login | None:
+        """Who this site is at the broker, if it asks for a user name."""
+        login = self.settings.login
+        return None if login is None else Login(login.user, self._path(login.password_file))
+
+    def _path(self, name: str | None) -> Path | None:
+        return None if name is None else self.folder / name
 
     def bundle_path(self, modality: str) -> Path:
         """The encoder bundle of a modality. Raises SettingsError when the site has no such modality."""

@@ -20,6 +20,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "export": ("export.cli", "turn encoders into quantized ONNX bundles; export a trained model"),
     "edge": ("edge_client.cli", "a site: set up, encode cases, train, predict"),
     "aggregator": ("aggregator.cli", "the aggregator: set up from a plan, serve, show results"),
+    "bench": ("fedfin.bench", "measure the codec, from a source checkout"),
 }
 
 # module that is missing -> (what for, the extra that brings it)

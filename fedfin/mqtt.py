@@ -5,15 +5,15 @@ callback would kill that thread silently. QoS 1 throughout: at QoS 2 a denied pu
 """
 
 import contextlib
+import logging
 import queue
-import random
-import re
 import socket
+import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -21,12 +21,21 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from fedfin.backoff import Backoff
+from fedfin.broker_url import BrokerUrl
 from fedfin.errors import LinkError, SettingsError
+from fedfin.login import Login
 from fedfin.protocol import limits
+from fedfin.tls import Tls
 
-DEFAULT_PORT = 1883
 QOS = 1
-OLD_PROTOCOL = "protocol=3.1.1"
+CONNECT_S = 20.0  # for TCP and TLS: on a link that loses every tenth packet a handshake takes seconds
+# Data that stays unacknowledged this long means that the path is gone (a NAT forgot us, a cable was pulled), which
+# keepalive alone would notice only after one to two minutes.
+UNACKNOWLEDGED_MS = 30_000
+# Events that may wait for the owner. Then the link stops reading: TCP slows the broker down, and memory stays bounded
+# by 64 chunks however many send at once.
+BACKLOG = 64
 
 
 @dataclass(frozen=True)
@@ -69,36 +78,6 @@ class Broken:
 LinkEvent = Up | Down | Arrived | Taken | Broken
 
 
-@dataclass(frozen=True)
-class BrokerUrl:
-    """mqtt://host[:port][?protocol=3.1.1].
-
-    MQTT 5 unless the URL says otherwise. A broker that knows only 3.1.1 should refuse MQTT 5, and then the link
-    falls back by itself; amqtt instead waits for ever when the client has a last will, so its URL says it.
-    """
-
-    host: str
-    port: int
-    old: bool = False
-
-    @classmethod
-    def parse(cls, url: str) -> "BrokerUrl":
-        """Raises SettingsError, with an example, when `url` is not one."""
-        example = "write it like mqtt://broker.example:1883"
-        shown = repr(re.sub(r"//.*@", "//...@", url))  # a password must not end up in a log
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, DEFAULT_PORT if parts.port is None else parts.port
-        except ValueError:
-            raise SettingsError(f"broker {shown}: not a URL; {example}") from None
-        odd = parts.path.strip("/") or parts.fragment or "@" in parts.netloc or re.search(r"\s", url)
-        if parts.scheme != "mqtt" or not host or not port or odd:
-            raise SettingsError(f"broker {shown}: only mqtt://HOST[:PORT] is supported; {example}")
-        if parts.query not in {"", OLD_PROTOCOL}:
-            raise SettingsError(f"broker {shown}: the only option is ?{OLD_PROTOCOL}")
-        return cls(host, port, parts.query == OLD_PROTOCOL)
-
-
 @dataclass
 class Traffic:
     """Bytes of MQTT PUBLISH payloads and topics; packet headers, TCP and TLS framing are not in it."""
@@ -121,6 +100,7 @@ class Link:
     """One client's connection to the broker, kept up until `stop`.
 
     `events`: the queue for LinkEvents; an owner with other events of its own passes the one it reads.
+    Raises SettingsError when the URL, or a file that `tls` or `login` names, is wrong.
     """
 
     def __init__(
@@ -129,15 +109,22 @@ class Link:
         client_id: str,
         *,
         will: tuple[str, bytes],
+        tls: Tls | None = None,
+        login: Login | None = None,
         events: "queue.SimpleQueue[Any] | None" = None,
     ) -> None:
         self._broker = BrokerUrl.parse(url)
+        if tls is not None and not self._broker.tls:
+            raise SettingsError(f"broker {url!r} is without TLS but files for TLS are given; write mqtts://")
+        self._tls = tls or Tls()
+        self._login = login
         self._client_id = client_id
         self._will = will
-        self._retry_now = False
         self._stopping = threading.Event()
         self._protocol = paho.MQTTv311 if self._broker.old else paho.MQTTv5
         self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
+        self._ended = ""  # why the connection came to its end
+        self._told = False  # ... and whether that was said
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue() if events is None else events
         self.traffic = Traffic()
         self._client = self._new_client()
@@ -149,11 +136,11 @@ class Link:
 
     def stop(self, last_words: tuple[str, bytes] | None = None) -> None:
         """Publish `last_words` (retained), wait up to 2 s for them, and disconnect."""
+        self._stopping.set()  # from now on events are dropped: nobody takes them
         if last_words is not None and self._client.is_connected():
             # The broker may be gone this very moment; then the last will says it for us.
             with contextlib.suppress(RuntimeError, ValueError):
                 self._client.publish(*last_words, qos=QOS, retain=True).wait_for_publish(2.0)
-        self._stopping.set()
         self._client.disconnect()
         self._thread.join(5.0)
 
@@ -170,10 +157,11 @@ class Link:
             raise LinkError(
                 f"a message of {size} bytes exceeds the broker's maximum packet of {self._max_packet}"
             )
-        if not self._client.is_connected():
+        client = self._client
+        if not client.is_connected():
             return -1
         self.traffic.up += size
-        return self._client.publish(topic, payload, qos=QOS, retain=retain).mid
+        return client.publish(topic, payload, qos=QOS, retain=retain).mid
 
     def subscribe(self, topic: str) -> None:
         """Subscribe; a refusal arrives as Taken with a reason."""
@@ -183,27 +171,64 @@ class Link:
         """Unsubscribe."""
         self._client.unsubscribe(topic)
 
-    # paho's thread.
+    # The link's thread.
 
     def _run(self) -> None:
-        delay = 1.0
+        backoff = Backoff()
         try:
             while not self._stopping.is_set():
-                client, self._retry_now = self._client, False
-                try:
-                    client.connect(self._broker.host, self._broker.port, keepalive=limits.KEEPALIVE_S)
-                    started = time.monotonic()
-                    client.loop_forever()
-                    delay = 1.0 if time.monotonic() - started > limits.KEEPALIVE_S else delay
-                except (OSError, socket.gaierror) as error:
-                    self.events.put(Down(f"cannot reach {self._broker.host}:{self._broker.port}: {error}"))
-                if self._retry_now or self._stopping.is_set():
-                    continue
-                # Jitter, which paho's own back-off lacks: a fleet must not return in one instant.
-                self._stopping.wait(delay * random.uniform(0.5, 1.5))  # noqa: S311 - not for secrecy
-                delay = min(delay * 2, 30.0)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the owner must hear that the link is dead
-            self.events.put(Broken(f"{type(error).__name__}: {error}"))
+                protocol = self._protocol
+                stood = self._connection()
+                if protocol == self._protocol:  # else the broker wants the older one: at once
+                    self._stopping.wait(backoff.after(stood))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the owner must hear that the link is dead
+            self._tell(Broken(f"{type(error).__name__}: {error}"))
+
+    def _connection(self) -> float:
+        """One connection to its end; the seconds that it stood."""
+        address, self._told = self._broker.address, False
+        self._ended = (
+            f"{address} ended the connection before it answered; is mqtts:// or mqtt:// right for this port?"
+        )
+        started = time.monotonic()
+        try:
+            # A client of its own: an old one would send what it had under way again, which the receiver's bitmap
+            # may not even ask for.
+            self._client = client = self._new_client()
+            client.connect(self._broker.host, self._broker.port, keepalive=limits.KEEPALIVE_S)
+            started = time.monotonic()
+            # Not loop_forever: there, publish() writes to the socket from its caller's thread while this one does.
+            while client.loop(1.0) == paho.MQTT_ERR_SUCCESS:
+                pass
+        except (OSError, ValueError, SettingsError) as error:  # ValueError: no name that DNS could hold
+            self._ended = self._cause(error)
+            started = time.monotonic()
+        self._tell_down()
+        return time.monotonic() - started
+
+    def _tell_down(self) -> None:
+        if not self._told:
+            self._tell(Down(self._ended))
+        self._told = True
+
+    def _tell(self, event: LinkEvent) -> None:
+        if not self._stopping.is_set():  # an owner that has stopped the link takes nothing any more
+            self.events.put(event)
+
+    def _wait_for_owner(self) -> None:
+        """Not a queue with an end: the owner puts events of its own into it, and must never wait for itself."""
+        while self.events.qsize() >= BACKLOG and not self._stopping.is_set():
+            time.sleep(0.005)
+
+    def _cause(self, error: Exception) -> str:
+        if isinstance(error, SettingsError):
+            return str(error)
+        words = str(error)
+        if isinstance(error, ssl.SSLError):
+            words = self._tls.explain(error)
+        elif isinstance(error, ConnectionResetError) and self._broker.tls:
+            words += "; is it the port for mqtt:// (without s)?"
+        return f"cannot reach {self._broker.address}: {words}"
 
     def _new_client(self) -> paho.Client:
         client = paho.Client(
@@ -213,51 +238,94 @@ class Link:
             reconnect_on_failure=False,
             clean_session=None if self._protocol == paho.MQTTv5 else True,
         )
+        client.connect_timeout = CONNECT_S
         client.max_inflight_messages_set(limits.WINDOW)
-        topic, payload = self._will
-        client.will_set(topic, payload, qos=QOS, retain=True)
+        client.will_set(*self._will, qos=QOS, retain=True)
+        client.enable_logger(_errors(self._on_error))
+        if self._broker.tls:
+            client.tls_set_context(self._tls.context())
+        if self._login is not None:
+            client.username_pw_set(self._login.user, self._login.password())
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
-        client.on_socket_open = _no_delay
+        client.on_socket_open = _tune
+        client.on_socket_register_write = _leave_to_the_loop
         return client
 
     def _on_connect(self, client: paho.Client, _: Any, __: Any, reason: ReasonCode, properties: Any) -> None:
+        if self._stopping.is_set():
+            client.disconnect()
+            return
         if reason == ReasonCode(PacketTypes.CONNACK, "Unsupported protocol version"):
-            self._protocol = paho.MQTTv311
-            self._client, self._retry_now = self._new_client(), True
+            self._protocol, self._told = paho.MQTTv311, True
             client.disconnect()
             return
         if reason.is_failure:
-            self.events.put(Down(f"the broker refuses {self._client_id}: {reason}"))
+            self._ended = f"the broker at {self._broker.address} refuses {self._client_id}: {reason}"
             return
         announced = (
             getattr(properties, "MaximumPacketSize", None) if isinstance(properties, Properties) else None
         )
+        self._told = False
+        self._ended = f"the connection to {self._broker.address} was lost"
         self._max_packet = announced or 2**28
         room = self._max_packet - limits.PACKET_OVERHEAD_BYTES
-        self.events.put(Up(max(1024, min(limits.CHUNK_BYTES, room))))
+        self._tell(Up(max(1024, min(limits.CHUNK_BYTES, room))))
 
-    def _on_disconnect(self, client: paho.Client, _: Any, __: Any, reason: ReasonCode, ___: Any) -> None:
-        if client is self._client and not self._stopping.is_set():
-            self.events.put(Down(str(reason)))
+    def _on_disconnect(
+        self, _: paho.Client, __: Any, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Any
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._ended = f"the broker at {self._broker.address} ended the connection: {reason}"
+        self._tell_down()
+
+    def _on_error(self, error: Exception) -> None:
+        if isinstance(
+            error, ssl.SSLError
+        ):  # a client certificate is refused only after the handshake (TLS 1.3)
+            self._ended = self._cause(error)
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
         self.traffic.down += len(message.topic) + len(message.payload)
-        self.events.put(Arrived(message.topic, bytes(message.payload)))
+        self._wait_for_owner()
+        self._tell(Arrived(message.topic, bytes(message.payload)))
 
     def _on_publish(self, _: paho.Client, __: Any, token: int, reason: ReasonCode, ___: Any) -> None:
-        self.events.put(Taken(token, str(reason) if reason.is_failure else None))
+        self._tell(Taken(token, str(reason) if reason.is_failure else None))
 
     def _on_subscribe(self, _: paho.Client, __: Any, token: int, reasons: list[ReasonCode], ___: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            self.events.put(Taken(token, f"subscription: {refused[0]}"))
+            self._tell(Taken(token, f"subscription: {refused[0]}"))
 
 
-def _no_delay(_: paho.Client, __: Any, sock: Any) -> None:
-    # Nagle with TLS: 45 ms per small publish; without, 0.2-0.7 ms (measured).
+def _tune(_: paho.Client, __: Any, sock: Any) -> None:
+    """The socket is TLS's own when there is TLS; it passes options on."""
     if isinstance(sock, socket.socket):
+        # Nagle with TLS: 45 ms per small publish; without, 0.2-0.7 ms (measured).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+
+
+def _leave_to_the_loop(*_: Any) -> None:
+    """That there is such a callback keeps publish() from writing to the socket in its caller's thread.
+
+    Two threads that write at once may put one packet into the middle of another.
+    """
+
+
+def _errors(tell: Callable[[Exception], None]) -> logging.Logger:
+    """A logger for one client that tells the exceptions which paho logs as errors and then forgets."""
+
+    class _Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if isinstance(record.args, tuple) and record.args and isinstance(record.args[0], Exception):
+                tell(record.args[0])
+
+    logger = logging.Logger("paho", logging.ERROR)  # noqa: LOG001 - one of its own, outside the hierarchy
+    logger.addHandler(_Handler())
+    return logger

@@ -126,8 +126,12 @@ def broker(kind: str, folder: Path, settings: str = ""):
 class Federation:
     """Folders of an aggregator and its sites: the first holds both modalities, the others images only."""
 
-    def __init__(self, folder: Path, broker_url: str, *, sites: int = 3, **plan) -> None:
+    def __init__(
+        self, folder: Path, broker_url: str, *, sites: int = 3, options: tuple[object, ...] = (), **plan
+    ) -> None:
+        """`options` go to `edge init` and `aggregator serve` beside --broker."""
         self.folder, self.broker_url, self.names = folder, broker_url, [f"s{i}" for i in range(sites)]
+        self.options = options
         bundles = {name: make_bundle(folder / "bundles" / name, name, dim) for name, dim in DIMS.items()}
         self.plan = make_plan(bundles, sites=sites, **plan)
         (folder / "plan.toml").write_text(plan_toml(self.plan))
@@ -146,6 +150,7 @@ class Federation:
                 "ward",
                 "--broker",
                 broker_url,
+                *options,
                 "--cases",
                 cases,
                 *chosen,
@@ -165,6 +170,7 @@ class Federation:
                 self.folder / "agg",
                 "--broker",
                 self.broker_url,
+                *self.options,
                 "--json",
                 log=self.folder / "agg.log",
             )

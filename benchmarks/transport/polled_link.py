@@ -29,12 +29,13 @@ class PolledLink(mqtt.Link):
         """Connect, unless there is a connection; the outcome arrives as Up or Down."""
         if self._up:
             return
-        self._client = self._new_client()
+        self._client, self._told = self._new_client(), False
         try:
             self._client.connect(self._broker.host, self._broker.port, keepalive=limits.KEEPALIVE_S)
             self._up = True
         except OSError as error:
-            self.events.put(mqtt.Down(str(error)))
+            self._ended = self._cause(error)
+            self._tell_down()
 
     def close(self, last_words: tuple[str, bytes]) -> None:
         """Publish `last_words` (retained) and disconnect; both leave with the selector's next turns."""
@@ -60,7 +61,10 @@ class PolledLink(mqtt.Link):
     def _look(self) -> None:
         if self._up and self._client.socket() is None:
             self._up = False
-            self.events.put(mqtt.Down("the connection was lost"))
+            self._tell_down()
+
+    def _wait_for_owner(self) -> None:
+        """The owner takes what there is after each call, in this very thread."""
 
     def _new_client(self) -> paho.Client:
         client = super()._new_client()

@@ -5,13 +5,15 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from edge_client.site import SETTINGS, STATE, ModalitySettings, Site, SiteSettings
+from edge_client.site import SETTINGS, STATE, Site, SiteSettings
+from fedfin import connect_options
+from fedfin.broker_url import BrokerUrl
 from fedfin.bundle import read_manifest
 from fedfin.errors import SettingsError, StateError
-from fedfin.mqtt import BrokerUrl
 from fedfin.settings import explain
 
 _DESCRIPTION = """\
@@ -21,7 +23,7 @@ otherwise. The table is checked too: a .csv or .jsonl file with one row per case
 never overwritten."""
 _EPILOG = """\
 example:
-  fedfin edge init st-mary --site st-mary --federation chest --broker mqtt://broker.example:1883 \\
+  fedfin edge init st-mary --site st-mary --federation chest --broker mqtts://broker.example --ca ca.pem \\
       --cases cases.csv --bundle bundles/image --bundle bundles/text --column text=report"""
 
 
@@ -37,7 +39,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder to make")
     parser.add_argument("--site", required=True, metavar="ID", help="this site's id: a-z, 0-9, - and _")
     parser.add_argument("--federation", required=True, metavar="NAME", help="the federation to join")
-    parser.add_argument("--broker", required=True, metavar="URL", help="mqtt://HOST[:PORT]")
+    connect_options.add(parser)
     parser.add_argument("--cases", required=True, type=Path, metavar="TABLE", help="the case table")
     parser.add_argument("--bundle", required=True, type=Path, action="append", metavar="PATH",
                         help="an encoder bundle; once per modality")  # fmt: skip
@@ -86,12 +88,26 @@ def _settings(args: argparse.Namespace, place: Callable[[Path], str]) -> SiteSet
         "broker": args.broker,
         "cases": {"table": place(args.cases)},
         "modalities": modalities,
-    }
+    } | _access(args, place)
     try:
         return msgspec.convert(raw, SiteSettings)
     except msgspec.ValidationError as error:
         reason = explain(str(error), SiteSettings)
         raise SettingsError(f"cannot make {SETTINGS}: {reason}; correct the option of that name") from None
+
+
+def _access(args: argparse.Namespace, place: Callable[[Path], str]) -> dict[str, Any]:
+    """What the connection needs besides the URL: the sections [tls] and [login]; checked as `run` would."""
+    found: dict[str, dict[str, str]] = {}
+    if (tls := connect_options.tls(args)) is not None:
+        tls.context()
+        files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}
+        found["tls"] = {key: place(path) for key, path in files.items() if path is not None}
+    if (login := connect_options.login(args)) is not None:
+        found["login"] = {"user": login.user}
+        if login.password_file is not None:
+            found["login"]["password_file"] = place(login.password_file)
+    return found
 
 
 def _columns(options: list[str]) -> dict[str, str]:
@@ -131,13 +147,18 @@ def to_toml(settings: SiteSettings) -> str:
         f"split = {_quote(cases.split)}",
         f"labels = [{', '.join(map(_quote, cases.labels))}]            # empty: every other column",
     ]
+    for section in ("tls", "login"):
+        if (access := getattr(settings, section)) is not None:
+            lines += ["", f"[{section}]", *_given(access)]
     for name, modality in settings.modalities.items():
-        lines += ["", f"[modalities.{name}]", *_modality(modality)]
+        lines += ["", f"[modalities.{name}]", *_given(modality)]
     return "\n".join(lines) + "\n"
 
 
-def _modality(modality: ModalitySettings) -> list[str]:
-    return [f"bundle = {_quote(modality.bundle)}", f"column = {_quote(modality.column)}"]
+def _given(section: msgspec.Struct) -> list[str]:
+    """The keys of a section of texts that are set."""
+    values = {key: getattr(section, key) for key in section.__struct_fields__}
+    return [f"{key} = {_quote(text)}" for key, text in values.items() if text is not None]
 
 
 def _quote(text: str) -> str:

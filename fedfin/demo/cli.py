@@ -10,6 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+PRESETS = (
+    "exact",
+    "half",
+    "balanced",
+    "small",
+    "tiny",
+    "minimal",
+)  # of fedfin/protocol/codec, which needs numpy
 EPILOG = """\
 examples:
   fedfin demo                                       synthetic cases, embedded broker
@@ -45,6 +53,12 @@ def build(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=_whole(1, 1_000_000), default=20, help="rounds of training (default: 20)"
     )
     parser.add_argument("--fin", choices=("mlp", "decoder"), default="mlp", help="FIN variant (default: mlp)")
+    parser.add_argument(
+        "--up", choices=PRESETS, default="small", help="how updates are compressed (default: small)"
+    )
+    parser.add_argument(
+        "--down", choices=PRESETS, default="small", help="how new versions are compressed (default: small)"
+    )
     parser.add_argument(
         "--layer", type=_layer, default="last", help="pooled layer of the image encoder: last or block:N"
     )
@@ -97,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
         rounds=args.rounds,
         fin=args.fin,
         layer=args.layer,
+        up=args.up,
+        down=args.down,
         seed=args.seed,
     )
     keep = None if args.keep_deltas is None else args.keep_deltas.resolve()

@@ -37,8 +37,8 @@ class Processes:
     ) -> None:
         self.stop(list(self._running))
 
-    def start(self, name: str, command: Sequence[str], on_event: OnEvent | None = None) -> None:
-        """Start `python -m command...`. With `on_event` its standard output is JSON lines, told one by one."""
+    def start(self, name: str, command: Sequence[str], on_event: OnEvent | None = None) -> int:
+        """Start `python -m command...`; its process id. With `on_event`, JSON lines on its standard output are told."""
         log = (self._logs / f"{name}.log").open("w", encoding="utf-8")
         with log:
             process = subprocess.Popen(
@@ -55,6 +55,7 @@ class Processes:
             reader = threading.Thread(target=_read, args=(process, on_event), daemon=True)
             reader.start()
             self._readers.append(reader)
+        return process.pid
 
     def pid(self, name: str) -> int:
         """The process id of one that runs."""

@@ -40,9 +40,10 @@ def _auc(scores: Mapping[str, Any], scenario: str) -> str:
 
 
 def _costs(result: Mapping[str, Any]) -> Table:
-    fedfin = result["federations"]["fedfin"]
+    fedfin, settings = result["federations"]["fedfin"], result["settings"]
     table = Table(
-        title=f"FedFIN's costs per site: {len(fedfin['rounds'])} rounds in {fedfin['seconds']:.0f} s"
+        title=f"FedFIN's costs per site: {len(fedfin['rounds'])} rounds in {fedfin['seconds']:.0f} s,"
+        f" {settings['up']} up, {settings['down']} down"
     )
     table.add_column("site")
     for column in (

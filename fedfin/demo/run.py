@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from fedfin import __version__
+from fedfin.broker_url import OLD_PROTOCOL, BrokerUrl
 from fedfin.demo.federation import train
 from fedfin.demo.processes import Processes, free_port, run_command, wait_for_port
 from fedfin.demo.split import HOLDOUT, Part
@@ -22,7 +23,6 @@ from fedfin.demo.stages import Settings, export_bundles, make_plan, make_table, 
 from fedfin.errors import InputError, SettingsError, StateError
 from fedfin.files import make_folder, write_atomically
 from fedfin.lock import only_process
-from fedfin.mqtt import OLD_PROTOCOL, BrokerUrl
 from fedfin.plan import FinVariant
 
 HOST = "127.0.0.1"

@@ -13,7 +13,8 @@ from fedfin.bundle import read_manifest
 from fedfin.demo.processes import run_command
 from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
 from fedfin.files import write_atomically
-from fedfin.plan import FinVariant, Modality, Model, Plan, Rounds, Training
+from fedfin.plan import Codec, FinVariant, Modality, Model, Plan, Rounds, Training
+from fedfin.protocol.codec.presets import Preset
 
 FEDERATION = "demo"
 CALIBRATION_IMAGES = 192
@@ -30,6 +31,8 @@ class Settings:
     rounds: int
     fin: FinVariant
     layer: str
+    up: Preset
+    down: Preset
     seed: int
     held_out: float = 0.25
 
@@ -191,6 +194,7 @@ def make_plan(
         model=Model(fin=fin),
         training=Training(),
         rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
+        codec=Codec(up=settings.up, down=settings.down),
     )
 
 

@@ -3,6 +3,9 @@
 # One PUBLISH must finish within two keepalives or the client disconnects itself and resends for ever
 # (measured: 3 MB at 2 Mbit/s with keepalive 5 is a livelock). 256 KiB takes 1.05 s at 2 Mbit/s.
 CHUNK_BYTES = 256 * 1024
+# The grain of an update on its way up: what is asked for again is a multiple of it. A packet carries one or several,
+# as fast as the link is (pace.py); half a packet is what a broken connection costs on average.
+UP_CHUNK_BYTES = 32 * 1024
 # What an MQTT packet and our envelope add to a chunk's data, generously.
 PACKET_OVERHEAD_BYTES = 4 * 1024
 # Chunks on their way at once: enough to fill a link while acknowledgements travel, little to send again after a cut.

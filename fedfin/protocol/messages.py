@@ -74,7 +74,7 @@ class Evict(Message, frozen=True):
 
 
 class Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How one byte string travels: its SHA-256 `id`, size and chunks, each with its own digest."""
+    """How one byte string travels: its `id`, size and chunks, each with its own digest (transfer.py)."""
 
     id: Id
     size: Size
@@ -128,7 +128,7 @@ class Want(Message, frozen=True):
 
 
 class Chunk(Message, frozen=True):
-    """One chunk of a transfer."""
+    """A piece of a transfer: the bytes of chunk `index`, and maybe of the chunks that follow it."""
 
     id: Id
     index: Annotated[int, msgspec.Meta(ge=0, lt=limits.CHUNKS)]

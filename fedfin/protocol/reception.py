@@ -95,9 +95,17 @@ class Reception:
         if not under_way.complete:
             return [spool]
         del self._transfers[site]
-        self._judging.add(site)
         self._admission.leave(site)
-        return [spool, Judge(site, round_, plan.id, plan.size), *self.call_next(now)]
+        return [spool, self._whole(site, round_, under_way), *self.call_next(now)]
+
+    def _whole(self, site: str, round_: int, arrivals: transfer.Arrivals) -> Receiving:
+        plan = arrivals.plan
+        try:
+            checked = arrivals.check()
+        except ProtocolError as error:
+            return Send(site, "dn/ctl", Receipt(id=plan.id, accepted=False, reason=str(error)))
+        self._judging.add(site)
+        return Judge(site, round_, plan.id, plan.size, checked)
 
     def judged(self, answers: Iterable[Answer]) -> list[Receiving]:
         """These are durable; they go out."""

@@ -167,15 +167,17 @@ class Spool:
 
 @dataclass(frozen=True)
 class Judge:
-    """Check the update that was spooled, now complete, against its id and the plan; make it durable; report Judged.
+    """Check the update that was spooled, now complete, against the plan; make it durable; report Judged.
 
-    Several may be judged together, and one Judged report them all.
+    `checked`: that it is what its id says is known already. Several may be judged together, and one Judged report
+    them all.
     """
 
     site: str
     round: int
     id: bytes
     size: int
+    checked: bool = True
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class ShardMachine:
         self._online, self._chunk_size = True, event.chunk_size
         if self._outgoing is None:
             return [self._tally()]
-        self._outgoing.recut(event.chunk_size)
+        self._outgoing.connected(event.chunk_size)
         return self._offer()
 
     def _disconnected(self, _: Disconnected) -> list[Effect]:
@@ -148,11 +148,11 @@ class ShardMachine:
 
     def _missing(self, event: Missing) -> list[Effect]:
         assert self._outgoing is not None
-        return self._send(self._outgoing.missing(event))
+        return self._send(self._outgoing.missing(event, self._now))
 
     def _published(self, _: Published) -> list[Effect]:
         assert self._outgoing is not None
-        return self._send(self._outgoing.published())
+        return self._send(self._outgoing.published(self._now))
 
     def _send(self, chunks: list[Chunk]) -> list[Effect]:
         self._retry_at = self._now + limits.RETRY_S
@@ -234,7 +234,8 @@ class ShardMachine:
 
     def _deliver(self, payload: bytes) -> list[Effect]:
         self.state = State.DELIVERING
-        self._outgoing = Outgoing(self._run, self._round, payload, self._chunk_size)
+        self._outgoing = Outgoing(self._run, self._round, payload)
+        self._outgoing.connected(self._chunk_size)
         return self._offer() if self._online else []
 
     # Messages of sites.

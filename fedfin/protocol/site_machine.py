@@ -23,6 +23,7 @@ from fedfin.protocol.messages import (
     RoundManifest,
     Welcome,
 )
+from fedfin.protocol.pace import Pace
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.site_life import (
     LEGAL,
@@ -81,7 +82,7 @@ class SiteMachine:
         self._working, self._payload = memory.offer or (0, b"")  # the round being worked on or sent
         self._begin: Begin | None = None
         self._queue: list[int] = []  # chunks still to be handed to the link
-        self._unacked = 0  # chunks handed over, not yet taken by the broker
+        self._pace = Pace()  # of what was handed over and is not yet taken by the broker
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             Connected: self._connected,
             Disconnected: self._disconnected,
@@ -112,9 +113,8 @@ class SiteMachine:
 
     def _connected(self, event: Connected) -> list[Effect]:
         self._online = True
-        fits = self._chunk_size <= event.chunk_size
-        self._chunk_size = min(self._chunk_size, event.chunk_size)
-        if self._begin is not None and not fits:
+        self._chunk_size = min(limits.CHUNK_BYTES, event.chunk_size)
+        if self._begin is not None and self._begin.outline.chunk_size > self._chunk_size:
             self._begin = self._offer()  # in chunks that fit this broker's packets
         self._retry_at = self._now + limits.RETRY_S
         # The aggregator may have been restarted meanwhile: it learns of us again, whatever our state.
@@ -127,11 +127,12 @@ class SiteMachine:
 
     def _disconnected(self, _: Disconnected) -> list[Effect]:
         self._online = False
-        self._queue, self._unacked = [], 0  # what was under way is unknown; the bitmap will tell
+        self._queue = []
+        self._pace.forget()  # what was under way is unknown; the bitmap will tell
         return []
 
     def _tick(self, _: Tick) -> list[Effect]:
-        if not self._online or self._now < self._retry_at or self._queue or self._unacked:
+        if not self._online or self._now < self._retry_at or self._sending:
             return []
         self._retry_at = self._now + (limits.IDLE_S if self.state is State.IDLE else limits.RETRY_S)
         return self._ask()
@@ -182,7 +183,7 @@ class SiteMachine:
         }:  # its turn comes when the plan, or the model, is there
             return []
         if self.state is State.SENDING:  # its receipt comes all the same, and says "late"
-            return self._ask() if self._online and not self._queue and not self._unacked else []
+            return self._ask() if self._online and not self._sending else []
         if self.state is State.WORKING and self._still_counts(event):
             return []  # not interrupted: it is sent when it is done, however late
         effects: list[Effect] = [Abandon(self._working)] if self.state is State.WORKING else []
@@ -267,29 +268,38 @@ class SiteMachine:
         return self._ask() if self._online else []
 
     def _offer(self) -> Begin:
-        outline = transfer.outline(self._payload, self._chunk_size)
+        outline = transfer.outline(self._payload, transfer.grain(len(self._payload), self._chunk_size))
         return Begin(run=self._run, round=self._working, outline=outline)
 
     def _missing(self, event: Missing) -> list[Effect]:
         begin = self._begin
         assert begin is not None
-        if event.id != begin.outline.id or self._queue or self._unacked:
+        if event.id != begin.outline.id or self._sending:
             return []  # an answer to an earlier question; what it lists is under way
         self._queue = transfer.indices(event.bitmap, len(begin.outline.chunks))
         return self._fill_window()
 
+    @property
+    def _sending(self) -> bool:
+        """Chunks wait, or are under way."""
+        return bool(self._queue) or not self._pace.idle
+
     def _published(self, _: Published) -> list[Effect]:
-        self._unacked = max(0, self._unacked - 1)
+        self._pace.taken(self._now)
         self._retry_at = self._now + limits.RETRY_S
         return self._fill_window()
 
     def _fill_window(self) -> list[Effect]:
         assert self._begin is not None
-        room = limits.WINDOW - self._unacked
-        batch, self._queue = self._queue[:room], self._queue[room:]
-        self._unacked += len(batch)
         plan = self._begin.outline
-        return [Send("up/chunk", transfer.chunk(self._payload, plan, index)) for index in batch]
+        effects: list[Effect] = []
+        while self._queue and (allowed := min(self._pace.packet, self._chunk_size)):
+            count = transfer.leading_run(self._queue, allowed // plan.chunk_size)
+            piece = transfer.chunk(self._payload, plan, self._queue[0], count)
+            self._queue = self._queue[count:]
+            self._pace.sent(len(piece.data), self._now)
+            effects.append(Send("up/chunk", piece))
+        return effects
 
     def _receipt(self, event: Receipt) -> list[Effect]:
         begin = self._begin
@@ -298,7 +308,8 @@ class SiteMachine:
             return []
         self.state = State.IDLE
         self._settled = max(self._settled, begin.round)
-        self._begin, self._payload, self._queue, self._unacked = None, b"", [], 0
+        self._begin, self._payload, self._queue = None, b"", []
+        self._pace.forget()
         return [Settle(begin.round, event.accepted, event.reason), *self._next_round()]
 
 

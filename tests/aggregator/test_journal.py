@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from round_helpers import PLAN, new_rounds, play
+from round_helpers import PLAN, judge, new_rounds, play, reopened, update
 
 from aggregator.journal import Journal
 from fedfin.cli import main
@@ -117,3 +117,25 @@ def test_payloads_are_kept_only_while_their_round_is_open(tmp_path: Path) -> Non
     play(rounds)
     assert len(rounds.journal.updates(1)) == 3
     assert list(rounds.journal.payloads(1)) == []
+    assert list(tmp_path.glob("*.updates")) == []
+
+
+def test_payloads_that_a_crash_left_without_a_row_count_for_nothing(tmp_path: Path) -> None:
+    """The row is written after the bytes; bytes without one are passed over, also by what follows them."""
+    rounds = new_rounds(tmp_path)
+    judge(rounds, "s0", update("s0", 1, 0))
+    with (tmp_path / "round-1.updates").open("ab") as stream:
+        stream.write(b"half an upd")
+    rounds = reopened(rounds, tmp_path)
+    judge(rounds, "s1", update("s1", 1, 0))
+    kept = list(reopened(rounds, tmp_path).journal.payloads(1))
+    assert kept == [(1, name, update(name, 1, 0)) for name in ("s0", "s1")]
+
+
+def test_a_payload_that_is_gone_is_a_plain_error(tmp_path: Path) -> None:
+    """A journal that was copied without what is beside it."""
+    rounds = new_rounds(tmp_path)
+    judge(rounds, "s0", update("s0", 1, 0))
+    (tmp_path / "round-1.updates").unlink()
+    with pytest.raises(StateError, match="damaged or missing; restore it"):
+        reopened(rounds, tmp_path)

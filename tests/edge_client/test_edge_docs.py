@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_client.site import CaseColumns, ModalitySettings, SiteSettings
+from edge_client.site import CaseColumns, LoginSettings, ModalitySettings, SiteSettings, TlsFiles
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs/edge.md").read_text(encoding="utf-8")
@@ -14,11 +14,23 @@ SOURCES = [*(ROOT / "edge_client/sources").glob("*.py"), ROOT / "edge_client/enc
 
 
 @pytest.mark.parametrize(
-    ("kind", "prefix"), [(SiteSettings, ""), (CaseColumns, "cases."), (ModalitySettings, "modalities.NAME.")]
+    ("kind", "prefix"),
+    [
+        (SiteSettings, ""),
+        (CaseColumns, "cases."),
+        (ModalitySettings, "modalities.NAME."),
+        (TlsFiles, "tls."),
+        (LoginSettings, "login."),
+    ],
 )
 def test_every_key_is_documented(kind, prefix):
     """Each key of site.toml has its line."""
-    keys = {prefix + field.name for field in msgspec.structs.fields(kind)} - {"cases", "modalities"}
+    keys = {prefix + field.name for field in msgspec.structs.fields(kind)} - {
+        "cases",
+        "modalities",
+        "tls",
+        "login",
+    }
     assert [key for key in sorted(keys) if f"`{key}`" not in DOCS] == []
 
 

@@ -6,12 +6,19 @@ import pytest
 from rich.console import Console
 
 from fedfin.cli import main
+from fedfin.demo import cli
 from fedfin.demo.processes import free_port
 from fedfin.demo.run import run_demo
 from fedfin.demo.stages import Settings
 from fedfin.errors import InputError
+from fedfin.protocol.codec import PRESETS
 
 BAD_WORDS = ["--sites 0", "--rounds 0", "--patients -3", "--seed -1", "--seed 99999999999", "--layer bogus"]
+
+
+def test_every_preset_can_be_chosen() -> None:
+    """The command line's list is the codec's."""
+    assert tuple(PRESETS) == cli.PRESETS
 
 
 @pytest.mark.parametrize("words", BAD_WORDS)
@@ -49,7 +56,7 @@ def test_an_out_that_is_a_file_is_a_plain_error(tmp_path: Path, capsys: pytest.C
 
 def test_too_few_cases_leave_the_folder_free_for_other_settings(tmp_path: Path) -> None:
     """Neither settings nor cases of the failed try stay."""
-    settings = Settings(None, 3, 10, 2, 1, "mlp", "last", 0)
+    settings = Settings(None, 3, 10, 2, 1, "mlp", "last", "small", "small", 0)
     with pytest.raises(InputError, match="use fewer sites or more cases"):
         run_demo(settings, tmp_path / "out", None, Console(quiet=True))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock"}

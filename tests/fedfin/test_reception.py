@@ -76,3 +76,17 @@ def test_what_is_under_way_for_a_round_that_is_not_wanted_any_more_is_forgotten(
     assert reception.chunk(crowd[0], PIECES[2], 2.0) == []
     offer = Begin(run=BEGIN.run, round=4, outline=BEGIN.outline)
     assert reception.begin("late", offer, 2.0) == [Send("late", "dn/ctl", ALL)]
+
+
+def test_a_whole_that_is_not_what_was_announced_is_refused() -> None:
+    """Chunks as announced, but another id: known from the chunks alone when they are multiples of 32 KiB."""
+    payload = bytes(100_000)
+    honest = transfer.outline(payload, transfer.LEAF_BYTES)
+    lie = type(honest)(id=b"1" * 32, size=honest.size, chunk_size=honest.chunk_size, chunks=honest.chunks)
+    for outline, kind in ((honest, Judge), (lie, Send)):
+        reception = _open()
+        reception.begin("a", Begin(run=BEGIN.run, round=2, outline=outline), 0.0)
+        pieces = [transfer.chunk(payload, outline, i) for i in range(len(outline.chunks))]
+        last = [reception.chunk("a", piece, 0.0) for piece in pieces][-1][-1]
+        assert isinstance(last, kind)
+    assert last.message == Receipt(id=b"1" * 32, accepted=False, reason="the whole is not what was announced")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedfin.broker_url import BrokerUrl
 from fedfin.cli import main
 from fedfin.errors import SettingsError
-from fedfin.mqtt import BrokerUrl
 from fedfin.plan import Modality, Plan, Training, plan_toml, read_plan
 from fedfin.protocol.schedule import last_round, preset_down, preset_up
 
@@ -183,16 +183,18 @@ def test_a_number_that_is_not_finite_is_no_plan(value: float) -> None:
 @pytest.mark.parametrize(
     ("url", "parsed"),
     [
-        ("mqtt://broker", ("broker", 1883, False)),
-        ("mqtt://broker.example:2883/", ("broker.example", 2883, False)),
-        ("mqtt://[::1]:1884", ("::1", 1884, False)),
-        ("mqtt://b:1?protocol=3.1.1", ("b", 1, True)),
+        ("mqtt://broker", ("broker", 1883, False, False)),
+        ("mqtt://broker.example:2883/", ("broker.example", 2883, False, False)),
+        ("mqtt://[::1]:1884", ("::1", 1884, False, False)),
+        ("mqtt://b:1?protocol=3.1.1", ("b", 1, True, False)),
+        ("mqtts://broker", ("broker", 8883, False, True)),
+        ("mqtts://broker:883?protocol=3.1.1", ("broker", 883, True, True)),
     ],
 )
-def test_a_broker_url(url: str, parsed: tuple[str, int, bool]) -> None:
-    """Host, port and protocol version."""
+def test_a_broker_url(url: str, parsed: tuple[str, int, bool, bool]) -> None:
+    """Host, port, protocol version and TLS."""
     broker = BrokerUrl.parse(url)
-    assert (broker.host, broker.port, broker.old) == parsed
+    assert (broker.host, broker.port, broker.old, broker.tls) == parsed
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,8 @@ def test_a_broker_url(url: str, parsed: tuple[str, int, bool]) -> None:
         "",
         "broker:1883",
         "http://broker",
-        "mqtts://broker",
+        "mqttx://broker",
+        "mqtts://",
         "mqtt://",
         "mqtt://:1883",
         "mqtt://broker:0",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol import limits, transfer
-from fedfin.protocol.messages import Chunk
+from fedfin.protocol.messages import Chunk, Outline
 
 SIZE = 1024
 
@@ -42,9 +42,12 @@ PLAN = transfer.outline(PAYLOAD, SIZE)
     ("piece", "reason"),
     [
         (Chunk(id=PLAN.id, index=1, data=b"b" * (SIZE - 1) + b"x"), "chunk 1 is damaged"),
-        (Chunk(id=PLAN.id, index=1, data=b"b"), "chunk 1 has 1 bytes, not 1024"),
-        (Chunk(id=PLAN.id, index=2, data=b"c" * 11), "chunk 2 has 11 bytes, not 10"),
+        (Chunk(id=PLAN.id, index=1, data=b"b"), "1 bytes from chunk 1 on do not end"),
+        (Chunk(id=PLAN.id, index=2, data=b"c" * 11), "11 bytes from chunk 2 on do not end"),
         (Chunk(id=PLAN.id, index=0, data=b"b" * SIZE), "chunk 0 is damaged"),
+        (Chunk(id=PLAN.id, index=0, data=PAYLOAD + b"c"), "2059 bytes from chunk 0 on do not end"),
+        (Chunk(id=PLAN.id, index=0, data=PAYLOAD[: SIZE + 1]), "1025 bytes from chunk 0 on do not end"),
+        (Chunk(id=PLAN.id, index=0, data=b"x" + PAYLOAD[1:]), "chunk 0 is damaged"),
         (Chunk(id=PLAN.id, index=3, data=b"c" * 10), "another transfer"),
         (Chunk(id=bytes(32), index=0, data=b"a" * SIZE), "another transfer"),
     ],
@@ -70,6 +73,59 @@ def test_a_bitmap_that_does_not_fit_is_refused(bits: bytes, count: int) -> None:
 def test_a_full_bitmap_names_every_chunk(count: int) -> None:
     """At the edges of bytes, and at the limit."""
     assert transfer.indices(transfer.bitmap(range(count), count), count) == list(range(count))
+
+
+@given(st.sets(st.integers(0, 11)), st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+def test_runs_of_chunks_travel_together(wanted: set[int], most: int) -> None:
+    """Whatever is wanted goes out in pieces of at most `most` neighbours, and nothing else does."""
+    payload = bytes(range(251)) * 46  # twelve chunks, the last one shorter
+    plan = transfer.outline(payload, SIZE)
+    incoming = transfer.Incoming(plan)
+    queue = sorted(wanted)
+    while queue:
+        count = transfer.leading_run(queue, most)
+        assert 1 <= count <= most
+        incoming.add(transfer.chunk(payload, plan, queue[0], count))
+        queue = queue[count:]
+    assert incoming.missing == sorted(set(range(12)) - wanted)
+
+
+@pytest.mark.parametrize(
+    ("size", "room", "grain"),
+    [
+        (1, 2**18, 2**15),
+        (2**27, 2**18, 2**15),
+        (2**27 + 1, 2**18, 2**16),
+        (2**30, 2**18, 2**18),
+        (5, 4096, 4096),
+    ],
+)
+def test_the_grain_is_small_unless_the_whole_is_huge(size: int, room: int, grain: int) -> None:
+    """32 KiB; more where the whole would have too many chunks; less where packets are small."""
+    assert transfer.grain(size, room) == grain
+
+
+@pytest.mark.parametrize("size", [1, 2**15, 2**15 + 1, 300_000])
+def test_an_id_depends_on_the_bytes_alone(size: int) -> None:
+    """Whatever the chunk size: a broker with other packets must not make another update of it."""
+    payload = bytes(range(251)) * 1200
+    ids = {transfer.outline(payload[:size], grain).id for grain in (1024, 5000, 2**15, 61_440, 2**16, 2**18)}
+    assert len(ids) == 1
+    assert transfer.outline(payload[:size] + b"\0").id not in ids
+
+
+@pytest.mark.parametrize("grain", [1024, 5000, 2**15, 2**16])
+def test_chunks_that_do_not_make_the_announced_whole_are_refused(grain: int) -> None:
+    """Every chunk fits its digest, but the id is another's."""
+    payload = bytes(range(251)) * 1200
+    honest = transfer.outline(payload, grain)
+    lie = Outline(id=PLAN.id, size=honest.size, chunk_size=grain, chunks=honest.chunks)
+    incoming = transfer.Incoming(lie)
+    for index in range(len(lie.chunks)):
+        incoming.add(transfer.chunk(payload, lie, index))
+    with pytest.raises(ProtocolError, match="not what was announced"):
+        incoming.data()
 
 
 @pytest.mark.parametrize("size", [0, limits.CHUNKS * SIZE + 1])

@@ -1,0 +1,86 @@
+"""One real site agent whose training and cases are stand-ins: its updates are ready before the round asks.
+
+    python -m benchmarks.transport.stand_in_site FOLDER NUMBER
+
+Everything else is what `fedfin edge run` does: machine, transfer, link, outbox and models on disk.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from fedfin.lock import only_process
+from fedfin.model_spec import task_specs
+from fedfin.plan import Plan
+from fedfin.protocol.codec import Tensors
+from fedfin.protocol.messages import Task
+from fedfin.report import JsonLines
+
+CASES = 8
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """As edge_client.trainer's."""
+
+    deltas: Tensors
+    weights: dict[str, int]
+    metrics: dict[str, float]
+
+
+class TaskStoppedError(Exception):
+    """As edge_client.trainer's; never raised here."""
+
+
+class Ready:
+    """Draws each task's values once, so that a round's time holds no drawing."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._drawn: dict[Task, TaskResult] = {}
+
+    def run_task(
+        self, plan: Plan, task: Task, _: int, __: Tensors, ___: Any, ____: str, **_____: Callable[..., Any]
+    ) -> TaskResult:
+        """Deltas around 0.01 for training, shares between 0 and 1 else."""
+        if task not in self._drawn:
+            random, shapes = np.random.default_rng([plan.seed, self._number]), task_specs(plan, task)
+            if task == "train":
+                values = {
+                    n: random.standard_normal(s, np.float32) * np.float32(0.01) for n, s in shapes.items()
+                }
+            else:
+                values = {n: random.random(s, np.float32) for n, s in shapes.items()}
+            self._drawn[task] = TaskResult(values, dict.fromkeys(values, CASES), {"cases": float(CASES)})
+        return self._drawn[task]
+
+
+def _replace_trainer(number: int) -> None:
+    """In place of the module that imports torch."""
+    trainer = ModuleType("edge_client.trainer")
+    vars(trainer).update(
+        TaskResult=TaskResult, TaskStoppedError=TaskStoppedError, run_task=Ready(number).run_task
+    )
+    sys.modules[trainer.__name__] = trainer
+
+
+def main() -> None:
+    """Take part until the federation is finished."""
+    folder, number = Path(sys.argv[1]), int(sys.argv[2])
+    _replace_trainer(number)
+    from edge_client import agent
+    from edge_client.site import open_site
+
+    vars(agent)["load_dataset"] = lambda *_: range(CASES)
+    site = open_site(folder)
+    with only_process(site.folder, "fedfin edge run"), JsonLines(sys.stdout) as report:
+        agent.Agent(site, report).run()
+
+
+if __name__ == "__main__":
+    main()

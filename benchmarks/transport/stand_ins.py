@@ -1,0 +1,104 @@
+"""The folders of a federation whose sites are stand-ins (stand_in_site.py): real but for encoders, cases, training."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from aggregator.journal import Journal
+from benchmarks.transport.certificates import Authority
+from fedfin.bundle import Manifest, VectorRecipe, file_digest
+from fedfin.model_spec import task_specs
+from fedfin.plan import Modality, Model, Plan, Rounds
+
+AGGREGATOR = "aggregator"
+FEDERATION = "benchmark"
+DIMS = {"image": 1280, "text": 384}
+LARGE, SMALL = 128, 8  # widths of the FIN decoder: updates of 5 MB and of 50 KB
+
+
+def make_plan(*, sites: int, rounds: int, width: int, encoders: Mapping[str, str] | None = None) -> Plan:
+    """1.25 M float32 parameters (LARGE), or 13,000 of them (SMALL, over shorter features)."""
+    dims = DIMS if width == LARGE else {name: dim // 8 for name, dim in DIMS.items()}
+    digests = encoders or dict.fromkeys(DIMS, "0" * 64)
+    return Plan(
+        federation=FEDERATION,
+        labels=("effusion", "mass", "nodule", "pneumonia"),
+        modalities=tuple(Modality(name=name, encoder=digests[name], dim=dims[name]) for name in DIMS),
+        model=Model(fin="decoder", fin_width=width, head_width=width),
+        rounds=Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=600.0),
+    )
+
+
+def update_mb(plan: Plan) -> float:
+    """What a site's training deltas weigh as float32, in MB of 10^6 bytes."""
+    return sum(4 * math.prod(shape) for shape in task_specs(plan, "train").values()) / 1e6
+
+
+class Folders:
+    """The aggregator's folder and those of its sites; `commands` run them as `python -m ...`."""
+
+    def __init__(
+        self, folder: Path, url: str, tls: Mapping[str, str], *, sites: int, rounds: int, width: int = LARGE
+    ) -> None:
+        self._folder, self._url, self._tls = folder, url, tls
+        encoders = {name: _bundle(folder / name, name, dim) for name, dim in DIMS.items()}
+        self.plan = make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders)
+        self.journal = self._make(AGGREGATOR) / "journal.sqlite"
+        Journal(self.journal, create=self.plan).close()
+        self.sites = [f"site-{number:02d}" for number in range(sites)]
+        for name in self.sites:
+            (self._make(name) / "site.toml").write_text(self._settings(name), encoding="utf-8")
+
+    @property
+    def commands(self) -> dict[str, list[str]]:
+        """By name: the aggregator, then the sites."""
+        serve = ["fedfin", "aggregator", "serve", str(self._folder / AGGREGATOR), "--broker", self._url]
+        serve += ["--json", *(word for key, path in self._tls.items() for word in (f"--{key}", path))]
+        site = "benchmarks.transport.stand_in_site"
+        sites = {name: [site, str(self._folder / name), str(i)] for i, name in enumerate(self.sites)}
+        return {AGGREGATOR: serve} | sites
+
+    def _make(self, name: str) -> Path:
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def _settings(self, name: str) -> str:
+        lines = [f'site = "{name}"', f'federation = "{FEDERATION}"', f'broker = "{self._url}"']
+        lines += ["[cases]", 'table = "none.csv"']
+        lines += ["[tls]", *(f'{key} = "{path}"' for key, path in self._tls.items())] if self._tls else []
+        for modality in DIMS:
+            lines += [f"[modalities.{modality}]", f'bundle = "../{modality}"', f'column = "{modality}"']
+        return "\n".join(lines) + "\n"
+
+
+def issue_certificates(folder: Path, address: str) -> tuple[str, dict[str, str]]:
+    """Lines for mosquitto's configuration at the IP `address`, and the parties' files by option."""
+    authority = Authority(folder)
+    pair, client = authority.issue("broker", hosts=(f"IP:{address}",)), authority.issue("client")
+    files = {"ca": authority.ca, "certificate": client.certificate, "key": client.key}
+    lines = [f"cafile {authority.ca}", f"certfile {pair.certificate}", f"keyfile {pair.key}"]
+    # mosquitto must still be able to read them when it is started by root.
+    return "\n".join([*lines, "require_certificate true", "user root"]), {k: str(p) for k, p in files.items()}
+
+
+def _bundle(folder: Path, modality: str, dim: int) -> str:
+    """A bundle that is only ever named, never run; its digest."""
+    folder.mkdir()
+    (folder / "encoder.onnx").write_bytes(b"never run")
+    manifest = Manifest(
+        name="stand-in",
+        modality=modality,
+        dim=dim,
+        onnx="encoder.onnx",
+        recipe=VectorRecipe(length=dim),
+        files={"encoder.onnx": file_digest(folder / "encoder.onnx")},
+        quantization="none",
+        source="a benchmark",
+        licence="Apache-2.0",
+        versions={},
+    )
+    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    return manifest.digest()

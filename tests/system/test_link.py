@@ -1,0 +1,195 @@
+"""The facts of MQTT that the link must respect, each against a real mosquitto."""
+
+import contextlib
+import hashlib
+import os
+import queue
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from federation import broker
+
+from benchmarks.transport.certificates import Authority
+from fedfin import mqtt
+from fedfin.backoff import Backoff
+from fedfin.demo.processes import free_port, wait_for_port
+from fedfin.errors import LinkError
+from fedfin.protocol import limits
+from fedfin.tls import Tls
+
+pytestmark = pytest.mark.broker
+SECONDS = 20.0
+
+
+@contextlib.contextmanager
+def up(url: str, client_id: str = "probe", tls: Tls | None = None) -> Iterator[tuple[mqtt.Link, mqtt.Up]]:
+    """A link that is up, and what it said when it came up."""
+    link = mqtt.Link(url, client_id, will=("probe", b""), tls=tls)
+    link.start()
+    try:
+        event = link.events.get(timeout=SECONDS)
+        assert isinstance(event, mqtt.Up), event
+        yield link, event
+    finally:
+        link.stop()
+
+
+def option(link: mqtt.Link, name: int) -> int:
+    """A TCP option of the link's socket."""
+    return link._client.socket().getsockopt(socket.IPPROTO_TCP, name)
+
+
+def test_small_publishes_do_not_wait_for_nagle(tmp_path: Path) -> None:
+    """In the clear and, where it costs 45 ms, over TLS; and a path that is gone is noticed within 30 s."""
+    authority = Authority(tmp_path / "pki")
+    pair = authority.issue("broker", hosts=("IP:127.0.0.1",))
+    files = f"cafile {authority.ca}\ncertfile {pair.certificate}\nkeyfile {pair.key}\nuser root"
+    for settings, scheme, tls in (("", "mqtt", None), (files, "mqtts", Tls(authority.ca))):
+        with (
+            broker("mosquitto", tmp_path, settings) as url,
+            up(url.replace("mqtt", scheme), tls=tls) as (link, _),
+        ):
+            assert option(link, socket.TCP_NODELAY) == 1
+            assert option(link, socket.TCP_USER_TIMEOUT) == 30_000
+
+
+def test_keepalive_and_window(tmp_path: Path) -> None:
+    """As the protocol's limits say."""
+    with broker("mosquitto", tmp_path) as url, up(url) as (link, _):
+        assert link._client.keepalive == limits.KEEPALIVE_S == 60
+        assert link._client.max_inflight_messages == limits.WINDOW == 8
+
+
+@pytest.mark.parametrize(("packet", "chunk"), [(0, 256 * 1024), (65_536, 61_440), (8192, 4096), (2048, 1024)])
+def test_chunks_fit_the_packets_that_the_broker_announces(tmp_path: Path, packet: int, chunk: int) -> None:
+    """256 KiB, or what the broker takes less 4 KiB for the envelope."""
+    settings = f"max_packet_size {packet}" if packet else ""
+    with broker("mosquitto", tmp_path, settings) as url, up(url) as (_, event):
+        assert event.chunk_size == chunk
+
+
+def test_an_oversize_message_is_refused_here_and_the_link_stays(tmp_path: Path) -> None:
+    """Sent, it would end the connection, and paho would send it again after each reconnect."""
+    with broker("mosquitto", tmp_path, "max_packet_size 8192") as url, up(url) as (link, _):
+        with pytest.raises(LinkError, match="exceeds the broker's maximum packet of 8192"):
+            link.publish("probe", b"x" * 8192)
+        token = link.publish("probe", b"x" * 8000)
+        assert link.events.get(timeout=SECONDS) == mqtt.Taken(token, None)
+
+
+def test_a_denied_publish_is_told(tmp_path: Path) -> None:
+    """It shows only in the acknowledgement's reason, and only at QoS 1."""
+    (tmp_path / "acl").write_text("topic read #\n")
+    with (
+        broker("mosquitto", tmp_path, f"user root\nacl_file {tmp_path / 'acl'}") as url,
+        up(url) as (link, _),
+    ):
+        token = link.publish("probe", b"x")
+        assert link.events.get(timeout=SECONDS) == mqtt.Taken(token, "Not authorized")
+
+
+def test_a_dead_thread_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ends the link's thread, its owner hears of it."""
+
+    def fail(*_: object) -> None:
+        raise SystemExit("unforeseen")
+
+    monkeypatch.setattr(mqtt.Link, "_on_publish", fail)
+    with broker("mosquitto", tmp_path) as url, up(url) as (link, _):
+        link.publish("probe", b"x")
+        assert link.events.get(timeout=SECONDS) == mqtt.Broken("SystemExit: unforeseen")
+
+
+def test_waits_double_with_jitter_and_begin_anew_after_a_good_connection() -> None:
+    """1, 2, 4, ... 30 s, each times 0.5 to 1.5; a connection that fell at once is not a good one."""
+    middle = Backoff(lambda low, high: (low + high) / 2)
+    assert [middle.after(0.0) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    assert [middle.after(1.0), middle.after(6.0), middle.after(0.1)] == [30, 1, 2]
+    drawn = {Backoff().after(0.0) for _ in range(50)}
+    assert len(drawn) == 50
+    assert 0.5 <= min(drawn) < 0.8
+    assert 1.2 < max(drawn) <= 1.5
+
+
+def test_an_unreachable_broker_is_tried_again(tmp_path: Path) -> None:
+    """Each attempt is told; when the broker comes, the link is up."""
+    link = mqtt.Link(f"mqtt://127.0.0.1:{free_port()}", "probe", will=("probe", b""))
+    link.start()
+    said = [link.events.get(timeout=SECONDS) for _ in range(2)]
+    link.stop()
+    assert all("Connection refused" in event.reason for event in said)
+
+
+def test_two_threads_never_mix_their_packets(tmp_path: Path) -> None:
+    """Large messages go out from this thread while as many come in: each arrives whole, and the link stays up."""
+    messages = [os.urandom(200_000) for _ in range(200)]
+    with broker("mosquitto", tmp_path, "max_queued_messages 0") as url, up(url) as (link, _):
+        link.subscribe("echo")
+        for message in messages:
+            link.publish("echo", message)
+        assert arrived(link, len(messages)) == [hashlib.sha256(message).digest() for message in messages]
+
+
+def arrived(link: mqtt.Link, count: int) -> list[bytes]:
+    """SHA-256 of the next `count` messages; the link must not fall meanwhile."""
+    found: list[bytes] = []
+    until = time.monotonic() + SECONDS
+    while len(found) < count and time.monotonic() < until:
+        with contextlib.suppress(queue.Empty):
+            event = link.events.get(timeout=1.0)
+            assert not isinstance(event, mqtt.Down | mqtt.Broken), event
+            if isinstance(event, mqtt.Arrived):
+                found.append(hashlib.sha256(event.payload).digest())
+    return found
+
+
+def test_a_new_connection_sends_nothing_again_by_itself(tmp_path: Path) -> None:
+    """The broker dies with messages under way; only what the owner publishes anew reaches the next one."""
+    with broker("mosquitto", tmp_path) as url:
+        link = mqtt.Link(url, "probe", will=("probe", b""))
+        link.start()
+        assert isinstance(link.events.get(timeout=SECONDS), mqtt.Up)
+        port = int(url.rpartition(":")[2])
+    for _ in range(4):
+        link._client.publish("lost", b"x" * 1000, qos=1)  # past publish(), which would drop it while down
+    assert isinstance(link.events.get(timeout=SECONDS), mqtt.Down)
+    with again(tmp_path, port), up(url, "watcher") as (watcher, _):
+        watcher.subscribe("#")
+        assert came_up(link)
+        link.publish("fresh", b"y")
+        link.publish("end", b"z")
+        topics = []
+        while "end" not in topics:
+            event = watcher.events.get(timeout=SECONDS)
+            topics += [event.topic] if isinstance(event, mqtt.Arrived) else []
+        link.stop()
+    assert topics == ["fresh", "end"]
+
+
+@contextlib.contextmanager
+def again(folder: Path, port: int) -> Iterator[None]:
+    """Another broker on the same port."""
+    config = folder / "again.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    process = subprocess.Popen(
+        ["mosquitto", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for_port("127.0.0.1", port, SECONDS)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def came_up(link: mqtt.Link) -> bool:
+    """Wait through failures until the link is up."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        if isinstance(link.events.get(timeout=SECONDS), mqtt.Up):
+            return True
+    return False
