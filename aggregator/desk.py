@@ -27,7 +27,7 @@ class Desk:
         if isinstance(effect, Judge):
             self._complete.append(effect)
         else:
-            self._spool.put(effect.site, effect.offset, effect.data)
+            self._spool.put(effect.site, effect.offset, effect.data, effect.size)
 
     def judge(self) -> Judged | None:
         """Judge all complete updates with one write to the disk; their receipts, or None if there are none."""

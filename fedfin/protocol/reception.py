@@ -91,7 +91,7 @@ class Reception:
         except ProtocolError:
             return []  # damaged, or cut for another packet size: it counts as missing and is asked for again
         plan = under_way.plan
-        spool = Spool(site, message.index * plan.chunk_size, message.data)
+        spool = Spool(site, message.index * plan.chunk_size, message.data, plan.size)
         if not under_way.complete:
             return [spool]
         del self._transfers[site]

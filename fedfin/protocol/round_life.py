@@ -158,11 +158,12 @@ class ClearParts:
 
 @dataclass(frozen=True)
 class Spool:
-    """Keep a chunk of the site's update where it belongs until the rest is here."""
+    """Keep a part of the site's update, of `size` bytes in all, where it belongs until the rest is here."""
 
     site: str
     offset: int
     data: bytes
+    size: int
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fedfin.protocol.round_life import Judge, Spool
 
 
 def _arrive(desk: Desk, site: str, payload: bytes, *, id_: bytes | None = None, checked: bool = True) -> None:
-    desk.take(Spool(site, 0, payload))
+    desk.take(Spool(site, 0, payload, len(payload)))
     desk.take(Judge(site, 1, id_ or transfer.outline(payload).id, len(payload), checked))
 
 

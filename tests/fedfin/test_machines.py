@@ -103,13 +103,13 @@ def test_chunks_in_any_order_lead_to_judgement_once() -> None:
     ]
     for piece in wrong:
         assert aggregator.feed(piece) == []
-    assert aggregator.feed(pieces[2]) == [agg.Spool("s0", 2 * CHUNK, pieces[2].data)]
+    assert aggregator.feed(pieces[2]) == [agg.Spool("s0", 2 * CHUNK, pieces[2].data, len(PAYLOAD))]
     assert aggregator.feed(pieces[2]) == []
-    assert aggregator.feed(pieces[0]) == [agg.Spool("s0", 0, pieces[0].data)]
+    assert aggregator.feed(pieces[0]) == [agg.Spool("s0", 0, pieces[0].data, len(PAYLOAD))]
     assert aggregator.ask(begin) == [Missing(id=begin.outline.id, bitmap=b"\x02")]
     last = aggregator.feed(pieces[1])
     assert last == [
-        agg.Spool("s0", CHUNK, pieces[1].data),
+        agg.Spool("s0", CHUNK, pieces[1].data, len(PAYLOAD)),
         agg.Judge("s0", 2, begin.outline.id, len(PAYLOAD), checked=False),
     ]
     assert aggregator.feed(pieces[1]) == aggregator.ask(begin) == []  # until there is its receipt
