@@ -326,8 +326,8 @@ class Journal:
     def payloads(self, folded: int) -> Iterator[tuple[int, str, bytes]]:
         """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat."""
         rows = self._db.execute(
-            "SELECT round, site, payload, bytes FROM upd"
-            " WHERE folded = ? AND payload IS NOT NULL ORDER BY round, site",
+            "SELECT round, site, payload, bytes FROM upd WHERE folded = ? AND payload IS NOT NULL"
+            " ORDER BY round, site",
             (folded,),
         )
         for round_, site, offset, size in rows:

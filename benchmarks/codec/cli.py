@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -110,6 +111,7 @@ def _positive(text: str) -> int:
 
 
 def _speed(args: argparse.Namespace) -> int:
+    _end_children_when_ended()
     from benchmarks.codec.measure import measure
     from benchmarks.codec.tables import print_speed
     from edge_client.progress import ProgressBar
@@ -121,6 +123,7 @@ def _speed(args: argparse.Namespace) -> int:
 
 
 def _study(args: argparse.Namespace) -> int:
+    _end_children_when_ended()
     from benchmarks.codec.federation import SITES
     from benchmarks.codec.grid import jobs, run_all
     from benchmarks.codec.loaders import load_cases
@@ -155,6 +158,11 @@ def _report(args: argparse.Namespace) -> int:
         print(f"{len(rows) - len(current)} rows of presets as they no longer are: left out", file=sys.stderr)
     _show([asdict(line) for line in summarise(current)], print_study, as_json=args.json)
     return 0
+
+
+def _end_children_when_ended() -> None:
+    """SIGTERM unwinds the stack as Ctrl-C does, so that what was started is ended."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _show(result: Any, print_: Callable[[Any], None], *, as_json: bool) -> None:

@@ -86,13 +86,17 @@ def _follow(command: list[str], environment: dict[str, str], step: Step) -> None
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None, "it was asked for"
-        for line in process.stdout:
-            said.append(line)
-            if collected := _COLLECTED.match(line):
-                total = int(collected[1])
-            elif _OUTCOME.search(line):
-                done += 1
-                step("timing", done, total)
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if collected := _COLLECTED.match(line):
+                    total = int(collected[1])
+                elif _OUTCOME.search(line):
+                    done += 1
+                    step("timing", done, total)
+        except BaseException:
+            process.terminate()
+            raise
     if process.returncode:
         raise FedfinError(f"the benchmark did not pass:\n{''.join(said)[-4000:]}")
 
@@ -135,15 +139,16 @@ def _sizes(note: Figures, size: int) -> Figures:
 
 
 def _stages(deltas: Tensors) -> Figures:
-    """CPU milliseconds of the codec's modules for one preset, and of what any codec would do."""
+    """CPU milliseconds of the codec's functions under one preset, and of what any codec would do."""
     shapes = {name: values.shape for name, values in deltas.items()}
     done = compress(deltas, shapes, STAGED)
     parts = {
         "memcpy": {"": stages.memcpy_seconds(deltas)},
-        "compensate": stages.by_module(lambda: compensate(deltas, done.residual)),
-        "compress": stages.by_module(lambda: compress(deltas, shapes, STAGED)),
-        "decompress": stages.by_module(lambda: decompress(done.body, shapes)),
+        "compensate": stages.by_function(lambda: compensate(deltas, done.residual)),
+        "compress": stages.by_function(lambda: compress(deltas, shapes, STAGED)),
+        "decompress": stages.by_function(lambda: decompress(done.body, shapes)),
     }
     return {"preset": STAGED} | {
-        part: {module: 1e3 * seconds for module, seconds in spent.items()} for part, spent in parts.items()
+        part: {function: 1e3 * seconds for function, seconds in spent.items()}
+        for part, spent in parts.items()
     }

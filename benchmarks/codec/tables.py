@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+LEAST_SHARE = 0.03  # of a part's time, for a function to have a line
 STUDY_HEAD = (
     "preset",
     "AUC",
@@ -92,11 +93,16 @@ def _speed_row(line: dict[str, Any], name: str) -> list[str]:
 
 
 def _print_stages(stages: dict[str, Any]) -> None:
-    print(f"\nCPU milliseconds of {stages['preset']}, by the codec's modules\n")
-    rows = [
-        [part if place == 0 else "", module, f"{ms:.2f}"]
-        for part, spent in stages.items()
-        if part != "preset"
-        for place, (module, ms) in enumerate(sorted(spent.items(), key=lambda item: -item[1]))
-    ]
-    print_table(["part", "module", "ms"], rows)
+    print(f"\nCPU milliseconds of {stages['preset']}, by the codec's functions\n")
+    rows: list[list[str]] = []
+    for part, spent in stages.items():
+        if part != "preset":
+            whole = sum(spent.values())
+            rows.append([part, f"{whole:.2f}"])
+            rows += [[f"- {name}", f"{ms:.2f}"] for name, ms in _most(spent) if ms >= LEAST_SHARE * whole]
+    print_table(["part", "ms"], rows)
+
+
+def _most(spent: dict[str, float]) -> list[tuple[str, float]]:
+    """The dearest first."""
+    return sorted(((name, ms) for name, ms in spent.items() if name), key=lambda item: -item[1])

@@ -37,6 +37,7 @@ from fedfin.protocol.site_life import (
     Finish,
     Join,
     Leave,
+    MakeFirst,
     Misfit,
     Published,
     Send,
@@ -159,8 +160,11 @@ class SiteMachine:
         self._plan = event.plan
         if event.run != self._run:  # deltas of another run's versions lead elsewhere
             self._run, self._settled, self._version, self._payload = event.run, 0, None, b""
-        elif self._payload:  # whatever became of its round: what the update came to must be known first
+        if self._payload:  # whatever became of its round: what the update came to must be known first
             return [join, *self._send()]
+        if self._version is None:
+            self.state = State.ASSEMBLING
+            return [join, MakeFirst()]
         self.state = State.IDLE
         return [join, *self._next_round()]
 
@@ -242,6 +246,7 @@ class SiteMachine:
 
     def _assembled(self, event: Assembled) -> list[Effect]:
         self._model, self._version = event.model, event.version
+        self.state = State.IDLE
         return self._next_round()
 
     def _misfit(self, event: Misfit) -> list[Effect]:

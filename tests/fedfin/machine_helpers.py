@@ -95,14 +95,14 @@ class Aggregator:
 class Site:
     """Welcomed, online, with the model of every manifest above; or with another one, of `version`."""
 
-    def __init__(
-        self, model: bytes = MODEL, version: int | None = None, *, plan: Plan = PLAN, **memory
-    ) -> None:
+    def __init__(self, model: bytes = MODEL, version: int | None = 0, *, plan: Plan = PLAN, **memory) -> None:
         memory_ = Memory(run=RUN, model=model, version=version, **memory)
         encoders = {"image": ENCODER}
         self.machine = SiteMachine(site="s0", boot="0" * 16, encoders=encoders, memory=memory_)
         self.now = 0.0
         self.feed(site_.Connected(CHUNK), Welcome(run=RUN, plan=plan))
+        if version is None:  # neither can it make one
+            self.machine.state = site_.State.IDLE
 
     def feed(self, *events) -> list[site_.Effect]:
         """Events, in this order."""

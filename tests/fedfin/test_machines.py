@@ -231,11 +231,23 @@ def test_what_does_not_come_out_right_is_built_anew_from_the_snapshot() -> None:
 
 
 def test_another_run_s_version_is_nothing_to_build_on() -> None:
-    """Version numbers begin anew with each run."""
+    """Version numbers begin anew with each run; a site begins with version 0, which it makes itself."""
     site = Site(OLD_MODEL, version=4)
     site.machine.state = site_.State.JOINING
-    site.feed(Welcome(run=OTHER_RUN, plan=PLAN))
-    assert site.feed(manifest_of(5, run=OTHER_RUN, snapshot=4))[0] == site_.Follow("snapshot", 4, None)
+    assert site.feed(Welcome(run=OTHER_RUN, plan=PLAN)) == [site_.Join(OTHER_RUN, PLAN), site_.MakeFirst()]
+    assert site.feed(manifest_of(5, run=OTHER_RUN, snapshot=4)) == []
+    assert site.feed(site_.Assembled(0, OLD_MODEL))[0] == site_.Follow("snapshot", 4, None)
+
+
+def test_the_first_model_does_not_travel() -> None:
+    """A site that has made it works at once; one that joins later takes the deltas since."""
+    site = Site(OLD_MODEL, version=4)
+    for version, first in ((0, site_.Work(0, "train", 0)), (2, site_.Follow("delta", 1, None))):
+        site.machine._run, site.machine._manifest = "", None
+        site.machine.state = site_.State.JOINING
+        site.feed(Welcome(run=RUN, plan=PLAN), manifest_of(version, snapshot=0))
+        site.machine._settled = -1
+        assert site.feed(site_.Assembled(0, MODEL if version == 0 else OLD_MODEL))[0] == first
 
 
 def test_after_a_cut_only_the_missing_chunks_are_subscribed_to() -> None:
@@ -280,7 +292,9 @@ def test_another_run_does_not_get_the_update_of_this_one() -> None:
     """Its receipt would be another's."""
     site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, offer=(2, PAYLOAD)))
     site.receive(site_.Connected(CHUNK), 0.0)
-    assert site.receive(Welcome(run=OTHER_RUN, plan=PLAN), 0.0) == [site_.Join(OTHER_RUN, PLAN)]
+    effects = site.receive(Welcome(run=OTHER_RUN, plan=PLAN), 0.0)
+    assert effects == [site_.Join(OTHER_RUN, PLAN), site_.MakeFirst()]
+    assert site.receive(site_.Assembled(0, MODEL), 0.0) == []
     assert site.state is site_.State.IDLE
 
 

@@ -43,7 +43,14 @@ class Link:
     """What mqtt.Link is to the shells. A crash of its process may strike at every publish."""
 
     def __init__(
-        self, world: "World", client_id: str, *, will: tuple[str, bytes], events: Queue | None = None
+        self,
+        world: "World",
+        client_id: str,
+        *,
+        will: tuple[str, bytes],
+        events: Queue | None = None,
+        tls: None = None,
+        login: None = None,
     ) -> None:
         self._world, self.client_id, self.will = world, client_id, will
         self.events = Queue() if events is None else events

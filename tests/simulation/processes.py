@@ -1,6 +1,7 @@
 """The processes of the federation: real shells that may die at every publish and every durable write."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -222,7 +223,7 @@ class CrashyConnection(sqlite3.Connection):
 @contextlib.contextmanager
 def make_believe(world: "World") -> Iterator[None]:
     """Put the world's clock, links, threads and crashes under the real shells."""
-    write, connect = files._write, sqlite3.connect
+    write, connect, flush = files._write, sqlite3.connect, os.fdatasync
     connection = type("Connection", (CrashyConnection,), {"world": world})
 
     def crashy_write(path: Path, data: bytes) -> None:
@@ -235,12 +236,18 @@ def make_believe(world: "World") -> Iterator[None]:
         world.watch.computing(world.current.name, round_)
         return toy.run_task(plan, task, round_, *more, **how)
 
+    def crashy_flush(descriptor: int) -> None:
+        world.crash_point()
+        flush(descriptor)
+        world.crash_point()
+
     clock = SimpleNamespace(**vars(time) | {"monotonic": world.clock.monotonic})
     secrets = SimpleNamespace(token_hex=lambda size: toy.hexadecimal(world.rng, size))
     threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
     replaced = {
         "fedfin.mqtt.Link": lambda _, client_id, **how: world.link(client_id, **how),
         "fedfin.files._write": crashy_write,
+        "os.fdatasync": crashy_flush,
         "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
         "aggregator.journal.secrets": secrets,
         "aggregator.server.secrets": secrets,

@@ -52,6 +52,7 @@ SITE = {
     "offered": Point(PUBLISH, "after", 2, _publishes("begin")),
     "half sent": Point(PUBLISH, "after", 2, _publishes("chunk")),
     "answered, not settled": Point(f"{STATE}.settle", "before", 2),
+    "half settled": Point(f"{STATE}._owe", "after", 2),
     "settled": Point(f"{STATE}.settle", "after", 2),
     "finishing": Point("edge_client.agent.write_model", "before"),
 }

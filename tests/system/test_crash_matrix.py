@@ -15,9 +15,10 @@ from crash_point import AGGREGATOR, BROKER_PID, SITE
 from federation import NO_MOSQUITTO, Federation
 
 from fedfin.demo.processes import free_port, wait_for_port
+from fedfin.plan import Codec
 
 HERE = Path(__file__).parent
-SECONDS = 90.0
+SECONDS = 180.0
 VICTIMS = {  # who dies, and whether the broker keeps what it retains
     "process": False,
     "broker": False,
@@ -109,7 +110,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     """A federation that is set up and has not begun; every case runs in a copy of it."""
     if shutil.which("mosquitto") is None:
         pytest.skip(NO_MOSQUITTO)
-    return Federation(tmp_path_factory.mktemp("template"), f"mqtt://127.0.0.1:{free_port()}")
+    url, codec = f"mqtt://127.0.0.1:{free_port()}", Codec(up="small", down="small")
+    return Federation(tmp_path_factory.mktemp("template"), url, codec=codec)
 
 
 @pytest.fixture(scope="module")

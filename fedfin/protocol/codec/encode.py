@@ -1,6 +1,7 @@
 """What becomes of each tensor under a recipe."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,12 +54,11 @@ def _sign(flat: Floats) -> Coded:
     return _levels(flat, Kind.BITS1, quantize.mean_magnitude(flat))
 
 
-def _levels(flat: Floats, kind: Kind, mean: float, positions: Numbers | None = None) -> Coded:
-    """`mean`: the magnitude that stands for the values kept. Nothing is sent when it is too small to be written."""
+def _levels(flat: Floats, kind: Kind, mean: float) -> Coded:
+    """A level for each value. Nothing is sent when `mean`, of their magnitudes, is too small to be written."""
     if not (scale := quantize.scale(mean, kind)):
         return Coded(Kind.ZERO)
-    some = flat if positions is None else flat[positions]
-    return Coded(kind, quantize.to_levels(some, kind, scale), scale, positions=positions)
+    return Coded(kind, quantize.to_levels(flat, kind, scale), scale)
 
 
 def _ternary(flats: Mapping[str, Floats], recipe: Recipe) -> dict[str, Coded]:
@@ -72,13 +72,25 @@ def _ternary(flats: Mapping[str, Floats], recipe: Recipe) -> dict[str, Coded]:
     left = sum(map(len, kept))
     coded: dict[str, Coded] = {}
     for name in sorted(flats, key=lambda name: (flats[name].size, name)):
-        flat, where = flats[name], places[name]
-        if flat.size <= 4 * len(where):
+        flat = flats[name]
+        coded[name] = _signs(flat, places[name], recipe.gain)
+        if flat.size <= 4 * len(places[name]):
             mean = quantize.mean_magnitude(flat)
             kind = quantize.fineness(mean, float(threshold))
             if flat.size * kind <= left:
                 left -= flat.size * kind
                 coded[name] = _levels(flat, kind, mean)
-                continue
-        coded[name] = _levels(flat, Kind.BITS1, recipe.gain * quantize.mean_magnitude(flat[where]), where)
     return {name: coded[name] for name in flats}
+
+
+def _signs(flat: Floats, positions: Numbers, gain: float) -> Coded:
+    """The signs at these positions, with a mask where those are many."""
+    some = flat[positions]
+    signs = _levels(some, Kind.BITS1, gain * quantize.mean_magnitude(some))
+    if signs.kind == Kind.ZERO:
+        return signs
+    if flat.size > 4 * len(positions):
+        return replace(signs, positions=positions)
+    mask = np.zeros(flat.size, np.bool_)
+    mask[positions] = True
+    return replace(signs, mask=mask)

@@ -34,16 +34,16 @@ class Code(NamedTuple):
         return self.base << self.shift
 
 
-# m = 1, 2, 3, then four to an octave: 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ... below 2^32. The nearest of them costs at
+# m = 2, 3, then four to an octave: 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ... below 2^32. The nearest of them costs at
 # most 0.008 bit a number more than the best m.
-CODES = [Code(1, 0), Code(2, 0), Code(3, 0), *(Code(4 + i % 4, i // 4) for i in range(120))]
+CODES = [Code(2, 0), Code(3, 0), *(Code(4 + i % 4, i // 4) for i in range(120))]
 _BETWEEN = [low.m + high.m for low, high in pairwise(CODES)]
 # base: (digits that share an integer, its bits). Of all groups below 2^62 the one with the fewest bits a digit.
-GROUPS = {1: (1, 0), 2: (1, 1), 3: (29, 46), 4: (1, 2), 5: (3, 7), 6: (17, 44), 7: (21, 59)}
+GROUPS = {2: (1, 1), 3: (29, 46), 4: (1, 2), 5: (3, 7), 6: (17, 44), 7: (21, 59)}
 
 
 def suited(kept: int, span: int) -> int:
-    """The index into CODES that suits the gaps between `kept` of `span` places.
+    """The index into CODES that suits the gaps between `kept` of `span` places, fewer than a quarter.
 
     The best m is 0.667 / -ln(1 - kept / span), for which (2 span - kept) / (3 kept) stands.
     """
@@ -93,7 +93,7 @@ def _pack(digits: Numbers, base: int, group: int) -> Bits:
 
 
 def _unpack(bits: Bits, count: int, base: int, group: int) -> Numbers:
-    words = bits_to_words(bits, count, _width(base, group))
+    words = bits_to_words(bits, count, _width(base, group), np.int64)
     digits = np.empty((count, group), np.int64)
     for i in range(group):
         words, digits[:, i] = np.divmod(words, base)

@@ -40,7 +40,7 @@ class Layout(Enum):
 
     ALL = "all"
     MASK = "mask"  # those that a bit a value says
-    GAPS = "gaps"  # few: their positions are coded by the gaps between them
+    GAPS = "gaps"  # fewer than a quarter: their positions are coded by the gaps between them
 
 
 # The code of each form; 0 is a tensor that is not there.
@@ -57,6 +57,7 @@ FORMS: dict[tuple[Kind, Layout], int] = {
     (Kind.BITS1, Layout.GAPS): 10,
     (Kind.FLOAT16, Layout.GAPS): 11,
     (Kind.FLOAT32, Layout.GAPS): 12,
+    (Kind.BITS1, Layout.MASK): 13,
 }
 _BY_CODE = {code: form for form, code in FORMS.items()}
 _UNSCALED = np.float32(0)

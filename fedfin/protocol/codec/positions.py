@@ -24,7 +24,7 @@ from fedfin.protocol.codec.reader import Bits, Reader, bits_to_words, number, pa
 
 
 def encode_positions(kept: Sequence[Numbers], sizes: Sequence[int]) -> bytes:
-    """`kept`: for each tensor at least one position, ascending, below its size."""
+    """`kept`: for each tensor its positions, ascending: at least one, and fewer than a quarter of its size."""
     codes = bytes(golomb.suited(len(some), size) for some, size in zip(kept, sizes, strict=True))
     counts, unary, digits, low = b"", [], [], []
     for index, members in _by_code(codes):
@@ -76,8 +76,8 @@ def _cut(joined: Numbers, sizes: Sequence[int]) -> list[Numbers]:
 
 
 def _read_count(reader: Reader, code: Code, span: int) -> int:
-    """Where a code suits each of some tensors, it suits them end to end. So no other can make the streams long."""
-    count = reader.number(span)
+    """Fewer than a quarter, in the code that suits each of the tensors and so all of them: this bounds the streams."""
+    count = reader.number((span - 1) // 4)
     if not count or CODES[golomb.suited(count, span)] != code:
         raise ProtocolError("a tensor body's positions are not in the Golomb code that suits their number")
     return count
@@ -105,7 +105,9 @@ def _positions(code: Code, quotients: Numbers, digits: Bits, low: Bits, span: in
         raise ProtocolError("a tensor body's positions reach beyond its tensors")
     count = len(quotients)
     joined: Numbers = quotients * code.base + np.cumsum(golomb.unpack_digits(digits, count, code.base))
-    joined = (joined << code.shift) + np.cumsum(bits_to_words(low, count, code.shift)) + np.arange(count)
+    joined = (
+        (joined << code.shift) + np.cumsum(bits_to_words(low, count, code.shift, np.int64)) + np.arange(count)
+    )
     if joined[-1] >= span:
         raise ProtocolError("a tensor body's positions reach beyond its tensors")
     return joined

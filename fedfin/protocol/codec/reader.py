@@ -1,11 +1,14 @@
 """Reading a body from its start to its end, never beyond; and how its numbers and bits are written."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
 
 Bits = NDArray[np.uint8]  # one bit each, 0 or 1
+_Word = TypeVar("_Word", np.int64, np.uint8)
 _MORE = 128  # LEB128's bit that says another byte follows
 
 
@@ -68,17 +71,17 @@ def pack(flags: Bits | NDArray[np.bool_]) -> bytes:
     return np.packbits(flags, bitorder="little").tobytes()
 
 
-def words_to_bits(words: NDArray[np.int64] | NDArray[np.uint8], width: int) -> Bits:
+def words_to_bits(words: NDArray[_Word], width: int) -> Bits:
     """The lowest `width` bits of each word, plane by plane: the lowest of every word, then the next of every word."""
     planes = np.empty((width, len(words)), np.uint8)
     for place in range(width):
-        planes[place] = words >> place & 1
+        planes[place] = words >> words.dtype.type(place) & 1
     return planes.ravel()
 
 
-def bits_to_words(bits: Bits, count: int, width: int) -> NDArray[np.int64]:
+def bits_to_words(bits: Bits, count: int, width: int, dtype: type[_Word]) -> NDArray[_Word]:
     """The reverse: `count` words from `count * width` bits."""
-    words = np.zeros(count, np.int64)
+    words = np.zeros(count, dtype)
     for place, plane in enumerate(bits.reshape(width, count)):
-        words |= plane.astype(np.int64) << place
+        words |= plane.astype(dtype) << dtype(place)
     return words

@@ -20,7 +20,7 @@ from fedfin.protocol.codec.golomb import Numbers
 from fedfin.protocol.codec.layout import Coded, Kind, Layout, Mask, Shapes, read_forms, size, write_forms
 from fedfin.protocol.codec.positions import decode_positions, encode_positions
 from fedfin.protocol.codec.quantize import read_scale, write_scale
-from fedfin.protocol.codec.reader import Bits, Reader, bits_to_words, pack, words_to_bits
+from fedfin.protocol.codec.reader import Reader, bits_to_words, pack, words_to_bits
 
 VERSION = 1
 
@@ -72,12 +72,8 @@ def _read_one(reader: Reader, kind: Kind, mask: Mask | None, positions: Numbers 
         count = int(np.count_nonzero(mask))
     if kind.has_levels:
         scale = read_scale(reader.take(2), kind)
-        return Coded(kind, _read_levels(reader, count, kind), scale, mask, positions)
+        levels = bits_to_words(reader.bits(count * kind), count, kind, np.uint8)
+        return Coded(kind, levels, scale, mask, positions)
     dtype = np.dtype("<f2" if kind == Kind.FLOAT16 else "<f4")
     floats = np.frombuffer(reader.take(count * dtype.itemsize), dtype)
     return Coded(kind, floats, mask=mask, positions=positions)
-
-
-def _read_levels(reader: Reader, count: int, width: int) -> Bits:
-    bits = reader.bits(count * width)
-    return bits if width == 1 else bits_to_words(bits, count, width).astype(np.uint8)

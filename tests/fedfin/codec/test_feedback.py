@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from codec_strategies import tensor_sets
 from hypothesis import given, settings
-from strategies import tensor_sets
 
 from fedfin.protocol.codec import Preset, Shapes, Tensors, compensate, compress, decompress, give_back
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from codec_strategies import tensor_sets
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import tensor_sets
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol import limits

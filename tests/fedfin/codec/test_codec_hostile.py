@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fedfin.errors import ProtocolError
 from fedfin.protocol import limits
 from fedfin.protocol.codec import PRESETS, Tensors, compress, decompress
+from fedfin.protocol.codec.golomb import suited
 from fedfin.protocol.codec.reader import number
 
 SHAPES = {"a": (10, 20), "b": (90,), "c": (8,), "d": (1,), "e": (40,)}
@@ -91,7 +92,7 @@ def test_any_splice_is_refused_or_bounded(kind: str, data: st.DataObject) -> Non
 @pytest.mark.parametrize("claim", [2**20, 2**40, 2**62])
 def test_a_claim_allocates_nothing(claim: int) -> None:
     """A short body that announces much is refused before memory is taken for it."""
-    one = bytes([1, 10, 0]) + number(2**21) + number(claim)
+    one = bytes([1, 10, suited(2**18, 2**21)]) + number(2**18) + number(claim)
     tracemalloc.start()
     with pytest.raises(ProtocolError):
         decompress(one + bytes(100), {"a": (2**21,)})
@@ -104,7 +105,7 @@ def test_a_claim_allocates_nothing(claim: int) -> None:
     ("body", "complaint"),
     [
         (b"\2", "version"),
-        (b"\1\x0d", "form"),
+        (b"\1\x0e", "form"),
         (b"\1\xf0", "form"),
         (b"\1\x12", "form"),
         (b"\1\1\0", "too many"),
@@ -112,14 +113,6 @@ def test_a_claim_allocates_nothing(claim: int) -> None:
         (b"\1\2\0\0\0", "scale"),
         (b"\1\2\x81\x47\0", "scale"),
         (b"\1\2\x80\x3f\xf0", "beyond the last value"),
-        (b"\1\x0a\xff", "Golomb"),
-        (b"\1\x0a\1\0", "suits their number"),
-        (b"\1\x0a\2\1", "suits their number"),
-        (b"\1\x0a\0\5", "exceeds 4"),
-        (b"\1\x0a\0\x81\0", "shortest form"),
-        (b"\1\x0a\1\1\1\0", "not as many"),
-        (b"\1\x0a\0\2\3\4", "not as many"),
-        (b"\1\x0a\1\1\3\4\0", "beyond its tensors"),
         (b"\1\7\0\0\xc0\x7f" + bytes(12), "not finite"),
         (b"\1\7\1\0\x80\x47" + bytes(12), "exceeds 65536"),
         (b"\1\6\0\x7c" + bytes(6), "not finite"),
@@ -131,9 +124,21 @@ def test_each_fault_has_its_words(body: bytes, complaint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("digits", "complaint"), [(8, "beyond its tensors"), (9, "digits that are too large")]
+    ("positions", "complaint"),
+    [
+        (b"\xff", "unknown Golomb"),
+        (b"\1\0", "suits their number"),
+        (b"\0\1", "suits their number"),
+        (b"\1\3", "exceeds 2"),
+        (b"\1\x82\0", "shortest form"),
+        (b"\1\2\2\1\0", "not as many"),
+        (b"\1\2\3\4", "not as many"),
+        (b"\4\1\3\4\0", "beyond its tensors"),
+        (b"\1\2\5\x11\x08", "beyond its tensors"),
+        (b"\1\2\5\x11\x09", "digits that are too large"),
+    ],
 )
-def test_digits_that_cannot_be_are_refused(digits: int, complaint: str) -> None:
-    """Two values among ten are coded with base 3; their quotients are 0 and 3."""
+def test_each_fault_of_positions_has_its_words(positions: bytes, complaint: str) -> None:
+    """Up to two among ten values, where code 1 has base 3 and code 4 base 6."""
     with pytest.raises(ProtocolError, match=complaint):
-        decompress(bytes([1, 10, 2, 2, 5, 0b10001, digits]), {"a": (10,)})
+        decompress(bytes([1, 10]) + positions, {"a": (10,)})
