@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 TRAINING_S = 30.0  # at most, unless a test says otherwise
+FLUSHED_S = 30.0  # after so long the kernel has written what nobody flushed
 TICK_S = 5.0  # rarer than the shells': every retry in the protocol is slower
 
 
@@ -41,6 +42,7 @@ class Process:
         self.world, self.name, self.folder = world, name, folder
         self.client_id = f"fedfin-ward-{name}"
         self.life = 0  # counts boots
+        self.unflushed: list[tuple[float, Path]] = []  # files that a power cut would damage, and since when
         self.asleep_s = 0.0  # until the first
         self.training_s = 0.1, TRAINING_S
         self.awaited = True  # the schedule is not over before it is finished
@@ -73,12 +75,20 @@ class Process:
             self.world.current, self._busy = before, False
 
     def die(self, *, for_ever: bool = False) -> None:
-        """SIGKILL; the process is started again some time later."""
+        """SIGKILL, or its machine loses power; the process is started again some time later."""
         self.alive = False
+        if self.world.rng.random() < 0.3:
+            self._lose_power()
         if for_ever and not self.finished:
             self.gone, self.awaited = True, False
         self.close()
         self.world.clock.after(self.world.rng.uniform(0.0, 30.0), self.boot)
+
+    def _lose_power(self) -> None:
+        for written, path in self.unflushed:
+            if self.world.clock.now - written < FLUSHED_S:
+                path.write_bytes(path.read_bytes()[: self.world.rng.randrange(100)])
+        self.unflushed.clear()
 
     def close(self) -> None:
         """What the kernel does when a process is gone."""
@@ -226,9 +236,11 @@ def make_believe(world: "World") -> Iterator[None]:
     write, connect, flush = files._write, sqlite3.connect, os.fdatasync
     connection = type("Connection", (CrashyConnection,), {"world": world})
 
-    def crashy_write(path: Path, data: bytes) -> None:
+    def crashy_write(path: Path, data: bytes, *, durable: bool) -> None:
         world.crash_point()
-        write(path, data)
+        write(path, data, durable=durable)
+        if not durable and world.current is not None:
+            world.current.unflushed.append((world.clock.now, path))
         world.crash_point()
 
     def run_task(plan: Plan, task: Task, round_: int, *more: Any, **how: Any) -> TaskResult:
