@@ -102,6 +102,7 @@ class Journal:
             raise StateError(
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
             )
+        self.folder = path.parent
         self._update_files = UpdateFiles(path.parent)
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
@@ -180,26 +181,36 @@ class Journal:
                 self._open_round(round_ + 1, *following)
         self._update_files.drop(round_)
 
-    def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
-        """Make one update durable. A site's refused update is replaced by its next one."""
-        offset = None if payload is None else self._update_files.append(row.folded, payload)
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Updates that are added in this context become durable together, at its end: one flush for all of them."""
         with self._db:
             self._db.execute("BEGIN")
-            self._db.execute(
-                "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.round,
-                    row.site,
-                    row.id,
-                    row.accepted,
-                    row.reason,
-                    row.size,
-                    msgspec.json.encode(row.metrics).decode(),
-                    time.time(),
-                    offset,
-                    row.folded,
-                ),
-            )
+            yield
+            self._update_files.flush()
+
+    def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
+        """Make one update durable. A site's refused update is replaced by its next one."""
+        if not self._db.in_transaction:
+            with self.together():
+                return self.add_update(row, payload)
+        offset = None if payload is None else self._update_files.append(row.folded, payload)
+        self._db.execute(
+            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.round,
+                row.site,
+                row.id,
+                row.accepted,
+                row.reason,
+                row.size,
+                msgspec.json.encode(row.metrics).decode(),
+                time.time(),
+                offset,
+                row.folded,
+            ),
+        )
+        return None
 
     def way_to(self, version: int) -> tuple[bytes, list[bytes]]:
         """The newest snapshot up to this version, and the deltas from there. StateError when it is not kept."""

@@ -18,7 +18,6 @@ from fedfin.protocol.messages import (
     Chunk,
     Evict,
     Hello,
-    Missing,
     Outline,
     Part,
     PartKind,
@@ -29,21 +28,23 @@ from fedfin.protocol.messages import (
     Welcome,
 )
 from fedfin.protocol.policy import Attendance, Verdict, late_share
+from fedfin.protocol.reception import Reception
 from fedfin.protocol.roster import Roster
 from fedfin.protocol.round_life import (
     LEGAL,
     ClearParts,
     CloseRound,
+    Delivers,
     Disconnected,
     Effect,
     Event,
     FromSite,
-    Judge,
     Judged,
     Opened,
     PublishManifest,
     PublishPart,
     Reconnected,
+    Seal,
     Send,
     Stalled,
     State,
@@ -61,18 +62,13 @@ class AggregatorMachine:
         self.state = State.STARTING
         self._plan = plan
         self._run = run
-        self._max_update_bytes = max_update_bytes
         self._chunk_size = chunk_size
         self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
         self._now = 0.0
         self._round = 0
         self._parts: dict[tuple[PartKind, int], tuple[Outline, bytes]] = {}  # as published
         self._manifest: RoundManifest | None = None
-        self._receipts: dict[str, Receipt] = {}  # this round's, by site
-        self._earlier: dict[str, Receipt] = {}  # for a site that missed its own before the round closed
-        self._transfers: dict[
-            str, tuple[int, transfer.Incoming]
-        ] = {}  # under way, by site, with their rounds
+        self._reception = Reception(max_bytes=max_update_bytes)
         self._roster = Roster({}, strangers=True)
         self._attendance = self._attend()
         self._opened_at: dict[int, float] = {}  # by round, of those whose deadline may not have passed
@@ -81,6 +77,8 @@ class AggregatorMachine:
             FromSite: self._from_site,
             Opened: self._opened,
             Judged: self._judged,
+            Delivers: self._delivers,
+            Seal: self._seal,
             Disconnected: self._disconnected,
             Reconnected: self._reconnected,
             Tick: self._tick,
@@ -103,6 +101,11 @@ class AggregatorMachine:
         assert self.state in allowed, (type(event), self.state)
         return effects
 
+    @property
+    def manifest(self) -> RoundManifest | None:
+        """Of the round that runs."""
+        return self._manifest
+
     # Rounds.
 
     def _opened(self, event: Opened) -> list[Effect]:
@@ -112,12 +115,12 @@ class AggregatorMachine:
         lasting = self._now - self._plan.rounds.deadline_s
         recent = {round_: when for round_, when in self._opened_at.items() if when >= lasting}
         self._opened_at = recent | {event.round: self._now}
-        self._receipts, self._earlier = dict(event.receipts), dict(event.earlier)
-        self._transfers = {
-            site: (round_, incoming)
-            for site, (round_, incoming) in self._transfers.items()
-            if not event.finished and late_share(self._plan, round_, event.round) is not None
-        }
+        self._reception.open(
+            event.round,
+            event.receipts,
+            event.earlier,
+            wanted=lambda round_: not event.finished and self._wanted(round_),
+        )
         self._attendance = self._attend()
         for site, receipt in event.receipts.items():
             self._attendance.answer(site, accepted=receipt.accepted)
@@ -165,15 +168,21 @@ class AggregatorMachine:
     def _tick(self, _: Tick) -> list[Effect]:
         if self._cut_at is not None:
             return []
-        return self._stall() if self._verdict is Verdict.STALL else self._close_if_over()
+        calls = self._reception.call_next(self._now)
+        return [*calls, *(self._stall() if self._verdict is Verdict.STALL else self._close_if_over())]
 
     @property
     def _verdict(self) -> Verdict:
         return self._attendance.verdict(self._now)
 
     def _close_if_over(self) -> list[Effect]:
-        if self._verdict is not Verdict.CLOSE:
-            return []
+        over = self.state is State.COLLECTING and self._verdict is Verdict.CLOSE
+        return self._close() if over else []
+
+    def _seal(self, _: Seal) -> list[Effect]:
+        return self._close()
+
+    def _close(self) -> list[Effect]:
         self._attendance.end(self._now)
         self.state = State.FOLDING
         return [CloseRound(self._round, self._roster.silent)]
@@ -231,21 +240,21 @@ class AggregatorMachine:
         return [] if self._manifest is None else [Send(site, "dn/ctl", self._manifest)]
 
     def _begin(self, site: str, message: Begin) -> list[Effect]:
-        id_ = message.outline.id
         if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
-        if self._in_time(message.round):
-            self._roster.delivers(site)
-        for given in (self._receipts.get(site), self._earlier.get(site)):
-            if given is not None and given.id == id_:
-                return [Send(site, "dn/ctl", given)]
+        self._delivers(Delivers(site, message.round))
+        if (answer := self._reception.answer(site, message)) is not None:
+            return [answer]
         if (reason := self._refusal(site, message)) is not None:
-            return self._refuse(site, message.round, id_, reason)
-        _, incoming = self._transfers.get(site, (0, None))
-        if incoming is None or incoming.plan != message.outline:
-            incoming = transfer.Incoming(message.outline)
-            self._transfers[site] = message.round, incoming
-        return [Send(site, "dn/ctl", Missing(id=id_, bitmap=incoming.bitmap()))]
+            if message.round == self._round:
+                self._attendance.answer(site, accepted=False)
+            return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
+        return [*self._reception.begin(site, message, self._now)]
+
+    def _delivers(self, event: Delivers) -> list[Effect]:
+        if self._in_time(event.round):
+            self._roster.delivers(event.site)
+        return []
 
     def _in_time(self, round_: int) -> bool:
         """Whether the round is open, or would be if it waited for its whole deadline."""
@@ -254,47 +263,24 @@ class AggregatorMachine:
             round_ == self._round or self._now - opened <= self._plan.rounds.deadline_s
         )
 
-    def _refusal(self, site: str, message: Begin) -> str | None:
-        share = late_share(self._plan, message.round, self._round)
-        if share is None or self.state is State.FINISHED:
-            return f"late: round {message.round} has closed"
-        if message.outline.size > self._max_update_bytes:
-            return f"too large: {message.outline.size} bytes, at most {self._max_update_bytes}"
-        given = self._receipts.get(site)
-        if message.round == self._round and given is not None and given.accepted:
-            return "this round already has an update of yours"
-        return None
+    def _wanted(self, round_: int) -> bool:
+        return late_share(self._plan, round_, self._round) is not None
 
-    def _refuse(self, site: str, round_: int, id_: bytes, reason: str) -> list[Effect]:
-        if round_ == self._round:
-            self._attendance.answer(site, accepted=False)
-        return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
+    def _refusal(self, site: str, message: Begin) -> str | None:
+        if not self._wanted(message.round) or self.state is State.FINISHED:
+            return f"late: round {message.round} has closed"
+        return self._reception.objection(site, message)
 
     def _chunk(self, site: str, message: Chunk) -> list[Effect]:
-        round_, incoming = self._transfers.get(site, (0, None))
-        if incoming is None or message.id != incoming.plan.id:
-            return []
-        try:
-            incoming.add(message)
-        except ProtocolError:
-            return []  # damaged, or cut for another packet size: it counts as missing and is asked for again
-        if not incoming.complete:
-            return []
-        del self._transfers[site]
-        try:
-            payload = incoming.data()
-        except ProtocolError as error:
-            return self._refuse(site, round_, message.id, str(error))
-        return [Judge(site, round_, message.id, payload)]
+        return [*self._reception.chunk(site, message, self._now)]
 
     def _judged(self, event: Judged) -> list[Effect]:
-        if event.round == self._round:
-            self._receipts[event.site] = event.receipt
-            self._attendance.answer(event.site, accepted=event.receipt.accepted)
-        else:
-            self._earlier[event.site] = event.receipt
-            self._attendance.late(int(event.receipt.accepted))
-        return [Send(event.site, "dn/ctl", event.receipt), *self._close_if_over()]
+        for site, round_, receipt in event.answers:
+            if round_ == self._round:
+                self._attendance.answer(site, accepted=receipt.accepted)
+            else:
+                self._attendance.late(int(receipt.accepted))
+        return [*self._reception.judged(event.answers), *self._close_if_over()]
 
     def _want(self, site: str, message: Want) -> list[Effect]:
         key = message.part, message.version

@@ -8,6 +8,9 @@ never in MQTT properties, so that any broker will do.
     up/chunk         Chunk
     dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest
     dn/chunk         Chunk
+    shard up/ctl     Tally, Begin
+    shard up/chunk   Chunk
+    shard dn/ctl     Welcome, Enough, Missing, Receipt, Evict, RoundManifest
     up/state         SiteState (retained, last will)
     agg/state        AggregatorState (retained, last will)
     global/manifest  RoundManifest (retained)
@@ -20,7 +23,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fedfin.errors import ProtocolError
-from fedfin.plan import Digest, Plan
+from fedfin.plan import Digest, Name, Plan
 from fedfin.protocol import limits
 from fedfin.protocol.invitation import EVERYONE
 
@@ -174,8 +177,34 @@ class RoundManifest(Message, frozen=True):
             raise ValueError("the deltas are larger than the snapshot")
 
 
+class Tally(Message, frozen=True):
+    """A shard says where it stands: which of its sites have an answer in this round.
+
+    `late`: sites with an update for an earlier round that counts in this one. `closed`: no more will come, the sum
+    is made. The root answers with whatever the shard has missed.
+    """
+
+    plan: Digest
+    shards: Annotated[int, msgspec.Meta(ge=1, le=limits.SHARDS)]
+    run: Boot
+    round: Count
+    accepted: tuple[Name, ...]
+    refused: tuple[Name, ...]
+    late: tuple[Name, ...]
+    closed: bool
+
+
+class Enough(Message, frozen=True):
+    """The root tells its shards to close the round: their sums are asked for."""
+
+    run: Boot
+    round: Count
+
+
 UpControl = Hello | Begin | Want
 DownControl = Welcome | Missing | Receipt | Evict | RoundManifest
+ShardUpControl = Tally | Begin
+ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough
 _encoder = msgspec.msgpack.Encoder()
 
 

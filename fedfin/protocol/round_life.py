@@ -5,6 +5,7 @@ LEGAL is the whole of it: which event is heeded in which state, and where that c
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from fedfin.protocol import limits
 from fedfin.protocol.messages import (
@@ -17,6 +18,7 @@ from fedfin.protocol.messages import (
     Receipt,
     RoundManifest,
     SiteState,
+    Tally,
     Want,
 )
 
@@ -36,6 +38,27 @@ class FromSite:
 
     site: str
     message: Hello | Begin | Want | Chunk | SiteState
+
+
+@dataclass(frozen=True)
+class FromShard:
+    """A message of one shard, to a root."""
+
+    index: int
+    message: Tally | Begin | Chunk
+
+
+@dataclass(frozen=True)
+class Delivers:
+    """A site offers an update for this round to its shard."""
+
+    site: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Updates of this round are summed up elsewhere already: it closes, whatever the policy says."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +92,19 @@ class Opened:
     roster: dict[str, bool] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """An update for `round` was checked and, if accepted, is durable."""
+class Answer(NamedTuple):
+    """The receipt for a site's update for a round."""
 
     site: str
     round: int
     receipt: Receipt
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Updates were checked and, those accepted, are durable."""
+
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True)
@@ -93,7 +122,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = FromSite | Opened | Judged | Disconnected | Reconnected | Tick
+Event = FromSite | FromShard | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
 
 
 @dataclass(frozen=True)
@@ -128,13 +157,28 @@ class ClearParts:
 
 
 @dataclass(frozen=True)
+class Spool:
+    """Keep a part of the site's update, of `size` bytes in all, where it belongs until the rest is here."""
+
+    site: str
+    offset: int
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True)
 class Judge:
-    """Check a complete update against the plan, make it durable, and report Judged."""
+    """Check the update that was spooled, now complete, against the plan; make it durable; report Judged.
+
+    `checked`: that it is what its id says is known already. Several may be judged together, and one Judged report
+    them all.
+    """
 
     site: str
     round: int
     id: bytes
-    payload: bytes
+    size: int
+    checked: bool = True
 
 
 @dataclass(frozen=True)
@@ -158,7 +202,16 @@ class Stalled:
     missed: tuple[str, ...]
 
 
-Effect = Send | PublishPart | PublishManifest | ClearParts | Judge | CloseRound | Stalled
+@dataclass(frozen=True)
+class Lacking:
+    """The round is closed, and these shards have not delivered its sum yet."""
+
+    round: int
+    shards: tuple[str, ...]
+
+
+Effect = Send | PublishPart | PublishManifest | ClearParts | Spool | Judge | CloseRound | Stalled | Lacking
+Receiving = Send | Spool | Judge  # what taking updates in asks for
 
 _S = State
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
@@ -168,8 +221,19 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Judged: (_S.COLLECTING, _S.FOLDING),
         Disconnected: (_S.COLLECTING,),
         Reconnected: (_S.COLLECTING,),
+        Delivers: (_S.COLLECTING,),
+        Seal: (_S.FOLDING,),
         Tick: (_S.COLLECTING, _S.FOLDING),
     },
-    _S.FOLDING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
+    # Updates that were complete when the round closed are in it, and get their receipts. A root may have to wait for
+    # its shards' sums: meanwhile sites are welcome, and fetch what they lack.
+    _S.FOLDING: {
+        FromSite: (_S.FOLDING,),
+        Judged: (_S.FOLDING,),
+        Delivers: (_S.FOLDING,),
+        Disconnected: (_S.FOLDING,),
+        Reconnected: (_S.FOLDING,),
+        Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED),
+    },
     _S.FINISHED: {FromSite: (_S.FINISHED,)},
 }

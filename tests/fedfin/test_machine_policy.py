@@ -29,10 +29,10 @@ def _send(aggregator: Aggregator, round_: int, site: str = "s0") -> list[agg.Eff
 def test_a_late_update_is_judged_for_its_own_round() -> None:
     """And, accepted, answered again from the cache; it does not close the round that is open."""
     aggregator = Aggregator(plan=FOLD, round=4, roster=ROSTER)
-    (judge,) = _send(aggregator, 3)
+    (judge,) = [effect for effect in _send(aggregator, 3) if isinstance(effect, agg.Judge)]
     assert (judge.site, judge.round) == ("s0", 3)
     receipt = Receipt(id=judge.id, accepted=True)
-    effects = aggregator.machine.receive(agg.Judged("s0", 3, receipt), 1.0)
+    effects = aggregator.machine.receive(agg.Judged((agg.Answer("s0", 3, receipt),)), 1.0)
     assert effects == [agg.Send("s0", "dn/ctl", receipt)]
     assert aggregator.ask(begin_of(round_=3)) == [receipt]
 
@@ -50,7 +50,7 @@ def test_a_transfer_goes_on_when_its_round_closes_meanwhile_if_it_still_counts()
     begin = begin_of(round_=3)
     aggregator.ask(begin)
     aggregator.feed(transfer.chunk(PAYLOAD, begin.outline, 0))
-    (*_, close) = aggregator.machine.receive(agg.Judged("s1", 3, ACCEPTED), 200.0)
+    (*_, close) = aggregator.machine.receive(agg.Judged((agg.Answer("s1", 3, ACCEPTED),)), 200.0)
     assert isinstance(close, agg.CloseRound)
     opened = agg.Opened(4, 2, MODEL, (agg.Payload("snapshot", 2, b"m" * 3000),), {}, {})
     aggregator.machine.receive(opened, 200.0)
@@ -90,7 +90,7 @@ def test_a_silent_site_is_waited_for_again_if_it_was_as_fast_as_a_deadline(
             (answer,) = aggregator.ask(begin_of(round_=3), "s2")
             assert "late" in answer.reason
         for site in ("s0", "s1"):
-            effects = aggregator.machine.receive(agg.Judged(site, round_, ACCEPTED), answered)
+            effects = aggregator.machine.receive(agg.Judged((agg.Answer(site, round_, ACCEPTED),)), answered)
     assert isinstance(effects[-1], agg.CloseRound) != waited_for
 
 

@@ -36,6 +36,8 @@ class Queue:
             raise Empty
         return self._items.popleft()
 
+    get_nowait = get
+
 
 class Link:
     """What mqtt.Link is to the shells. A crash of its process may strike at every publish."""
