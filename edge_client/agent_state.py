@@ -73,6 +73,7 @@ class AgentState:
             self._waiting = None
             for path in (self._outbox, self._last, self._feedback):
                 path.unlink(missing_ok=True)
+            self.model.forget()
             write_atomically(self._plan, msgspec.json.encode(plan))
             self._save(Progress(run))
 
