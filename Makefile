@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test test-network check format clean
+.PHONY: help demo test test-network simulate crash-matrix check format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -22,6 +22,12 @@ test: $(READY)  ## the tests
 
 test-network: $(READY)  ## a large update over a bad link made of network namespaces; as root, one to two minutes
 	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py
+
+simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that replays; some minutes
+	PYTHONPATH=.:tests $(BIN)/python -m simulation $(SIMULATE)
+
+crash-matrix: $(READY)  ## SIGKILL of every process at every state of the protocol, over a real broker; minutes
+	$(BIN)/pytest -m broker tests/system/test_crash_matrix.py
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -11,8 +11,12 @@ import msgspec
 from rich.console import Console
 
 from aggregator.journal import Journal
+from aggregator.root_rounds import RootRounds
 from aggregator.rounds import Rounds
 from aggregator.server import Server
+from aggregator.shard_journal import ShardJournal
+from aggregator.shard_rounds import ShardRounds
+from aggregator.shard_server import ShardServer
 from aggregator.show import print_summary, summary
 from fedfin import connect_options
 from fedfin.bundle import read_manifest
@@ -20,7 +24,9 @@ from fedfin.errors import SettingsError
 from fedfin.files import make_folder, write_atomically
 from fedfin.lock import only_process
 from fedfin.plan import Plan, plan_toml, read_plan
+from fedfin.protocol import limits
 from fedfin.protocol.schedule import last_round
+from fedfin.protocol.shards import Shard
 from fedfin.report import JsonLines, RoundBar
 from fedfin.settings import explain
 
@@ -68,6 +74,13 @@ def build(parser: argparse.ArgumentParser) -> None:
     serve.add_argument("folder", type=Path, help="aggregator folder")
     connect_options.add(serve)
     serve.add_argument("--json", action="store_true", help="report progress as JSON lines on standard output")
+    share = serve.add_mutually_exclusive_group()
+    share.add_argument(
+        "--shards", type=int, metavar="N", help="be the root of N shards, which take the sites' updates"
+    )
+    share.add_argument(
+        "--shard", metavar="I/N", help="be shard I of N, the first is 0/N; its folder needs the root's plan"
+    )
     serve.set_defaults(run=_serve)
 
     show = _command(
@@ -133,17 +146,32 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    if args.shard is not None:
+        return _serve_shard(args, Shard.parse(args.shard))
+    if args.shards is not None and not 1 <= args.shards <= limits.SHARDS:
+        raise SettingsError(f"--shards {args.shards}: a root has 1 to {limits.SHARDS} shards")
     with _journal(args.folder) as journal, only_process(args.folder, "fedfin aggregator serve"):
-        rounds = Rounds(journal)
+        rounds = RootRounds(journal) if args.shards else Rounds(journal)
         with _reporter(args.json, journal) as report:
             tls, login = connect_options.tls(args), connect_options.login(args)
-            Server(rounds, args.broker, report, tls=tls, login=login).serve()
+            Server(rounds, args.broker, report, shards=args.shards or 0, tls=tls, login=login).serve()
         version = journal.newest_version()
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))
         if not args.json:
             print_summary(journal, Console())
             print(f"final model: {args.folder / FINAL_MODEL}")
+    return 0
+
+
+def _serve_shard(args: argparse.Namespace, shard: Shard) -> int:
+    with (
+        contextlib.closing(ShardJournal(args.folder / JOURNAL)) as journal,
+        only_process(args.folder, "fedfin aggregator serve"),
+        _reporter(args.json, journal) as report,
+    ):
+        tls, login = connect_options.tls(args), connect_options.login(args)
+        ShardServer(ShardRounds(journal, shard), args.broker, report, tls=tls, login=login).serve()
     return 0
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.protocol import limits
+from fedfin.protocol import limits, staleness
 from fedfin.protocol.codec import Tensors
 
 _ONE = float(2**limits.FRACTION_BITS)
+_SHARE = _ONE / staleness.FULL
 
 
 @dataclass
@@ -29,27 +30,44 @@ class Sum:
 
 
 class Fold:
-    """The sums of one round."""
+    """The sums of one round, of at most `limit` in weight for each tensor."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = limits.ROUND_WEIGHT) -> None:
         self.sums: dict[str, Sum] = {}
+        self._limit = limit
 
-    def add(self, values: Tensors, weights: Mapping[str, int]) -> None:
+    def add(self, values: Tensors, weights: Mapping[str, int], share: int = staleness.FULL) -> None:
         """Add one site's tensors, all or none. A weight of 0 adds nothing.
+
+        `share`, of staleness.FULL: what a late update counts. It scales the values, not the weight that the sum is
+        divided by: stale news moves the model less.
 
         Raises ProtocolError when the round's total weight would exceed what int64 can hold.
         """
         wanted = {name: weights[name] for name in values if weights[name] > 0}
+        self._make_room(wanted)
         for name, weight in wanted.items():
-            if weight + (self.sums[name].weight if name in self.sums else 0) > limits.ROUND_WEIGHT:
-                raise ProtocolError(f"tensor {name}: the round's weight would exceed {limits.ROUND_WEIGHT}")
-        for name, weight in wanted.items():
-            fixed = np.rint(values[name].astype(np.float64) * (weight * _ONE)).astype(np.int64)
-            if name in self.sums:
-                self.sums[name].total += fixed
-                self.sums[name].weight += weight
-            else:
-                self.sums[name] = Sum(fixed, weight)
+            scale = weight * share * _SHARE  # below 2^44: exact
+            fixed = np.rint(values[name].astype(np.float64) * scale).astype(np.int64)
+            self._add(name, Sum(fixed, weight))
+
+    def merge(self, sums: Mapping[str, Sum]) -> None:
+        """Add another fold's sums, all or none; they must not be used any more. Raises ProtocolError as `add` does."""
+        self._make_room({name: sum_.weight for name, sum_ in sums.items()})
+        for name, sum_ in sums.items():
+            self._add(name, sum_)
+
+    def _make_room(self, weights: Mapping[str, int]) -> None:
+        for name, weight in weights.items():
+            if weight + (self.sums[name].weight if name in self.sums else 0) > self._limit:
+                raise ProtocolError(f"tensor {name}: the round's weight would exceed {self._limit}")
+
+    def _add(self, name: str, sum_: Sum) -> None:
+        if name in self.sums:
+            self.sums[name].total += sum_.total
+            self.sums[name].weight += sum_.weight
+        else:
+            self.sums[name] = sum_
 
     def means(self) -> dict[str, NDArray[np.float64]]:
         """The weighted mean of each tensor that anybody sent."""

@@ -14,7 +14,7 @@ import contextlib
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,11 @@ CREATE TABLE round (
 );
 CREATE TABLE upd (
     round INTEGER NOT NULL, site TEXT NOT NULL, id BLOB NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL,
-    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload INTEGER,
+    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload INTEGER, folded INTEGER NOT NULL,
     PRIMARY KEY (round, site)
 );
+CREATE INDEX upd_folded ON upd (folded);
+CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 """
 
 
@@ -78,7 +80,7 @@ class RoundRow:
 
 @dataclass(frozen=True)
 class UpdateRow:
-    """One update's receipt and facts."""
+    """One update's receipt and facts. `folded`: the round it counts in, a later one when it came late."""
 
     round: int
     site: str
@@ -87,6 +89,7 @@ class UpdateRow:
     reason: str
     size: int
     metrics: dict[str, float]
+    folded: int
 
 
 class Journal:
@@ -99,6 +102,7 @@ class Journal:
             raise StateError(
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
             )
+        self.folder = path.parent
         self._update_files = UpdateFiles(path.parent)
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
@@ -153,38 +157,60 @@ class Journal:
         ).fetchone()
         return 0 if row is None else int(row[0])
 
-    def close_round(self, round_: int, results: dict[str, float], following: tuple[str, Step] | None) -> None:
-        """Close a round and open the next (task, its new version) in the same transaction."""
+    def close_round(
+        self,
+        round_: int,
+        results: dict[str, float],
+        following: tuple[str, Step] | None,
+        roster: Mapping[str, bool],
+    ) -> None:
+        """Close a round and open the next (task, its new version) in the same transaction.
+
+        `roster`: every known site, and whether it is silent.
+        """
         with self._db:
             self._db.execute("BEGIN")
             self._db.execute(
                 "UPDATE round SET closed = ?, results = ? WHERE round = ?",
                 (time.time(), msgspec.json.encode(results).decode(), round_),
             )
-            self._db.execute("UPDATE upd SET payload = NULL WHERE round = ?", (round_,))
+            self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
+            self._db.execute("DELETE FROM site")
+            self._db.executemany("INSERT INTO site VALUES (?, ?)", sorted(roster.items()))
             if following is not None:
                 self._open_round(round_ + 1, *following)
         self._update_files.drop(round_)
 
-    def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
-        """Make one update durable. A site's refused update is replaced by its next one."""
-        offset = None if payload is None else self._update_files.append(row.round, payload)
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Updates that are added in this context become durable together, at its end: one flush for all of them."""
         with self._db:
             self._db.execute("BEGIN")
-            self._db.execute(
-                "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.round,
-                    row.site,
-                    row.id,
-                    row.accepted,
-                    row.reason,
-                    row.size,
-                    msgspec.json.encode(row.metrics).decode(),
-                    time.time(),
-                    offset,
-                ),
-            )
+            yield
+            self._update_files.flush()
+
+    def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
+        """Make one update durable. A site's refused update is replaced by its next one."""
+        if not self._db.in_transaction:
+            with self.together():
+                return self.add_update(row, payload)
+        offset = None if payload is None else self._update_files.append(row.folded, payload)
+        self._db.execute(
+            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.round,
+                row.site,
+                row.id,
+                row.accepted,
+                row.reason,
+                row.size,
+                msgspec.json.encode(row.metrics).decode(),
+                time.time(),
+                offset,
+                row.folded,
+            ),
+        )
+        return None
 
     def way_to(self, version: int) -> tuple[bytes, list[bytes]]:
         """The newest snapshot up to this version, and the deltas from there. StateError when it is not kept."""
@@ -269,25 +295,43 @@ class Journal:
         )
         return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why, _ in rows}
 
-    def updates(self, round_: int) -> list[UpdateRow]:
-        """The updates of one round, without their payloads."""
+    def receipt(self, round_: int, site: str) -> Receipt | None:
+        """The receipt of a site's update for this round, if there is one."""
+        row = self._db.execute(
+            "SELECT id, accepted, reason FROM upd WHERE round = ? AND site = ?", (round_, site)
+        ).fetchone()
+        return None if row is None else Receipt(id=row[0], accepted=bool(row[1]), reason=row[2])
+
+    def version_of(self, round_: int) -> int | None:
+        """The version that a round started from; None when there was no such round."""
+        row = self._db.execute("SELECT version FROM round WHERE round = ?", (round_,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def roster(self) -> dict[str, bool]:
+        """Every site known when the last round closed, and whether it was silent."""
+        return {site: bool(silent) for site, silent in self._db.execute("SELECT site, silent FROM site")}
+
+    def updates(self, folded: int) -> list[UpdateRow]:
+        """The updates that count in one round, or were refused in it, without their payloads."""
         rows = self._db.execute(
-            "SELECT round, site, id, accepted, reason, bytes, metrics FROM upd WHERE round = ? ORDER BY site",
-            (round_,),
+            "SELECT round, site, id, accepted, reason, bytes, metrics, folded FROM upd"
+            " WHERE folded = ? ORDER BY round, site",
+            (folded,),
         )
         return [
-            UpdateRow(number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics))
-            for number, site, id_, accepted, reason, size, metrics in rows
+            UpdateRow(number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), folded)
+            for number, site, id_, accepted, reason, size, metrics, folded in rows
         ]
 
-    def payloads(self, round_: int) -> Iterator[tuple[str, bytes]]:
-        """(site, payload) of the accepted updates of an open round, one at a time, so that memory stays flat."""
+    def payloads(self, folded: int) -> Iterator[tuple[int, str, bytes]]:
+        """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat."""
         rows = self._db.execute(
-            "SELECT site, payload, bytes FROM upd WHERE round = ? AND payload IS NOT NULL ORDER BY site",
-            (round_,),
+            "SELECT round, site, payload, bytes FROM upd WHERE folded = ? AND payload IS NOT NULL"
+            " ORDER BY round, site",
+            (folded,),
         )
-        for site, offset, size in rows:
-            yield site, self._update_files.read(round_, offset, size)
+        for round_, site, offset, size in rows:
+            yield round_, site, self._update_files.read(folded, offset, size)
 
 
 def _create(path: Path, plan: Plan) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aggregator.fold import Fold
 from aggregator.journal import Journal, UpdateRow
+from aggregator.means import Means
 from aggregator.versions import Versions
 from fedfin.errors import ProtocolError
 from fedfin.metrics import macro_histogram_auc
@@ -15,6 +16,8 @@ from fedfin.protocol import limits
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Receipt, Task
 from fedfin.protocol.payloads import Update, decode_payload, open_update
+from fedfin.protocol.policy import late_share
+from fedfin.protocol.reception import TWICE
 from fedfin.protocol.round_life import Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
 
@@ -32,18 +35,27 @@ class Position:
 class Rounds:
     """All rounds of one federation, on top of its journal."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, weight_limit: int = limits.ROUND_WEIGHT) -> None:
         self.journal = journal
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
-        self._fold = Fold()
-        self._versions = Versions(journal, self.plan)
-        if not journal.rounds():
-            journal.open_round(1, task_of(self.plan, 1), self._versions.first())
+        self._weight_limit = weight_limit
+        self._begin()
+
+    def _begin(self) -> None:
+        """Stand where the journal says."""
+        self._versions = Versions(self.journal, self.plan)
+        if not self.journal.rounds():
+            self.journal.open_round(1, task_of(self.plan, 1), self._versions.first())
+        self._collect()
+
+    def _collect(self) -> None:
+        """Turn to the current round, with what the journal has of it already."""
         self.position = self._position()
-        for site, payload in journal.payloads(self.position.round):
-            _, values, weights = self._checked(self.position.round, site, payload)
-            self._fold.add(values, weights)
+        self._fold, self._means = Fold(self._weight_limit), Means()
+        self.late = 0  # updates for earlier rounds that count in this one
+        for round_, site, payload in self.journal.payloads(self.position.round):
+            self._take(round_, site, payload)
 
     def _position(self) -> Position:
         """The current round; after the last one, that one, finished."""
@@ -75,29 +87,45 @@ class Rounds:
         ]
         return max(sizes) + (limits.NAME_CHARS + 16) * limits.METRICS + 4096
 
+    def results(self) -> dict[str, float]:
+        """The current round's so far: how many updates, their bytes, the means of their metrics."""
+        late = {"late": float(self.late)}  # always: a site's metric must not pose as it
+        return self._means.results() | late
+
     def model_file(self, version: int) -> bytes:
         """One version as the bytes of a model file (fedfin/model_file.py). Raises StateError if there is none."""
         return encode_model_file(ModelFile(self.plan, version, self._versions.tensors(version)))
 
+    @property
+    def roster(self) -> dict[str, bool]:
+        """Every known site, and whether it is silent."""
+        return self.journal.roster()
+
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
+        current = self.position.round
+        before = self.journal.receipt(round_, site)
+        if before is not None and before.accepted:  # its row must stay as it is
+            return Receipt(id=id_, accepted=False, reason=TWICE)
         try:
-            update, values, weights = self._checked(round_, site, payload)
-            self._fold.add(values, weights)
+            metrics = self._take(round_, site, payload)
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
-                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}), None
+                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, current), None
             )
             return receipt
-        row = UpdateRow(round_, site, id_, True, "", len(payload), dict(update.metrics))
+        row = UpdateRow(round_, site, id_, True, "", len(payload), metrics, current)
         self.journal.add_update(row, payload)
         return Receipt(id=id_, accepted=True)
 
-    def close(self, round_: int) -> None:
-        """Fold the round into the next model version, or, in the last round, into the final metrics."""
+    def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> None:
+        """Fold the round into the next model version, or, in the last round, into the final metrics.
+
+        `roster`: every known site, and whether it is silent, for whoever goes on from here (None: as before).
+        """
         task = task_of(self.plan, round_)
-        results = _mean_metrics(self.journal.updates(round_))
+        results = self.results()
         following = None
         if task == "evaluate":
             results |= _evaluation(self._fold)
@@ -105,9 +133,15 @@ class Rounds:
             preset = preset_down(self.plan, round_)
             step = self._versions.next(self._fold.means(), preset, replace=task == "moments")
             following = task_of(self.plan, round_ + 1), step
-        self.journal.close_round(round_, results, following)
-        self._fold = Fold()
-        self.position = self._position()
+        self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
+        self._collect()
+
+    def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
+        """Check and fold one update; its metrics. Raises ProtocolError, and then nothing of it is folded."""
+        update, values, weights = self._checked(round_, site, payload)
+        self._add(round_, values, weights)
+        self._means.add(len(payload), update.metrics)
+        return dict(update.metrics)
 
     def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors, dict[str, int]]:
         """The update, its values and weights. Raises ProtocolError."""
@@ -116,25 +150,20 @@ class Rounds:
         expected = (site, self._plan_digest, round_, task)
         if (update.site, update.plan, update.round, update.task) != expected:
             raise ProtocolError("the update names another site, plan, round or task than it was sent for")
-        if update.base != self.position.version:
-            raise ProtocolError(
-                f"the update starts from version {update.base}, the round from {self.position.version}"
-            )
+        if update.base != (version := self.journal.version_of(round_)):
+            raise ProtocolError(f"the update starts from version {update.base}, the round from {version}")
         values, weights = open_update(update, task_specs(self.plan, task))
         if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
             raise ProtocolError("a score histogram holds a negative share")
         return update, values, weights
 
-
-def _mean_metrics(updates: list[UpdateRow]) -> dict[str, float]:
-    """Plain means over the accepted updates, and their number and bytes."""
-    accepted = [row for row in updates if row.accepted]
-    names = sorted({name for row in accepted for name in row.metrics})
-    means: dict[str, float] = {}
-    for name in names:
-        values = [row.metrics[name] for row in accepted if name in row.metrics]
-        means[name] = sum(values) / len(values)
-    return means | {"sites": float(len(accepted)), "bytes": float(sum(row.size for row in accepted))}
+    def _add(self, round_: int, values: Tensors, weights: Mapping[str, int]) -> None:
+        """Fold an update for `round_` into the current one. Raises ProtocolError."""
+        share = late_share(self.plan, round_, self.position.round)
+        if share is None:
+            raise ProtocolError(f"late: round {round_} has closed")
+        self._fold.add(values, weights, share)
+        self.late += round_ != self.position.round
 
 
 def _evaluation(fold: Fold) -> Mapping[str, float]:

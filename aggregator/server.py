@@ -2,10 +2,10 @@
 
 import secrets
 import time
-from collections.abc import Callable
-from queue import Empty
+from dataclasses import asdict
 from typing import Any
 
+from aggregator.desk import Desk, Report
 from aggregator.rounds import Rounds
 from aggregator.shelf import Shelf
 from fedfin import mqtt
@@ -14,13 +14,13 @@ from fedfin.login import Login
 from fedfin.protocol import limits, messages
 from fedfin.protocol import round_life as life
 from fedfin.protocol.aggregator_machine import AggregatorMachine
+from fedfin.protocol.root_machine import RootMachine
+from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
 from fedfin.tls import Tls
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
-
-Report = Callable[[str, dict[str, Any]], None]
 
 
 class Server:
@@ -32,6 +32,7 @@ class Server:
         broker: str,
         report: Report,
         *,
+        shards: int = 0,
         tls: Tls | None = None,
         login: Login | None = None,
     ) -> None:
@@ -42,14 +43,22 @@ class Server:
         will = (self._topics.aggregator_state, self._state(online=False))
         client_id = f"fedfin-{rounds.plan.federation}-aggregator"
         self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login)
-        self._machine = AggregatorMachine(
-            rounds.plan, run=rounds.journal.run, max_update_bytes=rounds.max_update_bytes
-        )
+        self._shards = shards
+        self._machine = self._new_machine()
         self._shelf = Shelf(self._link, self._topics, rounds.journal)
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left after the federation was finished
         self._manifest: messages.RoundManifest | None = None
+        self._desk = Desk(rounds, report)
+        self._tick_at = 0.0
+
+    def _new_machine(self) -> AggregatorMachine | RootMachine:
+        rounds = self._rounds
+        plan, run, limit = rounds.plan, rounds.journal.run, rounds.max_update_bytes
+        if self._shards:
+            return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
+        return AggregatorMachine(plan, run=run, max_update_bytes=limit)
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
@@ -68,16 +77,25 @@ class Server:
             self._step()
 
     def _step(self) -> None:
-        try:
-            event = self._link.events.get(timeout=TICK_S)
-        except Empty:
+        """What has come meanwhile, together: then all updates in it share one write to the disk."""
+        for event in mqtt.gather(self._link.events, TICK_S):
+            self._on_event(event)
+        self._judge()
+        if time.monotonic() >= self._tick_at:
+            self._tick_at = time.monotonic() + TICK_S
             self._feed(life.Tick())
-            return
+
+    def _judge(self) -> None:
+        if (judged := self._desk.judge()) is not None:
+            self._feed(judged)
+
+    def _on_event(self, event: mqtt.LinkEvent) -> None:
         match event:
             case mqtt.Up(chunk_size):
                 self._on_up(chunk_size)
             case mqtt.Down(reason):
                 self._report("offline", {"reason": reason})
+                self._feed(life.Disconnected())
             case mqtt.Taken(token, None):
                 self._shelf.taken(token)
             case mqtt.Taken(_, refused):
@@ -90,12 +108,15 @@ class Server:
     def _on_up(self, chunk_size: int) -> None:
         self._report("online", {})
         self._chunk_size = chunk_size
-        for channel in ("up/state", "up/ctl", "up/chunk"):
-            self._link.subscribe(self._topics.site("+", channel))
+        for party in ("site/+", "shard/+") if self._shards else ("site/+",):
+            for channel in ("up/state", "up/ctl", "up/chunk"):
+                if not (self._shards and (party, channel) == ("site/+", "up/chunk")):  # its shard takes them
+                    self._link.subscribe(f"{self._topics.root}/{party}/{channel}")
         self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
         if self._manifest is None:  # the first time: only now is the packet size known
             self._feed(self._opened())
             return
+        self._feed(life.Reconnected())
         # A broker that lost its memory has no retained messages: say again where we stand.
         self._shelf.publish_again()
         self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
@@ -107,12 +128,14 @@ class Server:
         site, channel = address
         try:
             if channel == "up/ctl":
-                self._feed(life.FromSite(site, messages.decode(payload, messages.UpControl)))
+                kind = messages.ShardUpControl if is_shard(site) else messages.UpControl
+                self._feed(_from(site, messages.decode(payload, kind)))
             elif channel == "up/chunk":
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-                self._feed(life.FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
+                self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
             else:
                 state = messages.decode(payload, messages.SiteState)
+                self._feed(life.FromSite(site, state))
                 self._on_site_state(site, online=state.online)
                 self._report("site", {"site": site, "online": state.online})
         except ProtocolError as error:
@@ -131,7 +154,7 @@ class Server:
     def _act(self, effect: life.Effect) -> None:
         match effect:
             case life.Send(site, channel, message):
-                self._link.publish(self._topics.site(site, channel), messages.encode(message))
+                self._link.publish(self._topics.party(site, channel), messages.encode(message))
             case life.PublishPart():
                 self._shelf.put(effect)
             case life.ClearParts(listed):
@@ -142,23 +165,18 @@ class Server:
                 self._report(
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
-            case life.Judge(site, round_, id_, payload):
-                receipt = self._rounds.judge(round_, site, id_, payload)
-                facts = {
-                    "site": site,
-                    "round": round_,
-                    "accepted": receipt.accepted,
-                    "reason": receipt.reason,
-                    "bytes": len(payload),
-                }
-                self._report("update", facts)
-                self._feed(life.Judged(site, receipt))
-            case life.CloseRound(round_):
-                self._rounds.close(round_)
+            case life.Spool() | life.Judge():
+                self._desk.take(effect)
+            case life.CloseRound(round_, roster):
+                self._judge()  # what is complete has come in time
+                self._rounds.close(round_, roster)
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
-            case life.Stalled(round_, accepted):
-                self._report("stalled", {"round": round_, "accepted": accepted})
+            case life.Stalled():
+                self._report("stalled", asdict(effect))
+            case life.Lacking(round_, shards):
+                reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
+                self._report("waiting", {"reason": reason})
 
     def _opened(self) -> life.Opened:
         position = self._rounds.position
@@ -171,7 +189,15 @@ class Server:
             self._rounds.earlier_receipts,
             finished=position.finished,
             chunk_size=self._chunk_size,
+            late=self._rounds.late,
+            roster=self._rounds.roster,
         )
 
     def _state(self, *, online: bool) -> bytes:
         return messages.encode(messages.AggregatorState(online=online, boot=self._boot))
+
+
+def _from(name: str, message: Any) -> life.FromSite | life.FromShard:
+    if is_shard(name):
+        return life.FromShard(int(name.partition("/")[2]), message)
+    return life.FromSite(name, message)

@@ -11,7 +11,10 @@ AUC = "auc."
 
 
 def summary(journal: Journal) -> dict[str, Any]:
-    """The plan's names, every round with its results, and the final metrics (None before the end)."""
+    """The plan's names, every round with its results, and the final metrics (None before the end).
+
+    `silent`: sites that let a deadline pass, and are not waited for until they offer an update again.
+    """
     rounds = journal.rounds()
     last = rounds[-1] if rounds else None
     final = last.results if last is not None and last.closed is not None and last.task == "evaluate" else None
@@ -19,6 +22,7 @@ def summary(journal: Journal) -> dict[str, Any]:
         "federation": journal.plan.federation,
         "plan": journal.plan.digest(),
         "version": journal.newest_version(),
+        "silent": [site for site, silent in journal.roster().items() if silent],
         "rounds": [
             {
                 **row.results,  # first: a site's metric must not pose as one of the facts below
@@ -44,12 +48,14 @@ def print_summary(journal: Journal, console: Console) -> None:
         table.add_row(
             str(row["round"]),
             row["task"],
-            _number(row.get("sites"), 0),
+            _number(row.get("sites"), 0) + (f" ({row['late']:.0f} late)" if row.get("late") else ""),
             _number(row["seconds"], 1),
             _number(row.get("loss"), 4),
             _number(row.get("bytes"), 0, 1e-3),
         )
     console.print(table)
+    if facts["silent"]:
+        console.print(f"not waited for until they send an update again: {', '.join(facts['silent'])}")
     if facts["final"] is None:
         console.print("not finished: the last round evaluates the final model")
         return

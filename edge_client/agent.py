@@ -65,6 +65,7 @@ class Agent:
         self._state = AgentState(site.state_path)
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
         self._machine = SiteMachine(
+            site=settings.site,
             boot=self._boot,
             encoders=encoders,
             memory=self._state.memory(),
@@ -194,6 +195,8 @@ class Agent:
                 self._link.unsubscribe(self._topics.chunk(kind, version, index))
             case life.Join(run, plan):
                 self._join(run, plan)
+            case life.MakeFirst():
+                self._make_first()
             case life.Assemble():
                 self._assemble(effect)
             case life.Work():
@@ -216,6 +219,12 @@ class Agent:
         self._report(
             "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
         )
+
+    def _make_first(self) -> None:
+        assert self._plan is not None
+        model = self._state.model
+        model.make_first(self._plan)
+        self._events.put(life.Assembled(0, model.id))
 
     def _assemble(self, wanted: life.Assemble) -> None:
         assert self._plan is not None

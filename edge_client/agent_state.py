@@ -71,6 +71,7 @@ class AgentState:
         if self.progress.run != run:
             for path in (self._outbox, self._last, self._feedback):
                 path.unlink(missing_ok=True)
+            self.model.forget()
             write_atomically(self._plan, msgspec.json.encode(plan))
             self._save(Progress(run))
 

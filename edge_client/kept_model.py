@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fedfin.errors import ProtocolError
 from fedfin.files import write_atomically
-from fedfin.model_spec import model_shapes
+from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.payloads import GlobalModel, apply_delta, decode_model, decode_payload, encode_model
@@ -36,6 +36,18 @@ class KeptModel:
             payload = self._path.read_bytes() if self._path.exists() else b""
             _, self._tensors = decode_model(payload, plan=plan.digest(), shapes=model_shapes(plan))
         return self._tensors
+
+    def forget(self) -> None:
+        """Another run's versions say nothing."""
+        self._path.unlink(missing_ok=True)
+        self.id, self.version, self._tensors = b"", None, None
+
+    def make_first(self, plan: Plan) -> None:
+        """Version 0, which every site makes of the plan: the same bits on every platform."""
+        tensors = initial_model(plan)
+        payload = encode_model(tensors, plan=plan.digest(), version=0)
+        write_atomically(self._path, payload)
+        self.id, self.version, self._tensors = hashlib.sha256(payload).digest(), 0, tensors
 
     def assemble(self, wanted: Assemble, plan: Plan) -> None:
         """Make the wanted version of the parts, and keep it. Raises ProtocolError when that is not what comes out."""

@@ -86,6 +86,16 @@ class Traffic:
     down: int = 0
 
 
+def gather(events: "queue.SimpleQueue[Any]", seconds: float, most: int = 64) -> list[Any]:
+    """What has come: waits up to `seconds` for the first event, and for no other; at most `most`."""
+    found: list[Any] = []
+    with contextlib.suppress(queue.Empty):
+        found.append(events.get(timeout=seconds))
+        while len(found) < most:
+            found.append(events.get_nowait())
+    return found
+
+
 class Link:
     """One client's connection to the broker, kept up until `stop`.
 

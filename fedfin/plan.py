@@ -73,12 +73,44 @@ class Training(_Closed, frozen=True):
 
 
 class Rounds(_Closed, frozen=True):
-    """When a round closes: all `sites` answered, or the deadline passed with at least `min_sites`."""
+    """When a round closes, whom it asks, and what becomes of late updates (fedfin/protocol/policy.py).
+
+    `sites`: the target; `min_sites`: the quorum; `invite`: how many sites a training round asks (0: all);
+    `buffer`: asynchronous, how many updates make a version (0: half the target).
+    """
 
     count: Positive = 20
+    mode: Literal["sync", "async"] = "sync"
     sites: Positive = 2
     min_sites: Positive = 1
     deadline_s: Annotated[float, msgspec.Meta(gt=0.0)] = 600.0
+    invite: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    late: Literal["reject", "fold"] = "reject"
+    staleness_exponent: Annotated[float, msgspec.Meta(ge=0.0, le=4.0)] = 0.5
+    staleness_limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
+    buffer: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        problems = {
+            f"min_sites ({self.min_sites}) exceeds sites ({self.sites})": self.min_sites > self.sites,
+            f"buffer ({self.buffer}) exceeds sites ({self.sites})": self.buffer > self.sites,
+            f"invite ({self.invite}) is below sites ({self.sites}); 0 asks all": 0 < self.invite < self.sites,
+            'invite needs mode = "sync"; in "async" every site works': self.invite > 0
+            and self.mode == "async",
+            'buffer needs mode = "async"': self.buffer > 0 and self.mode == "sync",
+            f"staleness_exponent ({self.staleness_exponent}) has more than two decimals": (
+                round(self.staleness_exponent, 2) != self.staleness_exponent
+            ),
+        }
+        for problem, there in problems.items():
+            if there:
+                raise ValueError(problem)
+
+    @property
+    def buffer_size(self) -> int:
+        """How many updates make a version in the asynchronous mode."""
+        return self.buffer or (self.sites + 1) // 2
 
 
 class Stage(_Closed, frozen=True, rename={"from_round": "from"}):
@@ -127,10 +159,6 @@ class Plan(_Closed, frozen=True):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} {twice[0]!r} is named twice")
-        if self.rounds.min_sites > self.rounds.sites:
-            raise ValueError(
-                f"rounds.min_sites ({self.rounds.min_sites}) exceeds rounds.sites ({self.rounds.sites})"
-            )
         if self.codec.schedule and self.codec.schedule[-1].from_round > self.rounds.count:
             raise ValueError(
                 f"codec.schedule: from = {self.codec.schedule[-1].from_round} never comes;"

@@ -1,4 +1,4 @@
-"""Thousands of sites against one aggregator: is every update folded, how fast, and in how much memory?
+"""Thousands of sites against one aggregator: updates folded, how fast, and in how much memory.
 
     python -m benchmarks.transport.fleet --sites 10 1000 --update-kb 100 [--json]
 
@@ -8,7 +8,9 @@ aggregator serve`. With several numbers of sites, one run after the other, memor
 """
 
 import argparse
+import itertools
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -50,16 +52,21 @@ class RoundFigures:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a process took: peak resident MB (10^6 bytes), user and system CPU seconds."""
+
+    peak_mb: float
+    cpu_s: float
+
+
+@dataclass(frozen=True)
 class Result:
     """One run. `same_model`: whether the final model is, bit for bit, what folding the same updates here gives."""
 
     sites: int
     rounds: list[RoundFigures]
     same_model: bool
-    aggregator_peak_mb: float
-    aggregator_cpu_s: float
-    broker_peak_mb: float
-    broker_cpu_s: float
+    costs: dict[str, Cost]
 
 
 class Bar:
@@ -89,31 +96,39 @@ def measure(sites: int, args: argparse.Namespace) -> Result:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedfin-fleet-")))
         broker = Broker(args.broker, 0) if args.broker else stack.enter_context(mosquitto(folder))
         (folder / "plan.toml").write_text(plan_toml(plan), encoding="utf-8")
-        run_command(["aggregator", "init", str(folder / "plan.toml"), str(folder / AGGREGATOR)], "init")
-        watches = _run(plan, folder, broker, args)
-        return _result(plan, folder / AGGREGATOR, *watches)
+        for name in (AGGREGATOR, *_shards(args)):
+            run_command(["aggregator", "init", str(folder / "plan.toml"), str(folder / name)], "init")
+        costs = _run(plan, folder, broker, args)
+        return _result(plan, folder / AGGREGATOR, costs)
 
 
-def _run(plan: Plan, folder: Path, broker: Broker, args: argparse.Namespace) -> tuple[Watch, Watch]:
-    """Broker, aggregator and fleet until all have finished; what the aggregator and the broker cost."""
+def _shards(args: argparse.Namespace) -> list[str]:
+    return [f"shard-{index}" for index in range(args.shards)]
+
+
+def _run(plan: Plan, folder: Path, broker: Broker, args: argparse.Namespace) -> dict[str, Cost]:
+    """Broker, aggregator and fleet until all have finished; what each but the fleet cost."""
     bar = Bar(plan.rounds.sites, quiet=args.json or not sys.stderr.isatty())
     with ExitStack() as stack:
         stack.enter_context(bar.progress)
         processes = stack.enter_context(Processes(folder / "logs"))
-        serve = ["fedfin", "aggregator", "serve", str(folder / AGGREGATOR), "--broker", broker.url, "--json"]
-        processes.start(AGGREGATOR, serve, bar.on_aggregator)
-        costs = stack.enter_context(Watch(processes.pid(AGGREGATOR)))
-        broker_costs = stack.enter_context(Watch(broker.pid))
+        watches = {"broker": stack.enter_context(Watch(broker.pid))} if broker.pid else {}
+        roles = {AGGREGATOR: ["--shards", str(args.shards)] if args.shards else []}
+        roles |= {name: ["--shard", f"{i}/{args.shards}"] for i, name in enumerate(_shards(args))}
+        for name, role in roles.items():
+            serve = ["fedfin", "aggregator", "serve", str(folder / name), "--broker", broker.url, "--json"]
+            processes.start(name, [*serve, *role], bar.on_aggregator)
+            watches[name] = stack.enter_context(Watch(processes.pid(name)))
         names = _start_fleet(processes, plan.rounds.sites, broker.url, args.processes)
-        processes.wait([AGGREGATOR, *names])
-    return costs, broker_costs
+        processes.wait([*roles, *names])
+    return {name: Cost(round(watch.peak_mb, 1), watch.cpu_s) for name, watch in watches.items()}
 
 
 def _start_fleet(processes: Processes, sites: int, url: str, count: int) -> list[str]:
     """The sites, spread over `count` processes; their names."""
     bounds = np.linspace(0, sites, min(count, sites) + 1).astype(int).tolist()
     names = []
-    for first, end in zip(bounds, bounds[1:], strict=False):
+    for first, end in itertools.pairwise(bounds):
         names.append(f"fleet-{first}")
         where = ["--broker", url, "--federation", FEDERATION]
         which = ["--first", str(first), "--count", str(end - first)]
@@ -121,15 +136,13 @@ def _start_fleet(processes: Processes, sites: int, url: str, count: int) -> list
     return names
 
 
-def _result(plan: Plan, folder: Path, aggregator: Watch, broker: Watch) -> Result:
+def _result(plan: Plan, folder: Path, costs: dict[str, Cost]) -> Result:
     journal = Journal(folder / "journal.sqlite")
     final, expected = read_model(folder / "final.fedfin").tensors, expected_model(plan, plan.rounds.sites)
     same = all(final[name].tobytes() == expected[name].tobytes() for name in expected)
     rounds = [_figures(row) for row in journal.rounds()]
     journal.close()
-    return Result(
-        plan.rounds.sites, rounds, same, aggregator.peak_mb, aggregator.cpu_s, broker.peak_mb, broker.cpu_s
-    )
+    return Result(plan.rounds.sites, rounds, same, costs)
 
 
 def _figures(row: RoundRow) -> RoundFigures:
@@ -153,13 +166,11 @@ def show(results: list[Result]) -> None:
                 f"{figures.updates_per_s:.0f}",
             )
         console.print(table)
-        console.print(
-            f"aggregator: peak {result.aggregator_peak_mb:.0f} MB, {result.aggregator_cpu_s:.1f} CPU-s;"
-            f" broker: peak {result.broker_peak_mb:.0f} MB, {result.broker_cpu_s:.1f} CPU-s;"
-            f" model {'as expected' if result.same_model else 'NOT as expected'}\n"
-        )
+        for name, cost in result.costs.items():
+            console.print(f"{name}: peak {cost.peak_mb:.0f} MB, {cost.cpu_s:.1f} CPU-s")
+        console.print(f"the model is {'as expected' if result.same_model else 'NOT as expected'}\n")
     if len(results) > 1:
-        more = results[-1].aggregator_peak_mb - results[0].aggregator_peak_mb
+        more = results[-1].costs[AGGREGATOR].peak_mb - results[0].costs[AGGREGATOR].peak_mb
         console.print(
             f"aggregator from {results[0].sites} to {results[-1].sites} sites: {more:+.1f} MB at its peak"
         )
@@ -178,9 +189,11 @@ def main() -> int:
     parser.add_argument("--update-kb", type=float, default=100.0, help="of a training update (default: 100)")
     parser.add_argument("--rounds", type=int, default=3, help="of training (default: 3)")
     parser.add_argument("--processes", type=int, default=4, help="that hold the sites (default: 4)")
+    parser.add_argument("--shards", type=int, default=0, help="that share the work (default: none)")
     parser.add_argument("--broker", metavar="URL", help="a running broker (default: a fresh mosquitto)")
     parser.add_argument("--json", action="store_true", help="as JSON, without a progress bar")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process outlives this one
     try:
         results = [measure(sites, args) for sites in args.sites]
     except FedfinError as error:

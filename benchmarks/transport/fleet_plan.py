@@ -11,7 +11,7 @@ import numpy as np
 from aggregator.fold import Fold, apply_means
 from fedfin.model_spec import initial_model, task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
-from fedfin.protocol.codec.layout import Tensors
+from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Task
 from fedfin.protocol.schedule import last_round, task_of
 

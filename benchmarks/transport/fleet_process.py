@@ -6,6 +6,7 @@ import selectors
 import time
 from collections import deque
 
+from benchmarks.transport.fleet_models import FleetModels
 from benchmarks.transport.fleet_site import FleetSite
 from benchmarks.transport.polled_link import PolledLink
 from fedfin import mqtt
@@ -24,8 +25,9 @@ class FleetProcess:
     def __init__(self, broker: str, federation: str, first: int, count: int) -> None:
         self._selector = selectors.DefaultSelector()
         self._sites: dict[PolledLink, FleetSite] = {}
+        models = FleetModels()
         for number in range(first, first + count):
-            site = FleetSite(federation, number)
+            site = FleetSite(federation, number, models)
             site.link = link = PolledLink(broker, site.client_id, will=site.will, selector=self._selector)
             self._sites[link] = site
         self._waiting = deque((0.0, link) for link in self._sites)  # (not before, who wants a connection)
@@ -64,8 +66,8 @@ class FleetProcess:
     def _hand_on(self, link: PolledLink) -> None:
         """What a link said goes to its site, which may publish in turn."""
         site = self._sites.get(link)
-        while site is not None and link.inbox:
-            event = link.inbox.popleft()
+        while site is not None and not link.events.empty():
+            event = link.events.get()
             if isinstance(event, mqtt.Up | mqtt.Down):
                 self._connecting.discard(link)
             if isinstance(event, mqtt.Down):

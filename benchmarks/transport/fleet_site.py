@@ -8,14 +8,18 @@ import secrets
 import time
 from collections import deque
 
+from benchmarks.transport.fleet_models import FleetModels
 from benchmarks.transport.fleet_plan import ENCODER, draw, site_name
 from fedfin import mqtt
 from fedfin.errors import EvictedError, ProtocolError
+from fedfin.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.protocol import limits, messages
 from fedfin.protocol import site_life as life
+from fedfin.protocol.codec import compress
 from fedfin.protocol.payloads import encode_update
-from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.schedule import preset_up
+from fedfin.protocol.site_machine import Memory, SiteMachine
 from fedfin.protocol.topics import Topics
 
 
@@ -27,7 +31,7 @@ class FleetSite:
 
     link: mqtt.Link
 
-    def __init__(self, federation: str, number: int) -> None:
+    def __init__(self, federation: str, number: int, models: FleetModels) -> None:
         self.name = site_name(number)
         self._topics = Topics(federation)
         self._boot = secrets.token_hex(8)
@@ -35,7 +39,10 @@ class FleetSite:
         self.will = (self._topic("up/state"), self._state(online=False))
         self.online = False
         self._number = number
-        self._machine = SiteMachine(boot=self._boot, encoders={"image": ENCODER})
+        self._machine = SiteMachine(
+            site=self.name, boot=self._boot, encoders={"image": ENCODER}, memory=Memory()
+        )
+        self._models, self._model = models, b""
         self._plan: Plan | None = None
         self._chunk_tokens: set[int] = set()
         self._events: deque[life.Event] = deque()
@@ -95,24 +102,36 @@ class FleetSite:
                 token = self.link.publish(self._topic(channel), messages.encode(message))
                 if channel == "up/chunk":
                     self._chunk_tokens.add(token)
-            case life.Follow(version):
-                self.link.subscribe(self._topics.chunks(version))
-            case life.Unfollow(version):
-                self.link.unsubscribe(self._topics.chunks(version))
+            case life.Follow(kind, version, index):
+                self.link.subscribe(self._topics.chunk(kind, version, index))
+            case life.Unfollow(kind, version, index):
+                self.link.unsubscribe(self._topics.chunk(kind, version, index))
             case life.Join(_, plan):
                 self._plan = plan
+            case life.Assemble():
+                self._events.append(self._assemble(effect))
             case life.Work():
                 self._events.append(life.Done(effect.round, self._work(effect)))
             case life.Leave(reason):
                 raise EvictedError(f"{self.name}: {reason}")
 
+    def _assemble(self, wanted: life.Assemble) -> life.Assembled | life.Misfit:
+        assert self._plan is not None
+        try:
+            self._models.assemble(wanted, self._model, self._plan)
+        except ProtocolError as error:
+            return life.Misfit(str(error))
+        self._model = wanted.model
+        return life.Assembled(wanted.version, wanted.model)
+
     def _work(self, work: life.Work) -> bytes:
         assert self._plan is not None
         drawn = draw(self._plan, work.task, work.round, self._number)
+        shapes = task_specs(self._plan, work.task)
         return encode_update(
-            drawn.values,
+            compress(drawn.values, shapes, preset_up(self._plan, work.round)).body,
             drawn.weights,
-            codec=self._plan.codec,
+            shapes,
             site=self.name,
             plan=self._plan.digest(),
             round_=work.round,

@@ -6,7 +6,6 @@ paho offers its reads and writes to a loop of one's own; everything else is the 
 
 import selectors
 import ssl
-from collections import deque
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -18,24 +17,25 @@ from fedfin.protocol import limits
 class PolledLink(mqtt.Link):
     """One client's connection; `selector` watches its socket, with the link as the key's data.
 
-    `inbox`: what the link says, oldest first, for the owner to take after each call.
+    What it says is in `events`, to be read after each call.
     """
 
-    def __init__(
-        self, url: str, client_id: str, *, will: tuple[str, bytes], selector: selectors.BaseSelector
-    ) -> None:
-        self.inbox: deque[mqtt.LinkEvent] = deque()
+    def __init__(self, url: str, client_id: str, *, selector: selectors.BaseSelector, **options: Any) -> None:
         self._selector = selector
-        super().__init__(url, client_id, will=will, events=_Inbox(self.inbox))
+        self._up = False  # there is a socket
+        super().__init__(url, client_id, **options)
 
     def open(self) -> None:
         """Connect, unless there is a connection; the outcome arrives as Up or Down."""
-        if self._client.socket() is not None:
+        if self._up:
             return
+        self._client, self._told = self._new_client(), False
         try:
             self._client.connect(self._broker.host, self._broker.port, keepalive=limits.KEEPALIVE_S)
+            self._up = True
         except OSError as error:
-            self.inbox.append(mqtt.Down(str(error)))
+            self._ended = self._cause(error)
+            self._tell_down()
 
     def close(self, last_words: tuple[str, bytes]) -> None:
         """Publish `last_words` (retained) and disconnect; both leave with the selector's next turns."""
@@ -51,10 +51,20 @@ class PolledLink(mqtt.Link):
             self._client.loop_read()
             while isinstance(sock := self._client.socket(), ssl.SSLSocket) and sock.pending():
                 self._client.loop_read()  # TLS has decrypted more than paho took; the selector cannot see it
+        self._look()
 
     def keep_alive(self) -> None:
-        """About once a second: keepalives."""
+        """Keepalives, about once a second."""
         self._client.loop_misc()
+        self._look()
+
+    def _look(self) -> None:
+        if self._up and self._client.socket() is None:
+            self._up = False
+            self._tell_down()
+
+    def _wait_for_owner(self) -> None:
+        """The owner takes what there is after each call, in this very thread."""
 
     def _new_client(self) -> paho.Client:
         client = super()._new_client()
@@ -65,18 +75,14 @@ class PolledLink(mqtt.Link):
                 opened(client, data, sock)
             self._selector.register(sock, selectors.EVENT_READ, self)
 
+        def on_close(_: paho.Client, __: Any, sock: Any) -> None:
+            self._selector.unregister(sock)
+
         client.on_socket_open = on_open
-        client.on_socket_close = lambda _, __, sock: self._selector.unregister(sock)
+        client.on_socket_close = on_close
         client.on_socket_register_write = lambda _, __, sock: self._watch(sock, selectors.EVENT_WRITE)
         client.on_socket_unregister_write = lambda _, __, sock: self._watch(sock, 0)
         return client
 
     def _watch(self, sock: Any, more: int) -> None:
         self._selector.modify(sock, selectors.EVENT_READ | more, self)
-
-
-class _Inbox:
-    """What Link takes for a queue: here it is read in the same thread."""
-
-    def __init__(self, items: deque[mqtt.LinkEvent]) -> None:
-        self.put = items.append

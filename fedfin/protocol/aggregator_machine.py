@@ -8,6 +8,8 @@ Receipt or an Evict, never the round.
 
 from collections.abc import Callable
 
+import msgspec
+
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
@@ -16,27 +18,33 @@ from fedfin.protocol.messages import (
     Chunk,
     Evict,
     Hello,
-    Missing,
     Outline,
     Part,
     PartKind,
     Receipt,
     RoundManifest,
+    SiteState,
     Want,
     Welcome,
 )
+from fedfin.protocol.policy import Attendance, Verdict, late_share
+from fedfin.protocol.reception import Reception
+from fedfin.protocol.roster import Roster
 from fedfin.protocol.round_life import (
     LEGAL,
     ClearParts,
     CloseRound,
+    Delivers,
+    Disconnected,
     Effect,
     Event,
     FromSite,
-    Judge,
     Judged,
     Opened,
     PublishManifest,
     PublishPart,
+    Reconnected,
+    Seal,
     Send,
     Stalled,
     State,
@@ -54,21 +62,25 @@ class AggregatorMachine:
         self.state = State.STARTING
         self._plan = plan
         self._run = run
-        self._max_update_bytes = max_update_bytes
         self._chunk_size = chunk_size
         self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
         self._now = 0.0
         self._round = 0
         self._parts: dict[tuple[PartKind, int], tuple[Outline, bytes]] = {}  # as published
-        self._deadline = 0.0
         self._manifest: RoundManifest | None = None
-        self._receipts: dict[str, Receipt] = {}  # this round's, by site
-        self._earlier: dict[str, Receipt] = {}  # for a site that missed its own before the round closed
-        self._transfers: dict[str, transfer.Incoming] = {}  # under way, by site
+        self._reception = Reception(max_bytes=max_update_bytes)
+        self._roster = Roster({}, strangers=True)
+        self._attendance = self._attend()
+        self._opened_at: dict[int, float] = {}  # by round, of those whose deadline may not have passed
+        self._cut_at: float | None = None  # since when our own link is down
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             FromSite: self._from_site,
             Opened: self._opened,
             Judged: self._judged,
+            Delivers: self._delivers,
+            Seal: self._seal,
+            Disconnected: self._disconnected,
+            Reconnected: self._reconnected,
             Tick: self._tick,
         }
         self._messages: dict[type, Callable[..., list[Effect]]] = {
@@ -76,6 +88,7 @@ class AggregatorMachine:
             Begin: self._begin,
             Chunk: self._chunk,
             Want: self._want,
+            SiteState: self._site_state,
         }
 
     def receive(self, event: Event, now: float) -> list[Effect]:
@@ -88,13 +101,30 @@ class AggregatorMachine:
         assert self.state in allowed, (type(event), self.state)
         return effects
 
+    @property
+    def manifest(self) -> RoundManifest | None:
+        """Of the round that runs."""
+        return self._manifest
+
     # Rounds.
 
     def _opened(self, event: Opened) -> list[Effect]:
+        if self.state is State.STARTING:
+            self._roster = Roster(event.roster, strangers=not event.roster)
         self._round = event.round
-        self._receipts, self._earlier = dict(event.receipts), dict(event.earlier)
-        self._transfers.clear()
-        self._deadline = self._now + self._plan.rounds.deadline_s
+        lasting = self._now - self._plan.rounds.deadline_s
+        recent = {round_: when for round_, when in self._opened_at.items() if when >= lasting}
+        self._opened_at = recent | {event.round: self._now}
+        self._reception.open(
+            event.round,
+            event.receipts,
+            event.earlier,
+            wanted=lambda round_: not event.finished and self._wanted(round_),
+        )
+        self._attendance = self._attend()
+        for site, receipt in event.receipts.items():
+            self._attendance.answer(site, accepted=receipt.accepted)
+        self._attendance.late(event.late)
         self.state = State.FINISHED if event.finished else State.COLLECTING
         effects = self._publish(event)
         listed = [
@@ -110,9 +140,16 @@ class AggregatorMachine:
             model=event.model,
             snapshot=listed[0],
             deltas=tuple(listed[1:]),
+            threshold=self._attendance.threshold,
         )
         effects += [PublishManifest(self._manifest), ClearParts(tuple(self._parts))]
-        return effects + ([] if event.finished else self._close_if_full())
+        return effects + ([] if event.finished else self._close_if_over())
+
+    def _attend(self) -> Attendance:
+        task = task_of(self._plan, self._round)
+        return Attendance(
+            self._plan.rounds, self._roster, run=self._run, round_=self._round, task=task, now=self._now
+        )
 
     def _publish(self, event: Opened) -> list[Effect]:
         """Parts that are new; those that are no longer needed are forgotten."""
@@ -129,23 +166,47 @@ class AggregatorMachine:
         return effects
 
     def _tick(self, _: Tick) -> list[Effect]:
-        if self._now < self._deadline:
+        if self._cut_at is not None:
             return []
-        if len(self._accepted) >= self._plan.rounds.min_sites:
-            return self._close()
-        self._deadline = self._now + self._plan.rounds.deadline_s
-        return [Stalled(self._round, len(self._accepted))]
+        calls = self._reception.call_next(self._now)
+        return [*calls, *(self._stall() if self._verdict is Verdict.STALL else self._close_if_over())]
 
     @property
-    def _accepted(self) -> list[str]:
-        return [site for site, receipt in self._receipts.items() if receipt.accepted]
+    def _verdict(self) -> Verdict:
+        return self._attendance.verdict(self._now)
 
-    def _close_if_full(self) -> list[Effect]:
-        return self._close() if len(self._accepted) >= self._plan.rounds.sites else []
+    def _close_if_over(self) -> list[Effect]:
+        over = self.state is State.COLLECTING and self._verdict is Verdict.CLOSE
+        return self._close() if over else []
+
+    def _seal(self, _: Seal) -> list[Effect]:
+        return self._close()
 
     def _close(self) -> list[Effect]:
+        self._attendance.end(self._now)
         self.state = State.FOLDING
-        return [CloseRound(self._round)]
+        return [CloseRound(self._round, self._roster.silent)]
+
+    def _stall(self) -> list[Effect]:
+        attendance = self._attendance
+        missed = attendance.stall(self._now)
+        effects: list[Effect] = [Stalled(self._round, attendance.accepted, attendance.quorum, missed)]
+        if self._manifest is None or self._manifest.threshold == attendance.threshold:
+            return effects
+        self._manifest = msgspec.structs.replace(self._manifest, threshold=attendance.threshold)
+        return [*effects, PublishManifest(self._manifest)]
+
+    # The link.
+
+    def _disconnected(self, _: Disconnected) -> list[Effect]:
+        self._cut_at = self._now if self._cut_at is None else self._cut_at
+        return []
+
+    def _reconnected(self, _: Reconnected) -> list[Effect]:
+        if self._cut_at is not None:
+            self._attendance.postpone(self._now - self._cut_at)
+        self._cut_at = None
+        return []
 
     # Messages of sites.
 
@@ -159,61 +220,67 @@ class AggregatorMachine:
                     f"the plan's {modality} encoder is {self._encoders[modality][:12]}, yours is {digest[:12]};"
                     " install the plan's bundle and encode again"
                 )
-                return [Send(site, "dn/ctl", Evict(reason=reason))]
+                return self._evict(site, reason)
         if not set(message.encoders) & set(self._encoders):
             have = ", ".join(sorted(self._encoders))
-            return [
-                Send(site, "dn/ctl", Evict(reason=f"the plan's modalities are {have}; you have none of them"))
-            ]
+            return self._evict(site, f"the plan's modalities are {have}; you have none of them")
+        self._roster.welcome(site)
         return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan)), *self._where(site)]
+
+    def _evict(self, site: str, reason: str) -> list[Effect]:
+        self._roster.drop(site)
+        return [Send(site, "dn/ctl", Evict(reason=reason))]
+
+    def _site_state(self, site: str, message: SiteState) -> list[Effect]:
+        self._roster.presence(site, self._now, online=message.online)
+        return []
 
     def _where(self, site: str) -> list[Effect]:
         """The manifest once more, for a site that may have missed it."""
         return [] if self._manifest is None else [Send(site, "dn/ctl", self._manifest)]
 
     def _begin(self, site: str, message: Begin) -> list[Effect]:
-        id_ = message.outline.id
         if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
-        for given in (self._receipts.get(site), self._earlier.get(site)):
-            if given is not None and given.id == id_:
-                return [Send(site, "dn/ctl", given)]
+        self._delivers(Delivers(site, message.round))
+        if (answer := self._reception.answer(site, message)) is not None:
+            return [answer]
         if (reason := self._refusal(site, message)) is not None:
-            return [Send(site, "dn/ctl", Receipt(id=id_, accepted=False, reason=reason))]
-        incoming = self._transfers.get(site)
-        if incoming is None or incoming.plan != message.outline:
-            incoming = self._transfers[site] = transfer.Incoming(message.outline)
-        return [Send(site, "dn/ctl", Missing(id=id_, bitmap=incoming.bitmap()))]
+            if message.round == self._round:
+                self._attendance.answer(site, accepted=False)
+            return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
+        return [*self._reception.begin(site, message, self._now)]
+
+    def _delivers(self, event: Delivers) -> list[Effect]:
+        if self._in_time(event.round):
+            self._roster.delivers(event.site)
+        return []
+
+    def _in_time(self, round_: int) -> bool:
+        """Whether the round is open, or would be if it waited for its whole deadline."""
+        opened = self._opened_at.get(round_)
+        return opened is not None and (
+            round_ == self._round or self._now - opened <= self._plan.rounds.deadline_s
+        )
+
+    def _wanted(self, round_: int) -> bool:
+        return late_share(self._plan, round_, self._round) is not None
 
     def _refusal(self, site: str, message: Begin) -> str | None:
-        if message.round != self._round or self.state is State.FINISHED:
+        if not self._wanted(message.round) or self.state is State.FINISHED:
             return f"late: round {message.round} has closed"
-        if message.outline.size > self._max_update_bytes:
-            return f"too large: {message.outline.size} bytes, at most {self._max_update_bytes}"
-        if (given := self._receipts.get(site)) is not None and given.accepted:
-            return "this round already has an update of yours"
-        return None
+        return self._reception.objection(site, message)
 
     def _chunk(self, site: str, message: Chunk) -> list[Effect]:
-        incoming = self._transfers.get(site)
-        if incoming is None or message.id != incoming.plan.id:
-            return []
-        try:
-            incoming.add(message)
-        except ProtocolError:
-            return []  # damaged, or cut for another packet size: it counts as missing and is asked for again
-        if not incoming.complete:
-            return []
-        del self._transfers[site]
-        try:
-            payload = incoming.data()
-        except ProtocolError as error:
-            return [Send(site, "dn/ctl", Receipt(id=message.id, accepted=False, reason=str(error)))]
-        return [Judge(site, self._round, message.id, payload)]
+        return [*self._reception.chunk(site, message, self._now)]
 
     def _judged(self, event: Judged) -> list[Effect]:
-        self._receipts[event.site] = event.receipt
-        return [Send(event.site, "dn/ctl", event.receipt), *self._close_if_full()]
+        for site, round_, receipt in event.answers:
+            if round_ == self._round:
+                self._attendance.answer(site, accepted=receipt.accepted)
+            else:
+                self._attendance.late(int(receipt.accepted))
+        return [*self._reception.judged(event.answers), *self._close_if_over()]
 
     def _want(self, site: str, message: Want) -> list[Effect]:
         key = message.part, message.version

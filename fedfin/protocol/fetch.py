@@ -24,6 +24,11 @@ class Fetch:
         }
         return self._subscribe()
 
+    def stop(self) -> list[Effect]:
+        """Nothing is needed now; what has come is kept, in case it is needed after all."""
+        self._way = []
+        return self._subscribe()
+
     def reconnected(self) -> list[Effect]:
         """The broker has forgotten the subscriptions."""
         self._followed = []

@@ -11,6 +11,11 @@ PACKET_OVERHEAD_BYTES = 4 * 1024
 # Chunks on their way at once: enough to fill a link while acknowledgements travel, little to send again after a cut.
 WINDOW = 8
 KEEPALIVE_S = 60
+# Sites that send at once. Their windows together stay below what mosquitto queues for one client (1,000 messages):
+# beyond that it drops without a word, and every chunk dropped costs its site a retry.
+SENDERS = 64
+# A sender that is silent for so long yields its place when others wait: the time in which a site asks twice.
+SILENCE_S = 10.0
 
 CONTROL_BYTES = (
     384 * 1024
@@ -32,5 +37,12 @@ SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor
 
 # A question without an answer is asked again after this long.
 RETRY_S = 5.0
+# A shard tells the root of new updates at most this often: news of many sites in one message.
+TALLY_S = 0.2
+REMIND_S = 30.0  # how often the root tells its operator which shards it waits for
+SHARDS = 256  # of one federation; each may add 1/SHARDS of ROUND_WEIGHT at least
 # A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.
 IDLE_S = 60.0
+# A site whose link broke is waited for this long, also when all others have answered: longer than the link's longest
+# pause between two tries (30 s, with jitter 45 s), so that a cut in the middle of an upload does not cost the upload.
+OFFLINE_GRACE_S = 60.0

@@ -8,6 +8,9 @@ never in MQTT properties, so that any broker will do.
     up/chunk         Chunk
     dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest
     dn/chunk         Chunk
+    shard up/ctl     Tally, Begin
+    shard up/chunk   Chunk
+    shard dn/ctl     Welcome, Enough, Missing, Receipt, Evict, RoundManifest
     up/state         SiteState (retained, last will)
     agg/state        AggregatorState (retained, last will)
     global/manifest  RoundManifest (retained)
@@ -20,8 +23,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fedfin.errors import ProtocolError
-from fedfin.plan import Digest, Plan
+from fedfin.plan import Digest, Name, Plan
 from fedfin.protocol import limits
+from fedfin.protocol.invitation import EVERYONE
 
 Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -31,6 +35,7 @@ ChunkDigests = Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=l
 Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNKS // 8)]
 Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
 Boot = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+Draw = Annotated[int, msgspec.Meta(ge=0)]  # of 64 bits, which is all that msgpack has
 Task = Literal["moments", "train", "evaluate"]
 VERSION: Literal[1] = 1
 
@@ -149,6 +154,7 @@ class RoundManifest(Message, frozen=True):
 
     A plan can be run again: `run` tells a broker's leftovers of an earlier run from this one's messages. `model` is
     the SHA-256 of that version's GlobalModel payload, by whatever parts a site comes to it (fedfin/protocol/chain.py).
+    `threshold`: which sites the round asks (fedfin/protocol/invitation.py).
     """
 
     run: Boot
@@ -159,6 +165,7 @@ class RoundManifest(Message, frozen=True):
     model: Id
     snapshot: Part
     deltas: Annotated[tuple[Part, ...], msgspec.Meta(max_length=limits.LISTED_DELTAS)]
+    threshold: Draw = EVERYONE
 
     def __post_init__(self) -> None:
         newest = [part.version for part in self.deltas]
@@ -170,8 +177,34 @@ class RoundManifest(Message, frozen=True):
             raise ValueError("the deltas are larger than the snapshot")
 
 
+class Tally(Message, frozen=True):
+    """A shard says where it stands: which of its sites have an answer in this round.
+
+    `late`: sites with an update for an earlier round that counts in this one. `closed`: no more will come, the sum
+    is made. The root answers with whatever the shard has missed.
+    """
+
+    plan: Digest
+    shards: Annotated[int, msgspec.Meta(ge=1, le=limits.SHARDS)]
+    run: Boot
+    round: Count
+    accepted: tuple[Name, ...]
+    refused: tuple[Name, ...]
+    late: tuple[Name, ...]
+    closed: bool
+
+
+class Enough(Message, frozen=True):
+    """The root tells its shards to close the round: their sums are asked for."""
+
+    run: Boot
+    round: Count
+
+
 UpControl = Hello | Begin | Want
 DownControl = Welcome | Missing | Receipt | Evict | RoundManifest
+ShardUpControl = Tally | Begin
+ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -3,8 +3,9 @@
 LEGAL is the whole of it: which event is heeded in which state, and where that can lead.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from fedfin.protocol import limits
 from fedfin.protocol.messages import (
@@ -16,6 +17,8 @@ from fedfin.protocol.messages import (
     PartKind,
     Receipt,
     RoundManifest,
+    SiteState,
+    Tally,
     Want,
 )
 
@@ -34,7 +37,28 @@ class FromSite:
     """A message of one site."""
 
     site: str
-    message: Hello | Begin | Want | Chunk
+    message: Hello | Begin | Want | Chunk | SiteState
+
+
+@dataclass(frozen=True)
+class FromShard:
+    """A message of one shard, to a root."""
+
+    index: int
+    message: Tally | Begin | Chunk
+
+
+@dataclass(frozen=True)
+class Delivers:
+    """A site offers an update for this round to its shard."""
+
+    site: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Updates of this round are summed up elsewhere already: it closes, whatever the policy says."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +76,8 @@ class Opened:
 
     `parts`: the way to it, the snapshot first, then the deltas without a gap; `receipts`: those already given in this
     round, by site; `earlier`: each site's newest of the rounds before; `chunk_size`: what one packet to the broker
-    may carry of data.
+    may carry of data; `late`: how many updates for earlier rounds are folded into this one already; `roster`: every
+    known site, and whether it is silent (roster.py).
     """
 
     round: int
@@ -63,14 +88,33 @@ class Opened:
     earlier: dict[str, Receipt]
     finished: bool = False
     chunk_size: int = limits.CHUNK_BYTES
+    late: int = 0
+    roster: dict[str, bool] = field(default_factory=dict)
+
+
+class Answer(NamedTuple):
+    """The receipt for a site's update for a round."""
+
+    site: str
+    round: int
+    receipt: Receipt
 
 
 @dataclass(frozen=True)
 class Judged:
-    """An update was checked and, if accepted, is durable."""
+    """Updates were checked and, those accepted, are durable."""
 
-    site: str
-    receipt: Receipt
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The aggregator's own link is down: whatever time that takes, no site is to blame."""
+
+
+@dataclass(frozen=True)
+class Reconnected:
+    """It is up again."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +122,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = FromSite | Opened | Judged | Tick
+Event = FromSite | FromShard | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
 
 
 @dataclass(frozen=True)
@@ -113,31 +157,61 @@ class ClearParts:
 
 
 @dataclass(frozen=True)
+class Spool:
+    """Keep a part of the site's update, of `size` bytes in all, where it belongs until the rest is here."""
+
+    site: str
+    offset: int
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True)
 class Judge:
-    """Check a complete update against the plan, make it durable, and report Judged."""
+    """Check the update that was spooled, now complete, against the plan; make it durable; report Judged.
+
+    `checked`: that it is what its id says is known already. Several may be judged together, and one Judged report
+    them all.
+    """
 
     site: str
     round: int
     id: bytes
-    payload: bytes
+    size: int
+    checked: bool = True
 
 
 @dataclass(frozen=True)
 class CloseRound:
-    """Fold this round's accepted updates into the next version, and report Opened with the next round."""
+    """Fold what was accepted into the next version, keep the roster, and report Opened with the next round."""
 
     round: int
+    roster: dict[str, bool]
 
 
 @dataclass(frozen=True)
 class Stalled:
-    """The deadline passed with fewer than `min_sites`: the round goes on for another one."""
+    """The deadline passed with fewer than the quorum: the round goes on for another one.
+
+    `missed`: the sites that it waited for.
+    """
 
     round: int
     accepted: int
+    quorum: int
+    missed: tuple[str, ...]
 
 
-Effect = Send | PublishPart | PublishManifest | ClearParts | Judge | CloseRound | Stalled
+@dataclass(frozen=True)
+class Lacking:
+    """The round is closed, and these shards have not delivered its sum yet."""
+
+    round: int
+    shards: tuple[str, ...]
+
+
+Effect = Send | PublishPart | PublishManifest | ClearParts | Spool | Judge | CloseRound | Stalled | Lacking
+Receiving = Send | Spool | Judge  # what taking updates in asks for
 
 _S = State
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
@@ -145,8 +219,21 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.COLLECTING: {
         FromSite: (_S.COLLECTING,),
         Judged: (_S.COLLECTING, _S.FOLDING),
+        Disconnected: (_S.COLLECTING,),
+        Reconnected: (_S.COLLECTING,),
+        Delivers: (_S.COLLECTING,),
+        Seal: (_S.FOLDING,),
         Tick: (_S.COLLECTING, _S.FOLDING),
     },
-    _S.FOLDING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
+    # Updates that were complete when the round closed are in it, and get their receipts. A root may have to wait for
+    # its shards' sums: meanwhile sites are welcome, and fetch what they lack.
+    _S.FOLDING: {
+        FromSite: (_S.FOLDING,),
+        Judged: (_S.FOLDING,),
+        Delivers: (_S.FOLDING,),
+        Disconnected: (_S.FOLDING,),
+        Reconnected: (_S.FOLDING,),
+        Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED),
+    },
     _S.FINISHED: {FromSite: (_S.FINISHED,)},
 }

@@ -27,7 +27,7 @@ class State(Enum):
     JOINING = "joining"  # says hello until it is welcomed
     IDLE = "idle"  # waits for a round
     FETCHING = "fetching"  # collects the parts of a global model
-    ASSEMBLING = "assembling"  # has them, and makes the model of them
+    ASSEMBLING = "assembling"  # has them, and makes the model of them; or the first one of the plan
     WORKING = "working"  # computes its update
     SENDING = "sending"  # delivers it, until there is a receipt
     FINISHED = "finished"  # holds the final model
@@ -137,6 +137,14 @@ class Join:
 
 
 @dataclass(frozen=True)
+class MakeFirst:
+    """Make version 0 from the plan, which says all of it; keep it, and report Assembled.
+
+    So a site that joins has something to build on, and the first model never travels.
+    """
+
+
+@dataclass(frozen=True)
 class Assemble:
     """Apply the deltas to the snapshot (None: to the kept model); keep what comes out when `model` is its SHA-256.
 
@@ -188,7 +196,7 @@ class Leave:
     reason: str
 
 
-Effect = Send | Follow | Unfollow | Join | Assemble | Work | Abandon | Settle | Finish | Leave
+Effect = Send | Follow | Unfollow | Join | MakeFirst | Assemble | Work | Abandon | Settle | Finish | Leave
 
 _S = State
 _AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.WORKING, _S.FINISHED)
@@ -198,7 +206,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Disconnected: (_S.JOINING,),
         Tick: (_S.JOINING,),
         RoundManifest: (_S.JOINING,),
-        Welcome: (*_AFTER_MANIFEST, _S.SENDING),
+        Welcome: (*_AFTER_MANIFEST, _S.ASSEMBLING, _S.SENDING),
         Evict: (_S.EVICTED,),
     },
     _S.IDLE: {
@@ -215,7 +223,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Disconnected: (_S.FETCHING,),
         Tick: (_S.FETCHING,),
         Chunk: (_S.FETCHING, _S.ASSEMBLING, _S.EVICTED),
-        RoundManifest: (_S.FETCHING, _S.WORKING, _S.FINISHED),
+        RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },
     _S.ASSEMBLING: {
@@ -223,7 +231,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Connected: (_S.ASSEMBLING,),
         Disconnected: (_S.ASSEMBLING,),
         RoundManifest: (_S.ASSEMBLING,),
-        Assembled: (_S.FETCHING, _S.WORKING, _S.FINISHED),
+        Assembled: _AFTER_MANIFEST,
         Misfit: (_S.FETCHING, _S.EVICTED),
         Evict: (_S.EVICTED,),
     },

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fedfin.errors import ProtocolError
+from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
 from fedfin.protocol.fetch import Fetch
+from fedfin.protocol.invitation import draw
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
@@ -22,6 +24,7 @@ from fedfin.protocol.messages import (
     Welcome,
 )
 from fedfin.protocol.pace import Pace
+from fedfin.protocol.policy import late_share
 from fedfin.protocol.site_life import (
     LEGAL,
     Abandon,
@@ -34,6 +37,7 @@ from fedfin.protocol.site_life import (
     Finish,
     Join,
     Leave,
+    MakeFirst,
     Misfit,
     Published,
     Send,
@@ -62,9 +66,11 @@ class Memory:
 class SiteMachine:
     """One site in one federation."""
 
-    def __init__(self, *, boot: str, encoders: dict[str, str], memory: Memory) -> None:
+    def __init__(self, *, site: str, boot: str, encoders: dict[str, str], memory: Memory) -> None:
         self.state = State.JOINING
         self._hello = Hello(boot=boot, encoders=encoders)
+        self._site = site
+        self._plan: Plan | None = None
         self._run = memory.run
         self._settled = memory.settled
         self._model, self._version = memory.model, memory.version
@@ -151,10 +157,14 @@ class SiteMachine:
             self.state = State.EVICTED
             return [Leave("the aggregator began another run of the plan; start this site again to take part")]
         join = Join(event.run, event.plan)
+        self._plan = event.plan
         if event.run != self._run:  # deltas of another run's versions lead elsewhere
             self._run, self._settled, self._version, self._payload = event.run, 0, None, b""
-        elif self._payload:  # whatever became of its round: what the update came to must be known first
+        if self._payload:  # whatever became of its round: what the update came to must be known first
             return [join, *self._send()]
+        if self._version is None:
+            self.state = State.ASSEMBLING
+            return [join, MakeFirst()]
         self.state = State.IDLE
         return [join, *self._next_round()]
 
@@ -171,25 +181,36 @@ class SiteMachine:
         if self.state is not State.JOINING and event.run != self._run:
             return []
         self._manifest = event
-        if self.state is State.JOINING:
+        if self.state in {
+            State.JOINING,
+            State.ASSEMBLING,
+        }:  # its turn comes when the plan, or the model, is there
             return []
         if self.state is State.SENDING:  # its receipt comes all the same, and says "late"
             return self._ask() if self._online and not self._sending else []
-        if self.state is State.ASSEMBLING:  # its turn comes when the model is there
-            return []
+        if self.state is State.WORKING and self._still_counts(event):
+            return []  # not interrupted: it is sent when it is done, however late
         effects: list[Effect] = [Abandon(self._working)] if self.state is State.WORKING else []
         if self.state is not State.FETCHING:
             self.state = State.IDLE
         return effects + self._next_round()
 
+    def _still_counts(self, manifest: RoundManifest) -> bool:
+        assert self._plan is not None
+        share = late_share(self._plan, self._working, manifest.round)
+        return manifest.state == "open" and share is not None
+
+    def _has_work(self, manifest: RoundManifest) -> bool:
+        asked = draw(manifest.run, manifest.round, self._site) <= manifest.threshold
+        return manifest.state == "finished" or (asked and manifest.round > self._settled)
+
     def _next_round(self) -> list[Effect]:
         """Take up what the manifest asks for, if it is new."""
         manifest = self._manifest
         self._retry_at = self._now + limits.IDLE_S
-        if manifest is None or manifest.run != self._run:
-            return []
-        if manifest.state == "open" and manifest.round <= self._settled:
-            return []
+        if manifest is None or manifest.run != self._run or not self._has_work(manifest):
+            self.state = State.IDLE
+            return self._fetch.stop()
         if manifest.model != self._model:
             return self._go_and_fetch(manifest)
         self._version = manifest.version
@@ -225,6 +246,7 @@ class SiteMachine:
 
     def _assembled(self, event: Assembled) -> list[Effect]:
         self._model, self._version = event.model, event.version
+        self.state = State.IDLE
         return self._next_round()
 
     def _misfit(self, event: Misfit) -> list[Effect]:
@@ -296,5 +318,6 @@ class SiteMachine:
         return [Settle(begin.round, event.accepted, event.reason), *self._next_round()]
 
 
-def _age(manifest: RoundManifest) -> tuple[int, bool]:
-    return manifest.round, manifest.state == "finished"
+def _age(manifest: RoundManifest) -> tuple[int, bool, int]:
+    """Later rounds are newer; so is the same round when it asks more sites than before."""
+    return manifest.round, manifest.state == "finished", manifest.threshold

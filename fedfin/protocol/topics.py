@@ -7,7 +7,7 @@ from fedfin.plan import NAME
 from fedfin.protocol.messages import PartKind
 
 PREFIX = "fedfin/1"
-_SITE = re.compile(rf"{PREFIX}/([^/]+)/site/({NAME})/(up/(?:state|ctl|chunk))")
+_UP = re.compile(rf"{PREFIX}/([^/]+)/(?:site/({NAME})|(shard/\d{{1,4}}))/(up/(?:state|ctl|chunk))")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Topics:
         """`channel` is up/state, up/ctl, up/chunk, dn/ctl or dn/chunk."""
         return f"{self.root}/site/{site}/{channel}"
 
+    def party(self, name: str, channel: str) -> str:
+        """Of a site, or of a shard, whose name is shard/{index}: no site can be named so."""
+        return f"{self.root}/{name}/{channel}" if "/" in name else self.site(name, channel)
+
     @property
     def aggregator_state(self) -> str:
         """Retained AggregatorState."""
@@ -40,8 +44,8 @@ class Topics:
         return f"{self.root}/global/{kind[0]}/{version}/{'+' if index is None else index}"
 
     def parse_up(self, topic: str) -> tuple[str, str] | None:
-        """(site, channel) of a topic that a site writes to, or None."""
-        match = _SITE.fullmatch(topic)
+        """(site or shard/{index}, channel) of a topic that one of them writes to, or None."""
+        match = _UP.fullmatch(topic)
         if match is None or match[1] != self.federation:
             return None
-        return match[2], match[3]
+        return match[2] or match[3], match[4]

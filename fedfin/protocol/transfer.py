@@ -16,6 +16,7 @@ from fedfin.protocol import limits
 from fedfin.protocol.messages import Chunk, Outline
 
 LEAF_BYTES = limits.UP_CHUNK_BYTES
+ANOTHER = "the whole is not what was announced"
 
 
 def leaves(data: memoryview) -> bytes:
@@ -86,12 +87,11 @@ def indices(bits: bytes, count: int) -> list[int]:
     return [i for i in range(count) if bits[i // 8] >> (i % 8) & 1]
 
 
-class Incoming:
-    """What has arrived of one transfer."""
+class Arrivals:
+    """Which chunks of one transfer have arrived; where their data is kept is the owner's affair."""
 
     def __init__(self, plan: Outline) -> None:
         self.plan = plan
-        self._data = bytearray(plan.size)
         self._leaves: dict[int, bytes] = {}  # of each chunk that is here
 
     @property
@@ -108,8 +108,11 @@ class Incoming:
         """The missing chunks, as Missing and Want carry them."""
         return bitmap(self.missing, len(self.plan.chunks))
 
-    def add(self, piece: Chunk) -> None:
-        """Take its chunks; a repeat changes nothing. Raises ProtocolError when they are not of this transfer."""
+    def add(self, piece: Chunk) -> bool:
+        """Take its chunks, all or none; False when all are repeats.
+
+        Raises ProtocolError when they are not of this transfer.
+        """
         plan, data = self.plan, memoryview(piece.data)
         if piece.id != plan.id or piece.index >= len(plan.chunks):
             raise ProtocolError("a chunk of another transfer")
@@ -118,23 +121,55 @@ class Incoming:
             raise ProtocolError(
                 f"{len(data)} bytes from chunk {piece.index} on do not end where a chunk ends"
             )
+        found = {}
         for index in range(piece.index, piece.index + -(-len(data) // plan.chunk_size)):
             chunk_, data = data[: plan.chunk_size], data[plan.chunk_size :]
-            found = leaves(chunk_)
-            if hashlib.sha256(found).digest() != plan.chunks[index]:
+            found[index] = leaves(chunk_)
+            if hashlib.sha256(found[index]).digest() != plan.chunks[index]:
                 raise ProtocolError(f"chunk {index} is damaged")
-            self._data[index * plan.chunk_size : index * plan.chunk_size + len(chunk_)] = chunk_
-            self._leaves[index] = found
+        new = not found.keys() <= self._leaves.keys()
+        self._leaves |= found
+        return new
+
+    def check(self) -> bool:
+        """Whether the whole is known to be what was announced; False: only its data can tell (see `check`).
+
+        Raises ProtocolError when it is not complete, or known to be something else.
+        """
+        if not self.complete:
+            raise ProtocolError(f"{len(self.missing)} chunks are missing")
+        if not _aligned(self.plan.size, self.plan.chunk_size):
+            return False
+        whole = b"".join(self._leaves[index] for index in range(len(self.plan.chunks)))
+        if identity(self.plan.size, whole) != self.plan.id:
+            raise ProtocolError(ANOTHER)
+        return True
+
+
+class Incoming(Arrivals):
+    """One transfer with its data in memory."""
+
+    def __init__(self, plan: Outline) -> None:
+        super().__init__(plan)
+        self._data = bytearray(plan.size)
+
+    def add(self, piece: Chunk) -> bool:
+        """Take its chunks and their data."""
+        if new := super().add(piece):
+            start = piece.index * self.plan.chunk_size
+            self._data[start : start + len(piece.data)] = piece.data
+        return new
 
     def data(self) -> bytes:
         """The whole. Raises ProtocolError when it is not complete or not what was announced."""
-        if not self.complete:
-            raise ProtocolError(f"{len(self.missing)} chunks are missing")
-        if identity(self.plan.size, self._whole_leaves()) != self.plan.id:
-            raise ProtocolError("the whole is not what was announced")
-        return bytes(self._data)
+        known = self.check()
+        whole = bytes(self._data)
+        if not known:
+            check(self.plan.id, whole)
+        return whole
 
-    def _whole_leaves(self) -> bytes:
-        if _aligned(self.plan.size, self.plan.chunk_size):
-            return b"".join(self._leaves[index] for index in range(len(self.plan.chunks)))
-        return leaves(memoryview(self._data))
+
+def check(id_: bytes, whole: bytes) -> None:
+    """Raises ProtocolError unless the whole is what its id says."""
+    if identity(len(whole), leaves(memoryview(whole))) != id_:
+        raise ProtocolError(ANOTHER)

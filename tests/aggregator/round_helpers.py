@@ -57,9 +57,9 @@ def reopened(rounds: Rounds, folder: Path) -> Rounds:
     return Rounds(Journal(folder / "journal.sqlite"))
 
 
-def play(rounds: Rounds, sites=("s0", "s1", "s2")) -> None:
+def play(rounds: Rounds, sites=("s0", "s1", "s2"), *, plan: Plan = PLAN) -> None:
     """One whole round."""
     at = rounds.position
     for site in sites:
-        assert judge(rounds, site, update(site, at.round, at.version)).accepted
+        assert judge(rounds, site, update(site, at.round, at.version, plan_=plan)).accepted
     rounds.close(at.round)

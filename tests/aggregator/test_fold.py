@@ -1,5 +1,7 @@
 """The fold: exact, whatever the order, and never beyond int64."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from aggregator.fold import Fold, apply_means
 from fedfin.errors import ProtocolError
-from fedfin.protocol import limits
+from fedfin.protocol import limits, staleness
 
 VALUES = st.lists(st.floats(-limits.VALUE_ABS, limits.VALUE_ABS, width=32), min_size=3, max_size=3)
 UPDATES = st.lists(
@@ -63,6 +65,24 @@ def test_a_weight_of_zero_adds_nothing() -> None:
     """A tensor that nobody trained has no mean."""
     fold = _fold([([1.0, 1, 1], 1, 0)])
     assert set(fold.means()) == {"a"}
+
+
+def test_a_late_update_moves_the_mean_by_its_share() -> None:
+    """Half of 4 on 1 case beside 1 on 3 cases: (1 * 3 + 4 * 1 / 2) / 4."""
+    fold = Fold()
+    fold.add({"a": np.float32([1])}, {"a": 3})
+    fold.add({"a": np.float32([4])}, {"a": 1}, staleness.FULL // 2)
+    assert fold.means()["a"].tolist() == [1.25]
+
+
+@given(st.floats(-limits.VALUE_ABS, limits.VALUE_ABS, width=32), st.integers(1, limits.SITE_WEIGHT))
+def test_a_share_is_rounded_once(value: float, weight: int) -> None:
+    """To the nearest unit of the last fraction bit, whatever the share; the full share changes nothing."""
+    for share in (1, 12_345, staleness.FULL - 1, staleness.FULL):
+        fold = Fold()
+        fold.add({"a": np.float32([value])}, {"a": weight}, share)
+        exact = Fraction(value) * weight * share / staleness.FULL * 2**limits.FRACTION_BITS
+        assert abs(int(fold.sums["a"].total[0]) - exact) <= Fraction(1, 2) + abs(exact) * Fraction(1, 2**53)
 
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])

@@ -1,105 +1,40 @@
 """Single promises of the two machines that chance meets too seldom."""
 
 import pytest
-from lossy_world import CHUNK, ENCODER, PLAN
+from machine_helpers import (
+    CHUNK,
+    ENCODER,
+    HELLO,
+    MODEL,
+    OLD_MODEL,
+    OTHER_RUN,
+    PAYLOAD,
+    PLAN,
+    RUN,
+    Aggregator,
+    Site,
+    begin_of,
+    chunks_of,
+    delta_of,
+    manifest_of,
+    snapshot_of,
+)
 
 from fedfin.protocol import round_life as agg
 from fedfin.protocol import site_life as site_
 from fedfin.protocol import transfer
-from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
     Evict,
     Hello,
     Missing,
-    Part,
     Receipt,
     RoundManifest,
     Want,
     Welcome,
 )
 from fedfin.protocol.site_machine import Memory, SiteMachine
-
-RUN, OTHER_RUN = "1" * 16, "2" * 16
-MODEL, OLD_MODEL = b"m" * 32, b"o" * 32
-PAYLOAD = bytes(range(256)) * 12  # three chunks
-HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER})
-
-
-def _begin(payload: bytes = PAYLOAD, *, run: str = RUN, round_: int = 2, chunk_size: int = CHUNK) -> Begin:
-    return Begin(run=run, round=round_, outline=transfer.outline(payload, chunk_size))
-
-
-def _part(version: int, data: bytes) -> Part:
-    return Part(version=version, outline=transfer.outline(data, CHUNK))
-
-
-def _manifest(
-    round_: int, *, run: str = RUN, state: str = "open", snapshot: int | None = None, model: bytes = MODEL
-) -> RoundManifest:
-    """Version = round; by way of the snapshot of that version, or of an earlier one and deltas of 100 bytes."""
-    base = round_ if snapshot is None else snapshot
-    return RoundManifest(
-        run=run,
-        round=round_,
-        task="train",
-        state=state,
-        version=round_,
-        model=model,
-        snapshot=_part(base, _snapshot(base)),
-        deltas=tuple(_part(version, _delta(version)) for version in range(base + 1, round_ + 1)),
-    )
-
-
-def _snapshot(version: int) -> bytes:
-    return bytes([version]) * 3000
-
-
-def _delta(version: int) -> bytes:
-    return bytes([version]) * 100
-
-
-def _chunks(data: bytes) -> list[Chunk]:
-    outline = transfer.outline(data, CHUNK)
-    return [transfer.chunk(data, outline, i) for i in range(len(outline.chunks))]
-
-
-class Aggregator:
-    """At round 2, with version 1; `ask` returns the messages that go back to the site."""
-
-    def __init__(self, *, limit: int = 10**6, **opened) -> None:
-        self.machine = AggregatorMachine(PLAN, run=RUN, max_update_bytes=limit, chunk_size=CHUNK)
-        parts = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
-        defaults = {"round": 2, "version": 1, "model": MODEL, "parts": parts, "receipts": {}, "earlier": {}}
-        self.opening = self.machine.receive(agg.Opened(**(defaults | opened)), 0.0)
-
-    def feed(self, message, site: str = "s0") -> list[agg.Effect]:
-        """One message of a site."""
-        return self.machine.receive(agg.FromSite(site, message), 1.0)
-
-    def ask(self, message, site: str = "s0") -> list:
-        """The messages that answer it."""
-        return [effect.message for effect in self.feed(message, site)]
-
-
-class Site:
-    """Welcomed, online, with the model of every manifest above; or with another one, of `version`."""
-
-    def __init__(self, model: bytes = MODEL, version: int | None = None, **memory) -> None:
-        memory_ = Memory(run=RUN, model=model, version=version, **memory)
-        self.machine = SiteMachine(boot="0" * 16, encoders={"image": ENCODER}, memory=memory_)
-        self.now = 0.0
-        self.feed(site_.Connected(CHUNK), Welcome(run=RUN, plan=PLAN))
-
-    def feed(self, *events) -> list[site_.Effect]:
-        """Events, in this order."""
-        return [effect for event in events for effect in self.machine.receive(event, self.now)]
-
-    @property
-    def state(self) -> site_.State:
-        """Where it stands."""
-        return self.machine.state
 
 
 def test_hello_is_answered_with_the_plan_and_the_round() -> None:
@@ -147,7 +82,7 @@ def test_a_site_that_cannot_follow_the_plan_is_evicted(encoders: dict[str, str])
 
 def test_an_update_of_another_run_is_not_even_taken() -> None:
     """The answer names the run that is on; a site that hears it leaves."""
-    (answer,) = Aggregator().ask(_begin(run=OTHER_RUN))
+    (answer,) = Aggregator().ask(begin_of(run=OTHER_RUN))
     assert answer == Welcome(run=RUN, plan=PLAN)
     site = Site()
     (leave,) = site.feed(Welcome(run=OTHER_RUN, plan=PLAN))
@@ -157,7 +92,7 @@ def test_an_update_of_another_run_is_not_even_taken() -> None:
 
 def test_chunks_in_any_order_lead_to_judgement_once() -> None:
     """Repeats, a damaged one and one of another cut are passed over."""
-    aggregator, begin = Aggregator(), _begin()
+    aggregator, begin = Aggregator(), begin_of()
     assert aggregator.ask(begin) == [Missing(id=begin.outline.id, bitmap=b"\x07")]
     pieces = [transfer.chunk(PAYLOAD, begin.outline, i) for i in range(3)]
     wrong = [
@@ -166,17 +101,24 @@ def test_chunks_in_any_order_lead_to_judgement_once() -> None:
         Chunk(id=begin.outline.id, index=99, data=b"x"),
         Chunk(id=b"\0" * 32, index=0, data=b"x"),
     ]
-    for piece in (*wrong, pieces[2], pieces[2], pieces[0]):
+    for piece in wrong:
         assert aggregator.feed(piece) == []
+    assert aggregator.feed(pieces[2]) == [agg.Spool("s0", 2 * CHUNK, pieces[2].data, len(PAYLOAD))]
+    assert aggregator.feed(pieces[2]) == []
+    assert aggregator.feed(pieces[0]) == [agg.Spool("s0", 0, pieces[0].data, len(PAYLOAD))]
     assert aggregator.ask(begin) == [Missing(id=begin.outline.id, bitmap=b"\x02")]
-    assert aggregator.feed(pieces[1]) == [agg.Judge("s0", 2, begin.outline.id, PAYLOAD)]
-    assert aggregator.feed(pieces[1]) == []
+    last = aggregator.feed(pieces[1])
+    assert last == [
+        agg.Spool("s0", CHUNK, pieces[1].data, len(PAYLOAD)),
+        agg.Judge("s0", 2, begin.outline.id, len(PAYLOAD), checked=False),
+    ]
+    assert aggregator.feed(pieces[1]) == aggregator.ask(begin) == []  # until there is its receipt
 
 
 @pytest.mark.parametrize("which", ["receipts", "earlier"])
 def test_a_repeated_begin_gets_the_same_receipt_again(which: str) -> None:
     """In its round and after it closed."""
-    begin = _begin(round_=2 if which == "receipts" else 1)
+    begin = begin_of(round_=2 if which == "receipts" else 1)
     receipt = Receipt(id=begin.outline.id, accepted=True)
     assert Aggregator(**{which: {"s0": receipt}}).ask(begin) == [receipt]
 
@@ -184,11 +126,11 @@ def test_a_repeated_begin_gets_the_same_receipt_again(which: str) -> None:
 @pytest.mark.parametrize(
     ("begin", "opened", "reason"),
     [
-        (_begin(round_=1), {}, "late: round 1"),
-        (_begin(round_=3), {}, "late: round 3"),
-        (_begin(), {"limit": 1000}, "too large: 3072 bytes, at most 1000"),
-        (_begin(), {"receipts": {"s0": Receipt(id=b"1" * 32, accepted=True)}}, "already has an update"),
-        (_begin(), {"finished": True}, "late"),
+        (begin_of(round_=1), {}, "late: round 1"),
+        (begin_of(round_=3), {}, "late: round 3"),
+        (begin_of(), {"limit": 1000}, "too large: 3072 bytes, at most 1000"),
+        (begin_of(), {"receipts": {"s0": Receipt(id=b"1" * 32, accepted=True)}}, "already has an update"),
+        (begin_of(), {"finished": True}, "late"),
     ],
 )
 def test_an_offer_that_cannot_count_is_refused_at_once(begin: Begin, opened: dict, reason: str) -> None:
@@ -198,24 +140,15 @@ def test_an_offer_that_cannot_count_is_refused_at_once(begin: Begin, opened: dic
     assert reason in answer.reason
 
 
-def test_a_whole_that_is_not_what_was_announced_is_refused() -> None:
-    """Chunks as announced, but another id."""
-    honest = transfer.outline(PAYLOAD, CHUNK)
-    lie = type(honest)(id=b"1" * 32, size=honest.size, chunk_size=CHUNK, chunks=honest.chunks)
-    aggregator = Aggregator()
-    aggregator.ask(Begin(run=RUN, round=2, outline=lie))
-    answers = [a for i in range(3) for a in aggregator.ask(transfer.chunk(PAYLOAD, lie, i))]
-    assert [(a.accepted, a.reason) for a in answers] == [(False, "the whole is not what was announced")]
-
-
 def test_a_round_closes_at_its_deadline_with_enough_sites_only() -> None:
     """With fewer than min_sites it goes on, and says so."""
     late = PLAN.rounds.deadline_s
-    few = Aggregator(receipts={"s0": Receipt(id=b"1" * 32, accepted=True)})
+    roster = {"s0": False, "s1": False, "s2": True}
+    few = Aggregator(receipts={"s0": Receipt(id=b"1" * 32, accepted=True)}, roster=roster)
     assert few.machine.receive(agg.Tick(), late - 1) == []
-    assert few.machine.receive(agg.Tick(), late) == [agg.Stalled(2, 1)]
+    assert few.machine.receive(agg.Tick(), late) == [agg.Stalled(2, 1, 3, ("s1",))]
     full = Aggregator(receipts={f"s{i}": Receipt(id=b"1" * 32, accepted=True) for i in range(3)})
-    assert full.opening[-1] == agg.CloseRound(2)
+    assert full.opening[-1] == agg.CloseRound(2, {})
 
 
 def test_a_refused_update_does_not_count_towards_closing() -> None:
@@ -227,8 +160,8 @@ def test_a_refused_update_does_not_count_towards_closing() -> None:
 def test_an_update_of_an_abandoned_round_is_ignored() -> None:
     """The worker may finish in the very moment in which its round closes."""
     site = Site()
-    site.feed(_manifest(2))
-    assert site.feed(_manifest(3)) == [site_.Abandon(2), site_.Work(3, "train", 3)]
+    site.feed(manifest_of(2))
+    assert site.feed(manifest_of(3)) == [site_.Abandon(2), site_.Work(3, "train", 3)]
     assert site.feed(site_.Done(2, PAYLOAD)) == []
     assert site.state is site_.State.WORKING
 
@@ -236,14 +169,14 @@ def test_an_update_of_an_abandoned_round_is_ignored() -> None:
 def test_an_older_manifest_changes_nothing() -> None:
     """Repeated and overtaken messages are normal."""
     site = Site()
-    assert len(site.feed(_manifest(3))) == 1
-    assert site.feed(_manifest(3), _manifest(2)) == []
+    assert len(site.feed(manifest_of(3))) == 1
+    assert site.feed(manifest_of(3), manifest_of(2)) == []
 
 
 def test_no_more_chunks_are_under_way_than_the_window() -> None:
     """And each one taken by the broker makes room for one."""
     site, payload = Site(), bytes(20 * CHUNK)
-    site.feed(_manifest(2))
+    site.feed(manifest_of(2))
     (offer,) = site.feed(site_.Done(2, payload))
     first = site.feed(Missing(id=offer.message.outline.id, bitmap=b"\xff\xff\x0f"))
     assert [effect.message.index for effect in first] == list(range(8))
@@ -253,7 +186,7 @@ def test_no_more_chunks_are_under_way_than_the_window() -> None:
 def test_a_broker_with_smaller_packets_gets_smaller_chunks() -> None:
     """Also for an update that was outlined before the reconnect."""
     site = Site()
-    site.feed(_manifest(2))
+    site.feed(manifest_of(2))
     site.feed(site_.Disconnected())
     site.feed(site_.Connected(4096))
     site.feed(site_.Done(2, bytes(5000)))
@@ -264,15 +197,15 @@ def test_a_broker_with_smaller_packets_gets_smaller_chunks() -> None:
 def test_a_site_takes_the_deltas_since_its_version() -> None:
     """Of those that are listed only the later ones; it asks the aggregator for what the broker does not bring."""
     site = Site(OLD_MODEL, version=3)
-    assert site.feed(_manifest(5, snapshot=1)) == [
+    assert site.feed(manifest_of(5, snapshot=1)) == [
         site_.Follow("delta", 4, None),
         site_.Follow("delta", 5, None),
     ]
-    site.feed(*_chunks(_delta(5)))
+    site.feed(*chunks_of(delta_of(5)))
     site.now = 6.0
     assert site.feed(site_.Tick()) == [site_.Send("up/ctl", Want(part="delta", version=4, bitmap=b"\x01"))]
-    effects = site.feed(*_chunks(_delta(4)))
-    assert effects[-1] == site_.Assemble(5, MODEL, None, (_delta(4), _delta(5)))
+    effects = site.feed(*chunks_of(delta_of(4)))
+    assert effects[-1] == site_.Assemble(5, MODEL, None, (delta_of(4), delta_of(5)))
     assert site.feed(site_.Assembled(5, MODEL)) == [site_.Work(5, "train", 5)]
 
 
@@ -280,35 +213,47 @@ def test_a_site_takes_the_deltas_since_its_version() -> None:
 def test_a_late_joiner_takes_the_snapshot_and_the_deltas_after_it(version: int | None) -> None:
     """So does a site whose version is older than every delta, or is of a future that never was."""
     site = Site(OLD_MODEL, version=version)
-    site.feed(_manifest(5, snapshot=4))
-    effects = site.feed(*_chunks(_snapshot(4)), *_chunks(_delta(5)))
-    assert effects[-1] == site_.Assemble(5, MODEL, _snapshot(4), (_delta(5),))
+    site.feed(manifest_of(5, snapshot=4))
+    effects = site.feed(*chunks_of(snapshot_of(4)), *chunks_of(delta_of(5)))
+    assert effects[-1] == site_.Assemble(5, MODEL, snapshot_of(4), (delta_of(5),))
 
 
 def test_what_does_not_come_out_right_is_built_anew_from_the_snapshot() -> None:
     """Then it must be right: if not, the site leaves and says so."""
     site = Site(OLD_MODEL, version=4)
-    site.feed(_manifest(5, snapshot=4), *_chunks(_delta(5)))
+    site.feed(manifest_of(5, snapshot=4), *chunks_of(delta_of(5)))
     assert site.state is site_.State.ASSEMBLING
     assert site.feed(site_.Misfit("x"))[0] == site_.Follow("snapshot", 4, None)
-    site.feed(*_chunks(_snapshot(4)), *_chunks(_delta(5)))
+    site.feed(*chunks_of(snapshot_of(4)), *chunks_of(delta_of(5)))
     (leave,) = site.feed(site_.Misfit("another digest"))
     assert "another digest" in leave.reason
     assert site.state is site_.State.EVICTED
 
 
 def test_another_run_s_version_is_nothing_to_build_on() -> None:
-    """Version numbers begin anew with each run."""
+    """Version numbers begin anew with each run; a site begins with version 0, which it makes itself."""
     site = Site(OLD_MODEL, version=4)
     site.machine.state = site_.State.JOINING
-    site.feed(Welcome(run=OTHER_RUN, plan=PLAN))
-    assert site.feed(_manifest(5, run=OTHER_RUN, snapshot=4))[0] == site_.Follow("snapshot", 4, None)
+    assert site.feed(Welcome(run=OTHER_RUN, plan=PLAN)) == [site_.Join(OTHER_RUN, PLAN), site_.MakeFirst()]
+    assert site.feed(manifest_of(5, run=OTHER_RUN, snapshot=4)) == []
+    assert site.feed(site_.Assembled(0, OLD_MODEL))[0] == site_.Follow("snapshot", 4, None)
+
+
+def test_the_first_model_does_not_travel() -> None:
+    """A site that has made it works at once; one that joins later takes the deltas since."""
+    site = Site(OLD_MODEL, version=4)
+    for version, first in ((0, site_.Work(0, "train", 0)), (2, site_.Follow("delta", 1, None))):
+        site.machine._run, site.machine._manifest = "", None
+        site.machine.state = site_.State.JOINING
+        site.feed(Welcome(run=RUN, plan=PLAN), manifest_of(version, snapshot=0))
+        site.machine._settled = -1
+        assert site.feed(site_.Assembled(0, MODEL if version == 0 else OLD_MODEL))[0] == first
 
 
 def test_after_a_cut_only_the_missing_chunks_are_subscribed_to() -> None:
     """What is here already does not come a second time."""
     site = Site(OLD_MODEL)
-    site.feed(_manifest(5), _chunks(_snapshot(5))[1], site_.Disconnected())
+    site.feed(manifest_of(5), chunks_of(snapshot_of(5))[1], site_.Disconnected())
     assert site.feed(site_.Connected(CHUNK))[1:] == [
         site_.Follow("snapshot", 5, 0),
         site_.Follow("snapshot", 5, 2),
@@ -318,19 +263,19 @@ def test_after_a_cut_only_the_missing_chunks_are_subscribed_to() -> None:
 def test_a_slow_site_keeps_what_a_later_manifest_needs_too() -> None:
     """Rounds that are faster than its download do not set it back."""
     site = Site(OLD_MODEL)
-    site.feed(_manifest(5, snapshot=5), *_chunks(_snapshot(5))[:2])
-    assert site.feed(_manifest(6, snapshot=5)) == [site_.Follow("delta", 6, None)]
-    effects = site.feed(_chunks(_snapshot(5))[2], *_chunks(_delta(6)))
-    assert effects[-1] == site_.Assemble(6, MODEL, _snapshot(5), (_delta(6),))
-    (gone,) = Site(OLD_MODEL, version=4).feed(_manifest(5, snapshot=4), _manifest(7))[1:2]
+    site.feed(manifest_of(5, snapshot=5), *chunks_of(snapshot_of(5))[:2])
+    assert site.feed(manifest_of(6, snapshot=5)) == [site_.Follow("delta", 6, None)]
+    effects = site.feed(chunks_of(snapshot_of(5))[2], *chunks_of(delta_of(6)))
+    assert effects[-1] == site_.Assemble(6, MODEL, snapshot_of(5), (delta_of(6),))
+    (gone,) = Site(OLD_MODEL, version=4).feed(manifest_of(5, snapshot=4), manifest_of(7))[1:2]
     assert gone == site_.Unfollow("delta", 5, None)
 
 
 def test_a_newer_manifest_waits_until_the_model_is_assembled() -> None:
     """And then goes on from there."""
     site = Site(OLD_MODEL, version=4)
-    site.feed(_manifest(5, snapshot=4), *_chunks(_delta(5)))
-    assert site.feed(_manifest(6, snapshot=4, model=b"n" * 32)) == []
+    site.feed(manifest_of(5, snapshot=4), *chunks_of(delta_of(5)))
+    assert site.feed(manifest_of(6, snapshot=4, model=b"n" * 32)) == []
     assert site.feed(site_.Assembled(5, MODEL)) == [site_.Follow("delta", 6, None)]
 
 
@@ -338,16 +283,18 @@ def test_an_update_without_a_receipt_comes_before_anything_else() -> None:
     """After a restart, even when its round has closed: it may have been accepted."""
     site = Site(offer=(2, PAYLOAD))
     assert site.state is site_.State.SENDING
-    assert site.feed(_manifest(3)) == [site_.Send("up/ctl", _begin())]
-    receipt = Receipt(id=_begin().outline.id, accepted=False, reason="late")
+    assert site.feed(manifest_of(3)) == [site_.Send("up/ctl", begin_of())]
+    receipt = Receipt(id=begin_of().outline.id, accepted=False, reason="late")
     assert site.feed(receipt) == [site_.Settle(2, False, "late"), site_.Work(3, "train", 3)]
 
 
 def test_another_run_does_not_get_the_update_of_this_one() -> None:
     """Its receipt would be another's."""
-    site = SiteMachine(boot="0" * 16, encoders={}, memory=Memory(run=RUN, offer=(2, PAYLOAD)))
+    site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, offer=(2, PAYLOAD)))
     site.receive(site_.Connected(CHUNK), 0.0)
-    assert site.receive(Welcome(run=OTHER_RUN, plan=PLAN), 0.0) == [site_.Join(OTHER_RUN, PLAN)]
+    effects = site.receive(Welcome(run=OTHER_RUN, plan=PLAN), 0.0)
+    assert effects == [site_.Join(OTHER_RUN, PLAN), site_.MakeFirst()]
+    assert site.receive(site_.Assembled(0, MODEL), 0.0) == []
     assert site.state is site_.State.IDLE
 
 

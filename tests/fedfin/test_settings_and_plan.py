@@ -52,7 +52,31 @@ BAD = {
     "empty label": (('["x", "y"]', '["x", ""]'), r"key labels\[1\]: .*length >= 1"),
     "too few sites": (
         ("sites = 2", "sites = 2\nmin_sites = 3"),
-        r"rounds.min_sites \(3\) exceeds rounds.sites \(2\)",
+        r"key rounds: min_sites \(3\) exceeds sites \(2\)",
+    ),
+    "buffer beyond the target": (
+        ("sites = 2", 'sites = 2\nmode = "async"\nbuffer = 3'),
+        r"key rounds: buffer \(3\) exceeds sites \(2\)",
+    ),
+    "buffer without async": (
+        ("sites = 2", "sites = 2\nbuffer = 1"),
+        'key rounds: buffer needs mode = "async"',
+    ),
+    "too few invited": (
+        ("sites = 2", "sites = 2\ninvite = 1"),
+        r"key rounds: invite \(1\) is below sites \(2\)",
+    ),
+    "invited without rounds": (
+        ("sites = 2", 'sites = 2\nmode = "async"\ninvite = 2'),
+        'key rounds: invite needs mode = "sync"',
+    ),
+    "unknown mode": (
+        ("sites = 2", 'sites = 2\nmode = "asink"'),
+        "key rounds.mode: .*'asink'; one of async, sync",
+    ),
+    "exponent too fine": (
+        ("sites = 2", "sites = 2\nstaleness_exponent = 0.333"),
+        "key rounds: staleness_exponent .* more than two decimals",
     ),
     "decoder width": (('fin = "mlp"', 'fin = "decoder"\nfin_width = 10'), "fin_width .* must be a multiple"),
     "unknown preset": (

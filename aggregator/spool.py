@@ -1,0 +1,67 @@
+"""Updates that are still arriving: in memory as long as they are few, on disk beyond.
+
+So memory is flat however many there are, and those of a small federation cost no disk access. Nothing here has to
+survive a crash: a chunk is not acknowledged to its site, and one that is not there is asked for again.
+"""
+
+from pathlib import Path
+
+from fedfin.errors import StateError
+from fedfin.files import make_folder
+
+MEMORY_BYTES = 48 * 1024 * 1024
+
+
+class Spool:
+    """One update per site; on disk in files of a folder, in which nothing of an earlier life is left."""
+
+    def __init__(self, folder: Path, *, memory: int = MEMORY_BYTES) -> None:
+        self._folder = folder
+        self._room = memory
+        self._held: dict[str, bytearray] = {}
+        make_folder(folder)
+        for path in folder.iterdir():
+            path.unlink()
+
+    def put(self, site: str, offset: int, data: bytes, size: int) -> None:
+        """Write a part of an update of `size` bytes where it belongs. Raises StateError when that is impossible."""
+        if self._in_memory(site, size):
+            self._held[site][offset : offset + len(data)] = data
+            return
+        path = self._path(site)
+        try:
+            with path.open("r+b" if path.exists() else "xb") as file:
+                file.seek(offset)
+                file.write(data)
+        except OSError as error:
+            raise StateError(f"{path}: cannot write it ({error.strerror}); check the free space") from None
+
+    def take(self, site: str, size: int) -> bytes:
+        """The first `size` bytes of what came of this site, which are removed."""
+        if site in self._held:
+            return bytes(self._drop(site))
+        path = self._path(site)
+        with path.open("rb") as file:
+            data = file.read(size)
+        path.unlink()
+        return data
+
+    def _in_memory(self, site: str, size: int) -> bool:
+        """Whether this update is in memory; an abandoned one of another size makes room."""
+        if site in self._held and len(self._held[site]) != size:
+            self._drop(site)
+        if site not in self._held:
+            if size > self._room or self._path(site).exists():
+                return False
+            self._held[site] = bytearray(size)
+            self._room -= size
+        return True
+
+    def _drop(self, site: str) -> bytearray:
+        data = self._held.pop(site)
+        self._room += len(data)
+        return data
+
+    def _path(self, site: str) -> Path:
+        # A site's name is a safe file name (fedfin/plan.py: NAME), and holds no dot; a shard's is shard/{index}.
+        return self._folder / site.replace("/", ".")

@@ -1,0 +1,125 @@
+"""Updates on their way in, from any number of sites: what has come, whose turn it is, what was answered.
+
+Memory is flat: of an update there is only its outline here; its chunks go to the spool as they come. Which updates
+are wanted at all is its owner's affair: the aggregator's machine, a shard's, or the root's for its shards.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from fedfin.errors import ProtocolError
+from fedfin.protocol import transfer
+from fedfin.protocol.admission import Admission
+from fedfin.protocol.messages import Begin, Chunk, Missing, Receipt
+from fedfin.protocol.round_life import Answer, Judge, Receiving, Send, Spool
+
+TWICE = "this round already has an update of yours"
+
+
+class Reception:
+    """`open` begins each round; a transfer for an earlier one goes on while its owner still wants it."""
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self.receipts: dict[str, Receipt] = {}  # given in this round, by site
+        self._round = 0
+        self._earlier: dict[str, Receipt] = {}  # for a site that missed its own before the round closed
+        self._max_bytes = max_bytes
+        self._transfers: dict[
+            str, tuple[int, transfer.Arrivals]
+        ] = {}  # under way, by site, with their rounds
+        self._judging: set[str] = set()  # sites whose update is complete and has no receipt yet
+        self._admission = Admission()
+
+    def open(
+        self,
+        round_: int,
+        receipts: Mapping[str, Receipt],
+        earlier: Mapping[str, Receipt],
+        *,
+        wanted: Callable[[int], bool] | None = None,
+    ) -> None:
+        """A round begins. `receipts`: those given in it already; `earlier`: each site's newest from before.
+
+        `wanted`: whether updates for a round are still wanted; without it, only this round's.
+        """
+        self._round, self.receipts, self._earlier = round_, dict(receipts), dict(earlier)
+        wanted = wanted or round_.__eq__
+        for site in [site for site, (other, _) in self._transfers.items() if not wanted(other)]:
+            del self._transfers[site]
+            self._admission.leave(site)
+
+    @property
+    def accepted(self) -> list[str]:
+        """The sites with an update that counts in this round."""
+        return [site for site, receipt in self.receipts.items() if receipt.accepted]
+
+    def answer(self, site: str, message: Begin) -> Send | None:
+        """The receipt for this update, if there is one: repeats get the same again."""
+        for given in (self.receipts.get(site), self._earlier.get(site)):
+            if given is not None and given.id == message.outline.id:
+                return Send(site, "dn/ctl", given)
+        return None
+
+    def objection(self, site: str, message: Begin) -> str | None:
+        """Why this update cannot be taken, if so."""
+        if message.outline.size > self._max_bytes:
+            return f"too large: {message.outline.size} bytes, at most {self._max_bytes}"
+        given = self.receipts.get(site)
+        if message.round == self._round and given is not None and given.accepted:
+            return TWICE
+        return None
+
+    def begin(self, site: str, message: Begin, now: float) -> list[Receiving]:
+        """An update to which there is no objection is offered, for the first time or again."""
+        if (answer := self.answer(site, message)) is not None:
+            return [answer]
+        if site in self._judging:
+            return []  # its receipt is on the way
+        _, known = self._transfers.get(site, (0, None))
+        if known is None or known.plan != message.outline:
+            self._transfers[site] = message.round, transfer.Arrivals(message.outline)
+        return [self._ask_for(site)] if self._admission.ask(site, now) else []
+
+    def chunk(self, site: str, message: Chunk, now: float) -> list[Receiving]:
+        """A chunk came; with the last one the update can be judged."""
+        round_, under_way = self._transfers.get(site, (0, None))
+        if under_way is None or message.id != under_way.plan.id:
+            return []
+        self._admission.heard(site, now)
+        try:
+            if not under_way.add(message):
+                return []
+        except ProtocolError:
+            return []  # damaged, or cut for another packet size: it counts as missing and is asked for again
+        plan = under_way.plan
+        spool = Spool(site, message.index * plan.chunk_size, message.data, plan.size)
+        if not under_way.complete:
+            return [spool]
+        del self._transfers[site]
+        self._admission.leave(site)
+        return [spool, self._whole(site, round_, under_way), *self.call_next(now)]
+
+    def _whole(self, site: str, round_: int, arrivals: transfer.Arrivals) -> Receiving:
+        plan = arrivals.plan
+        try:
+            checked = arrivals.check()
+        except ProtocolError as error:
+            return Send(site, "dn/ctl", Receipt(id=plan.id, accepted=False, reason=str(error)))
+        self._judging.add(site)
+        return Judge(site, round_, plan.id, plan.size, checked)
+
+    def judged(self, answers: Iterable[Answer]) -> list[Receiving]:
+        """These are durable; they go out."""
+        effects: list[Receiving] = []
+        for site, round_, receipt in answers:
+            self._judging.discard(site)
+            (self.receipts if round_ == self._round else self._earlier)[site] = receipt
+            effects.append(Send(site, "dn/ctl", receipt))
+        return effects
+
+    def call_next(self, now: float) -> list[Receiving]:
+        """Sites that stood in line while others sent are asked for their chunks."""
+        return [self._ask_for(site) for site in self._admission.next(now)]
+
+    def _ask_for(self, site: str) -> Send:
+        _, under_way = self._transfers[site]
+        return Send(site, "dn/ctl", Missing(id=under_way.plan.id, bitmap=under_way.bitmap()))

@@ -1,0 +1,185 @@
+"""The root's side of a sharded federation, sans-IO: the aggregator's machine, whose updates arrive as shards' sums.
+
+Rounds, versions and what sites ask about them are the inner machine's, which does not know of shards: what it would
+have judged itself it is told by tallies. When it closes a round, the shards are told, and the round is folded when
+the sum of every one of them is here: each holds updates that it has promised to count.
+"""
+
+from dataclasses import replace
+
+from fedfin.plan import Plan
+from fedfin.protocol import limits
+from fedfin.protocol.aggregator_machine import AggregatorMachine
+from fedfin.protocol.messages import Begin, Chunk, Enough, Evict, Message, Receipt, Tally, Welcome
+from fedfin.protocol.reception import Reception
+from fedfin.protocol.round_life import (
+    Answer,
+    CloseRound,
+    Delivers,
+    Effect,
+    Event,
+    FromShard,
+    FromSite,
+    Judged,
+    Lacking,
+    Opened,
+    Seal,
+    Send,
+    State,
+    Tick,
+)
+from fedfin.protocol.shards import Shard, shard_name
+
+UNKNOWN = bytes(32)  # the id in a receipt that a shard gave: the root does not know it
+
+
+class RootMachine:
+    """All rounds of one federation with `shards` shards."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        run: str,
+        shards: int,
+        max_sum_bytes: int,
+        chunk_size: int = limits.CHUNK_BYTES,
+    ) -> None:
+        self._inner = AggregatorMachine(plan, run=run, max_update_bytes=0, chunk_size=chunk_size)
+        self._plan, self._run = plan, run
+        self._digest = plan.digest()
+        self._shards = [Shard(index, shards) for index in range(shards)]
+        self._now = 0.0
+        self._round = 0
+        self._reception = Reception(max_bytes=max_sum_bytes)
+        self._answered: set[tuple[str, int, bool]] = set()  # (site, round, accepted) of the tallies
+        self._closing: CloseRound | None = None  # the inner machine's wish, until every sum is here
+        self._remind_at = 0.0
+
+    @property
+    def state(self) -> State:
+        """The inner machine's: folding, until every shard's sum is here."""
+        return self._inner.state
+
+    def receive(self, event: Event, now: float) -> list[Effect]:
+        """One event at `now` seconds (monotonic); what must be done, in this order."""
+        self._now = now
+        if isinstance(event, FromShard):
+            return self._from_shard(event)
+        if isinstance(event, Opened):
+            return self._opened(event)
+        if isinstance(event, Judged):
+            return [*self._reception.judged(event.answers), *self._fold_if_complete()]
+        if isinstance(event, FromSite) and isinstance(event.message, Begin | Chunk):
+            return self._for_its_shard(event.site, event.message)
+        reminder = self._remind() if isinstance(event, Tick) else []
+        return [*reminder, *self._feed(event)]
+
+    def _for_its_shard(self, site: str, message: Begin | Chunk) -> list[Effect]:
+        """Not for us; but it shows that the site is worth waiting for."""
+        if isinstance(message, Begin) and message.run == self._run:
+            return self._feed(Delivers(site, message.round))
+        return []
+
+    def _feed(self, event: Event) -> list[Effect]:
+        """The inner machine's effects; a round that it closes is closed at the shards first."""
+        effects: list[Effect] = []
+        for effect in self._inner.receive(event, self._now):
+            effects += self._close(effect) if isinstance(effect, CloseRound) else [effect]
+        return effects
+
+    # Rounds.
+
+    def _opened(self, event: Opened) -> list[Effect]:
+        """`receipts`, from the journal, are those of shards."""
+        self._round, self._closing = event.round, None
+        self._answered = set()
+        self._reception.open(event.round, event.receipts, event.earlier)
+        effects = self._feed(replace(event, receipts={}, earlier={}))
+        # A shard closes when the root has told it to: that was before a restart, and cannot be taken back.
+        return effects + (self._feed(Seal()) if self._reception.accepted else [])
+
+    def _close(self, closing: CloseRound) -> list[Effect]:
+        self._closing, self._remind_at = closing, self._now + limits.REMIND_S
+        enough = Enough(run=self._run, round=self._round)
+        calls: list[Effect] = [Send(name, "dn/ctl", enough) for name in self._lacking]
+        return [*calls, *self._fold_if_complete()]
+
+    @property
+    def _lacking(self) -> list[str]:
+        """The shards whose sum is not here."""
+        accepted = self._reception.accepted
+        return [shard.name for shard in self._shards if shard.name not in accepted]
+
+    def _fold_if_complete(self) -> list[Effect]:
+        return [self._closing] if self._closing is not None and not self._lacking else []
+
+    def _remind(self) -> list[Effect]:
+        if self._closing is None or self._now < self._remind_at:
+            return []
+        self._remind_at = self._now + limits.REMIND_S
+        return [Lacking(self._round, tuple(self._lacking))]
+
+    # Messages of shards.
+
+    def _from_shard(self, event: FromShard) -> list[Effect]:
+        name = shard_name(event.index)
+        if event.index >= len(self._shards):
+            return _answer(
+                name, Evict(reason=f"the root has {len(self._shards)} shards, 0 to {len(self._shards) - 1}")
+            )
+        match event.message:
+            case Tally():
+                return self._tally(self._shards[event.index], event.message)
+            case Begin():
+                return self._sum(name, event.message)
+            case Chunk():
+                return [*self._reception.chunk(name, event.message, self._now)]
+
+    def _sum(self, name: str, begin: Begin) -> list[Effect]:
+        if (answer := self._reception.answer(name, begin)) is not None:
+            return [answer]
+        other = begin.run != self._run or begin.round != self._round
+        reason = f"late: round {begin.round} has closed" if other else self._reception.objection(name, begin)
+        if reason is not None:
+            return _answer(name, Receipt(id=begin.outline.id, accepted=False, reason=reason))
+        return [*self._reception.begin(name, begin, self._now)]
+
+    def _tally(self, shard: Shard, tally: Tally) -> list[Effect]:
+        if (reason := self._objection(shard, tally)) is not None:
+            return _answer(shard.name, Evict(reason=reason))
+        manifest = self._inner.manifest
+        if manifest is None:
+            return []
+        if tally.run != self._run:
+            return _answer(shard.name, Welcome(run=self._run, plan=self._plan), manifest)
+        if tally.round != self._round or self.state is State.FINISHED:
+            return _answer(shard.name, manifest)
+        effects = self._count(shard, tally)
+        if tally.closed and self._closing is None:
+            effects += self._feed(Seal())
+        elif self._closing is not None and shard.name in self._lacking and not tally.closed:
+            effects += _answer(shard.name, Enough(run=self._run, round=self._round))
+        return effects
+
+    def _objection(self, shard: Shard, tally: Tally) -> str | None:
+        if tally.plan != self._digest:
+            return "its plan differs; set this shard's folder up with the root's plan"
+        if tally.shards != shard.count:
+            return f"the root has {shard.count} shards, this one was started as {shard.index}/{tally.shards}"
+        return None
+
+    def _count(self, shard: Shard, tally: Tally) -> list[Effect]:
+        """Tell the inner machine of the sites that have an answer since the last tally; they have heard it."""
+        told = {(site, self._round, True) for site in tally.accepted}
+        told |= {(site, self._round, False) for site in tally.refused}
+        told |= {(site, self._round - 1, True) for site in tally.late}
+        new = sorted(answer for answer in told - self._answered if shard.serves(answer[0]))
+        self._answered.update(new)
+        answers = [Answer(site, round_, Receipt(id=UNKNOWN, accepted=ok)) for site, round_, ok in new]
+        effects = self._feed(Judged(tuple(answers))) if answers else []
+        return [e for e in effects if not (isinstance(e, Send) and isinstance(e.message, Receipt))]
+
+
+def _answer(name: str, *messages: Message) -> list[Effect]:
+    return [Send(name, "dn/ctl", message) for message in messages]

@@ -1,0 +1,285 @@
+"""A shard's side of the protocol, sans-IO: `receive(event, now) -> effects`.
+
+It decides; the shell (aggregator/shard_server.py) acts. Rounds, versions and the model are the root's; a shard only
+takes the updates of its sites, and when the root has enough of them, delivers their sum. What is legal in which
+state is the table in shard_life.py.
+"""
+
+from collections.abc import Callable
+
+from fedfin.plan import Plan
+from fedfin.protocol import limits
+from fedfin.protocol.messages import (
+    Begin,
+    Chunk,
+    Enough,
+    Evict,
+    Missing,
+    Receipt,
+    RoundManifest,
+    Tally,
+    Welcome,
+)
+from fedfin.protocol.outgoing import Outgoing
+from fedfin.protocol.policy import late_share
+from fedfin.protocol.reception import Reception
+from fedfin.protocol.round_life import FromSite, Judged, Send, Tick
+from fedfin.protocol.shard_life import (
+    LEGAL,
+    Effect,
+    Event,
+    Finish,
+    Leave,
+    OpenRound,
+    RoundOpened,
+    SendUp,
+    Settle,
+    State,
+    Summed,
+    SumUp,
+)
+from fedfin.protocol.shards import Shard
+from fedfin.protocol.site_life import Connected, Disconnected, Published
+
+NO_RUN = "0" * 16
+
+
+class ShardMachine:
+    """All rounds of one shard."""
+
+    def __init__(self, plan: Plan, shard: Shard, *, max_update_bytes: int) -> None:
+        self.state = State.WAITING
+        self._plan, self._shard = plan, shard
+        self._digest = plan.digest()
+        self._max_update_bytes = max_update_bytes
+        self._now = 0.0
+        self._run = (
+            ""  # unknown until the root has said it: a broker may retain the manifest of an earlier run
+        )
+        self._online = False
+        self._chunk_size = limits.CHUNK_BYTES
+        self._manifest: RoundManifest | None = None  # of the round at hand
+        self._following: RoundManifest | None = None  # one that came while a sum was on its way
+        self._reception = Reception(max_bytes=max_update_bytes)
+        self._early: dict[str, Begin] = {}  # offers that came between two rounds
+        self._outgoing: Outgoing | None = None
+        self._late: set[str] = set()  # sites with an update for an earlier round that counts in this one
+        self._refused: set[str] = set()  # sites whose update was not even wanted
+        self._told = -1  # how many answers the root has been told of
+        self._tell_at = self._retry_at = 0.0
+        self._handlers: dict[type, Callable[..., list[Effect]]] = {
+            Connected: self._connected,
+            Disconnected: self._disconnected,
+            Tick: self._tick,
+            FromSite: self._from_site,
+            Judged: self._judged,
+            Welcome: self._welcome,
+            RoundManifest: self._round_manifest,
+            RoundOpened: self._round_opened,
+            Enough: self._enough,
+            Summed: self._summed,
+            Missing: self._missing,
+            Published: self._published,
+            Receipt: self._receipt,
+            Evict: self._evict,
+        }
+
+    def receive(self, event: Event, now: float) -> list[Effect]:
+        """One event at `now` seconds (monotonic); what must be done, in this order."""
+        allowed = LEGAL[self.state].get(type(event))
+        if allowed is None:
+            return []
+        self._now = now
+        effects = self._handlers[type(event)](event)
+        assert self.state in allowed, (type(event), self.state)
+        return effects
+
+    # The link.
+
+    def _connected(self, event: Connected) -> list[Effect]:
+        self._online, self._chunk_size = True, event.chunk_size
+        if self._outgoing is None:
+            return [self._tally()]
+        self._outgoing.connected(event.chunk_size)
+        return self._offer()
+
+    def _disconnected(self, _: Disconnected) -> list[Effect]:
+        self._online = False
+        return []
+
+    def _tick(self, _: Tick) -> list[Effect]:
+        effects: list[Effect] = [*self._reception.call_next(self._now)]
+        if not self._online:
+            return effects
+        if self._outgoing is not None:
+            due = self._now >= self._retry_at and self._outgoing.idle
+            return effects + (self._offer() if due else [])
+        news = self._answers != self._told and self._now >= self._tell_at
+        return [*effects, self._tally()] if news or self._now >= self._retry_at else effects
+
+    # Towards the root.
+
+    def _tally(self) -> SendUp:
+        """Where the shard stands; it is a question, too: the root answers with whatever the shard has missed."""
+        receipts = self._reception.receipts
+        refused = self._refused | {site for site, receipt in receipts.items() if not receipt.accepted}
+        self._told = self._answers
+        self._tell_at, self._retry_at = self._now + limits.TALLY_S, self._now + limits.RETRY_S
+        tally = Tally(
+            plan=self._digest,
+            shards=self._shard.count,
+            run=self._run or NO_RUN,
+            round=self._round,
+            accepted=tuple(sorted(site for site, receipt in receipts.items() if receipt.accepted)),
+            refused=tuple(sorted(refused)),
+            late=tuple(sorted(self._late)),
+            closed=self._outgoing is not None,
+        )
+        return SendUp("up/ctl", tally)
+
+    @property
+    def _answers(self) -> int:
+        return len(self._reception.receipts) + len(self._late) + len(self._refused)
+
+    def _offer(self) -> list[Effect]:
+        assert self._outgoing is not None
+        tally = self._tally()  # a root that was restarted must hear who is in the sum before the sum comes
+        return [tally, SendUp("up/ctl", self._outgoing.begin)]
+
+    def _missing(self, event: Missing) -> list[Effect]:
+        assert self._outgoing is not None
+        return self._send(self._outgoing.missing(event, self._now))
+
+    def _published(self, _: Published) -> list[Effect]:
+        assert self._outgoing is not None
+        return self._send(self._outgoing.published(self._now))
+
+    def _send(self, chunks: list[Chunk]) -> list[Effect]:
+        self._retry_at = self._now + limits.RETRY_S
+        return [SendUp("up/chunk", chunk) for chunk in chunks]
+
+    def _receipt(self, event: Receipt) -> list[Effect]:
+        outgoing = self._outgoing
+        assert outgoing is not None
+        if event.id != outgoing.begin.outline.id:
+            return []
+        if not event.accepted:
+            self.state = State.EVICTED
+            return [Leave(f"it refuses this shard's sum of round {self._round}: {event.reason}")]
+        self._outgoing = None
+        self.state = State.WAITING
+        following, self._following = self._following, None
+        settle = Settle(self._round)
+        return [settle] if following is None else [settle, *self._round_manifest(following)]
+
+    def _evict(self, event: Evict) -> list[Effect]:
+        self.state = State.EVICTED
+        return [Leave(event.reason)]
+
+    def _welcome(self, event: Welcome) -> list[Effect]:
+        """The root's answer to a shard that speaks of no run, or of another one."""
+        if event.plan.digest() != self._digest:
+            self.state = State.EVICTED
+            return [Leave("its plan differs; set this shard's folder up with the root's plan")]
+        if event.run != self._run:
+            self._run, self.state = event.run, State.WAITING
+            self._manifest = self._following = self._outgoing = None
+        return []
+
+    # Rounds.
+
+    @property
+    def _round(self) -> int:
+        return 0 if self._manifest is None else self._manifest.round
+
+    def _round_manifest(self, event: RoundManifest) -> list[Effect]:
+        known = self._manifest
+        if event.run != self._run or (known is not None and _age(event) <= _age(known)):
+            return []
+        if self.state is State.DELIVERING:
+            self._following = event
+            return []
+        self._manifest = event
+        if event.state == "finished":
+            self.state = State.FINISHED
+            return [*self._begin_early(), Finish()]
+        self.state = State.OPENING
+        return [OpenRound(event)]
+
+    def _round_opened(self, event: RoundOpened) -> list[Effect]:
+        self._reception.open(self._round, event.receipts, event.earlier, wanted=self._wanted)
+        self._late, self._refused, self._told = set(event.late), set(), -1
+        if event.settled:
+            self.state = State.WAITING
+            return []
+        if event.sum:
+            return self._deliver(event.sum)
+        self.state = State.COLLECTING
+        return [self._tally(), *self._begin_early()]
+
+    def _begin_early(self) -> list[Effect]:
+        early, self._early = self._early, {}
+        return [effect for site, begin in early.items() for effect in self._begin(site, begin)]
+
+    def _enough(self, event: Enough) -> list[Effect]:
+        manifest = self._manifest
+        assert manifest is not None
+        if (event.run, event.round) != (self._run, manifest.round):
+            return []
+        self.state = State.SUMMING
+        return [SumUp(event.round)]
+
+    def _summed(self, event: Summed) -> list[Effect]:
+        return self._deliver(event.payload)
+
+    def _deliver(self, payload: bytes) -> list[Effect]:
+        self.state = State.DELIVERING
+        self._outgoing = Outgoing(self._run, self._round, payload)
+        self._outgoing.connected(self._chunk_size)
+        return self._offer() if self._online else []
+
+    # Messages of sites.
+
+    def _from_site(self, event: FromSite) -> list[Effect]:
+        message = event.message
+        if isinstance(message, Begin):
+            return self._begin(event.site, message)
+        if isinstance(message, Chunk) and self.state is State.COLLECTING:
+            return [*self._reception.chunk(event.site, message, self._now)]
+        return []  # the rest of what sites say is for the root
+
+    def _begin(self, site: str, message: Begin) -> list[Effect]:
+        if not self._run:
+            return []
+        if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
+            return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
+        if (answer := self._reception.answer(site, message)) is not None:
+            return [answer]
+        between = self.state not in {State.COLLECTING, State.FINISHED}
+        if between or message.round > self._round:  # what becomes of it is known when the next round is open
+            if message.outline.size <= self._max_update_bytes:
+                self._early[site] = message
+            return []
+        if (reason := self._refusal(site, message)) is not None:
+            if message.round == self._round:
+                self._refused.add(site)
+            return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
+        return [*self._reception.begin(site, message, self._now)]
+
+    def _wanted(self, round_: int) -> bool:
+        return late_share(self._plan, round_, self._round) is not None
+
+    def _refusal(self, site: str, message: Begin) -> str | None:
+        if not self._wanted(message.round) or self.state is State.FINISHED:
+            return f"late: round {message.round} has closed"
+        return self._reception.objection(site, message)
+
+    def _judged(self, event: Judged) -> list[Effect]:
+        self._late |= {
+            site for site, round_, receipt in event.answers if receipt.accepted and round_ != self._round
+        }
+        return [*self._reception.judged(event.answers)]
+
+
+def _age(manifest: RoundManifest) -> tuple[int, bool]:
+    return manifest.round, manifest.state == "finished"

@@ -1,0 +1,45 @@
+"""Where updates lie while they arrive, and are judged together."""
+
+import hashlib
+from pathlib import Path
+
+from round_helpers import new_rounds, reopened, update
+
+from aggregator.desk import Desk
+from fedfin.protocol import transfer
+from fedfin.protocol.round_life import Judge, Spool
+
+
+def _arrive(desk: Desk, site: str, payload: bytes, *, id_: bytes | None = None, checked: bool = True) -> None:
+    desk.take(Spool(site, 0, payload, len(payload)))
+    desk.take(Judge(site, 1, id_ or transfer.outline(payload).id, len(payload), checked))
+
+
+def test_what_is_complete_is_judged_together(tmp_path: Path) -> None:
+    """One answer for each, in the order in which they came; durable before anyone is told."""
+    rounds, told = new_rounds(tmp_path), []
+    desk = Desk(rounds, lambda event, facts: told.append((event, facts["site"], facts["accepted"])))
+    assert desk.judge() is None
+    for site in ("s1", "s0"):
+        _arrive(desk, site, update(site, 1, 0))
+    _arrive(desk, "s2", b"no update")
+    judged = desk.judge()
+    assert [(a.site, a.round, a.receipt.accepted) for a in judged.answers] == [
+        ("s1", 1, True),
+        ("s0", 1, True),
+        ("s2", 1, False),
+    ]
+    assert [site for _, site, _ in told] == ["s1", "s0", "s2"]
+    assert reopened(rounds, tmp_path).receipts == {a.site: a.receipt for a in judged.answers}
+    assert desk.judge() is None
+
+
+def test_bytes_that_only_their_whole_can_prove_are_checked(tmp_path: Path) -> None:
+    """As when a broker's packets are too small for whole leaves."""
+    desk = Desk(new_rounds(tmp_path), lambda *_: None)
+    payload = update("s0", 1, 0)
+    _arrive(desk, "s0", payload, checked=False)
+    _arrive(desk, "s1", update("s1", 1, 0), id_=hashlib.sha256(b"another").digest(), checked=False)
+    receipts = [answer.receipt for answer in desk.judge().answers]
+    assert receipts[0].accepted
+    assert receipts[1].reason == "the whole is not what was announced"

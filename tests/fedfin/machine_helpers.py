@@ -1,0 +1,114 @@
+"""The two machines, each alone with messages made by hand."""
+
+from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.protocol import round_life as agg
+from fedfin.protocol import site_life as site_
+from fedfin.protocol import transfer
+from fedfin.protocol.aggregator_machine import AggregatorMachine
+from fedfin.protocol.invitation import EVERYONE
+from fedfin.protocol.messages import Begin, Chunk, Hello, Part, RoundManifest, Welcome
+from fedfin.protocol.site_machine import Memory, SiteMachine
+
+CHUNK = 1024
+ENCODER = "a" * 64
+MODALITIES = (Modality(name="image", encoder=ENCODER, dim=6), Modality(name="text", encoder=ENCODER, dim=4))
+
+
+def make_plan(**rules) -> Plan:
+    """Two training rounds of three sites, all of which must answer."""
+    rounds = Rounds(**({"count": 2, "sites": 3, "min_sites": 3, "deadline_s": 1e6} | rules))
+    model = Model(fin="mlp", fin_width=16, fin_layers=1, head_width=8)
+    return Plan(federation="ward", labels=("effusion",), modalities=MODALITIES, model=model, rounds=rounds)
+
+
+PLAN = make_plan()
+RUN, OTHER_RUN = "1" * 16, "2" * 16
+MODEL, OLD_MODEL = b"m" * 32, b"o" * 32
+PAYLOAD = bytes(range(256)) * 12  # three chunks
+HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER})
+
+
+def begin_of(payload: bytes = PAYLOAD, *, run: str = RUN, round_: int = 2, chunk_size: int = CHUNK) -> Begin:
+    return Begin(run=run, round=round_, outline=transfer.outline(payload, chunk_size))
+
+
+def part_of(version: int, data: bytes) -> Part:
+    return Part(version=version, outline=transfer.outline(data, CHUNK))
+
+
+def manifest_of(
+    round_: int,
+    *,
+    run: str = RUN,
+    state: str = "open",
+    snapshot: int | None = None,
+    model: bytes = MODEL,
+    threshold: int = EVERYONE,
+) -> RoundManifest:
+    """Version = round; by way of the snapshot of that version, or of an earlier one and deltas of 100 bytes."""
+    base = round_ if snapshot is None else snapshot
+    return RoundManifest(
+        run=run,
+        round=round_,
+        task="train",
+        state=state,
+        threshold=threshold,
+        version=round_,
+        model=model,
+        snapshot=part_of(base, snapshot_of(base)),
+        deltas=tuple(part_of(version, delta_of(version)) for version in range(base + 1, round_ + 1)),
+    )
+
+
+def snapshot_of(version: int) -> bytes:
+    return bytes([version]) * 3000
+
+
+def delta_of(version: int) -> bytes:
+    return bytes([version]) * 100
+
+
+def chunks_of(data: bytes) -> list[Chunk]:
+    outline = transfer.outline(data, CHUNK)
+    return [transfer.chunk(data, outline, i) for i in range(len(outline.chunks))]
+
+
+class Aggregator:
+    """At round 2, with version 1; `ask` returns the messages that go back to the site."""
+
+    def __init__(self, *, plan: Plan = PLAN, limit: int = 10**6, **opened) -> None:
+        self.machine = AggregatorMachine(plan, run=RUN, max_update_bytes=limit, chunk_size=CHUNK)
+        parts = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
+        defaults = {"round": 2, "version": 1, "model": MODEL, "parts": parts, "receipts": {}, "earlier": {}}
+        self.now = 1.0
+        self.opening = self.machine.receive(agg.Opened(**(defaults | opened)), 0.0)
+
+    def feed(self, message, site: str = "s0") -> list[agg.Effect]:
+        """One message of a site."""
+        return self.machine.receive(agg.FromSite(site, message), self.now)
+
+    def ask(self, message, site: str = "s0") -> list:
+        """The messages that answer it."""
+        return [effect.message for effect in self.feed(message, site)]
+
+
+class Site:
+    """Welcomed, online, with the model of every manifest above; or with another one, of `version`."""
+
+    def __init__(self, model: bytes = MODEL, version: int | None = 0, *, plan: Plan = PLAN, **memory) -> None:
+        memory_ = Memory(run=RUN, model=model, version=version, **memory)
+        encoders = {"image": ENCODER}
+        self.machine = SiteMachine(site="s0", boot="0" * 16, encoders=encoders, memory=memory_)
+        self.now = 0.0
+        self.feed(site_.Connected(CHUNK), Welcome(run=RUN, plan=plan))
+        if version is None:  # neither can it make one
+            self.machine.state = site_.State.IDLE
+
+    def feed(self, *events) -> list[site_.Effect]:
+        """Events, in this order."""
+        return [effect for event in events for effect in self.machine.receive(event, self.now)]
+
+    @property
+    def state(self) -> site_.State:
+        """Where it stands."""
+        return self.machine.state

@@ -1,0 +1,193 @@
+"""The round policy in the two machines: what each does when a site is late, silent, uninvited or cut off."""
+
+import pytest
+from machine_helpers import HELLO, MODEL, PAYLOAD, RUN, Aggregator, Site, begin_of, make_plan, manifest_of
+
+from fedfin.protocol import round_life as agg
+from fedfin.protocol import site_life as site_
+from fedfin.protocol import transfer
+from fedfin.protocol.invitation import EVERYONE, draw
+from fedfin.protocol.messages import Evict, Hello, Missing, Receipt, RoundManifest, SiteState, decode, encode
+
+FOLD = make_plan(count=9, late="fold", min_sites=1, deadline_s=100.0, staleness_limit=2)
+QUORUM = make_plan(count=9, min_sites=1, deadline_s=100.0)
+ACCEPTED = Receipt(id=b"1" * 32, accepted=True)
+ROSTER = {"s0": False, "s1": False, "s2": False}
+
+
+def _send(aggregator: Aggregator, round_: int, site: str = "s0") -> list[agg.Effect]:
+    """A whole update, offered and sent; what the last chunk led to."""
+    begin = begin_of(round_=round_)
+    aggregator.ask(begin, site)
+    pieces = [transfer.chunk(PAYLOAD, begin.outline, i) for i in range(3)]
+    return [effect for piece in pieces for effect in aggregator.feed(piece, site)]
+
+
+# The aggregator.
+
+
+def test_a_late_update_is_judged_for_its_own_round() -> None:
+    """And, accepted, answered again from the cache; it does not close the round that is open."""
+    aggregator = Aggregator(plan=FOLD, round=4, roster=ROSTER)
+    (judge,) = [effect for effect in _send(aggregator, 3) if isinstance(effect, agg.Judge)]
+    assert (judge.site, judge.round) == ("s0", 3)
+    receipt = Receipt(id=judge.id, accepted=True)
+    effects = aggregator.machine.receive(agg.Judged((agg.Answer("s0", 3, receipt),)), 1.0)
+    assert effects == [agg.Send("s0", "dn/ctl", receipt)]
+    assert aggregator.ask(begin_of(round_=3)) == [receipt]
+
+
+@pytest.mark.parametrize(("plan", "round_", "late"), [(QUORUM, 3, True), (FOLD, 3, False), (FOLD, 1, True)])
+def test_a_late_offer_is_taken_only_when_it_will_count(plan, round_: int, late: bool) -> None:
+    """Training, not too stale, and the plan folds: else not a byte of it is sent."""
+    (answer,) = Aggregator(plan=plan, round=4).ask(begin_of(round_=round_))
+    assert isinstance(answer, Receipt if late else Missing)
+
+
+def test_a_transfer_goes_on_when_its_round_closes_meanwhile_if_it_still_counts() -> None:
+    """What has come is not sent again."""
+    aggregator = Aggregator(plan=FOLD, round=3, roster=ROSTER)
+    begin = begin_of(round_=3)
+    aggregator.ask(begin)
+    aggregator.feed(transfer.chunk(PAYLOAD, begin.outline, 0))
+    (*_, close) = aggregator.machine.receive(agg.Judged((agg.Answer("s1", 3, ACCEPTED),)), 200.0)
+    assert isinstance(close, agg.CloseRound)
+    opened = agg.Opened(4, 2, MODEL, (agg.Payload("snapshot", 2, b"m" * 3000),), {}, {})
+    aggregator.machine.receive(opened, 200.0)
+    assert aggregator.ask(begin) == [Missing(id=begin.outline.id, bitmap=b"\x06")]
+
+
+def test_after_the_end_nothing_is_taken() -> None:
+    """Not even for the last round, whose transfers were under way."""
+    aggregator = Aggregator(plan=FOLD, round=11, finished=True)
+    (answer,) = aggregator.ask(begin_of(round_=11))
+    assert "late" in answer.reason
+
+
+def test_the_roster_goes_into_the_journal_with_the_close() -> None:
+    """Who let the deadline pass is known to be silent, also after a restart."""
+    aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
+    (close,) = aggregator.machine.receive(agg.Tick(), 100.0)
+    assert close == agg.CloseRound(2, {"s0": False, "s1": False, "s2": True})
+    restarted = Aggregator(
+        plan=QUORUM, round=3, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=close.roster
+    )
+    assert isinstance(restarted.opening[-1], agg.CloseRound)
+
+
+@pytest.mark.parametrize(("moment", "waited_for"), [(200.0, True), (201.0, False)])
+def test_a_silent_site_is_waited_for_again_if_it_was_as_fast_as_a_deadline(
+    moment: float, waited_for: bool
+) -> None:
+    """Its round was opened at 100, and closed without it before 200."""
+    aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
+    aggregator.machine.receive(agg.Tick(), 100.0)
+    for round_, opened, answered in ((3, 100.0, 150.0), (4, 200.0, moment)):
+        parts = (agg.Payload("snapshot", round_, b"m" * 3000),)
+        aggregator.machine.receive(agg.Opened(round_, round_, MODEL, parts, {}, {}), opened)
+        if round_ == 4:
+            aggregator.now = moment
+            (answer,) = aggregator.ask(begin_of(round_=3), "s2")
+            assert "late" in answer.reason
+        for site in ("s0", "s1"):
+            effects = aggregator.machine.receive(agg.Judged((agg.Answer(site, round_, ACCEPTED),)), answered)
+    assert isinstance(effects[-1], agg.CloseRound) != waited_for
+
+
+def test_a_cut_of_its_own_link_costs_no_site_its_round() -> None:
+    """The deadline waits as long as the link was down."""
+    aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED}, roster=ROSTER)
+    aggregator.machine.receive(agg.Disconnected(), 50.0)
+    assert aggregator.machine.receive(agg.Tick(), 300.0) == []
+    aggregator.machine.receive(agg.Reconnected(), 350.0)
+    assert aggregator.machine.receive(agg.Tick(), 399.0) == []
+    assert isinstance(aggregator.machine.receive(agg.Tick(), 400.0)[0], agg.CloseRound)
+
+
+def test_a_site_that_is_gone_is_not_waited_for() -> None:
+    """Its last will says so; a minute later the others' round closes."""
+    aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
+    aggregator.feed(SiteState(online=False, boot="0" * 16), "s2")
+    assert aggregator.machine.receive(agg.Tick(), 60.0) == []
+    assert isinstance(aggregator.machine.receive(agg.Tick(), 61.0)[0], agg.CloseRound)
+
+
+def test_a_site_that_was_evicted_is_not_waited_for() -> None:
+    """It came back with another encoder."""
+    aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
+    (answer,) = aggregator.ask(Hello(boot="0" * 16, encoders={"image": "b" * 64}), "s2")
+    assert isinstance(answer, Evict)
+    assert isinstance(aggregator.machine.receive(agg.Tick(), 2.0)[0], agg.CloseRound)
+
+
+def test_an_update_that_is_too_large_is_an_answer() -> None:
+    """The round does not wait for a better one."""
+    aggregator = Aggregator(plan=QUORUM, limit=1000, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
+    (answer,) = aggregator.ask(begin_of(), "s2")
+    assert "too large" in answer.reason
+    assert isinstance(aggregator.machine.receive(agg.Tick(), 2.0)[0], agg.CloseRound)
+
+
+def test_a_round_that_stalls_asks_everyone_in_a_new_manifest() -> None:
+    """Three of ten were invited, and do not come."""
+    plan = make_plan(count=9, invite=3, deadline_s=100.0)
+    aggregator = Aggregator(plan=plan, roster={f"s{i}": False for i in range(10)})
+    (manifest,) = [e.manifest for e in aggregator.opening if isinstance(e, agg.PublishManifest)]
+    assert sum(draw(RUN, 2, f"s{i}") <= manifest.threshold for i in range(10)) == 3
+    stalled, again = aggregator.machine.receive(agg.Tick(), 100.0)
+    assert len(stalled.missed) == 3
+    assert again.manifest.threshold == EVERYONE
+    (_, told) = aggregator.ask(HELLO)
+    assert told == again.manifest
+
+
+# The site.
+
+
+def test_a_site_that_is_not_asked_rests() -> None:
+    """Until a round asks it, or the same one asks more."""
+    site, limit = Site(), draw(RUN, 2, "s0")
+    assert site.feed(manifest_of(2, threshold=limit - 1)) == []
+    assert site.state is site_.State.IDLE
+    assert site.feed(manifest_of(2, threshold=limit)) == [site_.Work(2, "train", 2)]
+
+
+def test_a_site_that_is_not_asked_any_more_stops_fetching() -> None:
+    """The round for which it needed the model has closed."""
+    site = Site(model=b"o" * 32)
+    site.feed(manifest_of(2))
+    assert site.state is site_.State.FETCHING
+    effects = site.feed(manifest_of(3, threshold=draw(RUN, 3, "s0") - 1))
+    assert effects == [site_.Unfollow("snapshot", 2, None)]
+    assert site.state is site_.State.IDLE
+
+
+def test_work_that_still_counts_is_not_interrupted() -> None:
+    """It is sent when it is done; then comes the round that is open."""
+    site = Site(plan=FOLD)
+    site.feed(manifest_of(2))
+    assert site.feed(manifest_of(3)) == []
+    (offer,) = site.feed(site_.Done(2, PAYLOAD))
+    assert offer.message.round == 2
+    receipt = Receipt(id=offer.message.outline.id, accepted=True)
+    assert site.feed(receipt) == [site_.Settle(2, True, ""), site_.Work(3, "train", 3)]
+
+
+@pytest.mark.parametrize(("plan", "number"), [(QUORUM, 3), (FOLD, 5), (FOLD, 11)])
+def test_work_that_counts_no_more_is_abandoned(plan, number: int) -> None:
+    """Refused when late; too stale; or the evaluation has begun."""
+    site = Site(plan=plan)
+    site.feed(manifest_of(2))
+    assert site.feed(manifest_of(number))[0] == site_.Abandon(2)
+
+
+# The wire.
+
+
+def test_a_threshold_has_64_bits() -> None:
+    """All of them, and none below zero."""
+    for threshold in (0, 2**63, EVERYONE):
+        manifest = manifest_of(2, threshold=threshold)
+        assert decode(encode(manifest), RoundManifest) == manifest
+    with pytest.raises(OverflowError):
+        encode(manifest_of(2, threshold=2**64))

@@ -1,0 +1,278 @@
+"""The processes of the federation: real shells that may die at every publish and every durable write."""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from aggregator.journal import Journal
+from aggregator.rounds import Rounds
+from aggregator.server import Server
+from edge_client.agent import Agent
+from edge_client.site import CaseColumns, ModalitySettings, Site, SiteSettings
+from edge_client.trainer import TaskResult
+from fedfin import files
+from fedfin.plan import Plan
+from fedfin.protocol import round_life, site_life
+from fedfin.protocol.messages import Task
+from simulation import toy
+from simulation.broker import Link, Queue
+from simulation.faults import CrashError
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+TRAINING_S = 30.0  # at most, unless a test says otherwise
+FLUSHED_S = 30.0  # after so long the kernel has written what nobody flushed
+TICK_S = 5.0  # rarer than the shells': every retry in the protocol is slower
+
+
+class Process:
+    """A process: it boots, is woken by its link, ticks, and dies."""
+
+    kind = ""
+
+    def __init__(self, world: "World", name: str, folder: Path) -> None:
+        self.world, self.name, self.folder = world, name, folder
+        self.client_id = f"fedfin-ward-{name}"
+        self.life = 0  # counts boots
+        self.unflushed: list[tuple[float, Path]] = []  # files that a power cut would damage, and since when
+        self.asleep_s = 0.0  # until the first
+        self.training_s = 0.1, TRAINING_S
+        self.awaited = True  # the schedule is not over before it is finished
+        self.alive = self.gone = self.finished = False  # gone: for ever
+        self._busy = False
+        self._links: list[Link] = []
+
+    def boot(self) -> None:
+        """Start afresh from what is durable."""
+        if self.gone or self.finished:
+            return
+        self.life += 1
+        self.alive = True
+        self.guard(self._start)
+        self._tick(self.life)
+
+    def wake(self) -> None:
+        """Something is in the queue."""
+        while self.alive and not self._busy and self._events():
+            self.guard(self._step)
+
+    def guard(self, action: Callable[[], None]) -> None:
+        """Run a part of this process; it may die in it."""
+        before, self.world.current, self._busy = self.world.current, self, True
+        try:
+            action()
+        except CrashError:
+            self.die()
+        finally:
+            self.world.current, self._busy = before, False
+
+    def die(self, *, for_ever: bool = False) -> None:
+        """SIGKILL, or its machine loses power; the process is started again some time later."""
+        self.alive = False
+        if self.world.rng.random() < 0.3:
+            self._lose_power()
+        if for_ever and not self.finished:
+            self.gone, self.awaited = True, False
+        self.close()
+        self.world.clock.after(self.world.rng.uniform(0.0, 30.0), self.boot)
+
+    def _lose_power(self) -> None:
+        for written, path in self.unflushed:
+            if self.world.clock.now - written < FLUSHED_S:
+                path.write_bytes(path.read_bytes()[: self.world.rng.randrange(100)])
+        self.unflushed.clear()
+
+    def close(self) -> None:
+        """What the kernel does when a process is gone."""
+        for link in self._links:
+            link.kill()
+        self._links.clear()
+
+    def adopt(self, link: Link) -> Link:
+        """Its link, which dies with it."""
+        self._links.append(link)
+        return link
+
+    def _tick(self, life: int) -> None:
+        if life == self.life and self.alive:
+            self.guard(self._step)
+            self.world.clock.after(TICK_S, lambda: self._tick(life))
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def _step(self) -> None:
+        raise NotImplementedError
+
+    def _events(self) -> Queue:
+        raise NotImplementedError
+
+
+class AggregatorProcess(Process):
+    """`fedfin aggregator serve`."""
+
+    kind = "aggregator"
+
+    def __init__(self, world: "World", folder: Path) -> None:
+        super().__init__(world, "aggregator", folder)
+        self.journal = Journal(folder / "journal.sqlite", create=world.plan)
+
+    def _start(self) -> None:
+        self.journal = Journal(self.folder / "journal.sqlite")
+        rounds = Rounds(self.journal)
+        rounds.judge = self.world.watch.judging(rounds.judge)
+        self.server = Server(rounds, "mqtt://broker", self.world.reporter(self.name))
+        self.server._link.start()
+
+    def _step(self) -> None:
+        self.server._step()
+
+    def _events(self) -> Queue:
+        return self.server._link.events
+
+    def close(self) -> None:
+        """An open transaction is rolled back, as SQLite does when it finds one."""
+        super().close()
+        self.journal.close()
+
+    @property
+    def done(self) -> bool:
+        """Whether the last round is folded."""
+        return self.alive and self.server._machine.state is round_life.State.FINISHED
+
+
+class SiteProcess(Process):
+    """`fedfin edge run`."""
+
+    kind = "site"
+
+    def __init__(self, world: "World", name: str, folder: Path) -> None:
+        super().__init__(world, name, folder)
+        modalities = {name: ModalitySettings(bundle=name, column=name) for name in ("image", "text")}
+        cases = CaseColumns(table="cases.csv")
+        settings = SiteSettings(
+            site=name, federation="ward", broker="mqtt://broker", cases=cases, modalities=modalities
+        )
+        self.site = Site(folder, settings)
+
+    def _start(self) -> None:
+        self.agent = Agent(self.site, self.world.reporter(self.name))
+        self.agent._link.start()
+
+    def _step(self) -> None:
+        self.agent._step()
+        if self.agent._machine.state is site_life.State.FINISHED:
+            self.finished, self.alive = True, False
+            self.agent._link.stop((self.agent._topic("up/state"), self.agent._online(online=False)))
+
+    def _events(self) -> Queue:
+        return self.agent._events
+
+
+class Worker:
+    """threading.Thread for one thread: it runs some time after its start, or when it is waited for."""
+
+    def __init__(self, world: "World", target: Callable[..., None], args: tuple[Any, ...], **_: Any) -> None:
+        self._world, self._target, self._args = world, target, args
+        assert world.current is not None
+        self._process, self._life = world.current, world.current.life
+        self._done = False
+
+    def start(self) -> None:
+        """Training takes its time."""
+        self._world.clock.after(self._world.rng.uniform(*self._process.training_s), self._later)
+
+    def join(self) -> None:
+        """It stops, or, stopped in its very last moment, has its result saved already."""
+        if self._world.rng.random() < 0.2:
+            for event in self._args:
+                if isinstance(event, threading.Event):
+                    event.clear()
+        self._run()
+
+    def _later(self) -> None:
+        if self._process.alive and self._process.life == self._life:
+            self._process.guard(self._run)
+            self._process.wake()
+
+    def _run(self) -> None:
+        if not self._done:
+            self._done = True
+            self._target(*self._args)
+
+
+class CrashyConnection(sqlite3.Connection):
+    """A journal whose process may die before, within and after every transaction."""
+
+    world: "World"
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        """A crash within a transaction leaves it open."""
+        if sql.lstrip()[:6].upper() in {"INSERT", "UPDATE", "DELETE", "BEGIN"}:
+            self.world.crash_point()
+        return super().execute(sql, *parameters)
+
+    def __exit__(self, *error: object) -> bool:
+        if error[0] is None:
+            self.world.crash_point()
+        elif isinstance(error[1], CrashError):
+            return False
+        answer = super().__exit__(*error)
+        self.world.crash_point()
+        return answer
+
+
+@contextlib.contextmanager
+def make_believe(world: "World") -> Iterator[None]:
+    """Put the world's clock, links, threads and crashes under the real shells."""
+    write, connect, flush = files._write, sqlite3.connect, os.fdatasync
+    connection = type("Connection", (CrashyConnection,), {"world": world})
+
+    def crashy_write(path: Path, data: bytes, *, durable: bool) -> None:
+        world.crash_point()
+        write(path, data, durable=durable)
+        if not durable and world.current is not None:
+            world.current.unflushed.append((world.clock.now, path))
+        world.crash_point()
+
+    def run_task(plan: Plan, task: Task, round_: int, *more: Any, **how: Any) -> TaskResult:
+        assert world.current is not None
+        world.watch.computing(world.current.name, round_)
+        return toy.run_task(plan, task, round_, *more, **how)
+
+    def crashy_flush(descriptor: int) -> None:
+        world.crash_point()
+        flush(descriptor)
+        world.crash_point()
+
+    clock = SimpleNamespace(**vars(time) | {"monotonic": world.clock.monotonic})
+    secrets = SimpleNamespace(token_hex=lambda size: toy.hexadecimal(world.rng, size))
+    threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
+    replaced = {
+        "fedfin.mqtt.Link": lambda _, client_id, **how: world.link(client_id, **how),
+        "fedfin.files._write": crashy_write,
+        "os.fdatasync": crashy_flush,
+        "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
+        "aggregator.journal.secrets": secrets,
+        "aggregator.server.secrets": secrets,
+        "aggregator.server.time": clock,
+        "edge_client.agent.secrets": secrets,
+        "edge_client.agent.time": clock,
+        "edge_client.agent.threading": threads,
+        "edge_client.agent.SimpleQueue": Queue,
+        "edge_client.agent.load_dataset": lambda *_: range(10),
+        "edge_client.agent.read_manifest": lambda _: SimpleNamespace(digest=lambda: toy.ENCODER),
+        "edge_client.work.run_task": run_task,
+    }
+    with contextlib.ExitStack() as stack:
+        for name, value in replaced.items():
+            stack.enter_context(patch(name, value))
+        yield

@@ -1,0 +1,100 @@
+"""From a seed to a schedule: which plan, which faults; and what its end must look like."""
+
+import functools
+import random
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedfin.plan import Codec, Plan, Rounds
+from fedfin.protocol.schedule import last_round
+from simulation.faults import Faults
+from simulation.toy import toy_plan
+from simulation.world import Trace, World
+
+MEMORY = Path("/dev/shm")  # fsync costs nothing there; a process that dies loses no more than on a disk
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A plan, how many sites follow it, and what must hold at the end of a schedule of it.
+
+    `mortal`: the last site may die for ever, and sites may join late.
+    """
+
+    plan: Plan
+    sites: int
+    check: Callable[[str, World], None]
+    mortal: bool = True
+
+
+def run(seed: int, *, variant: str | None = None, calm: bool = False, trace: Trace | None = None) -> World:
+    """The schedule of this seed, to its end. Raises whatever goes wrong."""
+    rng = random.Random(seed)
+    name = rng.choice(list(VARIANTS))
+    faults = Faults.draw(rng)
+    chosen = VARIANTS[variant or name]
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        world = World(
+            seed, chosen.plan, chosen.sites, Faults() if calm else faults, Path(folder), trace=trace
+        )
+        if chosen.mortal and not calm:
+            _come_and_go(world, rng)
+        world.run()
+    if not calm:
+        chosen.check(variant or name, world)
+    return world
+
+
+def _come_and_go(world: World, rng: random.Random) -> None:
+    for site in world.sites:
+        if rng.random() < 0.3:
+            site.asleep_s = rng.uniform(0.0, 500.0)
+    if rng.random() < 0.5:
+        last = world.sites[-1]
+        world.clock.after(rng.uniform(0.0, 500.0), lambda: last.die(for_ever=True))
+
+
+@functools.cache
+def undisturbed(variant: str) -> bytes:
+    """The final model of a calm schedule."""
+    return run(0, variant=variant, calm=True).final
+
+
+def same_as_undisturbed(variant: str, world: World) -> None:
+    """Every site counted in every round, so not a bit differs."""
+    rounds = world.results
+    assert [row["sites"] for row in rounds] == [float(len(world.sites))] * last_round(world.plan)
+    assert world.final == undisturbed(variant), "another model than undisturbed"
+
+
+def within_the_quorum(_: str, world: World) -> None:
+    """No round closed with fewer updates than the plan wants; late ones count only where that is said."""
+    rules = world.plan.rounds
+    buffered = rules.mode == "async"
+    assert len(world.results) == last_round(world.plan)
+    for number, row in enumerate(world.results, 1):
+        training = 1 < number < last_round(world.plan)
+        late = row.get("late", 0.0)
+        quorum = min(rules.min_sites, rules.buffer_size) if buffered and training else rules.min_sites
+        assert row["sites"] - (0.0 if buffered else late) >= quorum, (number, row)
+        assert not late or (training and (buffered or rules.late == "fold")), (number, row)
+        world.tally["late but folded"] += int(late)
+
+
+_EVERYONE = Rounds(count=2, sites=3, min_sites=3, deadline_s=1e6)
+_QUORUM = Rounds(count=3, sites=3, min_sites=2, deadline_s=100.0)
+_INVITED = Rounds(count=3, sites=2, min_sites=1, invite=2, deadline_s=100.0)
+_LATE = Rounds(count=4, sites=3, min_sites=1, late="fold", deadline_s=20.0)
+_ASYNCHRONOUS = Rounds(count=6, sites=3, min_sites=2, mode="async", buffer=2, deadline_s=200.0)
+_SMALL = Codec(up="tiny", down="small")
+VARIANTS = {
+    "everyone": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False),
+    "everyone, compressed": Variant(toy_plan(_EVERYONE, codec=_SMALL), 3, same_as_undisturbed, mortal=False),
+    "quorum": Variant(toy_plan(_QUORUM), 3, within_the_quorum),
+    "invited": Variant(toy_plan(_INVITED, codec=_SMALL), 4, within_the_quorum),
+    "folded late": Variant(toy_plan(_LATE, codec=_SMALL), 3, within_the_quorum),
+    "asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum),
+    "asynchronous, compressed": Variant(toy_plan(_ASYNCHRONOUS, codec=_SMALL), 3, within_the_quorum),
+}

@@ -1,0 +1,86 @@
+"""What must hold whatever happens, checked at every message that reaches the broker, and at the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from aggregator.journal import Journal
+from aggregator.rounds import Rounds
+from fedfin.protocol import messages
+from fedfin.protocol.messages import Begin, Receipt, RoundManifest
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+KIND_BEGIN, KIND_RECEIPT = (b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("begin", "receipt"))
+Judge = Callable[[int, str, bytes, bytes], Receipt]
+
+
+class Watch:
+    """The invariants."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.payloads: dict[bytes, bytes] = {}  # every update that was judged, by id
+        self.receipts: dict[tuple[str, bytes], Receipt] = {}  # by site and id, as sites may have read them
+        self.models: dict[int, bytes] = {}  # the digest by version
+        self._offered: set[tuple[str, int]] = set()  # site and round
+
+    def judging(self, judge: Judge) -> Judge:
+        """Keep what is judged: the journal drops it when its round closes."""
+
+        def keep(round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
+            self.payloads[id_] = payload
+            return judge(round_, site, id_, payload)
+
+        return keep
+
+    def computing(self, site: str, round_: int) -> None:
+        """A site begins a round's work: not again once it has offered its update, which it must have saved."""
+        assert (site, round_) not in self._offered, ("made anew after it was offered", site, round_)
+
+    def may_write(self, client_id: str, topic: str) -> None:
+        """A site writes under its own id only, the aggregator everywhere but there."""
+        parts = topic.split("/")
+        if client_id.endswith("-aggregator"):
+            assert parts[3] in {"agg", "global"} or parts[5] == "dn", topic
+        else:
+            assert parts[3:6] == ["site", client_id.rpartition("-")[2], "up"], (client_id, topic)
+
+    def published(self, topic: str, payload: bytes) -> None:
+        """A message has reached the broker: from now on somebody may have read it."""
+        if topic.endswith("/up/ctl") and KIND_BEGIN in payload:
+            message = messages.decode(payload, Begin)
+            self._offered.add((topic.split("/")[4], message.round))
+        elif topic.endswith("/dn/ctl") and KIND_RECEIPT in payload:
+            self._receipt(topic.split("/")[4], messages.decode(payload, Receipt))
+        elif topic.endswith("/global/manifest"):
+            self._manifest(messages.decode(payload, RoundManifest))
+
+    def _receipt(self, site: str, receipt: Receipt) -> None:
+        first = self.receipts.setdefault((site, receipt.id), receipt)
+        assert first.accepted == receipt.accepted, ("a receipt changed its mind", site, first, receipt)
+        if receipt.accepted:
+            assert self._world.is_durable(site, receipt.id), ("a receipt for what is not durable", site)
+
+    def _manifest(self, manifest: RoundManifest) -> None:
+        first = self.models.setdefault(manifest.version, manifest.model)
+        assert first == manifest.model, ("two models for one version", manifest.version)
+
+    def finish(self, journal: Journal, folder: Path) -> None:
+        """Every accepted update counts exactly once: an undisturbed aggregator makes the same models of them."""
+        for (site, id_), receipt in self.receipts.items():
+            assert not receipt.accepted or self._world.is_durable(site, id_), ("accepted, then lost", site)
+        again = Rounds(Journal(folder / "replay.sqlite", create=journal.plan))
+        try:
+            for row in journal.rounds():
+                for update in journal.updates(row.round):
+                    if update.accepted:
+                        again.judge(update.round, update.site, update.id, self.payloads[update.id])
+                assert again.journal.model_id(row.version) == journal.model_id(row.version), row
+                again.close(row.round)
+            assert [r.results for r in again.journal.rounds()] == [r.results for r in journal.rounds()]
+        finally:
+            again.journal.close()

@@ -1,0 +1,131 @@
+"""One schedule: a federation, a seed, and what goes wrong."""
+
+import contextlib
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fedfin.plan import Plan
+from simulation.broker import Broker, Link
+from simulation.clock import Clock
+from simulation.faults import CrashError, Faults
+from simulation.processes import AggregatorProcess, Process, SiteProcess, make_believe
+from simulation.watch import Watch
+
+UNTIL_S = 50_000.0
+Trace = Callable[[str], None]
+
+
+class World:
+    """Everything random comes from one seed, and time is a number: the same arguments, the same schedule."""
+
+    def __init__(
+        self, seed: int, plan: Plan, sites: int, faults: Faults, folder: Path, *, trace: Trace | None = None
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.plan, self.faults, self.budget = plan, faults, faults.budget
+        self.tally: Counter[str] = Counter()
+        self.facts: list[tuple[float, str, str, dict[str, Any]]] = []
+        self._trace = trace
+        self.on_report: Callable[[str, str, dict[str, Any]], None] | None = None
+        self.clock = Clock()
+        self.current: Process | None = None
+        self._folder = folder
+        self.watch = Watch(self)
+        with make_believe(self):
+            self.broker = Broker(self)
+            self.aggregator = AggregatorProcess(self, folder)
+            self.sites = [SiteProcess(self, f"s{i}", folder / f"s{i}") for i in range(sites)]
+        self.processes = {p.client_id: p for p in (self.aggregator, *self.sites)}
+
+    def run(self) -> None:
+        """Until every site is finished. Raises AssertionError when an invariant breaks, or nothing moves on."""
+        with make_believe(self), contextlib.closing(self._reader()):
+            for process in self.processes.values():
+                self.clock.after(process.asleep_s, process.boot)
+            while any(site.awaited and not site.finished for site in self.sites):
+                for _ in range(10):
+                    self.clock.step()
+                assert self.clock.now < UNTIL_S, f"deadlock: {self.states()}"
+            while not self.aggregator.alive:
+                self.clock.step()
+            self.budget = 0
+            self.watch.finish(self.aggregator.journal, self._folder)
+            self._check_sites()
+        self.aggregator.close()
+
+    def _check_sites(self) -> None:
+        version = self.aggregator.journal.newest_version()
+        with contextlib.closing(self.aggregator.journal):
+            self.results = [row.results for row in self.aggregator.journal.rounds()]
+            final = self.aggregator.server._rounds.model_file(version)
+        for site in self.sites:
+            assert not site.awaited or (site.folder / "state" / "final.fedfin").read_bytes() == final, (
+                site.name
+            )
+        self.final = final
+
+    # What the others ask of it.
+
+    def misfortune(self, chance: float) -> bool:
+        """Whether a cut or crash happens now; each is taken from the budget."""
+        if chance <= 0.0 or self.budget <= 0 or self.rng.random() >= chance:
+            return False
+        self.budget -= 1
+        return True
+
+    def crash_point(self) -> None:
+        """The running process may die here."""
+        if self.current is not None and self.misfortune(self.faults.crash):
+            self.happens(f"{self.current.kind} killed", self.current.name)
+            raise CrashError
+
+    def happens(self, what: str, name: str) -> None:
+        """A misfortune, for the tally."""
+        self.tally[what] += 1
+        self.tell(name, what)
+
+    def link(self, client_id: str, **how: Any) -> Link:
+        """The link of a process that boots."""
+        return self.processes[client_id].adopt(Link(self, client_id, **how))
+
+    def wake(self, client_id: str) -> None:
+        """A link has something for its process."""
+        self.processes[client_id].wake()
+
+    def reporter(self, name: str) -> Callable[[str, dict[str, Any]], None]:
+        """Where a shell reports what happens."""
+
+        def report(event: str, facts: dict[str, Any]) -> None:
+            self.tally[event] += 1
+            self.facts.append((self.clock.now, name, event, facts))
+            if self.on_report is not None:
+                self.on_report(name, event, facts)
+            self.tell(name, event, facts)
+
+        return report
+
+    def tell(self, name: str, event: str, facts: Any = "") -> None:
+        """For whoever replays this schedule."""
+        if self._trace is not None:
+            self._trace(f"{self.clock.now:10.3f} {name:10} {event} {facts}")
+
+    def is_durable(self, site: str, id_: bytes) -> bool:
+        """Whether the journal's file, read through another connection, holds this update as accepted."""
+        return bool(
+            self._db.execute(
+                "SELECT count(*) FROM upd WHERE site = ? AND id = ? AND accepted", (site, id_)
+            ).fetchone()[0]
+        )
+
+    def states(self) -> dict[str, str]:
+        """Where everyone stands."""
+        states = {s.name: s.agent._machine.state.value for s in self.sites if s.life}
+        return states | {"aggregator": self.aggregator.server._machine.state.value}
+
+    def _reader(self) -> sqlite3.Connection:
+        self._db = sqlite3.Connection(self._folder / "journal.sqlite", isolation_level=None)
+        return self._db

@@ -1,0 +1,114 @@
+"""Run the `fedfin` command, and SIGKILL it, or the broker, or both, at one exact point of the protocol.
+
+    python crash_point.py POINT VICTIM MARK fedfin-words...
+
+The process is the real one; only the function at which the point lies is wrapped. `MARK` is a file that appears at
+the kill: it strikes once, however often the command is started again.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+BROKER_PID = "broker.pid"  # beside the mark
+
+
+@dataclass(frozen=True)
+class Point:
+    """Before or after the `nth` call of `function` of which `of` holds."""
+
+    function: str
+    when: str
+    nth: int = 1
+    of: Callable[..., bool] = lambda *_, **__: True
+
+
+def _publishes(kind: str, topic: str = "") -> Callable[..., bool]:
+    """Whether a publish carries a message of this kind to a topic with this text in it."""
+
+    def of(_link: Any, where: str, payload: bytes, **_: Any) -> bool:
+        return topic in where and bool(payload) and msgspec.msgpack.decode(payload)["kind"] == kind
+
+    return of
+
+
+PUBLISH = "fedfin.mqtt.Link.publish"
+STATE = "edge_client.agent_state.AgentState"
+JOURNAL = "aggregator.journal.Journal"
+SITE = {
+    "joining": Point(PUBLISH, "after", of=_publishes("hello")),
+    "model fetched, not kept": Point("edge_client.kept_model.KeptModel.assemble", "before", 2),
+    "model kept": Point("edge_client.kept_model.KeptModel.assemble", "after", 2),
+    "working": Point("edge_client.agent.make_update", "before", 2),
+    "computed, not saved": Point(f"{STATE}.put_update", "before", 2),
+    "saved, not offered": Point(f"{STATE}.put_update", "after", 2),
+    "offered": Point(PUBLISH, "after", 2, _publishes("begin")),
+    "half sent": Point(PUBLISH, "after", 2, _publishes("chunk")),
+    "answered, not settled": Point(f"{STATE}.settle", "before", 2),
+    "half settled": Point(f"{STATE}._owe", "after", 2),
+    "settled": Point(f"{STATE}.settle", "after", 2),
+    "finishing": Point("edge_client.agent.write_model", "before"),
+}
+AGGREGATOR = {
+    "starting": Point(PUBLISH, "before", of=_publishes("roundmanifest")),
+    "welcoming": Point(PUBLISH, "after", 2, _publishes("welcome")),
+    "collecting": Point(PUBLISH, "after", 4, _publishes("missing")),
+    "complete, not durable": Point(f"{JOURNAL}.add_update", "before", 5),
+    "durable, not answered": Point(f"{JOURNAL}.add_update", "after", 5),
+    "answered": Point(PUBLISH, "after", 5, _publishes("receipt")),
+    "folding": Point(f"{JOURNAL}.close_round", "before", 2),
+    "folded, not published": Point(f"{JOURNAL}.close_round", "after", 2),
+    "half published": Point(PUBLISH, "after", 3, _publishes("chunk", "/global/")),
+    "published": Point(PUBLISH, "after", 3, _publishes("roundmanifest", "/global/manifest")),
+    "finished": Point(f"{JOURNAL}.close_round", "after", 4),
+}
+POINTS = SITE | AGGREGATOR
+
+
+def _arm(point: Point, strike: Callable[[], None]) -> None:
+    owner_name, _, name = point.function.rpartition(".")
+    try:
+        owner: Any = importlib.import_module(owner_name)
+    except ModuleNotFoundError:
+        module, _, class_ = owner_name.rpartition(".")
+        owner = getattr(importlib.import_module(module), class_)
+    real, left = getattr(owner, name), point.nth
+
+    def wrapped(*args: Any, **how: Any) -> Any:
+        nonlocal left
+        left -= point.of(*args, **how)
+        due = left == 0
+        if due and point.when == "before":
+            strike()
+        result = real(*args, **how)
+        if due and point.when == "after":
+            strike()
+        left -= due
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def _strike(victim: str, mark: Path) -> None:
+    if mark.exists():
+        return
+    mark.touch()
+    if victim != "process":
+        os.kill(int((mark.parent / BROKER_PID).read_text()), signal.SIGKILL)
+    if victim != "broker":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    point_, victim_, mark_, *words = sys.argv[1:]
+    _arm(POINTS[point_], lambda: _strike(victim_, Path(mark_)))
+    from fedfin.cli import main
+
+    sys.exit(main(words))

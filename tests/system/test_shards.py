@@ -1,0 +1,157 @@
+"""A root and two shards as real processes over mosquitto, with a fleet of protocol-true sites."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from federation import broker, fedfin, start
+
+from aggregator.journal import Journal
+from benchmarks.transport.fleet_plan import FEDERATION, expected_model, make_plan
+from fedfin.model_file import read_model
+from fedfin.plan import plan_toml
+
+SITES, ROUNDS = 24, 5
+SECONDS = 90.0
+PLAN = make_plan(sites=SITES, update_kb=8.0, rounds=ROUNDS)
+SHARDED = {"root": ["--shards", "2"], "shard-0": ["--shard", "0/2"], "shard-1": ["--shard", "1/2"]}
+
+
+class Running:
+    """Aggregator processes by their roles, and one process of sites; each life of one has a log of its own."""
+
+    def __init__(self, folder: Path, url: str, roles: dict[str, list[str]]) -> None:
+        self._folder, self._url, self._roles = folder, url, roles
+        self._processes: dict[str, subprocess.Popen] = {}
+        self._logs: dict[str, list[Path]] = {name: [] for name in roles}
+        (folder / "plan.toml").write_text(plan_toml(PLAN))
+        for name in roles:
+            fedfin("aggregator", "init", folder / "plan.toml", folder / name)
+            self.start(name)
+        sites = ["--federation", FEDERATION, "--first", "0", "--count", str(SITES)]
+        self._processes["sites"] = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.transport.fleet_process", "--broker", url, *sites],
+            stdout=subprocess.DEVNULL,
+        )
+
+    def start(self, name: str) -> None:
+        """Begin another life."""
+        logs = self._logs[name]
+        logs.append(self._folder / f"{name}-{len(logs)}.log")
+        words = ["aggregator", "serve", self._folder / name, "--broker", self._url, "--json"]
+        self._processes[name] = start(*words, *self._roles[name], log=logs[-1])
+
+    def kill_and_start(self, name: str) -> None:
+        """SIGKILL, and another life."""
+        assert self._processes[name].poll() is None, f"{name} ended before it could be killed"
+        self._processes[name].kill()
+        self._processes[name].wait(10)
+        self.start(name)
+
+    def wait_for(self, name: str, event: str, **facts: object) -> None:
+        """Until a process has reported this."""
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            for line in self._logs[name][-1].read_text().rpartition("\n")[0].splitlines():
+                told = json.loads(line) if line.startswith("{") else {}
+                if told.get("event") == event and facts.items() <= told.items():
+                    return
+            time.sleep(0.005)
+        raise TimeoutError(self.last_words())
+
+    def finish(self) -> None:
+        """Until all have ended well."""
+        codes = {name: process.wait(SECONDS) for name, process in self._processes.items()}
+        assert set(codes.values()) == {0}, f"{codes}\n{self.last_words()}"
+
+    def stop(self) -> None:
+        """Leave no process behind."""
+        for process in self._processes.values():
+            process.kill()
+            process.wait(10)
+
+    def last_words(self) -> str:
+        """The ends of all logs."""
+        return "\n".join(
+            f"{log.name}: {log.read_text()[-600:]}" for logs in self._logs.values() for log in logs
+        )
+
+
+def _run(folder: Path, roles: dict[str, list[str]], disturb=lambda _: None) -> bytes:
+    """The final model file of a whole federation."""
+    folder.mkdir()
+    with broker("mosquitto", folder) as url:
+        running = Running(folder, url, roles)
+        try:
+            disturb(running)
+            running.finish()
+        finally:
+            running.stop()
+    return (folder / next(iter(roles)) / "final.fedfin").read_bytes()
+
+
+def _check(folder: Path, final: bytes) -> None:
+    """Every site counted once in every round; the model is what folding the same updates in memory gives."""
+    journal = Journal(folder / "root" / "journal.sqlite")
+    assert [row.results["sites"] for row in journal.rounds()] == [float(SITES)] * (ROUNDS + 2)
+    journal.close()
+    assert (folder / "root" / "final.fedfin").read_bytes() == final
+    tensors, expected = read_model(folder / "root" / "final.fedfin").tensors, expected_model(PLAN, SITES)
+    assert {n: t.tobytes() for n, t in tensors.items()} == {n: t.tobytes() for n, t in expected.items()}
+
+
+@pytest.mark.broker
+def test_shards_and_a_root_make_the_model_of_one_aggregator(tmp_path: Path) -> None:
+    """To the byte; and the same results in every round."""
+    single = _run(tmp_path / "single", {"root": []})
+    sharded = _run(tmp_path / "sharded", SHARDED)
+    assert sharded == single
+    _check(tmp_path / "sharded", single)
+    results = []
+    for name in ("single", "sharded"):
+        journal = Journal(tmp_path / name / "root" / "journal.sqlite")
+        results.append([row.results for row in journal.rounds()])
+        journal.close()
+    assert results[0] == results[1]
+
+
+@pytest.mark.broker
+def test_killed_shards_and_root_go_on_where_they_stopped(tmp_path: Path) -> None:
+    """SIGKILL of each in the middle of a round, of both shards at once, and while only one sum has arrived."""
+
+    def disturb(running: Running) -> None:
+        running.wait_for("shard-0", "update", round=2, accepted=True)
+        running.kill_and_start("shard-0")
+        running.wait_for("shard-1", "update", round=3, accepted=True)
+        running.kill_and_start("root")
+        running.wait_for("root", "update", round=4)  # one shard's sum
+        running.kill_and_start("root")
+        running.wait_for("root", "round", round=5)
+        running.kill_and_start("shard-1")
+        running.kill_and_start("shard-0")
+
+    final = _run(tmp_path / "shaken", SHARDED, disturb)
+    _check(tmp_path / "shaken", final)
+
+
+@pytest.mark.broker
+def test_a_shard_of_another_split_is_told_so_and_leaves(tmp_path: Path) -> None:
+    """Its sites would be counted by two shards, or by none."""
+    (tmp_path / "plan.toml").write_text(plan_toml(PLAN))
+    for name in ("root", "shard"):
+        fedfin("aggregator", "init", tmp_path / "plan.toml", tmp_path / name)
+    with broker("mosquitto", tmp_path) as url:
+        words = ["aggregator", "serve", tmp_path / "root", "--broker", url, "--json", "--shards", "2"]
+        root = start(*words, log=tmp_path / "root.log")
+        try:
+            done = fedfin(
+                "aggregator", "serve", tmp_path / "shard", "--broker", url, "--shard", "0/3", check=False
+            )
+        finally:
+            root.kill()
+            root.wait(10)
+    assert done.returncode == 10
+    assert "the root has 2 shards, this one was started as 0/3" in done.stderr
