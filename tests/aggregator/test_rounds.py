@@ -34,7 +34,7 @@ REFUSED = {
     "a value without a weight": (update("s0", 1, 0, weight=0), "a value without a weight"),
     "a body cut short": (
         encode_update(EMPTY[:-1], {}, MOMENTS, task="moments", **FACTS),
-        "ends early",
+        "early",
     ),
     "not an update": (b"\x93\x01\x02\x03", "not a valid update"),
 }
