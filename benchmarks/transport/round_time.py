@@ -56,6 +56,7 @@ CASES = {
     "small-tls": Case(8, tls=True, width=SMALL),
     "sixteen": Case(16),
     "thirty-two": Case(32),
+    "floor-one": Case(1, bare=True),
     "floor": Case(8, bare=True),
     "floor-tls": Case(8, tls=True, bare=True),
 }
