@@ -4,9 +4,9 @@ A model version is a snapshot, or the delta from the version before it, or both.
 the deltas since the oldest of them: with lossy presets down that is the whole history of a thousand rounds, with
 `exact`, where every version is a snapshot, the newest 32 versions.
 
-It is one SQLite file, and beside it the bytes of an open round's updates (update_files.py). They are there before a
-receipt goes out and are kept until their round closes, so that a restarted aggregator folds them again and stands
-where it stood; then only the receipt's facts stay.
+It is one SQLite file, and beside it what would make that slow: the bytes of versions (part_files.py) and of an open
+round's updates (update_files.py). An update is there before its receipt goes out and is kept until its round closes,
+so that a restarted aggregator folds it again and stands where it stood; then only the receipt's facts stay.
 synchronous=FULL: a receipt promises that the update survives a power cut.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from aggregator.part_files import Key, PartFiles
 from aggregator.update_files import UpdateFiles
 from fedfin.errors import StateError
 from fedfin.plan import Plan
@@ -31,8 +32,7 @@ _SCHEMA = """
 CREATE TABLE plan (body BLOB NOT NULL, run TEXT NOT NULL);
 CREATE TABLE version (version INTEGER PRIMARY KEY, id BLOB NOT NULL);
 CREATE TABLE part (
-    kind TEXT NOT NULL, version INTEGER NOT NULL, listed INTEGER NOT NULL, payload BLOB NOT NULL,
-    PRIMARY KEY (kind, version)
+    kind TEXT NOT NULL, version INTEGER NOT NULL, listed INTEGER NOT NULL, PRIMARY KEY (kind, version)
 );
 CREATE TABLE owed (body BLOB NOT NULL);
 CREATE TABLE retained (
@@ -104,6 +104,8 @@ class Journal:
             )
         self.folder = path.parent
         self._update_files = UpdateFiles(path.parent)
+        self._part_files = PartFiles(path.parent / "parts")
+        self._parts: dict[Key, bytes] = {}  # those on offer, once they were asked for
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -134,11 +136,14 @@ class Journal:
         with self._db:
             self._db.execute("BEGIN")
             self._open_round(round_, task, step)
+        self._forget_parts()
 
     def _open_round(self, round_: int, task: str, step: Step) -> None:
         self._db.execute("INSERT INTO version VALUES (?, ?)", (step.version, step.id))
         for part in step.parts:
-            self._db.execute("INSERT INTO part VALUES (?, ?, 1, ?)", (part.kind, part.version, part.data))
+            self._parts[part.kind, part.version] = part.data
+            self._part_files.put((part.kind, part.version), part.data)
+            self._db.execute("INSERT INTO part VALUES (?, ?, 1)", (part.kind, part.version))
         self._db.execute("UPDATE part SET listed = 0 WHERE listed")
         self._db.executemany("UPDATE part SET listed = 1 WHERE kind = ? AND version = ?", step.listed)
         self._db.execute("DELETE FROM part WHERE version < ?", (self._oldest(),))
@@ -148,6 +153,10 @@ class Journal:
         self._db.execute(
             "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, step.version, time.time())
         )
+
+    def _forget_parts(self) -> None:
+        """Those that have no row any more."""
+        self._part_files.keep_only(self._db.execute("SELECT kind, version FROM part").fetchall())
 
     def _oldest(self) -> int:
         """The oldest snapshot that is kept."""
@@ -180,6 +189,7 @@ class Journal:
             if following is not None:
                 self._open_round(round_ + 1, *following)
         self._update_files.drop(round_)
+        self._forget_parts()
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -216,8 +226,7 @@ class Journal:
         """The newest snapshot up to this version, and the deltas from there. StateError when it is not kept."""
         newest = self.newest_version()
         base = self._db.execute(
-            "SELECT version, payload FROM part WHERE kind = 'snapshot' AND version <= ?"
-            " ORDER BY version DESC LIMIT 1",
+            "SELECT version FROM part WHERE kind = 'snapshot' AND version <= ? ORDER BY version DESC LIMIT 1",
             (version,),
         ).fetchone()
         if base is None or newest is None or version > newest:
@@ -225,10 +234,11 @@ class Journal:
                 f"there is no model version {version}; the newest is {newest}, the oldest kept {self._oldest()}"
             )
         deltas = self._db.execute(
-            "SELECT payload FROM part WHERE kind = 'delta' AND version > ? AND version <= ? ORDER BY version",
+            "SELECT version FROM part WHERE kind = 'delta' AND version > ? AND version <= ? ORDER BY version",
             (base[0], version),
         )
-        return bytes(base[1]), [bytes(delta) for (delta,) in deltas]
+        snapshot = self._part_files.read(("snapshot", base[0]))
+        return snapshot, [self._part_files.read(("delta", delta)) for (delta,) in deltas]
 
     def model_id(self, version: int) -> bytes:
         """SHA-256 of a version's GlobalModel payload; empty when there is no such version."""
@@ -237,10 +247,13 @@ class Journal:
 
     def listed(self) -> tuple[Payload, ...]:
         """The parts on offer: the snapshot, then the deltas without a gap."""
-        rows = self._db.execute(
-            "SELECT kind, version, payload FROM part WHERE listed ORDER BY kind = 'delta', version"
-        )
-        return tuple(Payload(kind, version, bytes(data)) for kind, version, data in rows)
+        keys = self._db.execute(
+            "SELECT kind, version FROM part WHERE listed ORDER BY kind = 'delta', version"
+        ).fetchall()
+        known, self._parts = self._parts, {}
+        for key in keys:
+            self._parts[key] = known[key] if key in known else self._part_files.read(key)
+        return tuple(Payload(*key, data) for key, data in self._parts.items())
 
     def owed(self) -> bytes:
         """What compression left out of the newest version; empty when nothing."""

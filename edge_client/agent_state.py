@@ -46,6 +46,7 @@ class AgentState:
         self._progress = folder / "progress.json"
         self._feedback = folder / "feedback.msgpack"
         self._outbox = folder / "outbox.msgpack"
+        self._waiting: Outbox | None = None  # what is in the outbox, if this process put it there
         self._last = folder / "last-update.msgpack"
         self.model = KeptModel(folder / "model.msgpack")
         self.final_path = folder / "final.fedfin"
@@ -69,6 +70,7 @@ class AgentState:
     def join(self, run: str, plan: Plan) -> None:
         """Remember the run and its plan; what belongs to another one is dropped."""
         if self.progress.run != run:
+            self._waiting = None
             for path in (self._outbox, self._last, self._feedback):
                 path.unlink(missing_ok=True)
             self.model.forget()
@@ -93,13 +95,14 @@ class AgentState:
     def put_update(self, outbox: Outbox) -> None:
         """Save an update before it is sent."""
         write_atomically(self._outbox, msgspec.msgpack.encode(outbox))
+        self._waiting = outbox
 
     def settle(self, *, accepted: bool) -> None:
         """The update in the outbox has its receipt.
 
         Any prefix of these steps can be done twice: each writes what follows from the outbox and the receipt alone.
         """
-        outbox = _read(self._outbox, Outbox)
+        outbox = self._take_waiting()
         if outbox is None:
             return
         self._owe(outbox, accepted=accepted)
@@ -108,16 +111,20 @@ class AgentState:
 
     def abandon(self) -> None:
         """The round of the update in the outbox, if there is one, has closed before it was offered to anybody."""
-        outbox = _read(self._outbox, Outbox)
+        outbox = self._take_waiting()
         if outbox is not None:
             self._owe(outbox, accepted=False)
             self._outbox.unlink()
+
+    def _take_waiting(self) -> Outbox | None:
+        outbox, self._waiting = self._waiting, None
+        return outbox or _read(self._outbox, Outbox)
 
     def _owe(self, outbox: Outbox, *, accepted: bool) -> None:
         if outbox.task != "train":
             return
         before = self.feedback()
-        owed, lost = (outbox.owed, b"") if accepted else (before.owed, outbox.lost)
+        owed, lost = (outbox.owed, b"") if accepted else (before.owed, outbox.lost_body())
         if owed or lost:
             write_atomically(
                 self._feedback, msgspec.msgpack.encode(Feedback(before.run, outbox.round, owed, lost))

@@ -18,6 +18,7 @@ class KeptModel:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._tensors: Tensors | None = None
+        self._payload = b""  # as it was written last, until its tensors are asked for
         self.id = b""
         self.version: int | None = None
         if path.exists():
@@ -33,8 +34,9 @@ class KeptModel:
     def tensors(self, plan: Plan) -> Tensors:
         """The model's values. Raises ProtocolError when the file is not of this plan, or damaged."""
         if self._tensors is None:
-            payload = self._path.read_bytes() if self._path.exists() else b""
+            payload = self._payload or (self._path.read_bytes() if self._path.exists() else b"")
             _, self._tensors = decode_model(payload, plan=plan.digest(), shapes=model_shapes(plan))
+            self._payload = b""
         return self._tensors
 
     def forget(self) -> None:
@@ -60,6 +62,7 @@ class KeptModel:
             raise ProtocolError(f"the parts of version {wanted.version} do not make it")
         write_atomically(self._path, payload, durable=False)  # a damaged one is fetched again
         self.id, self.version, self._tensors = wanted.model, wanted.version, tensors
+        self._payload = payload if tensors is None else b""
 
     def _applied(self, wanted: Assemble, plan: Plan) -> Tensors:
         digest, shapes = plan.digest(), model_shapes(plan)

@@ -9,19 +9,26 @@ from fedfin.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.codec import Tensors, compress
 from fedfin.protocol.messages import Task
-from fedfin.protocol.payloads import encode_update
+from fedfin.protocol.payloads import Update, decode_payload, encode_update
 from fedfin.protocol.schedule import preset_up
 from fedfin.protocol.site_life import Work
 
 
 class Outbox(msgspec.Struct, frozen=True):
-    """`payload`: the Update; `owed` when it counts, `lost` when it does not: see edge_client/feedback.py."""
+    """`payload`: the Update; `owed` when it counts, `lost` when it does not: see edge_client/feedback.py.
+
+    `lost` None: it is the update's own body, which need not be written twice.
+    """
 
     round: int
     task: Task
     payload: bytes
     owed: bytes
-    lost: bytes
+    lost: bytes | None
+
+    def lost_body(self) -> bytes:
+        """What was lost if the update does not count."""
+        return decode_payload(self.payload, Update).body if self.lost is None else self.lost
 
 
 def make_outbox(
@@ -50,4 +57,5 @@ def make_outbox(
         base=work.version,
         metrics=metrics,
     )
-    return Outbox(work.round, work.task, payload, packed.owed, packed.lost)
+    lost = None if packed.lost is packed.body else packed.lost
+    return Outbox(work.round, work.task, payload, packed.owed, lost)

@@ -133,9 +133,25 @@ def test_a_damaged_version_is_named(tmp_path: Path) -> None:
     rounds = _new(tmp_path, down="small")
     for _ in range(3):
         _play(rounds)
-    rounds.journal._db.execute("UPDATE part SET payload = (SELECT payload FROM part WHERE version = 1)")
+    parts = tmp_path / "parts"
+    (parts / "delta-3").write_bytes((parts / "delta-1").read_bytes())
     with pytest.raises(StateError, match="model version 3 in the journal is damaged"):
         rounds.model_file(3)
+    (parts / "delta-3").unlink()
+    with pytest.raises(StateError, match="delta-3 is missing; restore it with the journal"):
+        rounds.model_file(3)
+
+
+def test_files_of_parts_are_those_of_the_journal(tmp_path: Path) -> None:
+    """What a crash left, or is not needed any more, goes with the next version."""
+    rounds = _new(tmp_path, down="small")
+    _play(rounds)
+    (tmp_path / "parts" / "snapshot-9").write_bytes(b"left by a crash")
+    _play(rounds)
+    kept = {
+        f"{kind}-{version}" for kind, version in rounds.journal._db.execute("SELECT kind, version FROM part")
+    }
+    assert {path.name for path in (tmp_path / "parts").iterdir()} == kept
 
 
 def test_only_tensors_that_changed_travel(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_a_damaged_outbox_is_as_if_there_were_none(tmp_path: Path) -> None:
     """The round's update is computed again."""
     state = _filled(tmp_path)
     (tmp_path / "outbox.msgpack").write_bytes(_update()[:-3])
+    state = AgentState(state.folder)
     assert state.memory().offer is None
     state.settle(accepted=True)
     state.abandon()
@@ -187,3 +188,14 @@ def test_a_damaged_last_update_is_named(tmp_path: Path) -> None:
     (tmp_path / "last-update.msgpack").write_bytes(b"x")
     with pytest.raises(StateError, match=r"last-update\.msgpack is damaged"):
         AgentState(tmp_path).last_update()
+
+
+def test_an_exact_update_that_does_not_count_is_owed_whole(tmp_path: Path) -> None:
+    """Its body is what was lost; the outbox does not hold it twice. Also when another process settles it."""
+    for restart in (False, True):
+        state = _filled(tmp_path / str(restart))
+        state.put_update(_outbox(3, lost=None))
+        if restart:
+            state = AgentState(state.folder)
+        state.settle(accepted=False)
+        assert state.feedback().lost == decode_payload(_update(3), Update).body
