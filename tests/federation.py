@@ -50,8 +50,10 @@ def make_bundle(folder: Path, modality: str, dim: int) -> Manifest:
     return manifest
 
 
-def make_plan(bundles: dict[str, Manifest], *, sites: int = 3, rounds: int = 2, **overrides) -> Plan:
-    """A plan over these bundles that trains in no time."""
+def make_plan(bundles: dict[str, Manifest], *, sites: int = 3, rounds: int | Rounds = 2, **overrides) -> Plan:
+    """A plan over these bundles that trains in no time; `rounds`: how many of all sites, or the whole policy."""
+    if isinstance(rounds, int):
+        rounds = Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=120.0)
     modalities = tuple(Modality(name=name, encoder=m.digest(), dim=m.dim) for name, m in bundles.items())
     values = {
         "federation": "ward",
@@ -60,7 +62,7 @@ def make_plan(bundles: dict[str, Manifest], *, sites: int = 3, rounds: int = 2, 
         "seed": 3,
         "model": Model(fin="mlp", fin_width=8, head_width=8),
         "training": Training(),
-        "rounds": Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=120.0),
+        "rounds": rounds,
     }
     return Plan(**(values | overrides))
 

@@ -47,12 +47,13 @@ class Line:
 
 
 def summarise(rows: Sequence[Row]) -> list[Line]:
-    """One line for each combination, in the order in which its first row came."""
+    """One line for each combination: by data set, participation (all sites first) and preset (largest first)."""
     exact = {_pair(row): row for row in rows if row["up"] == row["down"] == "exact"}
     grouped: dict[tuple[str, int, str], list[Row]] = {}
     for row in rows:
         grouped.setdefault((row["data"], row["taking_part"], _preset(row)), []).append(row)
-    return [_line(key, group, exact) for key, group in grouped.items()]
+    lines = [_line(key, group, exact) for key, group in grouped.items()]
+    return sorted(lines, key=lambda line: (line.data, -line.taking_part, -line.up, -line.down))
 
 
 def _line(key: tuple[str, int, str], rows: list[Row], exact: dict[tuple[object, ...], Row]) -> Line:

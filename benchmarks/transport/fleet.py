@@ -13,7 +13,7 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from aggregator.journal import Journal, RoundRow
 from benchmarks.transport.broker import Broker, mosquitto
 from benchmarks.transport.fleet_plan import FEDERATION, expected_model, make_plan
 from benchmarks.transport.process_costs import Watch
+from benchmarks.transport.stand_ins import issue_certificates
 from fedfin.demo.processes import Processes, run_command
 from fedfin.errors import FedfinError
 from fedfin.model_file import read_model
@@ -94,11 +95,14 @@ def measure(sites: int, args: argparse.Namespace) -> Result:
     plan = make_plan(sites=sites, update_kb=args.update_kb, rounds=args.rounds)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedfin-fleet-")))
-        broker = Broker(args.broker, 0) if args.broker else stack.enter_context(mosquitto(folder))
+        settings, files = issue_certificates(folder / "pki", "127.0.0.1") if args.tls else ("", {})
+        broker = Broker(args.broker, 0) if args.broker else stack.enter_context(mosquitto(folder, settings))
+        url = broker.url.replace("mqtt:", "mqtts:") if args.tls else broker.url
+        connect = ["--broker", url, *(word for key, value in files.items() for word in (f"--{key}", value))]
         (folder / "plan.toml").write_text(plan_toml(plan), encoding="utf-8")
         for name in (AGGREGATOR, *_shards(args)):
             run_command(["aggregator", "init", str(folder / "plan.toml"), str(folder / name)], "init")
-        costs = _run(plan, folder, broker, args)
+        costs = _run(plan, folder, broker.pid, connect, args)
         return _result(plan, folder / AGGREGATOR, costs)
 
 
@@ -106,31 +110,33 @@ def _shards(args: argparse.Namespace) -> list[str]:
     return [f"shard-{index}" for index in range(args.shards)]
 
 
-def _run(plan: Plan, folder: Path, broker: Broker, args: argparse.Namespace) -> dict[str, Cost]:
-    """Broker, aggregator and fleet until all have finished; what each but the fleet cost."""
+def _run(
+    plan: Plan, folder: Path, broker: int, connect: Sequence[str], args: argparse.Namespace
+) -> dict[str, Cost]:
+    """Aggregator and fleet until all have finished; what each but the fleet cost, and the broker, a process id or 0."""
     bar = Bar(plan.rounds.sites, quiet=args.json or not sys.stderr.isatty())
     with ExitStack() as stack:
         stack.enter_context(bar.progress)
         processes = stack.enter_context(Processes(folder / "logs"))
-        watches = {"broker": stack.enter_context(Watch(broker.pid))} if broker.pid else {}
+        watches = {"broker": stack.enter_context(Watch(broker))} if broker else {}
         roles = {AGGREGATOR: ["--shards", str(args.shards)] if args.shards else []}
         roles |= {name: ["--shard", f"{i}/{args.shards}"] for i, name in enumerate(_shards(args))}
         for name, role in roles.items():
-            serve = ["fedfin", "aggregator", "serve", str(folder / name), "--broker", broker.url, "--json"]
-            processes.start(name, [*serve, *role], bar.on_aggregator)
+            serve = ["fedfin", "aggregator", "serve", str(folder / name), "--json"]
+            processes.start(name, [*serve, *connect, *role], bar.on_aggregator)
             watches[name] = stack.enter_context(Watch(processes.pid(name)))
-        names = _start_fleet(processes, plan.rounds.sites, broker.url, args.processes)
+        names = _start_fleet(processes, plan.rounds.sites, connect, args.processes)
         processes.wait([*roles, *names])
     return {name: Cost(round(watch.peak_mb, 1), watch.cpu_s) for name, watch in watches.items()}
 
 
-def _start_fleet(processes: Processes, sites: int, url: str, count: int) -> list[str]:
+def _start_fleet(processes: Processes, sites: int, connect: Sequence[str], count: int) -> list[str]:
     """The sites, spread over `count` processes; their names."""
     bounds = np.linspace(0, sites, min(count, sites) + 1).astype(int).tolist()
     names = []
     for first, end in itertools.pairwise(bounds):
         names.append(f"fleet-{first}")
-        where = ["--broker", url, "--federation", FEDERATION]
+        where = [*connect, "--federation", FEDERATION]
         which = ["--first", str(first), "--count", str(end - first)]
         processes.start(names[-1], ["benchmarks.transport.fleet_process", *where, *which])
     return names
@@ -190,6 +196,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of training (default: 3)")
     parser.add_argument("--processes", type=int, default=4, help="that hold the sites (default: 4)")
     parser.add_argument("--shards", type=int, default=0, help="that share the work (default: none)")
+    parser.add_argument("--tls", action="store_true", help="over mqtts://, with client certificates")
     parser.add_argument("--broker", metavar="URL", help="a running broker (default: a fresh mosquitto)")
     parser.add_argument("--json", action="store_true", help="as JSON, without a progress bar")
     args = parser.parse_args()

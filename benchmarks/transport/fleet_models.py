@@ -4,7 +4,7 @@ import hashlib
 from collections import OrderedDict
 
 from fedfin.errors import ProtocolError
-from fedfin.model_spec import model_shapes
+from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.payloads import apply_delta, decode_model, encode_model
@@ -18,6 +18,13 @@ class FleetModels:
 
     def __init__(self) -> None:
         self._models: OrderedDict[bytes, Tensors] = OrderedDict()
+        self._first = b""
+
+    def first(self, plan: Plan) -> bytes:
+        """The id of version 0, which every site makes from the plan."""
+        if not self._first:
+            self._first = self._keep(initial_model(plan), plan, 0)
+        return self._first
 
     def assemble(self, wanted: Assemble, held: bytes, plan: Plan) -> None:
         """As a site does: from the model that it holds, or from the snapshot. Raises ProtocolError."""
@@ -33,9 +40,12 @@ class FleetModels:
         first = wanted.version - len(wanted.deltas) + 1
         for version, delta in enumerate(wanted.deltas, first):
             tensors = apply_delta(tensors, delta, plan=digest, version=version, shapes=shapes)
-        payload = encode_model(tensors, plan=digest, version=wanted.version)
-        if hashlib.sha256(payload).digest() != wanted.model:
+        if self._keep(tensors, plan, wanted.version) != wanted.model:
             raise ProtocolError(f"the parts of version {wanted.version} do not make it")
-        self._models[wanted.model] = tensors
+
+    def _keep(self, tensors: Tensors, plan: Plan, version: int) -> bytes:
+        id_ = hashlib.sha256(encode_model(tensors, plan=plan.digest(), version=version)).digest()
+        self._models[id_] = tensors
         while len(self._models) > KEPT:
             self._models.popitem(last=False)
+        return id_

@@ -9,8 +9,9 @@ from collections import deque
 from benchmarks.transport.fleet_models import FleetModels
 from benchmarks.transport.fleet_site import FleetSite
 from benchmarks.transport.polled_link import PolledLink
-from fedfin import mqtt
+from fedfin import connect_options, mqtt
 from fedfin.protocol import site_life as life
+from fedfin.tls import Tls
 
 TICK_S = 0.5
 CONNECTING = (
@@ -22,13 +23,15 @@ RECONNECT_S = 2.0
 class FleetProcess:
     """Sites `first` to `first + count` - 1 of one federation, until each holds the final model."""
 
-    def __init__(self, broker: str, federation: str, first: int, count: int) -> None:
+    def __init__(self, broker: str, tls: Tls | None, federation: str, first: int, count: int) -> None:
         self._selector = selectors.DefaultSelector()
         self._sites: dict[PolledLink, FleetSite] = {}
         models = FleetModels()
         for number in range(first, first + count):
             site = FleetSite(federation, number, models)
-            site.link = link = PolledLink(broker, site.client_id, will=site.will, selector=self._selector)
+            site.link = link = PolledLink(
+                broker, site.client_id, will=site.will, tls=tls, selector=self._selector
+            )
             self._sites[link] = site
         self._waiting = deque((0.0, link) for link in self._sites)  # (not before, who wants a connection)
         self._connecting: set[PolledLink] = set()
@@ -81,12 +84,12 @@ class FleetProcess:
 def main() -> None:
     """Run one process of the fleet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--broker", required=True, metavar="URL")
+    connect_options.add(parser)
     parser.add_argument("--federation", required=True, metavar="NAME")
     parser.add_argument("--first", type=int, required=True, help="number of the first site")
     parser.add_argument("--count", type=int, required=True, help="how many sites")
     args = parser.parse_args()
-    FleetProcess(args.broker, args.federation, args.first, args.count).run()
+    FleetProcess(args.broker, connect_options.tls(args), args.federation, args.first, args.count).run()
 
 
 if __name__ == "__main__":

@@ -108,6 +108,10 @@ class FleetSite:
                 self.link.unsubscribe(self._topics.chunk(kind, version, index))
             case life.Join(_, plan):
                 self._plan = plan
+            case life.MakeFirst():
+                assert self._plan is not None
+                self._model = self._models.first(self._plan)
+                self._events.append(life.Assembled(0, self._model))
             case life.Assemble():
                 self._events.append(self._assemble(effect))
             case life.Work():

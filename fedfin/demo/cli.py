@@ -54,7 +54,7 @@ def build(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fin", choices=("mlp", "decoder"), default="mlp", help="FIN variant (default: mlp)")
     parser.add_argument(
-        "--up", choices=PRESETS, default="small", help="how updates are compressed (default: small)"
+        "--up", choices=PRESETS, default="balanced", help="how updates are compressed (default: balanced)"
     )
     parser.add_argument(
         "--down", choices=PRESETS, default="small", help="how new versions are compressed (default: small)"

@@ -37,8 +37,9 @@ SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor
 
 # A question without an answer is asked again after this long.
 RETRY_S = 5.0
-# A shard tells the root of new updates at most this often: news of many sites in one message.
-TALLY_S = 0.2
+# A tally names every site that has an answer. So that it stays below 30 KB/s, the next one may follow after this long
+# per answer: of ten sites the root hears at once, of five hundred four times a second.
+TALLY_S = 0.0005
 REMIND_S = 30.0  # how often the root tells its operator which shards it waits for
 SHARDS = 256  # of one federation; each may add 1/SHARDS of ROUND_WEIGHT at least
 # A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.

@@ -114,8 +114,12 @@ class ShardMachine:
         if self._outgoing is not None:
             due = self._now >= self._retry_at and self._outgoing.idle
             return effects + (self._offer() if due else [])
-        news = self._answers != self._told and self._now >= self._tell_at
-        return [*effects, self._tally()] if news or self._now >= self._retry_at else effects
+        return [*effects, *([self._tally()] if self._now >= self._retry_at else self._news())]
+
+    def _news(self) -> list[Effect]:
+        """A tally, if there is something new in it and it is time."""
+        due = self._online and self._answers != self._told and self._now >= self._tell_at
+        return [self._tally()] if due and self.state is State.COLLECTING else []
 
     # Towards the root.
 
@@ -124,7 +128,8 @@ class ShardMachine:
         receipts = self._reception.receipts
         refused = self._refused | {site for site, receipt in receipts.items() if not receipt.accepted}
         self._told = self._answers
-        self._tell_at, self._retry_at = self._now + limits.TALLY_S, self._now + limits.RETRY_S
+        self._tell_at = self._now + min(limits.RETRY_S, limits.TALLY_S * self._told)
+        self._retry_at = self._now + limits.RETRY_S
         tally = Tally(
             plan=self._digest,
             shards=self._shard.count,
@@ -249,9 +254,9 @@ class ShardMachine:
         return []  # the rest of what sites say is for the root
 
     def _begin(self, site: str, message: Begin) -> list[Effect]:
-        if not self._run:
-            return []
-        if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
+        if (
+            self._run and message.run != self._run
+        ):  # the plan was set up anew: it must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
         if (answer := self._reception.answer(site, message)) is not None:
             return [answer]
@@ -278,7 +283,7 @@ class ShardMachine:
         self._late |= {
             site for site, round_, receipt in event.answers if receipt.accepted and round_ != self._round
         }
-        return [*self._reception.judged(event.answers)]
+        return [*self._reception.judged(event.answers), *self._news()]
 
 
 def _age(manifest: RoundManifest) -> tuple[int, bool]:

@@ -13,7 +13,7 @@ from fedfin.protocol import limits
 if TYPE_CHECKING:
     from simulation.world import World
 
-CHUNK = 2048
+CHUNK = 1024
 MAX_PACKET = CHUNK + limits.PACKET_OVERHEAD_BYTES
 
 

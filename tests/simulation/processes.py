@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from aggregator.journal import Journal
+from aggregator.root_rounds import RootRounds
 from aggregator.rounds import Rounds
 from aggregator.server import Server
+from aggregator.shard_journal import ShardJournal
+from aggregator.shard_rounds import ShardRounds
+from aggregator.shard_server import ShardServer
 from edge_client.agent import Agent
 from edge_client.site import CaseColumns, ModalitySettings, Site, SiteSettings
 from edge_client.trainer import TaskResult
@@ -21,6 +25,7 @@ from fedfin import files
 from fedfin.plan import Plan
 from fedfin.protocol import round_life, site_life
 from fedfin.protocol.messages import Task
+from fedfin.protocol.shards import Shard
 from simulation import toy
 from simulation.broker import Link, Queue
 from simulation.faults import CrashError
@@ -121,15 +126,17 @@ class AggregatorProcess(Process):
 
     kind = "aggregator"
 
-    def __init__(self, world: "World", folder: Path) -> None:
+    def __init__(self, world: "World", folder: Path, *, shards: int = 0) -> None:
         super().__init__(world, "aggregator", folder)
+        self._shards = shards
         self.journal = Journal(folder / "journal.sqlite", create=world.plan)
 
     def _start(self) -> None:
         self.journal = Journal(self.folder / "journal.sqlite")
-        rounds = Rounds(self.journal)
+        rounds = RootRounds(self.journal) if self._shards else Rounds(self.journal)
         rounds.judge = self.world.watch.judging(rounds.judge)
-        self.server = Server(rounds, "mqtt://broker", self.world.reporter(self.name))
+        report = self.world.reporter(self.name)
+        self.server = Server(rounds, "mqtt://broker", report, shards=self._shards)
         self.server._link.start()
 
     def _step(self) -> None:
@@ -147,6 +154,36 @@ class AggregatorProcess(Process):
     def done(self) -> bool:
         """Whether the last round is folded."""
         return self.alive and self.server._machine.state is round_life.State.FINISHED
+
+
+class ShardProcess(Process):
+    """`fedfin aggregator serve --shard`."""
+
+    kind = "shard"
+
+    def __init__(self, world: "World", folder: Path, shard: Shard) -> None:
+        super().__init__(world, f"shard-{shard.index}", folder)
+        self.shard = shard
+        folder.mkdir()
+        self.journal = Journal(folder / "journal.sqlite", create=world.plan)
+
+    def _start(self) -> None:
+        self.journal = ShardJournal(self.folder / "journal.sqlite")
+        rounds = ShardRounds(self.journal, self.shard)
+        rounds.judge = self.world.watch.judging(rounds.judge)
+        self.server = ShardServer(rounds, "mqtt://broker", self.world.reporter(self.name))
+        self.server._link.start()
+
+    def _step(self) -> None:
+        self.server._step()
+
+    def _events(self) -> Queue:
+        return self.server._link.events
+
+    def close(self) -> None:
+        """An open transaction is rolled back, as SQLite does when it finds one."""
+        super().close()
+        self.journal.close()
 
 
 class SiteProcess(Process):
@@ -264,6 +301,8 @@ def make_believe(world: "World") -> Iterator[None]:
         "aggregator.journal.secrets": secrets,
         "aggregator.server.secrets": secrets,
         "aggregator.server.time": clock,
+        "aggregator.shard_server.secrets": secrets,
+        "aggregator.shard_server.time": clock,
         "edge_client.agent.secrets": secrets,
         "edge_client.agent.time": clock,
         "edge_client.agent.threading": threads,

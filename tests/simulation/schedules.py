@@ -20,13 +20,15 @@ MEMORY = Path("/dev/shm")  # fsync costs nothing there; a process that dies lose
 class Variant:
     """A plan, how many sites follow it, and what must hold at the end of a schedule of it.
 
-    `mortal`: the last site may die for ever, and sites may join late.
+    `mortal`: the last site may die for ever, and sites may join late. `shards`: how many share the work; the calm
+    schedule has none, so that shards are held to what one aggregator makes.
     """
 
     plan: Plan
     sites: int
     check: Callable[[str, World], None]
     mortal: bool = True
+    shards: int = 0
 
 
 def run(seed: int, *, variant: str | None = None, calm: bool = False, trace: Trace | None = None) -> World:
@@ -36,9 +38,11 @@ def run(seed: int, *, variant: str | None = None, calm: bool = False, trace: Tra
     faults = Faults.draw(rng)
     chosen = VARIANTS[variant or name]
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        world = World(
-            seed, chosen.plan, chosen.sites, Faults() if calm else faults, Path(folder), trace=trace
-        )
+        if calm:
+            world = World(seed, chosen.plan, chosen.sites, Faults(), Path(folder), trace=trace)
+        else:
+            plan, sites, shards = chosen.plan, chosen.sites, chosen.shards
+            world = World(seed, plan, sites, faults, Path(folder), shards=shards, trace=trace)
         if chosen.mortal and not calm:
             _come_and_go(world, rng)
         world.run()
@@ -97,4 +101,7 @@ VARIANTS = {
     "folded late": Variant(toy_plan(_LATE, codec=_SMALL), 3, within_the_quorum),
     "asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum),
     "asynchronous, compressed": Variant(toy_plan(_ASYNCHRONOUS, codec=_SMALL), 3, within_the_quorum),
+    "sharded": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, shards=2),
+    "sharded, folded late": Variant(toy_plan(_LATE, codec=_SMALL), 4, within_the_quorum, shards=3),
+    "sharded, asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, shards=2),
 }

@@ -1,6 +1,6 @@
 """What must hold whatever happens, checked at every message that reaches the broker, and at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,10 +42,13 @@ class Watch:
         assert (site, round_) not in self._offered, ("made anew after it was offered", site, round_)
 
     def may_write(self, client_id: str, topic: str) -> None:
-        """A site writes under its own id only, the aggregator everywhere but there."""
+        """Up: each under its own id only. The aggregator: everywhere but there. A shard: down to sites, too."""
         parts = topic.split("/")
         if client_id.endswith("-aggregator"):
             assert parts[3] in {"agg", "global"} or parts[5] == "dn", topic
+        elif "-shard-" in client_id:
+            own = ["shard", client_id.rpartition("-")[2], "up"]
+            assert parts[3:6] == own or (parts[3], parts[5]) == ("site", "dn"), (client_id, topic)
         else:
             assert parts[3:6] == ["site", client_id.rpartition("-")[2], "up"], (client_id, topic)
 
@@ -53,9 +56,9 @@ class Watch:
         """A message has reached the broker: from now on somebody may have read it."""
         if topic.endswith("/up/ctl") and KIND_BEGIN in payload:
             message = messages.decode(payload, Begin)
-            self._offered.add((topic.split("/")[4], message.round))
+            self._offered.add((_party(topic), message.round))
         elif topic.endswith("/dn/ctl") and KIND_RECEIPT in payload:
-            self._receipt(topic.split("/")[4], messages.decode(payload, Receipt))
+            self._receipt(_party(topic), messages.decode(payload, Receipt))
         elif topic.endswith("/global/manifest"):
             self._manifest(messages.decode(payload, RoundManifest))
 
@@ -69,14 +72,17 @@ class Watch:
         first = self.models.setdefault(manifest.version, manifest.model)
         assert first == manifest.model, ("two models for one version", manifest.version)
 
-    def finish(self, journal: Journal, folder: Path) -> None:
-        """Every accepted update counts exactly once: an undisturbed aggregator makes the same models of them."""
+    def finish(self, journal: Journal, collectors: Sequence[Journal], folder: Path) -> None:
+        """Every accepted update counts exactly once: an undisturbed aggregator makes the same models of them.
+
+        `collectors`: the journals of those who took the sites' updates, which are the shards' if there are any.
+        """
         for (site, id_), receipt in self.receipts.items():
             assert not receipt.accepted or self._world.is_durable(site, id_), ("accepted, then lost", site)
         again = Rounds(Journal(folder / "replay.sqlite", create=journal.plan))
         try:
             for row in journal.rounds():
-                for update in journal.updates(row.round):
+                for update in (u for collector in collectors for u in collector.updates(row.round)):
                     if update.accepted:
                         again.judge(update.round, update.site, update.id, self.payloads[update.id])
                 assert again.journal.model_id(row.version) == journal.model_id(row.version), row
@@ -84,3 +90,9 @@ class Watch:
             assert [r.results for r in again.journal.rounds()] == [r.results for r in journal.rounds()]
         finally:
             again.journal.close()
+
+
+def _party(topic: str) -> str:
+    """The site, or shard/{index}, that a topic is of."""
+    _, _, _, kind, name, *_ = topic.split("/")
+    return name if kind == "site" else f"{kind}/{name}"

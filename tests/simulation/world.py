@@ -4,15 +4,16 @@ import contextlib
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from fedfin.plan import Plan
+from fedfin.protocol.shards import Shard, is_shard
 from simulation.broker import Broker, Link
 from simulation.clock import Clock
 from simulation.faults import CrashError, Faults
-from simulation.processes import AggregatorProcess, Process, SiteProcess, make_believe
+from simulation.processes import AggregatorProcess, Process, ShardProcess, SiteProcess, make_believe
 from simulation.watch import Watch
 
 UNTIL_S = 50_000.0
@@ -23,7 +24,15 @@ class World:
     """Everything random comes from one seed, and time is a number: the same arguments, the same schedule."""
 
     def __init__(
-        self, seed: int, plan: Plan, sites: int, faults: Faults, folder: Path, *, trace: Trace | None = None
+        self,
+        seed: int,
+        plan: Plan,
+        sites: int,
+        faults: Faults,
+        folder: Path,
+        *,
+        shards: int = 0,
+        trace: Trace | None = None,
     ) -> None:
         self.rng = random.Random(seed)
         self.plan, self.faults, self.budget = plan, faults, faults.budget
@@ -37,25 +46,29 @@ class World:
         self.watch = Watch(self)
         with make_believe(self):
             self.broker = Broker(self)
-            self.aggregator = AggregatorProcess(self, folder)
+            self.aggregator = AggregatorProcess(self, folder, shards=shards)
+            self.shards = [ShardProcess(self, folder / f"shard-{i}", Shard(i, shards)) for i in range(shards)]
             self.sites = [SiteProcess(self, f"s{i}", folder / f"s{i}") for i in range(sites)]
-        self.processes = {p.client_id: p for p in (self.aggregator, *self.sites)}
+        self.processes = {p.client_id: p for p in (self.aggregator, *self.shards, *self.sites)}
 
     def run(self) -> None:
         """Until every site is finished. Raises AssertionError when an invariant breaks, or nothing moves on."""
-        with make_believe(self), contextlib.closing(self._reader()):
+        with make_believe(self), self._readers():
             for process in self.processes.values():
                 self.clock.after(process.asleep_s, process.boot)
             while any(site.awaited and not site.finished for site in self.sites):
                 for _ in range(10):
                     self.clock.step()
                 assert self.clock.now < UNTIL_S, f"deadlock: {self.states()}"
-            while not self.aggregator.alive:
+            servers = [self.aggregator, *self.shards]
+            while not all(server.alive for server in servers):
                 self.clock.step()
             self.budget = 0
-            self.watch.finish(self.aggregator.journal, self._folder)
+            collectors = [server.journal for server in self.shards or servers]
+            self.watch.finish(self.aggregator.journal, collectors, self._folder)
             self._check_sites()
-        self.aggregator.close()
+        for server in servers:
+            server.close()
 
     def _check_sites(self) -> None:
         version = self.aggregator.journal.newest_version()
@@ -113,19 +126,31 @@ class World:
         if self._trace is not None:
             self._trace(f"{self.clock.now:10.3f} {name:10} {event} {facts}")
 
-    def is_durable(self, site: str, id_: bytes) -> bool:
-        """Whether the journal's file, read through another connection, holds this update as accepted."""
-        return bool(
-            self._db.execute(
-                "SELECT count(*) FROM upd WHERE site = ? AND id = ? AND accepted", (site, id_)
-            ).fetchone()[0]
-        )
+    def is_durable(self, name: str, id_: bytes) -> bool:
+        """Whether the journal of whoever answers this site or shard holds the update as accepted.
+
+        Read through another connection.
+        """
+        collectors = [] if is_shard(name) else [s for s in self.shards if s.shard.serves(name)]
+        db = self._dbs[(collectors or [self.aggregator])[0].name]
+        found = db.execute("SELECT count(*) FROM upd WHERE site = ? AND id = ? AND accepted", (name, id_))
+        return bool(found.fetchone()[0])
 
     def states(self) -> dict[str, str]:
         """Where everyone stands."""
         states = {s.name: s.agent._machine.state.value for s in self.sites if s.life}
-        return states | {"aggregator": self.aggregator.server._machine.state.value}
+        servers = [server for server in (self.aggregator, *self.shards) if server.life]
+        return states | {server.name: server.server._machine.state.value for server in servers}
 
-    def _reader(self) -> sqlite3.Connection:
-        self._db = sqlite3.Connection(self._folder / "journal.sqlite", isolation_level=None)
-        return self._db
+    @contextlib.contextmanager
+    def _readers(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            self._dbs = {
+                server.name: stack.enter_context(
+                    contextlib.closing(
+                        sqlite3.Connection(server.folder / "journal.sqlite", isolation_level=None)
+                    )
+                )
+                for server in (self.aggregator, *self.shards)
+            }
+            yield
