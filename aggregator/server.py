@@ -173,7 +173,7 @@ class Server:
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
             case life.Stalled():
-                self._report("stalled", asdict(effect))
+                self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
             case life.Lacking(round_, shards):
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})

@@ -20,6 +20,11 @@ class ShardRounds(Rounds):
         self.shard = shard
         super().__init__(journal, weight_limit=limits.ROUND_WEIGHT // shard.count)
 
+    @property
+    def before(self) -> tuple[str, int]:
+        """The run and round at hand; no run before the first round."""
+        return (self.journal.run, self.position.round) if self.journal.rounds() else ("", 0)
+
     def _begin(self) -> None:
         if self.journal.rounds():
             self._collect()

@@ -37,7 +37,9 @@ class ShardServer:
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
         self._desk = Desk(rounds, report)
-        self._machine = ShardMachine(rounds.plan, self._shard, max_update_bytes=rounds.max_update_bytes)
+        self._machine = ShardMachine(
+            rounds.plan, self._shard, max_update_bytes=rounds.max_update_bytes, before=rounds.before
+        )
         self._farewell = (self._own("up/state"), self._state(online=False))
         client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
         self._link = mqtt.Link(broker, client_id, will=self._farewell, tls=tls, login=login)

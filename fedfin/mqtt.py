@@ -34,8 +34,8 @@ CONNECT_S = 20.0  # for TCP and TLS: on a link that loses every tenth packet a h
 # keepalive alone would notice only after one to two minutes.
 UNACKNOWLEDGED_MS = 30_000
 # Events that may wait for the owner. Then the link stops reading: TCP slows the broker down, and memory stays bounded
-# by 64 chunks however many send at once.
-BACKLOG = 64
+# by 32 chunks however many send at once.
+BACKLOG = 32
 
 
 @dataclass(frozen=True)

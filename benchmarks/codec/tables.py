@@ -6,6 +6,7 @@ from typing import Any
 LEAST_SHARE = 0.03  # of a part's time, for a function to have a line
 STUDY_HEAD = (
     "preset",
+    "seeds",
     "AUC",
     "to exact",
     "worst seed",
@@ -25,13 +26,14 @@ def print_study(lines: Sequence[dict[str, Any]]) -> None:
     """Lines as `summary.Line`: one table per data set and participation."""
     for data, part in dict.fromkeys((line["data"], line["taking_part"]) for line in lines):
         chosen = [line for line in lines if (line["data"], line["taking_part"]) == (data, part)]
-        print(f"\n{data}, {part} of 8 sites each round, {max(line['seeds'] for line in chosen)} seeds\n")
+        print(f"\n{data}, {part} of 8 sites each round\n")
         print_table(STUDY_HEAD, [_study_row(line) for line in chosen])
 
 
 def _study_row(line: dict[str, Any]) -> list[str]:
     return [
         line["preset"],
+        str(line["seeds"]),
         f"{line['auc']:.2f} ± {line['spread']:.2f}",
         _number(line["difference"], "+.2f"),
         _number(line["worst"], "+.2f"),

@@ -56,8 +56,10 @@ CASES = {
     "small-tls": Case(8, tls=True, width=SMALL),
     "sixteen": Case(16),
     "thirty-two": Case(32),
+    "floor-one": Case(1, bare=True),
     "floor": Case(8, bare=True),
     "floor-tls": Case(8, tls=True, bare=True),
+    "floor-small": Case(8, width=SMALL, bare=True),
 }
 DEFAULT = ("floor", "one", "plain", "tls", "small-tls")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeVar
 
-from fedfin.protocol import round_life, site_life
+from fedfin.protocol import round_life, shard_life, site_life
 
 S = TypeVar("S", bound=Enum)
 
@@ -25,11 +25,15 @@ def diagram(legal: Mapping[S, Mapping[type, tuple[S, ...]]]) -> str:
     return "\n".join(lines)
 
 
-def both() -> str:
-    """Both machines' diagrams as they stand in docs/protocol.md."""
-    parts = {"A site": diagram(site_life.LEGAL), "The aggregator": diagram(round_life.LEGAL)}
-    return "\n\n".join(f"### {title}\n\n```mermaid\n{text}\n```" for title, text in parts.items())
+def diagrams() -> str:
+    """All machines' diagrams as they stand in docs/protocol.md."""
+    tables = {
+        "A site": diagram(site_life.LEGAL),
+        "The aggregator": diagram(round_life.LEGAL),
+        "A shard": diagram(shard_life.LEGAL),
+    }
+    return "\n\n".join(f"### {title}\n\n```mermaid\n{text}\n```" for title, text in tables.items())
 
 
 if __name__ == "__main__":
-    print(both())
+    print(diagrams())

@@ -155,10 +155,11 @@ class RootMachine:
             return _answer(shard.name, Welcome(run=self._run, plan=self._plan), manifest)
         if tally.round != self._round or self.state is State.FINISHED:
             return _answer(shard.name, manifest)
+        closing = self._closing is not None
         effects = self._count(shard, tally)
         if tally.closed and self._closing is None:
             effects += self._feed(Seal())
-        elif self._closing is not None and shard.name in self._lacking and not tally.closed:
+        elif closing and shard.name in self._lacking and not tally.closed:
             effects += _answer(shard.name, Enough(run=self._run, round=self._round))
         return effects
 

@@ -45,17 +45,18 @@ NO_RUN = "0" * 16
 
 
 class ShardMachine:
-    """All rounds of one shard."""
+    """All rounds of one shard. `before`: the run and round that it stood at before a restart."""
 
-    def __init__(self, plan: Plan, shard: Shard, *, max_update_bytes: int) -> None:
+    def __init__(
+        self, plan: Plan, shard: Shard, *, max_update_bytes: int, before: tuple[str, int] = ("", 0)
+    ) -> None:
         self.state = State.WAITING
         self._plan, self._shard = plan, shard
         self._digest = plan.digest()
         self._max_update_bytes = max_update_bytes
         self._now = 0.0
-        self._run = (
-            ""  # unknown until the root has said it: a broker may retain the manifest of an earlier run
-        )
+        # A broker may retain the manifest of an earlier run, or of an earlier round: neither counts.
+        self._run, self._before = before[0], before
         self._online = False
         self._chunk_size = limits.CHUNK_BYTES
         self._manifest: RoundManifest | None = None  # of the round at hand
@@ -200,6 +201,8 @@ class ShardMachine:
     def _round_manifest(self, event: RoundManifest) -> list[Effect]:
         known = self._manifest
         if event.run != self._run or (known is not None and _age(event) <= _age(known)):
+            return []
+        if event.run == self._before[0] and event.round < self._before[1]:
             return []
         if self.state is State.DELIVERING:
             self._following = event

@@ -5,6 +5,7 @@ from typing import get_args
 
 import msgspec
 
+from aggregator.partial_sum import PartialSum
 from fedfin.plan import Rounds
 from fedfin.protocol import diagram, messages
 from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update
@@ -15,19 +16,24 @@ DOC = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 
 def test_the_diagrams_are_the_tables() -> None:
     """Generated, not drawn: run `python -m fedfin.protocol.diagram` after a change."""
-    assert DOC.endswith(diagram.both() + "\n")
+    assert DOC.endswith(diagram.diagrams() + "\n")
 
 
 def test_every_message_is_listed() -> None:
     """By its kind on the wire."""
-    kinds = {kind.__struct_config__.tag for kind in get_args(messages.UpControl | messages.DownControl)}
+    kinds = {
+        kind.__struct_config__.tag
+        for kind in get_args(
+            messages.UpControl | messages.DownControl | messages.ShardUpControl | messages.ShardDownControl
+        )
+    }
     for kind in kinds | {"chunk", "sitestate", "aggregatorstate"}:
         assert f"`{kind}`" in DOC
 
 
 def test_every_payload_is_listed() -> None:
     """By its kind on the wire."""
-    for kind in (Update, GlobalModel, GlobalDelta):
+    for kind in (Update, GlobalModel, GlobalDelta, PartialSum):
         assert f"| `{kind.__struct_config__.tag}` |" in DOC
 
 
@@ -39,6 +45,7 @@ def test_every_topic_is_listed() -> None:
     parts = [
         topics.chunk(kind, 0, None).replace("0/+", "{version}/{i}") for kind in get_args(messages.PartKind)
     ]
+    wanted += [topics.party("shard/{i}", channel) for channel in channels[:-1]]
     for topic in [*wanted, topics.aggregator_state, topics.manifest, *parts]:
         assert f"\n{topic} " in DOC
 

@@ -45,8 +45,10 @@ def main() -> int:
     gc.freeze()  # torch's objects are not worth looking at again and again
     with multiprocessing.get_context("fork").Pool(args.jobs) as pool:
         seeds = range(args.first, args.first + args.schedules)
-        for seed, wrong, tally in pool.imap_unordered(attempt, seeds, chunksize=10):
+        for done, (seed, wrong, tally) in enumerate(pool.imap_unordered(attempt, seeds, chunksize=10), 1):
             total += tally
+            if done % 500 == 0:
+                print(f"{done} of {args.schedules}, {failed} failed", file=sys.stderr, flush=True)
             if wrong:
                 failed += 1
                 print(f"seed {seed}: {wrong}replay: make simulate SIMULATE='--seed {seed}'", flush=True)
