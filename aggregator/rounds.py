@@ -1,6 +1,5 @@
 """The rounds' arithmetic and records: judge an update, fold it, close a round. No network in here."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from fedfin.model_spec import task_specs
 from fedfin.protocol import limits
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Receipt, Task
-from fedfin.protocol.payloads import Update, decode_payload, open_update
+from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE
 from fedfin.protocol.round_life import Payload
@@ -79,13 +78,9 @@ class Rounds:
 
     @property
     def max_update_bytes(self) -> int:
-        """No honest update of any task is larger: its values as float32, and room for weights and metrics."""
+        """No honest update of any task is larger."""
         tasks: tuple[Task, ...] = ("moments", "train", "evaluate")
-        sizes = [
-            sum(17 * math.prod(shape) // 4 + 16 for shape in task_specs(self.plan, task).values())
-            for task in tasks
-        ]
-        return max(sizes) + (limits.NAME_CHARS + 16) * limits.METRICS + 4096
+        return max(most_update_bytes(task_specs(self.plan, task)) for task in tasks)
 
     def results(self) -> dict[str, float]:
         """The current round's so far: how many updates, their bytes, the means of their metrics."""

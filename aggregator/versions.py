@@ -17,6 +17,7 @@ from aggregator.journal import Journal, Step
 from fedfin.errors import ProtocolError, StateError
 from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
+from fedfin.protocol import limits
 from fedfin.protocol.chain import Chain, Offer, extend
 from fedfin.protocol.codec import Preset, Shapes, Tensors, compensate, compress, decompress
 from fedfin.protocol.messages import PartKind
@@ -119,7 +120,12 @@ def make_change(
     packed = compress(wanted, shapes, preset)
     moved = {name: shifted(model[name], by) for name, by in decompress(packed.body, shapes).items()}
     still = {name: array for name, array in owed.items() if name not in wanted}
-    return Change(model | moved, still | packed.residual, nothing, packed.body)
+    return Change(model | moved, still | _bounded(packed.residual), nothing, packed.body)
+
+
+def _bounded(owed: Tensors) -> Tensors:
+    """Within what an exact body carries: after a restart the journal's must be what was in memory."""
+    return {name: np.clip(array, -limits.VALUE_ABS, limits.VALUE_ABS) for name, array in owed.items()}
 
 
 def _sum(means: Means, owed: Tensors) -> Means:

@@ -3,7 +3,6 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -13,7 +12,7 @@ from edge_client.agent_state import AgentState
 from edge_client.dataset import Dataset, load_dataset
 from edge_client.site import Site
 from edge_client.trainer import TaskStoppedError
-from edge_client.work import make_update
+from edge_client.work import Report, make_update
 from fedfin import mqtt
 from fedfin.bundle import read_manifest
 from fedfin.errors import EvictedError, LinkError, ProtocolError
@@ -28,8 +27,6 @@ from fedfin.protocol.topics import Topics
 
 TICK_S = 0.5
 OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out
-
-Report = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -257,9 +254,7 @@ class Agent:
                 self._dataset,
                 self._site.settings.site,
                 self._state.feedback(),
-                progress=lambda share: self._report(
-                    "progress", {"round": work.round, "share": round(share, 3)}
-                ),
+                report=self._report,
                 stop=stop.is_set,
                 keep=self._keep_deltas,
             )

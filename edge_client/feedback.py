@@ -2,7 +2,8 @@
 
 `owed` is what compression left out of updates that counted; it goes with the next one. An update that did not count
 (late, refused, abandoned) left nothing behind, so its whole delta is `lost` and goes with the next one too. Of several
-such in a row only the newest is kept: all were made from the same cases, each from a model that lacked those before.
+such in a row only the newest of each tensor is kept: all were made from the same cases, each from a model that lacked
+those before, so that their sum would take the same step several times.
 
 Both are exact bodies over the tensors of training (b"" for none), so that what is read is what was written.
 """
@@ -40,7 +41,7 @@ def pack(deltas: Tensors, shapes: Shapes, preset: Preset, feedback: Feedback) ->
     packed = compress(compensate(deltas, total), shapes, preset)
     left = {name: array for name, array in total.items() if name not in deltas} | packed.residual
     bare = preset == "exact" and not total  # then the body is the deltas
-    return Packed(packed.body, _write(left, shapes), packed.body if bare else _write(deltas, shapes))
+    return Packed(packed.body, _write(left, shapes), packed.body if bare else _write(lost | deltas, shapes))
 
 
 def _write(tensors: Tensors, shapes: Shapes) -> bytes:
@@ -48,7 +49,7 @@ def _write(tensors: Tensors, shapes: Shapes) -> bytes:
 
 
 def _read(body: bytes, shapes: Shapes) -> Tensors:
-    """None when the body is of other shapes, or damaged: what cannot be read is owed no more."""
+    """Nothing when the body is of other shapes, or damaged: what cannot be read is owed no more."""
     try:
         return decompress(body, shapes) if body else {}
     except ProtocolError:

@@ -42,7 +42,7 @@ class KeptModel:
     def forget(self) -> None:
         """Another run's versions say nothing."""
         self._path.unlink(missing_ok=True)
-        self.id, self.version, self._tensors = b"", None, None
+        self.id, self.version, self._tensors, self._payload = b"", None, None, b""
 
     def make_first(self, plan: Plan) -> None:
         """Version 0, which every site makes of the plan: the same bits on every platform."""

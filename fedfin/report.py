@@ -36,7 +36,9 @@ class JsonLines:
 class RoundBar:
     """Rounds done of rounds in all, with ETA; what goes wrong is printed above the bar."""
 
-    LOUD = frozenset({"connecting", "offline", "refused", "bad-message", "stalled", "waiting"})
+    LOUD = frozenset(
+        {"connecting", "offline", "refused", "bad-message", "bad-model", "diverged", "stalled", "waiting"}
+    )
 
     def __init__(self, console: Console, *, total: int | None, done: int = 0) -> None:
         self._console = console

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from fedfin.errors import ProtocolError
 from fedfin.plan import Digest
 from fedfin.protocol import limits
-from fedfin.protocol.codec import Shapes, Tensors, compress, decompress
+from fedfin.protocol.codec import Shapes, Tensors, compress, decompress, most_bytes
 from fedfin.protocol.messages import Count, Message, Task, plain
 
 Metric = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]
 Metrics = Annotated[dict[Metric, float], msgspec.Meta(max_length=limits.METRICS)]
 Weight = Annotated[int, msgspec.Meta(ge=0, le=limits.SITE_WEIGHT)]
 Weights = Annotated[tuple[Weight, ...], msgspec.Meta(max_length=limits.TENSORS)]
+_FIELDS = 1024  # bytes, for the names and values of all fields but bodies, weights and metrics
+_METRIC = limits.NAME_CHARS + 16
+_WEIGHT = 5
 
 
 class Update(Message, frozen=True):
@@ -95,6 +98,16 @@ def open_update(update: Update, shapes: Shapes) -> tuple[Tensors, dict[str, int]
     if odd := sorted(values.keys() ^ weights.keys()):
         raise ProtocolError(f"tensor {odd[0]} has a value without a weight, or a weight without a value")
     return values, weights
+
+
+def most_update_bytes(shapes: Shapes) -> int:
+    """No honest update of tensors of these shapes is longer, whatever its preset."""
+    return most_bytes(shapes) + _WEIGHT * len(shapes) + _METRIC * limits.METRICS + _FIELDS
+
+
+def most_model_bytes(shapes: Shapes) -> int:
+    """No global model of these shapes is longer."""
+    return most_bytes(shapes) + _FIELDS
 
 
 def encode_model(tensors: Tensors, *, plan: str, version: int) -> bytes:

@@ -199,7 +199,7 @@ class Leave:
 Effect = Send | Follow | Unfollow | Join | MakeFirst | Assemble | Work | Abandon | Settle | Finish | Leave
 
 _S = State
-_AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.WORKING, _S.FINISHED)
+_AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.WORKING, _S.FINISHED, _S.EVICTED)
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.JOINING: {
         Connected: (_S.JOINING,),

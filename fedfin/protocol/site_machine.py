@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fedfin.errors import ProtocolError
+from fedfin.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import limits
 from fedfin.protocol.fetch import Fetch
@@ -23,6 +24,7 @@ from fedfin.protocol.messages import (
     Welcome,
 )
 from fedfin.protocol.outgoing import Outgoing
+from fedfin.protocol.payloads import most_model_bytes
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.site_life import (
     LEGAL,
@@ -210,6 +212,11 @@ class SiteMachine:
         return self._start(manifest)
 
     def _go_and_fetch(self, manifest: RoundManifest) -> list[Effect]:
+        assert self._plan is not None
+        size, most = manifest.snapshot.outline.size, most_model_bytes(model_shapes(self._plan))
+        if size > most:  # the deltas are no larger together: nothing is allocated for what cannot be right
+            self.state = State.EVICTED
+            return [Leave(f"the model that it announces has {size} bytes, the plan's at most {most}")]
         self.state = State.FETCHING
         self._retry_at = self._now + limits.RETRY_S
         return self._fetch.aim(manifest, self._version)

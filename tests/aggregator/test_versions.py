@@ -1,5 +1,6 @@
 """Model versions: what compression leaves out is owed, and any version can be had again."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ from aggregator.journal import Journal
 from aggregator.rounds import Rounds
 from aggregator.versions import make_change
 from fedfin.errors import StateError
-from fedfin.model_spec import model_shapes
+from fedfin.model_spec import model_shapes, task_specs
 from fedfin.plan import Codec, Model
 from fedfin.plan import Rounds as RoundsPlan
 from fedfin.protocol import limits
 from fedfin.protocol.codec import decompress
+from fedfin.protocol.schedule import task_of
 
 SHAPES = {"a": (64,), "b": (3,)}
 WIDE = replace(
@@ -43,6 +45,18 @@ def _play(rounds: Rounds) -> None:
     at = rounds.position
     assert judge(rounds, "s0", update("s0", at.round, at.version, plan_=rounds.plan)).accepted
     rounds.close(at.round)
+
+
+def _play_extremes(rounds: Rounds) -> None:
+    """A round; the first ones with values as large as can be."""
+    at = rounds.position
+    if at.round > 3:
+        return _play(rounds)
+    shapes = task_specs(rounds.plan, task_of(rounds.plan, at.round))
+    loud = {name: np.full(shape, limits.VALUE_ABS, np.float32) for name, shape in shapes.items()}
+    assert judge(rounds, "s0", update("s0", at.round, at.version, plan_=rounds.plan, tensors=loud)).accepted
+    rounds.close(at.round)
+    return None
 
 
 @pytest.mark.parametrize("preset", ["exact", "half", "balanced", "small", "tiny", "minimal"])
@@ -98,13 +112,14 @@ def test_every_version_can_be_rebuilt_also_by_a_later_life(down: str, tmp_path: 
     assert len(set(files)) == 9
 
 
-def test_a_restart_owes_what_was_owed(tmp_path: Path) -> None:
-    """The model after it is the undisturbed run's."""
+@pytest.mark.parametrize("play", [_play, _play_extremes])
+def test_a_restart_owes_what_was_owed(play: Callable[[Rounds], None], tmp_path: Path) -> None:
+    """The model after it is the undisturbed run's, also where more is owed than a body carries."""
     (tmp_path / "calm").mkdir()
     calm, shaken = _new(tmp_path / "calm", down="tiny"), _new(tmp_path, down="tiny")
-    for _ in range(5):
-        _play(calm)
-        _play(shaken)
+    for _ in range(6):
+        play(calm)
+        play(shaken)
         shaken.journal.close()
         shaken = Rounds(Journal(tmp_path / "journal.sqlite"))
     assert shaken.position == calm.position

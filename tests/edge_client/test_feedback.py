@@ -56,7 +56,7 @@ def test_what_is_sent_and_owed_is_what_was_made_and_owed(preset: str, owes: bool
     packed = pack(_deltas(1, [BIAS]), SHAPES, preset, before)
     made = _sum(_deltas(1, [BIAS]), _read(before.owed), _read(before.lost))
     assert _near(_sum(_read(packed.body), _read(packed.owed)), made)
-    assert _near(_sum(_read(packed.lost)), _sum(_deltas(1, [BIAS])))
+    assert _near(_sum(_read(packed.lost)), _sum(_read(before.lost) | _deltas(1, [BIAS])))
     assert set(_read(packed.body)) == {BIAS}
 
 
@@ -87,11 +87,11 @@ class Site:
         self.state.join(RUN, PLAN)
         self.got: list[dict[str, np.ndarray]] = []
 
-    def work(self, round_: int) -> None:
+    def work(self, round_: int, names=SHAPES) -> None:
         """Up to the outbox."""
         work = Work(round_, "train", round_ - 1)
-        weights = dict.fromkeys(SHAPES, 1)
-        outbox = make_outbox(PLAN, work, "s0", _deltas(round_), weights, {}, self.state.feedback())
+        deltas, weights = _deltas(round_, names), dict.fromkeys(names, 1)
+        outbox = make_outbox(PLAN, work, "s0", deltas, weights, {}, self.state.feedback())
         self.state.put_update(outbox)
 
     def count(self) -> None:
@@ -114,6 +114,16 @@ def test_accepted_and_uncounted_updates_end_in_all_that_was_made(tmp_path: Path)
             site.count()
         site.state.settle(accepted=accepted)
     assert _near(site.all_of_it(), _sum(*(_deltas(round_) for round_ in (2, 3, 4, 6, 7))))
+
+
+def test_a_newer_uncounted_update_replaces_only_the_tensors_that_it_has(tmp_path: Path) -> None:
+    """What it says nothing of, because nobody trained it or its training diverged, is still to be told."""
+    site = Site(tmp_path)
+    site.work(2)
+    site.state.settle(accepted=False)
+    site.work(3, [BIAS])
+    site.state.settle(accepted=False)
+    assert _near(site.all_of_it(), _sum(_deltas(2) | _deltas(3, [BIAS])))
 
 
 def test_an_abandoned_update_is_not_lost(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Single promises of the two machines that chance meets too seldom."""
 
+import tracemalloc
+
 import pytest
 from machine_helpers import (
     CHUNK,
@@ -19,6 +21,7 @@ from machine_helpers import (
     manifest_of,
     snapshot_of,
 )
+from msgspec.structs import replace
 
 from fedfin.protocol import round_life as agg
 from fedfin.protocol import site_life as site_
@@ -228,6 +231,21 @@ def test_what_does_not_come_out_right_is_built_anew_from_the_snapshot() -> None:
     (leave,) = site.feed(site_.Misfit("another digest"))
     assert "another digest" in leave.reason
     assert site.state is site_.State.EVICTED
+
+
+@pytest.mark.parametrize("deltas", [0, 1])
+def test_a_model_larger_than_the_plan_s_is_not_fetched(deltas: int) -> None:
+    """A manifest of a few KB could announce a GiB: nothing is allocated for it, whatever the way."""
+    site = Site(OLD_MODEL, version=4)
+    honest = manifest_of(5, snapshot=5 - deltas)
+    outline = replace(honest.snapshot.outline, size=2**20, chunks=(b"c" * 32,) * 1024)
+    tracemalloc.start()
+    (leave,) = site.feed(replace(honest, snapshot=replace(honest.snapshot, outline=outline)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "has 1048576 bytes, the plan's at most" in leave.reason
+    assert site.state is site_.State.EVICTED
+    assert peak < 2**19
 
 
 def test_another_run_s_version_is_nothing_to_build_on() -> None:

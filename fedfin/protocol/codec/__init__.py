@@ -1,7 +1,7 @@
 """Tensors to few bytes and back: sparsify, quantize, entropy-code, with error feedback. docs/codec.md is the format."""
 
-from fedfin.protocol.codec.body import Compressed, compress, decompress
-from fedfin.protocol.codec.feedback import compensate, give_back
+from fedfin.protocol.codec.body import Compressed, compress, decompress, most_bytes
+from fedfin.protocol.codec.feedback import compensate
 from fedfin.protocol.codec.layout import Shapes, Tensors
 from fedfin.protocol.codec.presets import PRESETS, Preset, Recipe
 
@@ -15,5 +15,5 @@ __all__ = [
     "compensate",
     "compress",
     "decompress",
-    "give_back",
+    "most_bytes",
 ]

@@ -37,6 +37,11 @@ def compress(values: Tensors, shapes: Shapes, preset: Preset) -> Compressed:
     return Compressed(write(coded, shapes), {name: _rest(values[name], coded[name]) for name in lossy})
 
 
+def most_bytes(shapes: Shapes) -> int:
+    """No body that `compress` makes is longer: its version, its forms, every value as float32."""
+    return 1 + -(-len(shapes) // 2) + 4 * sum(map(size, shapes.values()))
+
+
 def decompress(body: bytes, shapes: Shapes) -> Tensors:
     """The tensors that are there, new arrays, every value finite and within `limits.VALUE_ABS`.
 

@@ -1,8 +1,8 @@
 """Error feedback: what compression dropped is remembered and goes with the next update.
 
 Without it a biased compressor loses for good what it drops: Karimireddy et al. 2019, arXiv 1901.09847;
-Sattler et al. 2019, arXiv 1903.02891, section V. Pure arithmetic: where the residual is kept, and when it
-changes hands, is its owner's business. No function changes its arguments.
+Sattler et al. 2019, arXiv 1903.02891, section V. Where the residual is kept, and when it changes hands, is its
+owner's business: edge_client/feedback.py at a site, aggregator/versions.py on the way down.
 """
 
 from fedfin.protocol.codec.layout import Tensors
@@ -11,12 +11,3 @@ from fedfin.protocol.codec.layout import Tensors
 def compensate(deltas: Tensors, residual: Tensors) -> Tensors:
     """What to compress: each delta with what is still owed to it. A tensor without delta is not sent."""
     return {name: delta + residual[name] if name in residual else delta for name, delta in deltas.items()}
-
-
-def give_back(residual: Tensors, sent: Tensors) -> Tensors:
-    """The residual after an update that never counted: what it carried is owed again.
-
-    `residual` is what would be owed had the update counted, `sent` what `decompress` yields of its body.
-    """
-    back = {name: residual[name] + sent[name] if name in residual else sent[name] for name in sent}
-    return residual | back
