@@ -177,6 +177,34 @@ def test_a_crash_while_settling_neither_loses_nor_doubles(at: int, accepted: boo
     assert _near(site.all_of_it(), _sum(_deltas(2), _deltas(3)))
 
 
+@pytest.mark.parametrize("accepted", [True, False])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_crash_while_abandoning_neither_loses_nor_doubles(at: int, accepted: bool, tmp_path: Path) -> None:
+    """The update is still in the outbox, so it is offered after all; a plan that folds late ones may accept it."""
+    site = Site(tmp_path)
+    site.work(2)
+    site.state.settle(accepted=False)
+    site.work(3)
+    with (
+        patch("edge_client.agent_state.write_atomically", _dying(at)),
+        patch.object(Path, "unlink", _no_unlink),
+        pytest.raises(DiedError),
+    ):
+        site.state.abandon()
+    site.state = AgentState(tmp_path)
+    if accepted:
+        site.count()
+    site.state.settle(accepted=accepted)
+    made = [_deltas(2), _deltas(3)] if accepted else [_deltas(3)]
+    assert _near(site.all_of_it(), _sum(*made))
+
+
+def _no_unlink(_path: Path, *, missing_ok: bool = False) -> None:
+    """Removing the outbox is the last step that can be missed."""
+    del missing_ok
+    raise DiedError
+
+
 _rename = Path.replace
 
 
