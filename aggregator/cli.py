@@ -151,6 +151,7 @@ def _serve(args: argparse.Namespace) -> int:
     if args.shards is not None and not 1 <= args.shards <= limits.SHARDS:
         raise SettingsError(f"--shards {args.shards}: a root has 1 to {limits.SHARDS} shards")
     with _journal(args.folder) as journal, only_process(args.folder, "fedfin aggregator serve"):
+        journal.claim(f"the root of {args.shards} shards" if args.shards else "one aggregator")
         rounds = RootRounds(journal) if args.shards else Rounds(journal)
         with _reporter(args.json, journal) as report:
             tls, login = connect_options.tls(args), connect_options.login(args)
@@ -170,6 +171,7 @@ def _serve_shard(args: argparse.Namespace, shard: Shard) -> int:
         only_process(args.folder, "fedfin aggregator serve"),
         _reporter(args.json, journal) as report,
     ):
+        journal.claim(f"shard {shard.index}/{shard.count}")
         tls, login = connect_options.tls(args), connect_options.login(args)
         ShardServer(ShardRounds(journal, shard), args.broker, report, tls=tls, login=login).serve()
     return 0

@@ -30,6 +30,7 @@ from fedfin.protocol.round_life import Payload
 KEPT_SNAPSHOTS = 32
 _SCHEMA = """
 CREATE TABLE plan (body BLOB NOT NULL, run TEXT NOT NULL);
+CREATE TABLE role (name TEXT NOT NULL);
 CREATE TABLE version (version INTEGER PRIMARY KEY, id BLOB NOT NULL);
 CREATE TABLE part (
     kind TEXT NOT NULL, version INTEGER NOT NULL, listed INTEGER NOT NULL, PRIMARY KEY (kind, version)
@@ -118,6 +119,20 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def claim(self, role: str) -> None:
+        """What this folder serves as: the first time it is written down, from then on it must be the same.
+
+        Raises StateError: a root, a shard and an aggregator keep different things under the same names.
+        """
+        row = self._db.execute("SELECT name FROM role").fetchone()
+        if row is None:
+            self._db.execute("INSERT INTO role VALUES (?)", (role,))
+        elif row[0] != role:
+            raise StateError(
+                f"{self.folder} belongs to {row[0]}, and cannot serve as {role}; set up a folder of its own with"
+                " `fedfin aggregator init`"
+            )
 
     @property
     def plan(self) -> Plan:

@@ -155,3 +155,21 @@ def test_a_shard_of_another_split_is_told_so_and_leaves(tmp_path: Path) -> None:
             root.wait(10)
     assert done.returncode == 10
     assert "the root has 2 shards, this one was started as 0/3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "others", [["--shards", "2"], ["--shard", "0/2"], ["--shard", "1/2"], []], ids=" ".join
+)
+def test_a_folder_keeps_its_role(others: list[str], tmp_path: Path) -> None:
+    """Else a shard's records would be taken for a root's, or thrown away as another run's."""
+    (tmp_path / "plan.toml").write_text(plan_toml(PLAN))
+    fedfin("aggregator", "init", tmp_path / "plan.toml", tmp_path / "agg")
+    journal = Journal(tmp_path / "agg" / "journal.sqlite")
+    journal.claim("shard 7/9")
+    journal.claim("shard 7/9")
+    journal.close()
+    done = fedfin(
+        "aggregator", "serve", tmp_path / "agg", "--broker", "mqtt://127.0.0.1:1", *others, check=False
+    )
+    assert done.returncode == 9
+    assert "belongs to shard 7/9, and cannot serve as" in done.stderr
