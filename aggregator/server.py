@@ -73,7 +73,8 @@ class Server:
     def _linger(self, seconds: float) -> None:
         """Until every site of the last round has come for the final model and gone, or `seconds` have passed."""
         until = time.monotonic() + seconds
-        while not self._rounds.receipts.keys() <= self._gone and time.monotonic() < until:
+        awaited = self._rounds.receipts.keys()  # no more come in
+        while not awaited <= self._gone and time.monotonic() < until:
             self._step()
 
     def _step(self) -> None:

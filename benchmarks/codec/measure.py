@@ -89,7 +89,7 @@ def _follow(command: list[str], environment: dict[str, str], step: Step) -> None
         try:
             for line in process.stdout:
                 said.append(line)
-                if collected := _COLLECTED.match(line):
+                if collected := _COLLECTED.search(line):
                     total = int(collected[1])
                 elif _OUTCOME.search(line):
                     done += 1

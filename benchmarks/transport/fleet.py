@@ -10,6 +10,7 @@ aggregator serve`. With several numbers of sites, one run after the other, memor
 import argparse
 import itertools
 import json
+import resource
 import signal
 import sys
 import tempfile
@@ -182,6 +183,17 @@ def show(results: list[Result]) -> None:
         )
 
 
+def allow_connections(sites: int) -> None:
+    """Let the broker, which inherits it, open a socket per site. Raises FedfinError when the system does not."""
+    wanted = sites + 200  # listeners, logs, libraries
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise FedfinError(
+            f"{sites} sites need {wanted} open files, this system allows {hard}; see `ulimit -Hn`"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
 def main() -> int:
     """Run and print; 1 when an update was lost or the model is not the expected one."""
     parser = argparse.ArgumentParser(
@@ -202,6 +214,7 @@ def main() -> int:
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process outlives this one
     try:
+        allow_connections(max(args.sites))
         results = [measure(sites, args) for sites in args.sites]
     except FedfinError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""One byte string on its way up: offered, cut into chunks, sent at the link's pace, asked for again after a cut."""
+"""One byte string at a time on its way up: offered, cut into chunks, sent at the link's pace, asked for after a cut."""
 
 from fedfin.protocol import limits, transfer
 from fedfin.protocol.messages import Begin, Chunk, Missing
@@ -6,46 +6,56 @@ from fedfin.protocol.pace import Pace
 
 
 class Outgoing:
-    """The payload of one round of one run, until its owner holds the receipt for it."""
+    """What one sender delivers; `begin`: its offer, None while it has nothing to send."""
 
-    def __init__(self, run: str, round_: int, payload: bytes) -> None:
-        self._run, self._round, self._payload = run, round_, payload
-        self._room = limits.CHUNK_BYTES
+    def __init__(self) -> None:
+        self.begin: Begin | None = None
+        self._payload = b""
+        self._room = limits.CHUNK_BYTES  # of one packet
         self._queue: list[int] = []  # chunks still to be handed to the link
-        self._pace = Pace()
-        self.begin = self._offer()
+        self._pace = Pace()  # of what was handed over and is not yet taken by the broker
+
+    def offer(self, run: str, round_: int, payload: bytes) -> Begin:
+        """Take up a payload."""
+        outline = transfer.outline(payload, transfer.grain(len(payload), self._room))
+        self._payload, self.begin = payload, Begin(run=run, round=round_, outline=outline)
+        return self.begin
+
+    def done(self) -> None:
+        """There is a receipt for it."""
+        self.begin, self._payload = None, b""
+        self.cut()
 
     def connected(self, room: int) -> None:
-        """A new connection, whose packets have `room` for chunks: what was under way is unknown."""
+        """The link is up, with `room` for chunks in each of this broker's packets."""
         self._room = min(limits.CHUNK_BYTES, room)
+        if self.begin is not None and self.begin.outline.chunk_size > self._room:
+            self.offer(self.begin.run, self.begin.round, self._payload)
+
+    def cut(self) -> None:
+        """The link is down: what was under way is unknown; the bitmap will tell."""
         self._queue = []
         self._pace.forget()
-        if self.begin.outline.chunk_size > self._room:
-            self.begin = self._offer()
-
-    def _offer(self) -> Begin:
-        outline = transfer.outline(self._payload, transfer.grain(len(self._payload), self._room))
-        return Begin(run=self._run, round=self._round, outline=outline)
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is under way: an answer is awaited."""
-        return not self._queue and self._pace.idle
+    def busy(self) -> bool:
+        """Whether chunks wait, or are under way; if not, an answer is awaited."""
+        return bool(self._queue) or not self._pace.idle
 
     def missing(self, answer: Missing, now: float) -> list[Chunk]:
         """The receiver lacks these; the first of them to send. Raises ProtocolError when they do not fit."""
-        if answer.id != self.begin.outline.id or not self.idle:
+        if self.begin is None or answer.id != self.begin.outline.id or self.busy:
             return []  # an answer to an earlier question; what it lists is under way
         self._queue = transfer.indices(answer.bitmap, len(self.begin.outline.chunks))
-        return self._next(now)
+        return self._next(self.begin, now)
 
     def published(self, now: float) -> list[Chunk]:
         """The broker has taken the oldest under way; the next to send."""
         self._pace.taken(now)
-        return self._next(now)
+        return [] if self.begin is None else self._next(self.begin, now)
 
-    def _next(self, now: float) -> list[Chunk]:
-        plan, pieces = self.begin.outline, []
+    def _next(self, begin: Begin, now: float) -> list[Chunk]:
+        plan, pieces = begin.outline, []
         while self._queue and (allowed := min(self._pace.packet, self._room)):
             count = transfer.leading_run(self._queue, allowed // plan.chunk_size)
             pieces.append(transfer.chunk(self._payload, plan, self._queue[0], count))

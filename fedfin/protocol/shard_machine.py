@@ -58,12 +58,11 @@ class ShardMachine:
         # A broker may retain the manifest of an earlier run, or of an earlier round: neither counts.
         self._run, self._before = before[0], before
         self._online = False
-        self._chunk_size = limits.CHUNK_BYTES
         self._manifest: RoundManifest | None = None  # of the round at hand
         self._following: RoundManifest | None = None  # one that came while a sum was on its way
         self._reception = Reception(max_bytes=max_update_bytes)
         self._early: dict[str, Begin] = {}  # offers that came between two rounds
-        self._outgoing: Outgoing | None = None
+        self._outgoing = Outgoing()
         self._late: set[str] = set()  # sites with an update for an earlier round that counts in this one
         self._refused: set[str] = set()  # sites whose update was not even wanted
         self._told = -1  # how many answers the root has been told of
@@ -98,24 +97,22 @@ class ShardMachine:
     # The link.
 
     def _connected(self, event: Connected) -> list[Effect]:
-        self._online, self._chunk_size = True, event.chunk_size
-        if self._outgoing is None:
-            return [self._tally()]
+        self._online = True
         self._outgoing.connected(event.chunk_size)
-        return self._offer()
+        return [self._tally(), *self._offer()]
 
     def _disconnected(self, _: Disconnected) -> list[Effect]:
         self._online = False
+        self._outgoing.cut()
         return []
 
     def _tick(self, _: Tick) -> list[Effect]:
         effects: list[Effect] = [*self._reception.call_next(self._now)]
         if not self._online:
             return effects
-        if self._outgoing is not None:
-            due = self._now >= self._retry_at and self._outgoing.idle
-            return effects + (self._offer() if due else [])
-        return [*effects, *([self._tally()] if self._now >= self._retry_at else self._news())]
+        if self._now < self._retry_at or self._outgoing.busy:
+            return [*effects, *self._news()]
+        return [*effects, self._tally(), *self._offer()]
 
     def _news(self) -> list[Effect]:
         """A tally, if there is something new in it and it is time."""
@@ -139,7 +136,7 @@ class ShardMachine:
             accepted=tuple(sorted(site for site, receipt in receipts.items() if receipt.accepted)),
             refused=tuple(sorted(refused)),
             late=tuple(sorted(self._late)),
-            closed=self._outgoing is not None,
+            closed=self._outgoing.begin is not None,
         )
         return SendUp("up/ctl", tally)
 
@@ -148,16 +145,13 @@ class ShardMachine:
         return len(self._reception.receipts) + len(self._late) + len(self._refused)
 
     def _offer(self) -> list[Effect]:
-        assert self._outgoing is not None
-        tally = self._tally()  # a root that was restarted must hear who is in the sum before the sum comes
-        return [tally, SendUp("up/ctl", self._outgoing.begin)]
+        """The sum, if there is one. After the tally: a root that was restarted must hear first who is in it."""
+        return [] if self._outgoing.begin is None else [SendUp("up/ctl", self._outgoing.begin)]
 
     def _missing(self, event: Missing) -> list[Effect]:
-        assert self._outgoing is not None
         return self._send(self._outgoing.missing(event, self._now))
 
     def _published(self, _: Published) -> list[Effect]:
-        assert self._outgoing is not None
         return self._send(self._outgoing.published(self._now))
 
     def _send(self, chunks: list[Chunk]) -> list[Effect]:
@@ -165,14 +159,14 @@ class ShardMachine:
         return [SendUp("up/chunk", chunk) for chunk in chunks]
 
     def _receipt(self, event: Receipt) -> list[Effect]:
-        outgoing = self._outgoing
-        assert outgoing is not None
-        if event.id != outgoing.begin.outline.id:
+        begin = self._outgoing.begin
+        assert begin is not None
+        if event.id != begin.outline.id:
             return []
         if not event.accepted:
             self.state = State.EVICTED
             return [Leave(f"it refuses this shard's sum of round {self._round}: {event.reason}")]
-        self._outgoing = None
+        self._outgoing.done()
         self.state = State.WAITING
         following, self._following = self._following, None
         settle = Settle(self._round)
@@ -189,7 +183,8 @@ class ShardMachine:
             return [Leave("its plan differs; set this shard's folder up with the root's plan")]
         if event.run != self._run:
             self._run, self.state = event.run, State.WAITING
-            self._manifest = self._following = self._outgoing = None
+            self._manifest = self._following = None
+            self._outgoing.done()
         return []
 
     # Rounds.
@@ -242,9 +237,8 @@ class ShardMachine:
 
     def _deliver(self, payload: bytes) -> list[Effect]:
         self.state = State.DELIVERING
-        self._outgoing = Outgoing(self._run, self._round, payload)
-        self._outgoing.connected(self._chunk_size)
-        return self._offer() if self._online else []
+        self._outgoing.offer(self._run, self._round, payload)
+        return [self._tally(), *self._offer()] if self._online else []
 
     # Messages of sites.
 

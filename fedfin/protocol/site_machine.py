@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from fedfin.errors import ProtocolError
 from fedfin.model_spec import model_shapes
 from fedfin.plan import Plan
-from fedfin.protocol import limits, transfer
+from fedfin.protocol import limits
 from fedfin.protocol.fetch import Fetch
 from fedfin.protocol.invitation import draw
 from fedfin.protocol.messages import (
-    Begin,
     Chunk,
     Evict,
     Hello,
@@ -24,7 +23,7 @@ from fedfin.protocol.messages import (
     RoundManifest,
     Welcome,
 )
-from fedfin.protocol.pace import Pace
+from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.payloads import most_model_bytes
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.site_life import (
@@ -78,14 +77,11 @@ class SiteMachine:
         self._model, self._version = memory.model, memory.version
         self._manifest: RoundManifest | None = None
         self._online = False
-        self._chunk_size = limits.CHUNK_BYTES
         self._now = 0.0
         self._retry_at = 0.0
         self._fetch = Fetch()
         self._working, self._payload = memory.offer or (0, b"")  # the round being worked on or sent
-        self._begin: Begin | None = None
-        self._queue: list[int] = []  # chunks still to be handed to the link
-        self._pace = Pace()  # of what was handed over and is not yet taken by the broker
+        self._outgoing = Outgoing()
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             Connected: self._connected,
             Disconnected: self._disconnected,
@@ -116,9 +112,7 @@ class SiteMachine:
 
     def _connected(self, event: Connected) -> list[Effect]:
         self._online = True
-        self._chunk_size = min(limits.CHUNK_BYTES, event.chunk_size)
-        if self._begin is not None and self._begin.outline.chunk_size > self._chunk_size:
-            self._begin = self._offer()  # in chunks that fit this broker's packets
+        self._outgoing.connected(event.chunk_size)
         self._retry_at = self._now + limits.RETRY_S
         # The aggregator may have been restarted meanwhile: it learns of us again, whatever our state.
         effects: list[Effect] = [Send("up/ctl", self._hello)]
@@ -130,12 +124,11 @@ class SiteMachine:
 
     def _disconnected(self, _: Disconnected) -> list[Effect]:
         self._online = False
-        self._queue = []
-        self._pace.forget()  # what was under way is unknown; the bitmap will tell
+        self._outgoing.cut()
         return []
 
     def _tick(self, _: Tick) -> list[Effect]:
-        if not self._online or self._now < self._retry_at or self._sending:
+        if not self._online or self._now < self._retry_at or self._outgoing.busy:
             return []
         self._retry_at = self._now + (limits.IDLE_S if self.state is State.IDLE else limits.RETRY_S)
         return self._ask()
@@ -146,9 +139,9 @@ class SiteMachine:
             return [Send("up/ctl", self._hello)]
         if self.state is State.FETCHING:
             return self._fetch.wants()
-        assert self._begin is not None
+        assert self._outgoing.begin is not None
         # The whole Begin again: an aggregator that has forgotten the transfer needs its outline.
-        return [Send("up/ctl", self._begin)]
+        return [Send("up/ctl", self._outgoing.begin)]
 
     # Joining, and being dropped.
 
@@ -189,7 +182,7 @@ class SiteMachine:
         }:  # its turn comes when the plan, or the model, is there
             return []
         if self.state is State.SENDING:  # its receipt comes all the same, and says "late"
-            return self._ask() if self._online and not self._sending else []
+            return self._ask() if self._online and not self._outgoing.busy else []
         if self.state is State.WORKING and self._still_counts(event):
             return []  # not interrupted: it is sent when it is done, however late
         effects: list[Effect] = [Abandon(self._working)] if self.state is State.WORKING else []
@@ -275,53 +268,26 @@ class SiteMachine:
 
     def _send(self) -> list[Effect]:
         self.state = State.SENDING
-        self._begin = self._offer()
+        self._outgoing.offer(self._run, self._working, self._payload)
         self._retry_at = self._now + limits.RETRY_S
         return self._ask() if self._online else []
 
-    def _offer(self) -> Begin:
-        outline = transfer.outline(self._payload, transfer.grain(len(self._payload), self._chunk_size))
-        return Begin(run=self._run, round=self._working, outline=outline)
-
     def _missing(self, event: Missing) -> list[Effect]:
-        begin = self._begin
-        assert begin is not None
-        if event.id != begin.outline.id or self._sending:
-            return []  # an answer to an earlier question; what it lists is under way
-        self._queue = transfer.indices(event.bitmap, len(begin.outline.chunks))
-        return self._fill_window()
-
-    @property
-    def _sending(self) -> bool:
-        """Chunks wait, or are under way."""
-        return bool(self._queue) or not self._pace.idle
+        return [Send("up/chunk", piece) for piece in self._outgoing.missing(event, self._now)]
 
     def _published(self, _: Published) -> list[Effect]:
-        self._pace.taken(self._now)
         self._retry_at = self._now + limits.RETRY_S
-        return self._fill_window()
-
-    def _fill_window(self) -> list[Effect]:
-        assert self._begin is not None
-        plan = self._begin.outline
-        effects: list[Effect] = []
-        while self._queue and (allowed := min(self._pace.packet, self._chunk_size)):
-            count = transfer.leading_run(self._queue, allowed // plan.chunk_size)
-            piece = transfer.chunk(self._payload, plan, self._queue[0], count)
-            self._queue = self._queue[count:]
-            self._pace.sent(len(piece.data), self._now)
-            effects.append(Send("up/chunk", piece))
-        return effects
+        return [Send("up/chunk", piece) for piece in self._outgoing.published(self._now)]
 
     def _receipt(self, event: Receipt) -> list[Effect]:
-        begin = self._begin
+        begin = self._outgoing.begin
         assert begin is not None
         if event.id != begin.outline.id:
             return []
         self.state = State.IDLE
         self._settled = max(self._settled, begin.round)
-        self._begin, self._payload, self._queue = None, b"", []
-        self._pace.forget()
+        self._payload = b""
+        self._outgoing.done()
         return [Settle(begin.round, event.accepted, event.reason), *self._next_round()]
 
 
