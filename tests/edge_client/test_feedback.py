@@ -24,7 +24,7 @@ PLAN = Plan(
     codec=Codec(up="small"),
 )
 SHAPES = task_specs(PLAN, "train")
-RUN, NONE = "1" * 16, Feedback("1" * 16, 0)
+RUN, NONE = "1" * 16, Feedback("1" * 16)
 BIAS = "head.output.bias"
 
 
@@ -63,7 +63,7 @@ def test_what_is_sent_and_owed_is_what_was_made_and_owed(preset: str, owes: bool
 def _pack(deltas: dict[str, np.ndarray], preset: str) -> Feedback:
     """What is owed, and one lost delta, after two updates."""
     packed = pack(deltas, SHAPES, preset, NONE)
-    return Feedback(RUN, 2, packed.owed, pack(_deltas(9), SHAPES, preset, NONE).lost)
+    return Feedback(RUN, packed.owed, pack(_deltas(9), SHAPES, preset, NONE).lost)
 
 
 def test_an_exact_plan_owes_nothing() -> None:
@@ -76,7 +76,7 @@ def test_an_exact_plan_owes_nothing() -> None:
 def test_what_cannot_be_read_is_owed_no_more() -> None:
     """Damaged, or of another shape."""
     clean = pack(_deltas(1), SHAPES, "small", NONE)
-    assert pack(_deltas(1), SHAPES, "small", Feedback(RUN, 1, b"\x00damaged", b"\xff")) == clean
+    assert pack(_deltas(1), SHAPES, "small", Feedback(RUN, b"\x00damaged", b"\xff")) == clean
 
 
 class Site:
