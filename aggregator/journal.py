@@ -55,7 +55,7 @@ CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 
 @dataclass(frozen=True)
 class Step:
-    """A new version. `id`: SHA-256 of its GlobalModel payload; `parts`: what is new of what leads to it.
+    """A new version. `id`: of its GlobalModel payload, as a transfer has it; `parts`: what is new of what leads to it.
 
     `listed`: every part that is on offer from now on; `owed`: what compression left out, as an exact body, or empty.
     """
@@ -256,7 +256,7 @@ class Journal:
         return snapshot, [self._part_files.read(("delta", delta)) for (delta,) in deltas]
 
     def model_id(self, version: int) -> bytes:
-        """SHA-256 of a version's GlobalModel payload; empty when there is no such version."""
+        """The id of a version's GlobalModel payload; empty when there is no such version."""
         row = self._db.execute("SELECT id FROM version WHERE version = ?", (version,)).fetchone()
         return b"" if row is None else bytes(row[0])
 
