@@ -90,7 +90,7 @@ class AgentState:
         """What the next update owes; nothing when the file is of another run, or damaged."""
         run = self.progress.run
         known = _read(self._feedback, Feedback)
-        return known if known is not None and known.run == run else Feedback(run, 0)
+        return known if known is not None and known.run == run else Feedback(run)
 
     def put_update(self, outbox: Outbox) -> None:
         """Save an update before it is sent."""
@@ -126,9 +126,7 @@ class AgentState:
         before = self.feedback()
         owed, lost = (outbox.owed, b"") if accepted else (before.owed, outbox.lost_body())
         if owed or lost:
-            write_atomically(
-                self._feedback, msgspec.msgpack.encode(Feedback(before.run, outbox.round, owed, lost))
-            )
+            write_atomically(self._feedback, msgspec.msgpack.encode(Feedback(before.run, owed, lost)))
         else:
             self._feedback.unlink(missing_ok=True)
 

@@ -17,10 +17,9 @@ from fedfin.protocol.codec import Preset, Shapes, Tensors, compensate, compress,
 
 
 class Feedback(msgspec.Struct, frozen=True):
-    """What is owed after `round` of `run`."""
+    """What the next update of `run` carries beside its own delta."""
 
     run: str
-    round: int
     owed: bytes = b""
     lost: bytes = b""
 

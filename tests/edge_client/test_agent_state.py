@@ -108,7 +108,7 @@ def test_joining_the_same_run_keeps_the_update_another_drops_it(tmp_path: Path) 
     state.join("2" * 16, PLAN)
     assert state.memory().offer is None
     assert state.progress == Progress("2" * 16, 0)
-    assert state.feedback() == Feedback("2" * 16, 0)
+    assert state.feedback() == Feedback("2" * 16)
 
 
 def test_a_damaged_model_is_fetched_again(tmp_path: Path) -> None:

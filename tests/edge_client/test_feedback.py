@@ -24,7 +24,7 @@ PLAN = Plan(
     codec=Codec(up="small"),
 )
 SHAPES = task_specs(PLAN, "train")
-RUN, NONE = "1" * 16, Feedback("1" * 16, 0)
+RUN, NONE = "1" * 16, Feedback("1" * 16)
 BIAS = "head.output.bias"
 
 
@@ -63,7 +63,7 @@ def test_what_is_sent_and_owed_is_what_was_made_and_owed(preset: str, owes: bool
 def _pack(deltas: dict[str, np.ndarray], preset: str) -> Feedback:
     """What is owed, and one lost delta, after two updates."""
     packed = pack(deltas, SHAPES, preset, NONE)
-    return Feedback(RUN, 2, packed.owed, pack(_deltas(9), SHAPES, preset, NONE).lost)
+    return Feedback(RUN, packed.owed, pack(_deltas(9), SHAPES, preset, NONE).lost)
 
 
 def test_an_exact_plan_owes_nothing() -> None:
@@ -76,7 +76,7 @@ def test_an_exact_plan_owes_nothing() -> None:
 def test_what_cannot_be_read_is_owed_no_more() -> None:
     """Damaged, or of another shape."""
     clean = pack(_deltas(1), SHAPES, "small", NONE)
-    assert pack(_deltas(1), SHAPES, "small", Feedback(RUN, 1, b"\x00damaged", b"\xff")) == clean
+    assert pack(_deltas(1), SHAPES, "small", Feedback(RUN, b"\x00damaged", b"\xff")) == clean
 
 
 class Site:
@@ -175,6 +175,34 @@ def test_a_crash_while_settling_neither_loses_nor_doubles(at: int, accepted: boo
     assert site.state.memory().offer is None
     assert site.state.progress.settled == 3
     assert _near(site.all_of_it(), _sum(_deltas(2), _deltas(3)))
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_crash_while_abandoning_neither_loses_nor_doubles(at: int, accepted: bool, tmp_path: Path) -> None:
+    """The update is still in the outbox, so it is offered after all; a plan that folds late ones may accept it."""
+    site = Site(tmp_path)
+    site.work(2)
+    site.state.settle(accepted=False)
+    site.work(3)
+    with (
+        patch("edge_client.agent_state.write_atomically", _dying(at)),
+        patch.object(Path, "unlink", _no_unlink),
+        pytest.raises(DiedError),
+    ):
+        site.state.abandon()
+    site.state = AgentState(tmp_path)
+    if accepted:
+        site.count()
+    site.state.settle(accepted=accepted)
+    made = [_deltas(2), _deltas(3)] if accepted else [_deltas(3)]
+    assert _near(site.all_of_it(), _sum(*made))
+
+
+def _no_unlink(_path: Path, *, missing_ok: bool = False) -> None:
+    """Removing the outbox is the last step that can be missed."""
+    del missing_ok
+    raise DiedError
 
 
 _rename = Path.replace

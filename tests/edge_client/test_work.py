@@ -43,7 +43,7 @@ def _work(rate: float) -> tuple[Outbox, Events]:
         initial_model(plan),
         _dataset(),
         "s0",
-        Feedback("1" * 16, 0),
+        Feedback("1" * 16),
         report=lambda event, facts: events.append((event, facts)),
         stop=lambda: False,
     )

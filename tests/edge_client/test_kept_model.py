@@ -1,0 +1,147 @@
+"""The model that a site keeps: the same bytes by every way, and nothing at all by a wrong one."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from aggregator.versions import make_change
+from edge_client.kept_model import KeptModel
+from fedfin.errors import ProtocolError
+from fedfin.model_spec import initial_model, model_shapes
+from fedfin.plan import Modality, Model, Plan
+from fedfin.protocol import limits
+from fedfin.protocol.codec import Preset, compress
+from fedfin.protocol.payloads import GlobalDelta, encode_model
+from fedfin.protocol.site_life import Assemble
+
+PLAN = Plan(
+    federation="ward",
+    labels=("x", "y"),
+    modalities=(Modality(name="image", encoder="a" * 64, dim=30),),
+    model=Model(head_width=8),
+)
+SHAPES = model_shapes(PLAN)
+WEIGHT, BIAS = "head.output.weight", "head.output.bias"
+NOTHING = compress({}, SHAPES, "exact").body
+PRESETS: list[Preset] = ["exact", "small", "half", "balanced", "exact", "tiny"]
+
+
+def _id(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()
+
+
+def _history() -> tuple[list[bytes], list[bytes]]:
+    """(each version's payload, the deltas that lead from one to the next): a round under each of PRESETS."""
+    model, owed = initial_model(PLAN), {}
+    payloads, deltas = [encode_model(model, plan=PLAN.digest(), version=0)], []
+    for version, preset in enumerate(PRESETS, 1):
+        rng = np.random.default_rng(version)
+        means = {name: rng.standard_normal(shape) for name, shape in SHAPES.items()}
+        change = make_change(model, means, owed, SHAPES, preset, replace=False)
+        model, owed = change.tensors, change.owed
+        deltas.append(_delta(version, change.set, change.add))
+        payloads.append(encode_model(model, plan=PLAN.digest(), version=version))
+    return payloads, deltas
+
+
+def _delta(version: int, set_: bytes = NOTHING, add: bytes = NOTHING, plan: str = PLAN.digest()) -> bytes:
+    return msgspec.msgpack.encode(GlobalDelta(plan=plan, version=version, set=set_, add=add))
+
+
+PAYLOADS, DELTAS = _history()
+LAST = len(DELTAS)
+
+
+def _kept(folder: Path, version: int) -> KeptModel:
+    """That version, in a file."""
+    path = folder / "model.msgpack"
+    path.write_bytes(PAYLOADS[version])
+    return KeptModel(path)
+
+
+@pytest.mark.parametrize("start", range(LAST))
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_every_way_leads_to_the_same_bytes(start: int, snapshot: bool, tmp_path: Path) -> None:
+    """From a snapshot or the version that is kept, by deltas of every preset; also for a later process."""
+    model = KeptModel(tmp_path / "model.msgpack") if snapshot else _kept(tmp_path, start)
+    base = PAYLOADS[start] if snapshot else None
+    model.assemble(Assemble(LAST, _id(PAYLOADS[LAST]), base, tuple(DELTAS[start:])), PLAN)
+    assert (model.id, model.version) == (_id(PAYLOADS[LAST]), LAST)
+    assert (tmp_path / "model.msgpack").read_bytes() == PAYLOADS[LAST]
+    again = KeptModel(tmp_path / "model.msgpack").tensors(PLAN)
+    assert all(array.tobytes() == again[name].tobytes() for name, array in model.tensors(PLAN).items())
+
+
+def test_a_flipped_bit_of_the_kept_model_is_found_out(tmp_path: Path) -> None:
+    """Its id is another one, so it is not trained on; what is built on it does not pass; the snapshot does."""
+    flipped = bytearray(PAYLOADS[3])
+    flipped[-40] ^= 1
+    path = tmp_path / "model.msgpack"
+    path.write_bytes(flipped)
+    model = KeptModel(path)
+    assert model.version == 3
+    assert model.id != _id(PAYLOADS[3])
+    with pytest.raises(ProtocolError, match="parts of version 4 do not make it"):
+        model.assemble(Assemble(4, _id(PAYLOADS[4]), None, (DELTAS[3],)), PLAN)
+    model.assemble(Assemble(4, _id(PAYLOADS[4]), PAYLOADS[2], (DELTAS[2], DELTAS[3])), PLAN)
+    assert path.read_bytes() == PAYLOADS[4]
+
+
+def _body(values: dict[str, float]) -> bytes:
+    """Exact, of constant tensors."""
+    return compress(
+        {n: np.full(SHAPES[n], value, np.float32) for n, value in values.items()}, SHAPES, "exact"
+    ).body
+
+
+_LOUD = bytearray(_body({BIAS: 1.0}))
+_LOUD[-1] = 0x7F  # an exponent of all ones: not a number
+
+
+@pytest.mark.parametrize(
+    ("delta", "complaint"),
+    [
+        (_delta(1, plan="b" * 64), "not the delta to version 1 of this plan"),
+        (_delta(2), "not the delta to version 1 of this plan"),
+        (_delta(1, _body({BIAS: 1.0}), _body({BIAS: 1.0})), f"{BIAS} is both replaced and added to"),
+        (_delta(1, bytes(_LOUD)), "not finite or exceeds"),
+        (_delta(1, NOTHING, bytes(_LOUD)), "not finite or exceeds"),
+        (_delta(1, NOTHING[:-1]), "ends early"),
+        (_delta(1)[:-1], "not a valid globaldelta"),
+        (_delta(1), "parts of version 1 do not make it"),
+        (PAYLOADS[1], "not a valid globaldelta"),
+    ],
+)
+def test_a_wrong_delta_leaves_what_is_kept(delta: bytes, complaint: str, tmp_path: Path) -> None:
+    """The file and what is known of it; it is still good to work with."""
+    model = _kept(tmp_path, 0)
+    with pytest.raises(ProtocolError, match=complaint):
+        model.assemble(Assemble(1, _id(PAYLOADS[1]), None, (delta,)), PLAN)
+    assert (model.id, model.version) == (_id(PAYLOADS[0]), 0)
+    assert (tmp_path / "model.msgpack").read_bytes() == PAYLOADS[0]
+    assert model.tensors(PLAN).keys() == SHAPES.keys()
+
+
+def test_deltas_cannot_lead_beyond_what_the_protocol_carries(tmp_path: Path) -> None:
+    """However often the largest is added."""
+    tensors = initial_model(PLAN) | {BIAS: np.full(SHAPES[BIAS], limits.VALUE_ABS, np.float32)}
+    last = encode_model(tensors, plan=PLAN.digest(), version=3)
+    loud = _body({BIAS: limits.VALUE_ABS})
+    model = _kept(tmp_path, 0)
+    model.assemble(Assemble(3, _id(last), None, tuple(_delta(v, NOTHING, loud) for v in (1, 2, 3))), PLAN)
+    assert (model.tensors(PLAN)[BIAS] == limits.VALUE_ABS).all()
+
+
+def test_another_run_starts_from_nothing(tmp_path: Path) -> None:
+    """Also before the tensors of a fetched snapshot were ever asked for."""
+    model = KeptModel(tmp_path / "model.msgpack")
+    model.assemble(Assemble(2, _id(PAYLOADS[2]), PAYLOADS[2], ()), PLAN)
+    model.forget()
+    assert (model.id, model.version) == (b"", None)
+    with pytest.raises(ProtocolError):
+        model.tensors(PLAN)
+    model.make_first(PLAN)
+    assert (tmp_path / "model.msgpack").read_bytes() == PAYLOADS[0]
