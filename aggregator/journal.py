@@ -125,14 +125,20 @@ class Journal:
 
         Raises StateError: a root, a shard and an aggregator keep different things under the same names.
         """
-        row = self._db.execute("SELECT name FROM role").fetchone()
-        if row is None:
+        known = self.role
+        if not known:
             self._db.execute("INSERT INTO role VALUES (?)", (role,))
-        elif row[0] != role:
+        elif known != role:
             raise StateError(
-                f"{self.folder} belongs to {row[0]}, and cannot serve as {role}; set up a folder of its own with"
+                f"{self.folder} belongs to {known}, and cannot serve as {role}; set up a folder of its own with"
                 " `fedfin aggregator init`"
             )
+
+    @property
+    def role(self) -> str:
+        """What this folder serves as; empty before it has."""
+        row = self._db.execute("SELECT name FROM role").fetchone()
+        return "" if row is None else str(row[0])
 
     @property
     def plan(self) -> Plan:
