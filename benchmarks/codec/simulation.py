@@ -15,9 +15,9 @@ from benchmarks.codec.federation import Federation
 from edge_client.dataset import Dataset
 from edge_client.trainer import TaskResult, run_task
 from fedfin.model_spec import Task, initial_model, task_specs
-from fedfin.plan import Plan
+from fedfin.plan import Codec, Plan
 from fedfin.protocol import limits
-from fedfin.protocol.codec import PRESETS, Preset, compensate, compress, decompress
+from fedfin.protocol.codec import Preset, compensate, compress, decompress
 from fedfin.protocol.codec.layout import Tensors
 
 # Told of every update before it is compressed: round, site, deltas with what was owed to them.
@@ -55,8 +55,8 @@ class Simulation:
         taking_part: int,
         record: Recorder | None = None,
     ) -> None:
-        self._plan, self._up, self._down = federation.plan, up, down
-        self._training = _at_rate(federation.plan, PRESETS[up].learning_rate_factor)
+        self._up, self._down = up, down
+        self._plan = msgspec.structs.replace(federation.plan, codec=Codec(up=up, down=down))
         self._shapes = task_specs(federation.plan, "train")
         self._sites = [Site(name, dataset) for name, dataset in federation.sites.items()]
         self._taking_part, self._record = taking_part, record
@@ -68,7 +68,7 @@ class Simulation:
         """Training round `number` (from 1): who was drawn trains and sends, the server folds and sends."""
         fold, up, up_float32 = Fold(), {}, {}
         for site in self._drawn():
-            result = _run(self._training, "train", number + 1, self.model, site)
+            result = _run(self._plan, "train", number + 1, self.model, site)
             body = self._compress_up(number, site, result.deltas)
             fold.add(decompress(body, self._shapes), result.weights)
             up[site.name], up_float32[site.name] = len(body), _bytes(result.deltas)
@@ -110,11 +110,6 @@ class Simulation:
             following = np.clip(self.model[name] + change, -limits.VALUE_ABS, limits.VALUE_ABS)
             self.model = self.model | {name: following}
         return len(done.body)
-
-
-def _at_rate(plan: Plan, factor: float) -> Plan:
-    training = msgspec.structs.replace(plan.training, learning_rate=plan.training.learning_rate * factor)
-    return msgspec.structs.replace(plan, training=training)
 
 
 def _run(plan: Plan, task: Task, number: int, model: Tensors, site: Site) -> TaskResult:

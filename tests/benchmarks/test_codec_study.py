@@ -123,3 +123,16 @@ def test_a_file_of_something_else_is_refused(tmp_path, content):
         path.write_text(content)
     with pytest.raises(InputError, match=r"study\.jsonl"):
         read_rows(path)
+
+
+def test_the_trainer_is_told_of_the_preset(federation):
+    """So that a round going up with it learns at its rate; the first steps' size is the learning rate's."""
+    sizes = {}
+    for preset in ("exact", "tiny"):
+        sent = []
+        simulation = Simulation(
+            federation, preset, "exact", taking_part=8, record=lambda *update, sent=sent: sent.append(update)
+        )
+        simulation.round(1)
+        sizes[preset] = sum(float(np.abs(values).sum()) for values in sent[0][2].values())
+    assert sizes["tiny"] / sizes["exact"] == pytest.approx(PRESETS["tiny"].learning_rate_factor, rel=0.2)
