@@ -55,7 +55,7 @@ CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 
 @dataclass(frozen=True)
 class Step:
-    """A new version. `id`: SHA-256 of its GlobalModel payload; `parts`: what is new of what leads to it.
+    """A new version. `id`: of its GlobalModel payload, as a transfer has it; `parts`: what is new of what leads to it.
 
     `listed`: every part that is on offer from now on; `owed`: what compression left out, as an exact body, or empty.
     """
@@ -125,14 +125,20 @@ class Journal:
 
         Raises StateError: a root, a shard and an aggregator keep different things under the same names.
         """
-        row = self._db.execute("SELECT name FROM role").fetchone()
-        if row is None:
+        known = self.role
+        if not known:
             self._db.execute("INSERT INTO role VALUES (?)", (role,))
-        elif row[0] != role:
+        elif known != role:
             raise StateError(
-                f"{self.folder} belongs to {row[0]}, and cannot serve as {role}; set up a folder of its own with"
+                f"{self.folder} belongs to {known}, and cannot serve as {role}; set up a folder of its own with"
                 " `fedfin aggregator init`"
             )
+
+    @property
+    def role(self) -> str:
+        """What this folder serves as; empty before it has."""
+        row = self._db.execute("SELECT name FROM role").fetchone()
+        return "" if row is None else str(row[0])
 
     @property
     def plan(self) -> Plan:
@@ -256,7 +262,7 @@ class Journal:
         return snapshot, [self._part_files.read(("delta", delta)) for (delta,) in deltas]
 
     def model_id(self, version: int) -> bytes:
-        """SHA-256 of a version's GlobalModel payload; empty when there is no such version."""
+        """The id of a version's GlobalModel payload; empty when there is no such version."""
         row = self._db.execute("SELECT id FROM version WHERE version = ?", (version,)).fetchone()
         return b"" if row is None else bytes(row[0])
 

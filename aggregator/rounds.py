@@ -27,7 +27,7 @@ class Position:
 
     round: int
     version: int
-    model: bytes  # its SHA-256
+    model: bytes  # its id
     finished: bool
 
 

@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import msgspec
+
 from aggregator.journal import Journal
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS sum (round INTEGER PRIMARY KEY, payload BLOB)"
@@ -32,11 +34,15 @@ class ShardJournal(Journal):
             "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, version, time.time())
         )
 
-    def put_sum(self, round_: int, payload: bytes) -> None:
-        """Keep the round's sum; the updates in it are not needed any more, only their receipts."""
+    def put_sum(self, round_: int, payload: bytes, results: dict[str, float]) -> None:
+        """Close the round and keep its sum; the updates in it are not needed any more, only their receipts."""
         with self._db:
             self._db.execute("BEGIN")
             self._db.execute("INSERT INTO sum VALUES (?, ?)", (round_, payload))
+            self._db.execute(
+                "UPDATE round SET closed = ?, results = ? WHERE round = ?",
+                (time.time(), msgspec.json.encode(results).decode(), round_),
+            )
             self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
         self._update_files.drop(round_)
 

@@ -63,5 +63,5 @@ class ShardRounds(Rounds):
             task=task,
             base=self.position.version,
         )
-        self.journal.put_sum(round_, payload)
+        self.journal.put_sum(round_, payload, self.results())
         return payload

@@ -41,7 +41,8 @@ def summary(journal: Journal) -> dict[str, Any]:
 def print_summary(journal: Journal, console: Console) -> None:
     """The rounds, then the final metrics."""
     facts = summary(journal)
-    table = Table(title=f"federation {facts['federation']}, model version {facts['version']}")
+    version = "" if facts["version"] is None else f", model version {facts['version']}"
+    table = Table(title=f"federation {facts['federation']}{version}")
     for column in ("round", "task", "sites", "seconds", "loss", "KB up"):
         table.add_column(column, justify="left" if column == "task" else "right")
     for row in facts["rounds"]:
@@ -56,6 +57,9 @@ def print_summary(journal: Journal, console: Console) -> None:
     console.print(table)
     if facts["silent"]:
         console.print(f"not waited for until they send an update again: {', '.join(facts['silent'])}")
+    if journal.role.startswith("shard"):
+        console.print(f"this is {journal.role}: its own sites' part; the models and metrics are the root's")
+        return
     if facts["final"] is None:
         console.print("not finished: the last round evaluates the final model")
         return

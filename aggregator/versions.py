@@ -4,7 +4,6 @@ A version is kept as a snapshot or as the delta from the version before, whichev
 has made of it; any version between the oldest kept snapshot and the newest can be rebuilt.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from aggregator.journal import Journal, Step
 from fedfin.errors import ProtocolError, StateError
 from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
-from fedfin.protocol import limits
+from fedfin.protocol import limits, transfer
 from fedfin.protocol.chain import Chain, Offer, extend
 from fedfin.protocol.codec import Preset, Shapes, Tensors, compensate, compress, decompress
 from fedfin.protocol.messages import PartKind
@@ -79,14 +78,14 @@ class Versions:
         if chain.deltas:
             parts.append(Payload("delta", version, delta))
         owed = compress(self._owed, self._shapes, "exact").body if self._owed else b""
-        return Step(version, hashlib.sha256(snapshot).digest(), tuple(parts), _listed(chain), owed)
+        return Step(version, transfer.whole_id(snapshot), tuple(parts), _listed(chain), owed)
 
     def tensors(self, version: int) -> Tensors:
         """Any version that is kept. Raises StateError when it is not, or is damaged."""
         base, deltas = self._journal.way_to(version)
         try:
             tensors, whole = self._rebuilt(version, base, deltas)
-            sound = hashlib.sha256(whole).digest() == self._journal.model_id(version)
+            sound = transfer.whole_id(whole) == self._journal.model_id(version)
         except ProtocolError:
             sound = False
         if not sound:

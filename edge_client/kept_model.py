@@ -1,19 +1,19 @@
 """The global model that a site keeps: a file that is always whole, and its tensors while they are needed."""
 
-import hashlib
 from pathlib import Path
 
 from fedfin.errors import ProtocolError
 from fedfin.files import write_atomically
 from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
+from fedfin.protocol import transfer
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.payloads import GlobalModel, apply_delta, decode_model, decode_payload, encode_model
 from fedfin.protocol.site_life import Assemble
 
 
 class KeptModel:
-    """One version's GlobalModel payload. `id`: its SHA-256, `version`: None when there is none that can be read."""
+    """One version's GlobalModel payload. `id`: that of its transfer; `version`: None when none can be read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,7 +29,7 @@ class KeptModel:
             self.version = decode_payload(payload, GlobalModel).version
         except ProtocolError:
             return  # a damaged file: as if there were none
-        self.id = hashlib.sha256(payload).digest()
+        self.id = transfer.whole_id(payload)
 
     def tensors(self, plan: Plan) -> Tensors:
         """The model's values. Raises ProtocolError when the file is not of this plan, or damaged."""
@@ -49,17 +49,20 @@ class KeptModel:
         tensors = initial_model(plan)
         payload = encode_model(tensors, plan=plan.digest(), version=0)
         write_atomically(self._path, payload)
-        self.id, self.version, self._tensors = hashlib.sha256(payload).digest(), 0, tensors
+        self.id, self.version, self._tensors = transfer.whole_id(payload), 0, tensors
 
     def assemble(self, wanted: Assemble, plan: Plan) -> None:
         """Make the wanted version of the parts, and keep it. Raises ProtocolError when that is not what comes out."""
         if wanted.snapshot is not None and not wanted.deltas:
-            payload, tensors = wanted.snapshot, None
+            payload, tensors = (
+                wanted.snapshot,
+                None,
+            )  # its id was checked when it had come (fedfin/protocol/fetch.py)
         else:
             tensors = self._applied(wanted, plan)
             payload = encode_model(tensors, plan=plan.digest(), version=wanted.version)
-        if hashlib.sha256(payload).digest() != wanted.model:
-            raise ProtocolError(f"the parts of version {wanted.version} do not make it")
+            if transfer.whole_id(payload) != wanted.model:
+                raise ProtocolError(f"the parts of version {wanted.version} do not make it")
         write_atomically(self._path, payload, durable=False)  # a damaged one is fetched again
         self.id, self.version, self._tensors = wanted.model, wanted.version, tensors
         self._payload = payload if tensors is None else b""

@@ -1,11 +1,11 @@
 """The global models that the sites of one process hold: in memory, each version once for all of them."""
 
-import hashlib
 from collections import OrderedDict
 
 from fedfin.errors import ProtocolError
 from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
+from fedfin.protocol import transfer
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.payloads import apply_delta, decode_model, encode_model
 from fedfin.protocol.site_life import Assemble
@@ -44,7 +44,7 @@ class FleetModels:
             raise ProtocolError(f"the parts of version {wanted.version} do not make it")
 
     def _keep(self, tensors: Tensors, plan: Plan, version: int) -> bytes:
-        id_ = hashlib.sha256(encode_model(tensors, plan=plan.digest(), version=version)).digest()
+        id_ = transfer.whole_id(encode_model(tensors, plan=plan.digest(), version=version))
         self._models[id_] = tensors
         while len(self._models) > KEPT:
             self._models.popitem(last=False)

@@ -153,7 +153,7 @@ class RoundManifest(Message, frozen=True):
     """Retained: the round that runs, and the model version it starts from. Also an answer to a site that missed it.
 
     A plan can be run again: `run` tells a broker's leftovers of an earlier run from this one's messages. `model` is
-    the SHA-256 of that version's GlobalModel payload, by whatever parts a site comes to it (fedfin/protocol/chain.py).
+    the id (transfer.py) of that version's GlobalModel payload, by whatever parts (chain.py) a site comes to it.
     `threshold`: which sites the round asks (fedfin/protocol/invitation.py).
     """
 

@@ -72,7 +72,7 @@ class Payload:
 
 @dataclass(frozen=True)
 class Opened:
-    """The server stands at this round with this model, which has this SHA-256.
+    """The server stands at this round with this model, which has this id.
 
     `parts`: the way to it, the snapshot first, then the deltas without a gap; `receipts`: those already given in this
     round, by site; `earlier`: each site's newest of the rounds before; `chunk_size`: what one packet to the broker

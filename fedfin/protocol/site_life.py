@@ -146,7 +146,7 @@ class MakeFirst:
 
 @dataclass(frozen=True)
 class Assemble:
-    """Apply the deltas to the snapshot (None: to the kept model); keep what comes out when `model` is its SHA-256.
+    """Apply the deltas to the snapshot (None: to the kept model); keep what comes out when `model` is its id.
 
     Report Assembled or Misfit. Each part is whole and equal to its own digest.
     """

@@ -53,7 +53,7 @@ from fedfin.protocol.site_life import (
 class Memory:
     """What a site remembers from before a restart.
 
-    `settled`: the last round of `run` that has a receipt; `model`, `version`: SHA-256 and version of the kept global
+    `settled`: the last round of `run` that has a receipt; `model`, `version`: id and version of the kept global
     model (None: there is none); `offer`: round and payload of an update without a receipt.
     """
 

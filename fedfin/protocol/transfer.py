@@ -30,6 +30,11 @@ def identity(size: int, whole: bytes) -> bytes:
     return hashlib.sha256(size.to_bytes(8, "big") + whole).digest()
 
 
+def whole_id(data: bytes) -> bytes:
+    """The id of `data`: what its outline says, for whatever chunk size."""
+    return identity(len(data), leaves(memoryview(data)))
+
+
 def _aligned(size: int, chunk_size: int) -> bool:
     """Whether the leaves of the chunks are those of the whole."""
     return size <= chunk_size or chunk_size % LEAF_BYTES == 0

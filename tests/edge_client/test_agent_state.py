@@ -1,6 +1,5 @@
 """What a site remembers across a restart, and what it tells about its updates."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from edge_client.outbox import Outbox
 from fedfin.errors import ProtocolError, StateError
 from fedfin.model_spec import initial_model, task_specs
 from fedfin.plan import Modality, Model, Plan
+from fedfin.protocol import transfer
 from fedfin.protocol.codec import compress
 from fedfin.protocol.payloads import Update, decode_payload, encode_model, encode_update
 from fedfin.protocol.site_life import Assemble
@@ -31,7 +31,7 @@ PLAN = Plan(
 )
 SHAPES = task_specs(PLAN, "train")
 MODEL = encode_model(initial_model(PLAN), plan=PLAN.digest(), version=0)
-MODEL_ID = hashlib.sha256(MODEL).digest()
+MODEL_ID = transfer.whole_id(MODEL)
 BIAS = "head.real.image.bias"
 
 

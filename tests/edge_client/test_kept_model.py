@@ -1,6 +1,5 @@
 """The model that a site keeps: the same bytes by every way, and nothing at all by a wrong one."""
 
-import hashlib
 from pathlib import Path
 
 import msgspec
@@ -16,6 +15,7 @@ from fedfin.protocol import limits
 from fedfin.protocol.codec import Preset, compress
 from fedfin.protocol.payloads import GlobalDelta, encode_model
 from fedfin.protocol.site_life import Assemble
+from fedfin.protocol.transfer import whole_id
 
 PLAN = Plan(
     federation="ward",
@@ -27,10 +27,6 @@ SHAPES = model_shapes(PLAN)
 WEIGHT, BIAS = "head.output.weight", "head.output.bias"
 NOTHING = compress({}, SHAPES, "exact").body
 PRESETS: list[Preset] = ["exact", "small", "half", "balanced", "exact", "tiny"]
-
-
-def _id(payload: bytes) -> bytes:
-    return hashlib.sha256(payload).digest()
 
 
 def _history() -> tuple[list[bytes], list[bytes]]:
@@ -68,8 +64,8 @@ def test_every_way_leads_to_the_same_bytes(start: int, snapshot: bool, tmp_path:
     """From a snapshot or the version that is kept, by deltas of every preset; also for a later process."""
     model = KeptModel(tmp_path / "model.msgpack") if snapshot else _kept(tmp_path, start)
     base = PAYLOADS[start] if snapshot else None
-    model.assemble(Assemble(LAST, _id(PAYLOADS[LAST]), base, tuple(DELTAS[start:])), PLAN)
-    assert (model.id, model.version) == (_id(PAYLOADS[LAST]), LAST)
+    model.assemble(Assemble(LAST, whole_id(PAYLOADS[LAST]), base, tuple(DELTAS[start:])), PLAN)
+    assert (model.id, model.version) == (whole_id(PAYLOADS[LAST]), LAST)
     assert (tmp_path / "model.msgpack").read_bytes() == PAYLOADS[LAST]
     again = KeptModel(tmp_path / "model.msgpack").tensors(PLAN)
     assert all(array.tobytes() == again[name].tobytes() for name, array in model.tensors(PLAN).items())
@@ -83,10 +79,10 @@ def test_a_flipped_bit_of_the_kept_model_is_found_out(tmp_path: Path) -> None:
     path.write_bytes(flipped)
     model = KeptModel(path)
     assert model.version == 3
-    assert model.id != _id(PAYLOADS[3])
+    assert model.id != whole_id(PAYLOADS[3])
     with pytest.raises(ProtocolError, match="parts of version 4 do not make it"):
-        model.assemble(Assemble(4, _id(PAYLOADS[4]), None, (DELTAS[3],)), PLAN)
-    model.assemble(Assemble(4, _id(PAYLOADS[4]), PAYLOADS[2], (DELTAS[2], DELTAS[3])), PLAN)
+        model.assemble(Assemble(4, whole_id(PAYLOADS[4]), None, (DELTAS[3],)), PLAN)
+    model.assemble(Assemble(4, whole_id(PAYLOADS[4]), PAYLOADS[2], (DELTAS[2], DELTAS[3])), PLAN)
     assert path.read_bytes() == PAYLOADS[4]
 
 
@@ -119,8 +115,8 @@ def test_a_wrong_delta_leaves_what_is_kept(delta: bytes, complaint: str, tmp_pat
     """The file and what is known of it; it is still good to work with."""
     model = _kept(tmp_path, 0)
     with pytest.raises(ProtocolError, match=complaint):
-        model.assemble(Assemble(1, _id(PAYLOADS[1]), None, (delta,)), PLAN)
-    assert (model.id, model.version) == (_id(PAYLOADS[0]), 0)
+        model.assemble(Assemble(1, whole_id(PAYLOADS[1]), None, (delta,)), PLAN)
+    assert (model.id, model.version) == (whole_id(PAYLOADS[0]), 0)
     assert (tmp_path / "model.msgpack").read_bytes() == PAYLOADS[0]
     assert model.tensors(PLAN).keys() == SHAPES.keys()
 
@@ -131,14 +127,16 @@ def test_deltas_cannot_lead_beyond_what_the_protocol_carries(tmp_path: Path) -> 
     last = encode_model(tensors, plan=PLAN.digest(), version=3)
     loud = _body({BIAS: limits.VALUE_ABS})
     model = _kept(tmp_path, 0)
-    model.assemble(Assemble(3, _id(last), None, tuple(_delta(v, NOTHING, loud) for v in (1, 2, 3))), PLAN)
+    model.assemble(
+        Assemble(3, whole_id(last), None, tuple(_delta(v, NOTHING, loud) for v in (1, 2, 3))), PLAN
+    )
     assert (model.tensors(PLAN)[BIAS] == limits.VALUE_ABS).all()
 
 
 def test_another_run_starts_from_nothing(tmp_path: Path) -> None:
     """Also before the tensors of a fetched snapshot were ever asked for."""
     model = KeptModel(tmp_path / "model.msgpack")
-    model.assemble(Assemble(2, _id(PAYLOADS[2]), PAYLOADS[2], ()), PLAN)
+    model.assemble(Assemble(2, whole_id(PAYLOADS[2]), PAYLOADS[2], ()), PLAN)
     model.forget()
     assert (model.id, model.version) == (b"", None)
     with pytest.raises(ProtocolError):
