@@ -55,7 +55,8 @@ class Link:
         self._world, self.client_id, self.will = world, client_id, will
         self.events = Queue() if events is None else events
         self.traffic = mqtt.Traffic()
-        self.filters: dict[str, None] = {}
+        self._topics: set[str] = set()  # subscribed to
+        self._patterns: set[str] = set()  # with a +
         self.online = False
         self.line = 0  # counts connections: what travels belongs to one
         self._dead = False
@@ -99,7 +100,16 @@ class Link:
 
     def unsubscribe(self, topic: str) -> None:
         """No more of these."""
-        self.filters.pop(topic, None)
+        self._topics.discard(topic)
+        self._patterns.discard(topic)
+
+    def subscribed(self, topic: str) -> None:
+        """The broker has the subscription."""
+        (self._patterns if "+" in topic else self._topics).add(topic)
+
+    def wants(self, topic: str) -> bool:
+        """Whether it has subscribed to this."""
+        return topic in self._topics or any(matches(pattern, topic) for pattern in self._patterns)
 
     def travel(self, way: int, arrive: Callable[[], None], *, sure: bool = False) -> None:
         """One message up (0) or down (1): late, lost, repeated, overtaken; gone when the line breaks meanwhile."""
@@ -124,7 +134,8 @@ class Link:
         if self.online:
             self._world.broker.detach(self)
             self.line, self.online = self.line + 1, False
-            self.filters.clear()
+            self._topics.clear()
+            self._patterns.clear()
             self.hear(mqtt.Down("cut"))
             self._world.clock.after(self._world.rng.uniform(0.1, 10.0), self._connect)
 
@@ -169,7 +180,7 @@ class Broker:
 
     def subscribe(self, link: Link, topic: str) -> None:
         """A filter is added; what is retained under it goes out."""
-        link.filters[topic] = None
+        link.subscribed(topic)
         for name, payload in list(self.retained.items()):
             if matches(topic, name):
                 self._send(link, name, payload)
@@ -185,7 +196,7 @@ class Broker:
         elif retain:
             self.retained.pop(topic, None)
         for link in list(self._links.values()):
-            if any(matches(pattern, topic) for pattern in link.filters):
+            if link.wants(topic):
                 self._send(link, topic, payload)
 
     def _send(self, link: Link, topic: str, payload: bytes) -> None:
