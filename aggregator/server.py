@@ -8,7 +8,7 @@ from typing import Any
 from aggregator.desk import Desk, Report
 from aggregator.rounds import Rounds
 from aggregator.shelf import Shelf
-from fedfin import mqtt
+from fedfin import link_events, mqtt
 from fedfin.errors import LinkError, ProtocolError
 from fedfin.login import Login
 from fedfin.protocol import limits, messages
@@ -79,7 +79,7 @@ class Server:
 
     def _step(self) -> None:
         """What has come meanwhile, together: then all updates in it share one write to the disk."""
-        for event in mqtt.gather(self._link.events, TICK_S):
+        for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
         self._judge()
         if time.monotonic() >= self._tick_at:
@@ -90,20 +90,20 @@ class Server:
         if (judged := self._desk.judge()) is not None:
             self._feed(judged)
 
-    def _on_event(self, event: mqtt.LinkEvent) -> None:
+    def _on_event(self, event: link_events.LinkEvent) -> None:
         match event:
-            case mqtt.Up(chunk_size):
+            case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
-            case mqtt.Down(reason):
+            case link_events.Down(reason):
                 self._report("offline", {"reason": reason})
                 self._feed(life.Disconnected())
-            case mqtt.Taken(token, None):
+            case link_events.Taken(token, None):
                 self._shelf.taken(token)
-            case mqtt.Taken(_, refused):
+            case link_events.Taken(_, refused):
                 self._report("refused", {"reason": refused})
-            case mqtt.Arrived(topic, payload):
+            case link_events.Arrived(topic, payload):
                 self._on_message(topic, payload)
-            case mqtt.Broken(error):
+            case link_events.Broken(error):
                 raise LinkError(f"the link to the broker died: {error}")
 
     def _on_up(self, chunk_size: int) -> None:

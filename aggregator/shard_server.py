@@ -5,7 +5,7 @@ import time
 
 from aggregator.desk import Desk, Report
 from aggregator.shard_rounds import ShardRounds
-from fedfin import mqtt
+from fedfin import link_events, mqtt
 from fedfin.errors import EvictedError, LinkError, ProtocolError
 from fedfin.login import Login
 from fedfin.protocol import limits, messages
@@ -70,7 +70,7 @@ class ShardServer:
             self._step()
 
     def _step(self) -> None:
-        for event in mqtt.gather(self._link.events, TICK_S):
+        for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
         self._judge()
         if time.monotonic() >= self._tick_at:
@@ -81,19 +81,19 @@ class ShardServer:
         if (judged := self._desk.judge()) is not None:
             self._feed(judged)
 
-    def _on_event(self, event: mqtt.LinkEvent) -> None:
+    def _on_event(self, event: link_events.LinkEvent) -> None:
         match event:
-            case mqtt.Up(chunk_size):
+            case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
-            case mqtt.Down(reason):
+            case link_events.Down(reason):
                 self._report("offline", {"reason": reason})
                 self._chunk_tokens.clear()
                 self._feed(Disconnected())
-            case mqtt.Taken(token, refused):
+            case link_events.Taken(token, refused):
                 self._on_taken(token, refused)
-            case mqtt.Arrived(topic, payload) if payload:
+            case link_events.Arrived(topic, payload) if payload:
                 self._on_message(topic, payload)
-            case mqtt.Broken(error):
+            case link_events.Broken(error):
                 raise LinkError(f"the link to the broker died: {error}")
 
     def _on_up(self, chunk_size: int) -> None:

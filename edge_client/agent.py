@@ -13,7 +13,7 @@ from edge_client.dataset import Dataset, load_dataset
 from edge_client.site import Site
 from edge_client.trainer import TaskStoppedError
 from edge_client.work import Report, make_update
-from fedfin import mqtt
+from fedfin import link_events, mqtt
 from fedfin.bundle import read_manifest
 from fedfin.errors import EvictedError, LinkError, ProtocolError
 from fedfin.memory import peak_rss_mb
@@ -112,18 +112,18 @@ class Agent:
             self._feed(life.Tick())
             return
         match event:
-            case mqtt.Up(chunk_size):
+            case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
-            case mqtt.Down(reason):
+            case link_events.Down(reason):
                 self._chunk_tokens.clear()
                 self._offline_reason = reason
                 self._report("offline", {"reason": reason})
                 self._feed(life.Disconnected())
-            case mqtt.Taken(token, refused):
+            case link_events.Taken(token, refused):
                 self._on_taken(token, refused)
-            case mqtt.Arrived(topic, payload):
+            case link_events.Arrived(topic, payload):
                 self._on_message(topic, payload)
-            case mqtt.Broken(error):
+            case link_events.Broken(error):
                 raise LinkError(f"the link to the broker died: {error}")
             case life.Done() | life.Assembled() | life.Misfit():
                 self._feed(event)

@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from fedfin.backoff import Backoff
 from fedfin.broker_url import BrokerUrl
 from fedfin.errors import LinkError, SettingsError
+from fedfin.link_events import Arrived, Broken, Down, LinkEvent, Taken, Up
 from fedfin.login import Login
 from fedfin.protocol import limits
 from fedfin.tls import Tls
@@ -38,62 +39,12 @@ UNACKNOWLEDGED_MS = 30_000
 BACKLOG = 32
 
 
-@dataclass(frozen=True)
-class Up:
-    """Connected; no session is kept at the broker, so the owner subscribes again. `chunk_size` fits its packets."""
-
-    chunk_size: int
-
-
-@dataclass(frozen=True)
-class Down:
-    """Disconnected; the link tries again by itself."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """A message."""
-
-    topic: str
-    payload: bytes
-
-
-@dataclass(frozen=True)
-class Taken:
-    """The broker acknowledged a publish; `refused` is its reason when it denied it."""
-
-    token: int
-    refused: str | None
-
-
-@dataclass(frozen=True)
-class Broken:
-    """The link's thread ended with an error; it will not come back."""
-
-    error: str
-
-
-LinkEvent = Up | Down | Arrived | Taken | Broken
-
-
 @dataclass
 class Traffic:
     """Bytes of MQTT PUBLISH payloads and topics; packet headers, TCP and TLS framing are not in it."""
 
     up: int = 0
     down: int = 0
-
-
-def gather(events: "queue.SimpleQueue[Any]", seconds: float, most: int = 64) -> list[Any]:
-    """What has come: waits up to `seconds` for the first event, and for no other; at most `most`."""
-    found: list[Any] = []
-    with contextlib.suppress(queue.Empty):
-        found.append(events.get(timeout=seconds))
-        while len(found) < most:
-            found.append(events.get_nowait())
-    return found
 
 
 class Link:

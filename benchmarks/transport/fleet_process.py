@@ -9,7 +9,7 @@ from collections import deque
 from benchmarks.transport.fleet_models import FleetModels
 from benchmarks.transport.fleet_site import FleetSite
 from benchmarks.transport.polled_link import PolledLink
-from fedfin import connect_options, mqtt
+from fedfin import connect_options, link_events
 from fedfin.protocol import site_life as life
 from fedfin.tls import Tls
 
@@ -71,9 +71,9 @@ class FleetProcess:
         site = self._sites.get(link)
         while site is not None and not link.events.empty():
             event = link.events.get()
-            if isinstance(event, mqtt.Up | mqtt.Down):
+            if isinstance(event, link_events.Up | link_events.Down):
                 self._connecting.discard(link)
-            if isinstance(event, mqtt.Down):
+            if isinstance(event, link_events.Down):
                 self._waiting.append((time.monotonic() + RECONNECT_S, link))
             site.receive(event)
         if site is not None and site.finished:

@@ -10,7 +10,7 @@ from collections import deque
 
 from benchmarks.transport.fleet_models import FleetModels
 from benchmarks.transport.fleet_plan import ENCODER, draw, site_name
-from fedfin import mqtt
+from fedfin import link_events, mqtt
 from fedfin.errors import EvictedError, ProtocolError
 from fedfin.model_spec import task_specs
 from fedfin.plan import Plan
@@ -52,19 +52,19 @@ class FleetSite:
         """Whether the site holds the final model."""
         return self._machine.state is life.State.FINISHED
 
-    def receive(self, event: mqtt.LinkEvent) -> None:
+    def receive(self, event: link_events.LinkEvent) -> None:
         """One event of the link."""
         match event:
-            case mqtt.Up(chunk_size):
+            case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
-            case mqtt.Down():
+            case link_events.Down():
                 self.online = False
                 self._chunk_tokens.clear()
                 self.feed(life.Disconnected())
-            case mqtt.Taken(token, _) if token in self._chunk_tokens:
+            case link_events.Taken(token, _) if token in self._chunk_tokens:
                 self._chunk_tokens.remove(token)
                 self.feed(life.Published())
-            case mqtt.Arrived(topic, payload) if payload:
+            case link_events.Arrived(topic, payload) if payload:
                 with contextlib.suppress(ProtocolError):
                     self._on_message(topic, payload)
 

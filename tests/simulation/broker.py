@@ -6,7 +6,7 @@ from collections.abc import Callable
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
-from fedfin import mqtt
+from fedfin import link_events, mqtt
 from fedfin.errors import LinkError
 from fedfin.protocol import limits
 
@@ -90,7 +90,7 @@ class Link:
         self._tokens += 1
         token, broker = self._tokens, self._world.broker
         self.travel(0, lambda: broker.receive(topic, payload, retain=retain))
-        self.travel(1, lambda: self.hear(mqtt.Taken(token, None)), sure=True)
+        self.travel(1, lambda: self.hear(link_events.Taken(token, None)), sure=True)
         return token
 
     def subscribe(self, topic: str) -> None:
@@ -123,7 +123,7 @@ class Link:
                 moment = self._latest[way] = max(self._latest[way], moment)
             world.clock.after(moment - world.clock.now, lambda: arrive() if line == self.line else None)
 
-    def hear(self, event: mqtt.LinkEvent) -> None:
+    def hear(self, event: link_events.LinkEvent) -> None:
         """An event for the owner."""
         if not self._dead:
             self.events.put(event)
@@ -136,7 +136,7 @@ class Link:
             self.line, self.online = self.line + 1, False
             self._topics.clear()
             self._patterns.clear()
-            self.hear(mqtt.Down("cut"))
+            self.hear(link_events.Down("cut"))
             self._world.clock.after(self._world.rng.uniform(0.1, 10.0), self._connect)
 
     def _connect(self) -> None:
@@ -148,7 +148,7 @@ class Link:
         self._latest = [self._world.clock.now] * 2
         self._world.broker.attach(self)
         self.online = True
-        self.hear(mqtt.Up(CHUNK))
+        self.hear(link_events.Up(CHUNK))
 
 
 class Broker:
@@ -201,7 +201,7 @@ class Broker:
 
     def _send(self, link: Link, topic: str, payload: bytes) -> None:
         def arrive() -> None:
-            link.hear(mqtt.Arrived(topic, payload))
+            link.hear(link_events.Arrived(topic, payload))
             if self._world.misfortune(self._world.faults.cut):
                 self._world.happens("link cut", link.client_id)
                 link.drop_line()

@@ -14,7 +14,7 @@ import pytest
 from federation import broker
 
 from benchmarks.transport.certificates import Authority
-from fedfin import mqtt
+from fedfin import link_events, mqtt
 from fedfin.backoff import Backoff
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.errors import LinkError
@@ -26,13 +26,15 @@ SECONDS = 20.0
 
 
 @contextlib.contextmanager
-def up(url: str, client_id: str = "probe", tls: Tls | None = None) -> Iterator[tuple[mqtt.Link, mqtt.Up]]:
+def up(
+    url: str, client_id: str = "probe", tls: Tls | None = None
+) -> Iterator[tuple[mqtt.Link, link_events.Up]]:
     """A link that is up, and what it said when it came up."""
     link = mqtt.Link(url, client_id, will=("probe", b""), tls=tls)
     link.start()
     try:
         event = link.events.get(timeout=SECONDS)
-        assert isinstance(event, mqtt.Up), event
+        assert isinstance(event, link_events.Up), event
         yield link, event
     finally:
         link.stop()
@@ -78,7 +80,7 @@ def test_an_oversize_message_is_refused_here_and_the_link_stays(tmp_path: Path) 
         with pytest.raises(LinkError, match="exceeds the broker's maximum packet of 8192"):
             link.publish("probe", b"x" * 8192)
         token = link.publish("probe", b"x" * 8000)
-        assert link.events.get(timeout=SECONDS) == mqtt.Taken(token, None)
+        assert link.events.get(timeout=SECONDS) == link_events.Taken(token, None)
 
 
 def test_a_denied_publish_is_told(tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_a_denied_publish_is_told(tmp_path: Path) -> None:
         up(url) as (link, _),
     ):
         token = link.publish("probe", b"x")
-        assert link.events.get(timeout=SECONDS) == mqtt.Taken(token, "Not authorized")
+        assert link.events.get(timeout=SECONDS) == link_events.Taken(token, "Not authorized")
 
 
 def test_a_dead_thread_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +103,7 @@ def test_a_dead_thread_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(mqtt.Link, "_on_publish", fail)
     with broker("mosquitto", tmp_path) as url, up(url) as (link, _):
         link.publish("probe", b"x")
-        assert link.events.get(timeout=SECONDS) == mqtt.Broken("SystemExit: unforeseen")
+        assert link.events.get(timeout=SECONDS) == link_events.Broken("SystemExit: unforeseen")
 
 
 def test_waits_double_with_jitter_and_begin_anew_after_a_good_connection() -> None:
@@ -141,8 +143,8 @@ def arrived(link: mqtt.Link, count: int) -> list[bytes]:
     while len(found) < count and time.monotonic() < until:
         with contextlib.suppress(queue.Empty):
             event = link.events.get(timeout=1.0)
-            assert not isinstance(event, mqtt.Down | mqtt.Broken), event
-            if isinstance(event, mqtt.Arrived):
+            assert not isinstance(event, link_events.Down | link_events.Broken), event
+            if isinstance(event, link_events.Arrived):
                 found.append(hashlib.sha256(event.payload).digest())
     return found
 
@@ -152,11 +154,11 @@ def test_a_new_connection_sends_nothing_again_by_itself(tmp_path: Path) -> None:
     with broker("mosquitto", tmp_path) as url:
         link = mqtt.Link(url, "probe", will=("probe", b""))
         link.start()
-        assert isinstance(link.events.get(timeout=SECONDS), mqtt.Up)
+        assert isinstance(link.events.get(timeout=SECONDS), link_events.Up)
         port = int(url.rpartition(":")[2])
     for _ in range(4):
         link._client.publish("lost", b"x" * 1000, qos=1)  # past publish(), which would drop it while down
-    assert isinstance(link.events.get(timeout=SECONDS), mqtt.Down)
+    assert isinstance(link.events.get(timeout=SECONDS), link_events.Down)
     with again(tmp_path, port), up(url, "watcher") as (watcher, _):
         watcher.subscribe("#")
         assert came_up(link)
@@ -165,7 +167,7 @@ def test_a_new_connection_sends_nothing_again_by_itself(tmp_path: Path) -> None:
         topics = []
         while "end" not in topics:
             event = watcher.events.get(timeout=SECONDS)
-            topics += [event.topic] if isinstance(event, mqtt.Arrived) else []
+            topics += [event.topic] if isinstance(event, link_events.Arrived) else []
         link.stop()
     assert topics == ["fresh", "end"]
 
@@ -190,6 +192,6 @@ def came_up(link: mqtt.Link) -> bool:
     """Wait through failures until the link is up."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
-        if isinstance(link.events.get(timeout=SECONDS), mqtt.Up):
+        if isinstance(link.events.get(timeout=SECONDS), link_events.Up):
             return True
     return False

@@ -12,7 +12,7 @@ import pytest
 from federation import Federation, broker
 
 from benchmarks.transport.certificates import Authority, Pair
-from fedfin import mqtt
+from fedfin import link_events, mqtt
 from fedfin.demo.processes import free_port
 from fedfin.errors import SettingsError
 from fedfin.login import Login
@@ -36,12 +36,12 @@ def tls_broker(folder: Path, authority: Authority, pair: Pair, settings: str = "
         yield url.removeprefix("mqtt://")
 
 
-def first_event(url: str, *, tls: Tls | None = None, login: Login | None = None) -> mqtt.LinkEvent:
+def first_event(url: str, *, tls: Tls | None = None, login: Login | None = None) -> link_events.LinkEvent:
     """What a link says first."""
     link = mqtt.Link(url, "probe", will=("probe", b""), tls=tls, login=login)
     link.start()
     try:
-        event: mqtt.LinkEvent = link.events.get(timeout=15.0)
+        event: link_events.LinkEvent = link.events.get(timeout=15.0)
         return event
     finally:
         link.stop()
@@ -50,7 +50,7 @@ def first_event(url: str, *, tls: Tls | None = None, login: Login | None = None)
 def refusal(url: str, *, tls: Tls | None = None, login: Login | None = None) -> str:
     """The reason that a link gives for not being up."""
     event = first_event(url, tls=tls, login=login)
-    assert isinstance(event, mqtt.Down), event
+    assert isinstance(event, link_events.Down), event
     return event.reason
 
 
@@ -60,7 +60,7 @@ def test_a_broker_with_our_ca_and_name_is_trusted(tmp_path: Path, authority: Aut
     settings = "require_certificate true\ntls_version tlsv1.3"
     with tls_broker(tmp_path, authority, authority.issue("good", hosts=HOSTS), settings) as address:
         tls = Tls(authority.ca, mine.certificate, mine.key)
-        assert isinstance(first_event(f"mqtts://{address}", tls=tls), mqtt.Up)
+        assert isinstance(first_event(f"mqtts://{address}", tls=tls), link_events.Up)
 
 
 def test_a_certificate_for_another_host_is_refused(tmp_path: Path, authority: Authority) -> None:
@@ -151,7 +151,7 @@ def test_user_and_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "password").write_text("hush\n")
     settings = f"user root\npassword_file {tmp_path / 'passwords'}\n"
     with broker("mosquitto", tmp_path, settings) as url:
-        assert isinstance(first_event(url, login=Login("anna", tmp_path / "password")), mqtt.Up)
+        assert isinstance(first_event(url, login=Login("anna", tmp_path / "password")), link_events.Up)
         monkeypatch.setenv("FEDFIN_PASSWORD", "wrong")
         assert "refuses probe: Not authorized" in refusal(url, login=Login("anna"))
     monkeypatch.delenv("FEDFIN_PASSWORD")
@@ -169,17 +169,17 @@ def test_a_renewed_certificate_needs_no_restart(tmp_path: Path, authority: Autho
         link = mqtt.Link(f"mqtts://{address}", "probe", will=("probe", b""), tls=Tls(ca))
         link.start()
         try:
-            assert isinstance(link.events.get(timeout=15.0), mqtt.Down)
+            assert isinstance(link.events.get(timeout=15.0), link_events.Down)
             ca.write_bytes(authority.ca.read_bytes())
-            assert isinstance(last_event(link), mqtt.Up)
+            assert isinstance(last_event(link), link_events.Up)
         finally:
             link.stop()
 
 
-def last_event(link: mqtt.Link, seconds: float = 15.0) -> mqtt.LinkEvent | None:
+def last_event(link: mqtt.Link, seconds: float = 15.0) -> link_events.LinkEvent | None:
     """The first event that is Up, or else the last one within the time."""
     until, event = time.monotonic() + seconds, None
-    while time.monotonic() < until and not isinstance(event, mqtt.Up):
+    while time.monotonic() < until and not isinstance(event, link_events.Up):
         with contextlib.suppress(Empty):
             event = link.events.get(timeout=0.5)
     return event

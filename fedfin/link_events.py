@@ -1,0 +1,56 @@
+"""What a link tells its owner, and how the owner takes it."""
+
+import contextlib
+import queue
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Up:
+    """Connected; no session is kept at the broker, so the owner subscribes again. `chunk_size` fits its packets."""
+
+    chunk_size: int
+
+
+@dataclass(frozen=True)
+class Down:
+    """Disconnected; the link tries again by itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A message."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The broker acknowledged a publish; `refused` is its reason when it denied it."""
+
+    token: int
+    refused: str | None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The link's thread ended with an error; it will not come back."""
+
+    error: str
+
+
+LinkEvent = Up | Down | Arrived | Taken | Broken
+
+
+def gather(events: "queue.SimpleQueue[Any]", seconds: float, most: int = 64) -> list[Any]:
+    """What has come: waits up to `seconds` for the first event, and for no other; at most `most`."""
+    found: list[Any] = []
+    with contextlib.suppress(queue.Empty):
+        found.append(events.get(timeout=seconds))
+        while len(found) < most:
+            found.append(events.get_nowait())
+    return found
