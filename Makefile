@@ -23,7 +23,7 @@ test: $(READY)  ## the tests
 test-network: $(READY)  ## a large update over a bad link made of network namespaces; as root, one to two minutes
 	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py
 
-simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that replays; some minutes
+simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that replays; most of an hour
 	PYTHONPATH=.:tests $(BIN)/python -m simulation $(SIMULATE)
 
 crash-matrix: $(READY)  ## SIGKILL of every process at every state of the protocol, over a real broker; minutes

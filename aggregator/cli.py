@@ -156,7 +156,7 @@ def _serve(args: argparse.Namespace) -> int:
         with _reporter(args.json, journal) as report:
             tls, login = connect_options.tls(args), connect_options.login(args)
             Server(rounds, args.broker, report, shards=args.shards or 0, tls=tls, login=login).serve()
-        version = journal.newest_version()
+        version = journal.versions.newest()
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))
         if not args.json:
@@ -189,7 +189,7 @@ def _show(args: argparse.Namespace) -> int:
 
 def _model(args: argparse.Namespace) -> int:
     with _journal(args.folder) as journal:
-        version = journal.newest_version() if args.version is None else args.version
+        version = journal.versions.newest() if args.version is None else args.version
         write_atomically(args.out, Rounds(journal).model_file(version or 0))
     print(args.out)
     return 0

@@ -1,8 +1,4 @@
-"""What the aggregator must not lose: plan, model versions, rounds, updates and receipts.
-
-A model version is a snapshot, or the delta from the version before it, or both. Kept are the newest 32 snapshots and
-the deltas since the oldest of them: with lossy presets down that is the whole history of a thousand rounds, with
-`exact`, where every version is a snapshot, the newest 32 versions.
+"""What the aggregator must not lose: plan, model versions (version_records.py), rounds, updates and receipts.
 
 It is one SQLite file, and beside it what would make that slow: the bytes of versions (part_files.py) and of an open
 round's updates (update_files.py). An update is there before its receipt goes out and is kept until its round closes,
@@ -20,25 +16,16 @@ from pathlib import Path
 
 import msgspec
 
-from aggregator.part_files import Key, PartFiles
+from aggregator import version_records
 from aggregator.update_files import UpdateFiles
+from aggregator.version_records import Step, VersionRecords
 from fedfin.errors import StateError
 from fedfin.plan import Plan
-from fedfin.protocol.messages import PartKind, Receipt
-from fedfin.protocol.round_life import Payload
+from fedfin.protocol.messages import Receipt
 
-KEPT_SNAPSHOTS = 32
 _SCHEMA = """
 CREATE TABLE plan (body BLOB NOT NULL, run TEXT NOT NULL);
 CREATE TABLE role (name TEXT NOT NULL);
-CREATE TABLE version (version INTEGER PRIMARY KEY, id BLOB NOT NULL);
-CREATE TABLE part (
-    kind TEXT NOT NULL, version INTEGER NOT NULL, listed INTEGER NOT NULL, PRIMARY KEY (kind, version)
-);
-CREATE TABLE owed (body BLOB NOT NULL);
-CREATE TABLE retained (
-    kind TEXT NOT NULL, version INTEGER NOT NULL, chunks INTEGER NOT NULL, PRIMARY KEY (kind, version)
-);
 CREATE TABLE round (
     round INTEGER PRIMARY KEY, task TEXT NOT NULL, version INTEGER NOT NULL, opened REAL NOT NULL,
     closed REAL, results TEXT
@@ -51,20 +38,6 @@ CREATE TABLE upd (
 CREATE INDEX upd_folded ON upd (folded);
 CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 """
-
-
-@dataclass(frozen=True)
-class Step:
-    """A new version. `id`: of its GlobalModel payload, as a transfer has it; `parts`: what is new of what leads to it.
-
-    `listed`: every part that is on offer from now on; `owed`: what compression left out, as an exact body, or empty.
-    """
-
-    version: int
-    id: bytes
-    parts: tuple[Payload, ...]
-    listed: tuple[tuple[PartKind, int], ...]
-    owed: bytes
 
 
 @dataclass(frozen=True)
@@ -105,8 +78,6 @@ class Journal:
             )
         self.folder = path.parent
         self._update_files = UpdateFiles(path.parent)
-        self._part_files = PartFiles(path.parent / "parts")
-        self._parts: dict[Key, bytes] = {}  # those on offer, once they were asked for
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -115,6 +86,7 @@ class Journal:
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise StateError(f"{path}: not an aggregator's journal, or damaged ({error})") from None
+        self.versions = VersionRecords(self._db, path.parent / "parts")
 
     def close(self) -> None:
         """Close the file."""
@@ -157,35 +129,13 @@ class Journal:
         with self._db:
             self._db.execute("BEGIN")
             self._open_round(round_, task, step)
-        self._forget_parts()
+        self.versions.drop_forgotten()
 
     def _open_round(self, round_: int, task: str, step: Step) -> None:
-        self._db.execute("INSERT INTO version VALUES (?, ?)", (step.version, step.id))
-        for part in step.parts:
-            self._parts[part.kind, part.version] = part.data
-            self._part_files.put((part.kind, part.version), part.data)
-            self._db.execute("INSERT INTO part VALUES (?, ?, 1)", (part.kind, part.version))
-        self._db.execute("UPDATE part SET listed = 0 WHERE listed")
-        self._db.executemany("UPDATE part SET listed = 1 WHERE kind = ? AND version = ?", step.listed)
-        self._db.execute("DELETE FROM part WHERE version < ?", (self._oldest(),))
-        self._db.execute("DELETE FROM owed")
-        if step.owed:
-            self._db.execute("INSERT INTO owed VALUES (?)", (step.owed,))
+        self.versions.add(step)
         self._db.execute(
             "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, step.version, time.time())
         )
-
-    def _forget_parts(self) -> None:
-        """Those that have no row any more."""
-        self._part_files.keep_only(self._db.execute("SELECT kind, version FROM part").fetchall())
-
-    def _oldest(self) -> int:
-        """The oldest snapshot that is kept."""
-        row = self._db.execute(
-            "SELECT version FROM part WHERE kind = 'snapshot' ORDER BY version DESC LIMIT 1 OFFSET ?",
-            (KEPT_SNAPSHOTS - 1,),
-        ).fetchone()
-        return 0 if row is None else int(row[0])
 
     def close_round(
         self,
@@ -210,7 +160,7 @@ class Journal:
             if following is not None:
                 self._open_round(round_ + 1, *following)
         self._update_files.drop(round_)
-        self._forget_parts()
+        self.versions.drop_forgotten()
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -242,68 +192,6 @@ class Journal:
             ),
         )
         return None
-
-    def way_to(self, version: int) -> tuple[bytes, list[bytes]]:
-        """The newest snapshot up to this version, and the deltas from there. StateError when it is not kept."""
-        newest = self.newest_version()
-        base = self._db.execute(
-            "SELECT version FROM part WHERE kind = 'snapshot' AND version <= ? ORDER BY version DESC LIMIT 1",
-            (version,),
-        ).fetchone()
-        if base is None or newest is None or version > newest:
-            raise StateError(
-                f"there is no model version {version}; the newest is {newest}, the oldest kept {self._oldest()}"
-            )
-        deltas = self._db.execute(
-            "SELECT version FROM part WHERE kind = 'delta' AND version > ? AND version <= ? ORDER BY version",
-            (base[0], version),
-        )
-        snapshot = self._part_files.read(("snapshot", base[0]))
-        return snapshot, [self._part_files.read(("delta", delta)) for (delta,) in deltas]
-
-    def model_id(self, version: int) -> bytes:
-        """The id of a version's GlobalModel payload; empty when there is no such version."""
-        row = self._db.execute("SELECT id FROM version WHERE version = ?", (version,)).fetchone()
-        return b"" if row is None else bytes(row[0])
-
-    def listed(self) -> tuple[Payload, ...]:
-        """The parts on offer: the snapshot, then the deltas without a gap."""
-        keys = self._db.execute(
-            "SELECT kind, version FROM part WHERE listed ORDER BY kind = 'delta', version"
-        ).fetchall()
-        known, self._parts = self._parts, {}
-        for key in keys:
-            self._parts[key] = known[key] if key in known else self._part_files.read(key)
-        return tuple(Payload(*key, data) for key, data in self._parts.items())
-
-    def owed(self) -> bytes:
-        """What compression left out of the newest version; empty when nothing."""
-        row = self._db.execute("SELECT body FROM owed").fetchone()
-        return b"" if row is None else bytes(row[0])
-
-    # What the broker retains of ours.
-
-    def retain(self, kind: PartKind, version: int, chunks: int) -> None:
-        """A part is about to be published, in this many chunks. Once more in fewer: the most still count."""
-        self._db.execute(
-            "INSERT INTO retained VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET chunks = max(chunks, excluded.chunks)",
-            (kind, version, chunks),
-        )
-
-    def retained(self) -> dict[tuple[PartKind, int], int]:
-        """Parts that the broker may retain, with their number of chunks."""
-        rows = self._db.execute("SELECT kind, version, chunks FROM retained")
-        return {(kind, version): chunks for kind, version, chunks in rows}
-
-    def cleared(self, kind: PartKind, version: int) -> None:
-        """The broker has confirmed that it retains nothing of this part any more."""
-        self._db.execute("DELETE FROM retained WHERE kind = ? AND version = ?", (kind, version))
-
-    def newest_version(self) -> int | None:
-        """The newest model version, or None before the first round."""
-        (version,) = self._db.execute("SELECT max(version) FROM version").fetchone()
-        return None if version is None else int(version)
 
     def rounds(self) -> list[RoundRow]:
         """All rounds, oldest first."""
@@ -375,6 +263,6 @@ def _create(path: Path, plan: Plan) -> None:
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as db:
-        db.executescript(_SCHEMA)
+        db.executescript(_SCHEMA + version_records.SCHEMA)
         db.execute("INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(plan), secrets.token_hex(8)))
     fresh.rename(path)

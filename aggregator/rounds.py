@@ -59,12 +59,14 @@ class Rounds:
     def _position(self) -> Position:
         """The current round; after the last one, that one, finished."""
         row = self.journal.rounds()[-1]
-        return Position(row.round, row.version, self.journal.model_id(row.version), row.closed is not None)
+        return Position(
+            row.round, row.version, self.journal.versions.model_id(row.version), row.closed is not None
+        )
 
     @property
     def parts(self) -> tuple[Payload, ...]:
         """The way to the current version, for who has none and for who has one of the last."""
-        return self.journal.listed()
+        return self.journal.versions.listed()
 
     @property
     def receipts(self) -> dict[str, Receipt]:

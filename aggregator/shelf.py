@@ -28,7 +28,7 @@ class Shelf:
         """Publish a part, which is on offer from now on."""
         payload, chunks = part.payload, part.outline.chunks
         self._parts[payload.kind, payload.version] = part
-        self._journal.retain(payload.kind, payload.version, len(chunks))
+        self._journal.versions.retain(payload.kind, payload.version, len(chunks))
         for index in range(len(chunks)):
             chunk = transfer.chunk(payload.data, part.outline, index)
             self._publish(payload.kind, payload.version, index, messages.encode(chunk))
@@ -41,7 +41,7 @@ class Shelf:
 
     def clear_others(self) -> None:
         """Clear what is not on offer, also what was in an earlier life."""
-        for key, count in self._journal.retained().items():
+        for key, count in self._journal.versions.retained().items():
             if key not in self._parts and key not in self._clearing.values():
                 for index in range(count):  # an empty retained message clears the topic
                     self._clearing[self._publish(*key, index, b"")] = key
@@ -56,7 +56,7 @@ class Shelf:
         """The broker has a message."""
         key = self._clearing.pop(token, None)
         if key is not None and key not in self._clearing.values():
-            self._journal.cleared(*key)
+            self._journal.versions.cleared(*key)
 
     def _publish(self, kind: PartKind, version: int, index: int, data: bytes) -> int:
         return self._link.publish(self._topics.chunk(kind, version, index), data, retain=True)

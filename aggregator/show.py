@@ -21,7 +21,7 @@ def summary(journal: Journal) -> dict[str, Any]:
     return {
         "federation": journal.plan.federation,
         "plan": journal.plan.digest(),
-        "version": journal.newest_version(),
+        "version": journal.versions.newest(),
         "silent": [site for site, silent in journal.roster().items() if silent],
         "rounds": [
             {

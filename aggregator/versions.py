@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.fold import apply_means
-from aggregator.journal import Journal, Step
+from aggregator.journal import Journal
+from aggregator.version_records import Step
 from fedfin.errors import ProtocolError, StateError
 from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
@@ -43,15 +44,15 @@ class Versions:
         self._journal = journal
         self._plan = plan.digest()
         self._shapes = model_shapes(plan)
-        version = journal.newest_version()
+        version = journal.versions.newest()
         self.version = 0 if version is None else version
         self._owed: Tensors = {}
         if version is None:
             self._tensors = initial_model(plan)
             return
         self._tensors = self.tensors(version)
-        self._chain = _chain_of(journal.listed())
-        if body := journal.owed():
+        self._chain = _chain_of(journal.versions.listed())
+        if body := journal.versions.owed():
             self._owed = decompress(body, self._shapes)
 
     def first(self) -> Step:
@@ -82,10 +83,10 @@ class Versions:
 
     def tensors(self, version: int) -> Tensors:
         """Any version that is kept. Raises StateError when it is not, or is damaged."""
-        base, deltas = self._journal.way_to(version)
+        base, deltas = self._journal.versions.way_to(version)
         try:
             tensors, whole = self._rebuilt(version, base, deltas)
-            sound = transfer.whole_id(whole) == self._journal.model_id(version)
+            sound = transfer.whole_id(whole) == self._journal.versions.model_id(version)
         except ProtocolError:
             sound = False
         if not sound:

@@ -67,9 +67,9 @@ def test_what_is_no_longer_on_offer_is_cleared(broker: Broker, journal: Journal)
     *all_but_one, last = broker.tokens
     for token in all_but_one:
         shelf.taken(token)
-    assert set(journal.retained()) == {("snapshot", 1), ("snapshot", 2)}
+    assert set(journal.versions.retained()) == {("snapshot", 1), ("snapshot", 2)}
     shelf.taken(last)
-    assert set(journal.retained()) == {("snapshot", 2)}
+    assert set(journal.versions.retained()) == {("snapshot", 2)}
 
 
 def test_an_earlier_life_s_chunks_are_cleared_too(broker: Broker, journal: Journal) -> None:
@@ -95,4 +95,4 @@ def test_what_the_broker_did_not_hear_is_said_again(broker: Broker, journal: Jou
     assert set(broker.retained) == _topics(2, 3)
     for token in broker.tokens:
         shelf.taken(token)
-    assert set(journal.retained()) == {("snapshot", 2)}
+    assert set(journal.versions.retained()) == {("snapshot", 2)}

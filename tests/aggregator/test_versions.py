@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from round_helpers import PLAN, judge, update
 
-from aggregator import journal as journal_
+from aggregator import version_records
 from aggregator.journal import Journal
 from aggregator.rounds import Rounds
 from aggregator.versions import make_change
@@ -129,7 +129,7 @@ def test_small_versions_cost_little_and_exact_ones_are_forgotten_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal does not grow by a model a round; what is forgotten is named."""
-    monkeypatch.setattr(journal_, "KEPT_SNAPSHOTS", 3)
+    monkeypatch.setattr(version_records, "KEPT_SNAPSHOTS", 3)
     for down in ("small", "exact"):
         (tmp_path / down).mkdir()
         rounds = _new(tmp_path / down, down=down)

@@ -85,7 +85,9 @@ class Watch:
                 for update in (u for collector in collectors for u in collector.updates(row.round)):
                     if update.accepted:
                         again.judge(update.round, update.site, update.id, self.payloads[update.id])
-                assert again.journal.model_id(row.version) == journal.model_id(row.version), row
+                assert again.journal.versions.model_id(row.version) == journal.versions.model_id(
+                    row.version
+                ), row
                 again.close(row.round)
             assert [r.results for r in again.journal.rounds()] == [r.results for r in journal.rounds()]
         finally:

@@ -71,7 +71,7 @@ class World:
             server.close()
 
     def _check_sites(self) -> None:
-        version = self.aggregator.journal.newest_version()
+        version = self.aggregator.journal.versions.newest()
         with contextlib.closing(self.aggregator.journal):
             self.results = [row.results for row in self.aggregator.journal.rounds()]
             final = self.aggregator.server._rounds.model_file(version)
