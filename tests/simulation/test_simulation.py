@@ -1,4 +1,4 @@
-"""A few hundred of the schedules that `make simulate` runs by the thousand."""
+"""A hundred of the schedules that `make simulate` runs by the thousand."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 from simulation import __main__ as command
 from simulation import schedules
 
-SCHEDULES = 200
+SCHEDULES = 100
 BATCH = 20
 MISFORTUNES = ("site killed", "aggregator killed", "broker killed", "link cut")
 
