@@ -28,9 +28,7 @@ VICTIMS = {  # who dies, and whether the broker keeps what it retains
 CASES = [(point, victim) for point in (*SITE, *AGGREGATOR) for victim in VICTIMS]
 FEW = [
     ("half sent", "process"),
-    ("durable, not answered", "process"),
     ("closing", "broker"),
-    ("half published", "broker, persistent"),
     ("offered", "both"),
 ]
 pytestmark = pytest.mark.broker
