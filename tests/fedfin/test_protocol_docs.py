@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-import msgspec
-
 from aggregator.partial_sum import PartialSum
-from fedfin.plan import Rounds
 from fedfin.protocol import diagram, messages
 from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update
 from fedfin.protocol.topics import Topics
@@ -48,10 +45,3 @@ def test_every_topic_is_listed() -> None:
     wanted += [topics.party("shard/{i}", channel) for channel in channels[:-1]]
     for topic in [*wanted, topics.aggregator_state, topics.manifest, *parts]:
         assert f"\n{topic} " in DOC
-
-
-def test_every_rule_of_rounds_is_listed_with_its_default() -> None:
-    """One row for each key of the plan's [rounds]."""
-    for field in msgspec.structs.fields(Rounds):
-        default = f'`"{field.default}"`' if isinstance(field.default, str) else f"{field.default:g}"
-        assert f"\n| `{field.name}` | {default} | " in DOC
