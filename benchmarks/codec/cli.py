@@ -126,7 +126,7 @@ def _study(args: argparse.Namespace) -> int:
     _end_children_when_ended()
     from benchmarks.codec.federation import SITES
     from benchmarks.codec.grid import jobs, run_all
-    from benchmarks.codec.loaders import load_cases
+    from benchmarks.data.loaders import load_cases
     from edge_client.progress import ProgressBar
     from fedfin.protocol.codec import PRESETS
 
@@ -173,7 +173,7 @@ def _show(result: Any, print_: Callable[[Any], None], *, as_json: bool) -> None:
 
 
 def _cache_folder(args: argparse.Namespace) -> Path:
-    from benchmarks.codec.loaders import default_cache
+    from benchmarks.data.loaders import default_cache
 
     folder: Path = args.cache or default_cache()
     return folder

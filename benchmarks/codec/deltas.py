@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.codec.federation import SCALES, SITES, deal
-from benchmarks.codec.loaders import load_cases
 from benchmarks.codec.simulation import Simulation
+from benchmarks.data.loaders import load_cases
 from fedfin.errors import InputError
 from fedfin.files import make_folder
 from fedfin.protocol.codec.layout import Tensors

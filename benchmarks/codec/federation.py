@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.codec.cases import Cases
+from benchmarks.data.cases import Cases
 from edge_client.dataset import Dataset
 from fedfin.plan import Modality, Model, Plan, Rounds, Training
 

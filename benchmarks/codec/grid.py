@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.codec.federation import SCALES, SITES, deal
-from benchmarks.codec.loaders import load_cases
 from benchmarks.codec.score import Scorer
 from benchmarks.codec.simulation import Simulation, Traffic
+from benchmarks.data.loaders import load_cases
 from fedfin.errors import InputError
 from fedfin.files import make_folder
 from fedfin.protocol.codec import PRESETS, Preset

@@ -5,7 +5,7 @@ import tarfile
 
 import numpy as np
 
-from benchmarks.codec import mfeat, openi
+from benchmarks.data import mfeat, openi
 
 
 def write_mfeat(folder, digits=100, seed=0):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from codec_files import mfeat_cache, open_i_cache, report, write_mfeat, write_reports
 
-from benchmarks.codec import mfeat, openi, packages
-from benchmarks.codec.cases import Cases
 from benchmarks.codec.federation import Scale, deal
-from benchmarks.codec.loaders import default_cache, load_cases
+from benchmarks.data import mfeat, openi, packages
+from benchmarks.data.cases import Cases
+from benchmarks.data.loaders import default_cache, load_cases
 from fedfin.errors import InputError
 
 REPORTS = [

@@ -9,9 +9,9 @@ from codec_files import mfeat_cache
 from aggregator.fold import Fold, apply_means
 from benchmarks.codec.federation import SCALES, deal
 from benchmarks.codec.grid import Job, is_current, jobs, read_rows, run, run_all
-from benchmarks.codec.loaders import load_cases
 from benchmarks.codec.score import Scorer
 from benchmarks.codec.simulation import Simulation
+from benchmarks.data.loaders import load_cases
 from edge_client.trainer import run_task
 from fedfin.errors import InputError
 from fedfin.protocol.codec import PRESETS

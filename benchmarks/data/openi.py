@@ -15,8 +15,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.codec.cases import Cases
-from benchmarks.codec.packages import fetch
+from benchmarks.data.cases import Cases
+from benchmarks.data.packages import fetch
 from fedfin.errors import InputError
 
 PACKAGE = "torchxrayvision==1.5.7"

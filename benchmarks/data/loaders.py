@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.codec import mfeat, openi
-from benchmarks.codec.cases import Cases
+from benchmarks.data import mfeat, openi
+from benchmarks.data.cases import Cases
 from fedfin.bundle import read_manifest
 from fedfin.errors import InputError
 

