@@ -1,0 +1,42 @@
+"""One experiment's data: what every site trains on, and what judges the models that come out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_client.dataset import Dataset
+from fedfin.plan import Plan
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The raw texts behind a text modality, for methods that write some.
+
+    train: for each site its texts in the order of its dataset's rows, blank where the site has none;
+    encode: one text to its features, float32 [dim].
+    """
+
+    modality: str
+    train: Mapping[str, Sequence[str]]
+    encode: Callable[[str], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Federation:
+    """What trains, and what judges. No patient is on two sides.
+
+    plan: labels, modalities, seed and the recipe that methods start from;
+    sites: training cases by site, as the site holds them (held_out is False throughout);
+    recorded: the same cases with every modality that was recorded of them: for upper bounds only;
+    public: complete cases that everybody may see, of patients that are nowhere else: for retrieval only;
+    judge: held-out cases, with every modality that was recorded of them.
+    """
+
+    plan: Plan
+    sites: dict[str, Dataset]
+    recorded: dict[str, Dataset]
+    public: Dataset
+    judge: Dataset
+    texts: tuple[Texts, ...] = field(default=())
