@@ -175,6 +175,7 @@ class Server:
                 self._rounds.close(round_, roster)
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
+                self._rounds.journal.tidy()
             case life.Stalled():
                 self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
             case life.Lacking(round_, shards):

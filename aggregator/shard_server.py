@@ -167,6 +167,7 @@ class ShardServer:
             case life.SumUp(round_):
                 self._judge()  # what is complete has come in time
                 self._feed(life.Summed(self._rounds.sum_up(round_)))
+                self._rounds.journal.tidy()
             case life.Settle(round_):
                 self._rounds.journal.settle(round_)
                 self._report("closed", {"round": round_} | self._rounds.results())
