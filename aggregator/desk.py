@@ -19,6 +19,7 @@ class Desk:
 
     def __init__(self, rounds: Rounds, report: Report) -> None:
         self._rounds, self._report = rounds, report
+        rounds.journal.tidy()  # after an earlier life; only who serves may: what is being written has no row yet
         self._spool = Spool(rounds.journal.folder / "spool")
         self._complete: list[Judge] = []
 

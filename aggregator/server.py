@@ -11,6 +11,7 @@ from aggregator.shelf import Shelf
 from fedfin import link_events, mqtt
 from fedfin.errors import LinkError, ProtocolError
 from fedfin.login import Login
+from fedfin.memory import keep_freed_memory
 from fedfin.protocol import limits, messages
 from fedfin.protocol import round_life as life
 from fedfin.protocol.aggregator_machine import AggregatorMachine
@@ -62,6 +63,7 @@ class Server:
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
+        keep_freed_memory()
         self._link.start()
         try:
             while self._machine.state is not life.State.FINISHED:
@@ -173,6 +175,7 @@ class Server:
                 self._rounds.close(round_, roster)
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
+                self._rounds.journal.tidy()
             case life.Stalled():
                 self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
             case life.Lacking(round_, shards):

@@ -19,14 +19,12 @@ class ShardJournal(Journal):
 
     def adopt(self, run: str) -> None:
         """Become part of the root's run; what belongs to another one is dropped."""
-        earlier = [row.round for row in self.rounds()]
         with self._db:
             self._db.execute("BEGIN")
             for table in ("upd", "round", "sum"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
             self._db.execute("UPDATE plan SET run = ?", (run,))
-        for round_ in earlier:
-            self._update_files.drop(round_)
+        self.tidy()  # a round of the same number must not go on in an old one's file
 
     def begin(self, round_: int, task: str, version: int) -> None:
         """Start a round that the root has opened."""
@@ -44,7 +42,6 @@ class ShardJournal(Journal):
                 (time.time(), msgspec.json.encode(results).decode(), round_),
             )
             self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
-        self._update_files.drop(round_)
 
     def sum(self, round_: int) -> bytes | None:
         """The round's sum; empty when the root has it; None when there is none yet."""

@@ -8,6 +8,7 @@ from aggregator.shard_rounds import ShardRounds
 from fedfin import link_events, mqtt
 from fedfin.errors import EvictedError, LinkError, ProtocolError
 from fedfin.login import Login
+from fedfin.memory import keep_freed_memory
 from fedfin.protocol import limits, messages
 from fedfin.protocol import shard_life as life
 from fedfin.protocol.round_life import FromSite, Judge, Send, Spool, Tick
@@ -50,6 +51,7 @@ class ShardServer:
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the root has finished. Raises EvictedError when it cannot use this shard."""
+        keep_freed_memory()
         self._link.start()
         try:
             while not self._finished:
@@ -165,6 +167,7 @@ class ShardServer:
             case life.SumUp(round_):
                 self._judge()  # what is complete has come in time
                 self._feed(life.Summed(self._rounds.sum_up(round_)))
+                self._rounds.journal.tidy()
             case life.Settle(round_):
                 self._rounds.journal.settle(round_)
                 self._report("closed", {"round": round_} | self._rounds.results())

@@ -6,6 +6,7 @@ crash leaves at the end of the file without a row counts for nothing.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from fedfin.errors import StateError
@@ -56,9 +57,12 @@ class UpdateFiles:
             raise StateError(f"{path} is damaged or missing; restore it with the journal from a backup")
         return payload
 
-    def drop(self, round_: int) -> None:
-        """The round has closed."""
-        self._path(round_).unlink(missing_ok=True)
+    def keep_only(self, rounds: Iterable[int]) -> None:
+        """The others have closed."""
+        kept = {self._path(round_) for round_ in rounds}
+        for path in self._folder.glob("round-*.updates"):
+            if path not in kept:
+                path.unlink()
 
     def _path(self, round_: int) -> Path:
         return self._folder / f"round-{round_}.updates"

@@ -47,7 +47,7 @@ class VersionRecords:
     def __init__(self, db: sqlite3.Connection, folder: Path) -> None:
         self._db = db
         self._part_files = PartFiles(folder)
-        self._parts: dict[Key, bytes] = {}  # those on offer, once they were asked for
+        self._parts: dict[Key, Payload] = {}  # those on offer, once they were asked for
 
     def newest(self) -> int | None:
         """The newest model version, or None before the first round."""
@@ -58,7 +58,7 @@ class VersionRecords:
         """Within the caller's transaction."""
         self._db.execute("INSERT INTO version VALUES (?, ?)", (step.version, step.id))
         for part in step.parts:
-            self._parts[part.kind, part.version] = part.data
+            self._parts[part.kind, part.version] = part
             self._part_files.put((part.kind, part.version), part.data)
             self._db.execute("INSERT INTO part VALUES (?, ?, 1)", (part.kind, part.version))
         self._db.execute("UPDATE part SET listed = 0 WHERE listed")
@@ -109,9 +109,10 @@ class VersionRecords:
             "SELECT kind, version FROM part WHERE listed ORDER BY kind = 'delta', version"
         ).fetchall()
         known, self._parts = self._parts, {}
-        for key in keys:
-            self._parts[key] = known[key] if key in known else self._part_files.read(key)
-        return tuple(Payload(*key, data) for key, data in self._parts.items())
+        for kind, version in keys:
+            key: Key = (kind, version)
+            self._parts[key] = known.get(key) or Payload(kind, version, self._part_files.read(key))
+        return tuple(self._parts.values())
 
     def owed(self) -> bytes:
         """What compression left out of the newest version; empty when nothing."""

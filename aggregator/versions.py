@@ -73,13 +73,13 @@ class Versions:
 
     def _step(self, version: int, snapshot: bytes, delta: bytes, chain: Chain) -> Step:
         self._chain = chain
-        parts = []
+        parts, leaves = [], transfer.leaves(memoryview(snapshot))
         if chain.snapshot.version == version:
-            parts.append(Payload("snapshot", version, snapshot))
+            parts.append(Payload("snapshot", version, snapshot, leaves))
         if chain.deltas:
             parts.append(Payload("delta", version, delta))
         owed = compress(self._owed, self._shapes, "exact").body if self._owed else b""
-        return Step(version, transfer.whole_id(snapshot), tuple(parts), _listed(chain), owed)
+        return Step(version, transfer.identity(len(snapshot), leaves), tuple(parts), _listed(chain), owed)
 
     def tensors(self, version: int) -> Tensors:
         """Any version that is kept. Raises StateError when it is not, or is damaged."""

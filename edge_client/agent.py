@@ -16,7 +16,7 @@ from edge_client.work import Report, make_update
 from fedfin import link_events, mqtt
 from fedfin.bundle import read_manifest
 from fedfin.errors import EvictedError, LinkError, ProtocolError
-from fedfin.memory import peak_rss_mb
+from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model_file import ModelFile, write_model
 from fedfin.plan import Plan
 from fedfin.protocol import limits, messages
@@ -83,6 +83,7 @@ class Agent:
 
     def run(self) -> None:
         """Take part until the federation is finished. Raises EvictedError or LinkError when it cannot go on."""
+        keep_freed_memory()
         started = time.monotonic()
         self._report(
             "connecting", {"broker": self._site.settings.broker, "gives up after seconds": OFFLINE_S}

@@ -6,10 +6,12 @@
     feedback.msgpack     what earlier updates still owe (edge_client/feedback.py)
     outbox.msgpack       an update without a receipt yet: saved before it is sent
     last-update.msgpack  the last update that has one, for `fedfin edge explain-update`
+    spare.msgpack        the one before it, to be written over by the next
     final.fedfin         the final model
 
-Each file is replaced as a whole, so a crash leaves the old one or the new one. An update in the outbox may have been
-accepted or not: after a restart the site asks again, gets the same receipt, and settles it as if for the first time.
+Each file is replaced as a whole, so a crash leaves the old one or the new one; all but the model: a damaged one is
+found out, and fetched again. An update in the outbox may have been accepted or not: after a restart the site asks
+again, gets the same receipt, and settles it as if for the first time.
 """
 
 from pathlib import Path
@@ -48,6 +50,7 @@ class AgentState:
         self._outbox = folder / "outbox.msgpack"
         self._waiting: Outbox | None = None  # what is in the outbox, if this process put it there
         self._last = folder / "last-update.msgpack"
+        self._spare = folder / "spare.msgpack"
         self.model = KeptModel(folder / "model.msgpack")
         self.final_path = folder / "final.fedfin"
 
@@ -71,7 +74,7 @@ class AgentState:
         """Remember the run and its plan; what belongs to another one is dropped."""
         if self.progress.run != run:
             self._waiting = None
-            for path in (self._outbox, self._last, self._feedback):
+            for path in (self._outbox, self._last, self._spare, self._feedback):
                 path.unlink(missing_ok=True)
             self.model.forget()
             write_atomically(self._plan, msgspec.json.encode(plan))
@@ -94,7 +97,7 @@ class AgentState:
 
     def put_update(self, outbox: Outbox) -> None:
         """Save an update before it is sent."""
-        write_atomically(self._outbox, msgspec.msgpack.encode(outbox))
+        write_atomically(self._outbox, msgspec.msgpack.encode(outbox), spare=self._spare)
         self._waiting = outbox
 
     def settle(self, *, accepted: bool) -> None:
@@ -107,6 +110,8 @@ class AgentState:
             return
         self._owe(outbox, accepted=accepted)
         self._save(Progress(self.progress.run, max(outbox.round, self.progress.settled)))
+        if self._last.exists():
+            self._last.replace(self._spare)
         self._outbox.replace(self._last)
 
     def abandon(self) -> None:

@@ -1,9 +1,9 @@
-"""The global model that a site keeps: a file that is always whole, and its tensors while they are needed."""
+"""The global model that a site keeps: a file, worth nothing when damaged, and its tensors while they are needed."""
 
 from pathlib import Path
 
 from fedfin.errors import ProtocolError
-from fedfin.files import write_atomically
+from fedfin.files import write_atomically, write_over
 from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
@@ -63,7 +63,7 @@ class KeptModel:
             payload = encode_model(tensors, plan=plan.digest(), version=wanted.version)
             if transfer.whole_id(payload) != wanted.model:
                 raise ProtocolError(f"the parts of version {wanted.version} do not make it")
-        write_atomically(self._path, payload, durable=False)  # a damaged one is fetched again
+        write_over(self._path, payload)  # a damaged one is fetched again
         self.id, self.version, self._tensors = wanted.model, wanted.version, tensors
         self._payload = payload if tensors is None else b""
 

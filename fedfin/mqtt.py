@@ -150,7 +150,7 @@ class Link:
             started = time.monotonic()
             # Not loop_forever: there, publish() writes to the socket from its caller's thread while this one does.
             while client.loop(1.0) == paho.MQTT_ERR_SUCCESS:
-                pass
+                _acknowledge_now(client.socket())
         except (OSError, ValueError, SettingsError) as error:  # ValueError: no name that DNS could hold
             self._ended = self._cause(error)
             started = time.monotonic()
@@ -260,6 +260,17 @@ def _tune(_: paho.Client, __: Any, sock: Any) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+
+
+def _acknowledge_now(sock: Any) -> None:
+    """Send the TCP acknowledgement of what was just read.
+
+    mosquitto's own default is Nagle: its next small packet waits for that acknowledgement, and Linux puts it off by
+    40 ms. A site met that twice a round (measured: 0.14 s for a round of one site, 0.10 s without).
+    The kernel forgets the option, so it is set again each time.
+    """
+    if isinstance(sock, socket.socket) and hasattr(socket, "TCP_QUICKACK"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _leave_to_the_loop(*_: Any) -> None:

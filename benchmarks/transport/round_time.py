@@ -88,16 +88,15 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     chosen = f"of: {', '.join(CASES)} (default: {' '.join(DEFAULT)})"
-    parser.add_argument(
-        "case", nargs="*", default=list(DEFAULT), choices=[*CASES, []], metavar="CASE", help=chosen
-    )
+    # [] is what some Pythons check when no case is given.
+    parser.add_argument("case", nargs="*", choices=[*CASES, []], metavar="CASE", help=chosen)
     parser.add_argument("--rounds", type=int, default=10, help="training rounds that count (default: 10)")
     parser.add_argument(
         "--folder", type=Path, help="where to work: the disk counts (default: a temporary folder)"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
     args = parser.parse_args()
-    results = {name: measure(CASES[name], args.rounds, args.folder) for name in args.case}
+    results = {name: measure(CASES[name], args.rounds, args.folder) for name in args.case or DEFAULT}
     if args.json:
         print(json.dumps({name: asdict(figures) for name, figures in results.items()}, indent=2))
     else:

@@ -160,7 +160,7 @@ class AggregatorMachine:
             if key in former:
                 self._parts[key] = former[key]
                 continue
-            outline = transfer.outline(part.data, min(self._chunk_size, event.chunk_size))
+            outline = transfer.outline(part.data, min(self._chunk_size, event.chunk_size), part.leaves)
             self._parts[key] = outline, part.data
             effects.append(PublishPart(part, outline))
         return effects

@@ -63,11 +63,15 @@ class Seal:
 
 @dataclass(frozen=True)
 class Payload:
-    """What is published on the way to a model: its snapshot of a version, or the delta to it."""
+    """What is published on the way to a model: its snapshot of a version, or the delta to it.
+
+    `leaves`: of its data (transfer.py), if whoever made it knows them.
+    """
 
     kind: PartKind
     version: int
     data: bytes
+    leaves: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from fedfin.protocol import limits
 from fedfin.protocol.messages import Chunk, Outline
 
 LEAF_BYTES = limits.UP_CHUNK_BYTES
+_DIGEST_BYTES = hashlib.sha256().digest_size
 ANOTHER = "the whole is not what was announced"
 
 
@@ -40,14 +41,21 @@ def _aligned(size: int, chunk_size: int) -> bool:
     return size <= chunk_size or chunk_size % LEAF_BYTES == 0
 
 
-def outline(data: bytes, chunk_size: int = limits.CHUNK_BYTES) -> Outline:
-    """How `data` will travel. Raises ProtocolError when it exceeds what one transfer can carry."""
+def outline(data: bytes, chunk_size: int = limits.CHUNK_BYTES, known: bytes = b"") -> Outline:
+    """How `data` will travel. `known`: its leaves, when they were made before.
+
+    Raises ProtocolError when it exceeds what one transfer can carry.
+    """
     count = -(-len(data) // chunk_size)
     if not 1 <= count <= limits.CHUNKS:
         raise ProtocolError(f"{len(data)} bytes cannot travel in 1 to {limits.CHUNKS} chunks of {chunk_size}")
     view = memoryview(data)
-    parts = [leaves(view[i * chunk_size : (i + 1) * chunk_size]) for i in range(count)]
-    whole = b"".join(parts) if _aligned(len(data), chunk_size) else leaves(view)
+    whole = known or leaves(view)
+    if _aligned(len(data), chunk_size):
+        step = _DIGEST_BYTES * -(-chunk_size // LEAF_BYTES)
+        parts = [whole[i * step : (i + 1) * step] for i in range(count)]
+    else:
+        parts = [leaves(view[i * chunk_size : (i + 1) * chunk_size]) for i in range(count)]
     digests = tuple(hashlib.sha256(part).digest() for part in parts)
     return Outline(id=identity(len(data), whole), size=len(data), chunk_size=chunk_size, chunks=digests)
 

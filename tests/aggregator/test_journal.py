@@ -117,7 +117,10 @@ def test_payloads_are_kept_only_while_their_round_is_open(tmp_path: Path) -> Non
     play(rounds)
     assert len(rounds.journal.updates(1)) == 3
     assert list(rounds.journal.payloads(1)) == []
-    assert list(tmp_path.glob("*.updates")) == []
+    judge(rounds, "s0", update("s0", 2, 1))
+    rounds.journal.tidy()
+    assert [path.name for path in tmp_path.glob("*.updates")] == ["round-2.updates"]
+    assert [site for _, site, _ in rounds.journal.payloads(2)] == ["s0"]
 
 
 def test_payloads_that_a_crash_left_without_a_row_count_for_nothing(tmp_path: Path) -> None:

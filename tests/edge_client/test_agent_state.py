@@ -129,6 +129,20 @@ def test_a_settled_update_can_still_be_explained(tmp_path: Path) -> None:
     assert state.last_update().round == 3
 
 
+def test_a_crash_while_one_update_takes_the_others_place_loses_neither(tmp_path: Path) -> None:
+    """Between two renames: it is settled again, as if for the first time."""
+    state = _filled(tmp_path)
+    state.settle(accepted=True)
+    state.put_update(_outbox(3))
+    (tmp_path / "last-update.msgpack").rename(tmp_path / "spare.msgpack")
+    state = AgentState(tmp_path)
+    assert state.last_update().round == 3
+    state.settle(accepted=True)
+    assert state.last_update().round == 3
+    state.put_update(_outbox(4))
+    assert AgentState(tmp_path).memory().offer == (4, _update(4))
+
+
 def test_damaged_progress_says_what_to_do(tmp_path: Path) -> None:
     """Cut in the middle."""
     state = _filled(tmp_path)
@@ -139,12 +153,16 @@ def test_damaged_progress_says_what_to_do(tmp_path: Path) -> None:
 
 def test_no_temporary_file_stays(tmp_path: Path) -> None:
     """Each file is replaced as a whole."""
-    _filled(tmp_path).settle(accepted=True)
+    state = _filled(tmp_path)
+    for round_ in (2, 3):
+        state.put_update(_outbox(round_))
+        state.settle(accepted=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "last-update.msgpack",
         "model.msgpack",
         "plan.json",
         "progress.json",
+        "spare.msgpack",
     ]
 
 

@@ -1,5 +1,7 @@
 """Chunked transfer: whole and equal, or not there."""
 
+import hashlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,6 +115,17 @@ def test_an_id_depends_on_the_bytes_alone(size: int) -> None:
     ids = {transfer.outline(payload[:size], grain).id for grain in (1024, 5000, 2**15, 61_440, 2**16, 2**18)}
     assert len(ids) == 1
     assert transfer.outline(payload[:size] + b"\0").id not in ids
+
+
+@pytest.mark.parametrize("size", [1, 39_000, 300_000])
+@pytest.mark.parametrize("grain", [1024, 40_000, 2**15, 2**18])
+def test_what_was_read_once_need_not_be_read_to_cut_it(size: int, grain: int) -> None:
+    """Its leaves make the same outline; and each chunk's digest is that of the chunk's own leaves."""
+    data = memoryview((bytes(range(251)) * 1200)[:size])
+    plan = transfer.outline(bytes(data), grain)
+    assert plan == transfer.outline(bytes(data), grain, transfer.leaves(data))
+    cut = [data[start : start + grain] for start in range(0, size, grain)]
+    assert list(plan.chunks) == [hashlib.sha256(transfer.leaves(chunk)).digest() for chunk in cut]
 
 
 @pytest.mark.parametrize("grain", [1024, 5000, 2**15, 2**16])

@@ -18,6 +18,7 @@ from aggregator.server import Server
 from aggregator.shard_journal import ShardJournal
 from aggregator.shard_rounds import ShardRounds
 from aggregator.shard_server import ShardServer
+from edge_client import kept_model
 from edge_client.agent import Agent
 from edge_client.site import CaseColumns, ModalitySettings, Site, SiteSettings
 from edge_client.trainer import TaskResult
@@ -270,13 +271,20 @@ class CrashyConnection(sqlite3.Connection):
 @contextlib.contextmanager
 def make_believe(world: "World") -> Iterator[None]:
     """Put the world's clock, links, threads and crashes under the real shells."""
-    write, connect, flush = files._write, sqlite3.connect, os.fdatasync
+    write, write_over, connect, flush = files._write, kept_model.write_over, sqlite3.connect, os.fdatasync
     connection = type("Connection", (CrashyConnection,), {"world": world})
 
-    def crashy_write(path: Path, data: bytes, *, durable: bool) -> None:
+    def crashy_write(path: Path, data: bytes, *, spare: Path | None) -> None:
         world.crash_point()
-        write(path, data, durable=durable)
-        if not durable and world.current is not None:
+        write(path, data, spare=spare)
+        world.crash_point()
+
+    def crashy_write_over(path: Path, data: bytes) -> None:
+        before = path.read_bytes() if path.exists() else b""
+        path.write_bytes(data[: len(data) // 2] + before[len(data) // 2 :])
+        world.crash_point()
+        write_over(path, data)
+        if world.current is not None:
             world.current.unflushed.append((world.clock.now, path))
         world.crash_point()
 
@@ -296,6 +304,7 @@ def make_believe(world: "World") -> Iterator[None]:
     replaced = {
         "fedfin.mqtt.Link": lambda _, client_id, **how: world.link(client_id, **how),
         "fedfin.files._write": crashy_write,
+        "edge_client.kept_model.write_over": crashy_write_over,
         "os.fdatasync": crashy_flush,
         "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
         "aggregator.journal.secrets": secrets,

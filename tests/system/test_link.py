@@ -59,6 +59,32 @@ def test_small_publishes_do_not_wait_for_nagle(tmp_path: Path) -> None:
             assert option(link, socket.TCP_USER_TIMEOUT) == 30_000
 
 
+def test_small_packets_from_the_broker_do_not_wait_for_nagle(tmp_path: Path) -> None:
+    """By default mosquitto holds an answer back until its acknowledgement is acknowledged, in Linux after 40 ms."""
+    with (
+        broker("mosquitto", tmp_path) as url,
+        up(url, "asks") as (asks, _),
+        up(url, "answers") as (answers, _),
+    ):
+        asks.subscribe("answer")
+        answers.subscribe("question")
+        time.sleep(0.2)
+        assert sorted(answer_time(asks, answers) for _ in range(20))[10] < 0.02
+
+
+def answer_time(asks: mqtt.Link, answers: mqtt.Link) -> float:
+    """Seconds from a question to its answer."""
+    started = time.monotonic()
+    asks.publish("question", b"?")
+    event = answers.events.get(timeout=SECONDS)
+    while not isinstance(event, link_events.Arrived):
+        event = answers.events.get(timeout=SECONDS)
+    answers.publish("answer", b"!")
+    while not isinstance(asks.events.get(timeout=SECONDS), link_events.Arrived):
+        pass
+    return time.monotonic() - started
+
+
 def test_keepalive_and_window(tmp_path: Path) -> None:
     """As the protocol's limits say."""
     with broker("mosquitto", tmp_path) as url, up(url) as (link, _):
