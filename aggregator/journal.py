@@ -251,6 +251,11 @@ class Journal:
             for number, site, id_, accepted, reason, size, metrics, folded in rows
         ]
 
+    def sites_that_told(self, metric: str, *, before: int) -> set[str]:
+        """Those with an accepted update that counts in a round before this one and has this metric."""
+        rows = self._db.execute("SELECT site, metrics FROM upd WHERE accepted AND folded < ?", (before,))
+        return {site for site, metrics in rows if metric in msgspec.json.decode(metrics)}
+
     def payloads(self, folded: int) -> Iterator[tuple[int, str, bytes]]:
         """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat."""
         rows = self._db.execute(

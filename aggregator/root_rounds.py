@@ -1,10 +1,8 @@
 """The rounds of a root: what it judges and folds are its shards' sums."""
 
 from aggregator.partial_sum import decode_sum, max_bytes, metric_sums, unpack
-from aggregator.rounds import Rounds
+from aggregator.rounds import Rounds, sum_shapes, tasks
 from fedfin.errors import ProtocolError
-from fedfin.model_spec import task_specs
-from fedfin.protocol.messages import Task
 from fedfin.protocol.schedule import task_of
 
 
@@ -14,8 +12,7 @@ class RootRounds(Rounds):
     @property
     def max_update_bytes(self) -> int:
         """No honest sum of any task is larger."""
-        tasks: tuple[Task, ...] = ("moments", "train", "evaluate")
-        return max(max_bytes(task_specs(self.plan, task)) for task in tasks)
+        return max(max_bytes(sum_shapes(self.plan, task)) for task in tasks(self.plan))
 
     def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
         sum_ = decode_sum(payload)
@@ -23,7 +20,7 @@ class RootRounds(Rounds):
         expected = (site, self._plan_digest, round_, task, self.position.version)
         if (sum_.shard, sum_.plan, sum_.round, sum_.task, sum_.base) != expected:
             raise ProtocolError("the sum names another shard, plan, round, task or version than the root's")
-        sums = unpack(sum_, task_specs(self.plan, task))
+        sums = unpack(sum_, sum_shapes(self.plan, task))
         if task == "evaluate" and any((part.total < 0).any() for part in sums.values()):
             raise ProtocolError("a score histogram holds a negative share")
         self._fold.merge(sums)

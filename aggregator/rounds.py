@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aggregator.closed_form.groups import group_shapes, grouped, is_grouped
 from aggregator.fold import Fold
 from aggregator.journal import Journal, UpdateRow
 from aggregator.means import Means
+from aggregator.second_moments import SecondMoments
 from aggregator.versions import Versions
 from fedfin.errors import ProtocolError
 from fedfin.metrics import macro_histogram_auc
 from fedfin.model_file import ModelFile, encode_model_file
-from fedfin.model_spec import task_specs
+from fedfin.model_spec import needs_covariances, task_specs
+from fedfin.plan import Plan
 from fedfin.protocol import limits
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Receipt, Task
@@ -19,6 +22,22 @@ from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE
 from fedfin.protocol.round_life import Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
+from fedfin.second_moments import Shape
+
+COVARIANCES = "covariances"  # the metric by which the journal knows whose second moments it has
+
+
+def tasks(plan: Plan) -> set[Task]:
+    """All that rounds of this plan are for."""
+    return {task_of(plan, round_) for round_ in (1, 2, last_round(plan) - 1, last_round(plan))}
+
+
+def sum_shapes(plan: Plan, task: Task) -> dict[str, Shape]:
+    """What a round's fold may hold, by name: in training also the second moments of sites that came late."""
+    if task == "covariances":
+        return group_shapes(plan)
+    late = group_shapes(plan) if task == "train" and needs_covariances(plan) else {}
+    return task_specs(plan, task) | late
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,7 @@ class Rounds:
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
         self._weight_limit = weight_limit
+        self._second_moments = SecondMoments(journal.folder, self.plan, weight_limit)
         self._begin()
 
     def _begin(self) -> None:
@@ -53,6 +73,7 @@ class Rounds:
         self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
         self.late = 0  # updates for earlier rounds that count in this one
+        self._given = self.journal.sites_that_told(COVARIANCES, before=self.position.round)
         for round_, site, payload in self.journal.payloads(self.position.round):
             self._take(round_, site, payload)
 
@@ -81,8 +102,7 @@ class Rounds:
     @property
     def max_update_bytes(self) -> int:
         """No honest update of any task is larger."""
-        tasks: tuple[Task, ...] = ("moments", "train", "evaluate")
-        return max(most_update_bytes(task_specs(self.plan, task)) for task in tasks)
+        return max(most_update_bytes(task_specs(self.plan, task)) for task in tasks(self.plan))
 
     def results(self) -> dict[str, float]:
         """The current round's so far: how many updates, their bytes, the means of their metrics."""
@@ -127,23 +147,31 @@ class Rounds:
         if task == "evaluate":
             results |= _evaluation(self._fold)
         if round_ < last_round(self.plan):
-            preset = preset_down(self.plan, round_)
-            step = self._versions.next(self._fold.means(), preset, replace=task == "moments")
+            means = {name: mean for name, mean in self._fold.means().items() if not is_grouped(name)}
+            new = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
+            solved = self._second_moments.solved_with(round_, new)
+            added, replaced = ({}, means) if task == "moments" else (means, solved)
+            step = self._versions.next(added, replaced, preset_down(self.plan, round_))
             following = task_of(self.plan, round_ + 1), step
         self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
+        self._second_moments.drop_before(round_ + 1)
         self._collect()
 
     def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
         """Check and fold one update; its metrics. Raises ProtocolError, and then nothing of it is folded."""
         update, values, weights = self._checked(round_, site, payload)
+        if update.task == "covariances":
+            self._add_covariances(site, values, weights)
+            self._means.add(len(payload), update.metrics)
+            return dict(update.metrics) | {COVARIANCES: 1.0}
         self._add(round_, values, weights)
         self._means.add(len(payload), update.metrics)
-        return dict(update.metrics)
+        return {name: value for name, value in update.metrics.items() if name != COVARIANCES}
 
     def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors, dict[str, int]]:
         """The update, its values and weights. Raises ProtocolError."""
         update = decode_payload(payload, Update)
-        task = task_of(self.plan, round_)
+        task = self._task(round_, update.task)
         expected = (site, self._plan_digest, round_, task)
         if (update.site, update.plan, update.round, update.task) != expected:
             raise ProtocolError("the update names another site, plan, round or task than it was sent for")
@@ -153,6 +181,18 @@ class Rounds:
         if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
             raise ProtocolError("a score histogram holds a negative share")
         return update, values, weights
+
+    def _task(self, round_: int, said: Task) -> Task:
+        """What a round's update is for. A site that came late gives its second moments before it trains."""
+        task = task_of(self.plan, round_)
+        late = task == "train" and said == "covariances" and round_ == self.position.round
+        return "covariances" if late and needs_covariances(self.plan) else task
+
+    def _add_covariances(self, site: str, values: Tensors, weights: Mapping[str, int]) -> None:
+        """A site's second moments count once, also when it has forgotten that it gave them. Raises ProtocolError."""
+        if site not in self._given:
+            self._fold.add(grouped(values, site), grouped(weights, site))
+            self._given.add(site)
 
     def _add(self, round_: int, values: Tensors, weights: Mapping[str, int]) -> None:
         """Fold an update for `round_` into the current one. Raises ProtocolError."""

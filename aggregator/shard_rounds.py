@@ -1,9 +1,8 @@
 """The rounds of a shard: opened by the root, collected as an aggregator does, and ended by a sum."""
 
 from aggregator.partial_sum import encode_sum
-from aggregator.rounds import Position, Rounds
+from aggregator.rounds import Position, Rounds, sum_shapes
 from aggregator.shard_journal import ShardJournal
-from fedfin.model_spec import task_specs
 from fedfin.protocol import limits
 from fedfin.protocol.messages import RoundManifest
 from fedfin.protocol.schedule import task_of
@@ -56,7 +55,7 @@ class ShardRounds(Rounds):
             self._fold,
             self._means,
             self.late,
-            task_specs(self.plan, task),
+            sum_shapes(self.plan, task),
             shard=self.shard.name,
             plan=self._plan_digest,
             round_=round_,

@@ -60,9 +60,9 @@ class Versions:
         snapshot = encode_model(self._tensors, plan=self._plan, version=0)
         return self._step(0, snapshot, b"", Chain(Offer(0, len(snapshot))))
 
-    def next(self, means: Means, preset: Preset, *, replace: bool) -> Step:
+    def next(self, added: Means, replaced: Means, preset: Preset) -> Step:
         """The next version, to be written by the journal; the former is forgotten here, not there."""
-        change = make_change(self._tensors, means, self._owed, self._shapes, preset, replace=replace)
+        change = make_change(self._tensors, added, replaced, self._owed, self._shapes, preset)
         version = self.version + 1
         delta = GlobalDelta(plan=self._plan, version=version, set=change.set, add=change.add)
         snapshot = encode_model(change.tensors, plan=self._plan, version=version)
@@ -104,23 +104,28 @@ class Versions:
 
 
 def make_change(
-    model: Tensors, means: Means, owed: Tensors, shapes: Shapes, preset: Preset, *, replace: bool
+    model: Tensors, added: Means, replaced: Means, owed: Tensors, shapes: Shapes, preset: Preset
 ) -> Change:
-    """What the round's means make of a model.
+    """What a round makes of a model: some tensors are added to, others (moments, and what is solved) replaced.
 
     With a lossy preset what it leaves out is owed to the next version: error feedback, as at a site.
     """
-    nothing = compress({}, shapes, "exact").body
-    if replace or preset == "exact":
-        due = means if replace else _sum(means, owed)
-        following = apply_means(model, due, replace=replace)
-        changed = {name: array for name, array in following.items() if not _same(array, model[name])}
-        return Change(following, owed if replace else {}, compress(changed, shapes, "exact").body, nothing)
-    wanted = compensate({name: mean.astype(np.float32) for name, mean in means.items()}, owed)
+    following = apply_means(model, replaced, replace=True)
+    if preset == "exact":
+        following = apply_means(following, _sum(added, owed), replace=False)
+        return Change(following, {}, _changed(model, following, shapes), compress({}, shapes, "exact").body)
+    wanted = compensate({name: mean.astype(np.float32) for name, mean in added.items()}, owed)
     packed = compress(wanted, shapes, preset)
     moved = {name: shifted(model[name], by) for name, by in decompress(packed.body, shapes).items()}
     still = {name: array for name, array in owed.items() if name not in wanted}
-    return Change(model | moved, still | _bounded(packed.residual), nothing, packed.body)
+    left = still | _bounded(packed.residual)
+    return Change(following | moved, left, _changed(model, following, shapes), packed.body)
+
+
+def _changed(model: Tensors, following: Tensors, shapes: Shapes) -> bytes:
+    """A body of the tensors that are not what they were."""
+    changed = {name: array for name, array in following.items() if not _same(array, model[name])}
+    return compress(changed, shapes, "exact").body
 
 
 def _bounded(owed: Tensors) -> Tensors:

@@ -12,7 +12,7 @@ from edge_client.agent_state import AgentState
 from edge_client.dataset import Dataset, load_dataset
 from edge_client.site import Site
 from edge_client.trainer import TaskStoppedError
-from edge_client.work import Report, make_update
+from edge_client.work import Report, first_things_first, make_update
 from fedfin import link_events, mqtt
 from fedfin.bundle import read_manifest
 from fedfin.errors import EvictedError, LinkError, ProtocolError
@@ -250,7 +250,7 @@ class Agent:
         try:
             outbox = make_update(
                 self._plan,
-                work,
+                first_things_first(self._plan, work, gave_covariances=self._state.progress.gave_covariances),
                 self._state.model.tensors(self._plan),
                 self._dataset,
                 self._site.settings.site,

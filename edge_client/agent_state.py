@@ -32,10 +32,11 @@ JOIN = "`fedfin edge run` takes part and makes updates"
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far the site is in which run."""
+    """How far the site is in which run, and whether its second moments are in."""
 
     run: str = ""
     settled: int = 0
+    gave_covariances: bool = False
 
 
 class AgentState:
@@ -109,7 +110,9 @@ class AgentState:
         if outbox is None:
             return
         self._owe(outbox, accepted=accepted)
-        self._save(Progress(self.progress.run, max(outbox.round, self.progress.settled)))
+        before = self.progress
+        gave = before.gave_covariances or (accepted and outbox.task == "covariances")
+        self._save(Progress(before.run, max(outbox.round, before.settled), gave))
         if self._last.exists():
             self._last.replace(self._spare)
         self._outbox.replace(self._last)

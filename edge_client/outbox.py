@@ -41,11 +41,11 @@ def make_outbox(
     feedback: Feedback,
 ) -> Outbox:
     """The update of this round; only training has feedback."""
-    shapes, preset = task_specs(plan, work.task), preset_up(plan, work.round)
+    shapes = task_specs(plan, work.task)
     if work.task == "train":
-        packed = pack(values, shapes, preset, feedback)
+        packed = pack(values, shapes, preset_up(plan, work.round), feedback)
     else:
-        packed = Packed(compress(values, shapes, preset).body, b"", b"")
+        packed = Packed(compress(values, shapes, "exact").body, b"", b"")
     payload = encode_update(
         packed.body,
         {name: weights[name] for name in values},

@@ -28,7 +28,7 @@ class Tally:
         return {name: count for name, count in counts.items() if count}
 
     def _count(self, spec: TensorSpec, modalities: list[str]) -> int:
-        if spec.trained_by == "moments":
+        if spec.trained_by in ("moments", "solved", "fixed"):
             return 0
         if spec.trained_by == "labelled":
             return int(self._labelled.sum())
@@ -40,5 +40,6 @@ class Tally:
             "imputed": self._imputed[:, place] & self._labelled,
             "fin_input": self._fed[:, place],
             "fin_output": self._asked[:, place],
+            "spread": self._asked[:, place],
         }
         return int(used[spec.trained_by].sum())

@@ -1,4 +1,4 @@
-"""One task of one round at a site: pool moments, train, or evaluate. Every random draw comes from the plan.
+"""One task of one round at a site: pool moments or covariances, train, or evaluate. The plan seeds every draw.
 
 The same plan, round, site, model and dataset give the same bytes on the same machine. The file to read first
 is `_epochs`: it is the whole training loop.
@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edge_client.covariances import pool_covariances
 from edge_client.dataset import Dataset
 from edge_client.evaluation import evaluate
+from edge_client.measured_spread import MeasuredSpread
 from edge_client.moments import pool_moments
 from edge_client.tally import Tally
 from fedfin.model_spec import Task, tensor_specs
@@ -22,7 +24,7 @@ from fedfin.plan import Plan, Training
 from fedfin.protocol.codec import PRESETS, Tensors
 from fedfin.protocol.schedule import preset_up
 from fusion.adamw import AdamW
-from fusion.loss import fin_loss, label_loss
+from fusion.loss import fin_loss, label_loss, squared_errors
 from fusion.masking import Masks, draw_masks
 from fusion.model import FusionModel, missing
 
@@ -64,9 +66,12 @@ def run_task(
         factor = PRESETS[preset_up(plan, round_number)].learning_rate_factor
         recipe = msgspec.structs.replace(plan.training, learning_rate=factor * plan.training.learning_rate)
         return _train(plan, recipe, model, dataset, generator, _Control(progress, stop))
-    tensors, weights = (
-        pool_moments(dataset) if task == "moments" else evaluate(_load(plan, model), plan, dataset)
-    )
+    if task == "moments":
+        tensors, weights = pool_moments(dataset)
+    elif task == "covariances":
+        tensors, weights = pool_covariances(_load(plan, model), plan, dataset)
+    else:
+        tensors, weights = evaluate(_load(plan, model), plan, dataset)
     progress(1.0)
     return TaskResult(tensors, weights, {"cases": float(len(dataset))})
 
@@ -99,12 +104,13 @@ class _Cases:
 
 @dataclass(frozen=True)
 class _Step:
-    """One batch: which cases, what they were shown, what it cost."""
+    """One batch: which cases, what they were shown, what it cost; FIN's squared errors by modality [n, dim]."""
 
     rows: Tensor
     masks: Masks
     label_loss: float
     fin_loss: float
+    errors: dict[str, Tensor]
 
 
 def _train(
@@ -118,12 +124,13 @@ def _train(
     model = _load(plan, before)
     cases = _training_cases(plan, model, dataset)
     tally = Tally(cases.present, cases.labels)
-    losses = []
+    losses, spread = [], MeasuredSpread()
     for share, step in _epochs(plan, recipe, model, cases, generator):
         tally.add(step.rows, step.masks)
+        spread.add(step.errors, _by_modality(plan, step.masks.asked))
         losses.append((step.label_loss, step.fin_loss))
         control.tick(share)
-    after = model.dump_tensors()
+    after = model.dump_tensors() | spread.tensors()
     weights = tally.weights(tensor_specs(plan), list(plan.dims))
     deltas = {name: after[name] - before[name] for name in weights}
     mean = np.mean(losses, axis=0) if losses else np.zeros(2)
@@ -146,16 +153,15 @@ def _epochs(
             )
             seen = {m: values * to_fin[m].unsqueeze(1) for m, values in batch.standard.items()}
             with torch.set_grad_enabled(bool(masks.asked.any())):
-                imputed = model.fin(seen, to_fin)
-            # FIN learns from its own loss only.
-            guesses = {m: values.detach() for m, values in imputed.items()}
-            logits = model.head(batch.standard, to_head, guesses, missing(to_head))
+                imputed = model.impute(seen, to_fin)
+            logits = model.head(batch.standard, to_head, model.gated(imputed), missing(to_head))
             of_labels = label_loss(logits, batch.labels)
-            of_fin = fin_loss(imputed, batch.standard, asked)
+            of_fin = fin_loss(imputed.mean, batch.standard, asked)
             torch.autograd.backward(of_labels + recipe.fin_loss_weight * of_fin)
             optimizer.step()
             done += len(rows)
-            yield done / (n * recipe.epochs), _Step(rows, masks, of_labels.item(), of_fin.item())
+            errors = squared_errors(imputed.mean, batch.standard)
+            yield done / (n * recipe.epochs), _Step(rows, masks, of_labels.item(), of_fin.item(), errors)
 
 
 def _by_modality(plan: Plan, mask: Tensor) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from edge_client.feedback import Feedback
 from edge_client.kept_deltas import keep_deltas
 from edge_client.outbox import Outbox, make_outbox
 from edge_client.trainer import run_task
+from fedfin.model_spec import needs_covariances
 from fedfin.plan import Plan
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Task
@@ -19,10 +21,18 @@ from fedfin.protocol.site_life import Work
 
 Report = Callable[[str, dict[str, Any]], None]
 _REMEDY: dict[Task, str] = {
+    "covariances": "the kept features are damaged; run `fedfin edge encode` again",
     "train": "its training diverged; if it happens again, the plan needs a smaller `learning_rate`",
     "moments": "the kept features are damaged; run `fedfin edge encode` again",
     "evaluate": "the model diverged; the plan needs a smaller `learning_rate`",
 }
+
+
+def first_things_first(plan: Plan, work: Work, *, gave_covariances: bool) -> Work:
+    """A site that came after second moments were collected gives its own in place of its first training."""
+    if work.task == "train" and needs_covariances(plan) and not gave_covariances:
+        return replace(work, task="covariances")
+    return work
 
 
 def make_update(

@@ -7,21 +7,30 @@ The names are part of the wire contract: the aggregator knows the model by this 
     head.real.{m}.weight, .bias     what the head reads from real features of m
     head.imputed.{m}.weight, .bias  what it reads from imputed features of m (absent where fin.* is)
     head.output.weight, .bias       from the hidden layer to the labels (absent when head_width is 0)
+    basis.{m}.weight, .bias         random features of m: drawn once, never changed (absent when there are none)
+    spread.{m}                      what a trained FIN leaves of the variance of the features of m
+    gaussian.gain.{s}.{t}, .offset, .explained    the closed-form FIN: how features of t follow from those of s
+    expert.{s}.{t}.weight, .bias    scores of the labels: what s tells of them, directly (t = s) or through t
+    blend.weight, .bias             for every pattern of shown modalities, from scores to logits
 
-What an update carries, by task: "train" carries deltas to add; "moments" and "evaluate" carry values.
+What an update carries, by task: "train" carries deltas to add; the other tasks carry values: "moments" those of
+norm.*, "covariances" the second moments of fedfin/second_moments.py, "evaluate" histograms. From second moments the
+aggregator solves gaussian, expert and blend.
 """
 
 import hashlib
 import math
 from dataclasses import dataclass
+from itertools import permutations, product
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.plan import FinVariant, Plan
+from fedfin.second_moments import second_moment_shapes
 
-Task = Literal["moments", "train", "evaluate"]
+Task = Literal["moments", "covariances", "train", "evaluate"]
 Shape = tuple[int, ...]
 
 # Which of a site's training cases train a tensor; their number is the tensor's weight in the fold.
@@ -32,11 +41,30 @@ Shape = tuple[int, ...]
 #   fin         cases from which FIN was shown something and asked for something known
 #   fin_input   ... that showed FIN modality m
 #   fin_output  ... that asked FIN for modality m
-TrainedBy = Literal["moments", "labelled", "real", "imputed", "fin", "fin_input", "fin_output"]
+#   spread      as fin_output; it is measured, not trained
+#   solved      none: the aggregator solves it from second moments
+#   fixed       none: it stays as it was drawn
+TrainedBy = Literal[
+    "moments",
+    "labelled",
+    "real",
+    "imputed",
+    "fin",
+    "fin_input",
+    "fin_output",
+    "spread",
+    "solved",
+    "fixed",
+]
+
+# FIN variants that are solved from second moments, and those that learn in rounds.
+CLOSED_FORMS = ("gaussian", "refined")
+TRAINED = ("mlp", "decoder", "refined")
 
 HISTOGRAM_BINS = 256
 HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
 FIN_GAIN = 0.1  # FIN starts out claiming almost nothing: its first estimates are near the mean
+BANDWIDTH = 0.6  # deviation of a random feature's projection of standardised features
 FEED_FACTOR = 2  # inner width of the decoder's feed-forward layers, in widths
 
 
@@ -61,9 +89,37 @@ def fin_variant(plan: Plan) -> FinVariant:
 
 def tensor_specs(plan: Plan) -> Specs:
     """Every tensor of the plan's model by name, sorted by name."""
-    makers = {"zero": _no_fin, "mlp": _mlp_fin, "decoder": _decoder_fin}
-    specs = _norm(plan) | makers[fin_variant(plan)](plan) | _head(plan)
+    makers = {
+        "zero": _no_fin,
+        "mlp": _mlp_fin,
+        "decoder": _decoder_fin,
+        "gaussian": _gaussian_fin,
+        "refined": _refined_fin,
+    }
+    specs = (
+        _norm(plan)
+        | makers[fin_variant(plan)](plan)
+        | _spread(plan)
+        | _head(plan)
+        | _experts(plan)
+        | _basis(plan)
+    )
     return dict(sorted(specs.items()))
+
+
+def needs_basis(plan: Plan) -> bool:
+    """Whether a closed form reads random features."""
+    return needs_covariances(plan) and plan.model.random_features > 0
+
+
+def needs_covariances(plan: Plan) -> bool:
+    """Whether anything is solved from second moments, so that a round collects them."""
+    return fin_variant(plan) in CLOSED_FORMS or plan.model.expert_share > 0
+
+
+def solved_shapes(plan: Plan) -> dict[str, Shape]:
+    """The shapes of the tensors that the aggregator solves, by name."""
+    return {name: spec.shape for name, spec in tensor_specs(plan).items() if spec.trained_by == "solved"}
 
 
 def model_shapes(plan: Plan) -> dict[str, Shape]:
@@ -81,12 +137,12 @@ def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
     if task == "evaluate":
         shape = (len(plan.labels), 2, HISTOGRAM_BINS)
         return {f"eval.{scenario}": shape for scenario in scenarios(plan)}
-    wanted = task == "moments"
-    return {
-        name: spec.shape
-        for name, spec in tensor_specs(plan).items()
-        if (spec.trained_by == "moments") == wanted
-    }
+    if task == "covariances":
+        return second_moment_shapes(plan)
+    specs = tensor_specs(plan).items()
+    if task == "moments":
+        return {name: spec.shape for name, spec in specs if spec.trained_by == "moments"}
+    return {name: spec.shape for name, spec in specs if spec.trained_by not in ("moments", "solved", "fixed")}
 
 
 def scenarios(plan: Plan) -> tuple[str, ...]:
@@ -129,6 +185,60 @@ def _mlp_fin(plan: Plan) -> Specs:
         specs |= _linear(f"{block}.up", width, width, "fin")
         specs |= _linear(f"{block}.down", width, width, "fin")
     return specs
+
+
+def _spread(plan: Plan) -> Specs:
+    if fin_variant(plan) not in TRAINED:
+        return {}
+    return {
+        f"spread.{modality}": TensorSpec((dim,), "spread", modality, start=1.0)
+        for modality, dim in plan.dims.items()
+    }
+
+
+def _gaussian_fin(plan: Plan) -> Specs:
+    specs: Specs = {}
+    for source, target in permutations(plan.dims, 2):
+        dim = plan.dims[target]
+        shapes = {"gain": (dim, _inputs(plan, source)), "offset": (dim,), "explained": (dim,)}
+        specs |= {f"gaussian.{part}.{source}.{target}": TensorSpec(s, "solved") for part, s in shapes.items()}
+    return specs
+
+
+def _refined_fin(plan: Plan) -> Specs:
+    return _gaussian_fin(plan) | _mlp_fin(plan)
+
+
+def _experts(plan: Plan) -> Specs:
+    if not plan.model.expert_share:
+        return {}
+    labels, count = len(plan.labels), len(plan.modalities)
+    specs: Specs = {}
+    for source, target in product(plan.dims, repeat=2):
+        name = f"expert.{source}.{target}"
+        specs[f"{name}.weight"] = TensorSpec((labels, _inputs(plan, source)), "solved")
+        specs[f"{name}.bias"] = TensorSpec((labels,), "solved")
+    specs["blend.weight"] = TensorSpec((2**count, count, count, labels), "solved")
+    specs["blend.bias"] = TensorSpec((2**count, labels), "solved")
+    return specs
+
+
+def _basis(plan: Plan) -> Specs:
+    """Random Fourier features (Rahimi and Recht, NIPS 2007): cosines of projections with random phases."""
+    if not needs_basis(plan):
+        return {}
+    width = plan.model.random_features
+    specs: Specs = {}
+    for modality, dim in plan.dims.items():
+        bound = BANDWIDTH * math.sqrt(3.0 / dim)
+        specs[f"basis.{modality}.weight"] = TensorSpec((width, dim), "fixed", modality, bound=bound)
+        specs[f"basis.{modality}.bias"] = TensorSpec((width,), "fixed", modality, bound=math.pi)
+    return specs
+
+
+def _inputs(plan: Plan, modality: str) -> int:
+    """What a closed form reads of a modality: its features, and random ones."""
+    return plan.dims[modality] + plan.model.random_features
 
 
 def _decoder_fin(plan: Plan) -> Specs:

@@ -29,7 +29,9 @@ Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
-FinVariant = Literal["zero", "mlp", "decoder"]
+MOST_FOR_EXPERTS = 8  # modalities: the blend has a row for each combination of them
+FinVariant = Literal["zero", "mlp", "decoder", "gaussian", "refined"]
+Gate = Literal["none", "explained"]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -51,7 +53,11 @@ class Modality(_Closed, frozen=True):
 
 
 class Model(_Closed, frozen=True):
-    """The shape of what trains. `head_width` 0 is a linear head."""
+    """The model's shape. `head_width` 0 is a linear head.
+
+    `gate`: what imputed features are multiplied by before the head sees them. `expert_share`: of the closed-form
+    experts in the answer, against the head; with 0 there are none.
+    """
 
     fin: FinVariant = "mlp"
     fin_width: Annotated[int, msgspec.Meta(ge=8, le=4096)] = 256
@@ -59,6 +65,9 @@ class Model(_Closed, frozen=True):
     fin_heads: Annotated[int, msgspec.Meta(ge=1, le=32)] = 4
     memory_tokens: Annotated[int, msgspec.Meta(ge=2, le=64)] = 4
     head_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 128
+    gate: Gate = "none"
+    expert_share: Fraction = 0.0
+    random_features: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
 
 
 class Training(_Closed, frozen=True):
@@ -163,6 +172,11 @@ class Plan(_Closed, frozen=True):
             raise ValueError(
                 f"codec.schedule: from = {self.codec.schedule[-1].from_round} never comes;"
                 f" there are {self.rounds.count} rounds of training (rounds.count)"
+            )
+        if self.model.expert_share and len(self.modalities) > MOST_FOR_EXPERTS:
+            raise ValueError(
+                f"model.expert_share ({self.model.expert_share}) is for {MOST_FOR_EXPERTS} modalities at most;"
+                f" there are {len(self.modalities)}; set it to 0"
             )
         if self.model.fin == "decoder" and self.model.fin_width % self.model.fin_heads:
             raise ValueError(

@@ -31,10 +31,12 @@ class Imputes(Protocol):
 
 
 def make_fin(plan: Plan) -> Fin:
-    """The plan's FIN, its parameters not yet set."""
+    """The network that trains in the plan's FIN, its parameters not yet set; the closed form is `fusion.gaussian`'s."""
     variants: dict[str, type[MlpFin | DecoderFin | ZeroFin]] = {
         "zero": ZeroFin,
         "mlp": MlpFin,
         "decoder": DecoderFin,
+        "gaussian": ZeroFin,  # nothing but the closed form
+        "refined": MlpFin,
     }
     return variants[fin_variant(plan)](plan.dims, plan.model)

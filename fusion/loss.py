@@ -20,8 +20,13 @@ def fin_loss(imputed: ByModality, standard: ByModality, asked: ByModality) -> Te
     In standardised units, so 1 is what guessing the mean scores. Zero if nothing was asked.
     """
     squared, pairs = torch.zeros(()), torch.zeros(())
-    for modality, estimate in imputed.items():
-        error = (estimate - standard[modality]).square().mean(dim=1)
+    for modality, errors in squared_errors(imputed, standard).items():
+        error = errors.mean(dim=1)
         squared = squared + torch.where(asked[modality], error, 0.0).sum()
         pairs = pairs + asked[modality].sum()
     return squared / pairs.clamp(min=1)
+
+
+def squared_errors(imputed: ByModality, standard: ByModality) -> dict[str, Tensor]:
+    """Modality -> [n, dim], of estimates where the truth is present."""
+    return {modality: (estimate - standard[modality]).square() for modality, estimate in imputed.items()}

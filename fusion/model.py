@@ -1,21 +1,38 @@
 """The whole model that trains: standardisation, FIN and fusion head, filled from named numpy tensors."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fedfin.model_spec import CLOSED_FORMS, TRAINED, fin_variant, needs_basis
 from fedfin.plan import Plan
+from fusion.basis import Basis
+from fusion.experts import Blend, Experts
 from fusion.fin import make_fin
+from fusion.gaussian import Gaussian
 from fusion.head import FusionHead
 from fusion.modality import ByModality, key, parts, total, wire_name
+from fusion.spread import Spread
 
 # In standard deviations. Beyond, a feature is an outlier, and one case would steer a small site's round.
 CLIP = 6.0
 # The least variance, of the mean square (float32 moments know no better) and absolutely (a constant zero).
 RELATIVE_FLOOR, FLOOR = 1e-6, 1e-12
+
+
+@dataclass(frozen=True)
+class Imputation:
+    """Estimates of every modality, standardised; empty where the FIN makes none.
+
+    mean: modality -> float32 [n, dim]; spread: the variance that is left, [n or 1, dim], 1 where nothing is known.
+    """
+
+    mean: dict[str, Tensor]
+    spread: dict[str, Tensor]
 
 
 class FusionModel(nn.Module):
@@ -26,21 +43,59 @@ class FusionModel(nn.Module):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
+        dims, labels, variant = plan.dims, len(plan.labels), fin_variant(plan)
+        width = plan.model.random_features if needs_basis(plan) else 0
+        self._gate, self._expert_share = plan.model.gate, plan.model.expert_share
         self.fin = make_fin(plan)
-        imputes = any(True for _ in self.fin.parameters())
-        self.head = FusionHead(plan.dims, len(plan.labels), plan.model.head_width, imputes=imputes)
-        self.norm = parts({modality: Standardise(dim) for modality, dim in plan.dims.items()})
+        self.gaussian = Gaussian(dims, width) if variant in CLOSED_FORMS else None
+        self.spread = Spread(dims) if variant in TRAINED else None
+        self.basis = Basis(dims, width) if width else None
+        self.head = FusionHead(dims, labels, plan.model.head_width, imputes=variant != "zero")
+        self.expert = Experts(dims, labels, width) if self._expert_share else None
+        self.blend = Blend(len(dims), labels) if self._expert_share else None
+        self.norm = parts({modality: Standardise(dim) for modality, dim in dims.items()})
 
-    def forward(self, features: ByModality, present: ByModality) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, features: ByModality, present: ByModality) -> tuple[Tensor, Imputation]:
         """Answer cases as they come.
 
         features: modality -> float32 [n, dim]; present: modality -> bool [n]. Every modality of the plan is
-        given; rows that are not present may hold anything finite. Returns logits [n, labels] and the imputed
-        features, modality -> float32 [n, dim], of which the head used the rows not present.
+        given; rows that are not present may hold anything finite. Returns logits [n, labels] and what was imputed,
+        of which the head used the rows not present.
         """
         standard = self.standardise(features, present)
-        imputed = self.fin(standard, present)
-        return self.head(standard, present, imputed, missing(present)), imputed
+        imputed = self.impute(standard, present)
+        logits = self.head(standard, present, self.gated(imputed), missing(present))
+        if self.expert is None:
+            return logits, imputed
+        share = self._expert_share
+        return (1 - share) * logits + share * self.experts(standard, present), imputed
+
+    def impute(self, standard: ByModality, shown: ByModality) -> Imputation:
+        """Estimate every modality from those shown. standard: float32 [n, dim], zero where not shown."""
+        mean = self.fin(standard, shown)
+        spread = {} if self.spread is None else self.spread(shown)
+        if self.gaussian is not None:
+            closed = self.gaussian(self.expanded(standard), shown)
+            mean = {m: values + mean[m] if m in mean else values for m, values in closed.items()}
+            spread = spread or self.gaussian.spread(shown)
+        return Imputation(mean, spread)
+
+    def gated(self, imputed: Imputation) -> dict[str, Tensor]:
+        """What the head sees of the estimates, for a constant to it: FIN learns from its own loss only."""
+        mean = {m: values.detach() for m, values in imputed.mean.items()}
+        if self._gate == "none":
+            return mean
+        return {m: values * (1 - imputed.spread[m].detach()).clamp(0, 1) for m, values in mean.items()}
+
+    def experts(self, standard: ByModality, shown: ByModality) -> Tensor:
+        """The closed-form experts' logits, [n, labels]."""
+        assert self.expert is not None, "the plan has experts"
+        logits: Tensor = self.expert(self.expanded(standard), shown, self.blend)
+        return logits
+
+    def expanded(self, standard: ByModality) -> ByModality:
+        """What closed forms read: the features, and random ones where the plan has some."""
+        return standard if self.basis is None else self.basis(standard)
 
     def standardise(self, features: ByModality, present: ByModality) -> dict[str, Tensor]:
         """Features in pooled standard deviations from the pooled mean; zero where not present."""

@@ -1,27 +1,40 @@
 """What each round is for: its task, and how its traffic is compressed."""
 
+from fedfin.model_spec import needs_covariances
 from fedfin.plan import Plan
 from fedfin.protocol.codec import Preset
 from fedfin.protocol.messages import Task
 
 
 def task_of(plan: Plan, round_: int) -> Task:
-    """Round 1 pools the features' moments, the last one evaluates, those between train."""
+    """Round 1 pools moments, round 2 covariances if the plan needs them; then training, and the last one evaluates."""
     if round_ == 1:
         return "moments"
-    return "train" if round_ <= plan.rounds.count + 1 else "evaluate"
+    if round_ < first_training_round(plan):
+        return "covariances"
+    return "train" if round_ < last_round(plan) else "evaluate"
+
+
+def first_training_round(plan: Plan) -> int:
+    """Training begins here."""
+    return 3 if needs_covariances(plan) else 2
 
 
 def preset_up(plan: Plan, round_: int) -> Preset:
-    """How a round's updates travel: moments and evaluations always exact."""
-    return plan.codec.at(round_ - 1).up if task_of(plan, round_) == "train" else "exact"
+    """How a round's updates travel: all but training's exact."""
+    return plan.codec.at(_training(plan, round_)).up if task_of(plan, round_) == "train" else "exact"
 
 
 def preset_down(plan: Plan, round_: int) -> Preset:
-    """How the version that a round makes travels: moments are replaced, and so exact."""
-    return plan.codec.at(round_ - 1).down if task_of(plan, round_) == "train" else "exact"
+    """How the version that a round makes travels: what is replaced exact."""
+    return plan.codec.at(_training(plan, round_)).down if task_of(plan, round_) == "train" else "exact"
 
 
 def last_round(plan: Plan) -> int:
     """The round after which the federation is finished."""
-    return plan.rounds.count + 2
+    return first_training_round(plan) + plan.rounds.count
+
+
+def _training(plan: Plan, round_: int) -> int:
+    """Which round of training this is, from 1."""
+    return round_ - first_training_round(plan) + 1

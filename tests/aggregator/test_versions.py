@@ -64,7 +64,7 @@ def test_nothing_is_lost_in_a_change(preset: str) -> None:
     """Model + what is owed, before, plus the mean, is model + what is owed, after."""
     model, owed = _model(), {"a": _rng(2).normal(size=64).astype(np.float32)}
     means = {"a": _rng(3).normal(size=64)}
-    change = make_change(model, means, owed, SHAPES, preset, replace=False)
+    change = make_change(model, means, {}, owed, SHAPES, preset)
     due = model["a"] + owed["a"] + means["a"]
     after = change.tensors["a"] + change.owed.get("a", np.zeros(64, np.float32))
     assert np.abs(after - due).max() < 1e-5
@@ -74,27 +74,29 @@ def test_nothing_is_lost_in_a_change(preset: str) -> None:
 def test_what_a_tensor_is_owed_waits_until_it_is_trained_again() -> None:
     """Only tensors that changed travel; switching to `exact` pays all of it."""
     owed = {"b": np.ones(3, np.float32)}
-    change = make_change(_model(), {"a": np.ones(64)}, owed, SHAPES, "tiny", replace=False)
+    change = make_change(_model(), {"a": np.ones(64)}, {}, owed, SHAPES, "tiny")
     assert change.owed["b"].tolist() == [1.0, 1.0, 1.0]
     assert set(decompress(change.add, SHAPES)) == {"a"}
-    paid = make_change(_model(), {}, owed, SHAPES, "exact", replace=False)
+    paid = make_change(_model(), {}, {}, owed, SHAPES, "exact")
     assert set(decompress(paid.set, SHAPES)) == {"b"}
     assert (paid.tensors["b"] == _model()["b"] + 1).all()
     assert paid.owed == {}
 
 
-def test_moments_are_replaced_and_leave_what_is_owed() -> None:
-    """They are values, not deltas."""
+@pytest.mark.parametrize("preset", ["exact", "balanced"])
+def test_moments_and_what_is_solved_replace_their_tensors(preset: str) -> None:
+    """They are values, not deltas, and travel exactly beside deltas that do not."""
     owed = {"b": np.ones(3, np.float32)}
-    change = make_change(_model(), {"a": np.full(64, 2.0)}, owed, SHAPES, "exact", replace=True)
-    assert change.tensors["a"].tolist() == [2.0] * 64
-    assert change.owed == owed
+    change = make_change(_model(), {"b": np.ones(3)}, {"a": np.full(64, 2.1)}, owed, SHAPES, preset)
+    assert change.tensors["a"].tolist() == [np.float32(2.1)] * 64
+    assert decompress(change.set, SHAPES)["a"].tolist() == [np.float32(2.1)] * 64
+    assert change.tensors["b"] == pytest.approx(_model()["b"] + 2)
 
 
 def test_a_model_stays_within_what_the_protocol_carries() -> None:
     """And nothing piles up beyond it."""
     model = {"a": np.full(64, limits.VALUE_ABS, np.float32), "b": np.zeros(3, np.float32)}
-    change = make_change(model, {"a": np.full(64, 9e4)}, {}, SHAPES, "balanced", replace=False)
+    change = make_change(model, {"a": np.full(64, 9e4)}, {}, {}, SHAPES, "balanced")
     assert change.tensors["a"].max() == limits.VALUE_ABS
 
 

@@ -36,7 +36,7 @@ def _history() -> tuple[list[bytes], list[bytes]]:
     for version, preset in enumerate(PRESETS, 1):
         rng = np.random.default_rng(version)
         means = {name: rng.standard_normal(shape) for name, shape in SHAPES.items()}
-        change = make_change(model, means, owed, SHAPES, preset, replace=False)
+        change = make_change(model, means, {}, owed, SHAPES, preset)
         model, owed = change.tensors, change.owed
         deltas.append(_delta(version, change.set, change.add))
         payloads.append(encode_model(model, plan=PLAN.digest(), version=version))

@@ -131,7 +131,7 @@ def test_unknown_labels_train_only_fin():
     )
     result = run(plan, "train", unknown)
     assert result.weights
-    assert all(name.startswith("fin.") for name in result.weights)
+    assert all(name.startswith(("fin.", "spread.")) for name in result.weights)
 
 
 def test_held_out_cases_are_never_trained_on():

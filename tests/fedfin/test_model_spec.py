@@ -35,8 +35,8 @@ def digest(model):
     ("fin", "expected"),
     [
         ("zero", "fd0dc054b1e2d2520dd628a883332a0aa74f28067850aabeafdcdf2e3354160b"),
-        ("mlp", "c6885cef39323fb32c9356b3cf547625ad1a7ff712cb3ebef0b859d59d5ddedb"),
-        ("decoder", "570505533ed8c6898f82cc31798f000e9902b142d69cf43db57210c6da74d179"),
+        ("mlp", "de473909bab3ab44f4d00e31d4b93bdd6deb310ec2abdf8904472a6ff2d409a5"),
+        ("decoder", "5900016ae5861f5c0219ec983808b9c110c23b97c7c86fa5e4c7939f195848e8"),
     ],
 )
 def test_initial_bits_are_pinned(fin, expected):

@@ -1,0 +1,117 @@
+"""How the scores of a case are blended into one logit for each label, for every combination of modalities.
+
+The covariances of the scores with each other and with the labels come from folds that the scores were not learnt
+from, so that an expert with few cases behind it gets the little weight that it deserves (stacking: Wolpert, Neural
+Networks 1992). The blend of y is then read as a logit: within a class it is taken to be normal, of one variance.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.closed_form.moments import Moments
+from aggregator.closed_form.scores import Fits, Pair
+
+Floats = NDArray[np.float64]
+
+COMMON = 0.5  # share of the weights that all labels have in common: few positives say little
+STEADY = 1e-3  # of the scores' mean variance, added to each
+LEAST = 1e-9  # variance
+
+
+class Blend:
+    """Everything that a pattern of shown modalities needs."""
+
+    def __init__(self, fits: Fits) -> None:
+        self._pairs = fits.pairs
+        self._rate = _rate(fits)
+        self._together, self._with_labels = _covariances(fits, self._pairs)
+
+    def pattern(self, shown: Sequence[str]) -> tuple[dict[Pair, Floats], Floats]:
+        """Weights [labels] by score, and bias [labels], of the logits; scores read what is shown."""
+        places = [
+            place
+            for place, (target, source) in enumerate(self._pairs)
+            if source in shown and (target == source or target not in shown)
+        ]
+        together = self._together[np.ix_(places, places)]
+        with_labels = self._with_labels[places]
+        columns = range(with_labels.shape[1])
+        weights = _shared([_stack(together[..., i], with_labels[:, i]) for i in columns], len(places))
+        slope, bias = self._logit(weights, together, with_labels)
+        return {self._pairs[place]: w * slope for place, w in zip(places, weights, strict=True)}, bias
+
+    def _logit(self, weights: Floats, together: Floats, with_labels: Floats) -> tuple[Floats, Floats]:
+        """Slope and bias [labels] that make the log-odds of the blend, which is zero in the mean."""
+        rate = self._rate
+        spread = rate * (1 - rate)
+        apart = np.maximum((weights * with_labels).sum(axis=0), 0.0) / spread  # of the two classes' means
+        variance = np.einsum("kl,kjl,jl->l", weights, together, weights)
+        within = np.maximum(variance - spread * apart**2, 0.1 * variance + LEAST)
+        slope = apart / within
+        middle = apart * (1 - 2 * rate) / 2
+        return slope, np.log(rate / (1 - rate)) - slope * middle
+
+
+def _rate(fits: Fits) -> Floats:
+    """Of each label among the cases that it is known of, [labels]; kept off 0 and 1."""
+    regressions = [fold.expert(modality) for fold in fits.folds for modality in fits.experts]
+    known = sum((r.known for r in regressions), np.zeros(len(fits.plan.labels)))
+    positive = sum((r.xy[0] for r in regressions), np.zeros(len(fits.plan.labels)))
+    rate: Floats = (positive + 0.5) / (known + 1.0)
+    return rate
+
+
+def _covariances(fits: Fits, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
+    """Of scores with each other [scores, scores, labels], and with the labels [scores, labels], out of fold."""
+    labels = len(fits.plan.labels)
+    together, cases = np.zeros((len(pairs), len(pairs), labels)), np.zeros((len(pairs), len(pairs), 1))
+    with_labels, known = np.zeros((len(pairs), labels)), np.zeros((len(pairs), labels))
+    sources = list(dict.fromkeys(source for _, source in pairs))
+    at = {source: [i for i, (_, s) in enumerate(pairs) if s == source] for source in sources}
+    for place, fold in enumerate(fits.folds):
+        scores = {s: np.stack([fits.score(pairs[i], place) for i in at[s]], axis=1) for s in sources}
+        for one in sources:
+            regression = fold.expert(one)
+            if regression.n:
+                found = np.einsum("dkl,dl->kl", scores[one], regression.cov_xy)
+                with_labels[at[one]] += regression.known * found
+                known[at[one]] += regression.known
+            for other in sources:
+                if count := fold.cases(one, other):
+                    block = np.ix_(at[one], at[other])
+                    together[block] += count * _between(fold, one, other, scores[one], scores[other])
+                    cases[block] += count
+    with_labels /= np.maximum(known, 1.0)
+    optimism = np.stack([fits.optimism(pair) for pair in pairs])
+    return together / np.maximum(cases, 1.0), np.maximum(with_labels - optimism, 0.0)
+
+
+def _between(fold: Moments, one: str, other: str, left: Floats, right: Floats) -> Floats:
+    """Covariances of the scores of two sources, [scores of one, scores of the other, labels]."""
+    sums = fold.cross(one, other)
+    covariance = sums[1:, 1:] / sums[0, 0] - np.outer(sums[1:, 0], sums[0, 1:]) / sums[0, 0] ** 2
+    return np.stack([left[..., i].T @ covariance @ right[..., i] for i in range(left.shape[2])], axis=2)
+
+
+def _stack(together: Floats, with_label: Floats) -> Floats:
+    """Weights of the least squared error, none below zero: the worst is left out until none is. [scores]."""
+    weights = np.zeros(len(with_label))
+    active = [i for i in range(len(with_label)) if together[i, i] > LEAST]
+    while active:
+        block = together[np.ix_(active, active)]
+        steadied = block + (STEADY * np.trace(block) / len(active)) * np.eye(len(active))
+        found = np.linalg.solve(steadied, with_label[active])
+        if (found >= 0).all():
+            weights[active] = found
+            break
+        active.remove(active[int(np.argmin(found))])
+    return weights
+
+
+def _shared(weights: Sequence[Floats], scores: int) -> Floats:
+    """[scores, labels], each drawn towards the labels' mean."""
+    stacked = np.stack(weights, axis=1).reshape(scores, -1)
+    shared: Floats = (1 - COMMON) * stacked + COMMON * stacked.mean(axis=1, keepdims=True)
+    return shared

@@ -1,0 +1,46 @@
+"""Sites are pooled in groups: penalties are cross-validated over them, and no site's own moments are kept."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.closed_form.folds import Sums
+from fedfin.plan import Plan
+from fedfin.second_moments import Shape, second_moment_shapes
+
+GROUPS = 8  # memory is that many times a site's moments; two sites share a group one time in eight
+_T = TypeVar("_T")
+
+
+def group_of(site: str) -> int:
+    """The same at every aggregator and shard."""
+    return int.from_bytes(hashlib.sha256(site.encode()).digest()[:8], "big") % GROUPS
+
+
+def grouped(values: Mapping[str, _T], site: str) -> dict[str, _T]:
+    """A site's tensors, or their weights, under its group's names: the only names of a fold with a slash."""
+    group = group_of(site)
+    return {f"{group}/{name}": value for name, value in values.items()}
+
+
+def is_grouped(name: str) -> bool:
+    """Whether it is one of these."""
+    return "/" in name
+
+
+def group_shapes(plan: Plan) -> dict[str, Shape]:
+    """The shapes of all groups' tensors."""
+    shapes = second_moment_shapes(plan)
+    return {f"{group}/{name}": shape for group in range(GROUPS) for name, shape in shapes.items()}
+
+
+def by_group(means: Mapping[str, tuple[NDArray[np.float64], float]]) -> list[Sums]:
+    """What each group that has anything has, under the plain names; in the groups' order."""
+    groups: dict[int, dict[str, tuple[NDArray[np.float64], float]]] = {}
+    for name, value in means.items():
+        group, _, plain = name.partition("/")
+        groups.setdefault(int(group), {})[plain] = value
+    return [groups[group] for group in sorted(groups)]

@@ -1,0 +1,69 @@
+"""From pooled second moments to the model's tensors that no gradient trains."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.closed_form.blend import Blend
+from aggregator.closed_form.folds import Sums, folds
+from aggregator.closed_form.scores import Fits
+from fedfin.model_spec import solved_shapes
+from fedfin.plan import Plan
+
+Tensors = dict[str, NDArray[np.float64]]
+
+
+def solve(plan: Plan, groups: Sequence[Sums]) -> Tensors:
+    """Every tensor that is solved, by name (fedfin/model_spec.py); zero where the data say nothing.
+
+    groups: means and cases by name of fedfin/second_moments.py, for each group of sites.
+    """
+    fits = Fits(plan, folds(plan, groups))
+    tensors = {name: np.zeros(shape) for name, shape in solved_shapes(plan).items()}
+    found = _imputation(fits) | _experts(fits)
+    for name in tensors.keys() & found.keys():
+        if np.isfinite(found[name]).all():  # else the moments were no moments of anything
+            tensors[name] = found[name]
+    return tensors
+
+
+def _imputation(fits: Fits) -> Tensors:
+    """x_target = offset + gain x_source, shrunk feature by feature to what holds on cases of other folds."""
+    tensors: Tensors = {}
+    for (target, source), fitted in fits.imputations.items():
+        ridge, features = fitted.ridge, slice(0, fits.plan.dims[target])
+        gain = (ridge.weights * ridge.gain)[:, features]
+        tensors[f"gaussian.gain.{source}.{target}"] = gain.T
+        tensors[f"gaussian.offset.{source}.{target}"] = ridge.mean_y[features] - ridge.mean_x @ gain
+        tensors[f"gaussian.explained.{source}.{target}"] = ridge.explained[features]
+    return tensors
+
+
+def _experts(fits: Fits) -> Tensors:
+    """Scores are zero in the mean; a pattern of shown modalities has a row of weights (see `pattern_row`)."""
+    if not fits.experts:
+        return {}
+    plan, modalities = fits.plan, list(fits.plan.dims)
+    tensors: Tensors = {}
+    for target, source in fits.pairs:
+        weights = fits.score((target, source))
+        tensors[f"expert.{source}.{target}.weight"] = weights.T
+        tensors[f"expert.{source}.{target}.bias"] = -fits.center(source) @ weights
+    count, labels = len(modalities), len(plan.labels)
+    weight, bias = np.zeros((2**count, count, count, labels)), np.zeros((2**count, labels))
+    blend = Blend(fits)
+    for mask in product((False, True), repeat=count):
+        shown = [modality for modality, there in zip(modalities, mask, strict=True) if there]
+        if any(modality in fits.experts for modality in shown):
+            row = pattern_row(mask)
+            weights_of, bias[row] = blend.pattern(shown)
+            for (target, source), values in weights_of.items():
+                weight[row, modalities.index(source), modalities.index(target)] = values
+    return tensors | {"blend.weight": weight, "blend.bias": bias}
+
+
+def pattern_row(mask: Sequence[bool]) -> int:
+    """The row of a pattern: modality i of the plan's order counts 2^i."""
+    return sum(1 << place for place, there in enumerate(mask) if there)

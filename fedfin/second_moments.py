@@ -1,0 +1,74 @@
+"""Second moments of a site's cases: what the closed forms of `aggregator/closed_form` are solved from. numpy only.
+
+Every modality a has its basis [1, features, random features], of `basis_dim` values. A site sends their mean outer
+products over its training cases, apart for two populations:
+
+    complete   cases that have every modality of the plan
+    partial    all others
+
+    second.{population}.{a}.{b}   E[basis_a basis_b^T] over the population's cases that have both; for a = b the packed
+                                  upper triangle. The constant makes means of its first row.
+    labels.{population}.{a}       E[known basis_a] and E[known y basis_a] by label, over those that have a
+
+The populations are apart so that regressing one modality on another sees both of its sides on the same cases: with
+the moments of different cases the noise of the two does not cancel.
+"""
+
+from itertools import combinations_with_replacement
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedfin.plan import Plan
+
+Population = Literal["complete", "partial"]
+POPULATIONS: tuple[Population, ...] = get_args(Population)
+Shape = tuple[int, ...]
+
+
+def basis_dim(plan: Plan, modality: str) -> int:
+    """How many values the basis of a modality has, the constant among them."""
+    return 1 + plan.dims[modality] + plan.model.random_features
+
+
+def second_moment_name(population: Population, one: str, other: str) -> str:
+    """The tensor of a pair of modalities, in the plan's order."""
+    return f"second.{population}.{one}.{other}"
+
+
+def label_moment_name(population: Population, modality: str) -> str:
+    """The tensor of a modality with the labels."""
+    return f"labels.{population}.{modality}"
+
+
+def second_moment_shapes(plan: Plan) -> dict[str, Shape]:
+    """The shape of every tensor above, by name."""
+    shapes: dict[str, Shape] = {}
+    for population in POPULATIONS:
+        for one, other in combinations_with_replacement(plan.dims, 2):
+            rows, columns = basis_dim(plan, one), basis_dim(plan, other)
+            shape = (rows * (rows + 1) // 2,) if one == other else (rows, columns)
+            shapes[second_moment_name(population, one, other)] = shape
+        for modality in plan.dims:
+            shapes[label_moment_name(population, modality)] = (
+                len(plan.labels),
+                2,
+                basis_dim(plan, modality),
+            )
+    return shapes
+
+
+def pack(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[n, n] to its upper triangle [n (n + 1) / 2], row by row."""
+    packed: NDArray[np.float64] = symmetric[np.triu_indices(len(symmetric))]
+    return packed
+
+
+def unpack(packed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The opposite of `pack`."""
+    n = (int((8 * len(packed) + 1) ** 0.5) - 1) // 2
+    full = np.zeros((n, n))
+    full[np.triu_indices(n)] = packed
+    upper = np.triu(full, 1)
+    return full + upper.T

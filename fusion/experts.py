@@ -1,0 +1,66 @@
+"""The closed-form experts: logits blended from what every shown modality tells, directly and through the others.
+
+Everything is solved by the aggregator (aggregator/closed_form) and read here; no gradient trains it.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from fusion.modality import ByModality, key, total
+
+
+class Experts(nn.Module):
+    """Scores of each pair (source, target), weighted by the pattern of what is shown."""
+
+    def __init__(self, dims: Mapping[str, int], labels: int, width: int) -> None:
+        super().__init__()
+        for source, dim in dims.items():
+            of_source = nn.Module()
+            for target in dims:
+                of_source.add_module(key(target), Score(dim + width, labels))
+            self.add_module(key(source), of_source)
+
+    def forward(self, features: ByModality, shown: ByModality, blend: "Blend") -> Tensor:
+        """Logits [n, labels]. features: modality -> [n, basis], see `fusion.basis`; shown: modality -> bool [n]."""
+        weights, bias = blend(shown)
+        blended = [bias]
+        for i, (source, values) in enumerate(features.items()):
+            of_source = getattr(self, key(source))
+            blended += [
+                weights[:, i, j] * getattr(of_source, key(target))(values)
+                for j, target in enumerate(features)
+            ]
+        return total(blended)
+
+
+class Score(nn.Module):
+    """A linear score of the labels; buffers."""
+
+    def __init__(self, inputs: int, labels: int) -> None:
+        super().__init__()
+        self.weight: Tensor
+        self.bias: Tensor
+        self.register_buffer("weight", torch.empty(labels, inputs))
+        self.register_buffer("bias", torch.empty(labels))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """[n, inputs] to [n, labels]."""
+        return values @ self.weight.T + self.bias
+
+
+class Blend(nn.Module):
+    """The table of weights by pattern: modality i of the plan's order counts 2^i in a row's number."""
+
+    def __init__(self, modalities: int, labels: int) -> None:
+        super().__init__()
+        self.weight: Tensor
+        self.bias: Tensor
+        self.register_buffer("weight", torch.empty(2**modalities, modalities, modalities, labels))
+        self.register_buffer("bias", torch.empty(2**modalities, labels))
+
+    def forward(self, shown: ByModality) -> tuple[Tensor, Tensor]:
+        """Weights [n, source, target, labels] and bias [n, labels]."""
+        row = total(mask.to(torch.int64) << place for place, mask in enumerate(shown.values()))
+        return self.weight[row], self.bias[row]
