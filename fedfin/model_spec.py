@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.plan import FinVariant, Plan
-from fedfin.second_moments import second_moment_shapes
+from fedfin.second_moments import basis_dim, random_features, second_moment_shapes
 
 Task = Literal["moments", "covariances", "train", "evaluate"]
 Shape = tuple[int, ...]
@@ -107,9 +107,10 @@ def tensor_specs(plan: Plan) -> Specs:
     return dict(sorted(specs.items()))
 
 
-def needs_basis(plan: Plan) -> bool:
-    """Whether a closed form reads random features."""
-    return needs_covariances(plan) and plan.model.random_features > 0
+def cosines(plan: Plan) -> dict[str, int]:
+    """The random features of each modality that has any; none where nothing reads them."""
+    widths = random_features(plan) if needs_covariances(plan) else {}
+    return {modality: width for modality, width in widths.items() if width}
 
 
 def needs_covariances(plan: Plan) -> bool:
@@ -225,11 +226,9 @@ def _experts(plan: Plan) -> Specs:
 
 def _basis(plan: Plan) -> Specs:
     """Random Fourier features (Rahimi and Recht, NIPS 2007): cosines of projections with random phases."""
-    if not needs_basis(plan):
-        return {}
-    width = plan.model.random_features
     specs: Specs = {}
-    for modality, dim in plan.dims.items():
+    for modality, width in cosines(plan).items():
+        dim = plan.dims[modality]
         bound = BANDWIDTH * math.sqrt(3.0 / dim)
         specs[f"basis.{modality}.weight"] = TensorSpec((width, dim), "fixed", modality, bound=bound)
         specs[f"basis.{modality}.bias"] = TensorSpec((width,), "fixed", modality, bound=math.pi)
@@ -238,7 +237,7 @@ def _basis(plan: Plan) -> Specs:
 
 def _inputs(plan: Plan, modality: str) -> int:
     """What a closed form reads of a modality: its features, and random ones."""
-    return plan.dims[modality] + plan.model.random_features
+    return basis_dim(plan, modality) - 1
 
 
 def _decoder_fin(plan: Plan) -> Specs:

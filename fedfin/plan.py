@@ -56,7 +56,8 @@ class Model(_Closed, frozen=True):
     """The model's shape. `head_width` 0 is a linear head.
 
     `gate`: what imputed features are multiplied by before the head sees them. `expert_share`: of the closed-form
-    experts in the answer, against the head; with 0 there are none.
+    experts in the answer, against the head; with 0 there are none. `basis_width`: random features fill what closed
+    forms read of a modality up to so many values.
     """
 
     fin: FinVariant = "mlp"
@@ -67,7 +68,7 @@ class Model(_Closed, frozen=True):
     head_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 128
     gate: Gate = "none"
     expert_share: Fraction = 0.0
-    random_features: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    basis_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
 
 
 class Training(_Closed, frozen=True):
