@@ -60,15 +60,15 @@ class Model(_Closed, frozen=True):
     forms read of a modality up to so many values.
     """
 
-    fin: FinVariant = "mlp"
+    fin: FinVariant = "gaussian"
     fin_width: Annotated[int, msgspec.Meta(ge=8, le=4096)] = 256
     fin_layers: Annotated[int, msgspec.Meta(ge=1, le=24)] = 2
     fin_heads: Annotated[int, msgspec.Meta(ge=1, le=32)] = 4
     memory_tokens: Annotated[int, msgspec.Meta(ge=2, le=64)] = 4
     head_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 128
     gate: Gate = "none"
-    expert_share: Fraction = 0.0
-    basis_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    expert_share: Fraction = 0.5
+    basis_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 400
 
 
 class Training(_Closed, frozen=True):

@@ -81,6 +81,15 @@ class FusionModel(nn.Module):
             spread = spread or self.gaussian.spread(shown)
         return Imputation(mean, spread)
 
+    def explained(self, imputed: Imputation, present: ByModality) -> Tensor:
+        """What is known of each missing modality: share of its features' variance, [n, modalities]; 0 where given."""
+        known = missing(present)
+        columns = [
+            known[m] * (1 - imputed.spread[m]).mean(dim=1) if m in imputed.spread else 0.0 * mask
+            for m, mask in present.items()
+        ]
+        return torch.stack(columns, dim=1)
+
     def gated(self, imputed: Imputation) -> dict[str, Tensor]:
         """What the head sees of the estimates, for a constant to it: FIN learns from its own loss only."""
         mean = {m: values.detach() for m, values in imputed.mean.items()}
