@@ -2,11 +2,13 @@
 
 import argparse
 import csv
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fedfin.errors import FedfinError, InputError
+from fedfin.files import make_folder, write_atomically
 
 Row = dict[str, str]
 
@@ -36,14 +38,13 @@ def with_files(rows: Sequence[Row]) -> list[Row]:
 
 
 def write_table(out: Path, rows: Sequence[Row]) -> None:
-    """Write the case table in full, then give it its name."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(out)
+    """Write the case table, whole or not at all. Raises StateError when it cannot be written there."""
+    make_folder(out.parent)
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(out, file.getvalue().encode(errors="replace"))
 
 
 def describe(rows: Sequence[Row], labels: Sequence[str]) -> str:
