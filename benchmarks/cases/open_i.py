@@ -19,6 +19,9 @@ from fedfin.errors import InputError
 REPORTS = "ecgen-radiology"
 IMAGES = "NLMCXR_png"
 PROJECTIONS = "indiana_projections.csv"
+Views = dict[
+    tuple[str, str], bool
+]  # number of the report and part of the image's name -> is it a frontal view?
 
 
 def make_table(
@@ -31,8 +34,8 @@ def make_table(
     return make_rows(reports, images=images, labels=labels, share=share, seed=seed)
 
 
-def read_reports(folder: Path, images: Path, frontal: dict[str, bool]) -> list[Report]:
-    """Every report in `folder`, by number. `frontal`: image name without suffix -> whether it is a frontal view.
+def read_reports(folder: Path, images: Path, frontal: Views) -> list[Report]:
+    """Every report in `folder`, by number; its images are looked for in `images`.
 
     Raises InputError when there is none, or one is damaged.
     """
@@ -42,7 +45,7 @@ def read_reports(folder: Path, images: Path, frontal: dict[str, bool]) -> list[R
     return [_parse(path, images, frontal) for path in files]
 
 
-def _parse(path: Path, images: Path, frontal: dict[str, bool]) -> Report:
+def _parse(path: Path, images: Path, frontal: Views) -> Report:
     try:
         root = ET.parse(path).getroot()  # noqa: S314 - a published archive that the user has downloaded
     except (OSError, ET.ParseError) as error:
@@ -61,16 +64,21 @@ def _parse(path: Path, images: Path, frontal: dict[str, bool]) -> Report:
         path.stem,
         {section: texts.get(section, "") for section in SECTIONS},
         [major.text for major in root.iter("major") if major.text],
-        [(images / f"{name}.png", frontal.get(name)) for name in names],
+        [(images / f"{name}.png", frontal.get((path.stem, _part(name)))) for name in names],
     )
 
 
-def _read_views(path: Path) -> dict[str, bool]:
-    """Image name as Open-I writes it -> whether it is a frontal view; empty where the file is not there."""
+def _read_views(path: Path) -> Views:
+    """Empty where the file is not there."""
     if not path.is_file():
         return {}
-    rows = read_csv(path, ("filename", "projection"))
-    return {f"CXR{row['filename'].partition('.')[0]}": row["projection"] == "Frontal" for row in rows}
+    rows = read_csv(path, ("uid", "filename", "projection"))
+    return {(row["uid"], _part(row["filename"])): row["projection"] == "Frontal" for row in rows}
+
+
+def _part(name: str) -> str:
+    """0652-1001 of CXR2_IM-0652-1001 and of Kaggle's 2_IM-0652-1001.dcm.png; report 1's begin with CXR1_1_IM."""
+    return name.partition("_IM-")[2].partition(".")[0]
 
 
 def main() -> int:

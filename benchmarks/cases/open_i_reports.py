@@ -1,6 +1,6 @@
 """Open-I's reports, whichever way they were downloaded, as rows of a case table.
 
-Each report is taken for a patient of its own: the collection tells of none that has two.
+Each report is a patient of its own: in the collection's DICOM headers its number is the patient's id.
 """
 
 import argparse

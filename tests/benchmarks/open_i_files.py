@@ -18,7 +18,7 @@ class Made:
 
 MADE = (
     Made("2", "Borderline  cardiomegaly.", ("Cardiomegaly/borderline", "Opacity/lung/base/left")),
-    Made("10", "Clear lungs.", images=("0001-1001",), views=("Frontal",)),
+    Made("1", "Clear lungs.", images=("0001-3001", "0001-4001"), views=("Lateral", "Frontal")),
     Made("3", "", ("no indexing",), images=(), views=()),
     Made("4", "", ("Thickening/pleura/right",), images=(), indication="", views=()),
 )
@@ -43,7 +43,8 @@ def write_nlm(folder, reports=MADE):
     (folder / "ecgen-radiology").mkdir()
     for made in reports:
         headings = "".join(f"<major>{heading}</major>" for heading in made.headings)
-        names = [f"CXR{made.number}_IM-{image}" for image in made.images]
+        prefix = "CXR1_1" if made.number == "1" else f"CXR{made.number}"  # as it is in the collection
+        names = [f"{prefix}_IM-{image}" for image in made.images]
         images = "".join(f'<parentImage id="{name}"><caption>PA</caption></parentImage>' for name in names)
         text = XML.format(made=made, headings=headings, images=images)
         (folder / "ecgen-radiology" / f"{made.number}.xml").write_text(text)

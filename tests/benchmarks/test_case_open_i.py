@@ -23,13 +23,14 @@ def make_table(tmp_path, request):
 def test_a_report_becomes_a_case_with_its_frontal_image(make_table):
     """And its sections; white space is one blank. One without image and text is left out."""
     rows = {row["patient"]: row for row in make_table()}
-    assert set(rows) == {"CXR2", "CXR10", "CXR3"}
+    assert set(rows) == {"CXR2", "CXR1", "CXR3"}
     assert rows["CXR2"]["case"] == "CXR2_IM-0652-2001"
+    assert rows["CXR1"]["image"].partition(".")[0].endswith("1_IM-0001-4001")
     assert (rows["CXR2"]["findings"], rows["CXR2"]["impression"]) == ("Borderline cardiomegaly.", "")
     assert (rows["CXR3"]["image"], rows["CXR3"]["indication"]) == ("", "Cough.")
 
 
-@pytest.mark.parametrize(("images", "count"), [("one", 2), ("frontal", 2), ("all", 3)])
+@pytest.mark.parametrize(("images", "count"), [("one", 2), ("frontal", 2), ("all", 4)])
 def test_all_images_are_cases_of_one_patient_when_asked_for(make_table, images, count):
     """And every case has its own name."""
     rows = [row for row in make_table(images=images) if row["image"]]
@@ -46,7 +47,7 @@ def test_labels_are_the_headings_or_mapped_from_them(make_table):
         "cardiomegaly",
         "lung_opacity",
     }
-    assert mapped["CXR10"]["no_finding"] == "1"
+    assert mapped["CXR1"]["no_finding"] == "1"
     assert {mapped["CXR3"][label] for label in mesh_labels.CHEXPERT} == {""}
 
 
@@ -62,8 +63,11 @@ def test_reports_word_for_word_the_same_are_on_one_side(tmp_path):
 def test_without_projections_the_first_image_stands_for_the_study(tmp_path):
     """And asking for frontal ones is an error, not a guess."""
     write_nlm(tmp_path)
-    assert open_i.make_table(tmp_path)[1]["case"] == "CXR3"
-    assert open_i.make_table(tmp_path)[0]["case"] == "CXR2_IM-0652-1001"
+    assert [row["case"] for row in open_i.make_table(tmp_path)] == [
+        "CXR1_1_IM-0001-3001",
+        "CXR2_IM-0652-1001",
+        "CXR3",
+    ]
     with pytest.raises(InputError, match="use --images one or all"):
         open_i.make_table(tmp_path, images="frontal")
 
@@ -128,7 +132,7 @@ def test_the_commands_write_their_tables(tmp_path, monkeypatch, capsys, maker, w
     options = ["--labels", "chexpert", "--images", "all", "--test", "0.4", "--seed", "3"]
     monkeypatch.setattr(sys, "argv", ["maker", str(tmp_path), str(tmp_path / "cases.csv"), *options])
     assert maker.main() == 0
-    assert "4 cases of 3 patients, 4 with text" in capsys.readouterr().out
+    assert "5 cases of 3 patients, 5 with text" in capsys.readouterr().out
 
 
 def test_a_share_beyond_one_is_refused(tmp_path, monkeypatch, capsys):

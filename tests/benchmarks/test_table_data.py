@@ -1,6 +1,7 @@
 """Case tables as arrays for the study, with an encoder that only counts."""
 
 import csv
+import subprocess
 
 import numpy as np
 import pytest
@@ -144,8 +145,9 @@ def test_a_data_set_of_no_known_name_is_refused(tmp_path):
         load_cases("openi", tmp_path)
 
 
-def test_an_encoder_that_cannot_be_exported_says_why(tmp_path):
-    """The calibration folder has no image: the export's own last line is passed on."""
-    (tmp_path / "images").mkdir()
-    with pytest.raises(InputError, match=r"could not export the encoder efficientnet-lite0-x: .*images"):
+def test_an_encoder_that_cannot_be_exported_says_why(tmp_path, monkeypatch):
+    """The export's own last line is passed on."""
+    failed = subprocess.CompletedProcess([], 5, "", "loading\nno image in it\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_args, **_options: failed)
+    with pytest.raises(InputError, match="could not export the encoder efficientnet-lite0-x: no image in it"):
         data_bundles.image_bundle(tmp_path, "x", tmp_path / "images")
