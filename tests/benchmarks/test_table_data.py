@@ -56,6 +56,15 @@ def test_a_table_becomes_cases_with_unknown_labels_as_nan(cases_csv, bundles, tm
     assert cases.groups[0] == cases.groups[1] != cases.groups[2]
 
 
+def test_patients_with_the_same_report_are_one_group(cases_csv, bundles, tmp_path):
+    """So that no split has it on two sides."""
+    cases_csv.write_text(
+        "case,patient,text,image,mass\na,1,Clear lungs.,,1\nb,2,clear lungs,,0\nc,3,Mass.,,0\n"
+    )
+    groups = table.load(cases_csv, bundles, tmp_path / "cache", no_step).groups
+    assert groups[0] == groups[1] != groups[2]
+
+
 def test_a_case_of_which_nothing_can_be_read_is_left_out_and_counted(cases_csv, bundles, tmp_path, caplog):
     """Its only input is a file that does not exist; the log says how many, never which."""
     assert len(table.load(cases_csv, bundles, tmp_path / "cache", no_step)) == 3
