@@ -56,9 +56,12 @@ class Trained(Protocol):
 
 
 class Method(Protocol):
-    """One way to train. `name` stands in settings files, results and reports."""
+    """One way to train. Its other fields, if it is a dataclass, are its settings."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What stands in settings files, results and reports."""
+        ...
 
     def train(self, federation: Federation, progress: Progress) -> Trained:
         """Train from nothing; every draw comes from `federation.plan.seed`."""
