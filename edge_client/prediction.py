@@ -14,12 +14,17 @@ from fedfin.errors import BundleError, InputError
 
 @dataclass(frozen=True)
 class Answer:
-    """The model's answer for one case. `left_out`: modality -> why its input could not be used."""
+    """The model's answer for one case.
+
+    `explained`: imputed modality -> the share of its features' variance that the imputation knows;
+    `left_out`: modality -> why its input could not be used.
+    """
 
     case: str
     probability: dict[str, float] = field(default_factory=dict)
     given: list[str] = field(default_factory=list)
     imputed: list[str] = field(default_factory=list)
+    explained: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -58,4 +63,5 @@ def predict_case(
     probability = dict(zip(predictor.plan.labels, prediction.probability[0].tolist(), strict=True))
     given = [modality for modality, mask in prediction.given.items() if mask[0]]
     imputed = [modality for modality, mask in prediction.imputed.items() if mask[0]]
-    return Answer(case, probability, given, imputed, left_out)
+    explained = {modality: round(float(prediction.explained[modality][0]), 4) for modality in imputed}
+    return Answer(case, probability, given, imputed, explained, left_out)

@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fedfin.errors import BundleError, InputError
-from fedfin.exported_model import GRAPH, OUTPUT, ExportedModel, present_name, read_exported
+from fedfin.exported_model import EXPLAINED, GRAPH, OUTPUT, ExportedModel, present_name, read_exported
 from fedfin.model_spec import fin_variant
 from fedfin.plan import Plan
 
@@ -19,12 +19,14 @@ class Prediction:
     """Answers for n cases.
 
     probability: float32 [n, labels]; given, imputed: modality -> bool [n]. A modality that is neither
-    (FIN variant `zero`) contributed nothing.
+    (FIN variant `zero`) contributed nothing. explained: modality -> float32 [n], which share of its features' variance
+    the imputation knows, 0 where the modality was given.
     """
 
     probability: NDArray[np.float32]
     given: dict[str, NDArray[np.bool_]]
     imputed: dict[str, NDArray[np.bool_]]
+    explained: dict[str, NDArray[np.float32]]
 
 
 class Predictor:
@@ -55,9 +57,14 @@ class Predictor:
             feeds[modality] = np.where(given[modality][:, None], values, np.float32(0)).astype(np.float32)
             if not np.isfinite(feeds[modality]).all():
                 raise InputError(f"features of modality {modality!r} are not finite; encode the case again")
-        probability = self._session.run([OUTPUT], feeds)[0]
+        probability, explained = self._session.run([OUTPUT, EXPLAINED], feeds)
         imputes = fin_variant(self.plan) != "zero"
-        return Prediction(probability, given, {m: ~mask & imputes for m, mask in given.items()})
+        return Prediction(
+            probability,
+            given,
+            {m: ~mask & imputes for m, mask in given.items()},
+            dict(zip(self.plan.dims, explained.T, strict=True)),
+        )
 
 
 def open_predictor(folder: Path, *, threads: int = 1) -> Predictor:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import InputError, ParityError
-from fedfin.exported_model import DESCRIPTION, GRAPH, OUTPUT, ExportedModel, present_name
+from fedfin.exported_model import DESCRIPTION, EXPLAINED, GRAPH, OUTPUT, ExportedModel, present_name
 from fedfin.files import make_folder
 from fedfin.model_file import ModelFile, read_model
 from fedfin.plan import Plan
@@ -94,19 +94,21 @@ class _Answers:
                 super().__init__()
                 self.fusion = fusion
 
-            def forward(self, *inputs: "torch.Tensor") -> "torch.Tensor":
+            def forward(self, *inputs: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
                 features = dict(zip(modalities, inputs[: len(modalities)], strict=True))
                 present = dict(zip(modalities, inputs[len(modalities) :], strict=True))
-                return torch.sigmoid(self.fusion(features, present)[0])
+                logits, imputed = self.fusion(features, present)
+                return torch.sigmoid(logits), self.fusion.explained(imputed, present)
 
         self.module = Module().eval()
 
-    def __call__(self, feeds: Feeds) -> NDArray[np.float32]:
+    def __call__(self, feeds: Feeds) -> list[NDArray[np.float32]]:
+        """Both outputs."""
         import torch
 
         with torch.inference_mode():
-            answer: NDArray[np.float32] = self.module(*map(torch.from_numpy, feeds.values())).numpy()
-        return answer
+            outputs = self.module(*map(torch.from_numpy, feeds.values()))
+        return [output.numpy() for output in outputs]
 
 
 def _write_graph(answers: _Answers, plan: Plan, path: Path) -> None:
@@ -124,7 +126,7 @@ def _write_graph(answers: _Answers, plan: Plan, path: Path) -> None:
             verbose=False,
             opset_version=OPSET,
             input_names=list(example),
-            output_names=[OUTPUT],
+            output_names=[OUTPUT, EXPLAINED],
             dynamic_shapes={"inputs": tuple({0: rows} for _ in example)},
         )
     if program is None:
@@ -158,7 +160,8 @@ def _check(answers: _Answers, plan: Plan, path: Path) -> float:
     worst = 0.0
     for batch in (patterns[:1], patterns, patterns * 3):
         feeds = _feeds(plan, batch, generator)
-        worst = max(worst, float(np.abs(session.run([OUTPUT], feeds)[0] - answers(feeds)).max()))
+        for found, wanted in zip(session.run([OUTPUT, EXPLAINED], feeds), answers(feeds), strict=True):
+            worst = max(worst, float(np.abs(found - wanted).max()))
     if not worst <= TOLERANCE:  # not: NaN fails too
         raise ParityError(f"the exported graph strays from torch by {worst:.1e}, more than {TOLERANCE:.0e};"
                           " nothing was written")  # fmt: skip

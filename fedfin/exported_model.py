@@ -1,6 +1,7 @@
 """An exported model folder as both its writer (`export`) and its reader (`edge_client`) see it.
 
-model.onnx   {m} float32 [n, dim] and {m}.present bool [n] per modality -> probability float32 [n, labels]
+model.onnx   {m} float32 [n, dim] and {m}.present bool [n] per modality -> probability float32 [n, labels], and
+             explained float32 [n, modalities]: what is known of each missing modality, in shares of its variance
 model.json   this module's ExportedModel
 """
 
@@ -15,13 +16,13 @@ from fedfin.plan import Digest, Plan
 
 GRAPH = "model.onnx"
 DESCRIPTION = "model.json"
-OUTPUT = "probability"
+OUTPUT, EXPLAINED = "probability", "explained"
 
 
 class ExportedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What model.json holds: the plan, the model's version, and the SHA-256 of model.onnx."""
 
-    kind: Literal["fedfin-exported-model-1"] = "fedfin-exported-model-1"
+    kind: Literal["fedfin-exported-model-2"] = "fedfin-exported-model-2"
     plan: Plan
     version: int
     sha256: Digest

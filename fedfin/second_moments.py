@@ -29,7 +29,12 @@ Shape = tuple[int, ...]
 
 def basis_dim(plan: Plan, modality: str) -> int:
     """How many values the basis of a modality has, the constant among them."""
-    return 1 + plan.dims[modality] + plan.model.random_features
+    return 1 + plan.dims[modality] + random_features(plan)[modality]
+
+
+def random_features(plan: Plan) -> dict[str, int]:
+    """How many random features a modality has: they fill its basis up, so that the shortest ones bend the most."""
+    return {modality: max(0, plan.model.basis_width - dim) for modality, dim in plan.dims.items()}
 
 
 def second_moment_name(population: Population, one: str, other: str) -> str:

@@ -9,18 +9,23 @@ from fusion.modality import ByModality, key
 
 
 class Basis(nn.Module):
-    """Appends cosines to each modality's features, as many as the plan wants."""
+    """Appends cosines to each modality's features, as many as `fedfin.model_spec.cosines` says."""
 
-    def __init__(self, dims: Mapping[str, int], width: int) -> None:
+    def __init__(self, dims: Mapping[str, int], widths: Mapping[str, int]) -> None:
+        """Widths: how many, of the modalities that have any."""
         super().__init__()
-        for modality, dim in dims.items():
-            self.add_module(key(modality), Cosines(dim, width))
+        self._widths = dict(widths)
+        for modality, width in widths.items():
+            self.add_module(key(modality), Cosines(dims[modality], width))
 
     def forward(self, standard: ByModality) -> dict[str, Tensor]:
         """Modality -> float32 [n, dim] to [n, dim + width]; what is not shown is not zero any more."""
         return {
-            m: torch.cat([values, getattr(self, key(m))(values)], dim=1) for m, values in standard.items()
+            m: self._expanded(m, values) if m in self._widths else values for m, values in standard.items()
         }
+
+    def _expanded(self, modality: str, values: Tensor) -> Tensor:
+        return torch.cat([values, getattr(self, key(modality))(values)], dim=1)
 
 
 class Cosines(nn.Module):

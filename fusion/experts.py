@@ -14,12 +14,13 @@ from fusion.modality import ByModality, key, total
 class Experts(nn.Module):
     """Scores of each pair (source, target), weighted by the pattern of what is shown."""
 
-    def __init__(self, dims: Mapping[str, int], labels: int, width: int) -> None:
+    def __init__(self, reads: Mapping[str, int], labels: int) -> None:
+        """Reads: how many values the basis of each modality has."""
         super().__init__()
-        for source, dim in dims.items():
+        for source, inputs in reads.items():
             of_source = nn.Module()
-            for target in dims:
-                of_source.add_module(key(target), Score(dim + width, labels))
+            for target in reads:
+                of_source.add_module(key(target), Score(inputs, labels))
             self.add_module(key(source), of_source)
 
     def forward(self, features: ByModality, shown: ByModality, blend: "Blend") -> Tensor:

@@ -18,13 +18,14 @@ from fusion.modality import ByModality, key, parts, total
 class Gaussian(nn.Module):
     """Buffers only: no gradient trains it. Reads what `fusion.basis.Basis` makes of the features."""
 
-    def __init__(self, dims: Mapping[str, int], width: int) -> None:
+    def __init__(self, dims: Mapping[str, int], reads: Mapping[str, int]) -> None:
+        """Reads: how many values the basis of each modality has."""
         super().__init__()
         self.gain, self.offset, self.explained = (
             parts({source: nn.Module() for source in dims}) for _ in range(3)
         )
         for source, target in permutations(dims, 2):
-            gain = torch.empty(dims[target], dims[source] + width)
+            gain = torch.empty(dims[target], reads[source])
             self.gain[key(source)].register_buffer(key(target), gain)
             for part in (self.offset, self.explained):
                 part[key(source)].register_buffer(key(target), torch.empty(dims[target]))

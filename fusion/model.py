@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fedfin.model_spec import CLOSED_FORMS, TRAINED, fin_variant, needs_basis
+from fedfin.model_spec import CLOSED_FORMS, TRAINED, cosines, fin_variant, has_own_columns
 from fedfin.plan import Plan
 from fusion.basis import Basis
 from fusion.experts import Blend, Experts
@@ -44,14 +44,15 @@ class FusionModel(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         dims, labels, variant = plan.dims, len(plan.labels), fin_variant(plan)
-        width = plan.model.random_features if needs_basis(plan) else 0
+        widths = cosines(plan)
+        reads = {modality: dim + widths.get(modality, 0) for modality, dim in dims.items()}
         self._gate, self._expert_share = plan.model.gate, plan.model.expert_share
         self.fin = make_fin(plan)
-        self.gaussian = Gaussian(dims, width) if variant in CLOSED_FORMS else None
+        self.gaussian = Gaussian(dims, reads) if variant in CLOSED_FORMS else None
         self.spread = Spread(dims) if variant in TRAINED else None
-        self.basis = Basis(dims, width) if width else None
-        self.head = FusionHead(dims, labels, plan.model.head_width, imputes=variant != "zero")
-        self.expert = Experts(dims, labels, width) if self._expert_share else None
+        self.basis = Basis(dims, widths)
+        self.head = FusionHead(dims, labels, plan.model.head_width, own=has_own_columns(plan))
+        self.expert = Experts(reads, labels) if self._expert_share else None
         self.blend = Blend(len(dims), labels) if self._expert_share else None
         self.norm = parts({modality: Standardise(dim) for modality, dim in dims.items()})
 
@@ -80,6 +81,15 @@ class FusionModel(nn.Module):
             spread = spread or self.gaussian.spread(shown)
         return Imputation(mean, spread)
 
+    def explained(self, imputed: Imputation, present: ByModality) -> Tensor:
+        """What is known of each missing modality: share of its features' variance, [n, modalities]; 0 where given."""
+        known = missing(present)
+        columns = [
+            known[m] * (1 - imputed.spread[m]).mean(dim=1) if m in imputed.spread else 0.0 * mask
+            for m, mask in present.items()
+        ]
+        return torch.stack(columns, dim=1)
+
     def gated(self, imputed: Imputation) -> dict[str, Tensor]:
         """What the head sees of the estimates, for a constant to it: FIN learns from its own loss only."""
         mean = {m: values.detach() for m, values in imputed.mean.items()}
@@ -95,7 +105,8 @@ class FusionModel(nn.Module):
 
     def expanded(self, standard: ByModality) -> ByModality:
         """What closed forms read: the features, and random ones where the plan has some."""
-        return standard if self.basis is None else self.basis(standard)
+        expanded: dict[str, Tensor] = self.basis(standard)
+        return expanded
 
     def standardise(self, features: ByModality, present: ByModality) -> dict[str, Tensor]:
         """Features in pooled standard deviations from the pooled mean; zero where not present."""

@@ -10,6 +10,7 @@ from fedfin.plan import Plan
 from fedfin.second_moments import (
     POPULATIONS,
     Population,
+    basis_dim,
     label_moment_name,
     second_moment_name,
     unpack,
@@ -150,8 +151,7 @@ class Moments:
         return first, second
 
     def _shape(self, one: str, other: str) -> tuple[int, int]:
-        sizes = {m: 1 + dim + self._plan.model.random_features for m, dim in self._plan.dims.items()}
-        return sizes[one], sizes[other]
+        return basis_dim(self._plan, one), basis_dim(self._plan, other)
 
     def _label_shape(self, modality: str) -> tuple[int, int, int]:
         return len(self._plan.labels), 2, self._shape(modality, modality)[0]

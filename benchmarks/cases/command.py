@@ -35,13 +35,14 @@ def describe(rows: Sequence[Row]) -> str:
     """Counts of cases, patients and texts, of the split's sides, and of cases and patients for each label."""
     texts = sum(bool(texts_of(row)) for row in rows)
     lines = [f"{len(rows)} cases of {_patients(rows)} patients, {texts} with text"]
+    width = max([20, *map(len, label_columns(rows))])
     for side in sorted({row.get("split", "") for row in rows} - {""}):
         on_it = [row for row in rows if row["split"] == side]
-        lines.append(f"  {side:20} {len(on_it):4} cases of {_patients(on_it):4} patients")
+        lines.append(f"  {side:{width}} {len(on_it):4} cases of {_patients(on_it):4} patients")
     for label in label_columns(rows):
         present, unknown = ([row for row in rows if row[label] == value] for value in ("1", ""))
         count = f"{len(present):4} cases of {_patients(present):4} patients, {len(unknown):4} unknown"
-        lines.append(f"  {label:20} {count}")
+        lines.append(f"  {label:{width}} {count}")
     return "\n".join(lines)
 
 

@@ -41,22 +41,29 @@ def check(rows: Sequence[Row]) -> None:
 
 def drop(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     """The rows without those whose text stands on an earlier side, and a line about each side that had any."""
+    reports = {
+        side: {(row["patient"], text) for row in rows if row.get("split") == side for text in _compared(row)}
+        for side in SIDES
+    }
+    train = {text for _, text in reports["train"]}
     earlier: set[str] = set()
-    dropped: set[int] = set()
+    twins: dict[str, set[str]] = {}
     said = []
-    train = {text for text, side in _texts(rows) if side == "train"}
     for side in SIDES:
-        on_it = {number: set(_compared(row)) for number, row in enumerate(rows) if row.get("split") == side}
-        twins = {number for number, texts in on_it.items() if texts & earlier}
-        if twins:
-            in_train = sum(bool(texts & train) for texts in on_it.values())
-            said.append(
-                f"leak: {in_train} of {len(on_it)} reports in {side} ({100 * in_train / len(on_it):.0f} %)"
-                f" stand word for word in train; {len(twins)} rows of {side} are dropped"
-            )
-        dropped |= twins
-        earlier = earlier.union(*on_it.values())
-    return [row for number, row in enumerate(rows) if number not in dropped], said
+        texts = [text for _, text in reports[side]]
+        twins[side] = earlier.intersection(texts)
+        if twins[side]:
+            in_train, dropped = (sum(text in known for text in texts) for known in (train, earlier))
+            said.append(_tell(side, in_train, dropped, len(texts)))
+        earlier.update(texts)
+    return [row for row in rows if twins.get(row.get("split", ""), set()).isdisjoint(_compared(row))], said
+
+
+def _tell(side: str, in_train: int, dropped: int, of: int) -> str:
+    return (
+        f"leak: {in_train} of {of} reports in {side} ({100 * in_train / of:.0f} %) stand word for word in train;"
+        f" {dropped} that stand on an earlier side are dropped"
+    )
 
 
 def twins(rows: Sequence[Row]) -> dict[str, str]:

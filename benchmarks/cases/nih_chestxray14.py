@@ -59,13 +59,13 @@ def make_table(data: Path, *, share: float | None = None, seed: int = 0) -> list
     if share is not None:
         return splits.draw(rows, share, seed)
     side = _read_lists(data)
-    unlisted = sum(Path(row["image"]).name not in side for row in rows)
+    unlisted = sum(row["case"] not in side for row in rows)
     if unlisted:
         raise InputError(
             f"{data}: {unlisted} images are on neither {' nor '.join(LISTS)}; download the lists again,"
             " or use --draw-split"
         )
-    return [row | {"split": side[Path(row["image"]).name]} for row in rows]
+    return [row | {"split": side[row["case"]]} for row in rows]
 
 
 def _find_images(data: Path) -> dict[str, Path]:
@@ -78,7 +78,7 @@ def _find_images(data: Path) -> dict[str, Path]:
 
 
 def _read_lists(data: Path) -> dict[str, str]:
-    """Image name -> side."""
+    """Case -> side."""
     side: dict[str, str] = {}
     for name, value in LISTS.items():
         try:
@@ -87,7 +87,7 @@ def _read_lists(data: Path) -> dict[str, str]:
             raise InputError(
                 f"{data / name}: cannot read it; it comes with the data set; or use --draw-split"
             ) from None
-        side |= dict.fromkeys(names, value)
+        side |= dict.fromkeys((Path(image).stem for image in names), value)
     return side
 
 

@@ -115,7 +115,8 @@ def write_table(out: Path, rows: Sequence[Row]) -> None:
     """Write the case table, whole or not at all. Raises StateError when it cannot be written there."""
     make_folder(out.parent)
     file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, list(rows[0]))
+    columns = [column for column in COLUMNS if column in rows[0]]
+    writer = csv.DictWriter(file, columns + label_columns(rows))
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(out, file.getvalue().encode(errors="replace"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.cases.leaks import twins
 from benchmarks.data.cases import Cases, group
 from edge_client.encoding import encode_site
 from edge_client.feature_store import FeatureStore
@@ -28,9 +29,10 @@ _LOST = ("row skipped", "input left out")
 def load(table: Path, bundles: Mapping[str, Path], cache: Path, step: Step) -> Cases:
     """The table's cases; a modality is called as its column, and `bundles` has its encoder.
 
-    A group is a patient. `step` is told the inputs done of all. Cases of which nothing can be encoded are left
-    out. Raises InputError when the table has no usable case, SettingsError when it lacks a modality's column,
-    BundleError when a bundle does not run, StateError when the features that are kept are damaged.
+    A group is a patient, with all who share his findings or text word for word (benchmarks.cases.leaks).
+    `step` is told the inputs done of all. Cases of which nothing can be encoded are left out. Raises InputError when
+    the table has no usable case, SettingsError when it lacks a modality's column, BundleError when a bundle does not
+    run, StateError when the features that are kept are damaged.
     """
     site = _site(table, bundles, cache)
     manifests = {name: read_manifest(folder) for name, folder in sorted(bundles.items())}
@@ -97,12 +99,19 @@ def _assemble(
     texts: list[str],
     labels: list[str],
 ) -> Cases:
+    raw = {name: [str(case.inputs.get(name, "")) for case in cases] for name in texts}
+    group_of = twins(
+        [
+            {"patient": case.patient} | {name: raw[name][row] for name in texts}
+            for row, case in enumerate(cases)
+        ]
+    )
     blank = {name: np.zeros(manifest.dim, np.float32) for name, manifest in manifests.items()}
     return Cases(
         {name: np.stack([vectors.get(name, blank[name]) for vectors in found]) for name in manifests},
         {name: np.array([name in vectors for vectors in found], np.bool_) for name in manifests},
         np.array([[case.labels.get(label, np.nan) for label in labels] for case in cases], np.float32),
-        np.array([group(case.patient) for case in cases], np.int64),
-        {name: [str(case.inputs.get(name, "")) for case in cases] for name in texts},
+        np.array([group(group_of[case.patient]) for case in cases], np.int64),
+        raw,
         tuple(labels),
     )

@@ -1,6 +1,7 @@
 """A data set dealt out by a setting: to the sites, to the public set and to the judge. No group is on two sides.
 
-The file to read first is `deal`. Every draw is a hash of the seed (`draws`).
+The file to read first is `deal`. Every draw is a hash of the seed (`draws`),
+but for the judge and the public set: those are the same whatever the seed, so that a method can be chosen without them.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from edge_client.dataset import Dataset
 from fedfin.errors import InputError
 from fedfin.plan import Modality, Model, Plan, Rounds, Training
 
+SPLIT = "held-out"  # in place of a seed
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
@@ -35,7 +37,7 @@ def deal(pool: Pool, setting: Setting, seed: int, recipe: Recipe) -> Federation:
     """Raises InputError when there are not enough cases for sites and judge."""
     cases = pool.cases
     whole = np.logical_and.reduce(list(cases.present.values()))
-    side = _by_group(cases, [uniform(seed, "side", g) for g in np.unique(cases.groups).tolist()])
+    side = _by_group(cases, [uniform(SPLIT, g) for g in np.unique(cases.groups).tolist()])
     judge = (side < setting.held_out) & whole
     public = (side >= setting.held_out) & (side < setting.held_out + setting.public) & whole
     holds = held_by(setting, list(cases.present), seed)

@@ -1,4 +1,4 @@
-"""Draws that are the same on every machine: a hash of the seed and of what is drawn for."""
+"""Draws that are the same on every machine: a hash of the seed (a number, or a name) and of what is drawn for."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ import numpy as np
 _BITS = 48
 
 
-def uniform(seed: int, *what: object) -> float:
+def uniform(seed: int | str, *what: object) -> float:
     """In [0, 1)."""
     return int.from_bytes(_digest(seed, what)[: _BITS // 8], "big") / float(1 << _BITS)
 
@@ -17,5 +17,5 @@ def generator(seed: int, *what: object) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(int.from_bytes(_digest(seed, what), "big")))
 
 
-def _digest(seed: int, what: tuple[object, ...]) -> bytes:
+def _digest(seed: int | str, what: tuple[object, ...]) -> bytes:
     return hashlib.sha256("/".join(map(str, (seed, *what))).encode()).digest()

@@ -26,7 +26,7 @@ from fedfin.protocol.schedule import last_round, preset_down, preset_up, task_of
 
 # Told of every update before it is compressed: round, site, deltas with what was owed to them.
 Recorder = Callable[[int, str, Tensors], None]
-Means = dict[str, NDArray[np.float64]]
+Means = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)

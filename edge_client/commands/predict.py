@@ -128,7 +128,7 @@ def _show_one(answer: "Answer") -> None:
     shares = "  ".join(f"{label} {share:.3f}" for label, share in answer.probability.items())
     print(f"{answer.case}: {shares or 'not answered: no input could be used'}")
     if answer.answered:
-        imputed = ", ".join(answer.imputed) or "nothing"
+        imputed = ", ".join(f"{m} ({answer.explained[m]:.0%} known)" for m in answer.imputed) or "nothing"
         print(f"  given: {', '.join(answer.given)}; imputed: {imputed}")
     for modality, reason in answer.left_out.items():
         print(f"  {modality} left out: {reason}")

@@ -52,7 +52,8 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds", type=_whole(1, 1_000_000), default=20, help="rounds of training (default: 20)"
     )
-    parser.add_argument("--fin", choices=("mlp", "decoder"), default="mlp", help="FIN variant (default: mlp)")
+    variants = ("gaussian", "refined", "mlp", "decoder")
+    parser.add_argument("--fin", choices=variants, default="gaussian", help="FIN variant (default: gaussian)")
     parser.add_argument(
         "--up", choices=PRESETS, default="balanced", help="how updates are compressed (default: balanced)"
     )

@@ -191,7 +191,8 @@ def make_plan(
         labels=tuple(labels),
         seed=settings.seed,
         modalities=tuple(Modality(name=name, encoder=m.digest(), dim=m.dim) for name, m in manifests.items()),
-        model=Model(fin=fin),
+        # What is compared with has nothing but what its name says.
+        model=Model(fin=fin) if fin != "zero" else Model(fin="zero", expert_share=0.0),
         training=Training(),
         rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
         codec=Codec(up=settings.up, down=settings.down),

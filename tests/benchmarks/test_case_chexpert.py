@@ -1,5 +1,6 @@
 """CheXpert's labels and its tables, on tiny files in the official layout."""
 
+import re
 import sys
 
 import pytest
@@ -120,7 +121,7 @@ def test_the_command_writes_the_table_with_its_policies(data, monkeypatch, capsy
     assert chexpert.main() == 0
     said = capsys.readouterr().out
     assert "5 cases of 3 patients, 0 with text" in said
-    assert "edema                   3 cases of    1 patients,    0 unknown" in said
+    assert re.search(r"edema +3 cases of +1 patients, +0 unknown", said)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path, monkeypatch, capsys):

@@ -96,7 +96,7 @@ def test_an_ablation_changes_one_key_and_is_checked():
 
 
 def test_a_method_that_is_not_there_is_named():
-    with pytest.raises(SettingsError, match=r"runs\[0\]\.methods: 'best' is not one of zero-fill"):
+    with pytest.raises(SettingsError, match=r"runs\[0\]\.methods: 'best' is not one of fedfin"):
         jobs([study("best")], METHODS)
 
 

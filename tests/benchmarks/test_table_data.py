@@ -1,6 +1,7 @@
 """Case tables as arrays for the study, with an encoder that only counts."""
 
 import csv
+import subprocess
 
 import numpy as np
 import pytest
@@ -53,6 +54,15 @@ def test_a_table_becomes_cases_with_unknown_labels_as_nan(cases_csv, bundles, tm
     assert cases.features["text"].tolist() == [[12, 1], [5, 1], [0, 0]]
     assert cases.texts == {"text": ["Clear lungs.", "Mass.", ""]}
     assert cases.groups[0] == cases.groups[1] != cases.groups[2]
+
+
+def test_patients_with_the_same_report_are_one_group(cases_csv, bundles, tmp_path):
+    """So that no split has it on two sides."""
+    cases_csv.write_text(
+        "case,patient,text,image,mass\na,1,Clear lungs.,,1\nb,2,clear lungs,,0\nc,3,Mass.,,0\n"
+    )
+    groups = table.load(cases_csv, bundles, tmp_path / "cache", no_step).groups
+    assert groups[0] == groups[1] != groups[2]
 
 
 def test_a_case_of_which_nothing_can_be_read_is_left_out_and_counted(cases_csv, bundles, tmp_path, caplog):
@@ -144,8 +154,9 @@ def test_a_data_set_of_no_known_name_is_refused(tmp_path):
         load_cases("openi", tmp_path)
 
 
-def test_an_encoder_that_cannot_be_exported_says_why(tmp_path):
-    """The calibration folder has no image: the export's own last line is passed on."""
-    (tmp_path / "images").mkdir()
-    with pytest.raises(InputError, match=r"could not export the encoder efficientnet-lite0-x: .*images"):
+def test_an_encoder_that_cannot_be_exported_says_why(tmp_path, monkeypatch):
+    """The export's own last line is passed on."""
+    failed = subprocess.CompletedProcess([], 5, "", "loading\nno image in it\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_args, **_options: failed)
+    with pytest.raises(InputError, match="could not export the encoder efficientnet-lite0-x: no image in it"):
         data_bundles.image_bundle(tmp_path, "x", tmp_path / "images")

@@ -27,7 +27,7 @@ PLAN = Plan(
     federation="ward",
     labels=("x", "y", "z"),
     modalities=(Modality(name="image", encoder="a" * 64, dim=2),),
-    model=Model(head_width=0),
+    model=Model(fin="mlp", expert_share=0.0, head_width=0),
 )
 SHAPES = task_specs(PLAN, "train")
 MODEL = encode_model(initial_model(PLAN), plan=PLAN.digest(), version=0)
@@ -188,7 +188,10 @@ def test_an_explanation_tells_every_number_that_left(preset: str) -> None:
 def test_an_update_of_another_plan_is_not_explained() -> None:
     """Its bytes would be read as other tensors."""
     with pytest.raises(ProtocolError, match="has 2 weights for 4 tensors"):
-        explain(decode_payload(_update(), Update), replace(PLAN, model=Model(head_width=8)))
+        explain(
+            decode_payload(_update(), Update),
+            replace(PLAN, model=Model(fin="mlp", expert_share=0.0, head_width=8)),
+        )
 
 
 def test_the_printed_explanation_names_every_tensor(capsys: pytest.CaptureFixture[str]) -> None:

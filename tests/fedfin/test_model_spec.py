@@ -19,7 +19,15 @@ def make_plan(fin="mlp", modalities=3, seed=7, head_width=8):
         labels=("a", "b"),
         seed=seed,
         modalities=tuple(Modality(name=name, encoder="0" * 64, dim=dim) for name, dim in dims),
-        model=Model(fin=fin, head_width=head_width, fin_width=16, fin_heads=4, fin_layers=2, memory_tokens=2),
+        model=Model(
+            expert_share=0.0,
+            fin=fin,
+            head_width=head_width,
+            fin_width=16,
+            fin_heads=4,
+            fin_layers=2,
+            memory_tokens=2,
+        ),
     )
 
 

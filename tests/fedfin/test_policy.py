@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedfin.plan import Modality, Plan, Rounds
+from fedfin.plan import Modality, Model, Plan, Rounds
 from fedfin.protocol import limits, staleness
 from fedfin.protocol.invitation import EVERYONE, draw, threshold
 from fedfin.protocol.policy import Attendance, Verdict, late_share
@@ -39,7 +39,10 @@ class Round:
 def plan(**rules) -> Plan:
     """With 5 training rounds: 2 to 6."""
     modality = Modality(name="image", encoder="a" * 64, dim=3)
-    return Plan(federation="ward", labels=("x",), modalities=(modality,), rounds=Rounds(count=5, **rules))
+    model = Model(fin="zero", expert_share=0.0)
+    return Plan(
+        federation="ward", labels=("x",), modalities=(modality,), model=model, rounds=Rounds(count=5, **rules)
+    )
 
 
 # Closing.

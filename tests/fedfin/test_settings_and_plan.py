@@ -43,7 +43,7 @@ BAD = {
     "missing key within": (("dim = 3", ""), r"key modalities\[0\]: .*missing required field `dim`; add it"),
     "unknown choice": (
         ('"mlp"', '"mlpp"'),
-        "key model.fin: Invalid enum value 'mlpp'; one of decoder, gaussian, mlp, refined, zero",
+        "key model.fin: Invalid enum value 'mlpp'; one of decoder, gaussian, mean, mlp, refined, uniform, zero",
     ),
     "bad name": (('"ward"', '"My Ward"'), "key federation: must be 1 to 64 of a-z"),
     "short digest": (("a" * 64, "abc"), r"key modalities\[0\].encoder: must be a SHA-256"),
@@ -162,8 +162,8 @@ def test_a_schedule_survives_its_file_and_says_what_holds_when(tmp_path: Path) -
     assert read_plan(tmp_path / "again.toml") == plan
     ups = [preset_up(plan, round_) for round_ in range(1, last_round(plan) + 1)]
     downs = [preset_down(plan, round_) for round_ in range(1, last_round(plan) + 1)]
-    assert ups == ["exact", "half", "half", *["tiny"] * 7, "exact"]
-    assert downs == ["exact", "exact", "exact", *["small"] * 7, "exact"]
+    assert ups == ["exact", "exact", "half", "half", *["tiny"] * 7, "exact"]
+    assert downs == ["exact", "exact", "exact", "exact", *["small"] * 7, "exact"]
 
 
 def test_the_digest_changes_with_any_value(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ def small_plan(fin="mlp", modalities=2, head_width=8, **more):
         federation="test",
         labels=("a", "b"),
         modalities=tuple(Modality(name=name, encoder="0" * 64, dim=dim) for name, dim in chosen),
-        model=Model(fin=fin, head_width=head_width, fin_width=16, fin_heads=4, memory_tokens=2),
+        model=Model(
+            expert_share=0.0, fin=fin, head_width=head_width, fin_width=16, fin_heads=4, memory_tokens=2
+        ),
         **more,
     )
 
