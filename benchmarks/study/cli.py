@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.study.roles import DEFAULT
 from fedfin.errors import InputError
 
 if TYPE_CHECKING:  # torch and numpy wait until a study runs
@@ -73,6 +74,12 @@ def _build_report(commands: Any) -> None:
     report.add_argument("--out", type=Path, default=PAGE, help=f"the page (default: {PAGE})")
     report.add_argument(
         "--markdown", action="store_true", help="print the main table instead of writing the page"
+    )
+    report.add_argument(
+        "--default",
+        default=DEFAULT,
+        metavar="NAME",
+        help="the method that is compared with all others (default: %(default)s)",
     )
     report.set_defaults(run=_report)
 
@@ -140,7 +147,21 @@ def _with_data(todo: Sequence["Job"], cache: Path, step: Callable[[str, int, int
 
 
 def _report(args: argparse.Namespace) -> int:
-    raise InputError(f"{args.results}: the report is not built yet")
+    from benchmarks.study.report import print_markdown, read_scores, write_page
+    from benchmarks.study.summary import summarise
+    from benchmarks.study.verdict import judge
+    from benchmarks.study.words import verdict_lines
+
+    scores = read_scores(args.results, args.default)
+    if args.json:
+        print(json.dumps(summarise(scores), indent=2))
+    elif args.markdown:
+        print_markdown(scores)
+    else:
+        write_page(scores, args.out)
+        print(verdict_lines(judge(scores))[0])
+        print(f"the report is in {args.out}")
+    return 0
 
 
 def _methods(args: argparse.Namespace) -> int:

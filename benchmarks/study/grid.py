@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.rows import Row, append_row, read_rows
 from benchmarks.study.jobs import Job
+from benchmarks.study.method import NotApplicableError
 from benchmarks.study.run import identity, run
 from fedfin.errors import FedfinError
 from fedfin.files import make_folder
@@ -64,9 +65,11 @@ def _ends_quietly() -> None:
 
 
 def attempt(job: Job, cache: Path) -> Row:
-    """The job's row, or one that tells how it failed."""
+    """The job's row, or one that tells how it failed, or why the method is not for such data."""
     try:
         return run(job, cache)
+    except NotApplicableError as reason:
+        return identity(job) | {"skipped": str(reason)}
     except Exception as error:  # noqa: BLE001 - one method's fault must not end the study
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
