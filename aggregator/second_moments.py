@@ -38,10 +38,7 @@ class SecondMoments:
         fold.merge(self._before(round_))
         fold.merge(new)
         self._keep(round_, fold)
-        means = fold.means()
-        return solve(
-            self._plan, by_group({name: (mean, fold.sums[name].weight) for name, mean in means.items()})
-        )
+        return solve(self._plan, by_group(fold.sums))
 
     def _before(self, round_: int) -> dict[str, Sum]:
         earlier = [number for number in self._rounds() if number < round_]
