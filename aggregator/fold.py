@@ -71,7 +71,12 @@ class Fold:
 
     def means(self) -> dict[str, NDArray[np.float64]]:
         """The weighted mean of each tensor that anybody sent."""
-        return {name: sum_.total / (sum_.weight * _ONE) for name, sum_ in self.sums.items()}
+        return means(self.sums)
+
+
+def means(sums: Mapping[str, Sum]) -> dict[str, NDArray[np.float64]]:
+    """The weighted mean of each tensor."""
+    return {name: sum_.total / (sum_.weight * _ONE) for name, sum_ in sums.items()}
 
 
 def _add_rounded(total: NDArray[np.int64], values: NDArray[np.float32], scale: float) -> None:

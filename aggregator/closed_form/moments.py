@@ -139,7 +139,7 @@ class Moments:
         known = self._sums.get(second_moment_name(population, first, second))
         if known is None:
             return np.zeros(self._shape(one, other))
-        sums = known.total * _UNIT
+        sums = _floats(known)
         if one == other:
             return unpack(sums)
         return sums if one == first else sums.T
@@ -150,7 +150,7 @@ class Moments:
 
     def _labels(self, population: Population, modality: str) -> Floats:
         known = self._sums.get(label_moment_name(population, modality))
-        return np.zeros(self._label_shape(modality)) if known is None else known.total * _UNIT
+        return np.zeros(self._label_shape(modality)) if known is None else _floats(known)
 
     def _ordered(self, one: str, other: str) -> tuple[str, str]:
         order = list(self._plan.dims)
@@ -162,6 +162,11 @@ class Moments:
 
     def _label_shape(self, modality: str) -> tuple[int, int, int]:
         return len(self._plan.labels), 2, self._shape(modality, modality)[0]
+
+
+def _floats(sum_: Sum) -> Floats:
+    floats: Floats = np.multiply(sum_.total, _UNIT, dtype=np.float64)
+    return floats
 
 
 def total(parts: Iterable[Regression]) -> Regression:
