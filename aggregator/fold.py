@@ -69,12 +69,12 @@ class Fold:
             if weight + (self.sums[name].weight if name in self.sums else 0) > self._limit:
                 raise ProtocolError(f"tensor {name}: the round's weight would exceed {self._limit}")
 
-    def means(self) -> "Means":
+    def means(self) -> "FoldedMeans":
         """The weighted mean of each tensor that anybody sent."""
-        return Means(self.sums)
+        return FoldedMeans(self.sums)
 
 
-class Means(Mapping[str, NDArray[np.float64]]):
+class FoldedMeans(Mapping[str, NDArray[np.float64]]):
     """Each mean is made when it is asked for: all of them at once would be twice the model."""
 
     def __init__(self, sums: Mapping[str, Sum]) -> None:

@@ -251,16 +251,23 @@ class Journal:
             for number, site, id_, accepted, reason, size, metrics, folded in rows
         ]
 
-    def sites_that_told(self, metric: str, *, before: int) -> set[str]:
-        """Those with an accepted update that counts in a round before this one and has this metric."""
-        rows = self._db.execute("SELECT site, metrics FROM upd WHERE accepted AND folded < ?", (before,))
-        return {site for site, metrics in rows if metric in msgspec.json.decode(metrics)}
+    def told(self, metric: str, *, before: int) -> dict[str, int]:
+        """Site -> the last round before this one in which an accepted update of it counted that has this metric."""
+        rows = self._db.execute(
+            "SELECT site, folded, metrics FROM upd WHERE accepted AND folded < ? AND instr(metrics, ?)"
+            " ORDER BY folded",
+            (before, metric),
+        )
+        return {site: folded for site, folded, metrics in rows if metric in msgspec.json.decode(metrics)}
 
     def payloads(self, folded: int) -> Iterator[tuple[int, str, bytes]]:
-        """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat."""
+        """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat.
+
+        As they came: of two that a site gave in place of each other the first counts, before and after a restart.
+        """
         rows = self._db.execute(
             "SELECT round, site, payload, bytes FROM upd WHERE folded = ? AND payload IS NOT NULL"
-            " ORDER BY round, site",
+            " ORDER BY rowid",
             (folded,),
         )
         for round_, site, offset, size in rows:

@@ -1,7 +1,10 @@
 """The rounds of a root: what it judges and folds are its shards' sums."""
 
+from aggregator.closed_form.groups import by_group, is_grouped
+from aggregator.closed_form.plausible import check
+from aggregator.fold import FoldedMeans
 from aggregator.partial_sum import decode_sum, max_bytes, metric_sums, unpack
-from aggregator.rounds import Rounds, sum_shapes, tasks
+from aggregator.rounds import COVARIANCES, Rounds, sum_shapes, tasks
 from fedfin.errors import ProtocolError
 from fedfin.protocol.schedule import task_of
 
@@ -23,7 +26,10 @@ class RootRounds(Rounds):
         sums = unpack(sum_, sum_shapes(self.plan, task))
         if task == "evaluate" and any((part.total < 0).any() for part in sums.values()):
             raise ProtocolError("a score histogram holds a negative share")
+        grouped = {name: part for name, part in sums.items() if is_grouped(name)}
+        for group in by_group(grouped):
+            check(self.plan, FoldedMeans(group), {name: part.weight for name, part in group.items()})
         self._fold.merge(sums)
         self._means.merge(sum_.updates, sum_.size, metric_sums(sum_))
         self.late += sum_.late
-        return {}
+        return {COVARIANCES: 1.0} if grouped else {}

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aggregator.closed_form.groups import group_shapes, grouped, is_grouped
-from aggregator.fold import Fold
+from aggregator.closed_form.plausible import check
+from aggregator.fold import Fold, FoldedMeans
 from aggregator.journal import Journal, UpdateRow
 from aggregator.means import Means
 from aggregator.second_moments import SecondMoments
@@ -24,7 +25,9 @@ from fedfin.protocol.round_life import Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
 from fedfin.second_moments import Shape
 
-COVARIANCES = "covariances"  # the metric by which the journal knows whose second moments it has
+COVARIANCES = (
+    "covariances"  # the metric by which the journal knows whose second moments it has, since which round
+)
 
 
 def tasks(plan: Plan) -> set[Task]:
@@ -58,7 +61,7 @@ class Rounds:
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
         self._weight_limit = weight_limit
-        self._second_moments = SecondMoments(journal.folder, self.plan, weight_limit)
+        self._second_moments = SecondMoments(journal.folder, self.plan)
         self._begin()
 
     def _begin(self) -> None:
@@ -73,7 +76,8 @@ class Rounds:
         self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
         self.late = 0  # updates for earlier rounds that count in this one
-        self._given = self.journal.sites_that_told(COVARIANCES, before=self.position.round)
+        told = self.journal.told(COVARIANCES, before=self.position.round)
+        self._given, self._newest_given = set(told), max(told.values(), default=None)
         for round_, site, payload in self.journal.payloads(self.position.round):
             self._take(round_, site, payload)
 
@@ -147,26 +151,28 @@ class Rounds:
         if task == "evaluate":
             results |= _evaluation(self._fold)
         if round_ < last_round(self.plan):
-            means = {name: mean for name, mean in self._fold.means().items() if not is_grouped(name)}
+            means = FoldedMeans(
+                {name: sum_ for name, sum_ in self._fold.sums.items() if not is_grouped(name)}
+            )
             new = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
-            solved = self._second_moments.solved_with(round_, new)
+            solved = self._second_moments.solved_with(new, round_, self._newest_given)
             added, replaced = ({}, means) if task == "moments" else (means, solved)
             step = self._versions.next(added, replaced, preset_down(self.plan, round_))
             following = task_of(self.plan, round_ + 1), step
         self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
-        self._second_moments.drop_before(round_ + 1)
         self._collect()
+        self._second_moments.keep_only(self._newest_given)
 
     def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
         """Check and fold one update; its metrics. Raises ProtocolError, and then nothing of it is folded."""
         update, values, weights = self._checked(round_, site, payload)
         if update.task == "covariances":
-            self._add_covariances(site, values, weights)
-            self._means.add(len(payload), update.metrics)
-            return dict(update.metrics) | {COVARIANCES: 1.0}
-        self._add(round_, values, weights)
+            gave = self._add_covariances(round_, site, values, weights)
+        else:
+            gave = self._add(round_, values, weights)
         self._means.add(len(payload), update.metrics)
-        return {name: value for name, value in update.metrics.items() if name != COVARIANCES}
+        metrics = {name: value for name, value in update.metrics.items() if name != COVARIANCES}
+        return metrics | ({COVARIANCES: 1.0} if gave else {})
 
     def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors, dict[str, int]]:
         """The update, its values and weights. Raises ProtocolError."""
@@ -185,22 +191,35 @@ class Rounds:
     def _task(self, round_: int, said: Task) -> Task:
         """What a round's update is for. A site that came late gives its second moments before it trains."""
         task = task_of(self.plan, round_)
-        late = task == "train" and said == "covariances" and round_ == self.position.round
-        return "covariances" if late and needs_covariances(self.plan) else task
+        instead = task == "train" and said == "covariances" and needs_covariances(self.plan)
+        return "covariances" if instead else task
 
-    def _add_covariances(self, site: str, values: Tensors, weights: Mapping[str, int]) -> None:
-        """A site's second moments count once, also when it has forgotten that it gave them. Raises ProtocolError."""
-        if site not in self._given:
+    def _add_covariances(self, round_: int, site: str, values: Tensors, weights: Mapping[str, int]) -> bool:
+        """A site's second moments count once, also when it has forgotten that it gave them; whether these do.
+
+        They do not age: late ones count in full. Raises ProtocolError.
+        """
+        self._share(round_)
+        check(self.plan, values, weights)
+        gave = bool(values) and site not in self._given
+        if gave:
             self._fold.add(grouped(values, site), grouped(weights, site))
             self._given.add(site)
+        self.late += round_ != self.position.round
+        return gave
 
-    def _add(self, round_: int, values: Tensors, weights: Mapping[str, int]) -> None:
-        """Fold an update for `round_` into the current one. Raises ProtocolError."""
+    def _add(self, round_: int, values: Tensors, weights: Mapping[str, int]) -> bool:
+        """Fold an update for `round_` into the current one; second moments it does not give. Raises ProtocolError."""
+        self._fold.add(values, weights, self._share(round_))
+        self.late += round_ != self.position.round
+        return False
+
+    def _share(self, round_: int) -> int:
+        """Which share an update for `round_` counts in the current one. Raises ProtocolError when it does not."""
         share = late_share(self.plan, round_, self.position.round)
         if share is None:
             raise ProtocolError(f"late: round {round_} has closed")
-        self._fold.add(values, weights, share)
-        self.late += round_ != self.position.round
+        return share
 
 
 def _evaluation(fold: Fold) -> Mapping[str, float]:

@@ -1,11 +1,15 @@
 """The federation's second moments: each site gives its own once, whenever it comes; then all is solved anew.
 
 Their exact sums, by group of sites (aggregator/closed_form/groups.py), are kept in a file beside the journal, one for
-each round that added to them: written before the round is closed, and read again only when it is.
+each round that added to them: written before the round is closed, and the one before removed after it. A file is the
+length of its index (8 bytes, little-endian), the index as msgpack, and the sums in its order.
 """
 
-from collections.abc import Mapping
+import contextlib
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -14,66 +18,93 @@ from numpy.typing import NDArray
 from aggregator.closed_form.groups import by_group, group_shapes
 from aggregator.closed_form.solve import solve
 from aggregator.fold import Fold, Sum
-from fedfin.errors import StateError
+from fedfin.errors import ProtocolError, StateError
 from fedfin.files import write_atomically
 from fedfin.plan import Plan
+from fedfin.protocol import limits
+from fedfin.second_moments import LARGEST
+
+_ITEM = np.dtype("<i8")
+_LENGTH_BYTES = 8
+# Cases of one group, in all rounds together: their sums stay below 2^62, as those of one round in aggregator/fold.py.
+MOST_CASES = int(limits.VALUE_ABS / LARGEST) * limits.ROUND_WEIGHT
 
 
-class _KeptSum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    total: bytes
+class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One sum in a file's index."""
+
+    name: str
     weight: int
+    crc32: int
 
 
 class SecondMoments:
     """Those of one federation, in `folder`."""
 
-    def __init__(self, folder: Path, plan: Plan, limit: int) -> None:
-        self._folder, self._plan, self._limit = folder, plan, limit
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._folder, self._plan = folder, plan
 
-    def solved_with(self, round_: int, new: Mapping[str, Sum]) -> dict[str, NDArray[np.float64]]:
-        """The tensors that follow from all that came before this round, and what came in it; nothing if nothing did."""
+    def solved_with(
+        self, new: Mapping[str, Sum], round_: int, before: int | None
+    ) -> dict[str, NDArray[np.float64]]:
+        """The tensors that follow from all second moments there are; nothing if this round adds nothing.
+
+        before: the last round that added something. Raises StateError when its file is missing or damaged.
+        """
         if not new:
             return {}
-        fold = Fold(self._limit)
-        fold.merge(self._before(round_))
-        fold.merge(new)
-        self._keep(round_, fold)
-        means = fold.means()
-        return solve(
-            self._plan, by_group({name: (mean, fold.sums[name].weight) for name, mean in means.items()})
-        )
+        fold = Fold(MOST_CASES)
+        if before is not None:
+            fold.merge(self._read(self._path(before)))
+        with contextlib.suppress(
+            ProtocolError
+        ):  # too many cases: thousands of sites that claim a million each
+            fold.merge(new)
+        write_atomically(self._path(round_), _parts(fold.sums))
+        return solve(self._plan, by_group(fold.sums))
 
-    def _before(self, round_: int) -> dict[str, Sum]:
-        earlier = [number for number in self._rounds() if number < round_]
-        if not earlier:
-            return {}
-        path = self._path(max(earlier))
+    def keep_only(self, round_: int | None) -> None:
+        """Remove the files of all rounds but this one, and what a crash left unfinished."""
+        kept = None if round_ is None else self._path(round_)
+        for pattern in ("second-moments-*", ".second-moments-*"):
+            for path in self._folder.glob(pattern):
+                if path != kept:
+                    path.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> dict[str, Sum]:
         shapes = group_shapes(self._plan)
         try:
-            kept = msgspec.msgpack.decode(path.read_bytes(), type=dict[str, _KeptSum])
-            return {
-                name: Sum(
-                    np.frombuffer(sum_.total, "<i8").astype(np.int64).reshape(shapes[name]), sum_.weight
-                )
-                for name, sum_ in kept.items()
-            }
-        except (OSError, msgspec.MsgspecError, KeyError, ValueError) as error:
-            raise StateError(f"{path}: cannot be read ({error}); restore it from a backup") from None
-
-    def _keep(self, round_: int, fold: Fold) -> None:
-        kept = {
-            name: _KeptSum(sum_.total.astype("<i8", copy=False).tobytes(), sum_.weight)
-            for name, sum_ in fold.sums.items()
-        }
-        write_atomically(self._path(round_), msgspec.msgpack.encode(kept))
-
-    def drop_before(self, round_: int) -> None:
-        """Forget all but the newest file of the rounds before this one: it holds what the others do."""
-        for number in sorted(number for number in self._rounds() if number < round_)[:-1]:
-            self._path(number).unlink(missing_ok=True)
-
-    def _rounds(self) -> list[int]:
-        return [int(path.stem.rpartition("-")[2]) for path in self._folder.glob("second-moments-*.msgpack")]
+            with path.open("rb") as stream:
+                length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+                index = msgspec.msgpack.decode(stream.read(length), type=list[_Kept])
+                return {kept.name: _read_sum(stream, kept, shapes[kept.name]) for kept in index}
+        except (OSError, msgspec.MsgspecError, KeyError, ValueError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "damaged"
+            raise StateError(
+                f"{path}: cannot be read ({reason}); restore it with the journal from a backup"
+            ) from None
 
     def _path(self, round_: int) -> Path:
-        return self._folder / f"second-moments-{round_}.msgpack"
+        return self._folder / f"second-moments-{round_}"
+
+
+def _parts(sums: Mapping[str, Sum]) -> Iterator[bytes | memoryview]:
+    """A file's bytes, without a second copy of the sums."""
+    totals = {name: _bytes(sums[name].total.astype(_ITEM, copy=False)) for name in sorted(sums)}
+    index = [_Kept(name, sums[name].weight, zlib.crc32(data)) for name, data in totals.items()]
+    encoded = msgspec.msgpack.encode(index)
+    yield len(encoded).to_bytes(_LENGTH_BYTES, "little")
+    yield encoded
+    yield from totals.values()
+
+
+def _read_sum(stream: BinaryIO, kept: _Kept, shape: tuple[int, ...]) -> Sum:
+    total = np.empty(shape, _ITEM)
+    data = _bytes(total)
+    if stream.readinto(data) != len(data) or zlib.crc32(data) != kept.crc32:  # type: ignore[attr-defined]
+        raise ValueError
+    return Sum(total.astype(np.int64, copy=False), kept.weight)
+
+
+def _bytes(array: NDArray[np.int64]) -> memoryview:
+    return memoryview(array.reshape(-1)).cast("B")  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ The populations are apart so that regressing one modality on another sees both o
 the moments of different cases the noise of the two does not cancel.
 """
 
+import math
 from itertools import combinations_with_replacement
 from typing import Literal, get_args
 
@@ -25,6 +26,8 @@ from fedfin.plan import Plan
 Population = Literal["complete", "partial"]
 POPULATIONS: tuple[Population, ...] = get_args(Population)
 Shape = tuple[int, ...]
+# Of a mean square: features are clipped to 6 standard deviations (fusion.model.CLIP), a random one is below 2^0.5.
+LARGEST = 36.0
 
 
 def basis_dim(plan: Plan, modality: str) -> int:
@@ -70,10 +73,23 @@ def pack(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
     return packed
 
 
+def diagonal(packed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a packed matrix, [n]."""
+    n = _side(packed)
+    rows = np.arange(n)
+    found: NDArray[np.float64] = packed[rows * n - rows * (rows - 1) // 2]
+    return found
+
+
 def unpack(packed: NDArray[np.float64]) -> NDArray[np.float64]:
     """The opposite of `pack`."""
-    n = (int((8 * len(packed) + 1) ** 0.5) - 1) // 2
+    n = _side(packed)
     full = np.zeros((n, n))
     full[np.triu_indices(n)] = packed
     upper = np.triu(full, 1)
     return full + upper.T
+
+
+def _side(packed: NDArray[np.float64]) -> int:
+    """N of the n (n + 1) / 2 values."""
+    return (math.isqrt(8 * len(packed) + 1) - 1) // 2

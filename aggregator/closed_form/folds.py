@@ -1,41 +1,39 @@
 """Which groups of sites are held out together in cross-validation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-
-from aggregator.closed_form.moments import Moments
+from aggregator.closed_form.moments import Moments, Sums
+from aggregator.fold import Sum
 from fedfin.plan import Plan
 
 FOLDS = 5  # more cost time and hardly choose better
-Sums = Mapping[str, tuple[np.ndarray[tuple[int, ...], np.dtype[np.float64]], float]]
 
 
 def folds(plan: Plan, groups: Sequence[Sums]) -> list[Moments]:
     """At most FOLDS sets of sums; those groups that have several modalities come into different ones first."""
     modalities = list(plan.dims)
 
-    def size(group: Moments) -> tuple[float, float]:
-        pairs = sum(group.cases(a, b) for a in modalities for b in modalities if a != b)
-        return pairs, sum(group.cases(m, m) for m in modalities)
+    def size(group: Sums) -> tuple[float, float]:
+        moments = Moments(plan, group)
+        pairs = sum(moments.cases(a, b) for a in modalities for b in modalities if a != b)
+        return pairs, sum(moments.cases(m, m) for m in modalities)
 
     merged: list[Sums] = []
-    for group in sorted(groups, key=lambda group: size(Moments(plan, group)), reverse=True):
+    for group in sorted(groups, key=size, reverse=True):
         if len(merged) < FOLDS:
             merged.append(group)
         else:
-            smallest = min(range(FOLDS), key=lambda place: size(Moments(plan, merged[place])))
+            smallest = min(range(FOLDS), key=lambda place: size(merged[place]))
             merged[smallest] = add(merged[smallest], group)
     return [Moments(plan, sums) for sums in merged]
 
 
 def add(one: Sums, other: Sums) -> Sums:
-    """The means of both together."""
+    """Both together."""
     both = dict(one)
-    for name, (mean, count) in other.items():
+    for name, sum_ in other.items():
         if name in both:
-            known, before = both[name]
-            both[name] = (known * before + mean * count) / (before + count), before + count
+            both[name] = Sum(both[name].total + sum_.total, both[name].weight + sum_.weight)
         else:
-            both[name] = mean, count
+            both[name] = sum_
     return both

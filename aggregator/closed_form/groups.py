@@ -4,10 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from aggregator.closed_form.folds import Sums
+from aggregator.closed_form.moments import Sums
+from aggregator.fold import Sum
 from fedfin.plan import Plan
 from fedfin.second_moments import Shape, second_moment_shapes
 
@@ -37,10 +35,10 @@ def group_shapes(plan: Plan) -> dict[str, Shape]:
     return {f"{group}/{name}": shape for group in range(GROUPS) for name, shape in shapes.items()}
 
 
-def by_group(means: Mapping[str, tuple[NDArray[np.float64], float]]) -> list[Sums]:
+def by_group(sums: Mapping[str, Sum]) -> list[Sums]:
     """What each group that has anything has, under the plain names; in the groups' order."""
-    groups: dict[int, dict[str, tuple[NDArray[np.float64], float]]] = {}
-    for name, value in means.items():
+    groups: dict[int, dict[str, Sum]] = {}
+    for name, sum_ in sums.items():
         group, _, plain = name.partition("/")
-        groups.setdefault(int(group), {})[plain] = value
+        groups.setdefault(int(group), {})[plain] = sum_
     return [groups[group] for group in sorted(groups)]

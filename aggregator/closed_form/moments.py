@@ -1,4 +1,7 @@
-"""Pooled second moments (fedfin/second_moments.py) as sums that can be added, taken apart and centred."""
+"""Pooled second moments (fedfin/second_moments.py) as sums that can be added, taken apart and centred.
+
+They stay in the fold's integers, and each becomes floats when it is used: all at once would double the memory.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aggregator.fold import Sum
 from fedfin.plan import Plan
+from fedfin.protocol import limits
 from fedfin.second_moments import (
     POPULATIONS,
     Population,
@@ -17,6 +22,8 @@ from fedfin.second_moments import (
 )
 
 Floats = NDArray[np.float64]
+Sums = Mapping[str, Sum]  # by name of fedfin/second_moments.py
+_UNIT = 2.0**-limits.FRACTION_BITS
 
 
 @dataclass(frozen=True)
@@ -87,14 +94,13 @@ class Regression:
 class Moments:
     """The sums of one set of cases."""
 
-    def __init__(self, plan: Plan, sums: Mapping[str, tuple[NDArray[np.float64], float]]) -> None:
-        """Sums: by name of fedfin/second_moments.py, the mean over cases and how many they are."""
+    def __init__(self, plan: Plan, sums: Sums) -> None:
         self._plan, self._sums = plan, sums
 
     def cases(self, one: str, other: str) -> float:
         """How many have both (or the one, when it is named twice)."""
         names = (second_moment_name(p, *self._ordered(one, other)) for p in POPULATIONS)
-        return sum(self._sums[name][1] for name in names if name in self._sums)
+        return float(sum(self._sums[name].weight for name in names if name in self._sums))
 
     def cross(self, one: str, other: str) -> Floats:
         """Sum of basis_one basis_other^T over the cases that have both, [D_one, D_other]."""
@@ -133,17 +139,18 @@ class Moments:
         known = self._sums.get(second_moment_name(population, first, second))
         if known is None:
             return np.zeros(self._shape(one, other))
-        mean, count = known
-        full = unpack(mean) if one == other else mean
-        return count * (full if one == first else full.T)
+        sums = _floats(known)
+        if one == other:
+            return unpack(sums)
+        return sums if one == first else sums.T
 
     def _count(self, population: Population, one: str, other: str) -> float:
         known = self._sums.get(second_moment_name(population, *self._ordered(one, other)))
-        return 0.0 if known is None else known[1]
+        return 0.0 if known is None else float(known.weight)
 
     def _labels(self, population: Population, modality: str) -> Floats:
         known = self._sums.get(label_moment_name(population, modality))
-        return np.zeros(self._label_shape(modality)) if known is None else known[0] * known[1]
+        return np.zeros(self._label_shape(modality)) if known is None else _floats(known)
 
     def _ordered(self, one: str, other: str) -> tuple[str, str]:
         order = list(self._plan.dims)
@@ -155,6 +162,11 @@ class Moments:
 
     def _label_shape(self, modality: str) -> tuple[int, int, int]:
         return len(self._plan.labels), 2, self._shape(modality, modality)[0]
+
+
+def _floats(sum_: Sum) -> Floats:
+    floats: Floats = np.multiply(sum_.total, _UNIT, dtype=np.float64)
+    return floats
 
 
 def total(parts: Iterable[Regression]) -> Regression:

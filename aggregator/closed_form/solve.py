@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.closed_form.blend import Blend
-from aggregator.closed_form.folds import Sums, folds
+from aggregator.closed_form.folds import folds
+from aggregator.closed_form.moments import Sums
 from aggregator.closed_form.scores import Fits
 from fedfin.model_spec import solved_shapes
 from fedfin.plan import Plan
@@ -18,7 +19,7 @@ Tensors = dict[str, NDArray[np.float64]]
 def solve(plan: Plan, groups: Sequence[Sums]) -> Tensors:
     """Every tensor that is solved, by name (fedfin/model_spec.py); zero where the data say nothing.
 
-    groups: means and cases by name of fedfin/second_moments.py, for each group of sites.
+    groups: the sums of each group of sites, as a fold has them.
     """
     fits = Fits(plan, folds(plan, groups))
     tensors = {name: np.zeros(shape) for name, shape in solved_shapes(plan).items()}

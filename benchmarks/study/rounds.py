@@ -139,8 +139,7 @@ def close(plan: Plan, task: Task, fold: Fold) -> tuple[Means, Means]:
     if task == "train":
         return means, {}
     if task == "covariances":
-        sums = {name: (mean, float(fold.sums[name].weight)) for name, mean in means.items()}
-        return {}, solve(plan, by_group(sums))
+        return {}, solve(plan, by_group(fold.sums))
     return {}, means
 
 
