@@ -130,7 +130,7 @@ class Charts:
     def ablation(self, lines: Sequence[Mapping[str, Any]]) -> str:
         """One key of one method: a panel for each data set, a line for each kind. lines: of `summary.ablations`."""
         data = list(dict.fromkeys((line["data"], line["setting"]) for line in lines))
-        figure, axes = panels(len(data), height=3.0)
+        figure, axes = panels(len(data), height=3.4)
         for axis, (name, setting) in zip(axes, data, strict=True):
             chosen = [line for line in lines if (line["data"], line["setting"]) == (name, setting)]
             for kind, colour, mark in zip(
@@ -149,7 +149,7 @@ class Charts:
             axis.set_title(f"{name}, {setting}")
             axis.set_xticks(range(len(chosen)), [line["value"] for line in chosen])
             axis.set_xlabel(lines[0]["key"])
-            axis.legend(frameon=False, fontsize=7, ncols=2)
+            axis.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
         axes[0].set_ylabel("macro AUC x 100")
         return svg(figure, f"{lines[0]['method']}: {lines[0]['key']}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.study.roles import DEFAULT
-from fedfin.errors import InputError
+from fedfin.errors import FedfinError, InputError
 
 if TYPE_CHECKING:  # torch and numpy wait until a study runs
     from benchmarks.study.jobs import Job
@@ -130,7 +130,7 @@ def _run(args: argparse.Namespace) -> int:
 def _with_data(todo: Sequence["Job"], cache: Path, step: Callable[[str, int, int], None]) -> list["Job"]:
     """The jobs whose data can be had; each data set is encoded here, once, before any process needs it.
 
-    Raises InputError for data that is not optional.
+    Raises what loading raises, for data that is not optional.
     """
     from benchmarks.study.run import pool_of
 
@@ -138,12 +138,15 @@ def _with_data(todo: Sequence["Job"], cache: Path, step: Callable[[str, int, int
     for name, data in {job.data_name: job.data for job in todo}.items():
         try:
             pool_of(data, cache, partial(step, f"encoding {name}"))
-        except InputError as error:
+        except FedfinError as error:
             if not data.optional:
                 raise
             print(f"{name} is left out: {error}", file=sys.stderr)
             lacking.add(name)
-    return [job for job in todo if job.data_name not in lacking]
+    left = [job for job in todo if job.data_name not in lacking]
+    if not left:
+        raise InputError("there is nothing to run: none of the study's data is here")
+    return left
 
 
 def _report(args: argparse.Namespace) -> int:

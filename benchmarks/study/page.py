@@ -3,6 +3,7 @@
 import re
 import statistics
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -37,7 +38,7 @@ def page(scores: Scores) -> str:
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
     return template.substitute(
         title="Imputation with missing modalities: the study",
-        subtitle=_subtitle(summary),
+        subtitle=escape(_subtitle(summary)),
         tiles=_tiles(summary),
         verdict=_verdict(verdict),
         contents=_contents(parts),
@@ -74,14 +75,14 @@ def _tile_row(
     for kind, pairs in found.items():
         ours, zero = (statistics.fmean(pair[i] for pair in pairs) for i in (0, 1))
         note = f"{default}, {kind} cases; zero-fill {zero:.1f}"
-        tiles.append(f'<div class="tile"><b>{ours:.1f}</b><span>{note}</span></div>')
+        tiles.append(f'<div class="tile"><b>{ours:.1f}</b><span>{escape(note)}</span></div>')
     return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
 
 
 def _verdict(verdict: Verdict) -> str:
     lines = verdict_lines(verdict)
     kind = "bad" if verdict.violations else "good" if verdict.compared and not verdict.absent else ""
-    body = f"<p><b>{lines[0]}</b></p>" + "".join(paragraph(line) for line in lines[1:])
+    body = f"<p><b>{escape(lines[0])}</b></p>" + "".join(paragraph(line) for line in lines[1:])
     return f'<div class="verdict {kind}">{body}{_gains(verdict)}</div>'
 
 

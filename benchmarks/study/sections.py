@@ -13,7 +13,7 @@ from benchmarks.study.words import DASH, RULES, amount, auc_text, harm_line, num
 
 Summary = dict[str, Any]
 RATIOS = ("8:0:2", "6:0:4", "4:4:2", "2:2:6", "0:6:4")
-IMPUTED = ("cosine", "explained variance", "error / claimed", "within 90 %")
+IMPUTED = ("cosine", "explained", "error / claimed", "in 90 %")
 
 
 def harms(verdict: Verdict) -> str:
