@@ -7,7 +7,7 @@ fedfin/protocol/limits.py keep |sum| below 2^62; rounding costs at most 2^-25 pe
 total weight.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,14 +69,27 @@ class Fold:
             if weight + (self.sums[name].weight if name in self.sums else 0) > self._limit:
                 raise ProtocolError(f"tensor {name}: the round's weight would exceed {self._limit}")
 
-    def means(self) -> dict[str, NDArray[np.float64]]:
+    def means(self) -> "FoldedMeans":
         """The weighted mean of each tensor that anybody sent."""
-        return means(self.sums)
+        return FoldedMeans(self.sums)
 
 
-def means(sums: Mapping[str, Sum]) -> dict[str, NDArray[np.float64]]:
-    """The weighted mean of each tensor."""
-    return {name: sum_.total / (sum_.weight * _ONE) for name, sum_ in sums.items()}
+class FoldedMeans(Mapping[str, NDArray[np.float64]]):
+    """Each mean is made when it is asked for: all of them at once would be twice the model."""
+
+    def __init__(self, sums: Mapping[str, Sum]) -> None:
+        self._sums = sums
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        sum_ = self._sums[name]
+        mean: NDArray[np.float64] = sum_.total / (sum_.weight * _ONE)
+        return mean
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sums)
+
+    def __len__(self) -> int:
+        return len(self._sums)
 
 
 def _add_rounded(total: NDArray[np.int64], values: NDArray[np.float32], scale: float) -> None:

@@ -2,7 +2,7 @@
 
 from aggregator.closed_form.groups import by_group, is_grouped
 from aggregator.closed_form.plausible import check
-from aggregator.fold import means
+from aggregator.fold import FoldedMeans
 from aggregator.partial_sum import decode_sum, max_bytes, metric_sums, unpack
 from aggregator.rounds import COVARIANCES, Rounds, sum_shapes, tasks
 from fedfin.errors import ProtocolError
@@ -28,7 +28,7 @@ class RootRounds(Rounds):
             raise ProtocolError("a score histogram holds a negative share")
         grouped = {name: part for name, part in sums.items() if is_grouped(name)}
         for group in by_group(grouped):
-            check(self.plan, means(group), {name: part.weight for name, part in group.items()})
+            check(self.plan, FoldedMeans(group), {name: part.weight for name, part in group.items()})
         self._fold.merge(sums)
         self._means.merge(sum_.updates, sum_.size, metric_sums(sum_))
         self.late += sum_.late

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aggregator.closed_form.groups import group_shapes, grouped, is_grouped
 from aggregator.closed_form.plausible import check
-from aggregator.fold import Fold
+from aggregator.fold import Fold, FoldedMeans
 from aggregator.journal import Journal, UpdateRow
 from aggregator.means import Means
 from aggregator.second_moments import SecondMoments
@@ -151,7 +151,9 @@ class Rounds:
         if task == "evaluate":
             results |= _evaluation(self._fold)
         if round_ < last_round(self.plan):
-            means = {name: mean for name, mean in self._fold.means().items() if not is_grouped(name)}
+            means = FoldedMeans(
+                {name: sum_ for name, sum_ in self._fold.sums.items() if not is_grouped(name)}
+            )
             new = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
             solved = self._second_moments.solved_with(new, round_, self._newest_given)
             added, replaced = ({}, means) if task == "moments" else (means, solved)

@@ -7,7 +7,6 @@ has made of it; any version between the oldest kept snapshot and the newest can 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +17,10 @@ from fedfin.errors import ProtocolError, StateError
 from fedfin.model_spec import initial_model, model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
-from fedfin.protocol.chain import Chain, Offer, extend
+from fedfin.protocol.chain import Chain, Offer, extend, is_worth_it
 from fedfin.protocol.codec import Preset, Shapes, Tensors, compensate, compress, decompress
 from fedfin.protocol.messages import PartKind
-from fedfin.protocol.payloads import GlobalDelta, apply_delta, decode_model, encode_model, shifted
+from fedfin.protocol.payloads import apply_delta, decode_model, encode_delta, encode_model, shifted
 from fedfin.protocol.round_life import Payload
 
 Means = Mapping[str, NDArray[np.float64]]
@@ -64,12 +63,12 @@ class Versions:
         """The next version, to be written by the journal; the former is forgotten here, not there."""
         change = make_change(self._tensors, added, replaced, self._owed, self._shapes, preset)
         version = self.version + 1
-        delta = GlobalDelta(plan=self._plan, version=version, set=change.set, add=change.add)
-        snapshot = encode_model(change.tensors, plan=self._plan, version=version)
-        encoded = msgspec.msgpack.encode(delta)
-        chain = extend(self._chain, Offer(version, len(snapshot)), len(encoded))
+        snapshot, delta = encode_model(change.tensors, plan=self._plan, version=version), b""
+        if is_worth_it(len(change.set) + len(change.add), len(snapshot)):
+            delta = encode_delta(change.set, change.add, plan=self._plan, version=version)
+        chain = extend(self._chain, Offer(version, len(snapshot)), len(delta) or len(snapshot))
         self._tensors, self._owed, self.version = change.tensors, change.owed, version
-        return self._step(version, snapshot, encoded, chain)
+        return self._step(version, snapshot, delta, chain)
 
     def _step(self, version: int, snapshot: bytes, delta: bytes, chain: Chain) -> Step:
         self._chain = chain
@@ -112,7 +111,7 @@ def make_change(
     """
     following = apply_means(model, replaced, replace=True)
     if preset == "exact":
-        following = apply_means(following, _sum(added, owed), replace=False)
+        following = apply_means(following, _sum(added, owed) if owed else added, replace=False)
         return Change(following, {}, _changed(model, following, shapes), compress({}, shapes, "exact").body)
     wanted = compensate({name: mean.astype(np.float32) for name, mean in added.items()}, owed)
     packed = compress(wanted, shapes, preset)

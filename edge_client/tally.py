@@ -38,6 +38,7 @@ class Tally:
         used = {
             "real": self._shown[:, place] & self._labelled,
             "imputed": self._imputed[:, place] & self._labelled,
+            "either": (self._shown | self._imputed)[:, place] & self._labelled,
             "fin_input": self._fed[:, place],
             "fin_output": self._asked[:, place],
             "spread": self._asked[:, place],

@@ -21,6 +21,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "edge": ("edge_client.cli", "a site: set up, encode cases, train, predict"),
     "aggregator": ("aggregator.cli", "the aggregator: set up from a plan, serve, show results"),
     "bench": ("fedfin.bench", "measure the codec, from a source checkout"),
+    "study": ("fedfin.study", "compare methods in many settings, from a source checkout"),
 }
 
 # module that is missing -> (what for, the extra that brings it)
@@ -34,6 +35,7 @@ EXTRA_OF = {
     "onnxscript": ("exporting", "export"),
     "transformers": ("exporting a Hugging Face encoder", "export"),
     "amqtt": ("the embedded broker", "broker"),
+    "matplotlib": ("the study's plots", "bench"),
 }
 
 

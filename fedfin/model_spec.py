@@ -5,7 +5,7 @@ The names are part of the wire contract: the aggregator knows the model by this 
     norm.{m}.mean, .square          pooled moments of the features of modality m; never trained by gradient
     fin.*                           the feature imputation network (absent for `zero` or a single modality)
     head.real.{m}.weight, .bias     what the head reads from real features of m
-    head.imputed.{m}.weight, .bias  what it reads from imputed features of m (absent where fin.* is)
+    head.imputed.{m}.weight, .bias  what it reads from imputed features of m (absent with shared columns or `zero`)
     head.output.weight, .bias       from the hidden layer to the labels (absent when head_width is 0)
     basis.{m}.weight, .bias         random features of m: drawn once, never changed (absent when there are none)
     spread.{m}                      what a trained FIN leaves of the variance of the features of m
@@ -38,6 +38,7 @@ Shape = tuple[int, ...]
 #   labelled    cases with a known label
 #   real        ... that showed the head modality m
 #   imputed     ... for which m was imputed
+#   either      ... that showed the head m, or for which m was imputed (shared columns)
 #   fin         cases from which FIN was shown something and asked for something known
 #   fin_input   ... that showed FIN modality m
 #   fin_output  ... that asked FIN for modality m
@@ -49,6 +50,7 @@ TrainedBy = Literal[
     "labelled",
     "real",
     "imputed",
+    "either",
     "fin",
     "fin_input",
     "fin_output",
@@ -91,6 +93,8 @@ def tensor_specs(plan: Plan) -> Specs:
     """Every tensor of the plan's model by name, sorted by name."""
     makers = {
         "zero": _no_fin,
+        "mean": _no_fin,
+        "uniform": _uniform_fin,
         "mlp": _mlp_fin,
         "decoder": _decoder_fin,
         "gaussian": _gaussian_fin,
@@ -105,6 +109,11 @@ def tensor_specs(plan: Plan) -> Specs:
         | _basis(plan)
     )
     return dict(sorted(specs.items()))
+
+
+def has_own_columns(plan: Plan) -> bool:
+    """Whether the head has columns for imputed features alone."""
+    return fin_variant(plan) != "zero" and plan.model.columns == "own"
 
 
 def cosines(plan: Plan) -> dict[str, int]:
@@ -162,12 +171,13 @@ def _norm(plan: Plan) -> Specs:
 def _head(plan: Plan) -> Specs:
     labels, width = len(plan.labels), plan.model.head_width
     kinds: tuple[Literal["real", "imputed"], ...] = ("real",)
-    if fin_variant(plan) != "zero":
+    if has_own_columns(plan):
         kinds = ("real", "imputed")
     specs: Specs = {}
     for modality, dim in plan.dims.items():
         for kind in kinds:
-            specs |= _linear(f"head.{kind}.{modality}", dim, width or labels, kind, modality)
+            trained_by: TrainedBy = kind if has_own_columns(plan) or fin_variant(plan) == "zero" else "either"
+            specs |= _linear(f"head.{kind}.{modality}", dim, width or labels, trained_by, modality)
     if width:
         specs |= _linear("head.output", width, labels, "labelled")
     return specs
@@ -175,6 +185,13 @@ def _head(plan: Plan) -> Specs:
 
 def _no_fin(_: Plan) -> Specs:
     return {}
+
+
+def _uniform_fin(plan: Plan) -> Specs:
+    return {
+        f"fin.fill.{modality}": TensorSpec((dim,), "fixed", modality, start=0.5, bound=0.5)
+        for modality, dim in plan.dims.items()
+    }
 
 
 def _mlp_fin(plan: Plan) -> Specs:

@@ -30,7 +30,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 MOST_FOR_EXPERTS = 8  # modalities: the blend has a row for each combination of them
-FinVariant = Literal["zero", "mlp", "decoder", "gaussian", "refined"]
+FinVariant = Literal["zero", "mean", "uniform", "mlp", "decoder", "gaussian", "refined"]
+Columns = Literal["own", "shared"]
 Gate = Literal["none", "explained"]
 
 
@@ -55,6 +56,7 @@ class Modality(_Closed, frozen=True):
 class Model(_Closed, frozen=True):
     """The model's shape. `head_width` 0 is a linear head.
 
+    `columns`: whether the head reads imputed features through columns of their own, or through those of real ones.
     `gate`: what imputed features are multiplied by before the head sees them. `expert_share`: of the closed-form
     experts in the answer, against the head; with 0 there are none. `basis_width`: random features fill what closed
     forms read of a modality up to so many values.
@@ -66,6 +68,7 @@ class Model(_Closed, frozen=True):
     fin_heads: Annotated[int, msgspec.Meta(ge=1, le=32)] = 4
     memory_tokens: Annotated[int, msgspec.Meta(ge=2, le=64)] = 4
     head_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 128
+    columns: Columns = "own"
     gate: Gate = "none"
     expert_share: Fraction = 0.5
     basis_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 400

@@ -11,11 +11,12 @@ from torch import Tensor
 from fedfin.model_spec import fin_variant
 from fedfin.plan import Plan
 from fusion.fin_decoder import DecoderFin
+from fusion.fin_fill import MeanFin, UniformFin
 from fusion.fin_mlp import MlpFin
 from fusion.fin_zero import ZeroFin
 from fusion.modality import ByModality
 
-Fin = ZeroFin | MlpFin | DecoderFin
+Fin = ZeroFin | MeanFin | UniformFin | MlpFin | DecoderFin
 
 
 class Imputes(Protocol):
@@ -32,8 +33,10 @@ class Imputes(Protocol):
 
 def make_fin(plan: Plan) -> Fin:
     """The network that trains in the plan's FIN, its parameters not yet set; the closed form is `fusion.gaussian`'s."""
-    variants: dict[str, type[MlpFin | DecoderFin | ZeroFin]] = {
+    variants: dict[str, type[Fin]] = {
         "zero": ZeroFin,
+        "mean": MeanFin,
+        "uniform": UniformFin,
         "mlp": MlpFin,
         "decoder": DecoderFin,
         "gaussian": ZeroFin,  # nothing but the closed form

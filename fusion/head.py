@@ -15,10 +15,12 @@ from fusion.modality import ByModality, key, linears, total
 class FusionHead(nn.Module):
     """Blocks per modality are summed; with `width` 0 the sum is the logits, else ReLU and a layer follow."""
 
-    def __init__(self, dims: Mapping[str, int], labels: int, width: int, *, imputes: bool) -> None:
+    def __init__(self, dims: Mapping[str, int], labels: int, width: int, *, own: bool) -> None:
+        """Own: whether imputed features have their own columns; else they pass through those of real ones."""
         super().__init__()
         self.real = linears(dims, width or labels)
-        self.imputed = linears(dims if imputes else {}, width or labels)
+        self.imputed = linears(dims if own else {}, width or labels)
+        self._own = own
         self.output = nn.Linear(width, labels) if width else None
 
     def forward(self, real: ByModality, shown: ByModality, imputed: ByModality, filled: ByModality) -> Tensor:
@@ -28,7 +30,8 @@ class FusionHead(nn.Module):
         count. A block's bias counts with it, so the head knows what it was given. `imputed` may be empty.
         """
         blocks = [_rows(self.real[key(m)](values), shown[m]) for m, values in real.items()]
-        blocks += [_rows(self.imputed[key(m)](values), filled[m]) for m, values in imputed.items()]
+        columns = self.imputed if self._own else self.real
+        blocks += [_rows(columns[key(m)](values), filled[m]) for m, values in imputed.items()]
         summed = total(blocks)
         if self.output is None:
             return summed

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fedfin.model_spec import CLOSED_FORMS, TRAINED, cosines, fin_variant
+from fedfin.model_spec import CLOSED_FORMS, TRAINED, cosines, fin_variant, has_own_columns
 from fedfin.plan import Plan
 from fusion.basis import Basis
 from fusion.experts import Blend, Experts
@@ -51,7 +51,7 @@ class FusionModel(nn.Module):
         self.gaussian = Gaussian(dims, reads) if variant in CLOSED_FORMS else None
         self.spread = Spread(dims) if variant in TRAINED else None
         self.basis = Basis(dims, widths)
-        self.head = FusionHead(dims, labels, plan.model.head_width, imputes=variant != "zero")
+        self.head = FusionHead(dims, labels, plan.model.head_width, own=has_own_columns(plan))
         self.expert = Experts(reads, labels) if self._expert_share else None
         self.blend = Blend(len(dims), labels) if self._expert_share else None
         self.norm = parts({modality: Standardise(dim) for modality, dim in dims.items()})

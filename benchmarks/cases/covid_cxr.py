@@ -7,12 +7,12 @@ and a model would read the answer there, so its names are removed unless --keep-
 Source: Cohen et al., arXiv 2006.11988; licences differ per image.
 """
 
-import argparse
 import re
 import sys
 from pathlib import Path
 
-from benchmarks.cases.tables import Row, read_csv, run, with_files
+from benchmarks.cases.command import make_parser, run
+from benchmarks.cases.tables import Row, read_csv, with_files
 
 # label -> values of `finding` in which it is present; groups have about ten patients or more
 LABELS = {
@@ -79,13 +79,14 @@ def _labels(finding: str) -> Row:
 
 def main() -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.cases.covid_cxr",
-        description="Make a case table of the COVID-19 image data collection (frontal.csv, frontal_256/).",
+    parser = make_parser(
+        "covid_cxr",
+        "Make a case table of the COVID-19 image data collection (frontal.csv, frontal_256/).",
+        "covid-cxr cases.csv",
     )
     parser.add_argument("--keep-names", action="store_true", help="leave the disease's names in the notes")
     parser.add_argument("--redact", dest="keep_names", action="store_false", help="remove them (the default)")
-    return run(parser, lambda args: make_table(args.data, keep_names=args.keep_names), list(LABELS))
+    return run(parser, lambda args: make_table(args.data, keep_names=args.keep_names))
 
 
 if __name__ == "__main__":

@@ -148,11 +148,12 @@ def _study(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from benchmarks.codec.grid import is_current, read_rows
+    from benchmarks.codec.grid import COMMAND, is_current
     from benchmarks.codec.summary import summarise
     from benchmarks.codec.tables import print_study
+    from benchmarks.rows import read_rows
 
-    rows = read_rows(args.results)
+    rows = read_rows(args.results, COMMAND)
     current = [row for row in rows if is_current(row)]
     if len(current) < len(rows):
         print(f"{len(rows) - len(current)} rows of presets as they no longer are: left out", file=sys.stderr)

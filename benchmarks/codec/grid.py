@@ -11,17 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from benchmarks.codec.federation import SCALES, SITES, deal
 from benchmarks.codec.score import Scorer
-from benchmarks.codec.simulation import Simulation, Traffic
+from benchmarks.codec.simulation import Simulation
 from benchmarks.data.loaders import load_cases
-from fedfin.errors import InputError
+from benchmarks.rows import Row, append_row, read_rows
+from benchmarks.study.rounds import Traffic
 from fedfin.files import make_folder
 from fedfin.protocol.codec import PRESETS, Preset
 
-Row = dict[str, Any]
+COMMAND = "fedfin bench codec-study"  # that writes these files
 
 
 @dataclass(frozen=True)
@@ -57,38 +57,16 @@ def jobs(
 
 def run_all(todo: Sequence[Job], out: Path, cache: Path, processes: int) -> Iterator[tuple[int, Row | None]]:
     """Run what `out` does not hold yet. Yields how many of `todo` are in the file, first, and with every new row."""
-    known = {row["key"] for row in read_rows(out)} if out.exists() else set()
+    known = {row["key"] for row in read_rows(out, COMMAND)} if out.exists() else set()
     left = [(job, cache) for job in todo if job.key not in known]
     done = len(todo) - len(left)
     yield done, None
     make_folder(out.parent)
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for row in pool.imap_unordered(_run, left):
-            _append(out, row)
+            append_row(out, row)
             done += 1
             yield done, row
-
-
-def _append(out: Path, row: Row) -> None:
-    """Add a line, after cutting off what a crash may have left of the last one."""
-    with out.open("a+b") as file:
-        file.seek(0)
-        whole = file.read().rpartition(b"\n")
-        file.truncate(len(whole[0]) + len(whole[1]))
-        file.write(json.dumps(row).encode() + b"\n")
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a file; a last line that a crash cut off is left out. Raises InputError for anything else."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror})") from None
-    whole, _, _ = text.rpartition("\n")
-    try:
-        return [json.loads(line) for line in whole.splitlines()]
-    except ValueError:
-        raise InputError(f"{path}: is not a file of `fedfin bench codec-study`") from None
 
 
 def _run(job_and_cache: tuple[Job, Path]) -> Row:

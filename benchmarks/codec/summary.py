@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from benchmarks.codec.grid import Row
+from benchmarks.rows import Row
 
 REACHED = 0.99  # of the final AUC of `exact`
 # Rounds whose models' mean AUC counts as final: from one round to the next it moves by half a point.

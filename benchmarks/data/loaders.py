@@ -1,29 +1,40 @@
 """The study's data sets by name, from a cache folder that fills itself."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from benchmarks.data import mfeat, openi
+from benchmarks.data.bundles import text_bundle
 from benchmarks.data.cases import Cases
 from fedfin.bundle import read_manifest
 from fedfin.errors import InputError
 
+NAMES = ("mfeat", "open-i", "covid")
+COVID_FOLDER = "FEDFIN_COVID_CXR"  # environment variable
+
 
 def default_cache() -> Path:
-    """Where data files, the text encoder and its features are kept between studies."""
+    """Where data files, the encoders and their features are kept between studies."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fedfin-bench"
 
 
-def load_cases(name: str, cache: Path, step: openi.Step = lambda _done, _total: None) -> Cases:
-    """A data set of `federation.SCALES`. `step` is told the texts encoded of all, where any are to be.
+def load_cases(
+    name: str, cache: Path, step: openi.Step = lambda _done, _total: None, *, folder: Path | None = None
+) -> Cases:
+    """A data set of `NAMES`. `step` is told the inputs encoded of all, where any are to be.
 
-    Raises InputError when the files or the encoder cannot be had.
+    `folder` has the files of "covid", which cannot be fetched; without it the environment variable
+    FEDFIN_COVID_CXR names it. Raises InputError when the files or the encoders cannot be had.
     """
+    if name not in NAMES:
+        raise InputError(f"there is no data set {name!r}; it is one of {', '.join(NAMES)}")
     if name == "mfeat":
         return mfeat.load(cache)
-    bundle = _text_bundle(cache)
+    if name == "covid":
+        from benchmarks.data import covid  # with edge_client's readers of images
+
+        return covid.load(folder or _covid_folder(), cache, step)
+    bundle = text_bundle(cache)
 
     def make_encode() -> openi.Encode:
         from edge_client.encoders import open_encoder
@@ -34,12 +45,11 @@ def load_cases(name: str, cache: Path, step: openi.Step = lambda _done, _total: 
     return openi.load(cache, make_encode, read_manifest(bundle).digest(), step)
 
 
-def _text_bundle(cache: Path) -> Path:
-    """The project's own export of MiniLM, made once."""
-    bundle = cache / "minilm-l6"
-    if not bundle.is_dir():
-        command = [sys.executable, "-m", "fedfin", "export", "encoder", "--preset", "minilm-l6", str(bundle)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise InputError(f"could not export the text encoder: {done.stderr.strip().splitlines()[-1:]}")
-    return bundle
+def _covid_folder() -> Path:
+    named = os.environ.get(COVID_FOLDER)
+    if not named:
+        raise InputError(
+            f"the data set covid cannot be fetched: set {COVID_FOLDER} to the folder with its frontal.csv"
+            " and frontal_256/ (docs/datasets.md)"
+        )
+    return Path(named)

@@ -18,6 +18,10 @@ Present = Mapping[str, NDArray[np.bool_]]
 Progress = Callable[[float], None]  # told the share of the training that is done, 0 to 1
 
 
+class NotApplicableError(Exception):
+    """This method is not for such data: one that writes texts, where no modality is one. Its message says why."""
+
+
 @dataclass(frozen=True)
 class Imputed:
     """One modality's estimates in the encoder's own units: mean float32 [n, dim]; variance alike, if claimed."""
@@ -56,10 +60,13 @@ class Trained(Protocol):
 
 
 class Method(Protocol):
-    """One way to train. `name` stands in settings files, results and reports."""
+    """One way to train. Its other fields, if it is a dataclass, are its settings."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What stands in settings files, results and reports."""
+        ...
 
     def train(self, federation: Federation, progress: Progress) -> Trained:
-        """Train from nothing; every draw comes from `federation.plan.seed`."""
+        """Train from nothing; every draw comes from `federation.plan.seed`. Raises NotApplicableError."""
         ...

@@ -30,10 +30,10 @@ class Chain:
 def extend(chain: Chain, snapshot: Offer, delta_size: int) -> Chain:
     """The chain with one more version. `snapshot`: what that one would be; `delta_size`: the way to it.
 
-    A delta that saves less than a tenth is not worth a second way. A snapshot is renewed when the deltas since the last
-    one exceed a quarter of it, or are too many; what is older stays while it is cheaper than the snapshot.
+    A snapshot is renewed when the deltas since the last one exceed a quarter of it, or are too many; what is older
+    stays while it is cheaper than the snapshot.
     """
-    if 10 * delta_size > 9 * snapshot.size:
+    if not is_worth_it(delta_size, snapshot.size):
         return Chain(snapshot)
     deltas = (*chain.deltas, Offer(snapshot.version, delta_size))
     since = [delta for delta in deltas if delta.version > chain.snapshot.version]
@@ -42,6 +42,11 @@ def extend(chain: Chain, snapshot: Offer, delta_size: int) -> Chain:
     while len(deltas) > limits.LISTED_DELTAS or _size(deltas) > base.size:
         deltas = deltas[1:]
     return Chain(base, deltas)
+
+
+def is_worth_it(delta_size: int, snapshot_size: int) -> bool:
+    """A delta that saves less than a tenth is not worth a second way."""
+    return 10 * delta_size <= 9 * snapshot_size
 
 
 def path(manifest: RoundManifest, held: int | None) -> list[tuple[PartKind, Part]]:

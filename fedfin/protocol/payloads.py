@@ -117,6 +117,11 @@ def encode_model(tensors: Tensors, *, plan: str, version: int) -> bytes:
     return msgspec.msgpack.encode(GlobalModel(plan=plan, version=version, body=body))
 
 
+def encode_delta(replaced: bytes, added: bytes, *, plan: str, version: int) -> bytes:
+    """The bytes of the delta to `version`: the bodies of tensors to replace and of tensors to add to."""
+    return msgspec.msgpack.encode(GlobalDelta(plan=plan, version=version, set=replaced, add=added))
+
+
 _P = TypeVar("_P", Update, GlobalModel, GlobalDelta)
 
 

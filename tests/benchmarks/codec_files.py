@@ -21,9 +21,9 @@ def write_mfeat(folder, digits=100, seed=0):
     return folder
 
 
-def mfeat_cache(cache):
+def mfeat_cache(cache, digits=100):
     """A cache folder that already has invented mfeat files where the package's would be."""
-    write_mfeat(cache / mfeat.PACKAGE.replace("==", "-") / mfeat.FOLDER)
+    write_mfeat(cache / mfeat.PACKAGE.replace("==", "-") / mfeat.FOLDER, digits)
     return cache
 
 

@@ -88,6 +88,8 @@ def test_reports_become_cases_whose_twins_stay_together(tmp_path):
     assert (cases.features["indication"][1] == 0).all()
     assert cases.labels[1, openi.LABELS.index("cardiomegaly")] == 1
     assert cases.labels.sum() == 3
+    assert cases.texts["indication"] == ["Cough.", "", "Fever.", "Pain."]
+    assert cases.label_names == openi.LABELS
     assert cases.groups[0] == cases.groups[3]
     assert len(set(cases.groups.tolist())) == 3
 

@@ -8,10 +8,11 @@ from codec_files import mfeat_cache
 
 from aggregator.fold import Fold, apply_means
 from benchmarks.codec.federation import SCALES, deal
-from benchmarks.codec.grid import Job, is_current, jobs, read_rows, run, run_all
+from benchmarks.codec.grid import COMMAND, Job, is_current, jobs, run, run_all
 from benchmarks.codec.score import Scorer
 from benchmarks.codec.simulation import Simulation
 from benchmarks.data.loaders import load_cases
+from benchmarks.rows import read_rows
 from edge_client.trainer import run_task
 from fedfin.errors import InputError
 from fedfin.protocol.codec import PRESETS
@@ -26,7 +27,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def federation(cache):
-    return deal(load_cases("mfeat", cache), SCALES["mfeat"], seed=0, rounds=2)
+    return deal(load_cases("mfeat", cache), SCALES["mfeat"], seed=0, rounds=8)
 
 
 def test_exact_both_ways_is_plain_federated_averaging(federation):
@@ -105,7 +106,7 @@ def test_a_study_goes_on_where_it_stopped(cache, tmp_path):
         file.write(b'{"key": "cut off by a cra')
     steps = list(run_all(todo, out, cache, processes=2))
     assert [done for done, _ in steps] == [1, 2]
-    assert [row["key"] for row in read_rows(out)] == [job.key for job in todo]
+    assert [row["key"] for row in read_rows(out, COMMAND)] == [job.key for job in todo]
     assert list(run_all(todo, out, cache, processes=1)) == [(2, None)]
 
 
@@ -122,7 +123,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, content):
     if content is not None:
         path.write_text(content)
     with pytest.raises(InputError, match=r"study\.jsonl"):
-        read_rows(path)
+        read_rows(path, COMMAND)
 
 
 def test_the_trainer_is_told_of_the_preset(federation):

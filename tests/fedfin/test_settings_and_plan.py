@@ -43,7 +43,7 @@ BAD = {
     "missing key within": (("dim = 3", ""), r"key modalities\[0\]: .*missing required field `dim`; add it"),
     "unknown choice": (
         ('"mlp"', '"mlpp"'),
-        "key model.fin: Invalid enum value 'mlpp'; one of decoder, gaussian, mlp, refined, zero",
+        "key model.fin: Invalid enum value 'mlpp'; one of decoder, gaussian, mean, mlp, refined, uniform, zero",
     ),
     "bad name": (('"ward"', '"My Ward"'), "key federation: must be 1 to 64 of a-z"),
     "short digest": (("a" * 64, "abc"), r"key modalities\[0\].encoder: must be a SHA-256"),

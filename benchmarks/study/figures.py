@@ -1,0 +1,59 @@
+"""Figures in the page's style, as SVG for the page itself: no file beside it, no script, the page's own letters."""
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9ca3af",
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "xtick.color": "#374151",
+    "ytick.color": "#374151",
+    "axes.axisbelow": True,
+    "errorbar.capsize": 2.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fedfin",
+}
+
+
+def panels(count: int, *, height: float, share_y: bool = False) -> tuple["Figure", list["Axes"]]:
+    """A row of axes. `Figure` itself, not pyplot: no display is asked for."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update(STYLE)
+    figure = Figure(figsize=(max(3.3 * count, 5.0), height), layout="constrained")
+    axes = figure.subplots(1, count, sharey=share_y, squeeze=False)
+    return figure, list(axes[0])
+
+
+def with_legend(figure: "Figure", axis: "Axes") -> "Figure":
+    """The axis's, below all panels."""
+    handles, names = axis.get_legend_handles_labels()
+    columns = max(1, min(len(names), 5))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
+    return figure
+
+
+def svg(figure: "Figure", title: str) -> str:
+    """The figure as an element of a page."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Title": title})
+    text = out.getvalue()
+    return re.sub(
+        r'<svg (.*?)width="[^"]*" height="[^"]*"',
+        r'<svg role="img" \1',
+        text[text.index("<svg") :],
+        count=1,
+        flags=re.DOTALL,
+    )

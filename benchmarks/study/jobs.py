@@ -1,0 +1,107 @@
+"""One run of a study each: a data set, a setting, a method, a seed."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+import msgspec
+
+from benchmarks.study.deal import Recipe
+from benchmarks.study.method import Method
+from benchmarks.study.methods.plan_method import PlanMethod
+from benchmarks.study.settings import DATA, EVERY, SETTINGS, Ablation, Data, Runs, Setting, Study
+from fedfin.errors import SettingsError
+from fedfin.plan import Modality, Plan
+
+
+@dataclass(frozen=True)
+class Job:
+    """Names are what tables show; what they stand for is in the key, as a digest."""
+
+    data_name: str
+    data: Data
+    setting_name: str
+    setting: Setting
+    method: Method
+    seed: int
+    recipe: Recipe
+
+    @property
+    def key(self) -> str:
+        """What tells this run from all others, those of the same names with other contents among them."""
+        names = (self.data_name, self.setting_name, self.method.name, str(self.seed))
+        return "/".join((*names, self._digest()))
+
+    def _digest(self) -> str:
+        contents = (self.data, self.setting, asdict(self.recipe), _settings_of(self.method))
+        encoded = msgspec.json.encode(contents, order="sorted")
+        return hashlib.sha256(encoded).hexdigest()[:12]
+
+
+def jobs(
+    studies: Sequence[Study],
+    methods: Mapping[str, Method],
+    *,
+    seeds: int | None = None,
+    only: Sequence[str] = (),
+) -> list[Job]:
+    """Every combination once, one seed after the other, so that a study cut short is a small study.
+
+    `seeds`, if given, counts for all studies; `only`: of the methods, those of these names.
+    Raises SettingsError for a method that is not there and for an ablation that no plan allows.
+    """
+    found: dict[str, Job] = {}
+    for study in studies:
+        for job in _jobs(study, methods, study.seeds if seeds is None else seeds):
+            if not only or job.method.name in only:
+                found.setdefault(job.key, job)
+    return sorted(found.values(), key=lambda job: job.seed)
+
+
+def _jobs(study: Study, methods: Mapping[str, Method], seeds: int) -> list[Job]:
+    data, settings = DATA | study.data, SETTINGS | study.settings
+    recipe = Recipe(study.rounds, study.model, study.training)
+    return [
+        Job(name, data[name], setting, settings[setting], method, seed, recipe)
+        for number, runs in enumerate(study.runs)
+        for name in runs.data
+        for setting in runs.settings
+        for method in _methods(f"runs[{number}]", runs, methods, recipe)
+        for seed in range(seeds)
+    ]
+
+
+def _methods(where: str, runs: Runs, known: Mapping[str, Method], recipe: Recipe) -> list[Method]:
+    names = list(known) if EVERY in runs.methods else list(runs.methods)
+    wanted = [*names, *(ablation.method for ablation in runs.ablations)]
+    if unknown := [name for name in wanted if name not in known]:
+        raise SettingsError(f"study: key {where}.methods: {unknown[0]!r} is not one of {', '.join(known)}")
+    return [
+        *(known[name] for name in names),
+        *(_ablated(where, known[a.method], a, value, recipe) for a in runs.ablations for value in a.values),
+    ]
+
+
+def _ablated(where: str, method: Method, ablation: Ablation, value: Any, recipe: Recipe) -> Method:
+    """The method with the value, after a try of whether any plan allows it."""
+    if not isinstance(method, PlanMethod):
+        raise SettingsError(
+            f"study: key {where}.ablations: {method.name!r} has no plan to change; remove it there"
+        )
+    changed = method.changed(ablation.section, ablation.key, value)
+    modalities = tuple(Modality(name=name, encoder="0" * 64, dim=8) for name in "ab")
+    base = Plan(federation="study", labels=("x",), modalities=modalities)
+    try:
+        changed.plan(msgspec.structs.replace(base, model=recipe.model, training=recipe.training))
+    except (TypeError, ValueError) as error:  # an unknown key, or a value out of bounds
+        raise SettingsError(
+            f"study: key {where}.ablations: {ablation.section}.{ablation.key} = {value!r}: {error}"
+        ) from None
+    return changed
+
+
+def _settings_of(method: Method) -> Any:
+    """What makes it the method that it is: its class and, of a dataclass, the fields."""
+    fields = asdict(method) if is_dataclass(method) else {"name": method.name}
+    return [type(method).__qualname__, fields]

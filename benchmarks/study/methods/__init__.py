@@ -1,0 +1,1 @@
+"""The study's methods, one a file; `registry` has them by name."""

@@ -1,0 +1,32 @@
+"""Every method of the study by name: a literal table, to which a new method is one line.
+
+A method is a frozen dataclass (benchmarks/study/method.py): its fields are its settings, and a change of one of them
+makes it another method to a study that goes on. Heavy imports belong inside `train`.
+"""
+
+from benchmarks.study.method import Method
+from benchmarks.study.methods.plan_method import PlanMethod
+
+_NO_EXPERTS = {"expert_share": 0.0}
+_SHARED = {"columns": "shared", **_NO_EXPERTS}
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        PlanMethod("fedfin"),  # the default plan
+        # parts of it
+        PlanMethod("experts-only", model={"expert_share": 1.0, "fin": "zero"}),
+        PlanMethod("fin-gaussian", model={"fin": "gaussian", **_NO_EXPERTS}),
+        PlanMethod("fin-refined", model={"fin": "refined", **_NO_EXPERTS}),
+        PlanMethod("fin-mlp", model={"fin": "mlp", **_NO_EXPERTS}),
+        PlanMethod("fin-decoder", model={"fin": "decoder", **_NO_EXPERTS}),
+        # rivals
+        PlanMethod("zero-fill", model={"fin": "zero", **_NO_EXPERTS}),
+        PlanMethod("mean-fill", model={"fin": "mean", **_SHARED}),
+        PlanMethod("uniform-fill", model={"fin": "uniform", **_SHARED}),
+        PlanMethod("plain-fin", model={"fin": "mlp", **_SHARED}),
+        PlanMethod(
+            "paper-fin", model={"fin": "decoder", "fin_layers": 6, "fin_heads": 4, **_SHARED}
+        ),  # as arXiv 2505.20232 has it
+    )
+}

@@ -1,0 +1,40 @@
+"""The kinds of test case: what is shown of the judge's cases, all of which are complete."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_client.dataset import Dataset
+
+COMPLETE, HALF = "complete", "half missing"
+_STREAM = 7  # parts these draws from others of the same seed
+
+View = dict[str, NDArray[np.bool_]]
+
+
+def views(judge: Dataset, seed: int) -> dict[str, View]:
+    """View -> what it shows, modality -> bool [n]: complete, each modality alone, each one missing, half missing.
+
+    With two modalities, one missing is the other alone.
+    """
+    modalities = list(judge.present)
+    every = {m: np.ones(len(judge), np.bool_) for m in modalities}
+    none = {m: np.zeros(len(judge), np.bool_) for m in modalities}
+    found: dict[str, View] = {COMPLETE: every}
+    if len(modalities) > 1:
+        found |= {f"only {m}": none | {m: every[m]} for m in modalities}
+    if len(modalities) > 2:
+        found |= {f"without {m}": every | {m: none[m]} for m in modalities}
+    if len(modalities) > 1:
+        found[HALF] = _half_missing(modalities, len(judge), seed)
+    return found
+
+
+def _half_missing(modalities: list[str], count: int, seed: int) -> View:
+    """Half of the cases lose a random part of their modalities, never all of them."""
+    draws = np.random.Generator(np.random.PCG64([seed, _STREAM]))
+    loses = np.zeros(count, np.bool_)
+    loses[np.argsort(draws.random(count), kind="stable")[: count // 2]] = True
+    rank = np.argsort(np.argsort(draws.random((count, len(modalities))), axis=1), axis=1)
+    lost = 1 + (draws.random(count) * (len(modalities) - 1)).astype(np.int64)
+    hidden = loses[:, None] & (rank < lost[:, None])
+    return {m: ~hidden[:, place] for place, m in enumerate(modalities)}

@@ -1,0 +1,50 @@
+"""`fedfin study report`: a page, a table in the terminal, or JSON, from a file of results."""
+
+from pathlib import Path
+
+from benchmarks.codec.tables import print_table
+from benchmarks.rows import read_rows
+from benchmarks.study.grid import COMMAND
+from benchmarks.study.roles import DEFAULT
+from benchmarks.study.scores import Scores
+from benchmarks.study.summary import main_table
+from benchmarks.study.verdict import judge
+from benchmarks.study.words import auc_text, gain_line, harm_line, is_reported, verdict_lines
+from fedfin.errors import InputError, StateError
+
+
+def read_scores(path: Path, default: str = DEFAULT) -> Scores:
+    """Raises InputError for a file that is not of the study, or in which no run ended well."""
+    scores = Scores(read_rows(path, COMMAND), default)
+    if not scores.rows:
+        raise InputError(f"{path}: no run of it ended well; {len(scores.failed)} failed")
+    return scores
+
+
+def write_page(scores: Scores, out: Path) -> None:
+    """Raises StateError when it cannot be written, ModuleNotFoundError without matplotlib."""
+    from benchmarks.study.page import page
+
+    try:
+        out.write_text(page(scores), encoding="utf-8")
+    except OSError as error:
+        raise StateError(f"{out}: cannot write it ({error.strerror}); give another --out") from None
+
+
+def print_markdown(scores: Scores) -> None:
+    """The main table, a part for each data set, and the verdict."""
+    for data in scores.data:
+        lines = [line for line in main_table(scores) if line["data"] == data]
+        methods = [m for m in scores.methods if any(line["methods"][m] for line in lines)]
+        print(f"\n{data}\n")
+        rows = [
+            [f"{line['setting']}, {line['kind']}", *(auc_text(line["methods"][m]) for m in methods)]
+            for line in lines
+        ]
+        print_table(["macro AUC x 100", *methods], rows)
+    verdict = judge(scores)
+    print()
+    for line in verdict_lines(verdict):
+        print(line)
+    for told in [*map(harm_line, verdict.harms), *(gain_line(g) for g in verdict.gains if is_reported(g))]:
+        print(f"- {told}")

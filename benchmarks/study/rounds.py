@@ -1,0 +1,148 @@
+"""One federation in one process: the project's own trainer, fold, closed form and codec, without a broker between.
+
+Both directions are compressed as the plan says, with error feedback at every site and at the server. The file to
+read first is `Rounds.run`: it is the whole protocol of a round.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.closed_form.groups import by_group, grouped
+from aggregator.closed_form.solve import solve
+from aggregator.fold import Fold
+from aggregator.versions import make_change
+from edge_client.dataset import Dataset
+from edge_client.trainer import TaskResult, run_task
+from edge_client.work import finite
+from fedfin.model_spec import Task, initial_model, model_shapes, task_specs
+from fedfin.plan import Plan
+from fedfin.protocol.codec import compensate, compress, decompress
+from fedfin.protocol.codec.layout import Tensors
+from fedfin.protocol.schedule import last_round, preset_down, preset_up, task_of
+
+# Told of every update before it is compressed: round, site, deltas with what was owed to them.
+Recorder = Callable[[int, str, Tensors], None]
+Means = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes of one round: `up` by site that took part, `down` for every site."""
+
+    up: dict[str, int]
+    up_float32: dict[str, int]
+    down: int
+    down_float32: int
+
+
+@dataclass
+class _Site:
+    """What a site keeps between rounds."""
+
+    name: str
+    dataset: Dataset
+    residual: Tensors = field(default_factory=dict)
+
+
+class Rounds:
+    """A federation under way. `model` is the present version; nothing is evaluated."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        sites: Mapping[str, Dataset],
+        *,
+        taking_part: int | None = None,
+        record: Recorder | None = None,
+    ) -> None:
+        """`taking_part`: how many sites a training round asks, drawn by the plan's seed; None: all."""
+        self.plan, self._record = plan, record
+        self._sites = [_Site(name, dataset) for name, dataset in sites.items()]
+        self._taking_part = len(self._sites) if taking_part is None else taking_part
+        self._draws = np.random.default_rng(plan.seed)
+        self._owed: Tensors = {}
+        self.model = initial_model(plan)
+
+    @property
+    def numbers(self) -> range:
+        """The rounds that make a version: all but the last, which evaluates."""
+        return range(1, last_round(self.plan))
+
+    def run(self, number: int) -> Traffic:
+        """Round `number` (from 1) of the protocol: sites do its task and send, the server folds and sends."""
+        task, fold, up, up_float32 = task_of(self.plan, number), Fold(), {}, {}
+        shapes = task_specs(self.plan, task)
+        for site in self._asked(task):
+            result = self._work(task, number, site)
+            body = self._compress_up(task, number, site, result.deltas)
+            add_to(fold, task, decompress(body, shapes), result.weights, site.name)
+            up[site.name], up_float32[site.name] = len(body), _bytes(result.deltas)
+        added, replaced = close(self.plan, task, fold)
+        return Traffic(up, up_float32, self._publish(number, added, replaced), _bytes({**added, **replaced}))
+
+    def _asked(self, task: Task) -> list[_Site]:
+        """All sites, or those drawn to train, in a fixed order."""
+        if task != "train" or self._taking_part == len(self._sites):
+            return self._sites
+        chosen = self._draws.choice(len(self._sites), self._taking_part, replace=False)
+        return [self._sites[place] for place in sorted(chosen)]
+
+    def _work(self, task: Task, number: int, site: _Site) -> TaskResult:
+        """What a site says; tensors that diverged are left out, as at a real site."""
+        result = run_task(
+            self.plan,
+            task,
+            number,
+            self.model,
+            site.dataset,
+            site.name,
+            progress=lambda _: None,
+            stop=lambda: False,
+        )
+        values = finite(result.deltas)
+        return TaskResult(values, {name: result.weights[name] for name in values}, result.metrics)
+
+    def _compress_up(self, task: Task, number: int, site: _Site, deltas: Tensors) -> bytes:
+        """What the site sends; it keeps what the body left out."""
+        training = task == "train"
+        values = compensate(deltas, site.residual) if training else deltas
+        if self._record and training:
+            self._record(number, site.name, values)
+        done = compress(values, task_specs(self.plan, task), preset_up(self.plan, number))
+        if training:
+            site.residual = {**site.residual, **done.residual}
+        return done.body
+
+    def _publish(self, number: int, added: Means, replaced: Means) -> int:
+        """The next model at every site; returns the bytes that brought it there."""
+        shapes, preset = model_shapes(self.plan), preset_down(self.plan, number)
+        change = make_change(self.model, added, replaced, self._owed, shapes, preset)
+        self.model, self._owed = change.tensors, change.owed
+        return len(change.set) + len(change.add)
+
+
+def add_to(fold: Fold, task: Task, values: Tensors, weights: Mapping[str, int], site: str) -> None:
+    """Fold one site's update as the aggregator does: second moments by group of sites."""
+    if task == "covariances":
+        fold.add(grouped(values, site), grouped(weights, site))
+    else:
+        fold.add(values, weights)
+
+
+def close(plan: Plan, task: Task, fold: Fold) -> tuple[Means, Means]:
+    """What the aggregator makes of a round: what is added to the model's tensors, and what replaces them."""
+    means = fold.means()
+    if task == "train":
+        return means, {}
+    if task == "covariances":
+        return {}, solve(plan, by_group(fold.sums))
+    return {}, means
+
+
+def _bytes(tensors: Mapping[str, NDArray[Any]]) -> int:
+    """As float32."""
+    return sum(4 * values.size for values in tensors.values())

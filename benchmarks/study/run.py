@@ -1,0 +1,86 @@
+"""One job from its data to its row."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.rows import Row
+from benchmarks.study.deal import deal
+from benchmarks.study.federation import Federation
+from benchmarks.study.jobs import Job
+from benchmarks.study.measure import auc_figures, calibration_error, imputation_figures
+from benchmarks.study.method import Progress, Trained
+from benchmarks.study.patterns import View, views
+from benchmarks.study.settings import Data
+from benchmarks.study.sources import Pool, Step, load_pool
+
+_DIGITS = 4
+_pools: dict[bytes, Pool] = {}  # each process loads a data set once
+
+
+def pool_of(data: Data, cache: Path, step: Step = lambda _done, _total: None) -> Pool:
+    """The data set, kept in memory."""
+    key = msgspec.json.encode((data, str(cache)), order="sorted")
+    if key not in _pools:
+        _pools[key] = load_pool(data, cache, step)
+    return _pools[key]
+
+
+def run(job: Job, cache: Path, progress: Progress = lambda _share: None) -> Row:
+    """Deal, train, judge. Raises whatever the method does."""
+    federation = deal(pool_of(job.data, cache), job.setting, job.seed, job.recipe)
+    started = time.process_time()
+    trained = job.method.train(federation, progress)
+    trained_s = time.process_time() - started
+    judged = {
+        name: _judge(trained, federation, shown) for name, shown in views(federation.judge, job.seed).items()
+    }
+    costs = trained.costs
+    return identity(job) | {
+        "labels": list(federation.plan.labels),
+        "modalities": federation.plan.dims,
+        "sites": {name: len(dataset) for name, dataset in federation.sites.items()},
+        "judge": len(federation.judge),
+        "views": judged,
+        "up": round(costs.up),
+        "down": round(costs.down),
+        "multiply_adds": round(costs.multiply_adds),
+        "cpu_s": round(trained_s, 2),
+    }
+
+
+def identity(job: Job) -> Row:
+    """What a row says of its job."""
+    return {
+        "key": job.key,
+        "data": job.data_name,
+        "setting": job.setting_name,
+        "method": job.method.name,
+        "seed": job.seed,
+        "rounds": job.recipe.rounds,
+    }
+
+
+def _judge(trained: Trained, federation: Federation, shown: View) -> dict[str, Any]:
+    """Answers and estimates on the judge's cases, of which the method sees what is shown."""
+    judge = federation.judge
+    visible = {m: values * shown[m][:, None] for m, values in judge.features.items()}
+    probability = trained.answer(visible, shown)
+    auc, per_label = auc_figures(probability, judge.labels)
+    return {
+        "auc": _rounded(auc),
+        "per_label": [_rounded(value) for value in per_label],
+        "ece": _rounded(calibration_error(probability, judge.labels)),
+        **{
+            name: _rounded(value)
+            for name, value in imputation_figures(
+                trained.impute(visible, shown), judge.features, shown
+            ).items()
+        },
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)

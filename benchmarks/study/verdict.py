@@ -1,0 +1,141 @@
+"""Whether the default method does harm, by rule; what it gains; and which methods did not work."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.study.roles import BOUNDS, HARMLESS_TO, TOLERANCE, ZERO_FILL, harmless_to
+from benchmarks.study.scores import Column, Mean, Scores, mean
+
+
+@dataclass(frozen=True)
+class Harm:
+    """The default is `difference` AUC x 100 above a rival (negative: below). clear: beyond seed noise."""
+
+    data: str
+    setting: str
+    view: str
+    rival: str
+    difference: float
+    noise: float
+    seeds: int
+    clear: bool
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Of the default over a method, averaged over all columns of a data set that both have."""
+
+    data: str
+    method: str
+    difference: float
+    noise: float
+    columns: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A method that is below zero-fill in the average over a data set's columns, beyond seed noise."""
+
+    data: str
+    method: str
+    difference: float
+    noise: float
+    worst: float
+    worst_setting: str
+    worst_view: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """compared: pairs of column and rival; seeds: the least that one has; absent: of what is not to be harmed.
+
+    harms: where the default is more than the tolerance below, the clear ones first.
+    """
+
+    default: str
+    compared: int
+    columns: int
+    seeds: int
+    absent: list[str]
+    harms: list[Harm]
+    gains: list[Gain]
+
+    @property
+    def violations(self) -> list[Harm]:
+        """Those that no seed noise explains."""
+        return [harm for harm in self.harms if harm.clear]
+
+
+def judge(scores: Scores) -> Verdict:
+    """The rule of "no harm": more than TOLERANCE below, and the difference beyond its own noise.
+
+    With a single seed nothing is known of noise, and every such difference is clear.
+    """
+    pairs = [pair for pair in _pairs(scores) if pair is not None]
+    harms = [pair for pair in pairs if pair.difference < -TOLERANCE]
+    present = set(scores.methods)
+    absent = [words for words, names in HARMLESS_TO.items() if not present & set(names)]
+    if scores.default not in present:
+        absent.insert(0, scores.default)
+    return Verdict(
+        scores.default,
+        len(pairs),
+        len({(pair.data, pair.setting, pair.view) for pair in pairs}),
+        min((pair.seeds for pair in pairs), default=0),
+        absent,
+        sorted(harms, key=lambda harm: (not harm.clear, harm.difference)),
+        gains(scores),
+    )
+
+
+def _pairs(scores: Scores) -> Iterator[Harm | None]:
+    for column in scores.columns:
+        for rival in harmless_to():
+            if rival != scores.default:
+                yield _harm(column, rival, mean(scores.differences(column, scores.default, rival)))
+
+
+def _harm(column: Column, rival: str, found: Mean | None) -> Harm | None:
+    if found is None:
+        return None
+    clear = found.seeds == 1 or -found.value > found.noise
+    noise = 0.0 if found.seeds == 1 else found.noise
+    return Harm(column.data, column.setting, column.view, rival, found.value, noise, found.seeds, clear)
+
+
+def gains(scores: Scores) -> list[Gain]:
+    """Over every other method, by data set."""
+    found = []
+    for data in scores.data:
+        columns = [column for column in scores.columns if column.data == data]
+        for method in scores.methods:
+            average = mean(scores.average_difference(columns, scores.default, method))
+            if average is not None and method != scores.default:
+                both = sum(bool(scores.differences(c, scores.default, method)) for c in columns)
+                noise = 0.0 if average.seeds == 1 else average.noise
+                found.append(Gain(data, method, average.value, noise, both, average.seeds))
+    return found
+
+
+def failures(scores: Scores) -> list[Failure]:
+    """Methods and ablations that would have done better to fill in zeros, by data set, the worst first."""
+    found = []
+    for data in scores.data:
+        columns = [column for column in scores.columns if column.data == data]
+        names = dict.fromkeys(row["method"] for row in scores.rows if row["data"] == data)
+        for method in names:
+            average = mean(scores.average_difference(columns, method, ZERO_FILL))
+            if method in (ZERO_FILL, *BOUNDS) or average is None:
+                continue
+            if -average.value > (0.0 if average.seeds == 1 else average.noise):
+                found.append(_failure(scores, columns, method, average))
+    return sorted(found, key=lambda failure: failure.difference)
+
+
+def _failure(scores: Scores, columns: list[Column], method: str, average: Mean) -> Failure:
+    by_column = {c: mean(scores.differences(c, method, ZERO_FILL)) for c in columns}
+    worst, where = min((m.value, i) for i, m in enumerate(by_column.values()) if m is not None)
+    column = columns[where]
+    noise = 0.0 if average.seeds == 1 else average.noise
+    return Failure(column.data, method, average.value, noise, worst, column.setting, column.view)

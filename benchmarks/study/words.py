@@ -1,0 +1,96 @@
+"""The verdict and numbers in words: shared by the page and the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.study.roles import NOISE, PLAIN_FIN, TOLERANCE, ZERO_FILL
+from benchmarks.study.verdict import Gain, Harm, Verdict
+
+DASH = "-"
+RULES = (
+    "Groups (patients) are on one side of every split. Whatever the seed, the same cases judge.",
+    "A seed decides which cases a site has, what is missing there, and every draw of a training.",
+    "The judge's cases are complete. A kind of test case hides some of their modalities, the same for every method.",
+    "Complete: all modalities are shown. Only X: X alone. Without X: all but X.",
+    "Half missing: half of the cases, drawn by the seed, lose a random part of their modalities.",
+    f"Seed noise: {NOISE:g} standard errors of the mean paired difference over seeds.",
+    f"Harm: the mean difference is below -{TOLERANCE} and below minus its noise. Every single column counts.",
+    "Means over columns are taken of the columns that both methods have.",
+)
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """The rule's outcome, what is lacking for it, and the gain; the first line is the outcome."""
+    lines = [_outcome(verdict)]
+    unclear = len(verdict.harms) - len(verdict.violations)
+    if unclear:
+        times = "once" if unclear == 1 else f"{unclear} times"
+        lines.append(
+            f"It is more than {TOLERANCE} below {times} where seed noise can explain it; they are listed."
+        )
+    if verdict.absent:
+        lines.append(f"Not run, so not compared: {', '.join(verdict.absent)}.")
+    if 0 < verdict.seeds < 3:
+        lines.append("Somewhere there are fewer than three seeds: what is noise cannot be told well.")
+    return lines
+
+
+def _outcome(verdict: Verdict) -> str:
+    if not verdict.compared:
+        return f"Whether {verdict.default} does harm is not known: it has no rows beside a rival's."
+    checked = f"{verdict.compared} comparisons in {verdict.columns} columns"
+    if not verdict.violations:
+        return (
+            f"No harm found: {verdict.default} is nowhere more than {TOLERANCE} AUC (x 100) below zero-fill, plain FIN"
+            f" or single-modality federation beyond seed noise, in {checked}."
+        )
+    count = len(verdict.violations)
+    places = "one column" if count == 1 else f"{count} columns"
+    return (
+        f"Harm found in {places}: there {verdict.default} is more than {TOLERANCE} AUC (x 100) below what it must not"
+        f" harm, beyond seed noise, of {checked}."
+    )
+
+
+def harm_line(harm: Harm) -> str:
+    """One place where the default is below."""
+    doubt = "" if harm.clear else ", within seed noise"
+    return (
+        f"{harm.data}, {harm.setting}, {harm.view}: {harm.difference:+.2f} to {harm.rival}"
+        f" (noise {harm.noise:.2f}, {harm.seeds} seeds{doubt})"
+    )
+
+
+def gain_line(gain: Gain) -> str:
+    """The average over columns."""
+    return f"{gain.data}: {gain_text(gain)} over {gain.method}, {gain.columns} columns"
+
+
+def gain_text(gain: Gain) -> str:
+    """With its noise, where that is known."""
+    return f"{gain.difference:+.2f} ± {gain.noise:.2f}" if gain.seeds > 1 else f"{gain.difference:+.2f}"
+
+
+def is_reported(gain: Gain) -> bool:
+    """Gains that the project promises to tell: over plain FIN and zero-fill."""
+    return gain.method in (ZERO_FILL, *PLAIN_FIN)
+
+
+def auc_text(cell: Mapping[str, Any] | None) -> str:
+    """Mean and spread."""
+    if cell is None:
+        return DASH
+    return f"{cell['auc']:.1f} ± {cell['spread']:.1f}" if cell["seeds"] > 1 else f"{cell['auc']:.1f}"
+
+
+def number(value: float | None, form: str) -> str:
+    """Or a dash for what is not known."""
+    return DASH if value is None else format(value, form)
+
+
+def amount(value: float, unit: str = "") -> str:
+    """A large number in three digits."""
+    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}".rstrip()

@@ -1,0 +1,53 @@
+"""Bundles without a graph, for an encoder that a test puts in their place."""
+
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from fedfin.bundle import ImageRecipe, Manifest, TextRecipe
+
+RECIPES = {
+    "image": ImageRecipe(8, 8, 1, "bilinear", 1.0, (0.0,), (1.0,)),
+    "text": TextRecipe("tokenizer.json", 8, 0, ("input_ids",)),
+}
+
+
+def write_bundle(folder, kind):
+    """A bundle's manifest, that names no files; 2 features."""
+    manifest = Manifest(
+        name=f"stub-{kind}",
+        modality=kind,
+        dim=2,
+        onnx="encoder.onnx",
+        recipe=RECIPES[kind],
+        files={},
+        quantization="none",
+        source="made in a test",
+        licence="Apache-2.0",
+        versions={},
+    )
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    return folder
+
+
+class StubEncoder:
+    """Features: the length of a text or of a file's name, and 1. Notes what it was given in `seen`."""
+
+    seen: ClassVar[list] = []
+    stop_at = None
+
+    @classmethod
+    def open(cls, _folder, **_options):
+        """In the place of `open_encoder`."""
+        return cls()
+
+    def encode(self, inputs):
+        """One input, as the real one is given them."""
+        (value,) = inputs
+        if len(self.seen) == self.stop_at:
+            raise KeyboardInterrupt
+        self.seen.append(value)
+        length = len(value if isinstance(value, str) else value.name)
+        return np.array([[length, 1]], np.float32)

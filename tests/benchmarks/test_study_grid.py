@@ -1,0 +1,115 @@
+"""The study's grid: it goes on where it stopped, and one method's fault does not end it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from codec_files import mfeat_cache
+
+from benchmarks.rows import append_row, read_rows
+from benchmarks.study.grid import COMMAND, attempt, run_all
+from benchmarks.study.jobs import jobs
+from benchmarks.study.methods.plan_method import PlanMethod
+from benchmarks.study.methods.registry import METHODS
+from benchmarks.study.settings import Runs, Study
+from fedfin.errors import SettingsError
+from fedfin.plan import Model
+
+SMALL = Model(fin_width=8, head_width=0)
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A method that cannot train."""
+
+    name: str = "failing"
+
+    def train(self, federation, progress):
+        """It does not."""
+        raise ValueError("it does not converge")
+
+
+def study(*methods, **other):
+    runs = (Runs(data=("mfeat",), settings=("8:0:2",), methods=methods, **other),)
+    return Study(seeds=1, rounds=1, model=SMALL, runs=runs)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return mfeat_cache(tmp_path / "cache", digits=300)
+
+
+def test_a_row_has_every_kind_of_case_and_the_costs(cache):
+    (job,) = jobs([study("fin-mlp")], METHODS)
+    row = attempt(job, cache)
+    assert set(row["views"]) == {"complete", "only fou", "only pix", "half missing"}
+    assert all(0 <= view["auc"] <= 100 for view in row["views"].values())
+    assert "cosine" not in row["views"]["complete"]
+    assert {"cosine", "explained", "claimed", "covered"} < set(row["views"]["only pix"])
+    assert min(row["up"], row["down"], row["multiply_adds"]) > 0
+    assert attempt(job, cache) | {"cpu_s": 0} == row | {"cpu_s": 0}
+
+
+def test_the_grid_goes_on_after_a_line_that_a_crash_cut_and_tries_failed_runs_again(cache, tmp_path):
+    out = tmp_path / "made" / "study.jsonl"
+    todo = jobs([study("zero-fill", "fin-mlp")], METHODS)
+    out.parent.mkdir()
+    append_row(out, attempt(todo[0], cache))
+    with out.open("ab") as file:
+        file.write(f'{{"key": "{todo[1].key}", "error": "ValueError"}}\n{{"key": "cut o'.encode())
+    assert [done for done, _ in run_all(todo, out, cache, processes=1)] == [1, 2]
+    assert [row["key"] for row in read_rows(out, COMMAND)] == [todo[0].key, todo[1].key, todo[1].key]
+    assert list(run_all(todo, out, cache, processes=1)) == [(2, None)]
+
+
+def test_a_failing_method_leaves_its_error_and_where_it_arose(cache):
+    (job,) = jobs([study("failing")], {"failing": Failing()})
+    row = attempt(job, cache)
+    assert row["error"].startswith("ValueError: it does not converge (test_study_grid.py:")
+    assert (row["method"], row["seed"], row["key"]) == ("failing", 0, job.key)
+
+
+def test_another_content_of_the_same_names_is_another_run():
+    keys = {
+        jobs([one], METHODS | {"fin-mlp": method})[0].key
+        for one in (study("fin-mlp"), Study(seeds=1, rounds=2, model=SMALL, runs=study("fin-mlp").runs))
+        for method in (METHODS["fin-mlp"], PlanMethod("fin-mlp", model={"fin": "decoder"}))
+    }
+    assert len(keys) == 4
+
+
+def test_a_study_is_done_seed_by_seed_and_every_run_once():
+    todo = jobs([study("zero-fill"), study("*")], METHODS, seeds=2)
+    assert [job.seed for job in todo] == sorted(job.seed for job in todo)
+    assert len(todo) == 2 * len(METHODS)
+    only = jobs([study("*")], METHODS, only=["zero-fill"])
+    assert [job.method.name for job in only] == ["zero-fill"]
+
+
+def test_an_ablation_changes_one_key_and_is_checked():
+    ablations = ({"method": "fin-mlp", "key": "fin_width", "values": (8, 16)},)
+    found = jobs([_ablated(ablations)], METHODS)
+    assert [job.method.name for job in found] == ["fin-mlp/fin_width=8", "fin-mlp/fin_width=16"]
+    for key, value in (("fin_width", 1), ("width", 8)):
+        with pytest.raises(SettingsError, match=rf"runs\[0\]\.ablations: model\.{key}"):
+            jobs([_ablated(({"method": "fin-mlp", "key": key, "values": (value,)},))], METHODS)
+
+
+def test_a_method_that_is_not_there_is_named():
+    with pytest.raises(SettingsError, match=r"runs\[0\]\.methods: 'best' is not one of fedfin"):
+        jobs([study("best")], METHODS)
+
+
+def _ablated(ablations):
+    import msgspec
+
+    builtins = {"data": ["mfeat"], "settings": ["8:0:2"], "ablations": list(ablations)}
+    return Study(seeds=1, runs=(msgspec.convert(builtins, Runs),))
+
+
+def test_multiply_adds_are_those_of_the_layers(cache):
+    (job,) = jobs([study("zero-fill")], METHODS)
+    row = attempt(job, cache)
+    dims = row["modalities"]
+    assert row["multiply_adds"] == sum(dims.values()) * len(row["labels"])
+    assert np.isfinite(row["cpu_s"])

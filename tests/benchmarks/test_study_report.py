@@ -1,0 +1,172 @@
+"""The report on invented rows: its verdict by rule, and what its page holds."""
+
+import json
+import re
+
+import pytest
+from study_cases import row
+
+from benchmarks.rows import append_row
+from benchmarks.study.page import page
+from benchmarks.study.report import print_markdown, read_scores
+from benchmarks.study.scores import Scores, mean
+from benchmarks.study.summary import summarise
+from benchmarks.study.verdict import failures, judge
+from benchmarks.study.words import verdict_lines
+from fedfin.cli import main
+from fedfin.errors import InputError
+
+
+def rows(ours, theirs, rival="zero-fill", **where):
+    """Both methods over seeds; a number of AUC each, or views."""
+    return [
+        one
+        for seed, (a, b) in enumerate(zip(ours, theirs, strict=True))
+        for one in (row("fedfin", a, seed=seed, **where), row(rival, b, seed=seed, **where))
+    ]
+
+
+def test_a_column_that_is_clearly_below_is_a_violation_and_no_other():
+    found = rows([80, 81, 82], [80, 81, 82])
+    for one in found:
+        if one["method"] == "zero-fill":
+            one["views"]["only b"]["auc"] += 0.5
+    verdict = judge(Scores(found))
+    assert [(v.view, v.rival, round(v.difference, 6)) for v in verdict.violations] == [
+        ("only b", "zero-fill", -0.5)
+    ]
+    assert verdict_lines(verdict)[0].startswith("Harm found in one column")
+    assert (verdict.compared, verdict.columns) == (4, 4)
+
+
+@pytest.mark.parametrize("rival", ["zero-fill", "plain-fin", "paper-fin", "single-modality"])
+def test_every_rival_that_may_not_be_harmed_is_compared(rival):
+    verdict = judge(Scores(rows([80, 80, 80], [81, 81.1, 80.9], rival)))
+    assert {v.rival for v in verdict.violations} == {rival}
+    assert len(verdict.violations) == 4
+
+
+def test_what_is_within_tolerance_or_noise_is_no_violation_but_noise_is_told():
+    assert not judge(Scores(rows([80, 80, 80], [80.3, 80.3, 80.3]))).harms
+    verdict = judge(Scores(rows([80, 80, 80], [84, 80, 77.5])))
+    assert not verdict.violations
+    assert len(verdict.harms) == 4
+    lines = verdict_lines(verdict)
+    assert lines[0].startswith("No harm found")
+    assert "4 times where seed noise can explain it" in lines[1]
+
+
+def test_other_rivals_and_upper_bounds_cannot_be_harmed():
+    for rival in ("retrieval", "centralised"):
+        assert judge(Scores(rows([80, 80, 80], [90, 90, 90], rival))).compared == 0
+
+
+def test_of_one_seed_every_lower_column_counts_and_the_words_say_so():
+    verdict = judge(Scores(rows([80], [81])))
+    assert len(verdict.violations) == 4
+    assert any("fewer than three seeds" in line for line in verdict_lines(verdict))
+
+
+def test_what_was_not_run_is_told():
+    lines = verdict_lines(judge(Scores([row("zero-fill")])))
+    assert "not known" in lines[0]
+    assert any("fedfin, plain FIN, single-modality federation" in line for line in lines)
+
+
+def test_gains_are_means_over_columns_with_the_seeds_noise():
+    (gain,) = judge(Scores(rows([81, 82, 83], [80, 80, 80]))).gains
+    assert (gain.difference, gain.columns, gain.seeds) == (2, 4, 3)
+    assert gain.noise == pytest.approx(2 * 1 / 3**0.5)
+
+
+def test_what_is_below_zero_fill_did_not_work():
+    found = rows([81, 82, 83], [80, 80, 80])
+    found += [row("uniform-fill", 78 - seed, seed=seed, only_a=60) for seed in range(3)]
+    (failure,) = failures(Scores(found))
+    assert failure.method == "uniform-fill"
+    assert (failure.worst, failure.worst_view) == (-20, "only a")
+
+
+def test_the_last_row_of_a_name_counts_and_a_failure_is_made_good():
+    failed = {k: v for k, v in row().items() if k != "views"} | {"error": "ValueError: no"}
+    scores = Scores([row(auc=70), row(auc=80), failed, failed | {"seed": 1}])
+    assert [one["views"]["complete"]["auc"] for one in scores.rows] == [80]
+    assert [one["seed"] for one in scores.failed] == [1]
+
+
+def test_mean_spread_and_noise():
+    found = mean({0: 1.0, 1: 2.0, 2: 3.0})
+    assert (found.value, found.spread, found.noise) == (2, 1, pytest.approx(2 / 3**0.5))
+
+
+@pytest.fixture(scope="module")
+def scores():
+    found = rows([81, 82, 83], [80, 80, 80], data="<digits>")
+    found += rows([81, 82, 83], [82, 83, 84], "plain-fin", data="<digits>", setting="6:0:4")
+    found += [row(f"fin-decoder/fin_heads={n}", 80, data="<digits>") for n in (1, 2, 4, 8)]
+    found += [row("uniform-fill", 60, data="<digits>", seed=seed) for seed in range(2)]
+    found += [{**row("text-decoder", data="<digits>"), "skipped": "no modality is a text"}]
+    del found[-1]["views"]
+    return Scores(found)
+
+
+def test_the_page_holds_everything_and_asks_for_nothing_from_elsewhere(scores):
+    html = page(scores)
+    for title in ("Main table", "Gain", "Ablations", "Imputed features", "Calibration of answers"):
+        assert f"<h2>{title}</h2>" in html
+    for text in (
+        "Harm found in 4 columns",
+        "fin_heads",
+        "&lt;digits&gt;",
+        "no modality is a text",
+        "2 of 3 seeds",
+    ):
+        assert text in html
+    assert html.count("<svg") == 4  # by setting, gain, cost, one ablation
+    assert "<script" not in html
+    assert "<digits>" not in html
+    assert not re.search(r'(?:src|href)="(?!#)', html.replace("xlink:href", "href"))
+
+
+def test_the_summary_is_plain_json(scores):
+    summary = json.loads(json.dumps(summarise(scores)))
+    assert summary["verdict"]["violations"] == 4
+    (line,) = [one for one in summary["main"] if (one["setting"], one["kind"]) == ("8:0:2", "complete")]
+    assert line["methods"]["zero-fill"]["difference"] == 2
+    assert line["methods"]["plain-fin"] is None
+    assert {"method": "uniform-fill", "data": "<digits>", "setting": "6:0:4", "seeds": 0, "of": 3} in summary[
+        "missing"
+    ]
+
+
+def test_the_terminal_has_the_main_table_and_the_verdict(scores, capsys):
+    print_markdown(scores)
+    text = capsys.readouterr().out
+    assert "| 8:0:2, complete" in text
+    assert "82.0 ± 1.0" in text
+    assert "Harm found in 4 columns" in text
+
+
+def test_the_command_writes_the_page(tmp_path, capsys):
+    results = tmp_path / "study.jsonl"
+    for one in rows([81], [80]):
+        append_row(results, one)
+    assert main(["study", "report", str(results), "--out", str(tmp_path / "report.html")]) == 0
+    assert "No harm found" in capsys.readouterr().out
+    assert "<svg" in (tmp_path / "report.html").read_text()
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(InputError, match="no run of it ended well"):
+        read_scores(tmp_path / "empty.jsonl")
+
+
+@pytest.mark.parametrize("command", ["run", "report", "methods", "presets"])
+def test_every_command_has_help_with_an_example(command, capsys):
+    with pytest.raises(SystemExit):
+        main(["study", command, "--help"])
+    assert f"example: fedfin study {command}" in capsys.readouterr().out
+
+
+def test_methods_and_presets_are_listed(capsys):
+    assert main(["study", "methods"]) == 0
+    assert main(["study", "presets", "--json"]) == 0
+    assert "zero-fill" in capsys.readouterr().out
