@@ -1,4 +1,4 @@
-"""What FIN leaves of each feature's variance, measured on what it is asked for while it trains."""
+"""What FIN leaves of each feature's variance, measured on what it is asked for in a round's first epoch."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class MeasuredSpread:
-    """Mean squared errors by feature, over a round."""
+    """Mean squared errors by feature, over an epoch."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}

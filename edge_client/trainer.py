@@ -124,10 +124,12 @@ def _train(
     model = _load(plan, before)
     cases = _training_cases(plan, model, dataset)
     tally = Tally(cases.present, cases.labels)
-    losses, spread = [], MeasuredSpread()
+    losses, spread, seen = [], MeasuredSpread(), 0
     for share, step in _epochs(plan, recipe, model, cases, generator):
         tally.add(step.rows, step.masks)
-        spread.add(step.errors, _by_modality(plan, step.masks.asked))
+        seen += len(step.rows)
+        if seen <= len(cases.labels):  # later epochs know these cases by heart
+            spread.add(step.errors, _by_modality(plan, step.masks.asked))
         losses.append((step.label_loss, step.fin_loss))
         control.tick(share)
     after = model.dump_tensors() | spread.tensors()

@@ -84,10 +84,10 @@ def diagonal(packed: NDArray[np.float64]) -> NDArray[np.float64]:
 def unpack(packed: NDArray[np.float64]) -> NDArray[np.float64]:
     """The opposite of `pack`."""
     n = _side(packed)
-    full = np.zeros((n, n))
-    full[np.triu_indices(n)] = packed
-    upper = np.triu(full, 1)
-    return full + upper.T
+    full, upper = np.empty((n, n)), np.triu_indices(n)
+    full[upper] = packed
+    full.T[upper] = packed
+    return full
 
 
 def _side(packed: NDArray[np.float64]) -> int:

@@ -26,10 +26,14 @@ class Blend:
     def __init__(self, fits: Fits) -> None:
         self._pairs = fits.pairs
         self._rate = _rate(fits)
-        self._together, self._with_labels = _covariances(fits, self._pairs)
+        together, self._with_labels = _covariances(fits, self._pairs)
+        self._together = _positive(together)
 
     def pattern(self, shown: Sequence[str]) -> tuple[dict[Pair, Floats], Floats]:
-        """Weights [labels] by score, and bias [labels], of the logits; scores read what is shown."""
+        """Weights [labels] by score, and bias [labels], of the logits; scores read what is shown.
+
+        Where no score does, the logits are those of the labels' rates.
+        """
         places = [
             place
             for place, (target, source) in enumerate(self._pairs)
@@ -37,8 +41,7 @@ class Blend:
         ]
         together = self._together[np.ix_(places, places)]
         with_labels = self._with_labels[places]
-        columns = range(with_labels.shape[1])
-        weights = _shared([_stack(together[..., i], with_labels[:, i]) for i in columns], len(places))
+        weights = _shared(_stacks(together, with_labels))
         slope, bias = self._logit(weights, together, with_labels)
         return {self._pairs[place]: w * slope for place, w in zip(places, weights, strict=True)}, bias
 
@@ -95,6 +98,21 @@ def _between(fold: Moments, one: str, other: str, left: Floats, right: Floats) -
     return np.stack([left[..., i].T @ covariance @ right[..., i] for i in range(left.shape[2])], axis=2)
 
 
+def _positive(together: Floats) -> Floats:
+    """Without the negative eigenvalues that come of covariances over different cases, [scores, scores, labels]."""
+    values, vectors = np.linalg.eigh(np.moveaxis(together, 2, 0))
+    positive = (vectors * np.maximum(values, 0.0)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    return np.moveaxis(positive, 0, 2)
+
+
+def _stacks(together: Floats, with_labels: Floats) -> Floats:
+    """`_stack` of every label, [scores, labels]."""
+    weights = np.zeros(with_labels.shape)
+    for label in range(with_labels.shape[1]):
+        weights[:, label] = _stack(together[..., label], with_labels[:, label])
+    return weights
+
+
 def _stack(together: Floats, with_label: Floats) -> Floats:
     """Weights of the least squared error, none below zero: the worst is left out until none is. [scores]."""
     weights = np.zeros(len(with_label))
@@ -110,8 +128,7 @@ def _stack(together: Floats, with_label: Floats) -> Floats:
     return weights
 
 
-def _shared(weights: Sequence[Floats], scores: int) -> Floats:
+def _shared(weights: Floats) -> Floats:
     """[scores, labels], each drawn towards the labels' mean."""
-    stacked = np.stack(weights, axis=1).reshape(scores, -1)
-    shared: Floats = (1 - COMMON) * stacked + COMMON * stacked.mean(axis=1, keepdims=True)
+    shared: Floats = (1 - COMMON) * weights + COMMON * weights.mean(axis=1, keepdims=True)
     return shared

@@ -5,6 +5,7 @@ They stay in the fold's integers, and each becomes floats when it is used: all a
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,15 +110,15 @@ class Moments:
     def imputation(self, source: str, target: str) -> Regression:
         """Of the target's basis (without its constant) on the source's, over the cases that have both.
 
-        Of the partial cases the second moments of either modality are those of all that have it, scaled to the
-        number that has both.
+        Of the partial cases either modality's covariance is that of all that have it, about the mean of those that
+        have both: with a mean of other cases a variance could come out below zero.
         """
         xx = self._beside(source, target)
         yy = np.diag(self._beside(target, source))[1:]
         xy = self.cross(source, target)[:, 1:]
         n = self.cases(source, target)
         known = np.full(xy.shape[1], n)
-        return Regression(n, xx, xy, yy.copy(), known, np.repeat(xx[:, :1], xy.shape[1], axis=1))
+        return Regression(n, xx, xy, yy.copy(), known, np.broadcast_to(xx[:, :1], xy.shape))
 
     def expert(self, modality: str) -> Regression:
         """Of the labels on the modality's basis, over all cases that have it."""
@@ -129,9 +130,11 @@ class Moments:
 
     def _beside(self, one: str, other: str) -> Floats:
         total = self._cross("complete", one, one)
-        partial = self._count("partial", one, one)
-        if partial:
-            total = total + self._cross("partial", one, one) * (self._count("partial", one, other) / partial)
+        if both := self._count("partial", one, other):
+            everyone = self._cross("partial", one, one) / self._count("partial", one, one)
+            covariance = everyone - np.outer(everyone[0], everyone[0])
+            mean = self._cross("partial", one, other)[:, 0] / both
+            total += both * (covariance + np.outer(mean, mean))
         return total
 
     def _cross(self, population: Population, one: str, other: str) -> Floats:
@@ -171,7 +174,4 @@ def _floats(sum_: Sum) -> Floats:
 
 def total(parts: Iterable[Regression]) -> Regression:
     """The sum of at least one."""
-    first, *rest = parts
-    for part in rest:
-        first = first + part
-    return first
+    return reduce(Regression.__add__, parts)

@@ -7,6 +7,7 @@ source's basis.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +45,13 @@ class Fits:
         for source in plan.dims:
             places = tuple(place for place, fold in enumerate(folds) if fold.expert(source).known.any())
             if places:
-                self.experts[source] = Fitted(
-                    ridge.fit([folds[place].expert(source) for place in places]), places
-                )
+                makes = [partial(folds[place].expert, source) for place in places]
+                self.experts[source] = Fitted(ridge.fit(makes), places)
             for target in plan.dims:
                 places = tuple(place for place, fold in enumerate(folds) if fold.cases(source, target))
                 if source != target and places:
-                    regressions = [folds[place].imputation(source, target) for place in places]
-                    self.imputations[target, source] = Fitted(ridge.fit(regressions), places)
+                    makes = [partial(folds[place].imputation, source, target) for place in places]
+                    self.imputations[target, source] = Fitted(ridge.fit(makes), places)
 
     @property
     def pairs(self) -> list[Pair]:

@@ -1,7 +1,7 @@
 """From pooled second moments to the model's tensors that no gradient trains."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import compress, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,19 +49,17 @@ def _experts(fits: Fits) -> Tensors:
     plan, modalities = fits.plan, list(fits.plan.dims)
     tensors: Tensors = {}
     for target, source in fits.pairs:
-        weights = fits.score((target, source))
-        tensors[f"expert.{source}.{target}.weight"] = weights.T
-        tensors[f"expert.{source}.{target}.bias"] = -fits.center(source) @ weights
+        score = fits.score((target, source))
+        tensors[f"expert.{source}.{target}.weight"] = score.T
+        tensors[f"expert.{source}.{target}.bias"] = -fits.center(source) @ score
     count, labels = len(modalities), len(plan.labels)
     weight, bias = np.zeros((2**count, count, count, labels)), np.zeros((2**count, labels))
     blend = Blend(fits)
     for mask in product((False, True), repeat=count):
-        shown = [modality for modality, there in zip(modalities, mask, strict=True) if there]
-        if any(modality in fits.experts for modality in shown):
-            row = pattern_row(mask)
-            weights_of, bias[row] = blend.pattern(shown)
-            for (target, source), values in weights_of.items():
-                weight[row, modalities.index(source), modalities.index(target)] = values
+        shown, row = list(compress(modalities, mask)), pattern_row(mask)
+        weights, bias[row] = blend.pattern(shown)
+        for (target, source), values in weights.items():
+            weight[row, modalities.index(source), modalities.index(target)] = values
     return tensors | {"blend.weight": weight, "blend.bias": bias}
 
 

@@ -1,0 +1,116 @@
+"""What a site makes of its cases for the closed forms."""
+
+import numpy as np
+import pytest
+from closed_form_cases import draw, make_plan, second_moments, some_hidden
+from msgspec.structs import replace as changed
+
+from aggregator.closed_form.plausible import check
+from edge_client.agent_state import AgentState, Progress
+from edge_client.dataset import Dataset
+from edge_client.feedback import Feedback
+from edge_client.outbox import make_outbox
+from edge_client.trainer import run_task
+from edge_client.work import first_things_first, make_update
+from fedfin.model_spec import cosines, initial_model, task_specs, tensor_specs
+from fedfin.protocol.payloads import Update, decode_payload, open_update
+from fedfin.protocol.site_life import Work
+from fedfin.second_moments import LARGEST, diagonal, pack, second_moment_shapes, unpack
+from fusion.model import CLIP
+
+PLAN = make_plan({"image": 6, "text": 4}, basis_width=8)
+QUIET = {"progress": lambda _: None, "stop": lambda: False}
+
+
+def test_they_are_means_over_training_cases() -> None:
+    """Held-out cases are not among them; each tensor's weight is the number of cases behind it."""
+    cases = some_hidden(draw(PLAN, 50, 1), 1)
+    half = Dataset(cases.features, cases.present, cases.labels, np.arange(50) % 2 == 0)
+    rows = np.flatnonzero(~half.held_out)
+    kept = Dataset({m: v[rows] for m, v in cases.features.items()}, {m: v[rows] for m, v in cases.present.items()},
+                   cases.labels[rows], np.zeros(25, np.bool_))  # fmt: skip
+    one, other = second_moments(PLAN, half), second_moments(PLAN, kept)
+    assert one[1] == other[1]
+    assert all(np.array_equal(one[0][name], other[0][name]) for name in one[0])
+    both = int((kept.present["image"] & kept.present["text"]).sum())
+    assert one[1]["second.complete.image.text"] == one[1]["labels.complete.text"] == both
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_honest_site_is_never_refused(seed: int) -> None:
+    """Outliers, constant features, few cases, unknown labels, any pattern: they are within what cases can give."""
+    plan = make_plan({"a": 5, "b": 4, "c": 3}, basis_width=7)
+    for count in (1, 2, 40):
+        dataset = some_hidden(draw(plan, count, seed, known=0.7), seed)
+        dataset.features["a"][:, 0] = 1e6
+        dataset.features["b"][:, 1] *= 1e-9
+        dataset.features["c"][:, 0] = -1e6
+        check(plan, *second_moments(plan, dataset))
+
+
+def test_the_greatest_mean_square_is_that_of_the_clip() -> None:
+    """Both ends agree."""
+    assert LARGEST == CLIP**2
+
+
+def test_packing_is_undone() -> None:
+    """And the diagonal is found in it."""
+    square = np.random.default_rng(0).normal(size=(7, 7))
+    square += square.T
+    assert np.array_equal(unpack(pack(square)), square)
+    assert np.array_equal(diagonal(pack(square)), np.diag(square))
+
+
+def test_random_features_have_the_same_bits_everywhere_and_never_travel() -> None:
+    """They follow from the plan's seed, fill the basis up, and are in no task; no training moves them."""
+    assert cosines(PLAN) == {"image": 2, "text": 4}
+    names = [name for name, spec in tensor_specs(PLAN).items() if spec.trained_by == "fixed"]
+    assert names == [f"basis.{m}.{part}" for m in PLAN.dims for part in ("bias", "weight")]
+    one, other = initial_model(PLAN), initial_model(PLAN)
+    assert all(one[name].tobytes() == other[name].tobytes() for name in names)
+    assert not np.array_equal(one[names[0]], initial_model(changed(PLAN, seed=5))[names[0]])
+    for task in ("moments", "covariances", "train", "evaluate"):
+        assert not set(names) & set(task_specs(PLAN, task))
+    deltas = run_task(PLAN, "train", 3, one, draw(PLAN, 20, 1), "s0", **QUIET).deltas
+    assert not [name for name in deltas if name.startswith(("basis", "gaussian", "expert", "blend"))]
+
+
+def test_the_update_carries_every_value_exactly() -> None:
+    """Whatever the plan's codec says of training."""
+    plan = changed(PLAN, codec=changed(PLAN.codec, up="small"))
+    work = Work(2, "covariances", 1)
+    outbox = make_update(plan, work, initial_model(plan), draw(plan, 30, 1), "s0", Feedback(""),
+                         report=lambda *_: None, stop=lambda: False)  # fmt: skip
+    values, weights = open_update(decode_payload(outbox.payload, Update), second_moment_shapes(plan))
+    wanted = second_moments(plan, draw(plan, 30, 1))
+    assert weights == wanted[1]
+    assert all(np.array_equal(values[name], wanted[0][name]) for name in wanted[0])
+    assert (outbox.owed, outbox.lost) == (b"", b"")
+
+
+def test_a_site_gives_before_it_trains_and_once() -> None:
+    """In its first training round if it has not; nothing else is replaced, nor where nothing is solved."""
+    train = Work(3, "train", 2)
+    assert first_things_first(PLAN, train, gave_covariances=False).task == "covariances"
+    assert first_things_first(PLAN, train, gave_covariances=True) == train
+    for task in ("moments", "evaluate"):
+        assert first_things_first(PLAN, Work(3, task, 2), gave_covariances=False).task == task
+    plain = make_plan(fin="mlp", expert_share=0.0)
+    assert first_things_first(plain, train, gave_covariances=False) == train
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_the_site_remembers_that_it_gave_across_a_restart(accepted: bool, tmp_path) -> None:
+    """When they were accepted; refused ones are given again. Training after it changes nothing of that."""
+    state = AgentState(tmp_path)
+    state.join("1" * 16, PLAN)
+    work, (values, weights) = Work(2, "covariances", 1), second_moments(PLAN, draw(PLAN, 30, 1))
+    state.put_update(make_outbox(PLAN, work, "s0", values, weights, {}, state.feedback()))
+    state.settle(accepted=accepted)
+    assert AgentState(tmp_path).progress == Progress("1" * 16, 2, accepted)
+    state = AgentState(tmp_path)
+    state.put_update(make_outbox(PLAN, Work(3, "train", 2), "s0", {}, {}, {}, state.feedback()))
+    state.settle(accepted=True)
+    assert AgentState(tmp_path).progress.gave_covariances == accepted
+    state.join("2" * 16, PLAN)
+    assert not state.progress.gave_covariances
