@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aggregator.calibration import counted
 from aggregator.closed_form.groups import group_shapes, grouped, is_grouped
 from aggregator.closed_form.plausible import check
 from aggregator.fold import Fold, FoldedMeans
@@ -32,7 +33,7 @@ COVARIANCES = (
 
 def tasks(plan: Plan) -> set[Task]:
     """All that rounds of this plan are for."""
-    return {task_of(plan, round_) for round_ in (1, 2, last_round(plan) - 1, last_round(plan))}
+    return {task_of(plan, round_) for round_ in (1, 2, 3, last_round(plan) - 1, last_round(plan))}
 
 
 def sum_shapes(plan: Plan, task: Task) -> dict[str, Shape]:
@@ -156,7 +157,9 @@ class Rounds:
             )
             new = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
             solved = self._second_moments.solved_with(new, round_, self._newest_given)
-            added, replaced = ({}, means) if task == "moments" else (means, solved)
+            added, replaced = (means, solved) if task in ("train", "covariances") else ({}, means)
+            if task == "calibrate":
+                replaced = counted(means, self._fold.sums)
             step = self._versions.next(added, replaced, preset_down(self.plan, round_))
             following = task_of(self.plan, round_ + 1), step
         self.journal.close_round(round_, results, following, self.roster if roster is None else roster)

@@ -13,6 +13,7 @@ from fedfin.bundle import read_manifest
 from fedfin.errors import BundleError, StateError
 from fedfin.plan import Modality, Plan
 
+VALIDATION = 0.1  # share of the patients whose cases only calibrate the head
 Features = dict[str, NDArray[np.float32]]
 
 
@@ -22,7 +23,8 @@ class Dataset:
 
     features: modality -> float32 [n, dim]; present: modality -> bool [n];
     labels: float32 [n, labels], 1, 0 or NaN (unknown); held_out: bool [n], never trained on;
-    left_out: cases of the table without any features; unencoded: inputs of the table without features.
+    left_out: cases of the table without any features; unencoded: inputs of the table without features;
+    validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case).
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -31,6 +33,12 @@ class Dataset:
     held_out: NDArray[np.bool_]
     left_out: int = 0
     unencoded: int = 0
+    validation: NDArray[np.bool_] | None = None
+
+    @property
+    def kept_apart(self) -> NDArray[np.bool_]:
+        """The validation cases, bool [n]."""
+        return np.zeros(len(self), np.bool_) if self.validation is None else self.validation & ~self.held_out
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,6 +66,7 @@ def load_dataset(site: Site, plan: Plan) -> Dataset:
         [cases[row] for row in kept],
         [found[row] for row in kept],
         held_out=_held_out(cases, plan.seed, site.settings.held_out),
+        seed=plan.seed,
         left_out=len(cases) - len(kept),
         unencoded=inputs - sum(map(len, found)),
     )
@@ -102,6 +111,7 @@ def _assemble(
     found: list[Features],
     *,
     held_out: dict[str, bool],
+    seed: int,
     left_out: int,
     unencoded: int,
 ) -> Dataset:
@@ -119,6 +129,7 @@ def _assemble(
         np.array([held_out[case.patient] for case in cases], np.bool_),
         left_out,
         unencoded,
+        np.array([_draw(f"validation\n{case.patient}", seed) < VALIDATION for case in cases], np.bool_),
     )
 
 

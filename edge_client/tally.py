@@ -2,7 +2,7 @@
 
 from torch import Tensor, zeros_like
 
-from fedfin.model_spec import Specs, TensorSpec
+from fedfin.model_spec import UNTRAINED, Specs, TensorSpec
 from fusion.masking import Masks
 
 
@@ -28,7 +28,7 @@ class Tally:
         return {name: count for name, count in counts.items() if count}
 
     def _count(self, spec: TensorSpec, modalities: list[str]) -> int:
-        if spec.trained_by in ("moments", "solved", "fixed"):
+        if spec.trained_by in UNTRAINED:
             return 0
         if spec.trained_by == "labelled":
             return int(self._labelled.sum())

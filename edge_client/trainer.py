@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edge_client.calibrate import measure_scores
 from edge_client.covariances import pool_covariances
 from edge_client.dataset import Dataset
 from edge_client.evaluation import evaluate
@@ -70,6 +71,8 @@ def run_task(
         tensors, weights = pool_moments(dataset)
     elif task == "covariances":
         tensors, weights = pool_covariances(_load(plan, model), plan, dataset)
+    elif task == "calibrate":
+        tensors, weights = measure_scores(_load(plan, model), plan, dataset)
     else:
         tensors, weights = evaluate(_load(plan, model), plan, dataset)
     progress(1.0)
@@ -179,6 +182,8 @@ def _load(plan: Plan, tensors: Tensors) -> FusionModel:
 
 def _training_cases(plan: Plan, model: FusionModel, dataset: Dataset) -> _Cases:
     train = ~dataset.held_out
+    if plan.model.answer == "both":
+        train &= ~dataset.kept_apart
     features = {modality: torch.from_numpy(dataset.features[modality][train]) for modality in plan.dims}
     present = {modality: torch.from_numpy(dataset.present[modality][train]) for modality in plan.dims}
     standard = model.standardise(features, present)

@@ -24,6 +24,7 @@ _REMEDY: dict[Task, str] = {
     "covariances": "the kept features are damaged; run `fedfin edge encode` again",
     "train": "its training diverged; if it happens again, the plan needs a smaller `learning_rate`",
     "moments": "the kept features are damaged; run `fedfin edge encode` again",
+    "calibrate": "the model diverged; the plan needs a smaller `learning_rate`",
     "evaluate": "the model diverged; the plan needs a smaller `learning_rate`",
 }
 

@@ -12,10 +12,13 @@ The names are part of the wire contract: the aggregator knows the model by this 
     gaussian.gain.{s}.{t}, .offset, .explained    the closed-form FIN: how features of t follow from those of s
     expert.{s}.{t}.weight, .bias    scores of the labels: what s tells of them, directly (t = s) or through t
     blend.weight, .bias             for every pattern of shown modalities, from scores to logits
+    blend.power, .prior             how far apart the blend holds the classes, in squared deviations; labels' log-odds
+    calibration.scores              what the head says of cases that it did not train on, by pattern, label and class:
+                                    how many they are, and sums of their logit and its square
 
 What an update carries, by task: "train" carries deltas to add; the other tasks carry values: "moments" those of
-norm.*, "covariances" the second moments of fedfin/second_moments.py, "evaluate" histograms. From second moments the
-aggregator solves gaussian, expert and blend.
+norm.*, "covariances" the second moments of fedfin/second_moments.py, "calibrate" those of calibration.*, "evaluate"
+histograms. From second moments the aggregator solves gaussian, expert and blend.
 """
 
 import hashlib
@@ -30,7 +33,7 @@ from numpy.typing import NDArray
 from fedfin.plan import FinVariant, Plan
 from fedfin.second_moments import basis_dim, random_features, second_moment_shapes
 
-Task = Literal["moments", "covariances", "train", "evaluate"]
+Task = Literal["moments", "covariances", "train", "calibrate", "evaluate"]
 Shape = tuple[int, ...]
 
 # Which of a site's training cases train a tensor; their number is the tensor's weight in the fold.
@@ -43,6 +46,7 @@ Shape = tuple[int, ...]
 #   fin_input   ... that showed FIN modality m
 #   fin_output  ... that asked FIN for modality m
 #   spread      as fin_output; it is measured, not trained
+#   calibrate   cases kept from training
 #   solved      none: the aggregator solves it from second moments
 #   fixed       none: it stays as it was drawn
 TrainedBy = Literal[
@@ -55,10 +59,12 @@ TrainedBy = Literal[
     "fin_input",
     "fin_output",
     "spread",
+    "calibrate",
     "solved",
     "fixed",
 ]
 
+UNTRAINED = ("moments", "calibrate", "solved", "fixed")
 # FIN variants that are solved from second moments, and those that learn in rounds.
 CLOSED_FORMS = ("gaussian", "refined")
 TRAINED = ("mlp", "decoder", "refined")
@@ -66,6 +72,8 @@ TRAINED = ("mlp", "decoder", "refined")
 HISTOGRAM_BINS = 256
 HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
 FIN_GAIN = 0.1  # FIN starts out claiming almost nothing: its first estimates are near the mean
+# calibration.scores hold sums over cases in these units, of at most so many: squares of logits then fit the protocol.
+CALIBRATION_UNIT, CALIBRATION_CASES = 16, 4096
 BANDWIDTH = 0.6  # deviation of a random feature's projection of standardised features
 FEED_FACTOR = 2  # inner width of the decoder's feed-forward layers, in widths
 
@@ -124,7 +132,7 @@ def cosines(plan: Plan) -> dict[str, int]:
 
 def needs_covariances(plan: Plan) -> bool:
     """Whether anything is solved from second moments, so that a round collects them."""
-    return fin_variant(plan) in CLOSED_FORMS or plan.model.expert_share > 0
+    return fin_variant(plan) in CLOSED_FORMS or plan.model.answer != "head"
 
 
 def solved_shapes(plan: Plan) -> dict[str, Shape]:
@@ -228,7 +236,7 @@ def _refined_fin(plan: Plan) -> Specs:
 
 
 def _experts(plan: Plan) -> Specs:
-    if not plan.model.expert_share:
+    if plan.model.answer == "head":
         return {}
     labels, count = len(plan.labels), len(plan.modalities)
     specs: Specs = {}
@@ -237,7 +245,11 @@ def _experts(plan: Plan) -> Specs:
         specs[f"{name}.weight"] = TensorSpec((labels, _inputs(plan, source)), "solved")
         specs[f"{name}.bias"] = TensorSpec((labels,), "solved")
     specs["blend.weight"] = TensorSpec((2**count, count, count, labels), "solved")
-    specs["blend.bias"] = TensorSpec((2**count, labels), "solved")
+    for part in ("bias", "power"):
+        specs[f"blend.{part}"] = TensorSpec((2**count, labels), "solved")
+    specs["blend.prior"] = TensorSpec((labels,), "solved")
+    if plan.model.answer == "both":
+        specs["calibration.scores"] = TensorSpec((2**count, labels, 2, 3), "calibrate")
     return specs
 
 

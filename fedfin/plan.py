@@ -32,6 +32,7 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 MOST_FOR_EXPERTS = 8  # modalities: the blend has a row for each combination of them
 FinVariant = Literal["zero", "mean", "uniform", "mlp", "decoder", "gaussian", "refined"]
 Columns = Literal["own", "shared"]
+Answer = Literal["both", "head", "experts"]
 Gate = Literal["none", "explained"]
 
 
@@ -57,9 +58,9 @@ class Model(_Closed, frozen=True):
     """The model's shape. `head_width` 0 is a linear head.
 
     `columns`: whether the head reads imputed features through columns of their own, or through those of real ones.
-    `gate`: what imputed features are multiplied by before the head sees them. `expert_share`: of the closed-form
-    experts in the answer, against the head; with 0 there are none. `basis_width`: random features fill what closed
-    forms read of a modality up to so many values.
+    `gate`: what imputed features are multiplied by before the head sees them. `answer`: who gives it, the head, the
+    closed-form experts, or both. `basis_total`: random features fill what closed forms read of all modalities up to
+    this.
     """
 
     fin: FinVariant = "gaussian"
@@ -70,8 +71,8 @@ class Model(_Closed, frozen=True):
     head_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 128
     columns: Columns = "own"
     gate: Gate = "none"
-    expert_share: Fraction = 0.5
-    basis_width: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 400
+    answer: Answer = "both"
+    basis_total: Annotated[int, msgspec.Meta(ge=0, le=16_384)] = 1200
 
 
 class Training(_Closed, frozen=True):
@@ -177,10 +178,10 @@ class Plan(_Closed, frozen=True):
                 f"codec.schedule: from = {self.codec.schedule[-1].from_round} never comes;"
                 f" there are {self.rounds.count} rounds of training (rounds.count)"
             )
-        if self.model.expert_share and len(self.modalities) > MOST_FOR_EXPERTS:
+        if self.model.answer != "head" and len(self.modalities) > MOST_FOR_EXPERTS:
             raise ValueError(
-                f"model.expert_share ({self.model.expert_share}) is for {MOST_FOR_EXPERTS} modalities at most;"
-                f" there are {len(self.modalities)}; set it to 0"
+                f'model.answer = "{self.model.answer}" is for {MOST_FOR_EXPERTS} modalities at most; there are'
+                f' {len(self.modalities)}; set it to "head"'
             )
         if self.model.fin == "decoder" and self.model.fin_width % self.model.fin_heads:
             raise ValueError(

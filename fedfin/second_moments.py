@@ -36,8 +36,27 @@ def basis_dim(plan: Plan, modality: str) -> int:
 
 
 def random_features(plan: Plan) -> dict[str, int]:
-    """How many random features a modality has: they fill its basis up, so that the shortest ones bend the most."""
-    return {modality: max(0, plan.model.basis_width - dim) for modality, dim in plan.dims.items()}
+    """How many random features a modality has: all are filled to one level, as far as the plan's total goes.
+
+    So the shortest bend the most, and a site's second moments stay as small whatever its encoders.
+    """
+    dims = plan.dims
+    level = _level(sorted(dims.values()), plan.model.basis_total)
+    return {modality: max(0, level - dim) for modality, dim in dims.items()}
+
+
+def _level(dims: list[int], total: int) -> int:
+    """The highest level to which ascending dims can be filled with `total` in all; 0 if that is less than they are."""
+    left = total - sum(dims)
+    if left < 0:
+        return 0
+    level = dims[0]
+    for count, above in enumerate([*dims[1:], total + level], 1):
+        step = min(above - level, left // count)
+        level, left = level + step, left - step * count
+        if level < above:
+            break
+    return level
 
 
 def second_moment_name(population: Population, one: str, other: str) -> str:

@@ -59,9 +59,18 @@ class Blend(nn.Module):
         self.weight: Tensor
         self.bias: Tensor
         self.register_buffer("weight", torch.empty(2**modalities, modalities, modalities, labels))
+        self.power: Tensor
+        self.prior: Tensor
         self.register_buffer("bias", torch.empty(2**modalities, labels))
+        self.register_buffer("power", torch.empty(2**modalities, labels))
+        self.register_buffer("prior", torch.empty(labels))
 
     def forward(self, shown: ByModality) -> tuple[Tensor, Tensor]:
         """Weights [n, source, target, labels] and bias [n, labels]."""
-        row = total(mask.to(torch.int64) << place for place, mask in enumerate(shown.values()))
+        row = pattern_rows(shown)
         return self.weight[row], self.bias[row]
+
+
+def pattern_rows(shown: ByModality) -> Tensor:
+    """The number of each case's pattern, int64 [n]."""
+    return total(mask.to(torch.int64) << place for place, mask in enumerate(shown.values()))

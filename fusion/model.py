@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from fedfin.model_spec import CLOSED_FORMS, TRAINED, cosines, fin_variant, has_own_columns
 from fedfin.plan import Plan
 from fusion.basis import Basis
-from fusion.experts import Blend, Experts
+from fusion.calibration import Calibration
+from fusion.experts import Blend, Experts, pattern_rows
 from fusion.fin import make_fin
 from fusion.gaussian import Gaussian
 from fusion.head import FusionHead
@@ -46,14 +47,15 @@ class FusionModel(nn.Module):
         dims, labels, variant = plan.dims, len(plan.labels), fin_variant(plan)
         widths = cosines(plan)
         reads = {modality: dim + widths.get(modality, 0) for modality, dim in dims.items()}
-        self._gate, self._expert_share = plan.model.gate, plan.model.expert_share
+        self._gate, self._answer = plan.model.gate, plan.model.answer
         self.fin = make_fin(plan)
         self.gaussian = Gaussian(dims, reads) if variant in CLOSED_FORMS else None
         self.spread = Spread(dims) if variant in TRAINED else None
         self.basis = Basis(dims, widths)
         self.head = FusionHead(dims, labels, plan.model.head_width, own=has_own_columns(plan))
-        self.expert = Experts(reads, labels) if self._expert_share else None
-        self.blend = Blend(len(dims), labels) if self._expert_share else None
+        self.expert = None if self._answer == "head" else Experts(reads, labels)
+        self.blend = None if self._answer == "head" else Blend(len(dims), labels)
+        self.calibration = Calibration(2 ** len(dims), labels) if self._answer == "both" else None
         self.norm = parts({modality: Standardise(dim) for modality, dim in dims.items()})
 
     def forward(self, features: ByModality, present: ByModality) -> tuple[Tensor, Imputation]:
@@ -65,11 +67,22 @@ class FusionModel(nn.Module):
         """
         standard = self.standardise(features, present)
         imputed = self.impute(standard, present)
-        logits = self.head(standard, present, self.gated(imputed), missing(present))
         if self.expert is None:
-            return logits, imputed
-        share = self._expert_share
-        return (1 - share) * logits + share * self.experts(standard, present), imputed
+            return self.head(standard, present, self.gated(imputed), missing(present)), imputed
+        experts = self.experts(standard, present)
+        if self.calibration is None:
+            return experts, imputed
+        assert self.blend is not None, "there are experts"
+        said = self.head(standard, present, self.gated(imputed), missing(present))
+        said, trust = self.calibration(said, pattern_rows(present), self.blend.power, self.blend.prior)
+        return experts + trust * (said - experts), imputed
+
+    def head_logits(self, features: ByModality, present: ByModality) -> Tensor:
+        """What the head alone says, as it trains: [n, labels]."""
+        standard = self.standardise(features, present)
+        gated = self.gated(self.impute(standard, present))
+        logits: Tensor = self.head(standard, present, gated, missing(present))
+        return logits
 
     def impute(self, standard: ByModality, shown: ByModality) -> Imputation:
         """Estimate every modality from those shown. standard: float32 [n, dim], zero where not shown."""

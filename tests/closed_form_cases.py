@@ -19,7 +19,7 @@ CAUSES = 3  # hidden variables that features and labels come from
 
 def make_plan(dims=DIMS, *, labels=2, rounds=2, head_width=0, **model) -> Plan:
     """Closed forms and experts only, unless told otherwise."""
-    shape = {"fin": "gaussian", "expert_share": 1.0, "basis_width": 0, "head_width": head_width} | model
+    shape = {"fin": "gaussian", "answer": "experts", "basis_total": 0, "head_width": head_width} | model
     return Plan(
         federation="ward",
         labels=tuple(f"label-{i}" for i in range(labels)),

@@ -61,7 +61,7 @@ def make_plan(bundles: dict[str, Manifest], *, sites: int = 3, rounds: int | Rou
         "labels": LABELS,
         "modalities": modalities,
         "seed": 3,
-        "model": Model(expert_share=0.0, fin="mlp", fin_width=8, head_width=8),
+        "model": Model(answer="head", fin="mlp", fin_width=8, head_width=8),
         "training": Training(),
         "rounds": rounds,
     }

@@ -29,10 +29,16 @@ class Blend:
         together, self._with_labels = _covariances(fits, self._pairs)
         self._together = _positive(together)
 
-    def pattern(self, shown: Sequence[str]) -> tuple[dict[Pair, Floats], Floats]:
-        """Weights [labels] by score, and bias [labels], of the logits; scores read what is shown.
+    @property
+    def prior(self) -> Floats:
+        """The labels' log-odds, [labels]."""
+        return np.log(self._rate / (1 - self._rate))
 
-        Where no score does, the logits are those of the labels' rates.
+    def pattern(self, shown: Sequence[str]) -> tuple[dict[Pair, Floats], Floats, Floats]:
+        """Weights [labels] by score, bias and power [labels], of the logits; scores read what is shown.
+
+        Power: how far apart the blend holds the classes, in squared deviations. Where no score reads what is shown, the
+        logits are those of the labels' rates.
         """
         places = [
             place
@@ -42,11 +48,11 @@ class Blend:
         together = self._together[np.ix_(places, places)]
         with_labels = self._with_labels[places]
         weights = _shared(_stacks(together, with_labels))
-        slope, bias = self._logit(weights, together, with_labels)
-        return {self._pairs[place]: w * slope for place, w in zip(places, weights, strict=True)}, bias
+        slope, bias, power = self._logit(weights, together, with_labels)
+        return {self._pairs[place]: w * slope for place, w in zip(places, weights, strict=True)}, bias, power
 
-    def _logit(self, weights: Floats, together: Floats, with_labels: Floats) -> tuple[Floats, Floats]:
-        """Slope and bias [labels] that make the log-odds of the blend, which is zero in the mean."""
+    def _logit(self, weights: Floats, together: Floats, with_labels: Floats) -> tuple[Floats, Floats, Floats]:
+        """Slope and bias [labels] that make the log-odds of the blend, which is zero in the mean; and power."""
         rate = self._rate
         spread = rate * (1 - rate)
         apart = np.maximum((weights * with_labels).sum(axis=0), 0.0) / spread  # of the two classes' means
@@ -54,7 +60,7 @@ class Blend:
         within = np.maximum(variance - spread * apart**2, 0.1 * variance + LEAST)
         slope = apart / within
         middle = apart * (1 - 2 * rate) / 2
-        return slope, np.log(rate / (1 - rate)) - slope * middle
+        return slope, self.prior - slope * middle, slope * apart
 
 
 def _rate(fits: Fits) -> Floats:

@@ -53,14 +53,16 @@ def _experts(fits: Fits) -> Tensors:
         tensors[f"expert.{source}.{target}.weight"] = score.T
         tensors[f"expert.{source}.{target}.bias"] = -fits.center(source) @ score
     count, labels = len(modalities), len(plan.labels)
-    weight, bias = np.zeros((2**count, count, count, labels)), np.zeros((2**count, labels))
+    weight = np.zeros((2**count, count, count, labels))
+    bias, power = np.zeros((2**count, labels)), np.zeros((2**count, labels))
     blend = Blend(fits)
     for mask in product((False, True), repeat=count):
         shown, row = list(compress(modalities, mask)), pattern_row(mask)
-        weights, bias[row] = blend.pattern(shown)
+        weights, bias[row], power[row] = blend.pattern(shown)
         for (target, source), values in weights.items():
             weight[row, modalities.index(source), modalities.index(target)] = values
-    return tensors | {"blend.weight": weight, "blend.bias": bias}
+    of_all = {"weight": weight, "bias": bias, "power": power, "prior": blend.prior}
+    return tensors | {f"blend.{part}": values for part, values in of_all.items()}
 
 
 def pattern_row(mask: Sequence[bool]) -> int:

@@ -104,7 +104,7 @@ def _plan(cases: Cases, scale: Scale, seed: int, rounds: int) -> Plan:
         labels=tuple(f"label-{i}" for i in range(cases.labels.shape[1])),
         modalities=tuple(Modality(name=m, encoder="0" * 64, dim=dim) for m, dim in cases.dims.items()),
         seed=seed,
-        model=Model(fin="mlp", expert_share=0.0, fin_width=scale.fin_width, head_width=scale.head_width),
+        model=Model(fin="mlp", answer="head", fin_width=scale.fin_width, head_width=scale.head_width),
         training=Training(batch_size=scale.batch_size),
         rounds=Rounds(count=rounds, sites=len(scale.held_by)),
     )

@@ -15,7 +15,7 @@ from benchmarks.study.draws import generator, uniform
 from benchmarks.study.federation import Federation, Texts
 from benchmarks.study.settings import Setting
 from benchmarks.study.sources import Pool, encode_text
-from edge_client.dataset import Dataset
+from edge_client.dataset import VALIDATION, Dataset
 from fedfin.errors import InputError
 from fedfin.plan import Modality, Model, Plan, Rounds, Training
 
@@ -179,7 +179,8 @@ def _dataset(
         m: np.where(mask[:, None], cases.features[m][rows], np.float32(0)) for m, mask in present.items()
     }
     known = cases.labels[rows] if labels is None else np.where(labels, cases.labels[rows], np.float32(np.nan))
-    return Dataset(features, present, known, np.full(len(rows), held_out))
+    apart = np.array([uniform("validation", g) < VALIDATION for g in cases.groups[rows].tolist()], np.bool_)
+    return Dataset(features, present, known, np.full(len(rows), held_out), validation=apart)
 
 
 def _texts(pool: Pool, modality: str, sites: dict[str, tuple[Rows, Mask]], shown: dict[str, Mask]) -> Texts:

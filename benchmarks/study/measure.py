@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from benchmarks.study.method import Floats, Imputed
 from fedfin.metrics import per_label_auc
 
+LEAST = 5  # with one positive, one case would move the mean over six labels by up to 17 points
 BINS = 15  # of equal width, as in Guo et al., ICML 2017, arXiv 1706.04599
 NINETY = 1.6448536269514722  # standard deviations to either side hold 90 % of a normal distribution
 
@@ -17,8 +18,12 @@ Mask = NDArray[np.bool_]
 
 
 def auc_figures(probability: Floats, labels: Floats) -> tuple[float | None, list[float | None]]:
-    """Macro AUC x 100, and that of every label; None where a label has one class only."""
-    scores = [None if value is None else 100 * value for value in per_label_auc(probability, labels)]
+    """Macro AUC x 100, and that of every label; None where one of a label's classes has fewer than LEAST cases."""
+    enough = np.minimum((labels == 0).sum(axis=0), (labels == 1).sum(axis=0)) >= LEAST
+    scores = [
+        100 * value if value is not None and often else None
+        for value, often in zip(per_label_auc(probability, labels), enough, strict=True)
+    ]
     known = [value for value in scores if value is not None]
     return (fmean(known) if known else None), scores
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aggregator.calibration import counted
 from aggregator.closed_form.groups import by_group, grouped
 from aggregator.closed_form.solve import solve
 from aggregator.fold import Fold
@@ -149,7 +150,7 @@ def close(plan: Plan, task: Task, fold: Fold) -> tuple[Means, Means]:
         return means, {}
     if task == "covariances":
         return {}, solve(plan, by_group(fold.sums))
-    return {}, means
+    return {}, counted(means, fold.sums) if task == "calibrate" else means
 
 
 def _bytes(tensors: Mapping[str, NDArray[Any]]) -> int:

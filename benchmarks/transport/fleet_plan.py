@@ -39,7 +39,7 @@ def make_plan(*, sites: int, update_kb: float, rounds: int) -> Plan:
         federation=FEDERATION,
         labels=tuple(f"label-{number}" for number in range(labels)),
         modalities=(Modality(name="image", encoder=ENCODER, dim=max(1, round(values / labels) - 1)),),
-        model=Model(expert_share=0.0, fin="zero", head_width=0),
+        model=Model(answer="head", fin="zero", head_width=0),
         rounds=Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=DEADLINE_S),
     )
 

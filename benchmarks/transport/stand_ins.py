@@ -26,7 +26,7 @@ def make_plan(*, sites: int, rounds: int, width: int, encoders: Mapping[str, str
         federation=FEDERATION,
         labels=("effusion", "mass", "nodule", "pneumonia"),
         modalities=tuple(Modality(name=name, encoder=digests[name], dim=dims[name]) for name in DIMS),
-        model=Model(expert_share=0.0, fin="decoder", fin_width=width, head_width=width),
+        model=Model(answer="head", fin="decoder", fin_width=width, head_width=width),
         rounds=Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=600.0),
     )
 

@@ -192,7 +192,7 @@ def make_plan(
         seed=settings.seed,
         modalities=tuple(Modality(name=name, encoder=m.digest(), dim=m.dim) for name, m in manifests.items()),
         # What is compared with has nothing but what its name says.
-        model=Model(fin=fin) if fin != "zero" else Model(fin="zero", expert_share=0.0),
+        model=Model(fin=fin) if fin != "zero" else Model(fin="zero", answer="head"),
         training=Training(),
         rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
         codec=Codec(up=settings.up, down=settings.down),

@@ -36,7 +36,7 @@ Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNKS //
 Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
 Boot = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Draw = Annotated[int, msgspec.Meta(ge=0)]  # of 64 bits, which is all that msgpack has
-Task = Literal["moments", "covariances", "train", "evaluate"]
+Task = Literal["moments", "covariances", "train", "calibrate", "evaluate"]
 VERSION: Literal[1] = 1
 
 

@@ -7,12 +7,14 @@ from fedfin.protocol.messages import Task
 
 
 def task_of(plan: Plan, round_: int) -> Task:
-    """Round 1 pools moments, round 2 covariances if the plan needs them; then training, and the last one evaluates."""
+    """Moments first, covariances if the plan needs them; then training, calibration if it needs that, evaluation."""
     if round_ == 1:
         return "moments"
     if round_ < first_training_round(plan):
         return "covariances"
-    return "train" if round_ < last_round(plan) else "evaluate"
+    if _training(plan, round_) <= plan.rounds.count:
+        return "train"
+    return "calibrate" if round_ < last_round(plan) else "evaluate"
 
 
 def first_training_round(plan: Plan) -> int:
@@ -32,7 +34,7 @@ def preset_down(plan: Plan, round_: int) -> Preset:
 
 def last_round(plan: Plan) -> int:
     """The round after which the federation is finished."""
-    return first_training_round(plan) + plan.rounds.count
+    return first_training_round(plan) + plan.rounds.count + (plan.model.answer == "both")
 
 
 def _training(plan: Plan, round_: int) -> int:

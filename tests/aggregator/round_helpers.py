@@ -21,7 +21,7 @@ PLAN = Plan(
         Modality(name="image", encoder="a" * 64, dim=3),
         Modality(name="text", encoder="b" * 64, dim=2),
     ),
-    model=Model(expert_share=0.0, fin="mlp", fin_width=8, fin_layers=1, head_width=0),
+    model=Model(answer="head", fin="mlp", fin_width=8, fin_layers=1, head_width=0),
     rounds=RoundsPlan(count=2, sites=3, min_sites=1, deadline_s=60.0),
 )
 

@@ -23,7 +23,7 @@ from fedfin.protocol.schedule import task_of
 SHAPES = {"a": (64,), "b": (3,)}
 WIDE = replace(
     PLAN,
-    model=Model(expert_share=0.0, fin="mlp", fin_width=48, fin_layers=1, head_width=0),
+    model=Model(answer="head", fin="mlp", fin_width=48, fin_layers=1, head_width=0),
     rounds=RoundsPlan(count=40, sites=1),
 )
 

@@ -27,7 +27,7 @@ PLAN = Plan(
     federation="ward",
     labels=("x", "y", "z"),
     modalities=(Modality(name="image", encoder="a" * 64, dim=2),),
-    model=Model(fin="mlp", expert_share=0.0, head_width=0),
+    model=Model(fin="mlp", answer="head", head_width=0),
 )
 SHAPES = task_specs(PLAN, "train")
 MODEL = encode_model(initial_model(PLAN), plan=PLAN.digest(), version=0)
@@ -190,7 +190,7 @@ def test_an_update_of_another_plan_is_not_explained() -> None:
     with pytest.raises(ProtocolError, match="has 2 weights for 4 tensors"):
         explain(
             decode_payload(_update(), Update),
-            replace(PLAN, model=Model(fin="mlp", expert_share=0.0, head_width=8)),
+            replace(PLAN, model=Model(fin="mlp", answer="head", head_width=8)),
         )
 
 

@@ -18,7 +18,7 @@ from fedfin.protocol.site_life import Work
 from fedfin.second_moments import LARGEST, diagonal, pack, second_moment_shapes, unpack
 from fusion.model import CLIP
 
-PLAN = make_plan({"image": 6, "text": 4}, basis_width=8)
+PLAN = make_plan({"image": 6, "text": 4}, basis_total=16)
 QUIET = {"progress": lambda _: None, "stop": lambda: False}
 
 
@@ -39,7 +39,7 @@ def test_they_are_means_over_training_cases() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_an_honest_site_is_never_refused(seed: int) -> None:
     """Outliers, constant features, few cases, unknown labels, any pattern: they are within what cases can give."""
-    plan = make_plan({"a": 5, "b": 4, "c": 3}, basis_width=7)
+    plan = make_plan({"a": 5, "b": 4, "c": 3}, basis_total=21)
     for count in (1, 2, 40):
         dataset = some_hidden(draw(plan, count, seed, known=0.7), seed)
         dataset.features["a"][:, 0] = 1e6
@@ -95,7 +95,7 @@ def test_a_site_gives_before_it_trains_and_once() -> None:
     assert first_things_first(PLAN, train, gave_covariances=True) == train
     for task in ("moments", "evaluate"):
         assert first_things_first(PLAN, Work(3, task, 2), gave_covariances=False).task == task
-    plain = make_plan(fin="mlp", expert_share=0.0)
+    plain = make_plan(fin="mlp", answer="head")
     assert first_things_first(plain, train, gave_covariances=False) == train
 
 

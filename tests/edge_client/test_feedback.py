@@ -20,7 +20,7 @@ PLAN = Plan(
     federation="ward",
     labels=("x", "y"),
     modalities=(Modality(name="image", encoder="a" * 64, dim=40),),
-    model=Model(fin="mlp", expert_share=0.0, head_width=8),
+    model=Model(fin="mlp", answer="head", head_width=8),
     codec=Codec(up="small"),
 )
 SHAPES = task_specs(PLAN, "train")

@@ -21,7 +21,7 @@ PLAN = Plan(
     federation="ward",
     labels=("x", "y"),
     modalities=(Modality(name="image", encoder="a" * 64, dim=30),),
-    model=Model(fin="mlp", expert_share=0.0, head_width=8),
+    model=Model(fin="mlp", answer="head", head_width=8),
 )
 SHAPES = model_shapes(PLAN)
 WEIGHT, BIAS = "head.output.weight", "head.output.bias"

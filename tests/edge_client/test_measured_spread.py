@@ -49,7 +49,7 @@ def trained(plan, rounds: int):
 @pytest.mark.parametrize("fin", ["mlp", "refined"])
 def test_it_is_what_new_cases_show(fin: str) -> None:
     """The mean square error on cases that no site has is what it says, to 0.1 of the variance."""
-    plan = make_plan({"image": 6, "text": 4}, fin=fin, fin_width=32, fin_layers=1, expert_share=0.0)
+    plan = make_plan({"image": 6, "text": 4}, fin=fin, fin_width=32, fin_layers=1, answer="head")
     plan = replace(plan, training=Training(epochs=2, learning_rate=3e-3))
     model, new = fusion_model(plan, trained(plan, 6)), draw(plan, 500, 77)
     everything = {m: torch.ones(500, dtype=torch.bool) for m in plan.dims}

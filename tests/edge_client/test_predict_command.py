@@ -54,7 +54,7 @@ def place(tmp_path_factory):
         federation="test",
         labels=("effusion", "normal"),
         modalities=tuple(Modality(name=m, encoder=digests[m], dim=dim) for m, dim in DIMS.items()),
-        model=Model(fin="mlp", expert_share=0.0, head_width=4, fin_width=8, fin_layers=1),
+        model=Model(fin="mlp", answer="head", head_width=4, fin_width=8, fin_layers=1),
     )
     export_model(ModelFile(plan, 3, initial_model(plan)), folder / "model")
     rows = [

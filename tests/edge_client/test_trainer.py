@@ -22,7 +22,7 @@ def make_plan(fin="mlp", modalities=("image", "text"), **training):
         federation="test",
         labels=("a", "b"),
         modalities=tuple(Modality(name=m, encoder="0" * 64, dim=DIMS[m]) for m in modalities),
-        model=Model(expert_share=0.0, fin=fin, head_width=8, fin_width=32, fin_heads=4, memory_tokens=2),
+        model=Model(answer="head", fin=fin, head_width=8, fin_width=32, fin_heads=4, memory_tokens=2),
         training=Training(**training),
     )
 

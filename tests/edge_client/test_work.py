@@ -22,7 +22,7 @@ def _plan(rate: float) -> Plan:
         federation="ward",
         labels=("x",),
         modalities=(Modality(name="image", encoder="a" * 64, dim=6),),
-        model=Model(fin="mlp", expert_share=0.0, head_width=4),
+        model=Model(fin="mlp", answer="head", head_width=4),
         training=Training(learning_rate=rate, epochs=2, batch_size=4),
     )
 

@@ -27,7 +27,7 @@ def trained(fin):
         federation="test",
         labels=("a", "b"),
         modalities=tuple(Modality(name=name, encoder="0" * 64, dim=dim) for name, dim in DIMS.items()),
-        model=Model(expert_share=0.0, fin=fin, head_width=8, fin_width=16, fin_layers=1, memory_tokens=2),
+        model=Model(answer="head", fin=fin, head_width=8, fin_width=16, fin_layers=1, memory_tokens=2),
     )
     generator = np.random.default_rng(3)
     tensors = {

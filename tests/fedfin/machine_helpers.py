@@ -17,7 +17,7 @@ MODALITIES = (Modality(name="image", encoder=ENCODER, dim=6), Modality(name="tex
 def make_plan(**rules) -> Plan:
     """Two training rounds of three sites, all of which must answer."""
     rounds = Rounds(**({"count": 2, "sites": 3, "min_sites": 3, "deadline_s": 1e6} | rules))
-    model = Model(expert_share=0.0, fin="mlp", fin_width=16, fin_layers=1, head_width=8)
+    model = Model(answer="head", fin="mlp", fin_width=16, fin_layers=1, head_width=8)
     return Plan(federation="ward", labels=("effusion",), modalities=MODALITIES, model=model, rounds=rounds)
 
 

@@ -20,7 +20,7 @@ def make_plan(fin="mlp", modalities=3, seed=7, head_width=8):
         seed=seed,
         modalities=tuple(Modality(name=name, encoder="0" * 64, dim=dim) for name, dim in dims),
         model=Model(
-            expert_share=0.0,
+            answer="head",
             fin=fin,
             head_width=head_width,
             fin_width=16,

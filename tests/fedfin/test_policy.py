@@ -39,7 +39,7 @@ class Round:
 def plan(**rules) -> Plan:
     """With 5 training rounds: 2 to 6."""
     modality = Modality(name="image", encoder="a" * 64, dim=3)
-    model = Model(fin="zero", expert_share=0.0)
+    model = Model(fin="zero", answer="head")
     return Plan(
         federation="ward", labels=("x",), modalities=(modality,), model=model, rounds=Rounds(count=5, **rules)
     )

@@ -162,8 +162,8 @@ def test_a_schedule_survives_its_file_and_says_what_holds_when(tmp_path: Path) -
     assert read_plan(tmp_path / "again.toml") == plan
     ups = [preset_up(plan, round_) for round_ in range(1, last_round(plan) + 1)]
     downs = [preset_down(plan, round_) for round_ in range(1, last_round(plan) + 1)]
-    assert ups == ["exact", "exact", "half", "half", *["tiny"] * 7, "exact"]
-    assert downs == ["exact", "exact", "exact", "exact", *["small"] * 7, "exact"]
+    assert ups == ["exact", "exact", "half", "half", *["tiny"] * 7, "exact", "exact"]
+    assert downs == ["exact", "exact", "exact", "exact", *["small"] * 7, "exact", "exact"]
 
 
 def test_the_digest_changes_with_any_value(tmp_path: Path) -> None:

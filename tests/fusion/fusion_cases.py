@@ -20,7 +20,7 @@ def small_plan(fin="mlp", modalities=2, head_width=8, **more):
         labels=("a", "b"),
         modalities=tuple(Modality(name=name, encoder="0" * 64, dim=dim) for name, dim in chosen),
         model=Model(
-            expert_share=0.0, fin=fin, head_width=head_width, fin_width=16, fin_heads=4, memory_tokens=2
+            answer="head", fin=fin, head_width=head_width, fin_width=16, fin_heads=4, memory_tokens=2
         ),
         **more,
     )

@@ -61,7 +61,7 @@ def test_a_target_is_never_its_own_witness(model) -> None:
 def test_no_gradient_trains_it() -> None:
     """Buffers only: neither it nor the experts are among what learns."""
     assert not list(Gaussian({"a": 2, "b": 2}, {"a": 2, "b": 3}).parameters())
-    trains = fusion_model(make_plan(DIMS, fin="refined", expert_share=0.5, basis_width=8), {}).trainable()
+    trains = fusion_model(make_plan(DIMS, fin="refined", answer="both", basis_total=60), {}).trainable()
     assert not [
         name for name in trains if name.startswith(("gaussian", "expert", "blend", "basis", "spread"))
     ]

@@ -17,7 +17,7 @@ def toy_plan(rounds: Rounds, **parts) -> Plan:
         Modality(name="image", encoder=ENCODER, dim=32),
         Modality(name="text", encoder=ENCODER, dim=16),
     )
-    model = Model(expert_share=0.0, fin="zero", head_width=8)
+    model = Model(answer="head", fin="zero", head_width=8)
     return Plan(
         federation="ward", labels=("effusion",), modalities=modalities, model=model, rounds=rounds, **parts
     )

@@ -56,7 +56,7 @@ def test_a_compressed_federation_ends_with_one_model_everywhere(tmp_path: Path) 
     """Bit for bit, though each site has built it from deltas; and it sends far less than an exact one."""
     codec = Codec(up="small", down="small")
     with broker("mosquitto", tmp_path) as url:
-        wide = Model(fin="mlp", expert_share=0.0, fin_width=128, head_width=8)
+        wide = Model(fin="mlp", answer="head", fin_width=128, head_width=8)
         federation = Federation(tmp_path, url, rounds=6, codec=codec, model=wide)
         federation.run()
     final = (tmp_path / "agg" / "final.fedfin").read_bytes()
@@ -72,7 +72,7 @@ def test_a_broker_with_small_packets_gets_small_chunks(tmp_path: Path) -> None:
     """Chunks are cut to what the broker announces: updates and models of 70 KB travel in packets of at most 8 KiB."""
     with broker("mosquitto", tmp_path, "max_packet_size 8192") as url:
         federation = Federation(
-            tmp_path, url, rounds=1, model=Model(fin="mlp", expert_share=0.0, fin_width=64, head_width=8)
+            tmp_path, url, rounds=1, model=Model(fin="mlp", answer="head", fin_width=64, head_width=8)
         )
         federation.run()
     updates = [event for event in federation.events("agg") if event["event"] == "update"]

@@ -69,6 +69,7 @@ def _rows(dataset: Dataset, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) ->
         {m: mask[rows] for m, mask in dataset.present.items()},
         dataset.labels[rows],
         dataset.held_out[rows],
+        validation=dataset.kept_apart[rows],
     )
 
 
@@ -79,4 +80,5 @@ def _joined(datasets: Sequence[Dataset]) -> Dataset:
         {m: np.concatenate([d.present[m] for d in datasets]) for m in first.present},
         np.concatenate([d.labels for d in datasets]),
         np.concatenate([d.held_out for d in datasets]),
+        validation=np.concatenate([d.kept_apart for d in datasets]),
     )

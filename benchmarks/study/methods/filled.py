@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present, Trained
 from benchmarks.study.methods.plan_method import PlanMethod
@@ -14,7 +15,7 @@ Estimate = Callable[[ByModality, Present], dict[str, Floats]]
 
 # What trains on filled data: every modality is there, so that nothing is imputed. Imputed features pass through the
 # columns of real ones, as in the papers.
-ORDINARY = PlanMethod("ordinary", model={"fin": "zero", "expert_share": 0.0})
+ORDINARY = PlanMethod("ordinary", model={"fin": "zero", "answer": "head"})
 
 
 def fill(dataset: Dataset, estimated: ByModality) -> Dataset:
@@ -26,7 +27,8 @@ def fill(dataset: Dataset, estimated: ByModality) -> Dataset:
         )
         for m, values in dataset.features.items()
     }
-    return replace(dataset, features=features, present=dict.fromkeys(dataset.present, known))
+    present: dict[str, NDArray[np.bool_]] = {m: known.copy() for m in dataset.present}
+    return replace(dataset, features=features, present=present)
 
 
 class TrainedFilled:

@@ -13,7 +13,7 @@ from benchmarks.study.methods.prototypes import Prototypes
 from benchmarks.study.methods.retrieval import Retrieval
 from benchmarks.study.methods.single import SingleModality
 
-_NO_EXPERTS = {"expert_share": 0.0}
+_NO_EXPERTS = {"answer": "head"}
 _SHARED = {"columns": "shared", **_NO_EXPERTS}
 
 METHODS: dict[str, Method] = {
@@ -21,7 +21,7 @@ METHODS: dict[str, Method] = {
     for method in (
         PlanMethod("fedfin"),  # the default plan
         # parts of it
-        PlanMethod("experts-only", model={"expert_share": 1.0, "fin": "zero"}),
+        PlanMethod("experts-only", model={"answer": "experts", "fin": "zero"}),
         PlanMethod("fin-gaussian", model={"fin": "gaussian", **_NO_EXPERTS}),
         PlanMethod("fin-refined", model={"fin": "refined", **_NO_EXPERTS}),
         PlanMethod("fin-mlp", model={"fin": "mlp", **_NO_EXPERTS}),
