@@ -49,7 +49,7 @@ class Server:
         self._shelf = Shelf(self._link, self._topics, rounds.journal)
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
-        self._gone: set[str] = set()  # those of them that left after the federation was finished
+        self._gone: set[str] = set()  # those of them that left with the final model
         self._manifest: messages.RoundManifest | None = None
         self._desk = Desk(rounds, report)
         self._tick_at = 0.0
@@ -139,16 +139,16 @@ class Server:
             else:
                 state = messages.decode(payload, messages.SiteState)
                 self._feed(life.FromSite(site, state))
-                self._on_site_state(site, online=state.online)
+                self._on_site_state(site, state)
                 self._report("site", {"site": site, "online": state.online})
         except ProtocolError as error:
             self._report("bad-message", {"site": site, "reason": str(error)})
 
-    def _on_site_state(self, site: str, *, online: bool) -> None:
-        if online:
+    def _on_site_state(self, site: str, state: messages.SiteState) -> None:
+        if state.online:
             self._here.add(site)
-        elif site in self._here and self._machine.state is life.State.FINISHED:
-            self._gone.add(site)  # a retained "offline" of before we came says nothing
+        elif state.done and site in self._here and self._machine.state is life.State.FINISHED:
+            self._gone.add(site)  # a retained one of before we came says nothing
 
     def _feed(self, event: life.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):

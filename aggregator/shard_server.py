@@ -41,12 +41,11 @@ class ShardServer:
         self._machine = ShardMachine(
             rounds.plan, self._shard, max_update_bytes=rounds.max_update_bytes, before=rounds.before
         )
-        self._farewell = (self._own("up/state"), self._state(online=False))
         client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
-        self._link = mqtt.Link(broker, client_id, will=self._farewell, tls=tls, login=login)
+        self._link = mqtt.Link(broker, client_id, will=self._last_words, tls=tls, login=login)
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()
-        self._gone: set[str] = set()  # sites that left after the federation was finished
+        self._gone: set[str] = set()  # sites that left with the final model
         self._tick_at = 0.0
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
@@ -58,7 +57,11 @@ class ShardServer:
                 self._step()
             self._linger(linger_s)
         finally:
-            self._link.stop(self._farewell)
+            self._link.stop(self._last_words)
+
+    @property
+    def _last_words(self) -> tuple[str, bytes]:
+        return self._own("up/state"), self._state(online=False)
 
     @property
     def _finished(self) -> bool:
@@ -136,7 +139,7 @@ class ShardServer:
         elif channel == "up/chunk":
             limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
             self._feed(FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
-        elif not messages.decode(payload, messages.SiteState).online and self._finished:
+        elif messages.decode(payload, messages.SiteState).done and self._finished:
             self._gone.add(site)
 
     def _follow(self, site: str) -> None:
@@ -180,4 +183,5 @@ class ShardServer:
         return self._topics.party(self._shard.name, channel)
 
     def _state(self, *, online: bool) -> bytes:
-        return messages.encode(messages.SiteState(online=online, boot=self._boot))
+        state = messages.SiteState(online=online, boot=self._boot, done=self._finished)
+        return messages.encode(state)

@@ -284,4 +284,5 @@ class Agent:
         return self._topics.site(self._site.settings.site, channel)
 
     def _online(self, *, online: bool) -> bytes:
-        return messages.encode(messages.SiteState(online=online, boot=self._boot))
+        done = self._machine.state is life.State.FINISHED
+        return messages.encode(messages.SiteState(online=online, boot=self._boot, done=done))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fedfin.bundle import Manifest, VectorRecipe, file_digest
+from fedfin.cli import main
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.plan import Modality, Model, Plan, Rounds, Training, plan_toml
 
@@ -93,6 +94,11 @@ def fedfin(*arguments: object, check: bool = True) -> subprocess.CompletedProces
     return done
 
 
+def set_up(*arguments: object) -> None:
+    """Run the command in this process: what a test only needs done need not import everything once more."""
+    assert main([str(argument) for argument in arguments]) == 0
+
+
 def start(*arguments: object, log: Path) -> subprocess.Popen:
     """Start the command; its output goes to `log`."""
     with log.open("w") as stream:
@@ -137,12 +143,12 @@ class Federation:
         bundles = {name: make_bundle(folder / "bundles" / name, name, dim) for name, dim in DIMS.items()}
         self.plan = make_plan(bundles, sites=sites, **plan)
         (folder / "plan.toml").write_text(plan_toml(self.plan))
-        fedfin("aggregator", "init", folder / "plan.toml", folder / "agg")
+        set_up("aggregator", "init", folder / "plan.toml", folder / "agg")
         for number, name in enumerate(self.names):
             modalities = tuple(DIMS) if number == 0 else ("image",)
             cases = write_cases(folder / f"{name}.jsonl", number, modalities)
             chosen = [word for m in modalities for word in ("--bundle", folder / "bundles" / m)]
-            fedfin(
+            set_up(
                 "edge",
                 "init",
                 folder / name,
@@ -157,7 +163,7 @@ class Federation:
                 cases,
                 *chosen,
             )
-            fedfin("edge", "encode", folder / name)
+            set_up("edge", "encode", folder / name)
 
     def events(self, name: str) -> list[dict]:
         """What "agg" or a site has reported."""

@@ -3,7 +3,7 @@
 Federated or not, ours or a rival: the study sees all of them through this interface.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,6 +57,26 @@ class Trained(Protocol):
     def impute(self, features: ByModality, present: Present) -> Mapping[str, Imputed]:
         """Estimates of each modality for all n cases, of use where it is not present; empty if it makes none."""
         ...
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Several models that answer each for itself: every figure is the mean of theirs."""
+
+    parts: Sequence[Trained]
+
+    @property
+    def costs(self) -> Costs:
+        """Nothing travels; an answer is one part's."""
+        return Costs(0.0, 0.0, self.parts[0].costs.multiply_adds)
+
+    def answer(self, features: ByModality, present: Present) -> Floats:
+        """The first part's."""
+        return self.parts[0].answer(features, present)
+
+    def impute(self, features: ByModality, present: Present) -> Mapping[str, Imputed]:
+        """The first part's."""
+        return self.parts[0].impute(features, present)
 
 
 class Method(Protocol):

@@ -26,6 +26,7 @@ from fedfin.protocol.schedule import last_round, preset_down, preset_up, task_of
 
 # Told of every update before it is compressed: round, site, deltas with what was owed to them.
 Recorder = Callable[[int, str, Tensors], None]
+PERCENT = 100  # weights are whole numbers: trust is rounded to this part
 Means = Mapping[str, NDArray[np.float64]]
 
 
@@ -58,8 +59,13 @@ class Rounds:
         *,
         taking_part: int | None = None,
         record: Recorder | None = None,
+        trust: Mapping[str, float] | None = None,
     ) -> None:
-        """`taking_part`: how many sites a training round asks, drawn by the plan's seed; None: all."""
+        """`taking_part`: how many sites a training round asks, drawn by the plan's seed; None: all.
+
+        `trust`: a factor in 0..1 to the weight of each site's training, for methods that trust sites differently.
+        """
+        self._trust = trust
         self.plan, self._record = plan, record
         self._sites = [_Site(name, dataset) for name, dataset in sites.items()]
         self._taking_part = len(self._sites) if taking_part is None else taking_part
@@ -104,7 +110,10 @@ class Rounds:
             stop=lambda: False,
         )
         values = finite(result.deltas)
-        return TaskResult(values, {name: result.weights[name] for name in values}, result.metrics)
+        weights = {name: result.weights[name] for name in values}
+        if self._trust is not None and task == "train":
+            weights = {n: max(1, round(PERCENT * self._trust[site.name] * w)) for n, w in weights.items()}
+        return TaskResult(values, weights, result.metrics)
 
     def _compress_up(self, task: Task, number: int, site: _Site, deltas: Tensors) -> bytes:
         """What the site sends; it keeps what the body left out."""

@@ -1,17 +1,20 @@
 """One job from its data to its row."""
 
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from benchmarks.rows import Row
 from benchmarks.study.deal import deal
 from benchmarks.study.federation import Federation
 from benchmarks.study.jobs import Job
 from benchmarks.study.measure import auc_figures, calibration_error, imputation_figures
-from benchmarks.study.method import Progress, Trained
+from benchmarks.study.method import Apart, Progress, Trained
 from benchmarks.study.patterns import View, views
 from benchmarks.study.settings import Data
 from benchmarks.study.sources import Pool, Step, load_pool
@@ -65,9 +68,13 @@ def identity(job: Job) -> Row:
 
 def _judge(trained: Trained, federation: Federation, shown: View) -> dict[str, Any]:
     """Answers and estimates on the judge's cases, of which the method sees what is shown."""
+    if isinstance(trained, Apart):
+        return mean_figures([_judge(part, federation, shown) for part in trained.parts])
     judge = federation.judge
     visible = {m: values * shown[m][:, None] for m, values in judge.features.items()}
     probability = trained.answer(visible, shown)
+    if np.isnan(probability).any():  # it has no answer for some of these cases
+        return {"auc": None, "per_label": [None] * judge.labels.shape[1], "ece": None}
     auc, per_label = auc_figures(probability, judge.labels)
     return {
         "auc": _rounded(auc),
@@ -80,6 +87,23 @@ def _judge(trained: Trained, federation: Federation, shown: View) -> dict[str, A
             ).items()
         },
     }
+
+
+def mean_figures(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Figure by figure the mean of the parts that have it."""
+    found: dict[str, Any] = {}
+    for name in parts[0]:
+        values = [part.get(name) for part in parts]
+        if isinstance(parts[0][name], list):
+            found[name] = [_mean(column) for column in zip(*values, strict=True)]
+        else:
+            found[name] = _mean(values)
+    return found
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _rounded(fmean(known)) if known else None
 
 
 def _rounded(value: float | None) -> float | None:

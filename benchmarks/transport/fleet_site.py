@@ -36,7 +36,6 @@ class FleetSite:
         self._topics = Topics(federation)
         self._boot = secrets.token_hex(8)
         self.client_id = f"fedfin-{federation}-{self.name}"
-        self.will = (self._topic("up/state"), self._state(online=False))
         self.online = False
         self._number = number
         self._machine = SiteMachine(
@@ -46,6 +45,11 @@ class FleetSite:
         self._plan: Plan | None = None
         self._chunk_tokens: set[int] = set()
         self._events: deque[life.Event] = deque()
+
+    @property
+    def will(self) -> tuple[str, bytes]:
+        """The last words: its own, or the broker's for it."""
+        return self._topic("up/state"), self._state(online=False)
 
     @property
     def finished(self) -> bool:
@@ -148,4 +152,4 @@ class FleetSite:
         return self._topics.site(self.name, channel)
 
     def _state(self, *, online: bool) -> bytes:
-        return messages.encode(messages.SiteState(online=online, boot=self._boot))
+        return messages.encode(messages.SiteState(online=online, boot=self._boot, done=self.finished))

@@ -136,10 +136,14 @@ class Chunk(Message, frozen=True):
 
 
 class SiteState(Message, frozen=True):
-    """Retained: whether a site is there. The broker publishes `online` false when it loses the site."""
+    """Retained: whether a site is there. The broker publishes `online` false when it loses the site.
+
+    `done`: it does not come back; a site holds the final model, a shard has delivered its last sum.
+    """
 
     online: bool
     boot: Boot
+    done: bool = False
 
 
 class AggregatorState(Message, frozen=True):

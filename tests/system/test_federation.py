@@ -6,22 +6,49 @@ from pathlib import Path
 import pytest
 from federation import Federation, broker, fedfin
 
-from fedfin.model_file import read_model
 from fedfin.plan import Codec, Model
 
 
-@pytest.mark.parametrize("kind", [pytest.param("mosquitto", marks=pytest.mark.broker), "embedded"])
-def test_a_federation_ends_with_one_model_everywhere(kind: str, tmp_path: Path) -> None:
-    """Aggregator and every site hold the same final model, and the metrics cover all cases."""
-    with broker(kind, tmp_path) as url:
-        federation = Federation(tmp_path, url)
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a federation that has ended, over the embedded broker."""
+    folder = tmp_path_factory.mktemp("embedded")
+    _check_one_model(folder, "embedded")
+    return folder
+
+
+def _check_one_model(folder: Path, kind: str) -> None:
+    with broker(kind, folder) as url:
+        federation = Federation(folder, url)
         federation.run()
-    final = (tmp_path / "agg" / "final.fedfin").read_bytes()
+    final = _final(folder)
     for name in federation.names:
-        assert (tmp_path / name / "state" / "final.fedfin").read_bytes() == final
-    shown = json.loads(fedfin("aggregator", "show", tmp_path / "agg", "--json").stdout)
+        assert (folder / name / "state" / "final.fedfin").read_bytes() == final
+
+
+def _final(folder: Path) -> bytes:
+    return (folder / "agg" / "final.fedfin").read_bytes()
+
+
+def test_a_federation_ends_with_one_model_everywhere(embedded: Path) -> None:
+    """Aggregator and every site hold the same final model, and the metrics cover all cases."""
+    shown = json.loads(fedfin("aggregator", "show", embedded / "agg", "--json").stdout)
     assert [row["sites"] for row in shown["rounds"]] == [3.0] * 4
     assert shown["final"]["auc.only-image"] > 0.5
+
+
+@pytest.mark.broker
+def test_the_same_plan_and_cases_give_the_same_model(embedded: Path, tmp_path: Path) -> None:
+    """To the byte, whatever the order in which updates arrive, and whatever broker they take."""
+    _check_one_model(tmp_path, "mosquitto")
+    assert _final(tmp_path) == _final(embedded)
+
+
+def test_explain_update_shows_every_tensor_that_left(embedded: Path) -> None:
+    """An image-only site's update carries nothing of the other modality."""
+    told = json.loads(fedfin("edge", "explain-update", embedded / "s1", "--json").stdout)
+    assert told["task"] == "evaluate"
+    assert {tensor["name"] for tensor in told["tensors"]} <= {"eval.as-is", "eval.only-image"}
 
 
 @pytest.mark.broker
@@ -38,29 +65,6 @@ def test_a_compressed_federation_ends_with_one_model_everywhere(tmp_path: Path) 
         (costs,) = [e for e in federation.events(name) if e["event"] == "costs"]
         assert costs["bytes_up"] < len(final) / 4  # six rounds of training
         assert costs["bytes_down"] < 1.5 * len(final)  # the first model, whole, and six deltas
-
-
-@pytest.mark.broker
-def test_the_same_plan_and_cases_give_the_same_model(tmp_path: Path) -> None:
-    """Two runs, whatever the order in which their updates arrive, end with the same bytes."""
-    models = []
-    for number in range(2):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        with broker("mosquitto", folder) as url:
-            Federation(folder, url).run()
-        models.append(read_model(folder / "agg" / "final.fedfin").tensors)
-    assert all((models[0][name] == models[1][name]).all() for name in models[0])
-
-
-@pytest.mark.broker
-def test_explain_update_shows_every_tensor_that_left(tmp_path: Path) -> None:
-    """An image-only site's training update carries no FIN and no text columns."""
-    with broker("mosquitto", tmp_path) as url:
-        Federation(tmp_path, url, rounds=1).run()
-    told = json.loads(fedfin("edge", "explain-update", tmp_path / "s1", "--json").stdout)
-    assert told["task"] == "evaluate"
-    assert {tensor["name"] for tensor in told["tensors"]} <= {"eval.as-is", "eval.only-image"}
 
 
 @pytest.mark.broker

@@ -21,11 +21,16 @@ class PlanMethod:
     model: Changes = field(default_factory=dict)
     training: Changes = field(default_factory=dict)
 
-    def train(self, federation: Federation, progress: Progress) -> Trained:
-        """Run every round of the changed plan. Raises msgspec.ValidationError for a change that no plan allows."""
+    def train(
+        self, federation: Federation, progress: Progress, *, trust: Mapping[str, float] | None = None
+    ) -> Trained:
+        """Run every round of the changed plan. `trust`: a factor to each site's weight.
+
+        Raises msgspec.ValidationError for a change that no plan allows.
+        """
         from benchmarks.study.rounds import Rounds
 
-        rounds = Rounds(self.plan(federation.plan), federation.sites)
+        rounds = Rounds(self.plan(federation.plan), federation.sites, trust=trust)
         up = down = 0.0
         for number in rounds.numbers:
             traffic = rounds.run(number)

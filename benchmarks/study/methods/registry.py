@@ -5,7 +5,13 @@ makes it another method to a study that goes on. Heavy imports belong inside `tr
 """
 
 from benchmarks.study.method import Method
+from benchmarks.study.methods.arrangement import Centralised, CompleteSitesOnly, LocalOnly
+from benchmarks.study.methods.generative import Generative
+from benchmarks.study.methods.p_fin import ProbabilisticFin
 from benchmarks.study.methods.plan_method import PlanMethod
+from benchmarks.study.methods.prototypes import Prototypes
+from benchmarks.study.methods.retrieval import Retrieval
+from benchmarks.study.methods.single import SingleModality
 
 _NO_EXPERTS = {"expert_share": 0.0}
 _SHARED = {"columns": "shared", **_NO_EXPERTS}
@@ -28,5 +34,16 @@ METHODS: dict[str, Method] = {
         PlanMethod(
             "paper-fin", model={"fin": "decoder", "fin_layers": 6, "fin_heads": 4, **_SHARED}
         ),  # as arXiv 2505.20232 has it
+        SingleModality("only-common", place=0),
+        SingleModality("only-rare", place=-1),
+        CompleteSitesOnly(),
+        LocalOnly(),
+        Prototypes(),
+        Retrieval(),
+        ProbabilisticFin(),
+        Generative(),
+        # bounds
+        Centralised("centralised-as-held", recorded=False, method=PlanMethod("fedfin")),
+        Centralised("centralised", recorded=True, method=PlanMethod("fedfin")),
     )
 }

@@ -1,0 +1,82 @@
+"""Other arrangements of the same cases: fewer sites, each site for itself, or everything in one place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.study.federation import Federation
+from benchmarks.study.method import Apart, NotApplicableError, Progress, Trained
+from benchmarks.study.methods.filled import ORDINARY
+from benchmarks.study.methods.plan_method import PlanMethod
+from edge_client.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class CompleteSitesOnly:
+    """Sites that have complete cases train on these; nobody else takes part."""
+
+    name: str = "complete-sites-only"
+    method: PlanMethod = ORDINARY
+
+    def train(self, federation: Federation, progress: Progress) -> Trained:
+        """Raises NotApplicableError where no site has a complete case."""
+        sites = {name: _complete(dataset) for name, dataset in federation.sites.items()}
+        taking_part = {name: dataset for name, dataset in sites.items() if len(dataset)}
+        if not taking_part:
+            raise NotApplicableError("no site has a complete case")
+        return self.method.train(replace(federation, sites=taking_part), progress)
+
+
+@dataclass(frozen=True)
+class LocalOnly:
+    """Each site trains alone; what the study measures is measured site by site."""
+
+    name: str = "local-only"
+    method: PlanMethod = ORDINARY
+
+    def train(self, federation: Federation, progress: Progress) -> Trained:
+        """As many rounds as the federation has, at each site."""
+        parts = []
+        for done, (name, dataset) in enumerate(federation.sites.items(), 1):
+            alone = replace(federation, sites={name: dataset})
+            parts.append(self.method.train(alone, lambda _share: None))
+            progress(done / len(federation.sites))
+        return Apart(parts)
+
+
+@dataclass(frozen=True)
+class Centralised:
+    """All training cases in one place. recorded: with every modality that was recorded: the upper bound."""
+
+    name: str
+    recorded: bool
+    method: PlanMethod
+
+    def train(self, federation: Federation, progress: Progress) -> Trained:
+        """The ordinary rounds, as one site."""
+        datasets = (federation.recorded if self.recorded else federation.sites).values()
+        return self.method.train(replace(federation, sites={"centre": _joined(list(datasets))}), progress)
+
+
+def _complete(dataset: Dataset) -> Dataset:
+    return _rows(dataset, np.logical_and.reduce(list(dataset.present.values())))
+
+
+def _rows(dataset: Dataset, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Dataset:
+    return Dataset(
+        {m: values[rows] for m, values in dataset.features.items()},
+        {m: mask[rows] for m, mask in dataset.present.items()},
+        dataset.labels[rows],
+        dataset.held_out[rows],
+    )
+
+
+def _joined(datasets: Sequence[Dataset]) -> Dataset:
+    first = datasets[0]
+    return Dataset(
+        {m: np.concatenate([d.features[m] for d in datasets]) for m in first.features},
+        {m: np.concatenate([d.present[m] for d in datasets]) for m in first.present},
+        np.concatenate([d.labels for d in datasets]),
+        np.concatenate([d.held_out for d in datasets]),
+    )
