@@ -176,7 +176,12 @@ def measure(*, mixed: bool) -> tuple[dict[str, float], Solving]:
 def print_table(sizes: dict[str, float], took: Solving) -> None:
     """Beside the bounds."""
     table = Table(
-        "what", "measured", "bound", title="second moments of 1280 + 384 features, ten sites, eight groups"
+        "what",
+        "measured",
+        "bound",
+        title="second moments of 1280 + 384 features, ten sites, eight groups",
+        caption="Cases with both and cases with an image alone have second moments of their own: a site that holds"
+        " both kinds sends both, once, and exceeds the bound.",
     )
     for kind, megabytes in sizes.items():
         bound = "" if kind == "image only" else f"{MOST_MB:.0f} MB"

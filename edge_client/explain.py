@@ -1,5 +1,6 @@
 """An update in words and numbers: everything that left the site, and nothing else did."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,15 +8,28 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from fedfin.model_spec import task_specs
+from fedfin.model_spec import Task, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.codec.layout import Kind, Layout, read_forms
 from fedfin.protocol.codec.reader import Reader
 from fedfin.protocol.payloads import Update, open_update
 
+TELLS: dict[Task, str] = {
+    "moments": "the mean of each feature, and of its square, over this site's training cases",
+    "covariances": "second moments: the mean products of any two features, and of each feature with each label, over"
+    " this site's training cases; sent once",
+    "train": "by how much training on this site's cases changes the model",
+    "evaluate": "how many held-out cases got which score, by label and true answer",
+}
+FEW = 30  # cases
+FEW_MEANS = (
+    "so few that it may tell about single ones; before taking part again, add cases, or agree with the coordinator"
+    " that this may leave the site"
+)
+
 
 def explain(update: Update, plan: Plan) -> dict[str, Any]:
-    """Round, task, metrics, size; for each tensor its shape, weight, how it was coded, and what its values are like.
+    """Round, task and what its updates tell, metrics, size, warnings; for each tensor its shape, weight and coding.
 
     Raises ProtocolError when the update is not of this plan.
     """
@@ -26,6 +40,8 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
         "site": update.site,
         "round": update.round,
         "task": update.task,
+        "tells": TELLS[update.task],
+        "warnings": _warnings(weights),
         "base": update.base,
         "plan": update.plan,
         "metrics": update.metrics,
@@ -36,6 +52,15 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
             for name, array in values.items()
         ],
     }
+
+
+def _warnings(weights: Mapping[str, int]) -> list[str]:
+    few = {name: weight for name, weight in weights.items() if weight < FEW}
+    if not few:
+        return []
+    name = min(few, key=lambda name: few[name])
+    more = f" and {len(few) - 1} more" if len(few) > 1 else ""
+    return [f"{name} rests on {few[name]} cases{more} on fewer than {FEW}: {FEW_MEANS}"]
 
 
 def _coding(kind: Kind, layout: Layout) -> str:
@@ -74,6 +99,9 @@ def print_explanation(facts: dict[str, Any]) -> None:
             f"{tensor['rms']:.2e}",
             f"{tensor['largest']:.2e}",
         )
+    console.print(f"It tells {facts['tells']}.")
     console.print(table)
+    for warning in facts["warnings"]:
+        console.print(f"[bold]warning:[/bold] {warning}")
     for name, value in facts["metrics"].items():
         console.print(f"metric {name}: {value:.6g}")

@@ -104,9 +104,12 @@ class FusionModel(nn.Module):
         return torch.stack(columns, dim=1)
 
     def gated(self, imputed: Imputation) -> dict[str, Tensor]:
-        """What the head sees of the estimates, for a constant to it: FIN learns from its own loss only."""
+        """What the head sees of the estimates, for a constant to it: FIN learns from its own loss only.
+
+        Fill-ins that claim no variance pass as they are.
+        """
         mean = {m: values.detach() for m, values in imputed.mean.items()}
-        if self._gate == "none":
+        if self._gate == "none" or not imputed.spread:
             return mean
         return {m: values * (1 - imputed.spread[m].detach()).clamp(0, 1) for m, values in mean.items()}
 

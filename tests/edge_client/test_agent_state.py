@@ -202,6 +202,33 @@ def test_the_printed_explanation_names_every_tensor(capsys: pytest.CaptureFixtur
     assert "metric loss: 0.5" in told
     for number in ("3", "7"):
         assert number in told
+    assert "It tells by how much training" in told
+
+
+def test_second_moments_are_named_in_words_and_few_cases_are_warned_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What leaves, and that a mean over 29 cases may tell about one; of 30 nothing is said."""
+    plan = replace(PLAN, model=Model(fin="gaussian", basis_total=0, head_width=0))
+    shapes = task_specs(plan, "covariances")
+    values = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    facts = {
+        "site": "s0",
+        "plan": plan.digest(),
+        "round_": 2,
+        "task": "covariances",
+        "base": 1,
+        "metrics": {},
+    }
+    for few, names in ((30, 0), (29, 2)):
+        weights = {name: few if ".partial." in name else 30 for name in shapes}
+        payload = encode_update(compress(values, shapes, "exact").body, weights, shapes, **facts)
+        explained = explain(decode_payload(payload, Update), plan)
+        assert "mean products of any two features, and of each feature with each label" in explained["tells"]
+        assert len(explained["warnings"]) == bool(names)
+        print_explanation(explained)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "rests on 29 cases and 1 more on fewer than 30" in told
 
 
 def test_a_damaged_last_update_is_named(tmp_path: Path) -> None:

@@ -21,13 +21,31 @@ DIMS = {"image": 24, "type": 12, "lab-1": 5}
 PATTERNS = [p for p in itertools.product((True, False), repeat=3) if any(p)]
 
 
+# Every FIN variant; the closed forms with experts, random features and the gate.
+CLOSED = {"answer": "both", "basis_total": 56}
+MODELS = {
+    "zero": {},
+    "mlp": {"gate": "explained"},
+    "decoder": {},
+    "gaussian": CLOSED,
+    "refined": CLOSED | {"gate": "explained"},
+}
+
+
 def trained(fin):
     """A model with every tensor off its start, as training leaves it."""
     plan = Plan(
         federation="test",
         labels=("a", "b"),
         modalities=tuple(Modality(name=name, encoder="0" * 64, dim=dim) for name, dim in DIMS.items()),
-        model=Model(answer="head", fin=fin, head_width=8, fin_width=16, fin_layers=1, memory_tokens=2),
+        model=Model(
+            **{"answer": "head", "basis_total": 0} | MODELS[fin],
+            fin=fin,
+            head_width=8,
+            fin_width=16,
+            fin_layers=1,
+            memory_tokens=2,
+        ),
     )
     generator = np.random.default_rng(3)
     tensors = {
@@ -47,7 +65,7 @@ def cases():
     return features, present
 
 
-@pytest.fixture(scope="module", params=["zero", "mlp", "decoder"])
+@pytest.fixture(scope="module", params=MODELS)
 def exported(request, tmp_path_factory):
     """(model, folder) of each FIN variant; exporting takes seconds."""
     model, folder = trained(request.param), tmp_path_factory.mktemp(request.param) / "model"
@@ -66,9 +84,12 @@ def test_probabilities_are_those_of_torch(exported):
     fusion.load_tensors(model.tensors)
     features, present = cases()
     with torch.inference_mode():
-        logits = fusion(*({m: torch.from_numpy(v) for m, v in d.items()} for d in (features, present)))[0]
+        inputs = [{m: torch.from_numpy(v) for m, v in d.items()} for d in (features, present)]
+        logits, imputed = fusion(*inputs)
+        explained = fusion.explained(imputed, inputs[1]).numpy()
     expected = torch.sigmoid(logits).numpy()
     answer = predictor.predict(features, present)
+    assert np.abs(np.stack(list(answer.explained.values()), axis=1) - explained).max() < 1e-4
     assert np.abs(answer.probability - expected).max() < 1e-4
     for row in range(len(PATTERNS)):
         alone = predictor.predict(

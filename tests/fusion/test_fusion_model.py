@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from fusion_cases import loaded, mixed_batch, small_plan
+from closed_form_cases import draw, fusion_model, make_plan, solved
+from fusion_cases import DIMS, loaded, mixed_batch, small_plan
 
 from fedfin.model_spec import tensor_specs
 from fusion.adamw import AdamW
@@ -15,6 +16,14 @@ from fusion.model import missing
 def variant(request):
     """Each FIN variant."""
     return request.param
+
+
+def closed(fin, modalities):
+    """A plan with all that is solved, and its model, solved from made-up cases."""
+    plan = make_plan(
+        dict(list(DIMS.items())[:modalities]), fin=fin, answer="both", basis_total=56, fin_width=16
+    )
+    return plan, fusion_model(plan, solved(plan, {f"s{i}": draw(plan, 40, i) for i in range(3)}))
 
 
 everything = pytest.mark.parametrize(
@@ -31,6 +40,49 @@ def test_tensors_of_torch_are_those_of_the_spec(variant, modalities, width):
         name: spec.shape for name, spec in tensor_specs(plan).items()
     }
     assert list(tensors) == list(tensor_specs(plan))
+
+
+@pytest.mark.parametrize("fin", ["gaussian", "refined"])
+@pytest.mark.parametrize("modalities", [1, 2, 3])
+def test_tensors_of_closed_forms_are_those_of_the_spec(fin, modalities):
+    """Gains, experts, blend, spread and random features, too; with one modality its expert alone."""
+    plan, model = closed(fin, modalities)
+    shapes = {name: value.shape for name, value in model.dump_tensors().items()}
+    assert shapes == {name: spec.shape for name, spec in tensor_specs(plan).items()}
+    assert any(name.startswith("gaussian") for name in shapes) == (modalities > 1)
+
+
+@pytest.mark.parametrize("fin", ["gaussian", "refined"])
+def test_what_is_not_present_cannot_matter_to_closed_forms(fin):
+    """Although the random features of what is not there are not zero."""
+    plan, model = closed(fin, 3)
+    features, present = mixed_batch(plan)
+    other = {m: torch.where(present[m].unsqueeze(1), v, 99.0) for m, v in features.items()}
+    (logits, imputed), (again, otherwise) = model(features, present), model(other, present)
+    assert torch.equal(logits, again)
+    assert all(torch.equal(imputed.mean[m], otherwise.mean[m]) for m in plan.dims)
+    assert torch.isfinite(logits).all()
+
+
+def test_a_gate_lets_through_what_is_known():
+    """The head sees an estimate times the share that it explains: nothing of what explains nothing."""
+    plan, model = closed("gaussian", 2)
+    shown = {"image": torch.ones(4, dtype=torch.bool), "type": torch.zeros(4, dtype=torch.bool)}
+    standard = {m: torch.randn(4, dim) * shown[m].unsqueeze(1) for m, dim in plan.dims.items()}
+    imputed = model.impute(standard, shown)
+    model._gate = "explained"
+    gated = model.gated(imputed)
+    assert torch.equal(gated["type"], imputed.mean["type"] * (1 - imputed.spread["type"]))
+    assert not gated["image"].any()
+
+
+@pytest.mark.parametrize("fin", ["zero", "mean", "uniform"])
+def test_fill_ins_pass_the_gate(fin):
+    """They claim no variance that they could be gated by."""
+    plan = small_plan(fin, 2)
+    model = loaded(plan)
+    model._gate = "explained"
+    assert torch.isfinite(model(*mixed_batch(plan))[0]).all()
 
 
 @everything

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedfin.plan import Codec, Plan, Rounds
-from fedfin.protocol.schedule import last_round
+from fedfin.protocol.schedule import last_round, task_of
 from simulation.faults import Faults
-from simulation.toy import toy_plan
+from simulation.toy import solved_plan, toy_plan
 from simulation.world import Trace, World
 
 MEMORY = Path("/dev/shm")  # fsync costs nothing there; a process that dies loses no more than on a disk
@@ -79,7 +79,7 @@ def within_the_quorum(_: str, world: World) -> None:
     buffered = rules.mode == "async"
     assert len(world.results) == last_round(world.plan)
     for number, row in enumerate(world.results, 1):
-        training = 1 < number < last_round(world.plan)
+        training = task_of(world.plan, number) == "train"
         late = row.get("late", 0.0)
         quorum = min(rules.min_sites, rules.buffer_size) if buffered and training else rules.min_sites
         assert row["sites"] - (0.0 if buffered else late) >= quorum, (number, row)
@@ -101,6 +101,11 @@ VARIANTS = {
     "folded late": Variant(toy_plan(_LATE, codec=_SMALL), 3, within_the_quorum),
     "asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum),
     "asynchronous, compressed": Variant(toy_plan(_ASYNCHRONOUS, codec=_SMALL), 3, within_the_quorum),
+    "solved": Variant(solved_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False),
+    "solved, folded late": Variant(solved_plan(_LATE, codec=_SMALL), 3, within_the_quorum),
+    "solved, asynchronous": Variant(solved_plan(_ASYNCHRONOUS), 3, within_the_quorum),
+    "solved, sharded": Variant(solved_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, shards=2),
+    "solved, sharded, asynchronous": Variant(solved_plan(_ASYNCHRONOUS), 3, within_the_quorum, shards=2),
     "sharded": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, shards=2),
     "sharded, folded late": Variant(toy_plan(_LATE, codec=_SMALL), 4, within_the_quorum, shards=3),
     "sharded, asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, shards=2),

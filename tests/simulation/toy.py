@@ -4,6 +4,8 @@ import random
 
 import numpy as np
 
+from edge_client import trainer
+from edge_client.dataset import Dataset
 from edge_client.trainer import TaskResult, TaskStoppedError
 from fedfin.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
@@ -17,16 +19,27 @@ def toy_plan(rounds: Rounds, **parts) -> Plan:
         Modality(name="image", encoder=ENCODER, dim=32),
         Modality(name="text", encoder=ENCODER, dim=16),
     )
-    model = Model(answer="head", fin="zero", head_width=8)
-    return Plan(
-        federation="ward", labels=("effusion",), modalities=modalities, model=model, rounds=rounds, **parts
+    defaults = {"model": Model(answer="head", fin="zero", head_width=8), "modalities": modalities}
+    return Plan(federation="ward", labels=("effusion",), rounds=rounds, **(defaults | parts))
+
+
+def solved_plan(rounds: Rounds, **parts) -> Plan:
+    """Half of its answer is solved from second moments, of which there are few."""
+    modalities = (
+        Modality(name="image", encoder=ENCODER, dim=6),
+        Modality(name="text", encoder=ENCODER, dim=4),
     )
+    model = Model(answer="both", fin="gaussian", head_width=8, basis_total=0)
+    return toy_plan(rounds, model=model, modalities=modalities, **parts)
 
 
 def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, **_) -> TaskResult:
     """Depends on site, round, task, and every value of the model it starts from."""
     if stop():
         raise TaskStoppedError
+    if task == "covariances":
+        cases = _cases(plan, site)
+        return trainer.run_task(plan, task, round_, model, cases, site, progress=lambda _: None, stop=stop)
     rng = np.random.default_rng([*site.encode(), round_])
     deltas, weights = {}, {}
     for name, shape in task_specs(plan, task).items():
@@ -34,6 +47,18 @@ def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, 
         deltas[name] = (rng.random(shape) + drift).astype(np.float32)
         weights[name] = int(rng.integers(1, 100))
     return TaskResult(deltas, weights, {"loss": 1.0})
+
+
+def _cases(plan: Plan, site: str) -> Dataset:
+    """Some of every site, of which half have no text: second moments must be those of cases."""
+    rng, count = np.random.default_rng([*site.encode()]), 10
+    present = {m: np.arange(count) >= count * place // 2 for place, m in enumerate(plan.dims)}
+    features = {
+        m: (rng.normal(size=(count, dim)) * present[m][:, None]).astype(np.float32)
+        for m, dim in plan.dims.items()
+    }
+    labels = rng.integers(0, 2, (count, len(plan.labels))).astype(np.float32)
+    return Dataset(features, present, labels, np.zeros(count, np.bool_))
 
 
 def hexadecimal(rng: random.Random, size: int) -> str:
