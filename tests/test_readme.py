@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from federation import broker, fedfin, start
+from federation import broker, fedfin, set_up, start
 
 from fedfin.cli import main
 from fedfin.demo.synthetic import make_cases
@@ -55,8 +55,11 @@ def test_the_first_ten_minutes_work_as_written(folder: Path) -> None:
         def run(start_: str, site: str = "st-mary") -> str:
             return fedfin(*words(find(start_), url, site)).stdout
 
-        run("fedfin export encoder --preset efficientnet-lite0")
-        run("fedfin export encoder --preset minilm-l6")
+        def export(start_: str) -> None:
+            set_up(*words(find(start_), url))  # here, where torch is imported already
+
+        export("fedfin export encoder --preset efficientnet-lite0")
+        export("fedfin export encoder --preset minilm-l6")
         draft = run("fedfin aggregator draft").replace("count = 20", "count = 2")
         (folder / "plan.toml").write_text(draft)
         run("fedfin aggregator init")
@@ -74,7 +77,7 @@ def test_the_first_ten_minutes_work_as_written(folder: Path) -> None:
             for process in running:
                 process.kill()
         assert "macro AUC" in run("fedfin aggregator show")
-        run("fedfin export model")
+        export("fedfin export model")
         assert "eval." in run("fedfin edge explain-update")
         assert "imputed: text" in run("fedfin edge predict")
         assert "macro" in run("fedfin edge evaluate")
