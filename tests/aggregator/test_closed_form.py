@@ -80,7 +80,7 @@ def test_imputation_is_the_conditional_mean() -> None:
 def test_imputed_features_and_scores_are_the_pooled_ones(dims) -> None:
     """Standardised features and scores of new cases differ by less than 1e-6, before they are rounded to float32.
 
-    At 1280 + 384 features, four sites of 600 cases, it was 1.7e-7 and 2.9e-8; rounding the gain to float32 costs 2.3e-7.
+    At 1280 + 384 features, four sites of 600 cases, it was 1.7e-7 and 2.9e-8; the gain in float32 costs 2.3e-7 more.
     """
     plan = make_plan(dims)
     by_site, new = sites(plan), draw(plan, 200, 99)

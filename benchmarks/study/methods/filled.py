@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present, Trained
 from benchmarks.study.methods.plan_method import PlanMethod
@@ -26,7 +27,8 @@ def fill(dataset: Dataset, estimated: ByModality) -> Dataset:
         )
         for m, values in dataset.features.items()
     }
-    return replace(dataset, features=features, present=dict.fromkeys(dataset.present, known))
+    present: dict[str, NDArray[np.bool_]] = {m: known.copy() for m in dataset.present}
+    return replace(dataset, features=features, present=present)
 
 
 class TrainedFilled:
