@@ -19,6 +19,8 @@ TELLS: dict[Task, str] = {
     "covariances": "second moments: the mean products of any two features, and of each feature with each label, over"
     " this site's training cases; sent once",
     "train": "by how much training on this site's cases changes the model",
+    "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
+    " squares, by label and true answer, for every combination of modalities",
     "evaluate": "how many held-out cases got which score, by label and true answer",
 }
 FEW = 30  # cases

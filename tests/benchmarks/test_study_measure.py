@@ -11,12 +11,13 @@ def array(*values):
     return np.array(values, np.float32)
 
 
-def test_macro_auc_leaves_out_labels_of_one_class():
-    probability = array([0.9, 0.5], [0.8, 0.5], [0.1, 0.5], [0.2, 0.5])
-    labels = array([1, 1], [0, 1], [0, 1], [1, np.nan])
+def test_macro_auc_leaves_out_labels_with_few_cases_of_a_class():
+    probability = array(*([0.9, 0.5], [0.8, 0.5], [0.1, 0.5], [0.2, 0.5]) * 3)
+    labels = array(*([1, 1], [0, 1], [0, 1], [1, np.nan]) * 3)
     macro, each = auc_figures(probability, labels)
     assert each == [75.0, None]
     assert macro == 75.0
+    assert auc_figures(probability[:8], labels[:8]) == (None, [None, None])
 
 
 def test_calibration_error_is_the_mean_gap_of_bins():
