@@ -158,9 +158,9 @@ def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
     if task == "covariances":
         return second_moment_shapes(plan)
     specs = tensor_specs(plan).items()
-    if task == "moments":
-        return {name: spec.shape for name, spec in specs if spec.trained_by == "moments"}
-    return {name: spec.shape for name, spec in specs if spec.trained_by not in ("moments", "solved", "fixed")}
+    if task in ("moments", "calibrate"):
+        return {name: spec.shape for name, spec in specs if spec.trained_by == task}
+    return {name: spec.shape for name, spec in specs if spec.trained_by not in UNTRAINED}
 
 
 def scenarios(plan: Plan) -> tuple[str, ...]:

@@ -1,0 +1,128 @@
+"""Promises of the study's rivals: each trains on what it may see, and answers what it can."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.study.federation import Federation, Texts
+from benchmarks.study.method import Apart, NotApplicableError
+from benchmarks.study.methods.arrangement import CompleteSitesOnly, LocalOnly
+from benchmarks.study.methods.filled import fill
+from benchmarks.study.methods.generative import Generative
+from benchmarks.study.methods.p_fin import ProbabilisticFin
+from benchmarks.study.methods.prototypes import Prototypes
+from benchmarks.study.methods.retrieval import Retrieval
+from benchmarks.study.methods.single import SingleModality
+from edge_client.dataset import Dataset
+from fedfin.metrics import macro_auc
+from fedfin.plan import Modality, Model, Plan, Rounds, Training
+
+DIMS = {"image": 8, "text": 6}
+WORDS = {0: "clear lungs and no effusion .", 1: "large right effusion is seen ."}
+PLAN = Plan(
+    federation="study",
+    labels=("a", "b"),
+    modalities=tuple(Modality(name=m, encoder="0" * 64, dim=dim) for m, dim in DIMS.items()),
+    model=Model(head_width=16, fin_width=16),
+    training=Training(batch_size=16, learning_rate=0.02),
+    rounds=Rounds(count=8, sites=3),
+)
+
+
+def cases(count, seed, held=("image", "text")):
+    """Both modalities tell of both labels, and so of each other."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 2, (count, 2)).astype(np.float32)
+    features = {
+        m: (labels @ np.eye(2, dim) * 3 + generator.standard_normal((count, dim))).astype(np.float32)
+        for m, dim in DIMS.items()
+    }
+    present = {m: np.full(count, m in held) for m in DIMS}
+    features = {m: values * present[m][:, None] for m, values in features.items()}
+    return Dataset(features, present, labels, np.zeros(count, np.bool_))
+
+
+@pytest.fixture(scope="module")
+def federation():
+    """An image-only site, a text-only one, one with both."""
+    sites = {"i": cases(60, 1, ("image",)), "t": cases(60, 2, ("text",)), "b": cases(60, 3)}
+    texts = {name: [WORDS[int(a)] for a in d.labels[:, 0]] for name, d in sites.items()}
+
+    def encode(text):
+        return np.eye(1, DIMS["text"], dtype=np.float32)[0] * (3.0 if "large" in text else 0.0)
+
+    return Federation(PLAN, sites, sites, cases(30, 4), cases(200, 5), (Texts("text", texts, encode),))
+
+
+def answers(method, federation, shown=("image", "text")):
+    """Its macro AUC on the judge's cases, of which it sees what is shown."""
+    trained = method.train(federation, lambda _share: None)
+    judge = federation.judge
+    present = {m: np.full(len(judge), m in shown) for m in DIMS}
+    return macro_auc(trained.answer(judge.features, present), judge.labels)
+
+
+RIVALS = [
+    Prototypes(),
+    Retrieval(nearest=3),
+    ProbabilisticFin(width=16),
+    Generative(words=20, length=8, width=16),
+]
+
+
+@pytest.mark.parametrize("method", RIVALS, ids=lambda method: method.name)
+def test_rivals_that_fill_in_learn(method, federation):
+    """On easy cases each is far above chance, complete or not, and estimates what it is not shown."""
+    assert answers(method, federation) > 0.9
+    assert answers(method, federation, ("image",)) > 0.8
+    judge = federation.judge
+    present = {"image": np.ones(len(judge), np.bool_), "text": np.zeros(len(judge), np.bool_)}
+    imputed = method.train(federation, lambda _share: None).impute(judge.features, present)
+    assert imputed["text"].mean.shape == judge.features["text"].shape
+
+
+def test_a_single_modality_answers_only_with_it(federation):
+    """Cases without it get no answer, and what else they have changes nothing."""
+    method, judge = SingleModality("only-common", 0), federation.judge
+    trained = method.train(federation, lambda _share: None)
+    none, every = np.zeros(len(judge), np.bool_), np.ones(len(judge), np.bool_)
+    assert np.isnan(trained.answer(judge.features, {"image": none, "text": every})).all()
+    alone = trained.answer(judge.features, {"image": every, "text": none})
+    assert np.array_equal(alone, trained.answer(judge.features, {"image": every, "text": every}))
+
+
+def test_sites_without_complete_cases_do_not_take_part(federation):
+    """Where there is no complete case, the method does not apply."""
+    changed = replace(federation, sites=federation.sites | {"i": cases(60, 9, ("image",))})
+    one, other = (
+        CompleteSitesOnly().train(f, lambda _share: None).answer(f.judge.features, f.judge.present)
+        for f in (federation, changed)
+    )
+    assert np.array_equal(one, other)
+    with pytest.raises(NotApplicableError, match="complete"):
+        CompleteSitesOnly().train(
+            replace(federation, sites={"i": federation.sites["i"]}), lambda _share: None
+        )
+
+
+def test_local_only_is_judged_site_by_site(federation):
+    """A model for each site."""
+    trained = LocalOnly().train(federation, lambda _share: None)
+    assert isinstance(trained, Apart)
+    assert len(trained.parts) == 3
+
+
+def test_what_is_there_is_never_filled():
+    """Estimates go only where a modality is missing; afterwards all of it is there."""
+    dataset = cases(5, 0, ("image",))
+    filled = fill(dataset, {m: np.full_like(values, 7) for m, values in dataset.features.items()})
+    assert np.array_equal(filled.features["image"], dataset.features["image"])
+    assert (filled.features["text"] == 7).all()
+    assert filled.present["text"].all()
+
+
+def test_writing_texts_does_not_apply_without_texts(federation):
+    """The study then says so."""
+    with pytest.raises(NotApplicableError, match="text"):
+        Generative().train(replace(federation, texts=()), lambda _share: None)

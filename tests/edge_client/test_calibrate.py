@@ -1,0 +1,61 @@
+"""Promises of the task `calibrate`: it tells of cases that the head did not train on, and of no others."""
+
+from dataclasses import replace
+
+import numpy as np
+from closed_form_cases import draw, make_plan
+
+from edge_client.calibrate import NAME
+from edge_client.trainer import run_task
+from fedfin.model_spec import initial_model, task_specs
+
+PLAN = make_plan({"image": 6, "text": 4}, answer="both", head_width=4)
+
+
+def run(task, dataset, model=None):
+    """The task's result at a site."""
+    return run_task(
+        PLAN,
+        task,
+        2,
+        model or initial_model(PLAN),
+        dataset,
+        "s",
+        progress=lambda _: None,
+        stop=lambda: False,
+    )
+
+
+def apart(dataset, share=0.5):
+    """The dataset with some cases kept apart."""
+    return replace(dataset, validation=np.arange(len(dataset)) < share * len(dataset))
+
+
+def test_it_counts_the_cases_kept_apart_by_pattern_label_and_class():
+    """A complete case counts for every pattern."""
+    dataset = apart(draw(PLAN, 40, 0))
+    result = run("calibrate", dataset)
+    scores = result.deltas[NAME]
+    assert {NAME: scores.shape} == task_specs(PLAN, "calibrate")
+    assert result.weights == {NAME: 20}
+    known = np.stack([(dataset.labels[:20] == truth).sum(axis=0) for truth in (0, 1)], axis=1)
+    for pattern in (1, 2, 3):
+        assert np.allclose(20 * scores[pattern, :, :, 0], known)
+
+
+def test_a_site_that_keeps_none_apart_says_nothing():
+    """It has no case to tell of."""
+    result = run("calibrate", draw(PLAN, 40, 0))
+    assert (result.deltas, result.weights) == ({}, {})
+
+
+def test_the_head_never_trains_on_cases_kept_apart():
+    """Other labels of theirs change no byte of training; second moments take every training case."""
+    dataset = apart(draw(PLAN, 40, 0))
+    labels = dataset.labels.copy()
+    labels[:20] = 1 - labels[:20]
+    other = replace(dataset, labels=labels)
+    one, two = run("train", dataset), run("train", other)
+    assert all(np.array_equal(one.deltas[name], two.deltas[name]) for name in one.deltas)
+    one, two = run("covariances", dataset), run("covariances", other)
+    assert any(not np.array_equal(one.deltas[name], two.deltas[name]) for name in one.deltas)

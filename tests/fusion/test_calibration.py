@@ -1,0 +1,72 @@
+"""Promises of the calibration: a head is listened to as far as it was right about cases that it had not seen."""
+
+import numpy as np
+import torch
+
+from fedfin.model_spec import CALIBRATION_UNIT
+from fusion.calibration import Calibration
+
+ROW = torch.tensor([1, 1, 1])
+
+
+def calibrated(logits, labels, said, power=1.0):
+    """The calibration of one label from cases kept apart, asked about three new logits: (log-odds, trust)."""
+    module = Calibration(2, 1)
+    scores = np.zeros((2, 1, 2, 3))
+    for truth in (0, 1):
+        of = logits[labels == truth]
+        scores[1, 0, truth] = len(of), of.sum(), np.square(of).sum()
+    module.scores.copy_(torch.from_numpy(scores / CALIBRATION_UNIT))
+    said, trust = module(
+        torch.tensor(said, dtype=torch.float32).unsqueeze(1),
+        ROW,
+        torch.full((2, 1), power),
+        torch.zeros(1),
+    )
+    return said[:, 0].numpy(), trust[:, 0].numpy()
+
+
+def draw(apart, count=400):
+    """Logits of unit variance around +-apart / 2, and the labels."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(count) % 2
+    return generator.standard_normal(count) + apart * (labels - 0.5), labels
+
+
+def test_log_odds_of_normal_logits_come_out():
+    """Classes of unit variance that are 2 apart: the log-odds are twice the logit, whatever the head's own scale."""
+    logits, labels = draw(2.0)
+    for scale in (0.1, 1.0, 10.0):
+        said, _ = calibrated(scale * logits, labels, [-scale, 0.0, scale])
+        assert np.abs(said - [-2.0, 0.0, 2.0]).max() < 0.35
+
+
+def test_a_head_that_is_noise_is_not_listened_to():
+    """Nor one that is wrong."""
+    for apart in (0.0, -1.0):
+        _, trust = calibrated(*draw(apart), [0.0, 1.0, 2.0])
+        assert trust.max() < 0.1
+
+
+def test_the_better_the_head_the_more_it_is_listened_to():
+    """Half where both hold the classes as far apart; less beside better experts."""
+    logits, labels = draw(1.0)
+    _, equal = calibrated(logits, labels, [0.0] * 3, power=1.0)
+    _, beside_better = calibrated(logits, labels, [0.0] * 3, power=9.0)
+    assert abs(equal[0] - 0.5) < 0.1
+    assert beside_better[0] < 0.3
+
+
+def test_few_positives_earn_little_trust():
+    """However right they were."""
+    logits, labels = draw(3.0)
+    few = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:1]])
+    _, trust = calibrated(logits[few], labels[few], [0.0] * 3)
+    assert trust[0] < 0.2
+
+
+def test_without_any_case_the_experts_answer():
+    """A model that was not calibrated yet has no trust in its head."""
+    said, trust = calibrated(np.zeros(0), np.zeros(0), [5.0, -5.0, 0.0])
+    assert trust.max() == 0
+    assert np.isfinite(said).all()
