@@ -93,8 +93,26 @@ def _covariances(fits: Fits, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
                     together[block] += count * _between(fold, one, other, scores[one], scores[other])
                     cases[block] += count
     with_labels /= np.maximum(known, 1.0)
+    together /= np.maximum(cases, 1.0)
     optimism = np.stack([fits.optimism(pair) for pair in pairs])
-    return together / np.maximum(cases, 1.0), np.maximum(with_labels - optimism, 0.0)
+    with_labels = np.maximum(with_labels - optimism, 0.0)
+    return together, _through_others(pairs, together, with_labels, known)
+
+
+def _through_others(pairs: Sequence[Pair], together: Floats, with_labels: Floats, known: Floats) -> Floats:
+    """With the labels, also where none is known of a source's cases: by way of the modality that it stands in for.
+
+    Given the target, source and label are taken to be independent: cov(score, y) is cov(score, target's own score)
+    times the slope of y on the latter. So a site that never saw a label lends its other modality to those that did.
+    """
+    filled = with_labels.copy()
+    for place, (target, source) in enumerate(pairs):
+        if target != source:
+            own = pairs.index((target, target))
+            slope = with_labels[own] / np.maximum(together[own, own], LEAST)
+            through = np.maximum(together[place, own] * slope, 0.0)
+            filled[place] = np.where(known[place] > 0, with_labels[place], through)
+    return filled
 
 
 def _between(fold: Moments, one: str, other: str, left: Floats, right: Floats) -> Floats:

@@ -91,3 +91,14 @@ def test_rows_of_the_blend_are_those_that_the_model_reads() -> None:
         mask = [bool(number >> place & 1) for place in range(3)]
         shown = {f"m{place}": torch.tensor([there]) for place, there in enumerate(mask)}
         assert blend(shown)[1].item() == pattern_row(mask) == number
+
+
+def test_a_label_that_no_case_of_a_modality_knows_is_told_through_the_other() -> None:
+    """Sites with both modalities never saw the label, others have the images alone: the text still tells of it."""
+    sites = {f"b{i}": draw(PLAN, 120, i) for i in range(2)}
+    for dataset in sites.values():
+        dataset.labels[:, 0] = np.nan
+    sites |= {f"i{i}": draw(PLAN, 120, 10 + i, has=["image"]) for i in range(3)}
+    new = draw(PLAN, 1000, 77)
+    text = answers(fusion_model(PLAN, solved(PLAN, sites)), new, ["text"])[0]
+    assert auc(text[:, 0], new.labels[:, 0]) > 0.75
