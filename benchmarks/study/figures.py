@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+PIXELS = 100  # of the page to an inch of a figure
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -46,14 +47,11 @@ def with_legend(figure: "Figure", axis: "Axes") -> "Figure":
 
 
 def svg(figure: "Figure", title: str) -> str:
-    """The figure as an element of a page."""
+    """The figure as an element of a page, never larger than it was drawn."""
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Title": title})
     text = out.getvalue()
-    return re.sub(
-        r'<svg (.*?)width="[^"]*" height="[^"]*"',
-        r'<svg role="img" \1',
-        text[text.index("<svg") :],
-        count=1,
-        flags=re.DOTALL,
-    )
+    width = round(PIXELS * figure.get_figwidth())
+    sized = rf'<svg role="img" style="max-width: {width}px" \1'
+    start = text.index("<svg")
+    return re.sub(r'<svg (.*?)width="[^"]*" height="[^"]*"', sized, text[start:], count=1, flags=re.DOTALL)

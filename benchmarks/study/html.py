@@ -7,17 +7,17 @@ from html import escape
 
 @dataclass(frozen=True)
 class Cell:
-    """`bold` text with a smaller line below, in classes of the page's style."""
+    """`bold` text with smaller lines below, in classes of the page's style."""
 
     text: str
-    small: str = ""
+    small: tuple[str, ...] = ()
     bold: bool = False
     kind: str = ""
 
     def html(self) -> str:
         """As a table's cell."""
         text = f"<b>{escape(self.text)}</b>" if self.bold else escape(self.text)
-        small = f"<small>{escape(self.small)}</small>" if self.small else ""
+        small = "".join(f"<small>{escape(line)}</small>" for line in self.small)
         return f'<td class="{self.kind}">{text}{small}</td>' if self.kind else f"<td>{text}{small}</td>"
 
 
@@ -28,10 +28,11 @@ def table(
     caption: str = "",
     names: int = 1,
     ours: str = "",
+    dense: bool = False,
 ) -> str:
-    """The first `names` columns name the row; the column called `ours` is set off."""
+    """The first `names` columns name the row; the column called `ours` is set off; `dense`: heads stand upright."""
     titles = [
-        f'<th class="{"name" if place < names else "ours" if title == ours else ""}">{escape(title)}</th>'
+        f'<th class="{"name" if place < names else "ours" if title == ours else ""}"><span>{escape(title)}</span></th>'
         for place, title in enumerate(head)
     ]
     lines, former = [], ""
@@ -42,7 +43,7 @@ def table(
         former = first
     told = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        f'<div class="wide"><table>{told}<thead><tr>{"".join(titles)}</tr></thead>'
+        f'<div class="wide"><table class="{"dense" if dense else ""}">{told}<thead><tr>{"".join(titles)}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
@@ -80,9 +81,9 @@ def heading(text: str) -> str:
     return f"<h3>{escape(text)}</h3>"
 
 
-def figure(svg: str, kind: str = "") -> str:
+def figure(svg: str) -> str:
     """A plot."""
-    return f'<figure class="{kind}">{svg}</figure>'
+    return f"<figure>{svg}</figure>"
 
 
 def folded(summary: str, body: str) -> str:

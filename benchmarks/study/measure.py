@@ -12,6 +12,9 @@ from fedfin.metrics import per_label_auc
 LEAST = 5  # with one positive, one case would move the mean over six labels by up to 17 points
 BINS = 15  # of equal width, as in Guo et al., ICML 2017, arXiv 1706.04599
 NINETY = 1.6448536269514722  # standard deviations to either side hold 90 % of a normal distribution
+# A feature of no more variance is constant, of its mean square or absolutely: what the model, too, takes for none
+# (fusion/model.py). Three features of MiniLM have deviations below 1e-8, and any error in them would be all there is.
+RELATIVE_FLOOR, FLOOR = 1e-6, 1e-12
 
 Figures = dict[str, float | None]
 Mask = NDArray[np.bool_]
@@ -66,7 +69,7 @@ def imputation_figures(
 def _of_modality(estimate: Imputed, truth: Floats, hidden: Mask) -> dict[str, float]:
     wide = truth.astype(np.float64)
     mean, deviation = wide.mean(axis=0), wide.std(axis=0)
-    varies = deviation > 1e-6 * (np.abs(mean) + 1e-6)
+    varies = np.square(deviation) > RELATIVE_FLOOR * np.square(wide).mean(axis=0) + FLOOR
     if not varies.any():
         return {}
 

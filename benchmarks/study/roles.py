@@ -7,10 +7,10 @@ PLAIN_FIN = ("plain-fin", "paper-fin")  # imputed features in the columns of rea
 HARMLESS_TO: dict[str, tuple[str, ...]] = {
     "zero-fill": (ZERO_FILL,),
     "plain FIN": PLAIN_FIN,
-    "single-modality federation": ("single-modality",),
+    "single-modality federation": ("only-common", "only-rare"),
 }
-# They see what no federation can: data of all sites in one place, or modalities that a site lacks.
-BOUNDS = ("centralised", "all-modalities")
+# They see what no federation can: data of all sites in one place, and for the first what was recorded but sites lack.
+BOUNDS = ("centralised", "centralised-as-held")
 TOLERANCE = 0.3  # of AUC x 100 that the default may be below
 # Twice the standard error of paired differences is taken for noise: with few seeds a rule that finds too much harm
 # rather than too little (Student's factor for three seeds would be 4.3).

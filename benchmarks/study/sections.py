@@ -12,6 +12,7 @@ from benchmarks.study.verdict import Verdict
 from benchmarks.study.words import DASH, RULES, amount, auc_text, harm_line, number
 
 Summary = dict[str, Any]
+MANY = 10  # methods: from here on the heads of the main table stand upright
 RATIOS = ("8:0:2", "6:0:4", "4:4:2", "2:2:6", "0:6:4")
 IMPUTED = ("cosine", "explained", "error / claimed", "in 90 %")
 
@@ -64,7 +65,7 @@ def _main_table(lines: Sequence[Mapping[str, Any]], methods: Sequence[str], defa
         rows.append(
             [line["setting"], line["kind"], *(_main_cell(m, c, best, default) for m, c in cells.items())]
         )
-    return table(["setting", "test cases", *shown], rows, names=2, ours=default)
+    return table(["setting", "test cases", *shown], rows, names=2, ours=default, dense=len(shown) > MANY)
 
 
 def _main_cell(method: str, cell: Mapping[str, Any] | None, best: float, default: str) -> Cell:
@@ -78,7 +79,8 @@ def _main_cell(method: str, cell: Mapping[str, Any] | None, best: float, default
     spread = f"±{cell['spread']:.1f}" if cell["seeds"] > 1 else ""
     difference = "" if cell["difference"] is None else f"{cell['difference']:+.1f}"
     bold = method not in BOUNDS and cell["auc"] >= best - 0.005
-    return Cell(f"{cell['auc']:.1f}", f"{spread} {difference}".strip(), bold=bold, kind=" ".join(kinds))
+    small = tuple(text for text in (spread, difference) if text)
+    return Cell(f"{cell['auc']:.1f}", small, bold=bold, kind=" ".join(kinds))
 
 
 def gains(verdict: Verdict, charts: Charts) -> str:
@@ -114,7 +116,7 @@ def ablations(summary: Summary, charts: Charts) -> str:
         by_data = groupby(of_key, key=lambda line: f"{line['data']}, {line['setting']}")
         parts += [
             heading(f"{method}: {key}"),
-            figure(charts.ablation(of_key), "narrow"),
+            figure(charts.ablation(of_key)),
             beside((data, _ablation_table(key, list(some))) for data, some in by_data),
         ]
     return section("ablations", "Ablations", *parts)
@@ -187,7 +189,7 @@ def costs(summary: Summary, charts: Charts) -> str:
             for line in chosen
         ]
         head = ["method", "mean AUC", "up", "down", "multiply-adds", "CPU-s to train"]
-        parts += [heading(data), figure(charts.cost(data, chosen), "narrow"), table(head, rows)]
+        parts += [heading(data), figure(charts.cost(data, chosen)), table(head, rows)]
     told = (
         "Bytes of one site in the mean, over the whole training, as updates are encoded. Multiply-adds of one answer"
         " without the encoders, which every method needs alike. AUC is the mean over all columns."

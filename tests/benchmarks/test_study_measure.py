@@ -12,12 +12,14 @@ def array(*values):
 
 
 def test_macro_auc_leaves_out_labels_with_few_cases_of_a_class():
-    probability = array(*([0.9, 0.5], [0.8, 0.5], [0.1, 0.5], [0.2, 0.5]) * 3)
-    labels = array(*([1, 1], [0, 1], [0, 1], [1, np.nan]) * 3)
+    probability = np.tile(array([0.9, 0.5], [0.8, 0.5], [0.1, 0.5], [0.2, 0.5]), (5, 1))
+    labels = np.tile(array([1, 0], [0, 0], [0, np.nan], [1, 0]), (5, 1))
+    labels[:4, 1] = 1
     macro, each = auc_figures(probability, labels)
     assert each == [75.0, None]
     assert macro == 75.0
-    assert auc_figures(probability[:8], labels[:8]) == (None, [None, None])
+    labels[4, 1] = 1
+    assert auc_figures(probability, labels) == (62.5, [75.0, 50.0])
 
 
 def test_calibration_error_is_the_mean_gap_of_bins():
@@ -34,8 +36,9 @@ def test_unknown_labels_do_not_count_in_calibration():
 
 
 def test_imputed_features_are_judged_where_hidden_in_the_judges_units():
-    truth = array([-2, 5], [2, 5], [-2, 5], [2, 5])  # the second feature is constant, and left out
-    imputed = {"a": Imputed(array([-1, 0], [1, 0], [9, 9], [9, 9]), array([4, 1], [4, 1], [4, 1], [4, 1]))}
+    # The second feature is constant and the third as good as: they are left out.
+    truth = array([-2, 5, 1e-30], [2, 5, -1e-30], [-2, 5, 0], [2, 5, 0])
+    imputed = {"a": Imputed(array([-1, 0, 1], [1, 0, 1], [9, 9, 9], [9, 9, 9]), array(*[[4, 1, 1]] * 4))}
     figures = imputation_figures(imputed, {"a": truth}, {"a": np.array([False, False, True, True])})
     assert figures == pytest.approx({"cosine": 1.0, "explained": 0.75, "claimed": 0.25, "covered": 1.0})
 

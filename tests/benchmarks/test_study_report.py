@@ -39,7 +39,7 @@ def test_a_column_that_is_clearly_below_is_a_violation_and_no_other():
     assert (verdict.compared, verdict.columns) == (4, 4)
 
 
-@pytest.mark.parametrize("rival", ["zero-fill", "plain-fin", "paper-fin", "single-modality"])
+@pytest.mark.parametrize("rival", ["zero-fill", "plain-fin", "paper-fin", "only-common", "only-rare"])
 def test_every_rival_that_may_not_be_harmed_is_compared(rival):
     verdict = judge(Scores(rows([80, 80, 80], [81, 81.1, 80.9], rival)))
     assert {v.rival for v in verdict.violations} == {rival}
