@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 COMMON = 0.5  # share of the weights that all labels have in common: few positives say little
 STEADY = 1e-3  # of the scores' mean variance, added to each
+ENOUGH = 10.0  # cases of each class
 LEAST = 1e-9  # variance
 
 
@@ -77,6 +78,7 @@ def _covariances(fits: Fits, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
     labels = len(fits.plan.labels)
     together, cases = np.zeros((len(pairs), len(pairs), labels)), np.zeros((len(pairs), len(pairs), 1))
     with_labels, known = np.zeros((len(pairs), labels)), np.zeros((len(pairs), labels))
+    positive = np.zeros((len(pairs), labels))
     sources = list(dict.fromkeys(source for _, source in pairs))
     at = {source: [i for i, (_, s) in enumerate(pairs) if s == source] for source in sources}
     for place, fold in enumerate(fits.folds):
@@ -87,6 +89,7 @@ def _covariances(fits: Fits, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
                 found = np.einsum("dkl,dl->kl", scores[one], regression.cov_xy)
                 with_labels[at[one]] += regression.known * found
                 known[at[one]] += regression.known
+                positive[at[one]] += regression.xy[0]
             for other in sources:
                 if count := fold.cases(one, other):
                     block = np.ix_(at[one], at[other])
@@ -96,14 +99,16 @@ def _covariances(fits: Fits, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
     together /= np.maximum(cases, 1.0)
     optimism = np.stack([fits.optimism(pair) for pair in pairs])
     with_labels = np.maximum(with_labels - optimism, 0.0)
-    return together, _through_others(pairs, together, with_labels, known)
+    sure = positive * (known - positive) / np.maximum(known, 1.0)
+    return together, _through_others(pairs, together, with_labels, sure)
 
 
-def _through_others(pairs: Sequence[Pair], together: Floats, with_labels: Floats, known: Floats) -> Floats:
-    """With the labels, also where none is known of a source's cases: by way of the modality that it stands in for.
+def _through_others(pairs: Sequence[Pair], together: Floats, with_labels: Floats, sure: Floats) -> Floats:
+    """With the labels, where few are known of a source's cases: by way of the modality that it stands in for.
 
     Given the target, source and label are taken to be independent: cov(score, y) is cov(score, target's own score)
-    times the slope of y on the latter. So a site that never saw a label lends its other modality to those that did.
+    times the slope of y on the latter. It counts as ENOUGH cases of each class do beside `sure`, those that there are
+    [scores, labels]. So a site that never saw a label lends its other modality to those that did.
     """
     filled = with_labels.copy()
     for place, (target, source) in enumerate(pairs):
@@ -111,7 +116,7 @@ def _through_others(pairs: Sequence[Pair], together: Floats, with_labels: Floats
             own = pairs.index((target, target))
             slope = with_labels[own] / np.maximum(together[own, own], LEAST)
             through = np.maximum(together[place, own] * slope, 0.0)
-            filled[place] = np.where(known[place] > 0, with_labels[place], through)
+            filled[place] = (sure[place] * with_labels[place] + ENOUGH * through) / (sure[place] + ENOUGH)
     return filled
 
 
