@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.study.federation import Federation
 from benchmarks.study.method import ByModality, Floats, NotApplicableError, Present, Progress, Trained
-from benchmarks.study.methods.filled import ORDINARY, TrainedFilled, add, fill
+from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.units import Units, pooled
 from edge_client.dataset import Dataset
 
@@ -46,7 +46,7 @@ class Retrieval:
             return {m: public.features[m][best] for m in dataset.features}
 
         sites = {name: fill(dataset, of_site(dataset)) for name, dataset in federation.sites.items()}
-        inner = ORDINARY.train(replace(federation, sites=sites | {PUBLIC: public}), progress)
+        inner = ON_FILLED.train(replace(federation, sites=sites | {PUBLIC: public}), progress)
         looked_at = float(sum(values.size for values in bank.values()))
         return TrainedFilled(inner, estimate, add(inner.costs, multiply_adds=looked_at))
 
