@@ -12,7 +12,7 @@ from benchmarks.study.methods.filled import fill
 from benchmarks.study.methods.generative import Generative
 from benchmarks.study.methods.p_fin import ProbabilisticFin
 from benchmarks.study.methods.prototypes import Prototypes
-from benchmarks.study.methods.retrieval import Retrieval
+from benchmarks.study.methods.retrieval import Retrieval, agreeing
 from benchmarks.study.methods.single import SingleModality
 from edge_client.dataset import Dataset
 from fedfin.metrics import macro_auc
@@ -80,6 +80,14 @@ def test_rivals_that_fill_in_learn(method, federation):
     present = {"image": np.ones(len(judge), np.bool_), "text": np.zeros(len(judge), np.bool_)}
     imputed = method.train(federation, lambda _share: None).impute(judge.features, present)
     assert imputed["text"].mean.shape == judge.features["text"].shape
+
+
+def test_retrieved_labels_are_alike_by_jaccard_s_index():
+    """One finding in common beats none in common, though both differ in two labels; unknown labels say nothing."""
+    public = np.array([[1, 1, 1, 0], [0, 0, 0, 0], [0, 0, 1, 1]], np.float32)
+    chosen = np.array([[1, 2, 0]])
+    for own, best in (([1, 0, 0, 0], 0), ([0, 0, 0, 0], 1), ([np.nan, np.nan, 1, 1], 2), ([np.nan] * 4, 1)):
+        assert agreeing(chosen, np.array([own], np.float32), public)[0] == best
 
 
 def test_a_single_modality_answers_only_with_it(federation):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks.study.federation import Federation, Texts
 from benchmarks.study.method import ByModality, Floats, NotApplicableError, Present, Progress, Trained
 from benchmarks.study.methods.averaging import Batch, Recipe, average
-from benchmarks.study.methods.filled import ORDINARY, TrainedFilled, add, fill
+from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.report_decoder import ReportDecoder, Vocabulary
 from benchmarks.study.methods.units import Units, pooled
 from edge_client.dataset import Dataset
@@ -52,7 +52,7 @@ class Generative:
         sent = average(decoder, rows, _loss, recipe, federation.plan.seed, lambda s: progress(s / 2))
         writer = Writer(decoder, words, texts, units, self.length)
         sites = {name: fill(d, writer(d.features, d.present)) for name, d in federation.sites.items()}
-        inner = ORDINARY.train(replace(federation, sites=sites), lambda s: progress(0.5 + s / 2))
+        inner = ON_FILLED.train(replace(federation, sites=sites), lambda s: progress(0.5 + s / 2))
         costs = add(
             inner.costs,
             up=sent * len(rows) / len(sites),

@@ -25,7 +25,7 @@ from benchmarks.study.method import (
     Trained,
 )
 from benchmarks.study.methods.averaging import Batch, Recipe, average
-from benchmarks.study.methods.filled import ORDINARY, TrainedFilled, add, fill
+from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.units import Units, pooled
 from edge_client.dataset import Dataset
 from fedfin.plan import Training
@@ -62,7 +62,9 @@ class ProbabilisticFin:
         gated = {name: imputer.gated(d.features, d.present) for name, d in federation.sites.items()}
         sites = {name: fill(d, gated[name]) for name, d in federation.sites.items()}
         trust = {name: imputer.reliability(d.features, d.present) for name, d in federation.sites.items()}
-        inner = ORDINARY.train(replace(federation, sites=sites), lambda s: progress(0.5 + s / 2), trust=trust)
+        inner = ON_FILLED.train(
+            replace(federation, sites=sites), lambda s: progress(0.5 + s / 2), trust=trust
+        )
         used = sum(value.numel() for value in network.parameters())
         return _Trained(
             inner, imputer, add(inner.costs, up=sent * len(pairs) / len(sites), down=sent, multiply_adds=used)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.study.federation import Federation
 from benchmarks.study.method import ByModality, Floats, Present, Progress, Trained
-from benchmarks.study.methods.filled import ORDINARY, TrainedFilled, add, fill
+from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.units import Units, pooled
 from edge_client.dataset import Dataset
 
@@ -39,7 +39,7 @@ class Prototypes:
             name: fill(dataset, estimate(dataset.features, dataset.present))
             for name, dataset in federation.sites.items()
         }
-        inner = ORDINARY.train(replace(federation, sites=sites), progress)
+        inner = ON_FILLED.train(replace(federation, sites=sites), progress)
         sent = FLOAT32 * sum(mean.size for mean in means.values())
         return TrainedFilled(
             inner, estimate, add(inner.costs, up=sent, down=sent, multiply_adds=2 * sent / FLOAT32)

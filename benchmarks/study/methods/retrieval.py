@@ -1,8 +1,10 @@
 """CAR-MFL (arXiv 2407.08648): a missing modality is taken from a public case that is near in what is there.
 
-At training sites the public case is, of the nearest in the shown modality's features, the one whose labels agree best;
-the public pairs train as one more site. The paper's encoders train and its test cases are complete; for cases without
-labels and with a modality missing, which it leaves open, the mean of the nearest is taken.
+At training sites the public case is, of the ten nearest in the shown modality's features (Euclidean), the one whose
+labels are most alike by Jaccard's index; the public pairs train as one more site. The paper retrieves anew each round,
+and gives an encoder less weight at sites where it saw retrieved inputs; frozen encoders need neither. Its test cases
+are complete; for cases without labels and with a modality missing, which it leaves open, the mean of the nearest is
+taken.
 """
 
 from collections.abc import Mapping
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.study.federation import Federation
 from benchmarks.study.method import ByModality, Floats, NotApplicableError, Present, Progress, Trained
-from benchmarks.study.methods.filled import ORDINARY, TrainedFilled, add, fill
+from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.units import Units, pooled
 from edge_client.dataset import Dataset
 
@@ -42,11 +44,11 @@ class Retrieval:
 
         def of_site(dataset: Dataset) -> dict[str, Floats]:
             chosen = _nearest(dataset.features, dataset.present, units, bank, count)
-            best = _agreeing(chosen, dataset.labels, public.labels)
+            best = agreeing(chosen, dataset.labels, public.labels)
             return {m: public.features[m][best] for m in dataset.features}
 
         sites = {name: fill(dataset, of_site(dataset)) for name, dataset in federation.sites.items()}
-        inner = ORDINARY.train(replace(federation, sites=sites | {PUBLIC: public}), progress)
+        inner = ON_FILLED.train(replace(federation, sites=sites | {PUBLIC: public}), progress)
         looked_at = float(sum(values.size for values in bank.values()))
         return TrainedFilled(inner, estimate, add(inner.costs, multiply_adds=looked_at))
 
@@ -63,8 +65,15 @@ def _nearest(
     return np.argsort(distance, axis=1, kind="stable")[:, :count]
 
 
-def _agreeing(chosen: NDArray[np.intp], labels: Floats, of_public: Floats) -> NDArray[np.intp]:
-    """[n]: of each case's chosen, the nearest of those whose labels differ least; unknown labels do not differ."""
-    differs = np.nan_to_num(np.abs(labels[:, None] - of_public[chosen])).sum(axis=2)
-    best: NDArray[np.intp] = chosen[np.arange(len(chosen)), differs.argmin(axis=1)]
+def agreeing(chosen: NDArray[np.intp], labels: Floats, of_public: Floats) -> NDArray[np.intp]:
+    """[n]: of each case's chosen, the nearest of those whose labels are most alike by Jaccard's index.
+
+    Labels that are unknown to either count for neither; two cases without a finding are alike.
+    """
+    own, others = labels[:, None], of_public[chosen]
+    known = ~(np.isnan(own) | np.isnan(others))
+    both = (known & (own == 1) & (others == 1)).sum(axis=2)
+    either = (known & ((own == 1) | (others == 1))).sum(axis=2)
+    alike = np.where(either > 0, both / np.maximum(either, 1), 1.0)
+    best: NDArray[np.intp] = chosen[np.arange(len(chosen)), alike.argmax(axis=1)]
     return best
