@@ -1,9 +1,8 @@
 """Ridge regression from second moments alone, its penalty chosen by cross-validation over groups of sites.
 
 A group's squared error under weights W learnt from the others is var(y) - 2 W . cov(x, y) + W^T cov(x) W: it needs no
-case, only the group's moments. Where a single group has the data, generalised cross-validation takes its place
-(Golub, Heath and Wahba, Technometrics 1979), and what is then too good about its own cases is reckoned and taken off
-(Efron, JASA 2004).
+case, only the group's moments. Where a single group has the data, or knows a target, what is too good about its own
+cases is reckoned and taken off (Mallows, Technometrics 1973; Efron, JASA 2004).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ MOST_EXPLAINED = 0.999  # so that no estimate claims to be exact
 # A target that varies less, in the fold that is learnt from, says nothing of the penalty: a label without positives,
 # a feature that is constant. Its share of the error would drown all others'.
 LEAST_VARIANCE = 1e-6
+MOST_FREEDOM = 0.9  # twice the parameters per known case at which a fit says nothing of its noise
 TINY = 1e-12  # against division by zero
 
 
@@ -54,17 +54,18 @@ def fit(folds: Sequence[Make]) -> Ridge:
     """
     whole = total(make() for make in folds)
     heard = np.sum([make().known > 0 for make in folds], axis=0)  # how many folds know each target
-    if (heard <= 1).all():
-        learnt = _Learnt(whole)
-        penalty = min(PENALTIES, key=learnt.gcv)
-        weights, optimism = learnt.weights(penalty), learnt.optimism(penalty)
+    alone = heard <= 1
+    if alone.all():
+        penalty, weights, optimism = _reckoned(whole, alone)
         left_out = (weights,) * len(folds)
     else:
         penalty, left_out = _cross_validated(whole, folds)
         weights, optimism = _solved(whole, penalty), np.zeros(len(heard))
-        if (alone := heard == 1).any():
-            left_out = tuple(np.where(alone, weights, part) for part in left_out)
-            optimism = np.where(alone, _Learnt(whole).optimism(penalty), optimism)
+        if alone.any():
+            _, by_itself, optimistic = _reckoned(whole, alone)
+            weights = np.where(alone, by_itself, weights)
+            left_out = tuple(np.where(alone, by_itself, part) for part in left_out)
+            optimism = np.where(alone, optimistic, optimism)
     gain, explained = _out_of_fold(folds, left_out, optimism)
     return Ridge(weights, whole.mean_x, whole.mean_y, penalty, left_out, optimism, gain, explained)
 
@@ -78,6 +79,13 @@ def _cross_validated(whole: Regression, folds: Sequence[Make]) -> tuple[float, t
         errors += parts[-1].errors(fold)
     penalty = PENALTIES[int(errors.argmin())]
     return penalty, tuple(part.weights(penalty) for part in parts)
+
+
+def _reckoned(whole: Regression, alone: NDArray[np.bool_]) -> tuple[float, Floats, Floats]:
+    """The penalty of the least reckoned error of the targets that are alone, the weights, and their optimism."""
+    learnt = _Learnt(whole)
+    penalty = min(PENALTIES, key=lambda one: learnt.reckoned(one, alone))
+    return penalty, learnt.weights(penalty), learnt.optimism(penalty)
 
 
 def _solved(whole: Regression, penalty: float) -> Floats:
@@ -120,16 +128,23 @@ class _Learnt:
         factors = [self._factor(penalty) for penalty in PENALTIES]
         return np.array([constant - 2 * f @ a + f @ m @ f for f in factors])
 
-    def gcv(self, penalty: float) -> float:
-        """The generalised cross-validation on its own cases, summed over targets."""
-        room = max(1.0 - self._freedom(penalty) / self._n, 1e-3)
-        return float(self._left(penalty) @ self._shares(np.ones(len(self._var)))) / room**2
+    def reckoned(self, penalty: float, of: NDArray[np.bool_]) -> float:
+        """The share of the variance that new cases would leave, summed over these targets."""
+        return float(self._error(penalty)[of] @ self._shares(np.ones(len(self._var)))[of])
 
     def optimism(self, penalty: float) -> Floats:
         """Efron's covariance penalty: the noise's variance times the freedom per case that y is known of, [T]."""
-        share = np.minimum(self._freedom(penalty) / self._known, 0.999)
-        optimism: Floats = self._left(penalty) / (1.0 - share) * share
+        optimism: Floats = self._error(penalty) * self._freedom(penalty) / self._known
         return optimism
+
+    def _error(self, penalty: float) -> Floats:
+        """Squared error on new cases, [T]: that on its own with twice the optimism, the error taken for the noise.
+
+        y may be known of few of the cases that cov(x) is of, and what is left on its own cases then be below zero.
+        """
+        share = 2 * self._freedom(penalty) / self._known
+        error = self._left(penalty) / np.maximum(1.0 - share, TINY)
+        return np.where(share < MOST_FREEDOM, np.clip(error, 0.0, self._var), self._var)
 
     def _shares(self, known: Floats) -> Floats:
         """By target, [T]: what turns a squared error into a share of the variance, times the cases."""
@@ -148,7 +163,8 @@ class _Learnt:
         """The variance that is left on its own cases, [T]."""
         rotated = self._rotated(penalty)
         fitted = _columns(rotated, self._values[:, None] * rotated)
-        return np.maximum(self._var - 2 * _columns(rotated, self._xy) + fitted, 0.0)
+        left: Floats = self._var - 2 * _columns(rotated, self._xy) + fitted
+        return left
 
     def _freedom(self, penalty: float) -> float:
         """How many parameters the fit effectively has."""
