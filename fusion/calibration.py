@@ -6,7 +6,10 @@ from torch import Tensor, nn
 from fedfin.model_spec import CALIBRATION_UNIT
 
 LEAST = 1e-6
-ENOUGH = 4.0  # pairs of a positive and a negative, at which a label's own figures count half
+ENOUGH = 4.0  # pairs of a positive and a negative, at which a label's own slope counts half
+# Pairs of all labels together, at which the head is trusted half as much as on many: 10 to 50 hardly differ, and a
+# trust for each label by its own pairs was worse in eight of ten settings (docs/method.md).
+CERTAIN = 20.0
 
 
 class Calibration(nn.Module):
@@ -18,11 +21,12 @@ class Calibration(nn.Module):
         self.register_buffer("scores", torch.empty(patterns, labels, 2, 3))
 
     def forward(self, logits: Tensor, row: Tensor, power: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """The head's logits [n, labels] as log-odds, and their weight beside the experts' [n, labels], 0 where noise.
+        """The head's logits [n, labels] as log-odds, and their weight beside the experts' [n, 1], 0 where noise.
 
         row: int64 [n], the case's pattern; power: [patterns, labels], how far the experts hold the classes apart, in
         squared deviations; prior: [labels], the labels' log-odds. As in the experts' blend a logit is taken to be
-        normal within each class. A label of which few positives were seen gets the slope of all, and little trust.
+        normal within each class. A label of which few positives were seen gets the slope of all; all labels of a
+        pattern get the same trust, since the few cases kept apart say too little of each.
         """
         cases, total, square = (CALIBRATION_UNIT * self.scores).unbind(dim=-1)
         mean = total / cases.clamp(min=1)
@@ -38,8 +42,9 @@ class Calibration(nn.Module):
         own = (apart / within.clamp(min=LEAST)).clamp(min=0)
         share = sure / (sure + ENOUGH)
         slope = share * own + (1 - share) * common
-        noise = 1 / sure.sum(dim=-1, keepdim=True).clamp(min=LEAST)
+        together = sure.sum(dim=-1, keepdim=True)
+        noise = 1 / together.clamp(min=LEAST)
         of_head = (apart_all * common - noise).clamp(min=0).sqrt()
         of_experts = power.clamp(min=0).mean(dim=-1, keepdim=True).sqrt()
-        trust = share * of_head / (of_head + of_experts).clamp(min=LEAST)
+        trust = together / (together + CERTAIN) * of_head / (of_head + of_experts).clamp(min=LEAST)
         return slope[row] * (logits - mean.mean(dim=-1)[row]) + prior, trust[row]
