@@ -79,6 +79,11 @@ class Rounds:
         """The rounds that make a version: all but the last, which evaluates."""
         return range(1, last_round(self.plan))
 
+    def replace(self, sites: Mapping[str, Dataset]) -> None:
+        """From the next round on these are the sites, new ones; all of them take part."""
+        self._sites = [_Site(name, dataset) for name, dataset in sites.items()]
+        self._taking_part = len(self._sites)
+
     def run(self, number: int) -> Traffic:
         """Round `number` (from 1) of the protocol: sites do its task and send, the server folds and sends."""
         task, fold, up, up_float32 = task_of(self.plan, number), Fold(), {}, {}

@@ -7,10 +7,11 @@ import pytest
 
 from benchmarks.study.federation import Federation, Texts
 from benchmarks.study.method import Apart, NotApplicableError
-from benchmarks.study.methods.arrangement import CompleteSitesOnly, LocalOnly
+from benchmarks.study.methods.arrangement import Centralised, CompleteSitesOnly, LocalOnly
 from benchmarks.study.methods.filled import fill
 from benchmarks.study.methods.generative import Generative
 from benchmarks.study.methods.p_fin import ProbabilisticFin
+from benchmarks.study.methods.plan_method import PlanMethod
 from benchmarks.study.methods.prototypes import Prototypes
 from benchmarks.study.methods.retrieval import Retrieval, agreeing
 from benchmarks.study.methods.single import SingleModality
@@ -134,3 +135,15 @@ def test_writing_texts_does_not_apply_without_texts(federation):
     """The study then says so."""
     with pytest.raises(NotApplicableError, match="text"):
         Generative().train(replace(federation, texts=()), lambda _share: None)
+
+
+def test_closed_forms_in_one_place_are_those_of_the_sites(federation):
+    """Penalties are cross-validated over hospitals there too; the head alone trains on one heap."""
+    closed = PlanMethod("closed", model={"answer": "experts", "fin": "zero"})
+    trained = [
+        method.train(federation, lambda _share: None)
+        for method in (closed, Centralised("centralised", recorded=True, method=closed))
+    ]
+    judge = federation.judge
+    one, other = (of.answer(judge.features, judge.present) for of in trained)
+    assert np.array_equal(one, other)

@@ -54,9 +54,13 @@ class Centralised:
     method: PlanMethod
 
     def train(self, federation: Federation, progress: Progress) -> Trained:
-        """The ordinary rounds, as one site."""
-        datasets = (federation.recorded if self.recorded else federation.sites).values()
-        return self.method.train(replace(federation, sites={"centre": _joined(list(datasets))}), progress)
+        """The ordinary rounds, training as one site.
+
+        Moments sum to the same either way; by hospital, penalties are cross-validated over several of them.
+        """
+        datasets = federation.recorded if self.recorded else federation.sites
+        centre = {"centre": _joined(list(datasets.values()))}
+        return self.method.train(replace(federation, sites=datasets), progress, trains=centre)
 
 
 def _complete(dataset: Dataset) -> Dataset:

@@ -8,7 +8,9 @@ import msgspec
 
 from benchmarks.study.federation import Federation
 from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present, Progress, Trained
+from edge_client.dataset import Dataset
 from fedfin.plan import Plan
+from fedfin.protocol.schedule import first_training_round
 
 Changes = Mapping[str, Any]
 
@@ -22,17 +24,25 @@ class PlanMethod:
     training: Changes = field(default_factory=dict)
 
     def train(
-        self, federation: Federation, progress: Progress, *, trust: Mapping[str, float] | None = None
+        self,
+        federation: Federation,
+        progress: Progress,
+        *,
+        trust: Mapping[str, float] | None = None,
+        trains: Mapping[str, Dataset] | None = None,
     ) -> Trained:
         """Run every round of the changed plan. `trust`: a factor to each site's weight.
 
-        Raises msgspec.ValidationError for a change that no plan allows.
+        `trains`: the sites from the first round of training on, if they are others. Raises msgspec.ValidationError for
+        a change that no plan allows.
         """
         from benchmarks.study.rounds import Rounds
 
         rounds = Rounds(self.plan(federation.plan), federation.sites, trust=trust)
         up = down = 0.0
         for number in rounds.numbers:
+            if trains is not None and number == first_training_round(rounds.plan):
+                rounds.replace(trains)
             traffic = rounds.run(number)
             up += sum(traffic.up.values()) / len(federation.sites)
             down += traffic.down
