@@ -10,6 +10,7 @@ ENOUGH = 4.0  # pairs of a positive and a negative, at which a label's own slope
 # Pairs of all labels together, at which the head is trusted half as much as on many: 10 to 50 hardly differ, and a
 # trust for each label by its own pairs was worse in eight of ten settings (docs/method.md).
 CERTAIN = 20.0
+FIRM = 10.0  # degrees of freedom that the variance of all patterns stands for in each
 
 
 class Calibration(nn.Module):
@@ -31,13 +32,20 @@ class Calibration(nn.Module):
         cases, total, square = (CALIBRATION_UNIT * self.scores).unbind(dim=-1)
         mean = total / cases.clamp(min=1)
         apart = mean[..., 1] - mean[..., 0]
-        within = (square - total * mean).sum(dim=-1) / cases.sum(dim=-1).clamp(min=1)
+        squares, freedom = (square - total * mean).sum(dim=-1), (cases - 1).clamp(min=0).sum(dim=-1)
+        everywhere = (
+            FIRM * squares.sum() / freedom.sum().clamp(min=1)
+        )  # all patterns: few cases may happen to agree
+        within = (squares + everywhere) / (freedom + FIRM)
         sure = (
             cases[..., 0] * cases[..., 1] / cases.sum(dim=-1).clamp(min=1)
         )  # variance of `apart`: within / sure
         weights = sure / sure.sum(dim=-1, keepdim=True).clamp(min=LEAST)
         apart_all = (weights * apart).sum(dim=-1, keepdim=True).clamp(min=0)
-        within_all = (weights * within).sum(dim=-1, keepdim=True).clamp(min=LEAST)
+        within_all = (squares.sum(dim=-1, keepdim=True) + everywhere) / (
+            freedom.sum(dim=-1, keepdim=True) + FIRM
+        )
+        within_all = within_all.clamp(min=LEAST)
         common = apart_all / within_all
         own = (apart / within.clamp(min=LEAST)).clamp(min=0)
         share = sure / (sure + ENOUGH)

@@ -70,3 +70,20 @@ def test_without_any_case_the_experts_answer():
     said, trust = calibrated(np.zeros(0), np.zeros(0), [5.0, -5.0, 0.0])
     assert trust.max() == 0
     assert np.isfinite(said).all()
+
+
+def test_few_cases_that_happen_to_agree_do_not_shout():
+    """Two cases of a pattern whose logits hardly differ: their variance is taken for that of all patterns, or nearly."""
+    logits, labels = draw(2.0)
+    module = Calibration(4, 1)
+    scores = np.zeros((4, 1, 2, 3))
+    for truth in (0, 1):
+        of = logits[labels == truth]
+        scores[1, 0, truth] = len(of), of.sum(), np.square(of).sum()
+        of = np.full(2, float(truth))
+        scores[2, 0, truth] = len(of), of.sum(), np.square(of).sum()
+    module.scores.copy_(torch.from_numpy(scores / CALIBRATION_UNIT))
+    row = torch.tensor([1, 2])
+    said, trust = module(torch.full((2, 1), 2.0), row, torch.ones(4, 1), torch.zeros(1))
+    assert abs(said[1, 0]) < abs(said[0, 0])
+    assert trust[1, 0] < 0.1
