@@ -73,7 +73,7 @@ def test_without_any_case_the_experts_answer():
 
 
 def test_few_cases_that_happen_to_agree_do_not_shout():
-    """Two cases of a pattern whose logits hardly differ: their variance is taken for that of all patterns, or nearly."""
+    """Four cases of a pattern, whose logits hardly differ: most of their variance is taken from all patterns."""
     logits, labels = draw(2.0)
     module = Calibration(4, 1)
     scores = np.zeros((4, 1, 2, 3))
