@@ -103,7 +103,7 @@ class _Learnt:
     """Ridge regressions of every penalty, in the eigenbasis of cov(x)."""
 
     def __init__(self, learn: Regression) -> None:
-        self._n, self._known = learn.n, np.maximum(learn.known, 1.0)
+        self._known = np.maximum(learn.known, 1.0)
         values, self._vectors = np.linalg.eigh(learn.cov_xx)
         self._values = np.maximum(values, 0.0)
         self._scale = max(float(self._values.mean()), TINY)
