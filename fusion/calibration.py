@@ -33,19 +33,15 @@ class Calibration(nn.Module):
         mean = total / cases.clamp(min=1)
         apart = mean[..., 1] - mean[..., 0]
         squares, freedom = (square - total * mean).sum(dim=-1), (cases - 1).clamp(min=0).sum(dim=-1)
-        everywhere = (
-            FIRM * squares.sum() / freedom.sum().clamp(min=1)
-        )  # all patterns: few cases may happen to agree
+        # Of all patterns: few cases may happen to agree, and the slope would be enormous.
+        everywhere = FIRM * squares.sum() / freedom.sum().clamp(min=1)
         within = (squares + everywhere) / (freedom + FIRM)
-        sure = (
-            cases[..., 0] * cases[..., 1] / cases.sum(dim=-1).clamp(min=1)
-        )  # variance of `apart`: within / sure
+        # The variance of `apart` is within / sure.
+        sure = cases[..., 0] * cases[..., 1] / cases.sum(dim=-1).clamp(min=1)
         weights = sure / sure.sum(dim=-1, keepdim=True).clamp(min=LEAST)
         apart_all = (weights * apart).sum(dim=-1, keepdim=True).clamp(min=0)
-        within_all = (squares.sum(dim=-1, keepdim=True) + everywhere) / (
-            freedom.sum(dim=-1, keepdim=True) + FIRM
-        )
-        within_all = within_all.clamp(min=LEAST)
+        squares_all, freedom_all = squares.sum(dim=-1, keepdim=True), freedom.sum(dim=-1, keepdim=True)
+        within_all = ((squares_all + everywhere) / (freedom_all + FIRM)).clamp(min=LEAST)
         common = apart_all / within_all
         own = (apart / within.clamp(min=LEAST)).clamp(min=0)
         share = sure / (sure + ENOUGH)
