@@ -23,6 +23,7 @@ MOST_EXPLAINED = 0.999  # so that no estimate claims to be exact
 # a feature that is constant. Its share of the error would drown all others'.
 LEAST_VARIANCE = 1e-6
 MOST_FREEDOM = 0.9  # twice the parameters per known case at which a fit says nothing of its noise
+COMMON = 0.5  # share of what is reckoned of a target that all have in common: each by itself may come out as nothing
 TINY = 1e-12  # against division by zero
 
 
@@ -85,7 +86,7 @@ def _reckoned(whole: Regression, alone: NDArray[np.bool_]) -> tuple[float, Float
     """The penalty of the least reckoned error of the targets that are alone, the weights, and their optimism."""
     learnt = _Learnt(whole)
     penalty = min(PENALTIES, key=lambda one: learnt.reckoned(one, alone))
-    return penalty, learnt.weights(penalty), learnt.optimism(penalty)
+    return penalty, learnt.weights(penalty), learnt.optimism(penalty, alone)
 
 
 def _solved(whole: Regression, penalty: float) -> Floats:
@@ -130,21 +131,26 @@ class _Learnt:
 
     def reckoned(self, penalty: float, of: NDArray[np.bool_]) -> float:
         """The share of the variance that new cases would leave, summed over these targets."""
-        return float(self._error(penalty)[of] @ self._shares(np.ones(len(self._var)))[of])
+        return float(self._error(penalty, of)[of] @ self._shares(np.ones(len(self._var)))[of])
 
-    def optimism(self, penalty: float) -> Floats:
+    def optimism(self, penalty: float, of: NDArray[np.bool_]) -> Floats:
         """Efron's covariance penalty: the noise's variance times the freedom per case that y is known of, [T]."""
-        optimism: Floats = self._error(penalty) * self._freedom(penalty) / self._known
+        optimism: Floats = self._error(penalty, of) * self._freedom(penalty) / self._known
         return optimism
 
-    def _error(self, penalty: float) -> Floats:
+    def _error(self, penalty: float, of: NDArray[np.bool_]) -> Floats:
         """Squared error on new cases, [T]: that on its own with twice the optimism, the error taken for the noise.
 
-        y may be known of few of the cases that cov(x) is of, and what is left on its own cases then be below zero.
+        y may be known of few of the cases that cov(x) is of, and what is left on its own cases then be below zero: a
+        target's share of the variance is drawn half-way to the mean of these targets.
         """
-        share = 2 * self._freedom(penalty) / self._known
-        error = self._left(penalty) / np.maximum(1.0 - share, TINY)
-        return np.where(share < MOST_FREEDOM, np.clip(error, 0.0, self._var), self._var)
+        freedom = 2 * self._freedom(penalty) / self._known
+        left = self._left(penalty) * self._shares(np.ones(len(self._var))) / np.maximum(1.0 - freedom, TINY)
+        share = np.where(freedom < MOST_FREEDOM, left, 1.0)
+        counted = of & (self._var > LEAST_VARIANCE)
+        mean = np.average(share[counted], weights=self._known[counted]) if counted.any() else 1.0
+        steady: Floats = (1 - COMMON) * share.clip(0.0, 1.0) + COMMON * np.clip(mean, 0.0, 1.0)
+        return steady * self._var
 
     def _shares(self, known: Floats) -> Floats:
         """By target, [T]: what turns a squared error into a share of the variance, times the cases."""

@@ -27,15 +27,20 @@ def regression(x, y) -> Regression:
     )
 
 
-@pytest.mark.parametrize("known", [1.0, 0.5, 0.25])
-def test_what_is_too_good_about_its_own_cases_is_reckoned(known: float) -> None:
-    """Covariance of prediction and target, less the optimism, is that on new cases, to a twentieth of the variance."""
-    own = regression(*cases(400, 1, known=known))
+@pytest.mark.parametrize(("known", "seed"), [(1.0, 1), (0.5, 1), (0.25, 1), (0.15, 2)])
+def test_what_is_too_good_about_its_own_cases_is_reckoned(known: float, seed: int) -> None:
+    """Covariance of prediction and target, less the optimism, is that on new cases.
+
+    To a twentieth of the variance in the mean over targets, and to a seventh of it by target: with 60 known cases
+    Mallows' estimate of each by itself is off by more (0.18), and nothing at all for two of them.
+    """
+    own = regression(*cases(400, seed, known=known))
     ridge = fit([lambda: own])
     new = regression(*cases(20_000, 2))
     claimed = np.einsum("dt,dt->t", ridge.weights, own.cov_xy) - ridge.optimism
     true = np.einsum("dt,dt->t", ridge.weights, new.cov_xy)
     assert abs((claimed - true).mean()) < 0.05 * own.var_y.mean()
+    assert (claimed - true).std() < 0.14 * own.var_y.mean()
     assert (ridge.optimism > 0).all()
 
 
