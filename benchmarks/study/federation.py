@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from edge_client.dataset import Dataset
 from fedfin.plan import Plan
 
+PUBLIC = "public"  # the name of a site that has the public cases
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -30,7 +32,7 @@ class Federation:
     plan: labels, modalities, seed and the recipe that methods start from;
     sites: training cases by site, as the site holds them (held_out is False throughout);
     recorded: the same cases with every modality that was recorded of them: for upper bounds only;
-    public: complete cases that everybody may see, of patients that are nowhere else: for retrieval only;
+    public: complete cases that everybody may see, of patients that are nowhere else: for methods that say so;
     judge: held-out cases, with every modality that was recorded of them.
     """
 

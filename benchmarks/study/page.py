@@ -24,6 +24,7 @@ def page(scores: Scores) -> str:
     summary, charts, verdict = summarise(scores), Charts(scores), judge(scores)
     parts = [
         sections.harms(verdict),
+        sections.behind(verdict),
         sections.main(scores, summary, charts),
         sections.gains(verdict, charts),
         sections.ablations(summary, charts),

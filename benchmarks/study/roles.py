@@ -11,6 +11,8 @@ HARMLESS_TO: dict[str, tuple[str, ...]] = {
 }
 # They see what no federation can: data of all sites in one place, and for the first what was recorded but sites lack.
 BOUNDS = ("centralised", "centralised-as-held")
+# Rivals that see the public cases -> the default that sees them, too, with which they are compared.
+WITH_PUBLIC = {"retrieval": "fedfin-public"}
 TOLERANCE = 0.3  # of AUC x 100 that the default may be below
 # Twice the standard error of paired differences is taken for noise: with few seeds a rule that finds too much harm
 # rather than too little (Student's factor for three seeds would be 4.3).

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.study.charts import Charts
 from benchmarks.study.html import Cell, beside, bullets, figure, folded, heading, paragraph, section, table
-from benchmarks.study.roles import BOUNDS, NOISE
+from benchmarks.study.roles import BOUNDS, NOISE, TOLERANCE, WITH_PUBLIC
 from benchmarks.study.scores import Scores
 from benchmarks.study.verdict import Verdict
 from benchmarks.study.words import DASH, RULES, amount, auc_text, harm_line, number
@@ -28,6 +28,19 @@ def harms(verdict: Verdict) -> str:
         "Where it is below",
         heading("Beyond seed noise") + bullets(clear) if clear else "",
         heading("Within seed noise") + bullets(unclear) if unclear else "",
+    )
+
+
+def behind(verdict: Verdict) -> str:
+    """Every place where any other method is clearly better."""
+    if not verdict.behind:
+        return ""
+    told = (
+        f"Beyond {TOLERANCE} and seed noise, upper bounds apart. A method that has the public cases is compared with"
+        f" {' or '.join(WITH_PUBLIC.values())}, which has them, too."
+    )
+    return section(
+        "behind", "Where another is better", paragraph(told), bullets(map(harm_line, verdict.behind))
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.study.roles import BOUNDS, HARMLESS_TO, TOLERANCE, ZERO_FILL, harmless_to
+from benchmarks.study.roles import BOUNDS, HARMLESS_TO, TOLERANCE, WITH_PUBLIC, ZERO_FILL, harmless_to
 from benchmarks.study.scores import Column, Mean, Scores, mean
 
 
@@ -48,9 +48,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """compared: pairs of column and rival; seeds: the least that one has; absent: of what is not to be harmed.
+    """What the rules say of the default.
 
-    harms: where the default is more than the tolerance below, the clear ones first.
+    compared: pairs with what is not to be harmed, in so many columns; all_columns: those that the default has; seeds:
+    the least that a pair has; absent: of what is not to be harmed; harms: where the default is more than the tolerance
+    below, the clear ones first; behind: the same of every method that is no upper bound and of equal data, the clear
+    ones alone.
     """
 
     default: str
@@ -59,7 +62,9 @@ class Verdict:
     seeds: int
     absent: list[str]
     harms: list[Harm]
+    behind: list[Harm]
     gains: list[Gain]
+    all_columns: int
 
     @property
     def violations(self) -> list[Harm]:
@@ -85,7 +90,9 @@ def judge(scores: Scores) -> Verdict:
         min((pair.seeds for pair in pairs), default=0),
         absent,
         sorted(harms, key=lambda harm: (not harm.clear, harm.difference)),
+        sorted(_behind(scores), key=lambda harm: harm.difference),
         gains(scores),
+        len([column for column in scores.columns if scores.auc(column, scores.default)]),
     )
 
 
@@ -94,6 +101,16 @@ def _pairs(scores: Scores) -> Iterator[Harm | None]:
         for rival in harmless_to():
             if rival != scores.default:
                 yield _harm(column, rival, mean(scores.differences(column, scores.default, rival)))
+
+
+def _behind(scores: Scores) -> Iterator[Harm]:
+    rivals = set(scores.methods) - {scores.default, *BOUNDS, *WITH_PUBLIC.values()}
+    for column in scores.columns:
+        for rival in sorted(rivals):
+            ours = WITH_PUBLIC.get(rival, scores.default)
+            found = _harm(column, rival, mean(scores.differences(column, ours, rival)))
+            if found is not None and found.clear and found.difference < -TOLERANCE:
+                yield found
 
 
 def _harm(column: Column, rival: str, found: Mean | None) -> Harm | None:

@@ -28,6 +28,8 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         lines.append(
             f"It is more than {TOLERANCE} below {times} where seed noise can explain it; they are listed."
         )
+    if verdict.all_columns:
+        lines.append(_best(verdict))
     if verdict.absent:
         lines.append(f"Not run, so not compared: {', '.join(verdict.absent)}.")
     if 0 < verdict.seeds < 3:
@@ -49,6 +51,14 @@ def _outcome(verdict: Verdict) -> str:
     return (
         f"Harm found in {places}: there {verdict.default} is more than {TOLERANCE} AUC (x 100) below what it must not"
         f" harm, beyond seed noise, of {checked}."
+    )
+
+
+def _best(verdict: Verdict) -> str:
+    behind = len({(harm.data, harm.setting, harm.view) for harm in verdict.behind})
+    return (
+        f"It is the best that was run, or within {TOLERANCE} of the best or seed noise of it, in"
+        f" {verdict.all_columns - behind} of {verdict.all_columns} columns, upper bounds apart."
     )
 
 

@@ -54,11 +54,24 @@ def test_what_is_within_tolerance_or_noise_is_no_violation_but_noise_is_told():
     lines = verdict_lines(verdict)
     assert lines[0].startswith("No harm found")
     assert "4 times where seed noise can explain it" in lines[1]
+    assert "in 4 of 4 columns" in lines[2]
 
 
 def test_other_rivals_and_upper_bounds_cannot_be_harmed():
     for rival in ("retrieval", "centralised"):
         assert judge(Scores(rows([80, 80, 80], [90, 90, 90], rival))).compared == 0
+
+
+def test_every_clearly_better_method_is_told_but_for_bounds_and_more_data():
+    """What has the public cases is compared with the default that has them, too."""
+    found = rows([80, 80, 80], [81, 81.1, 80.9], "p-fin") + rows([80] * 3, [90] * 3, "centralised")
+    found += rows([80] * 3, [85] * 3, "retrieval")
+    found += [row("fedfin-public", 84.8 if seed else 84.9, seed=seed) for seed in range(3)]
+    verdict = judge(Scores(found))
+    assert {harm.rival for harm in verdict.behind} == {"p-fin"}
+    assert "in 0 of 4 columns" in verdict_lines(verdict)[1]
+    page_of_it = page(Scores(found))
+    assert "<h2>Where another is better</h2>" in page_of_it
 
 
 def test_of_one_seed_every_lower_column_counts_and_the_words_say_so():

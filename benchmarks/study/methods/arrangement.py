@@ -1,11 +1,11 @@
-"""Other arrangements of the same cases: fewer sites, each site for itself, or everything in one place."""
+"""Other arrangements of the same cases: fewer sites, one more, each site for itself, or everything in one place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.study.federation import Federation
+from benchmarks.study.federation import PUBLIC, Federation
 from benchmarks.study.method import Apart, NotApplicableError, Progress, Trained
 from benchmarks.study.methods.filled import ORDINARY
 from benchmarks.study.methods.plan_method import PlanMethod
@@ -43,6 +43,21 @@ class LocalOnly:
             parts.append(self.method.train(alone, lambda _share: None))
             progress(done / len(federation.sites))
         return Apart(parts)
+
+
+@dataclass(frozen=True)
+class WithPublic:
+    """The public cases train as one more site: what a rival that has them is fairly compared with."""
+
+    name: str
+    method: PlanMethod
+
+    def train(self, federation: Federation, progress: Progress) -> Trained:
+        """Raises NotApplicableError where there is no public set."""
+        if not len(federation.public):
+            raise NotApplicableError("there is no public set")
+        sites = federation.sites | {PUBLIC: federation.public}
+        return self.method.train(replace(federation, sites=sites), progress)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ makes it another method to a study that goes on. Heavy imports belong inside `tr
 """
 
 from benchmarks.study.method import Method
-from benchmarks.study.methods.arrangement import Centralised, CompleteSitesOnly, LocalOnly
+from benchmarks.study.methods.arrangement import Centralised, CompleteSitesOnly, LocalOnly, WithPublic
 from benchmarks.study.methods.generative import Generative
 from benchmarks.study.methods.p_fin import ProbabilisticFin
 from benchmarks.study.methods.plan_method import PlanMethod
@@ -20,6 +20,7 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         PlanMethod("fedfin"),  # the default plan
+        WithPublic("fedfin-public", method=PlanMethod("fedfin")),
         # parts of it
         PlanMethod("experts-only", model={"answer": "experts", "fin": "zero"}),
         PlanMethod("fin-gaussian", model={"fin": "gaussian", **_NO_EXPERTS}),

@@ -13,13 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.study.federation import Federation
+from benchmarks.study.federation import PUBLIC, Federation
 from benchmarks.study.method import ByModality, Floats, NotApplicableError, Present, Progress, Trained
 from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.units import Units, pooled
 from edge_client.dataset import Dataset
-
-PUBLIC = "public"
 
 
 @dataclass(frozen=True)
