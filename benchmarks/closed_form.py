@@ -5,7 +5,7 @@
 1280 image and 384 text features, 14 labels, ten sites of made-up cases, two of which have both modalities, and all
 eight groups of sites filled. The updates are made by the sites' own code; a child process that never loads torch
 judges them and closes the round, with one BLAS thread. CPU seconds beside the clock's: the machine may be shared.
-`--mixed`: those two also have cases with an image alone, so that they send the second moments of both populations.
+`--mixed`: those two also have cases with an image alone.
 """
 
 import argparse
@@ -180,8 +180,8 @@ def print_table(sizes: dict[str, float], took: Solving) -> None:
         "measured",
         "bound",
         title="second moments of 1280 + 384 features, ten sites, eight groups",
-        caption="Cases with both and cases with an image alone have second moments of their own: a site that holds"
-        " both kinds sends both, once, and exceeds the bound.",
+        caption="Cases with both and cases with an image alone have second moments of their own, but for a site that"
+        " holds both kinds and would exceed the bound: it sends them as one population.",
     )
     for kind, megabytes in sizes.items():
         bound = "" if kind == "image only" else f"{MOST_MB:.0f} MB"

@@ -1,5 +1,6 @@
 """The second task: second moments of a site's features and labels, from which the aggregator solves closed forms."""
 
+import math
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -8,7 +9,14 @@ from numpy.typing import NDArray
 
 from edge_client.dataset import Dataset
 from fedfin.plan import Plan
-from fedfin.second_moments import POPULATIONS, label_moment_name, pack, second_moment_name
+from fedfin.second_moments import (
+    MOST_BYTES,
+    Population,
+    label_moment_name,
+    pack,
+    second_moment_name,
+    second_moment_shapes,
+)
 from fusion.model import FusionModel
 
 Floats = NDArray[np.float64]
@@ -25,9 +33,8 @@ def pool_covariances(
     train = ~dataset.held_out
     basis, present = _basis(model, plan, dataset, train)
     labels = dataset.labels[train].astype(np.float64)
-    every = np.logical_and.reduce(list(present.values()))
     tensors, weights = {}, {}
-    for population, of_it in zip(POPULATIONS, (every, ~every), strict=True):
+    for population, of_it in _populations(plan, present).items():
         for one, other in combinations_with_replacement(plan.dims, 2):
             if count := int((rows := of_it & present[one] & present[other]).sum()):
                 name = second_moment_name(population, one, other)
@@ -39,6 +46,27 @@ def pool_covariances(
                 tensors[name] = _with_labels(labels[rows], basis[modality][rows])
                 weights[name] = count
     return tensors, weights
+
+
+def _populations(plan: Plan, present: dict[str, Mask]) -> dict[Population, Mask]:
+    """The site's cases, bool [cases] each: apart unless that is more than MOST_BYTES."""
+    every = np.logical_and.reduce(list(present.values()))
+    apart: dict[Population, Mask] = {"complete": every, "partial": ~every}
+    if every.all() or _size(plan, present, apart) <= MOST_BYTES:
+        return apart
+    return {"partial": np.ones_like(every)}
+
+
+def _size(plan: Plan, present: dict[str, Mask], populations: dict[Population, Mask]) -> int:
+    """Bytes of what a site sends of these."""
+    shapes = second_moment_shapes(plan)
+    names = set()
+    for population, of_it in populations.items():
+        for one, other in combinations_with_replacement(plan.dims, 2):
+            if (of_it & present[one] & present[other]).any():
+                names.add(second_moment_name(population, one, other))
+        names |= {label_moment_name(population, m) for m in plan.dims if (of_it & present[m]).any()}
+    return np.dtype(np.float32).itemsize * sum(math.prod(shapes[name]) for name in names)
 
 
 def _basis(

@@ -11,7 +11,9 @@ products over its training cases, apart for two populations:
     labels.{population}.{a}       E[known basis_a] and E[known y basis_a] by label, over those that have a
 
 The populations are apart so that regressing one modality on another sees both of its sides on the same cases: with
-the moments of different cases the noise of the two does not cancel.
+the moments of different cases the noise of the two does not cancel. A site that has both kinds of cases, of which that
+would be more than MOST_BYTES, sends all as partial: imputed features then explain less by a twentieth to a fifth, and
+AUC was the same (docs/LOG.md).
 """
 
 import math
@@ -26,6 +28,8 @@ from fedfin.plan import Plan
 Population = Literal["complete", "partial"]
 POPULATIONS: tuple[Population, ...] = get_args(Population)
 Shape = tuple[int, ...]
+# What two populations of one site may take: 1280 + 384 features of complete cases alone are 5.7 MB.
+MOST_BYTES = 6_000_000
 # Of a mean square: features are clipped to 6 standard deviations (fusion.model.CLIP), a random one is below 2^0.5.
 LARGEST = 36.0
 

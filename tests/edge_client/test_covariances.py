@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from closed_form_cases import draw, make_plan, second_moments, some_hidden
+from closed_form_cases import draw, make_plan, second_moments, solved, some_hidden
 from msgspec.structs import replace as changed
 
 from aggregator.closed_form.plausible import check
@@ -34,6 +34,24 @@ def test_they_are_means_over_training_cases() -> None:
     assert all(np.array_equal(one[0][name], other[0][name]) for name in one[0])
     both = int((kept.present["image"] & kept.present["text"]).sum())
     assert one[1]["second.complete.image.text"] == one[1]["labels.complete.text"] == both
+
+
+def test_a_site_of_both_kinds_of_cases_sends_one_population_where_two_would_be_too_much(monkeypatch) -> None:
+    """It is judged like any other, no case is lost, and what is solved from it is nearly the same."""
+    dataset = some_hidden(draw(PLAN, 400, 1), 1)
+    apart, weights = second_moments(PLAN, dataset)
+    of_two = solved(PLAN, {"s0": dataset})["gaussian.gain.image.text"]
+    monkeypatch.setattr(
+        "edge_client.covariances.MOST_BYTES", sum(array.nbytes for array in apart.values()) - 1
+    )
+    together, of_all = second_moments(PLAN, dataset)
+    check(PLAN, together, of_all)
+    assert not [name for name in together if "complete" in name]
+    assert of_all["second.partial.image.image"] == dataset.present["image"].sum()
+    assert of_all["second.partial.image.text"] == weights["second.complete.image.text"]
+    of_one = solved(PLAN, {"s0": dataset})["gaussian.gain.image.text"]
+    assert np.linalg.norm(of_two - of_one) < 0.15 * np.linalg.norm(of_two)
+    assert not [name for name in second_moments(PLAN, draw(PLAN, 40, 1))[0] if "partial" in name]
 
 
 @pytest.mark.parametrize("seed", range(3))
