@@ -11,6 +11,7 @@ from benchmarks.study.scores import ABLATED, BySeed, Column, Scores, average, ki
 from benchmarks.study.verdict import failures, judge
 
 Line = dict[str, Any]
+ENOUGH_SEEDS = 3  # some methods may have more
 # Of imputed features: what a row's views have, and what it is called.
 IMPUTED = ("cosine", "explained", "claimed", "covered")
 
@@ -187,9 +188,10 @@ def skipped(scores: Scores) -> list[Line]:
 
 
 def missing(scores: Scores) -> list[Line]:
-    """Combinations without any row, or with fewer seeds than the most that one has."""
+    """Combinations without any row, or with fewer seeds than ENOUGH_SEEDS or the most that one has."""
     known = {(row["data"], row["setting"], row["method"]) for row in scores.skipped}
     most = max((len(scores.auc(c, m)) for c in scores.columns for m in scores.methods), default=0)
+    most = min(most, ENOUGH_SEEDS)
     lines = []
     for data in scores.data:
         for setting in scores.settings(data):

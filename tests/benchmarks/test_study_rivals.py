@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.study.federation import Federation, Texts
 from benchmarks.study.method import Apart, NotApplicableError
-from benchmarks.study.methods.arrangement import Centralised, CompleteSitesOnly, LocalOnly
+from benchmarks.study.methods.arrangement import Centralised, CompleteSitesOnly, LocalOnly, WithPublic
 from benchmarks.study.methods.filled import fill
 from benchmarks.study.methods.generative import Generative
 from benchmarks.study.methods.p_fin import ProbabilisticFin
@@ -113,6 +113,23 @@ def test_sites_without_complete_cases_do_not_take_part(federation):
         CompleteSitesOnly().train(
             replace(federation, sites={"i": federation.sites["i"]}), lambda _share: None
         )
+
+
+def test_public_cases_train_as_one_more_site(federation):
+    """As if a site had them; where there are none the method does not apply."""
+    ours = PlanMethod("ours", model={"answer": "experts", "fin": "zero"})
+    joined = replace(federation, sites=federation.sites | {"public": federation.public})
+    judge = federation.judge
+    one, other, without = (
+        method.train(dealt, lambda _share: None).answer(judge.features, judge.present)
+        for method, dealt in ((WithPublic("with", ours), federation), (ours, joined), (ours, federation))
+    )
+    assert np.array_equal(one, other)
+    assert not np.array_equal(one, without)
+    none = Dataset(*({m: v[:0] for m, v in part.items()} for part in (judge.features, judge.present)),
+                   judge.labels[:0], judge.held_out[:0])  # fmt: skip
+    with pytest.raises(NotApplicableError, match="public"):
+        WithPublic("with", ours).train(replace(federation, public=none), lambda _share: None)
 
 
 def test_local_only_is_judged_site_by_site(federation):
