@@ -14,7 +14,8 @@ from aggregator.fold import apply_means
 from aggregator.journal import Journal
 from aggregator.version_records import Step
 from fedfin.errors import ProtocolError, StateError
-from fedfin.model_spec import initial_model, model_shapes
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import limits, transfer
 from fedfin.protocol.chain import Chain, Offer, extend, is_worth_it

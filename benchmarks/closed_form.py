@@ -112,7 +112,7 @@ def make_updates(folder: Path, *, mixed: bool) -> dict[str, float]:
     """An aggregator in round 2 and a file for each site's update; MB of one by kind of site."""
     from edge_client.feedback import Feedback
     from edge_client.work import make_update
-    from fedfin.model_spec import initial_model
+    from fedfin.initial_model import initial_model
 
     plan = make_plan()
     rounds = Rounds(Journal(folder / "journal.sqlite", create=plan))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fedfin.errors import BundleError, InputError
 from fedfin.exported_model import EXPLAINED, GRAPH, OUTPUT, ExportedModel, present_name, read_exported
-from fedfin.model_spec import fin_variant
+from fedfin.fin_spec import fin_variant
 from fedfin.plan import Plan
 
 

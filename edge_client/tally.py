@@ -2,7 +2,7 @@
 
 from torch import Tensor, zeros_like
 
-from fedfin.model_spec import UNTRAINED, Specs, TensorSpec
+from fedfin.tensor_spec import UNTRAINED, Specs, TensorSpec
 from fusion.masking import Masks
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from fedfin.model_spec import fin_variant
+from fedfin.fin_spec import fin_variant
 from fedfin.plan import Plan
 from fusion.fin_decoder import DecoderFin
 from fusion.fin_fill import MeanFin, UniformFin

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedfin.model_spec import FEED_FACTOR
+from fedfin.fin_spec import FEED_FACTOR
 from fedfin.plan import Model
 from fusion.attention import Attention
 from fusion.modality import ByModality, key, linears, parts

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fedfin.model_spec import CLOSED_FORMS, TRAINED, cosines, fin_variant, has_own_columns
+from fedfin.fin_spec import CLOSED_FORMS, TRAINED, fin_variant
+from fedfin.model_spec import cosines, has_own_columns
 from fedfin.plan import Plan
 from fusion.basis import Basis
 from fusion.calibration import Calibration

@@ -8,7 +8,8 @@ from aggregator.closed_form.solve import solve
 from aggregator.fold import Fold
 from edge_client.dataset import Dataset
 from edge_client.trainer import run_task
-from fedfin.model_spec import initial_model, task_specs
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
 from fedfin.protocol.codec import compress, decompress
 from fusion.model import CLIP, FusionModel

@@ -19,7 +19,8 @@ from aggregator.versions import make_change
 from edge_client.dataset import Dataset
 from edge_client.trainer import TaskResult, run_task
 from edge_client.work import finite
-from fedfin.model_spec import Task, initial_model, model_shapes, task_specs
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import Task, model_shapes, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.codec import compensate, compress, decompress
 from fedfin.protocol.codec.layout import Tensors

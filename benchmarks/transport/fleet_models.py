@@ -3,7 +3,8 @@
 from collections import OrderedDict
 
 from fedfin.errors import ProtocolError
-from fedfin.model_spec import initial_model, model_shapes
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.codec import Tensors

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aggregator.fold import Fold, apply_means
-from fedfin.model_spec import initial_model, task_specs
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Task

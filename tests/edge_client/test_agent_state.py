@@ -12,7 +12,8 @@ from edge_client.explain import explain, print_explanation
 from edge_client.feedback import Feedback
 from edge_client.outbox import Outbox
 from fedfin.errors import ProtocolError, StateError
-from fedfin.model_spec import initial_model, task_specs
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.codec import compress

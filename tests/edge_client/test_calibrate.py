@@ -7,7 +7,8 @@ from closed_form_cases import draw, make_plan
 
 from edge_client.calibrate import NAME
 from edge_client.trainer import run_task
-from fedfin.model_spec import initial_model, task_specs
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import task_specs
 
 PLAN = make_plan({"image": 6, "text": 4}, answer="both", head_width=4)
 

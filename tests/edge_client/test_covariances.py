@@ -12,7 +12,8 @@ from edge_client.feedback import Feedback
 from edge_client.outbox import make_outbox
 from edge_client.trainer import run_task
 from edge_client.work import first_things_first, make_update
-from fedfin.model_spec import cosines, initial_model, task_specs, tensor_specs
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import cosines, task_specs, tensor_specs
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.site_life import Work
 from fedfin.second_moments import LARGEST, diagonal, pack, second_moment_shapes, unpack

@@ -9,7 +9,8 @@ import pytest
 from aggregator.versions import make_change
 from edge_client.kept_model import KeptModel
 from fedfin.errors import ProtocolError
-from fedfin.model_spec import initial_model, model_shapes
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import model_shapes
 from fedfin.plan import Modality, Model, Plan
 from fedfin.protocol import limits
 from fedfin.protocol.codec import Preset, compress

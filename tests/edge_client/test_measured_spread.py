@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from edge_client.measured_spread import MeasuredSpread
 from edge_client.trainer import run_task
-from fedfin.model_spec import initial_model
+from fedfin.initial_model import initial_model
 from fedfin.plan import Training
 
 QUIET = {"progress": lambda _: None, "stop": lambda: False}

@@ -16,8 +16,8 @@ from export.model import export_model
 from fedfin.bundle import FORMAT, MANIFEST, Manifest, VectorRecipe, file_digest
 from fedfin.cli import main
 from fedfin.errors import InputError
+from fedfin.initial_model import initial_model
 from fedfin.model_file import ModelFile
-from fedfin.model_spec import initial_model
 from fedfin.plan import Modality, Model, Plan
 
 DIMS = {"image": 6, "lab": 4}

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from edge_client.dataset import Dataset
 from edge_client.trainer import TaskStoppedError, run_task
-from fedfin.model_spec import initial_model, task_specs
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import task_specs
 from fedfin.plan import Codec, Modality, Model, Plan, Stage, Training
 from fedfin.protocol.codec import PRESETS
 
@@ -252,7 +253,7 @@ def test_training_fits_a_small_machine():
 import numpy as np
 from edge_client.dataset import Dataset
 from edge_client.trainer import run_task
-from fedfin.model_spec import initial_model
+from fedfin.initial_model import initial_model
 from fedfin.plan import Modality, Plan
 sizes = {"image": 1280, "text": 384}
 plan = Plan(federation="f", labels=("a",),

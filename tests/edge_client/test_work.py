@@ -8,7 +8,8 @@ from edge_client.dataset import Dataset
 from edge_client.feedback import Feedback
 from edge_client.outbox import Outbox
 from edge_client.work import make_update
-from fedfin.model_spec import initial_model, task_specs
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Training
 from fedfin.protocol.codec import Tensors
 from fedfin.protocol.payloads import Update, decode_payload, open_update

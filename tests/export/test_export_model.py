@@ -13,8 +13,8 @@ from export import model as export_module
 from export.model import export_model
 from fedfin.errors import InputError, ParityError
 from fedfin.exported_model import GRAPH
+from fedfin.initial_model import initial_model
 from fedfin.model_file import ModelFile, write_model
-from fedfin.model_spec import initial_model
 from fedfin.plan import Modality, Model, Plan
 
 DIMS = {"image": 24, "type": 12, "lab-1": 5}

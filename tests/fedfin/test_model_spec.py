@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from fedfin.model_spec import HISTOGRAM_BINS, initial_model, scenarios, task_specs, tensor_specs
+from fedfin.initial_model import initial_model
+from fedfin.model_spec import HISTOGRAM_BINS, scenarios, task_specs, tensor_specs
 from fedfin.plan import Modality, Model, Plan
 
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import torch
 
-from fedfin.model_spec import initial_model
+from fedfin.initial_model import initial_model
 from fedfin.plan import Modality, Model, Plan
 from fusion.model import FusionModel
 
