@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.commands import add_cache, add_command, cache_folder, end_children_when_ended, positive
 from fedfin.errors import SettingsError
 
 OUT = Path("codec-study.jsonl")
@@ -24,7 +24,7 @@ def build(commands: Any) -> None:
 
 
 def _build_speed(commands: Any) -> None:
-    speed = _command(
+    speed = add_command(
         commands,
         "codec",
         "bytes, speed and memory of every preset, beside other coders, on deltas of a real run",
@@ -40,12 +40,12 @@ def _build_speed(commands: Any) -> None:
     speed.add_argument(
         "--data", choices=DATA, default="open-i", help="the study's data set (default: open-i)"
     )
-    _cache(speed)
+    add_cache(speed)
     speed.set_defaults(run=_speed)
 
 
 def _build_study(commands: Any) -> None:
-    study = _command(
+    study = add_command(
         commands,
         "codec-study",
         "train a federation under every preset, seed and participation; goes on where it stopped",
@@ -54,24 +54,24 @@ def _build_study(commands: Any) -> None:
     study.add_argument("--out", type=Path, default=OUT, help=f"file of results, one a line (default: {OUT})")
     study.add_argument("--data", action="append", choices=DATA, help="once per data set (default: all)")
     study.add_argument("--preset", action="append", metavar="NAME", help="once per preset (default: all)")
-    study.add_argument("--seeds", type=_positive, default=3, help="how many seeds (default: 3)")
-    study.add_argument("--rounds", type=_positive, default=30, help="training rounds (default: 30)")
+    study.add_argument("--seeds", type=positive, default=3, help="how many seeds (default: 3)")
+    study.add_argument("--rounds", type=positive, default=30, help="training rounds (default: 30)")
     study.add_argument(
         "--taking-part",
-        type=_positive,
+        type=positive,
         action="append",
         metavar="N",
         help="of 8 sites, how many each round asks; once per number (default: 8 and 4)",
     )
     study.add_argument(
-        "--processes", type=_positive, default=1, help="runs at a time, a core each (default: 1)"
+        "--processes", type=positive, default=1, help="runs at a time, a core each (default: 1)"
     )
-    _cache(study)
+    add_cache(study)
     study.set_defaults(run=_study)
 
 
 def _build_report(commands: Any) -> None:
-    report = _command(
+    report = add_command(
         commands,
         "codec-report",
         "the table of a study's results",
@@ -83,47 +83,20 @@ def _build_report(commands: Any) -> None:
     report.set_defaults(run=_report)
 
 
-def _command(commands: Any, name: str, summary: str, example: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=f"example: {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="as JSON, on standard output")
-    return parser
-
-
-def _cache(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="FOLDER",
-        help="of data files and features (default: ~/.cache/fedfin-bench)",
-    )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
 def _speed(args: argparse.Namespace) -> int:
-    _end_children_when_ended()
+    end_children_when_ended()
     from benchmarks.codec.measure import measure
     from benchmarks.codec.tables import print_speed
     from edge_client.progress import ProgressBar
 
     with ProgressBar() as bar:
-        result = measure(args.deltas, args.data, _cache_folder(args), bar.update)
+        result = measure(args.deltas, args.data, cache_folder(args), bar.update)
     _show(result, print_speed, as_json=args.json)
     return 0
 
 
 def _study(args: argparse.Namespace) -> int:
-    _end_children_when_ended()
+    end_children_when_ended()
     from benchmarks.codec.federation import SITES
     from benchmarks.codec.grid import jobs, run_all
     from benchmarks.data.loaders import load_cases
@@ -135,7 +108,7 @@ def _study(args: argparse.Namespace) -> int:
         raise SettingsError(f"--preset {unknown[0]}: is not one of {', '.join(PRESETS)}")
     if max(parts) > SITES:
         raise SettingsError(f"--taking-part {max(parts)}: there are {SITES} sites")
-    data, cache = args.data or list(DATA), _cache_folder(args)
+    data, cache = args.data or list(DATA), cache_folder(args)
     todo = jobs(data, presets, parts, range(args.seeds), args.rounds)
     with ProgressBar() as bar:
         for name in data:
@@ -161,20 +134,8 @@ def _report(args: argparse.Namespace) -> int:
     return 0
 
 
-def _end_children_when_ended() -> None:
-    """SIGTERM unwinds the stack as Ctrl-C does, so that what was started is ended."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
 def _show(result: Any, print_: Callable[[Any], None], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result, indent=2))
     else:
         print_(result)
-
-
-def _cache_folder(args: argparse.Namespace) -> Path:
-    from benchmarks.data.loaders import default_cache
-
-    folder: Path = args.cache or default_cache()
-    return folder

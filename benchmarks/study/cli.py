@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.commands import add_cache, add_command, cache_folder, end_children_when_ended, positive
 from benchmarks.study.roles import DEFAULT
 from fedfin.errors import FedfinError, InputError
 
@@ -27,14 +27,16 @@ def build(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _build_run(commands)
     _build_report(commands)
-    methods = _command(commands, "methods", "the methods by name", "fedfin study methods")
+    methods = add_command(commands, "methods", "the methods by name", "fedfin study methods")
     methods.set_defaults(run=_methods)
-    presets = _command(commands, "presets", "the studies that come with the project", "fedfin study presets")
+    presets = add_command(
+        commands, "presets", "the studies that come with the project", "fedfin study presets"
+    )
     presets.set_defaults(run=_presets)
 
 
 def _build_run(commands: Any) -> None:
-    run = _command(
+    run = add_command(
         commands,
         "run",
         "train every method in every setting, several seeds each; goes on where it stopped",
@@ -42,27 +44,22 @@ def _build_run(commands: Any) -> None:
     )
     run.add_argument("study", help="a file such as study.toml, or a preset's name (`fedfin study presets`)")
     run.add_argument("--out", type=Path, default=OUT, help=f"file of results, one a line (default: {OUT})")
-    run.add_argument("--seeds", type=_positive, help="how many seeds (default: as the study says)")
+    run.add_argument("--seeds", type=positive, help="how many seeds (default: as the study says)")
     run.add_argument(
         "--method", action="append", default=[], metavar="NAME", help="only this; may be repeated"
     )
     run.add_argument(
         "--processes",
-        type=_positive,
+        type=positive,
         default=os.cpu_count() or 1,
         help="runs at a time, a core each (default: %(default)s, the machine's cores)",
     )
-    run.add_argument(
-        "--cache",
-        type=Path,
-        metavar="FOLDER",
-        help="of data files and features (default: ~/.cache/fedfin-bench)",
-    )
+    add_cache(run)
     run.set_defaults(run=_run)
 
 
 def _build_report(commands: Any) -> None:
-    report = _command(
+    report = add_command(
         commands,
         "report",
         "one page of tables and plots of a study's results",
@@ -84,27 +81,8 @@ def _build_report(commands: Any) -> None:
     report.set_defaults(run=_report)
 
 
-def _command(commands: Any, name: str, summary: str, example: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=f"example: {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="as JSON, on standard output")
-    return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
 def _run(args: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds the stack as Ctrl-C does
-    from benchmarks.data.loaders import default_cache
+    end_children_when_ended()
     from benchmarks.study.grid import run_all
     from benchmarks.study.jobs import jobs
     from benchmarks.study.methods.registry import METHODS
@@ -112,7 +90,7 @@ def _run(args: argparse.Namespace) -> int:
     from edge_client.progress import ProgressBar
 
     todo = jobs(read_study(args.study), METHODS, seeds=args.seeds, only=args.method)
-    cache, failed = args.cache or default_cache(), []
+    cache, failed = cache_folder(args), []
     with ProgressBar() as bar:
         todo = _with_data(todo, cache, bar.update)
         for done, row in run_all(todo, args.out, cache, args.processes):
