@@ -38,7 +38,11 @@ def build(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands to the `fedfin aggregator` parser."""
     parser.epilog = "example: fedfin aggregator init plan.toml /srv/fedfin/chest"
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for build_one in (_build_draft, _build_init, _build_serve, _build_show, _build_model):
+        build_one(commands)
 
+
+def _build_draft(commands: Any) -> None:
     draft = _command(
         commands,
         "draft",
@@ -55,6 +59,8 @@ def build(parser: argparse.ArgumentParser) -> None:
     draft.add_argument("--rounds", type=int, default=20, help="rounds of training (default: 20)")
     draft.set_defaults(run=_draft)
 
+
+def _build_init(commands: Any) -> None:
     init = _command(
         commands,
         "init",
@@ -65,6 +71,8 @@ def build(parser: argparse.ArgumentParser) -> None:
     init.add_argument("folder", type=Path, help="folder to create")
     init.set_defaults(run=_init)
 
+
+def _build_serve(commands: Any) -> None:
     serve = _command(
         commands,
         "serve",
@@ -83,6 +91,8 @@ def build(parser: argparse.ArgumentParser) -> None:
     )
     serve.set_defaults(run=_serve)
 
+
+def _build_show(commands: Any) -> None:
     show = _command(
         commands, "show", "show rounds and results", "fedfin aggregator show /srv/fedfin/chest --json"
     )
@@ -90,6 +100,8 @@ def build(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(run=_show)
 
+
+def _build_model(commands: Any) -> None:
     model = _command(
         commands,
         "model",

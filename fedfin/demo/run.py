@@ -69,46 +69,26 @@ def _run(
     table, parts = _begin(settings, folder)
     labels = read_labels(table)
     sites = [name for name in parts if name != HOLDOUT]
-    console.print(
+    told = partial(console.print, highlight=False)
+    told(
         f"{sum(part.cases for part in parts.values())} cases: {len(sites)} sites, {settings.with_text} with"
-        f" reports; {parts[HOLDOUT].cases} cases held out",
-        highlight=False,
+        f" reports; {parts[HOLDOUT].cases} cases held out"
     )
-    console.print("exporting and verifying the encoders", highlight=False)
-    images = [image for name in sites for image in read_images(parts[name].table)]
-    parity = export_bundles(settings, images, folder)
-    for name, report in parity.items():
-        console.print(
-            f"  {name}: {report['before']['bytes'] / 1e6:.1f} MB -> {report['after']['bytes'] / 1e6:.1f} MB,"
-            f" cosine to float {report['cosine']['mean']:.3f}",
-            highlight=False,
-        )
+    parity = _export(
+        settings, [image for name in sites for image in read_images(parts[name].table)], folder, told
+    )
     with embedded_broker(folder) if broker is None else contextlib.nullcontext(broker) as url:
-        console.print("encoding, once for all that follows", highlight=False)
-        told = partial(console.print, highlight=False)
+        told("encoding, once for all that follows")
         encoded = prepare_sites(parts, url, folder, told)
         federations = {}
         for number, (name, (fin, modalities)) in enumerate(FEDERATIONS.items(), 1):
-            console.print(f"training {number}/{len(FEDERATIONS)}: {name}", highlight=False)
+            told(f"training {number}/{len(FEDERATIONS)}: {name}")
             plan = make_plan(settings, folder, labels, fin or settings.fin, modalities)
             federations[name] = _once(
                 folder / "federations" / f"{name}.json",
                 partial(train, plan, name, sites, url, folder, console, keep_deltas=keep and keep / name),
             )
-            federations[name]["holdout"] = dict(
-                run_command(
-                    [
-                        "edge",
-                        "evaluate",
-                        str(folder / "sites" / HOLDOUT),
-                        "--model",
-                        str(folder / "models" / name),
-                        "--every-case",
-                        "--json",
-                    ],
-                    "evaluating on the hold-out",
-                )
-            )
+            federations[name]["holdout"] = _evaluate(folder, name)
     result = {
         "fedfin": __version__,
         "python": platform.python_version(),
@@ -139,6 +119,27 @@ def _begin(settings: Settings, folder: Path) -> tuple[Path, dict[str, Part]]:
             if not had_cases:
                 shutil.rmtree(folder / "cases", ignore_errors=True)
         raise
+
+
+def _export(
+    settings: Settings, images: list[Path], folder: Path, told: Callable[[str], None]
+) -> dict[str, dict[str, Any]]:
+    """What the verification of each encoder found, by bundle."""
+    told("exporting and verifying the encoders")
+    parity = export_bundles(settings, images, folder)
+    for name, report in parity.items():
+        told(
+            f"  {name}: {report['before']['bytes'] / 1e6:.1f} MB -> {report['after']['bytes'] / 1e6:.1f} MB,"
+            f" cosine to float {report['cosine']['mean']:.3f}"
+        )
+    return parity
+
+
+def _evaluate(folder: Path, federation: str) -> dict[str, Any]:
+    """Its last model on the hold-out."""
+    site, model = folder / "sites" / HOLDOUT, folder / "models" / federation
+    command = ["edge", "evaluate", str(site), "--model", str(model), "--every-case", "--json"]
+    return dict(run_command(command, "evaluating on the hold-out"))
 
 
 def _once(record: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
