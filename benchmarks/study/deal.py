@@ -1,7 +1,8 @@
 """A data set dealt out by a setting: to the sites, to the public set and to the judge. No group is on two sides.
 
 The file to read first is `deal`. Every draw is a hash of the seed (`draws`),
-but for the judge and the public set: those are the same whatever the seed, so that a method can be chosen without them.
+but for the judge and the public set: those are the same whatever the seed, so that a method can be chosen without them,
+unless the setting says `rotate`.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,8 @@ def deal(pool: Pool, setting: Setting, seed: int, recipe: Recipe) -> Federation:
     """Raises InputError when there are not enough cases for sites and judge."""
     cases = pool.cases
     whole = np.logical_and.reduce(list(cases.present.values()))
-    side = _by_group(cases, [uniform(SPLIT, g) for g in np.unique(cases.groups).tolist()])
+    split = f"{SPLIT}/{seed}" if setting.rotate else SPLIT
+    side = _by_group(cases, [uniform(split, g) for g in np.unique(cases.groups).tolist()])
     judge = (side < setting.held_out) & whole
     public = (side >= setting.held_out) & (side < setting.held_out + setting.public) & whole
     holds = held_by(setting, list(cases.present), seed)

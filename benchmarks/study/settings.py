@@ -80,6 +80,7 @@ class Setting(_Closed, frozen=True):
     patterns: every site has its own random set of modalities, two sites have all.
     alpha: of the Dirichlet distribution by which each class of cases is dealt over the sites, 0: evenly;
     known_labels: the share of the labels that a site knows, the others being unknown there.
+    rotate: other cases judge for each seed, so that its noise is also that of the judge: for few cases.
     """
 
     ratio: Ratio = ""
@@ -90,6 +91,7 @@ class Setting(_Closed, frozen=True):
     sites: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 10
     held_out: Fraction = 0.3
     public: Fraction = 0.05
+    rotate: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.ratio) + bool(self.missing) + self.patterns != 1:

@@ -8,7 +8,7 @@ from benchmarks.study.verdict import Gain, Harm, Verdict
 
 DASH = "-"
 RULES = (
-    "Groups (patients) are on one side of every split. Whatever the seed, the same cases judge.",
+    "Groups (patients) are on one side of every split. Whatever the seed, the same cases judge, unless they rotate.",
     "A seed decides which cases a site has, what is missing there, and every draw of a training.",
     "The judge's cases are complete. A kind of test case hides some of their modalities, the same for every method.",
     "Complete: all modalities are shown. Only X: X alone. Without X: all but X.",

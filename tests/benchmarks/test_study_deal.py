@@ -101,6 +101,12 @@ def test_the_same_seed_deals_alike_and_another_otherwise_but_for_the_judge():
     assert groups(one.public) == groups(other.public)
 
 
+def test_where_they_rotate_others_judge_for_each_seed_and_none_of_them_trains():
+    one, other = (dealt(seed=seed, missing=0.3, rotate=True) for seed in (1, 2))
+    assert groups(one.judge) != groups(other.judge)
+    assert not any(groups(one.judge) & groups(site) for site in one.sites.values())
+
+
 def test_too_few_cases_are_refused():
     with pytest.raises(InputError, match="too few cases"):
         dealt(pool(6), ratio="8:0:2")
