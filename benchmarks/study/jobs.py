@@ -53,13 +53,13 @@ def jobs(
     """
     found: dict[str, Job] = {}
     for study in studies:
-        for job in _jobs(study, methods, study.seeds if seeds is None else seeds):
+        for job in _jobs(study, methods, seeds):
             if not only or job.method.name in only:
                 found.setdefault(job.key, job)
     return sorted(found.values(), key=lambda job: job.seed)
 
 
-def _jobs(study: Study, methods: Mapping[str, Method], seeds: int) -> list[Job]:
+def _jobs(study: Study, methods: Mapping[str, Method], seeds: int | None) -> list[Job]:
     data, settings = DATA | study.data, SETTINGS | study.settings
     recipe = Recipe(study.rounds, study.model, study.training)
     return [
@@ -68,7 +68,7 @@ def _jobs(study: Study, methods: Mapping[str, Method], seeds: int) -> list[Job]:
         for name in runs.data
         for setting in runs.settings
         for method in _methods(f"runs[{number}]", runs, methods, recipe)
-        for seed in range(seeds)
+        for seed in range(seeds or runs.seeds or study.seeds)
     ]
 
 

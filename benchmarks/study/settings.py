@@ -118,12 +118,13 @@ class Ablation(_Closed, frozen=True):
 
 
 class Runs(_Closed, frozen=True):
-    """Every combination of these. `methods` ["*"]: all."""
+    """Every combination of these. `methods` ["*"]: all; `seeds`: how many, 0: as many as the study says."""
 
     data: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     settings: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     methods: tuple[str, ...] = ()
     ablations: tuple[Ablation, ...] = ()
+    seeds: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Study(_Closed, frozen=True):

@@ -86,6 +86,15 @@ def test_a_study_is_done_seed_by_seed_and_every_run_once():
     assert [job.method.name for job in only] == ["zero-fill"]
 
 
+def test_runs_may_have_more_seeds_than_their_study():
+    """What two of its runs name is run once; what the command says counts for all."""
+    both = Study(seeds=2, runs=(*study("zero-fill", seeds=3).runs, *study("zero-fill", "plain-fin").runs))
+    assert [job.method.name for job in jobs([both], METHODS)] == ["zero-fill", "plain-fin"] * 2 + [
+        "zero-fill"
+    ]
+    assert len(jobs([both], METHODS, seeds=1)) == 2
+
+
 def test_an_ablation_changes_one_key_and_is_checked():
     ablations = ({"method": "fin-mlp", "key": "fin_width", "values": (8, 16)},)
     found = jobs([_ablated(ablations)], METHODS)

@@ -67,6 +67,8 @@ def test_every_clearly_better_method_is_told_but_for_bounds_and_more_data():
     found = rows([80, 80, 80], [81, 81.1, 80.9], "p-fin") + rows([80] * 3, [90] * 3, "centralised")
     found += rows([80] * 3, [85] * 3, "retrieval")
     found += [row("fedfin-public", 84.8 if seed else 84.9, seed=seed) for seed in range(3)]
+    alone = judge(Scores([one for one in found if one["method"] != "fedfin-public"]))
+    assert {harm.rival for harm in alone.behind} == {"p-fin", "retrieval"}
     verdict = judge(Scores(found))
     assert {harm.rival for harm in verdict.behind} == {"p-fin"}
     assert "in 0 of 4 columns" in verdict_lines(verdict)[1]
