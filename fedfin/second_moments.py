@@ -11,9 +11,8 @@ products over its training cases, apart for two populations:
     labels.{population}.{a}       E[known basis_a] and E[known y basis_a] by label, over those that have a
 
 The populations are apart so that regressing one modality on another sees both of its sides on the same cases: with
-the moments of different cases the noise of the two does not cancel. A site that has both kinds of cases, of which that
-would be more than MOST_BYTES, sends all as partial: imputed features then explain less by a twentieth to a fifth, and
-AUC was the same (docs/LOG.md).
+the moments of different cases the noise of the two does not cancel, and imputed features explain a little less. A site
+that has both kinds of cases, and for which that would be more than MOST_BYTES, sends all as partial (docs/LOG.md).
 """
 
 import math

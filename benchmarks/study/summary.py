@@ -55,7 +55,7 @@ def _data(scores: Scores, name: str) -> Line:
 def main_table(scores: Scores) -> list[Line]:
     """A line for each data set, setting and kind of test case; in it each method's mean, spread, and difference.
 
-    difference: the default's less the method's, paired by seed; clear: beyond seed noise.
+    difference: the default's less the method's, paired by seed; noise: of that, None of one seed; clear: beyond it.
     """
     lines = []
     for data in scores.data:
@@ -78,6 +78,7 @@ def _cell(scores: Scores, columns: Sequence[Column], method: str) -> Line | None
         "spread": found.spread,
         "seeds": found.seeds,
         "difference": None if to_default is None else to_default.value,
+        "noise": None if to_default is None or to_default.seeds == 1 else to_default.noise,
         "clear": to_default is not None and abs(to_default.value) > to_default.noise,
     }
 

@@ -148,6 +148,8 @@ def test_the_summary_is_plain_json(scores):
     assert summary["verdict"]["violations"] == 4
     (line,) = [one for one in summary["main"] if (one["setting"], one["kind"]) == ("8:0:2", "complete")]
     assert line["methods"]["zero-fill"]["difference"] == 2
+    assert line["methods"]["zero-fill"]["noise"] == pytest.approx(2 * 1 / 3**0.5)
+    assert line["methods"]["fedfin"]["noise"] is None
     assert line["methods"]["plain-fin"] is None
     assert {"method": "uniform-fill", "data": "<digits>", "setting": "6:0:4", "seeds": 0, "of": 3} in summary[
         "missing"
