@@ -18,7 +18,10 @@ Floats = NDArray[np.float64]
 COMMON = 0.5  # share of the weights that all labels have in common: few positives say little
 STEADY = 1e-3  # of the scores' mean variance, added to each
 ENOUGH = 10.0  # cases of each class
+# Times what a source tells by way of a target: more did not help, and few cases can claim anything.
+MOST_BEYOND = 3.0
 LEAST = 1e-9  # variance
+TINY = 1e-12  # against division by zero
 
 
 class Blend:
@@ -27,7 +30,7 @@ class Blend:
     def __init__(self, fits: Fits) -> None:
         self._pairs = fits.pairs
         self._rate = _rate(fits)
-        together, self._with_labels = _covariances(fits, self._pairs)
+        together, self._with_labels, self._beside = _covariances(fits, self._pairs)
         self._together = _positive(together)
 
     @property
@@ -38,16 +41,14 @@ class Blend:
     def pattern(self, shown: Sequence[str]) -> tuple[dict[Pair, Floats], Floats, Floats]:
         """Weights [labels] by score, bias and power [labels], of the logits; scores read what is shown.
 
-        Power: how far apart the blend holds the classes, in squared deviations. Where no score reads what is shown, the
-        logits are those of the labels' rates.
+        Scores of what a shown modality tells of another stay where that one is shown, too: of a label that was never
+        known beside a modality they are all that it tells. Power: how far apart the blend holds the classes, in squared
+        deviations. Where no score reads what is shown, the logits are those of the labels' rates.
         """
-        places = [
-            place
-            for place, (target, source) in enumerate(self._pairs)
-            if source in shown and (target == source or target not in shown)
-        ]
+        places = [place for place, (_, source) in enumerate(self._pairs) if source in shown]
+        beside = [target != source and target in shown for target, source in (self._pairs[p] for p in places)]
         together = self._together[np.ix_(places, places)]
-        with_labels = self._with_labels[places]
+        with_labels = np.where(np.array(beside)[:, None], self._beside[places], self._with_labels[places])
         weights = _shared(_stacks(together, with_labels))
         slope, bias, power = self._logit(weights, together, with_labels)
         return {self._pairs[place]: w * slope for place, w in zip(places, weights, strict=True)}, bias, power
@@ -73,8 +74,11 @@ def _rate(fits: Fits) -> Floats:
     return rate
 
 
-def _covariances(fits: Fits, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
-    """Of scores with each other [scores, scores, labels], and with the labels [scores, labels], out of fold."""
+def _covariances(fits: Fits, pairs: Sequence[Pair]) -> tuple[Floats, Floats, Floats]:
+    """Of scores with each other [scores, scores, labels], and with the labels [scores, labels], out of fold.
+
+    The last are given twice: for where the target is not shown, and for where it is (see `_through_others`).
+    """
     labels = len(fits.plan.labels)
     together, cases = np.zeros((len(pairs), len(pairs), labels)), np.zeros((len(pairs), len(pairs), 1))
     with_labels, known = np.zeros((len(pairs), labels)), np.zeros((len(pairs), labels))
@@ -100,24 +104,38 @@ def _covariances(fits: Fits, pairs: Sequence[Pair]) -> tuple[Floats, Floats]:
     optimism = np.stack([fits.optimism(pair) for pair in pairs])
     with_labels = np.maximum(with_labels - optimism, 0.0)
     sure = positive * (known - positive) / np.maximum(known, 1.0)
-    return together, _through_others(pairs, together, with_labels, sure)
+    return together, *_through_others(pairs, together, with_labels, sure)
 
 
-def _through_others(pairs: Sequence[Pair], together: Floats, with_labels: Floats, sure: Floats) -> Floats:
+def _through_others(
+    pairs: Sequence[Pair], together: Floats, with_labels: Floats, sure: Floats
+) -> tuple[Floats, Floats]:
     """With the labels, where few are known of a source's cases: by way of the modality that it stands in for.
 
     Given the target, source and label are taken to be independent: cov(score, y) is cov(score, target's own score)
     times the slope of y on the latter. It counts as ENOUGH cases of each class do beside `sure`, those that there are
     [scores, labels]. So a site that never saw a label lends its other modality to those that did.
+
+    Beside the target itself the score would then be worth nothing, however much more the source knows: there it is
+    taken times what labels that are known of both say (the second of what is returned).
     """
-    filled = with_labels.copy()
+    absent, beside = with_labels.copy(), with_labels.copy()
     for place, (target, source) in enumerate(pairs):
         if target != source:
             own = pairs.index((target, target))
             slope = with_labels[own] / np.maximum(together[own, own], LEAST)
             through = np.maximum(together[place, own] * slope, 0.0)
-            filled[place] = (sure[place] * with_labels[place] + ENOUGH * through) / (sure[place] + ENOUGH)
-    return filled
+            beyond = _beyond(with_labels[place], through, sure[place])
+            for filled, value in ((absent, through), (beside, beyond * through)):
+                filled[place] = (sure[place] * with_labels[place] + ENOUGH * value) / (sure[place] + ENOUGH)
+    return absent, beside
+
+
+def _beyond(measured: Floats, through: Floats, sure: Floats) -> float:
+    """How many times more a source tells of labels than by way of a target: least squares over labels, drawn to 1."""
+    drawn = ENOUGH * float((through**2).mean())
+    ratio = (float(sure @ (measured * through)) + drawn) / max(float(sure @ through**2) + drawn, TINY)
+    return min(max(ratio, 1.0), MOST_BEYOND)
 
 
 def _between(fold: Moments, one: str, other: str, left: Floats, right: Floats) -> Floats:

@@ -102,3 +102,16 @@ def test_a_label_that_no_case_of_a_modality_knows_is_told_through_the_other() ->
     new = draw(PLAN, 1000, 77)
     text = answers(fusion_model(PLAN, solved(PLAN, sites)), new, ["text"])[0]
     assert auc(text[:, 0], new.labels[:, 0]) > 0.75
+
+
+def test_a_label_that_no_case_of_a_modality_knows_gains_by_it_on_complete_cases() -> None:
+    """What other labels gain by the text beside the image says what the text is worth for one that it never saw."""
+    plan = make_plan(labels=4)
+    sites = {f"b{i}": draw(plan, 120, i) for i in range(2)}
+    for dataset in sites.values():
+        dataset.labels[:, 0] = np.nan
+    sites |= {f"i{i}": draw(plan, 120, 10 + i, has=["image"]) for i in range(3)}
+    new = draw(plan, 2000, 77)
+    model = fusion_model(plan, solved(plan, sites))
+    both, image = (answers(model, new, shown)[0][:, 0] for shown in (None, ["image"]))
+    assert auc(both, new.labels[:, 0]) > auc(image, new.labels[:, 0]) + 0.02
