@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 COMMON = 0.5  # share of the weights that all labels have in common: few positives say little
 STEADY = 1e-3  # of the scores' mean variance, added to each
 ENOUGH = 10.0  # cases of each class
-# Times what a source tells by way of a target: more did not help, and few cases can claim anything.
+# Times what a source tells by way of a target: few positives can claim any number (docs/LOG.md).
 MOST_BEYOND = 3.0
 LEAST = 1e-9  # variance
 TINY = 1e-12  # against division by zero
