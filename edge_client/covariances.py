@@ -1,26 +1,38 @@
 """The second task: second moments of a site's features and labels, from which the aggregator solves closed forms."""
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_client.dataset import Dataset
+from edge_client.dataset import FEW, Dataset
 from fedfin.plan import Plan
 from fedfin.second_moments import (
+    HALF,
     MOST_BYTES,
     Population,
     label_moment_name,
     pack,
     second_moment_name,
-    second_moment_shapes,
+    sent_shapes,
 )
 from fusion.model import FusionModel
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Cases whose second moments go together: of a population, or of one half of it. cases: bool [n]."""
+
+    population: Population
+    half: str
+    cases: Mask
 
 
 def pool_covariances(
@@ -34,38 +46,56 @@ def pool_covariances(
     basis, present = _basis(model, plan, dataset, train)
     labels = dataset.labels[train].astype(np.float64)
     tensors, weights = {}, {}
-    for population, of_it in _populations(plan, present).items():
-        for one, other in combinations_with_replacement(plan.dims, 2):
-            if count := int((rows := of_it & present[one] & present[other]).sum()):
-                name = second_moment_name(population, one, other)
-                tensors[name] = _products(basis[one][rows], basis[other][rows], same=one == other)
-                weights[name] = count
-        for modality in plan.dims:
-            if count := int((rows := of_it & present[modality]).sum()):
-                name = label_moment_name(population, modality)
-                tensors[name] = _with_labels(labels[rows], basis[modality][rows])
-                weights[name] = count
+    for part in _parts(plan, present, dataset.halves[train]):
+        for name, held, (one, other) in _named(plan, part, present):
+            if other is None:
+                tensors[name] = _with_labels(labels[held], basis[one][held])
+            else:
+                tensors[name] = _products(basis[one][held], basis[other][held], same=one == other)
+            weights[name] = int(held.sum())
     return tensors, weights
 
 
-def _populations(plan: Plan, present: dict[str, Mask]) -> dict[Population, Mask]:
-    """The site's cases, bool [cases] each: apart unless that is more than MOST_BYTES."""
+def _parts(plan: Plan, present: dict[str, Mask], second: Mask) -> list[_Part]:
+    """The site's cases, as finely parted as MOST_BYTES allows.
+
+    Halves are for complete cases alone: few sites may have them, and single modalities have sites enough. They are not
+    for so few that their moments may tell about single ones.
+    """
     every = np.logical_and.reduce(list(present.values()))
-    apart: dict[Population, Mask] = {"complete": every, "partial": ~every}
-    if every.all() or _size(plan, present, apart) <= MOST_BYTES:
-        return apart
-    return {"partial": np.ones_like(every)}
+    partial = _Part("partial", "", ~every)
+    halves = [_Part("complete", "", every & ~second), _Part("complete", HALF, every & second)]
+    enough = min(int(half.cases.sum()) for half in halves) >= FEW
+    if enough and _bytes(plan, [*halves, partial], present) <= MOST_BYTES:
+        return [*halves, partial]
+    whole = [_Part("complete", "", every), partial]
+    if every.all() or _bytes(plan, whole, present) <= MOST_BYTES:
+        return whole
+    return [_Part("partial", "", np.ones_like(every))]
 
 
-def _size(plan: Plan, present: dict[str, Mask], populations: dict[Population, Mask]) -> int:
-    """Bytes of what a site sends of these."""
-    shapes = second_moment_shapes(plan)
-    names = set()
-    for population, of_it in populations.items():
-        for one, other in combinations_with_replacement(plan.dims, 2):
-            if (of_it & present[one] & present[other]).any():
-                names.add(second_moment_name(population, one, other))
-        names |= {label_moment_name(population, m) for m in plan.dims if (of_it & present[m]).any()}
+def _named(
+    plan: Plan, part: _Part, present: dict[str, Mask]
+) -> Iterator[tuple[str, Mask, tuple[str, str | None]]]:
+    """Of each tensor of the part that any case is behind: its name, those cases, and which modalities it is of.
+
+    With labels, in place of a second modality, where that is None.
+    """
+    pairs = combinations_with_replacement(plan.dims, 2)
+    names: list[tuple[str, tuple[str, str | None]]] = [
+        *((second_moment_name(part.population, *pair), pair) for pair in pairs),
+        *((label_moment_name(part.population, m), (m, None)) for m in plan.dims),
+    ]
+    for name, (one, other) in names:
+        held = part.cases & present[one] & present[other or one]
+        if held.any():
+            yield part.half + name, held, (one, other)
+
+
+def _bytes(plan: Plan, parts: list[_Part], present: dict[str, Mask]) -> int:
+    """Of what the site would send of these."""
+    shapes = sent_shapes(plan)
+    names = [name for part in parts for name, _, _ in _named(plan, part, present)]
     return np.dtype(np.float32).itemsize * sum(math.prod(shapes[name]) for name in names)
 
 

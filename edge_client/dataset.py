@@ -14,6 +14,7 @@ from fedfin.errors import BundleError, StateError
 from fedfin.plan import Modality, Plan
 
 VALIDATION = 0.1  # share of the patients whose cases only calibrate the head
+FEW = 30  # cases: what rests on fewer may tell about single ones
 Features = dict[str, NDArray[np.float32]]
 
 
@@ -24,7 +25,8 @@ class Dataset:
     features: modality -> float32 [n, dim]; present: modality -> bool [n];
     labels: float32 [n, labels], 1, 0 or NaN (unknown); held_out: bool [n], never trained on;
     left_out: cases of the table without any features; unencoded: inputs of the table without features;
-    validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case).
+    validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case);
+    second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case).
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -34,6 +36,12 @@ class Dataset:
     left_out: int = 0
     unencoded: int = 0
     validation: NDArray[np.bool_] | None = None
+    second_half: NDArray[np.bool_] | None = None
+
+    @property
+    def halves(self) -> NDArray[np.bool_]:
+        """Whether a case is in the second half, bool [n]."""
+        return np.zeros(len(self), np.bool_) if self.second_half is None else self.second_half
 
     @property
     def kept_apart(self) -> NDArray[np.bool_]:
@@ -130,6 +138,7 @@ def _assemble(
         left_out,
         unencoded,
         np.array([_draw(f"validation\n{case.patient}", seed) < VALIDATION for case in cases], np.bool_),
+        np.array([_draw(f"half\n{case.patient}", seed) < 1 / 2 for case in cases], np.bool_),
     )
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from edge_client.dataset import FEW
 from fedfin.model_spec import Task, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.codec.layout import Kind, Layout, read_forms
@@ -17,13 +18,12 @@ from fedfin.protocol.payloads import Update, open_update
 TELLS: dict[Task, str] = {
     "moments": "the mean of each feature, and of its square, over this site's training cases",
     "covariances": "second moments: the mean products of any two features, and of each feature with each label, over"
-    " this site's training cases; sent once",
+    " this site's training cases, those with every modality in two halves; sent once",
     "train": "by how much training on this site's cases changes the model",
     "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
     " squares, by label and true answer, for every combination of modalities",
     "evaluate": "how many held-out cases got which score, by label and true answer",
 }
-FEW = 30  # cases
 FEW_MEANS = (
     "so few that it may tell about single ones; before taking part again, add cases, or agree with the coordinator"
     " that this may leave the site"

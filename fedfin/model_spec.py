@@ -27,7 +27,7 @@ from typing import Literal
 
 from fedfin.fin_spec import CLOSED_FORMS, fin_specs, fin_variant
 from fedfin.plan import Plan
-from fedfin.second_moments import basis_dim, random_features, second_moment_shapes
+from fedfin.second_moments import basis_dim, random_features, sent_shapes
 from fedfin.tensor_spec import UNTRAINED, Shape, Specs, TensorSpec, TrainedBy, linear
 
 Task = Literal["moments", "covariances", "train", "calibrate", "evaluate"]
@@ -78,7 +78,7 @@ def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
         shape = (len(plan.labels), 2, HISTOGRAM_BINS)
         return {f"eval.{scenario}": shape for scenario in scenarios(plan)}
     if task == "covariances":
-        return second_moment_shapes(plan)
+        return sent_shapes(plan)
     specs = tensor_specs(plan).items()
     if task in ("moments", "calibrate"):
         return {name: spec.shape for name, spec in specs if spec.trained_by == task}

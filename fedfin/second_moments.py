@@ -11,8 +11,12 @@ products over its training cases, apart for two populations:
     labels.{population}.{a}       E[known basis_a] and E[known y basis_a] by label, over those that have a
 
 The populations are apart so that regressing one modality on another sees both of its sides on the same cases: with
-the moments of different cases the noise of the two does not cancel, and imputed features explain a little less. A site
-that has both kinds of cases, and for which that would be more than MOST_BYTES, sends all as partial (docs/LOG.md).
+the moments of different cases the noise of the two does not cancel, and imputed features explain a little less.
+
+Those of complete cases are sent of either half of the patients; the names of the second half's begin with HALF. The
+aggregator puts the halves into different groups: where two sites alone know what modalities have to do with each other,
+or one a label, the other half judges what was learnt (docs/method.md). Where halves would be more than MOST_BYTES, all
+complete cases are the first; where even that is more, they are partial, too (docs/LOG.md).
 """
 
 import math
@@ -27,7 +31,8 @@ from fedfin.plan import Plan
 Population = Literal["complete", "partial"]
 POPULATIONS: tuple[Population, ...] = get_args(Population)
 Shape = tuple[int, ...]
-# What two populations of one site may take: 1280 + 384 features of complete cases alone are 5.7 MB.
+HALF = "half."  # begins the names of what the complete cases of the second half of a site's patients tell
+# What a site may send: 1280 + 384 features of complete cases alone are 5.7 MB.
 MOST_BYTES = 6_000_000
 # Of a mean square: features are clipped to 6 standard deviations (fusion.model.CLIP), a random one is below 2^0.5.
 LARGEST = 36.0
@@ -72,20 +77,25 @@ def label_moment_name(population: Population, modality: str) -> str:
     return f"labels.{population}.{modality}"
 
 
+def sent_shapes(plan: Plan) -> dict[str, Shape]:
+    """The shape of every tensor that a site may send, by name."""
+    halves = {HALF + name: shape for name, shape in _shapes(plan, "complete").items()}
+    return second_moment_shapes(plan) | halves
+
+
 def second_moment_shapes(plan: Plan) -> dict[str, Shape]:
-    """The shape of every tensor above, by name."""
+    """The shape of every tensor above, by name; those of a second half have the same."""
+    return {name: shape for population in POPULATIONS for name, shape in _shapes(plan, population).items()}
+
+
+def _shapes(plan: Plan, population: Population) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
-    for population in POPULATIONS:
-        for one, other in combinations_with_replacement(plan.dims, 2):
-            rows, columns = basis_dim(plan, one), basis_dim(plan, other)
-            shape = (rows * (rows + 1) // 2,) if one == other else (rows, columns)
-            shapes[second_moment_name(population, one, other)] = shape
-        for modality in plan.dims:
-            shapes[label_moment_name(population, modality)] = (
-                len(plan.labels),
-                2,
-                basis_dim(plan, modality),
-            )
+    for one, other in combinations_with_replacement(plan.dims, 2):
+        rows, columns = basis_dim(plan, one), basis_dim(plan, other)
+        shape = (rows * (rows + 1) // 2,) if one == other else (rows, columns)
+        shapes[second_moment_name(population, one, other)] = shape
+    for modality in plan.dims:
+        shapes[label_moment_name(population, modality)] = (len(plan.labels), 2, basis_dim(plan, modality))
     return shapes
 
 

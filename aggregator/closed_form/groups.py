@@ -7,7 +7,7 @@ from typing import TypeVar
 from aggregator.closed_form.moments import Sums
 from aggregator.fold import Sum
 from fedfin.plan import Plan
-from fedfin.second_moments import Shape, second_moment_shapes
+from fedfin.second_moments import HALF, Shape, second_moment_shapes
 
 GROUPS = 8  # memory is that many times a site's moments; two sites share a group one time in eight
 _T = TypeVar("_T")
@@ -19,9 +19,16 @@ def group_of(site: str) -> int:
 
 
 def grouped(values: Mapping[str, _T], site: str) -> dict[str, _T]:
-    """A site's tensors, or their weights, under its group's names: the only names of a fold with a slash."""
-    group = group_of(site)
-    return {f"{group}/{name}": value for name, value in values.items()}
+    """A site's tensors, or their weights, under its groups' names: the only names of a fold with a slash.
+
+    What the second half of its complete cases tells goes into another group, so that either half judges the other.
+    """
+    first = group_of(site)
+    second = (first + GROUPS // 2) % GROUPS
+    return {
+        f"{second if name.startswith(HALF) else first}/{name.removeprefix(HALF)}": value
+        for name, value in values.items()
+    }
 
 
 def is_grouped(name: str) -> bool:

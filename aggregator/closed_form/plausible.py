@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.second_moments import (
+    HALF,
     LARGEST,
     POPULATIONS,
     Population,
@@ -31,31 +32,39 @@ SLACK, LEAST = 1e-5, 1e-6
 
 
 def check(plan: Plan, values: Values, weights: Weights) -> None:
-    """Judge means of fedfin/second_moments.py and the cases behind each. Raises ProtocolError.
+    """Judge means of fedfin/second_moments.py, either half's, and the cases behind each. Raises ProtocolError.
 
     By Cauchy and Schwarz no mean product exceeds the root of the mean squares' product; counts must fit together.
     """
     for population in POPULATIONS:
-        roots = {m: _roots(population, m, values) for m in plan.dims}
-        counts = {m: weights.get(second_moment_name(population, m, m), 0) for m in plan.dims}
-        for one, other in combinations_with_replacement(plan.dims, 2):
-            name = second_moment_name(population, one, other)
-            if name in values:
-                _check_count(name, weights[name], counts[one], counts[other], population)
-                most = np.outer(roots[one], roots[other])
-                most *= (counts[one] * counts[other]) ** 0.5 / weights[name]
-                _check_within(name, values[name], pack(most) if one == other else most)
-        for modality in plan.dims:
-            name = label_moment_name(population, modality)
-            if name in values:
-                if weights[name] != counts[modality]:
-                    raise ProtocolError(f"tensor {name} counts other cases than the second moments do")
-                _check_labels(name, values[name], roots[modality])
+        _check_part(plan, "", population, values, weights)
+    _check_part(plan, HALF, "complete", values, weights)
 
 
-def _roots(population: Population, modality: str, values: Values) -> Floats:
-    """Root mean squares of a modality's basis, [basis_dim]; nothing where there are none."""
-    name = second_moment_name(population, modality, modality)
+def _check_part(plan: Plan, half: str, population: Population, values: Values, weights: Weights) -> None:
+    names = {pair: half + second_moment_name(population, *pair) for pair in _pairs(plan)}
+    roots = {m: _roots(names[m, m], values) for m in plan.dims}
+    counts = {m: weights.get(names[m, m], 0) for m in plan.dims}
+    for (one, other), name in names.items():
+        if name in values:
+            _check_count(name, weights[name], counts[one], counts[other], population)
+            most = np.outer(roots[one], roots[other])
+            most *= (counts[one] * counts[other]) ** 0.5 / weights[name]
+            _check_within(name, values[name], pack(most) if one == other else most)
+    for modality in plan.dims:
+        name = half + label_moment_name(population, modality)
+        if name in values:
+            if weights[name] != counts[modality]:
+                raise ProtocolError(f"tensor {name} counts other cases than the second moments do")
+            _check_labels(name, values[name], roots[modality])
+
+
+def _pairs(plan: Plan) -> list[tuple[str, str]]:
+    return list(combinations_with_replacement(plan.dims, 2))
+
+
+def _roots(name: str, values: Values) -> Floats:
+    """Root mean squares of the basis of the modality whose second moments are so named; nothing without them."""
     if name not in values:
         return np.zeros(0)
     squares: Floats = diagonal(values[name].astype(np.float64))

@@ -1,22 +1,27 @@
 """What a site makes of its cases for the closed forms."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from closed_form_cases import draw, make_plan, second_moments, solved, some_hidden
+from closed_form_cases import draw, folded, make_plan, second_moments, solved, some_hidden
 from msgspec.structs import replace as changed
 
+from aggregator.closed_form.groups import by_group
 from aggregator.closed_form.plausible import check
 from edge_client.agent_state import AgentState, Progress
-from edge_client.dataset import Dataset
+from edge_client.dataset import FEW, Dataset
 from edge_client.feedback import Feedback
 from edge_client.outbox import make_outbox
 from edge_client.trainer import run_task
 from edge_client.work import first_things_first, make_update
+from fedfin.errors import ProtocolError
 from fedfin.initial_model import initial_model
 from fedfin.model_spec import cosines, task_specs, tensor_specs
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.site_life import Work
-from fedfin.second_moments import LARGEST, diagonal, pack, second_moment_shapes, unpack
+from fedfin.second_moments import HALF, LARGEST, diagonal, pack, unpack
 from fusion.model import CLIP
 
 PLAN = make_plan({"image": 6, "text": 4}, basis_total=16)
@@ -53,6 +58,50 @@ def test_a_site_of_both_kinds_of_cases_sends_one_population_where_two_would_be_t
     of_one = solved(PLAN, {"s0": dataset})["gaussian.gain.image.text"]
     assert np.linalg.norm(of_two - of_one) < 0.15 * np.linalg.norm(of_two)
     assert not [name for name in second_moments(PLAN, draw(PLAN, 40, 1))[0] if "partial" in name]
+
+
+def in_halves(dataset: Dataset) -> Dataset:
+    """Every other case in the second half."""
+    return replace(dataset, second_half=np.arange(len(dataset)) % 2 == 1)
+
+
+def test_a_site_with_complete_cases_sends_two_halves_that_judge_each_other() -> None:
+    """Together they are what it would send without; the aggregator keeps them in different groups."""
+    dataset = some_hidden(draw(PLAN, 800, 1), 1)
+    (whole, cases), (halves, of_half) = (second_moments(PLAN, d) for d in (dataset, in_halves(dataset)))
+    check(PLAN, halves, of_half)
+    apart = {name for name in whole if "complete" in name}
+    assert set(halves) == set(whole) | {HALF + name for name in apart}
+    for name in apart:
+        counts = np.array([of_half[name], of_half[HALF + name]])
+        assert counts.sum() == cases[name]
+        pooled = np.average([halves[name], halves[HALF + name]], axis=0, weights=counts)
+        assert np.allclose(pooled, whole[name], atol=1e-5)
+    assert len(by_group(folded(PLAN, {"s0": dataset}).sums)) == 1
+    one, other = by_group(folded(PLAN, {"s0": in_halves(dataset)}).sums)
+    assert {frozenset(one), frozenset(other)} == {frozenset(whole), frozenset(apart)}
+
+
+def test_halves_stay_together_where_they_are_few_too_large_or_of_one_modality(monkeypatch) -> None:
+    """Few cases may tell about single ones; single modalities have sites enough."""
+
+    def parted(dataset: Dataset) -> bool:
+        return any(name.startswith(HALF) for name in second_moments(PLAN, in_halves(dataset))[0])
+
+    assert parted(draw(PLAN, 2 * FEW, 1))
+    assert not parted(draw(PLAN, 2 * FEW - 1, 1))
+    assert not parted(draw(PLAN, 2 * FEW, 1, has={"text"}))
+    sent = sum(array.nbytes for array in second_moments(PLAN, in_halves(draw(PLAN, 2 * FEW, 1)))[0].values())
+    monkeypatch.setattr("edge_client.covariances.MOST_BYTES", sent - 1)
+    assert not parted(draw(PLAN, 2 * FEW, 1))
+
+
+def test_a_half_that_is_none_is_refused() -> None:
+    """By the name that was sent."""
+    values, weights = second_moments(PLAN, in_halves(draw(PLAN, 2 * FEW, 1)))
+    name = HALF + "labels.complete.text"
+    with pytest.raises(ProtocolError, match=re.escape(name)):
+        check(PLAN, values, weights | {name: 1})
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -100,7 +149,7 @@ def test_the_update_carries_every_value_exactly() -> None:
     work = Work(2, "covariances", 1)
     outbox = make_update(plan, work, initial_model(plan), draw(plan, 30, 1), "s0", Feedback(""),
                          report=lambda *_: None, stop=lambda: False)  # fmt: skip
-    values, weights = open_update(decode_payload(outbox.payload, Update), second_moment_shapes(plan))
+    values, weights = open_update(decode_payload(outbox.payload, Update), task_specs(plan, "covariances"))
     wanted = second_moments(plan, draw(plan, 30, 1))
     assert weights == wanted[1]
     assert all(np.array_equal(values[name], wanted[0][name]) for name in wanted[0])
