@@ -60,18 +60,15 @@ def _parts(plan: Plan, present: dict[str, Mask], second: Mask) -> list[_Part]:
     """The site's cases, as finely parted as MOST_BYTES allows.
 
     Halves are for complete cases alone: few sites may have them, and single modalities have sites enough. They are not
-    for so few that their moments may tell about single ones.
+    for so few that their moments may tell about single ones. A half matters more than what incomplete cases blur.
     """
     every = np.logical_and.reduce(list(present.values()))
-    partial = _Part("partial", "", ~every)
-    halves = [_Part("complete", "", every & ~second), _Part("complete", HALF, every & second)]
-    enough = min(int(half.cases.sum()) for half in halves) >= FEW
-    if enough and _bytes(plan, [*halves, partial], present) <= MOST_BYTES:
-        return [*halves, partial]
-    whole = [_Part("complete", "", every), partial]
-    if every.all() or _bytes(plan, whole, present) <= MOST_BYTES:
-        return whole
-    return [_Part("partial", "", np.ones_like(every))]
+    complete, partial = _Part("complete", "", every), _Part("partial", "", ~every)
+    first, other = _Part("complete", "", every & ~second), _Part("complete", HALF, every & second)
+    ways = [[complete, partial], [_Part("partial", "", np.ones_like(every))]]
+    if min(int(half.cases.sum()) for half in (first, other)) >= FEW:
+        ways = [[first, other, partial], [_Part("partial", "", ~other.cases), other], *ways]
+    return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
 
 
 def _named(

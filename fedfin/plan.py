@@ -72,7 +72,7 @@ class Model(_Closed, frozen=True):
     columns: Columns = "own"
     gate: Gate = "none"
     answer: Answer = "both"
-    basis_total: Annotated[int, msgspec.Meta(ge=0, le=16_384)] = 1024
+    basis_total: Annotated[int, msgspec.Meta(ge=0, le=16_384)] = 1180
 
 
 class Training(_Closed, frozen=True):

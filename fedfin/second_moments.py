@@ -15,8 +15,8 @@ the moments of different cases the noise of the two does not cancel, and imputed
 
 Those of complete cases are sent of either half of the patients; the names of the second half's begin with HALF. The
 aggregator puts the halves into different groups: where two sites alone know what modalities have to do with each other,
-or one a label, the other half judges what was learnt (docs/method.md). Where halves would be more than MOST_BYTES, all
-complete cases are the first; where even that is more, they are partial, too (docs/LOG.md).
+or one a label, the other half judges what was learnt (docs/method.md). Where that would be more than MOST_BYTES, the
+first half is partial, too; where even that is more, or a half is few cases, there are none (docs/LOG.md).
 """
 
 import math

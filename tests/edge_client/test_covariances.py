@@ -91,9 +91,18 @@ def test_halves_stay_together_where_they_are_few_too_large_or_of_one_modality(mo
     assert parted(draw(PLAN, 2 * FEW, 1))
     assert not parted(draw(PLAN, 2 * FEW - 1, 1))
     assert not parted(draw(PLAN, 2 * FEW, 1, has={"text"}))
-    sent = sum(array.nbytes for array in second_moments(PLAN, in_halves(draw(PLAN, 2 * FEW, 1)))[0].values())
-    monkeypatch.setattr("edge_client.covariances.MOST_BYTES", sent - 1)
-    assert not parted(draw(PLAN, 2 * FEW, 1))
+    dataset = in_halves(some_hidden(draw(PLAN, 800, 1), 1))
+    of_all = sent(dataset)
+    monkeypatch.setattr("edge_client.covariances.MOST_BYTES", of_all - 1)
+    assert parted(dataset)
+    assert not any(name.startswith("second.complete") for name in second_moments(PLAN, dataset)[0])
+    monkeypatch.setattr("edge_client.covariances.MOST_BYTES", sent(dataset) - 1)
+    assert not parted(dataset)
+
+
+def sent(dataset: Dataset) -> int:
+    """Bytes."""
+    return sum(array.nbytes for array in second_moments(PLAN, dataset)[0].values())
 
 
 def test_a_half_that_is_none_is_refused() -> None:
