@@ -110,13 +110,18 @@ def start(*arguments: object, log: Path) -> subprocess.Popen:
         )
 
 
+def need_mosquitto() -> None:
+    """Skip the test where it is not installed."""
+    if shutil.which("mosquitto") is None:
+        pytest.skip(NO_MOSQUITTO)
+
+
 @contextlib.contextmanager
 def broker(kind: str, folder: Path, settings: str = ""):
     """A real broker on loopback, "mosquitto" (with more `settings`) or the "embedded" one; yields its URL."""
     port, options = free_port(), "" if kind == "mosquitto" else "?protocol=3.1.1"
     if kind == "mosquitto":
-        if shutil.which("mosquitto") is None:
-            pytest.skip(NO_MOSQUITTO)
+        need_mosquitto()
         config = folder / "mosquitto.conf"
         config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n{settings}\n")
         command = ["mosquitto", "-c", str(config)]

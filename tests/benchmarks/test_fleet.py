@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from federation import need_mosquitto
 
 from benchmarks.transport.fleet import allow_connections
 from benchmarks.transport.fleet_plan import draw, make_plan
@@ -19,6 +20,7 @@ from fedfin.protocol.schedule import task_of
 @pytest.mark.parametrize("options", [["--tls"], ["--shards", "2"]], ids=["tls", "shards"])
 def test_a_small_fleet_is_folded_whole(options: list[str]) -> None:
     """Every update counted in every round, and the model that folding the same updates in memory gives."""
+    need_mosquitto()
     command = [sys.executable, "-m", "benchmarks.transport.fleet", "--json", "--rounds", "1"]
     sizes = ["--sites", "6", "--update-kb", "4", "--processes", "2"]
     done = subprocess.run(

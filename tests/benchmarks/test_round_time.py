@@ -5,11 +5,13 @@ import subprocess
 import sys
 
 import pytest
+from federation import need_mosquitto
 
 
 @pytest.mark.broker
 def test_it_reports_every_figure_beside_the_floor() -> None:
     """Seconds, CPU and memory of a federation over TLS with one training round that counts, and of bare clients."""
+    need_mosquitto()
     command = [sys.executable, "-m", "benchmarks.transport.round_time", "small-tls", "floor-small"]
     done = subprocess.run([*command, "--rounds", "1", "--json"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from crash_point import AGGREGATOR, BROKER_PID, SITE
-from federation import NO_MOSQUITTO, Federation
+from federation import Federation, need_mosquitto
 
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.plan import Codec
@@ -105,8 +105,7 @@ class Machines:
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     """A federation that is set up and has not begun; every case runs in a copy of it."""
-    if shutil.which("mosquitto") is None:
-        pytest.skip(NO_MOSQUITTO)
+    need_mosquitto()
     url, codec = f"mqtt://127.0.0.1:{free_port()}", Codec(up="small", down="small")
     return Federation(tmp_path_factory.mktemp("template"), url, sites=2, codec=codec)
 

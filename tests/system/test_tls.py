@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import Empty
 
 import pytest
-from federation import Federation, broker
+from federation import Federation, broker, need_mosquitto
 
 from benchmarks.transport.certificates import Authority, Pair
 from fedfin import link_events, mqtt
@@ -146,6 +146,7 @@ def test_files_for_tls_with_a_plain_url_are_refused(authority: Authority) -> Non
 
 def test_user_and_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a file or the environment; a wrong one is told with the broker's word."""
+    need_mosquitto()  # before its tool for passwords
     (tmp_path / "passwords").write_text("")
     subprocess.run(["mosquitto_passwd", "-b", tmp_path / "passwords", "anna", "hush"], check=True)
     (tmp_path / "password").write_text("hush\n")
