@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edge_client.dataset import FEW, Dataset
 from fedfin.plan import Plan
 from fedfin.second_moments import (
-    HALF,
     MOST_BYTES,
+    OTHER_HALF,
     Population,
     label_moment_name,
     pack,
@@ -46,7 +46,7 @@ def pool_covariances(
     basis, present = _basis(model, plan, dataset, train)
     labels = dataset.labels[train].astype(np.float64)
     tensors, weights = {}, {}
-    for part in _parts(plan, present, dataset.halves[train]):
+    for part in _parts(plan, present, dataset.in_second_half[train]):
         for name, held, (one, other) in _named(plan, part, present):
             if other is None:
                 tensors[name] = _with_labels(labels[held], basis[one][held])
@@ -59,14 +59,14 @@ def pool_covariances(
 def _parts(plan: Plan, present: dict[str, Mask], second: Mask) -> list[_Part]:
     """The site's cases, as finely parted as MOST_BYTES allows.
 
-    Halves are for complete cases alone: few sites may have them, and single modalities have sites enough. They are not
-    for so few that their moments may tell about single ones. A half matters more than what incomplete cases blur.
+    Halves are for complete cases of several modalities: few sites may have them. They are not for so few cases that
+    their moments may tell about single ones. A half matters more than what incomplete cases blur.
     """
     every = np.logical_and.reduce(list(present.values()))
     complete, partial = _Part("complete", "", every), _Part("partial", "", ~every)
-    first, other = _Part("complete", "", every & ~second), _Part("complete", HALF, every & second)
+    first, other = _Part("complete", "", every & ~second), _Part("complete", OTHER_HALF, every & second)
     ways = [[complete, partial], [_Part("partial", "", np.ones_like(every))]]
-    if min(int(half.cases.sum()) for half in (first, other)) >= FEW:
+    if len(plan.dims) > 1 and min(int(half.cases.sum()) for half in (first, other)) >= FEW:
         ways = [[first, other, partial], [_Part("partial", "", ~other.cases), other], *ways]
     return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
 

@@ -39,8 +39,8 @@ class Dataset:
     second_half: NDArray[np.bool_] | None = None
 
     @property
-    def halves(self) -> NDArray[np.bool_]:
-        """Whether a case is in the second half, bool [n]."""
+    def in_second_half(self) -> NDArray[np.bool_]:
+        """The cases of `second_half`, bool [n]."""
         return np.zeros(len(self), np.bool_) if self.second_half is None else self.second_half
 
     @property

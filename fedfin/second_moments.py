@@ -13,7 +13,7 @@ products over its training cases, apart for two populations:
 The populations are apart so that regressing one modality on another sees both of its sides on the same cases: with
 the moments of different cases the noise of the two does not cancel, and imputed features explain a little less.
 
-Those of complete cases are sent of either half of the patients; the names of the second half's begin with HALF. The
+Those of complete cases are sent of either half of the patients; the names of the second's begin with OTHER_HALF. The
 aggregator puts the halves into different groups: where two sites alone know what modalities have to do with each other,
 or one a label, the other half judges what was learnt (docs/method.md). Where that would be more than MOST_BYTES, the
 first half is partial, too; where even that is more, or a half is few cases, there are none (docs/LOG.md).
@@ -31,7 +31,9 @@ from fedfin.plan import Plan
 Population = Literal["complete", "partial"]
 POPULATIONS: tuple[Population, ...] = get_args(Population)
 Shape = tuple[int, ...]
-HALF = "half."  # begins the names of what the complete cases of the second half of a site's patients tell
+OTHER_HALF = (
+    "other_half."  # begins the names of what the complete cases of the second half of a site's patients tell
+)
 # What a site may send: 1280 + 384 features of complete cases alone are 5.7 MB.
 MOST_BYTES = 6_000_000
 # Of a mean square: features are clipped to 6 standard deviations (fusion.model.CLIP), a random one is below 2^0.5.
@@ -79,7 +81,7 @@ def label_moment_name(population: Population, modality: str) -> str:
 
 def sent_shapes(plan: Plan) -> dict[str, Shape]:
     """The shape of every tensor that a site may send, by name."""
-    halves = {HALF + name: shape for name, shape in _shapes(plan, "complete").items()}
+    halves = {OTHER_HALF + name: shape for name, shape in _shapes(plan, "complete").items()}
     return second_moment_shapes(plan) | halves
 
 

@@ -7,9 +7,11 @@ from typing import TypeVar
 from aggregator.closed_form.moments import Sums
 from aggregator.fold import Sum
 from fedfin.plan import Plan
-from fedfin.second_moments import HALF, Shape, second_moment_shapes
+from fedfin.second_moments import OTHER_HALF, Shape, second_moment_shapes
 
-GROUPS = 8  # memory is that many times a site's moments; two sites share a group one time in eight
+# Memory is that many times a site's moments. Two sites share a group one time in eight, their halves one in four: then
+# either half of both judges the other.
+GROUPS = 8
 _T = TypeVar("_T")
 
 
@@ -26,7 +28,7 @@ def grouped(values: Mapping[str, _T], site: str) -> dict[str, _T]:
     first = group_of(site)
     second = (first + GROUPS // 2) % GROUPS
     return {
-        f"{second if name.startswith(HALF) else first}/{name.removeprefix(HALF)}": value
+        f"{second if name.startswith(OTHER_HALF) else first}/{name.removeprefix(OTHER_HALF)}": value
         for name, value in values.items()
     }
 

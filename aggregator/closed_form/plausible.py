@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.second_moments import (
-    HALF,
     LARGEST,
+    OTHER_HALF,
     POPULATIONS,
     Population,
     diagonal,
@@ -38,7 +38,7 @@ def check(plan: Plan, values: Values, weights: Weights) -> None:
     """
     for population in POPULATIONS:
         _check_part(plan, "", population, values, weights)
-    _check_part(plan, HALF, "complete", values, weights)
+    _check_part(plan, OTHER_HALF, "complete", values, weights)
 
 
 def _check_part(plan: Plan, half: str, population: Population, values: Values, weights: Weights) -> None:

@@ -19,9 +19,10 @@ from edge_client.work import first_things_first, make_update
 from fedfin.errors import ProtocolError
 from fedfin.initial_model import initial_model
 from fedfin.model_spec import cosines, task_specs, tensor_specs
+from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.site_life import Work
-from fedfin.second_moments import HALF, LARGEST, diagonal, pack, unpack
+from fedfin.second_moments import LARGEST, OTHER_HALF, diagonal, pack, unpack
 from fusion.model import CLIP
 
 PLAN = make_plan({"image": 6, "text": 4}, basis_total=16)
@@ -71,11 +72,11 @@ def test_a_site_with_complete_cases_sends_two_halves_that_judge_each_other() -> 
     (whole, cases), (halves, of_half) = (second_moments(PLAN, d) for d in (dataset, in_halves(dataset)))
     check(PLAN, halves, of_half)
     apart = {name for name in whole if "complete" in name}
-    assert set(halves) == set(whole) | {HALF + name for name in apart}
+    assert set(halves) == set(whole) | {OTHER_HALF + name for name in apart}
     for name in apart:
-        counts = np.array([of_half[name], of_half[HALF + name]])
+        counts = np.array([of_half[name], of_half[OTHER_HALF + name]])
         assert counts.sum() == cases[name]
-        pooled = np.average([halves[name], halves[HALF + name]], axis=0, weights=counts)
+        pooled = np.average([halves[name], halves[OTHER_HALF + name]], axis=0, weights=counts)
         assert np.allclose(pooled, whole[name], atol=1e-5)
     assert len(by_group(folded(PLAN, {"s0": dataset}).sums)) == 1
     one, other = by_group(folded(PLAN, {"s0": in_halves(dataset)}).sums)
@@ -85,12 +86,14 @@ def test_a_site_with_complete_cases_sends_two_halves_that_judge_each_other() -> 
 def test_halves_stay_together_where_they_are_few_too_large_or_of_one_modality(monkeypatch) -> None:
     """Few cases may tell about single ones; single modalities have sites enough."""
 
-    def parted(dataset: Dataset) -> bool:
-        return any(name.startswith(HALF) for name in second_moments(PLAN, in_halves(dataset))[0])
+    def parted(dataset: Dataset, plan: Plan = PLAN) -> bool:
+        return any(name.startswith(OTHER_HALF) for name in second_moments(plan, in_halves(dataset))[0])
 
     assert parted(draw(PLAN, 2 * FEW, 1))
     assert not parted(draw(PLAN, 2 * FEW - 1, 1))
     assert not parted(draw(PLAN, 2 * FEW, 1, has={"text"}))
+    alone = make_plan({"text": 4})
+    assert not parted(draw(alone, 2 * FEW, 1), alone)
     dataset = in_halves(some_hidden(draw(PLAN, 800, 1), 1))
     of_all = sent(dataset)
     monkeypatch.setattr("edge_client.covariances.MOST_BYTES", of_all - 1)
@@ -108,7 +111,7 @@ def sent(dataset: Dataset) -> int:
 def test_a_half_that_is_none_is_refused() -> None:
     """By the name that was sent."""
     values, weights = second_moments(PLAN, in_halves(draw(PLAN, 2 * FEW, 1)))
-    name = HALF + "labels.complete.text"
+    name = OTHER_HALF + "labels.complete.text"
     with pytest.raises(ProtocolError, match=re.escape(name)):
         check(PLAN, values, weights | {name: 1})
 

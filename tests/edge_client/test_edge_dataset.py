@@ -90,7 +90,7 @@ def test_a_patient_is_on_one_side_and_the_share_is_kept(maker, make_plan):
         assert (side.all(axis=1) | ~side.any(axis=1)).all()
         assert 0.14 < side.mean() < 0.26
     assert (sides[0] != sides[1]).any()
-    second = load_dataset(site, make_plan("text")).halves.reshape(300, 3)
+    second = load_dataset(site, make_plan("text")).in_second_half.reshape(300, 3)
     assert (second.all(axis=1) | ~second.any(axis=1)).all()
     assert 0.4 < second.mean() < 0.6
 

@@ -89,7 +89,7 @@ def _rows(dataset: Dataset, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) ->
         dataset.labels[rows],
         dataset.held_out[rows],
         validation=dataset.kept_apart[rows],
-        second_half=dataset.halves[rows],
+        second_half=dataset.in_second_half[rows],
     )
 
 
@@ -101,5 +101,5 @@ def _joined(datasets: Sequence[Dataset]) -> Dataset:
         np.concatenate([d.labels for d in datasets]),
         np.concatenate([d.held_out for d in datasets]),
         validation=np.concatenate([d.kept_apart for d in datasets]),
-        second_half=np.concatenate([d.halves for d in datasets]),
+        second_half=np.concatenate([d.in_second_half for d in datasets]),
     )
