@@ -65,6 +65,25 @@ def test_few_positives_earn_little_trust():
     assert trust[0] < 0.2
 
 
+def test_little_evidence_earns_little_trust():
+    """A weak head, seen on many cases, which noise might have made; beside experts that are as weak."""
+    _, trust = calibrated(*draw(0.3), [0.0] * 3, power=0.09)
+    assert 0 < trust[0] < 0.25
+
+
+def test_what_experts_know_of_one_label_alone_counts_once():
+    """Of two labels, one told perfectly and one not at all, they are as far apart as with both told half as well."""
+    logits, labels = draw(2.0)
+    module = Calibration(2, 2)
+    of = [logits[labels == truth] for truth in (0, 1)]
+    module.scores[1] = torch.tensor([[len(x), x.sum(), np.square(x).sum()] for x in of]) / CALIBRATION_UNIT
+    trusts = [
+        module(torch.zeros(3, 2), ROW, torch.tensor([power, power]), torch.zeros(2))[1]
+        for power in ([0.0, 16.0], [4.0, 4.0])
+    ]
+    assert torch.allclose(*trusts)
+
+
 def test_without_any_case_the_experts_answer():
     """A model that was not calibrated yet has no trust in its head."""
     said, trust = calibrated(np.zeros(0), np.zeros(0), [5.0, -5.0, 0.0])
