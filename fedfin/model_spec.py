@@ -13,8 +13,9 @@ The names are part of the wire contract: the aggregator knows the model by this 
     expert.{s}.{t}.weight, .bias    scores of the labels: what s tells of them, directly (t = s) or through t
     blend.weight, .bias             for every pattern of shown modalities, from scores to logits
     blend.power, .prior             how far apart the blend holds the classes, in squared deviations; labels' log-odds
-    calibration.scores              what the head says of cases that it did not train on, by pattern, label and class:
-                                    how many they are, and sums of their logit and its square
+    calibration.scores              what was said of cases that the head did not train on, by pattern, label and class:
+                                    how many they are, and sums of the head's logit and its square, and of the experts'
+                                    in deviations
 
 What an update carries, by task: "train" carries deltas to add; the other tasks carry values: "moments" those of
 norm.*, "covariances" the second moments of fedfin/second_moments.py, "calibrate" those of calibration.*, "evaluate"
@@ -36,6 +37,7 @@ HISTOGRAM_BINS = 256
 HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
 # calibration.scores hold sums over cases in these units, of at most so many: squares of logits then fit the protocol.
 CALIBRATION_UNIT, CALIBRATION_CASES = 16, 4096
+CALIBRATION_SUMS = 5
 # Deviation of a random feature's projection of standardised features. Digits gain from more, texts lose little.
 BANDWIDTH = 0.85
 
@@ -127,7 +129,7 @@ def _experts(plan: Plan) -> Specs:
         specs[f"blend.{part}"] = TensorSpec((2**count, labels), "solved")
     specs["blend.prior"] = TensorSpec((labels,), "solved")
     if plan.model.answer == "both":
-        specs["calibration.scores"] = TensorSpec((2**count, labels, 2, 3), "calibrate")
+        specs["calibration.scores"] = TensorSpec((2**count, labels, 2, CALIBRATION_SUMS), "calibrate")
     return specs
 
 

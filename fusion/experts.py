@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from fusion.modality import ByModality, key, total
 
+LEAST = 1e-4  # squared deviations
+
 
 class Experts(nn.Module):
     """Scores of each pair (source, target), weighted by the pattern of what is shown."""
@@ -69,6 +71,10 @@ class Blend(nn.Module):
         """Weights [n, source, target, labels] and bias [n, labels]."""
         row = pattern_rows(shown)
         return self.weight[row], self.bias[row]
+
+    def deviations(self, logits: Tensor, shown: ByModality) -> Tensor:
+        """The experts' logits [n, labels] from the labels' own, in deviations within a class."""
+        return (logits - self.prior) / self.power[pattern_rows(shown)].clamp(min=LEAST).sqrt()
 
 
 def pattern_rows(shown: ByModality) -> Tensor:

@@ -78,12 +78,13 @@ class FusionModel(nn.Module):
         said, trust = self.calibration(said, pattern_rows(present), self.blend.power, self.blend.prior)
         return experts + trust * (said - experts), imputed
 
-    def head_logits(self, features: ByModality, present: ByModality) -> Tensor:
-        """What the head alone says, as it trains: [n, labels]."""
+    def said(self, features: ByModality, present: ByModality) -> tuple[Tensor, Tensor]:
+        """What calibration measures, [n, labels] each: the head's logits, as it trains; the experts' in deviations."""
+        assert self.blend is not None, "the plan has experts"
         standard = self.standardise(features, present)
         gated = self.gated(self.impute(standard, present))
-        logits: Tensor = self.head(standard, present, gated, missing(present))
-        return logits
+        head: Tensor = self.head(standard, present, gated, missing(present))
+        return head, self.blend.deviations(self.experts(standard, present), present)
 
     def impute(self, standard: ByModality, shown: ByModality) -> Imputation:
         """Estimate every modality from those shown. standard: float32 [n, dim], zero where not shown."""

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import torch
 from closed_form_cases import draw, make_plan
 
 from edge_client.calibrate import NAME
 from edge_client.trainer import run_task
 from fedfin.initial_model import initial_model
 from fedfin.model_spec import task_specs
+from fusion.model import FusionModel
 
 PLAN = make_plan({"image": 6, "text": 4}, answer="both", head_width=4)
 
@@ -42,6 +44,27 @@ def test_it_counts_the_cases_kept_apart_by_pattern_label_and_class():
     known = np.stack([(dataset.labels[:20] == truth).sum(axis=0) for truth in (0, 1)], axis=1)
     for pattern in (1, 2, 3):
         assert np.allclose(20 * scores[pattern, :, :, 0], known)
+
+
+def test_it_sums_what_head_and_experts_say():
+    """The head's logits, and the experts' from the labels' rates in deviations within a class."""
+    dataset = apart(draw(PLAN, 40, 0))
+    drawn = np.random.default_rng(0)
+    initial = {name: drawn.uniform(0.1, 1.0, of.shape) for name, of in initial_model(PLAN).items()}
+    tensors = {name: of.astype(np.float32) for name, of in initial.items()}
+    sums = 20 * run("calibrate", dataset, tensors).deltas[NAME][3]
+    model = FusionModel(PLAN)
+    model.load_tensors(tensors)
+    features = {m: torch.from_numpy(of[:20]) for m, of in dataset.features.items()}
+    shown = {m: torch.ones(20, dtype=torch.bool) for m in features}
+    with torch.inference_mode():
+        head, _ = model.said(features, shown)
+        experts = model.experts(model.standardise(features, shown), shown)
+    deviations = (experts.numpy() - tensors["blend.prior"]) / np.sqrt(tensors["blend.power"][3])
+    positive = dataset.labels[:20] == 1
+    for place, of in ((1, head.numpy()), (3, deviations)):
+        assert np.allclose(sums[:, 1, place], (of * positive).sum(axis=0), rtol=1e-3)
+        assert np.allclose(sums[:, 1, place + 1], (of**2 * positive).sum(axis=0), rtol=1e-3)
 
 
 def test_a_site_that_keeps_none_apart_says_nothing():

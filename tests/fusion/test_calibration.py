@@ -3,20 +3,26 @@
 import numpy as np
 import torch
 
-from fedfin.model_spec import CALIBRATION_UNIT
+from fedfin.model_spec import CALIBRATION_SUMS, CALIBRATION_UNIT
 from fusion.calibration import Calibration
 
 ROW = torch.tensor([1, 1, 1])
 
 
-def calibrated(logits, labels, said, power=1.0):
+def told(logits, labels, experts=None):
+    """What a site tells of one pattern and label, [classes, CALIBRATION_SUMS]; experts say the same unless given."""
+    sums = np.zeros((2, CALIBRATION_SUMS))
+    for truth in (0, 1):
+        head, other = (of[labels == truth] for of in (logits, logits if experts is None else experts))
+        sums[truth] = len(head), head.sum(), np.square(head).sum(), other.sum(), np.square(other).sum()
+    return torch.from_numpy(sums / CALIBRATION_UNIT)
+
+
+def calibrated(logits, labels, said, power=1.0, experts=None):
     """The calibration of one label from cases kept apart, asked about three new logits: (log-odds, trust)."""
     module = Calibration(2, 1)
-    scores = np.zeros((2, 1, 2, 3))
-    for truth in (0, 1):
-        of = logits[labels == truth]
-        scores[1, 0, truth] = len(of), of.sum(), np.square(of).sum()
-    module.scores.copy_(torch.from_numpy(scores / CALIBRATION_UNIT))
+    module.scores[:] = 0.0
+    module.scores[1, 0] = told(logits, labels, experts)
     said, trust = module(
         torch.tensor(said, dtype=torch.float32).unsqueeze(1),
         ROW,
@@ -50,7 +56,7 @@ def test_a_head_that_is_noise_is_not_listened_to():
 
 def test_the_better_the_head_the_more_it_is_listened_to():
     """Half where both hold the classes as far apart; less beside better experts."""
-    logits, labels = draw(1.0)
+    logits, labels = draw(1.0, 2000)
     _, equal = calibrated(logits, labels, [0.0] * 3, power=1.0)
     _, beside_better = calibrated(logits, labels, [0.0] * 3, power=9.0)
     assert abs(equal[0] - 0.5) < 0.1
@@ -75,13 +81,24 @@ def test_what_experts_know_of_one_label_alone_counts_once():
     """Of two labels, one told perfectly and one not at all, they are as far apart as with both told half as well."""
     logits, labels = draw(2.0)
     module = Calibration(2, 2)
-    of = [logits[labels == truth] for truth in (0, 1)]
-    module.scores[1] = torch.tensor([[len(x), x.sum(), np.square(x).sum()] for x in of]) / CALIBRATION_UNIT
+    module.scores[:] = 0.0
+    module.scores[1] = told(logits, labels)
     trusts = [
         module(torch.zeros(3, 2), ROW, torch.tensor([power, power]), torch.zeros(2))[1]
         for power in ([0.0, 16.0], [4.0, 4.0])
     ]
     assert torch.allclose(*trusts)
+
+
+def test_experts_whose_positives_spread_more_than_they_claim_to_are_worth_less():
+    """Of a rare label: to AUC the classes are as far apart as the mean of their variances says, not that of all."""
+    generator = np.random.default_rng(1)
+    labels = (np.arange(1000) % 10 == 0).astype(int)
+    head = generator.standard_normal(1000) + 2.0 * labels
+    spread = np.where(labels == 1, 3.0, 1.0) * generator.standard_normal(1000)
+    _, even = calibrated(head, labels, [0.0] * 3, power=4.0, experts=head)
+    _, uneven = calibrated(head, labels, [0.0] * 3, power=4.0, experts=spread)
+    assert uneven[0] > even[0] + 0.05
 
 
 def test_without_any_case_the_experts_answer():
@@ -95,13 +112,9 @@ def test_few_cases_that_happen_to_agree_do_not_shout():
     """Four cases of a pattern, whose logits hardly differ: most of their variance is taken from all patterns."""
     logits, labels = draw(2.0)
     module = Calibration(4, 1)
-    scores = np.zeros((4, 1, 2, 3))
-    for truth in (0, 1):
-        of = logits[labels == truth]
-        scores[1, 0, truth] = len(of), of.sum(), np.square(of).sum()
-        of = np.full(2, float(truth))
-        scores[2, 0, truth] = len(of), of.sum(), np.square(of).sum()
-    module.scores.copy_(torch.from_numpy(scores / CALIBRATION_UNIT))
+    module.scores[:] = 0.0
+    module.scores[1, 0] = told(logits, labels)
+    module.scores[2, 0] = told(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0, 0, 1, 1]))
     row = torch.tensor([1, 2])
     said, trust = module(torch.full((2, 1), 2.0), row, torch.ones(4, 1), torch.zeros(1))
     assert abs(said[1, 0]) < abs(said[0, 0])
