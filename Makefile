@@ -17,8 +17,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## a whole federation on this machine, in fedfin-demo/
 	$(BIN)/fedfin demo $(DEMO)
 
-test: $(READY)  ## the tests
-	$(BIN)/pytest -m "not slow"
+test: $(READY)  ## the tests, two files at a time
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-network: $(READY)  ## a large update over a bad link made of network namespaces; as root, one to two minutes
 	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py

@@ -21,6 +21,12 @@ UPDATE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """The benchmark runs pytest itself, and times nothing where it takes itself for one of several workers."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
 @pytest.fixture
 def folder(tmp_path):
     np.savez(tmp_path / "site-1-0009.npz", **UPDATE, more=np.zeros(99_999, np.float32))
