@@ -27,19 +27,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from aggregator.closed_form.groups import GROUPS, group_of
-from aggregator.closed_form.moments import Sums
-from aggregator.closed_form.solve import Tensors, solve
-from aggregator.journal import Journal
-from aggregator.rounds import Rounds
 from fedfin.memory import peak_rss_mb
 from fedfin.plan import Modality, Model, Plan
 from fedfin.plan import Rounds as RoundPolicy
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.site_life import Work
+from fedfin_aggregator.closed_form.groups import GROUPS, group_of
+from fedfin_aggregator.closed_form.moments import Sums
+from fedfin_aggregator.closed_form.solve import Tensors, solve
+from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.store.journal import Journal
 
 if TYPE_CHECKING:
-    from edge_client.dataset import Dataset
+    from fedfin_edge.cases.dataset import Dataset
 
 DIMS = {"image": 1280, "text": 384}
 LABELS, SITES, BOTH, CASES, CAUSES = 14, 10, 2, 200, 32
@@ -89,7 +89,7 @@ def site_names() -> list[str]:
 
 def made_up(plan: Plan, seed: int, share_with_text: float) -> "Dataset":
     """Cases from common causes; so many of them have text beside the image."""
-    from edge_client.dataset import Dataset
+    from fedfin_edge.cases.dataset import Dataset
 
     world, rng = np.random.default_rng(0), np.random.default_rng([seed, 1])
     causes = rng.normal(size=(CASES, CAUSES))
@@ -111,9 +111,9 @@ def _noisy(rng: np.random.Generator, values: NDArray[np.float64]) -> NDArray[np.
 
 def make_updates(folder: Path, *, mixed: bool) -> dict[str, float]:
     """An aggregator in round 2 and a file for each site's update; MB of one by kind of site."""
-    from edge_client.feedback import Feedback
-    from edge_client.work import make_update
-    from fedfin.initial_model import initial_model
+    from fedfin.model.initial_model import initial_model
+    from fedfin_edge.agent.feedback import Feedback
+    from fedfin_edge.agent.work import make_update
 
     plan = make_plan()
     rounds = Rounds(Journal(folder / "journal.sqlite", create=plan))
@@ -150,7 +150,7 @@ def solve_there(folder: Path) -> Solving:
         spent.update(wall=time.perf_counter() - wall, cpu=time.process_time() - cpu)
         return found
 
-    with patch("aggregator.second_moments.solve", timed):
+    with patch("fedfin_aggregator.rounds.second_moments.solve", timed):
         rounds.close(ROUND)
     closed = time.perf_counter()
     if "torch" in sys.modules:

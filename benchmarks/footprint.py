@@ -15,7 +15,13 @@ import venv
 from pathlib import Path
 from typing import Any
 
-IMPORTS = ("aggregator", "aggregator.server", "fedfin.cli", "edge_client.agent", "edge_client.predictor")
+IMPORTS = (
+    "aggregator",
+    "fedfin_aggregator.serve.server",
+    "fedfin.command_line.main",
+    "fedfin_edge.agent.agent",
+    "fedfin_edge.predict.predictor",
+)
 RUNS = 5
 _PROBE = """
 import sys, time

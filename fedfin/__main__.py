@@ -2,7 +2,7 @@
 
 import sys
 
-from fedfin.cli import main
+from fedfin.command_line.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

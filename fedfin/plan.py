@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fedfin.protocol.codec.presets import Preset
+from fedfin.codec.presets import Preset
 from fedfin.settings import pattern, read_toml
 
 NAME = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
@@ -136,7 +136,7 @@ class Stage(_Closed, frozen=True, rename={"from_round": "from"}):
 
 
 class Codec(_Closed, frozen=True):
-    """How updates travel up and new versions down: presets of fedfin/protocol/codec/presets.py."""
+    """How updates travel up and new versions down: presets of fedfin/codec/presets.py."""
 
     up: Preset = "exact"
     down: Preset = "exact"

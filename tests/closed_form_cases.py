@@ -3,16 +3,16 @@
 import numpy as np
 import torch
 
-from aggregator.closed_form.groups import by_group, grouped
-from aggregator.closed_form.solve import solve
-from aggregator.fold import Fold
-from edge_client.dataset import Dataset
-from edge_client.trainer import run_task
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import task_specs
+from fedfin.codec import compress, decompress
+from fedfin.fusion.model import CLIP, FusionModel
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
-from fedfin.protocol.codec import compress, decompress
-from fusion.model import CLIP, FusionModel
+from fedfin_aggregator.closed_form.groups import by_group, grouped
+from fedfin_aggregator.closed_form.solve import solve
+from fedfin_aggregator.fold.fold import Fold
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.trainer import run_task
 
 DIMS = {"image": 6, "text": 4}
 CAUSES = 3  # hidden variables that features and labels come from

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedfin.bundle import Manifest, VectorRecipe, file_digest
-from fedfin.cli import main
+from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port, wait_for_port
+from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
 from fedfin.plan import Modality, Model, Plan, Rounds, Training, plan_toml
 
 DIMS = {"image": 6, "text": 4}

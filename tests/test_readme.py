@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from federation import broker, fedfin, set_up, start
 
-from fedfin.cli import main
+from fedfin.command_line.main import main
 from fedfin.demo.synthetic import make_cases
 
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ import pytest
 from benchmarks.codec.coders import Coder, coders
 from benchmarks.codec.deltas import read_last
 from benchmarks.codec.symbols import Stream, entropy_bytes, streams
-from fedfin.protocol.codec import PRESETS, Compressed, Preset, compress, decompress
-from fedfin.protocol.codec.layout import Tensors
+from fedfin.codec import PRESETS, Compressed, Preset, compress, decompress
+from fedfin.codec.layout import Tensors
 
 DELTAS = "FEDFIN_BENCH_DELTAS"
 Benchmark = Any  # pytest-benchmark's fixture is untyped

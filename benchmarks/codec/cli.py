@@ -87,7 +87,7 @@ def _speed(args: argparse.Namespace) -> int:
     end_children_when_ended()
     from benchmarks.codec.measure import measure
     from benchmarks.codec.tables import print_speed
-    from edge_client.progress import ProgressBar
+    from fedfin_edge.progress import ProgressBar
 
     with ProgressBar() as bar:
         result = measure(args.deltas, args.data, cache_folder(args), bar.update)
@@ -100,8 +100,8 @@ def _study(args: argparse.Namespace) -> int:
     from benchmarks.codec.federation import SITES
     from benchmarks.codec.grid import jobs, run_all
     from benchmarks.data.loaders import load_cases
-    from edge_client.progress import ProgressBar
-    from fedfin.protocol.codec import PRESETS
+    from fedfin.codec import PRESETS
+    from fedfin_edge.progress import ProgressBar
 
     presets, parts = args.preset or list(PRESETS), args.taking_part or [SITES, SITES // 2]
     if unknown := sorted(set(presets) - set(PRESETS)):

@@ -11,9 +11,9 @@ import numpy as np
 from benchmarks.codec.federation import SCALES, SITES, deal
 from benchmarks.codec.simulation import Simulation
 from benchmarks.data.loaders import load_cases
+from fedfin.codec.layout import Tensors
 from fedfin.errors import InputError
 from fedfin.files import make_folder
-from fedfin.protocol.codec.layout import Tensors
 
 Step = Callable[[str, int, int], None]
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data.cases import Cases
-from edge_client.dataset import Dataset
 from fedfin.plan import Modality, Model, Plan, Rounds, Training
+from fedfin_edge.cases.dataset import Dataset
 
 SITES = 8
 HELD_OUT = 0.3

@@ -18,8 +18,8 @@ from benchmarks.codec.simulation import Simulation
 from benchmarks.data.loaders import load_cases
 from benchmarks.rows import Row, append_row, read_rows
 from benchmarks.study.rounds import Traffic
+from fedfin.codec import PRESETS, Preset
 from fedfin.files import make_folder
-from fedfin.protocol.codec import PRESETS, Preset
 
 COMMAND = "fedfin bench codec-study"  # that writes these files
 

@@ -17,9 +17,9 @@ import numpy as np
 from benchmarks.codec import bench_codec, stages
 from benchmarks.codec.coders import coders
 from benchmarks.codec.deltas import Step, read_last, recorded
+from fedfin.codec import PRESETS, Preset, compensate, compress, decompress
+from fedfin.codec.layout import Tensors
 from fedfin.errors import FedfinError, MissingExtraError
-from fedfin.protocol.codec import PRESETS, Preset, compensate, compress, decompress
-from fedfin.protocol.codec.layout import Tensors
 
 ROOT = Path(__file__).parents[2]
 STAGED: Preset = "small"

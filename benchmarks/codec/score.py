@@ -3,10 +3,10 @@
 import numpy as np
 
 from benchmarks.codec.federation import Federation, Mask
-from edge_client.evaluation import answer
-from fedfin.metrics import macro_auc
-from fedfin.protocol.codec.layout import Tensors
-from fusion.model import FusionModel
+from fedfin.codec.layout import Tensors
+from fedfin.fusion.model import FusionModel
+from fedfin.model.metrics import macro_auc
+from fedfin_edge.tasks.evaluate import answer
 
 
 class Scorer:

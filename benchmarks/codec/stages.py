@@ -12,8 +12,8 @@ from types import FrameType
 
 import numpy as np
 
-from fedfin.protocol import codec
-from fedfin.protocol.codec.layout import Tensors
+from fedfin import codec
+from fedfin.codec.layout import Tensors
 
 PACKAGE = codec.__name__
 REPEATS = 9

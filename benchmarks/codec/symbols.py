@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.protocol.codec.layout import Tensors
+from fedfin.codec.layout import Tensors
 
 Stream = NDArray[np.uint8]
 ALPHABET = 256

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.data import mfeat, openi
 from benchmarks.data.bundles import text_bundle
 from benchmarks.data.cases import Cases
-from fedfin.bundle import read_manifest
+from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import InputError
 
 NAMES = ("mfeat", "open-i", "covid")
@@ -37,7 +37,7 @@ def load_cases(
     bundle = text_bundle(cache)
 
     def make_encode() -> openi.Encode:
-        from edge_client.encoders import open_encoder
+        from fedfin_edge.cases.encoder import open_encoder
 
         encoder = open_encoder(bundle)
         return lambda text: encoder.encode([text])[0]

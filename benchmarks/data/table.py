@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from benchmarks.cases.leaks import twins
 from benchmarks.data.cases import Cases, group
-from edge_client.encoding import encode_site
-from edge_client.feature_store import FeatureStore
-from edge_client.site import CaseColumns, ModalitySettings, Site, SiteSettings
-from edge_client.sources.table import Case, Table, input_column, parse_table
-from fedfin.bundle import Manifest, read_manifest
+from fedfin.encoders.bundle import Manifest, read_manifest
 from fedfin.errors import InputError
 from fedfin.files import make_folder
+from fedfin_edge.cases.encoding import encode_site
+from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.cases.table import Case, Table, input_column, parse_table
+from fedfin_edge.site import CaseColumns, ModalitySettings, Site, SiteSettings
 
 Step = Callable[[int, int], None]
 Vectors = dict[str, NDArray[np.float32]]

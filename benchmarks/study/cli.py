@@ -87,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
     from benchmarks.study.jobs import jobs
     from benchmarks.study.methods.registry import METHODS
     from benchmarks.study.settings import read_study
-    from edge_client.progress import ProgressBar
+    from fedfin_edge.progress import ProgressBar
 
     todo = jobs(read_study(args.study), METHODS, seeds=args.seeds, only=args.method)
     cache, failed = cache_folder(args), []

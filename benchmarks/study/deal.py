@@ -16,9 +16,9 @@ from benchmarks.study.draws import generator, uniform
 from benchmarks.study.federation import Federation, Texts
 from benchmarks.study.settings import Setting
 from benchmarks.study.sources import Pool, encode_text
-from edge_client.dataset import VALIDATION, Dataset
 from fedfin.errors import InputError
 from fedfin.plan import Modality, Model, Plan, Rounds, Training
+from fedfin_edge.cases.dataset import VALIDATION, Dataset
 
 SPLIT = "held-out"  # in place of a seed
 Mask = NDArray[np.bool_]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_client.dataset import Dataset
 from fedfin.plan import Plan
+from fedfin_edge.cases.dataset import Dataset
 
 PUBLIC = "public"  # the name of a site that has the public cases
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.study.method import ByModality, Floats, Imputed, Present
+from fedfin.fusion.model import FLOOR, RELATIVE_FLOOR, FusionModel, Imputation
 from fedfin.plan import Plan
-from fusion.model import FLOOR, RELATIVE_FLOOR, FusionModel, Imputation
 
 BATCH = 256  # cases at a time, to bound memory
 

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.study.method import Floats, Imputed
-from fedfin.metrics import per_label_auc
+from fedfin.model.metrics import per_label_auc
 
 LEAST = 5  # with one positive, one case would move the mean over six labels by up to 17 points
 BINS = 15  # of equal width, as in Guo et al., ICML 2017, arXiv 1706.04599
 NINETY = 1.6448536269514722  # standard deviations to either side hold 90 % of a normal distribution
 # A feature of no more variance is constant, of its mean square or absolutely: what the model, too, takes for none
-# (fusion/model.py). Three features of MiniLM have deviations below 1e-8, and any error in them would be all there is.
+# (fedfin/fusion/model.py). Three features of MiniLM have deviations below 1e-8: any error would be all there is.
 RELATIVE_FLOOR, FLOOR = 1e-6, 1e-12
 
 Figures = dict[str, float | None]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_client.dataset import Dataset
+from fedfin_edge.cases.dataset import Dataset
 
 COMPLETE, HALF = "complete", "half missing"
 _STREAM = 7  # parts these draws from others of the same seed

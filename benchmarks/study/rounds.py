@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.calibration import counted
-from aggregator.closed_form.groups import by_group, grouped
-from aggregator.closed_form.solve import solve
-from aggregator.fold import Fold
-from aggregator.versions import make_change
-from edge_client.dataset import Dataset
-from edge_client.trainer import TaskResult, run_task
-from edge_client.work import finite
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import Task, model_shapes, task_specs
+from fedfin.codec import compensate, compress, decompress
+from fedfin.codec.layout import Tensors
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import Task, model_shapes, task_specs
 from fedfin.plan import Plan
-from fedfin.protocol.codec import compensate, compress, decompress
-from fedfin.protocol.codec.layout import Tensors
 from fedfin.protocol.schedule import last_round, preset_down, preset_up, task_of
+from fedfin_aggregator.closed_form.groups import by_group, grouped
+from fedfin_aggregator.closed_form.solve import solve
+from fedfin_aggregator.fold.fold import Fold
+from fedfin_aggregator.rounds.calibration import counted
+from fedfin_aggregator.rounds.versions import make_change
+from fedfin_edge.agent.work import finite
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.trainer import TaskResult, run_task
 
 # Told of every update before it is compressed: round, site, deltas with what was owed to them.
 Recorder = Callable[[int, str, Tensors], None]

@@ -60,7 +60,7 @@ def encode_text(bundle: Path) -> Callable[[str], Floats]:
 
 @cache
 def _encoder(bundle: Path) -> Callable[[list[str]], Floats]:
-    from edge_client.encoders import open_encoder
+    from fedfin_edge.cases.encoder import open_encoder
 
     return open_encoder(bundle).encode
 

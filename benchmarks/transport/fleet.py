@@ -25,15 +25,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from aggregator.journal import Journal, RoundRow
 from benchmarks.transport.broker import Broker, mosquitto
 from benchmarks.transport.fleet_plan import FEDERATION, expected_model, make_plan
 from benchmarks.transport.process_costs import Watch
 from benchmarks.transport.stand_ins import issue_certificates
 from fedfin.demo.processes import Processes, run_command
 from fedfin.errors import FedfinError
-from fedfin.model_file import read_model
+from fedfin.model.model_file import read_model
 from fedfin.plan import Plan, plan_toml
+from fedfin_aggregator.store.journal import Journal, RoundRow
 
 AGGREGATOR = "aggregator"
 

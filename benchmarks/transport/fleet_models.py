@@ -2,12 +2,12 @@
 
 from collections import OrderedDict
 
+from fedfin.codec import Tensors
 from fedfin.errors import ProtocolError
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import model_shapes
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
-from fedfin.protocol.codec import Tensors
 from fedfin.protocol.payloads import apply_delta, decode_model, encode_model
 from fedfin.protocol.site_life import Assemble
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aggregator.fold import Fold, apply_means
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import task_specs
+from fedfin.codec import Tensors
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
-from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Task
 from fedfin.protocol.schedule import last_round, task_of
+from fedfin_aggregator.fold.fold import Fold, apply_means
 
 FEDERATION = "fleet"
 ENCODER = "0" * 64

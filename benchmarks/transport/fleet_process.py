@@ -9,9 +9,9 @@ from collections import deque
 from benchmarks.transport.fleet_models import FleetModels
 from benchmarks.transport.fleet_site import FleetSite
 from benchmarks.transport.polled_link import PolledLink
-from fedfin import connect_options, link_events
+from fedfin.link import connect_options, link_events
+from fedfin.link.tls import Tls
 from fedfin.protocol import site_life as life
-from fedfin.tls import Tls
 
 TICK_S = 0.5
 CONNECTING = (

@@ -10,13 +10,14 @@ from collections import deque
 
 from benchmarks.transport.fleet_models import FleetModels
 from benchmarks.transport.fleet_plan import ENCODER, draw, site_name
-from fedfin import link_events, mqtt
+from fedfin import limits
+from fedfin.codec import compress
 from fedfin.errors import EvictedError, ProtocolError
-from fedfin.model_spec import task_specs
+from fedfin.link import link_events, mqtt
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
-from fedfin.protocol import limits, messages
+from fedfin.protocol import messages
 from fedfin.protocol import site_life as life
-from fedfin.protocol.codec import compress
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import preset_up
 from fedfin.protocol.site_machine import Memory, SiteMachine

@@ -10,8 +10,8 @@ from typing import Any
 
 import paho.mqtt.client as paho
 
-from fedfin import mqtt
-from fedfin.protocol import limits
+from fedfin import limits
+from fedfin.link import mqtt
 
 
 class PolledLink(mqtt.Link):

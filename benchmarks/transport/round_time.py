@@ -23,7 +23,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aggregator.journal import Journal
 from benchmarks.transport.bare import bare_round
 from benchmarks.transport.broker import Broker, mosquitto
 from benchmarks.transport.process_costs import cpu_seconds, peak_rss_mb
@@ -37,6 +36,7 @@ from benchmarks.transport.stand_ins import (
     update_mb,
 )
 from fedfin.demo.processes import Processes
+from fedfin_aggregator.store.journal import Journal
 
 
 @dataclass(frozen=True)

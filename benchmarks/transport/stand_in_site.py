@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from fedfin.codec import Tensors
+from fedfin.command_line.report import JsonLines
 from fedfin.lock import only_process
-from fedfin.model_spec import task_specs
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
-from fedfin.protocol.codec import Tensors
 from fedfin.protocol.messages import Task
-from fedfin.report import JsonLines
 
 CASES = 8
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """As edge_client.trainer's."""
+    """As fedfin_edge.tasks.trainer's."""
 
     deltas: Tensors
     weights: dict[str, int]
@@ -34,7 +34,7 @@ class TaskResult:
 
 
 class TaskStoppedError(Exception):
-    """As edge_client.trainer's; never raised here."""
+    """As fedfin_edge.tasks.trainer's; never raised here."""
 
 
 class Ready:
@@ -62,7 +62,7 @@ class Ready:
 
 def _replace_trainer(number: int) -> None:
     """In place of the module that imports torch."""
-    trainer = ModuleType("edge_client.trainer")
+    trainer = ModuleType("fedfin_edge.tasks.trainer")
     vars(trainer).update(
         TaskResult=TaskResult, TaskStoppedError=TaskStoppedError, run_task=Ready(number).run_task
     )
@@ -73,8 +73,8 @@ def main() -> None:
     """Take part until the federation is finished."""
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
     _replace_trainer(number)
-    from edge_client import agent
-    from edge_client.site import open_site
+    from fedfin_edge.agent import agent
+    from fedfin_edge.site import open_site
 
     vars(agent)["load_dataset"] = lambda *_: range(CASES)
     site = open_site(folder)

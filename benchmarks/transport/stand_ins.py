@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from aggregator.journal import Journal
 from benchmarks.transport.certificates import Authority
-from fedfin.bundle import Manifest, VectorRecipe, file_digest
-from fedfin.model_spec import task_specs
+from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin_aggregator.store.journal import Journal
 
 AGGREGATOR = "aggregator"
 FEDERATION = "benchmark"

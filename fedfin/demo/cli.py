@@ -17,7 +17,7 @@ PRESETS = (
     "small",
     "tiny",
     "minimal",
-)  # of fedfin/protocol/codec, which needs numpy
+)  # of fedfin/codec, which needs numpy
 EPILOG = """\
 examples:
   fedfin demo                                       synthetic cases, embedded broker

@@ -15,13 +15,13 @@ from typing import Any
 from rich.console import Console
 
 from fedfin import __version__
-from fedfin.broker_url import OLD_PROTOCOL, BrokerUrl
 from fedfin.demo.federation import train
 from fedfin.demo.processes import Processes, free_port, run_command, wait_for_port
 from fedfin.demo.split import HOLDOUT, Part
 from fedfin.demo.stages import Settings, export_bundles, make_plan, make_table, prepare_sites, split_sites
 from fedfin.errors import InputError, SettingsError, StateError
 from fedfin.files import make_folder, write_atomically
+from fedfin.link.broker_url import OLD_PROTOCOL, BrokerUrl
 from fedfin.lock import only_process
 from fedfin.plan import FinVariant
 

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedfin.bundle import read_manifest
+from fedfin.codec.presets import Preset
 from fedfin.demo.processes import run_command
 from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
+from fedfin.encoders.bundle import read_manifest
 from fedfin.files import write_atomically
 from fedfin.plan import Codec, FinVariant, Modality, Model, Plan, Rounds, Training
-from fedfin.protocol.codec.presets import Preset
 
 FEDERATION = "demo"
 CALIBRATION_IMAGES = 192

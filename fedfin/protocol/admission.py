@@ -5,7 +5,7 @@ their answer later. A sender that falls silent yields its place when others wait
 asks; what it had sent is kept. So a site that died in its upload holds up nobody for longer than SILENCE_S.
 """
 
-from fedfin.protocol import limits
+from fedfin import limits
 
 
 class Admission:

@@ -1,6 +1,6 @@
 """The aggregator's side of the protocol, sans-IO: `receive(event, now) -> effects`.
 
-It decides; the server (aggregator/server.py) acts: it journals an update before the receipt for it goes out,
+It decides; the server (serve/server.py) acts: it journals an update before the receipt for it goes out,
 folds, and publishes. What is legal in which state is the table in round_life.py. Messages of sites carry their id
 from the topic, which the broker ties to their identity. A message that breaks the protocol costs its sender a
 Receipt or an Evict, never the round.
@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
-from fedfin.protocol import limits, transfer
+from fedfin.protocol import transfer
 from fedfin.protocol.messages import (
     Begin,
     Chunk,

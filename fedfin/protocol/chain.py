@@ -7,7 +7,7 @@ deltas after it. The aggregator decides with `extend` what it offers; a site fin
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fedfin.protocol import limits
+from fedfin import limits
 from fedfin.protocol.messages import Part, PartKind, RoundManifest
 
 

@@ -22,9 +22,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Digest, Name, Plan
-from fedfin.protocol import limits
 from fedfin.protocol.invitation import EVERYONE
 
 Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]

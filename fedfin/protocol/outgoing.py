@@ -1,6 +1,7 @@
 """One byte string at a time on its way up: offered, cut into chunks, sent at the link's pace, asked for after a cut."""
 
-from fedfin.protocol import limits, transfer
+from fedfin import limits
+from fedfin.protocol import transfer
 from fedfin.protocol.messages import Begin, Chunk, Missing
 from fedfin.protocol.pace import Pace
 

@@ -8,7 +8,7 @@ in small packets. The same lets word of a new round overtake: nothing waits long
 from collections import deque
 from dataclasses import dataclass
 
-from fedfin.protocol import limits
+from fedfin import limits
 
 _AHEAD_S = 1.0  # of the link's rate is under way
 _PACKETS = 8  # it is divided into this many packets

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from fedfin import limits
+from fedfin.codec import Shapes, Tensors, compress, decompress, most_bytes
 from fedfin.errors import ProtocolError
 from fedfin.plan import Digest
-from fedfin.protocol import limits
-from fedfin.protocol.codec import Shapes, Tensors, compress, decompress, most_bytes
 from fedfin.protocol.messages import Count, Message, Task, plain
 
 Metric = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]

@@ -7,8 +7,8 @@ the sum of every one of them is here: each holds updates that it has promised to
 
 from dataclasses import replace
 
+from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol import limits
 from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.messages import Begin, Chunk, Enough, Evict, Message, Receipt, Tally, Welcome
 from fedfin.protocol.reception import Reception

@@ -9,7 +9,7 @@ and never more, one that is too slow likewise, and both are welcome all the same
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from fedfin.protocol import limits
+from fedfin import limits
 
 
 @dataclass

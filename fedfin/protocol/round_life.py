@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from fedfin.protocol import limits
+from fedfin import limits
 from fedfin.protocol.messages import (
     Begin,
     Chunk,

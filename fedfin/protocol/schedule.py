@@ -1,8 +1,8 @@
 """What each round is for: its task, and how its traffic is compressed."""
 
-from fedfin.model_spec import needs_covariances
+from fedfin.codec import Preset
+from fedfin.model.model_spec import needs_covariances
 from fedfin.plan import Plan
-from fedfin.protocol.codec import Preset
 from fedfin.protocol.messages import Task
 
 

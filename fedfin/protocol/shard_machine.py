@@ -1,14 +1,14 @@
 """A shard's side of the protocol, sans-IO: `receive(event, now) -> effects`.
 
-It decides; the shell (aggregator/shard_server.py) acts. Rounds, versions and the model are the root's; a shard only
+It decides; the shell (serve/shard_server.py) acts. Rounds, versions and the model are the root's; a shard only
 takes the updates of its sites, and when the root has enough of them, delivers their sum. What is legal in which
 state is the table in shard_life.py.
 """
 
 from collections.abc import Callable
 
+from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol import limits
 from fedfin.protocol.messages import (
     Begin,
     Chunk,

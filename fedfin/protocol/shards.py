@@ -4,8 +4,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from fedfin import limits
 from fedfin.errors import SettingsError
-from fedfin.protocol import limits
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The site's side of the protocol, sans-IO: `receive(event, now) -> effects`.
 
-It decides; the agent (edge_client/agent.py) acts. It never reads a clock, a disk or a socket: time comes in with
+It decides; the agent (fedfin_edge/agent/agent.py) acts. It never reads a clock, a disk or a socket: time comes in with
 each event, bytes that must survive a crash go out as effects before anything is sent that depends on them.
 What is legal in which state is the table in site_life.py.
 """
@@ -8,10 +8,10 @@ What is legal in which state is the table in site_life.py.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fedfin import limits
 from fedfin.errors import ProtocolError
-from fedfin.model_spec import model_shapes
+from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
-from fedfin.protocol import limits
 from fedfin.protocol.fetch import Fetch
 from fedfin.protocol.invitation import draw
 from fedfin.protocol.messages import (

@@ -11,8 +11,8 @@ not depend on the chunk size, and what was read once to check a chunk need not b
 import hashlib
 from collections.abc import Iterable
 
+from fedfin import limits
 from fedfin.errors import ProtocolError
-from fedfin.protocol import limits
 from fedfin.protocol.messages import Chunk, Outline
 
 LEAF_BYTES = limits.UP_CHUNK_BYTES

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from aggregator.journal import Journal
-from aggregator.rounds import Rounds
-from fedfin.model_spec import task_specs
+from fedfin.codec import compress
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan
 from fedfin.plan import Rounds as RoundsPlan
-from fedfin.protocol.codec import compress
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import task_of
+from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.store.journal import Journal
 
 PLAN = Plan(
     federation="ward",

@@ -5,10 +5,10 @@ import pytest
 import torch
 from closed_form_cases import answers, auc, draw, fusion_model, make_plan, solved
 
-from aggregator.closed_form.blend import _stack
-from aggregator.closed_form.solve import pattern_row
-from edge_client.dataset import Dataset
-from fusion.experts import Blend
+from fedfin.fusion.experts import Blend
+from fedfin_aggregator.closed_form.blend import _stack
+from fedfin_aggregator.closed_form.solve import pattern_row
+from fedfin_edge.cases.dataset import Dataset
 
 PLAN = make_plan()
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from closed_form_cases import draw, folded, join, make_plan, solved
 
-from aggregator.closed_form.folds import folds
-from aggregator.closed_form.groups import by_group, group_of
-from aggregator.closed_form.scores import Fits
-from aggregator.closed_form.solve import solve
-from aggregator.fold import Sum
-from fedfin.protocol import limits
-from fedfin.second_moments import pack
+from fedfin import limits
+from fedfin.model.second_moments import pack
+from fedfin_aggregator.closed_form.folds import folds
+from fedfin_aggregator.closed_form.groups import by_group, group_of
+from fedfin_aggregator.closed_form.scores import Fits
+from fedfin_aggregator.closed_form.solve import solve
+from fedfin_aggregator.fold.fold import Sum
 
 ONE = 2**limits.FRACTION_BITS
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from round_helpers import new_rounds, reopened, update
 
-from aggregator.desk import Desk
 from fedfin.protocol import transfer
 from fedfin.protocol.round_life import Judge, Spool
+from fedfin_aggregator.serve.desk import Desk
 
 
 def _arrive(desk: Desk, site: str, payload: bytes, *, id_: bytes | None = None, checked: bool = True) -> None:

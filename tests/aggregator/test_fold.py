@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.fold import Fold, apply_means
+from fedfin import limits
 from fedfin.errors import ProtocolError
-from fedfin.protocol import limits, staleness
+from fedfin.protocol import staleness
+from fedfin_aggregator.fold.fold import Fold, apply_means
 
 VALUES = st.lists(st.floats(-limits.VALUE_ABS, limits.VALUE_ABS, width=32), min_size=3, max_size=3)
 UPDATES = st.lists(

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from round_helpers import PLAN, judge, new_rounds, play, reopened, update
 
-from aggregator.journal import Journal
-from fedfin.cli import main
+from fedfin.command_line.main import main
 from fedfin.errors import StateError
 from fedfin.plan import plan_toml
+from fedfin_aggregator.store.journal import Journal
 
 
 @pytest.fixture

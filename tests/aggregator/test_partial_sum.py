@@ -6,11 +6,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from aggregator.fold import Fold
-from aggregator.means import Means
-from aggregator.partial_sum import PartialSum, decode_sum, encode_sum, max_bytes, metric_sums, unpack
+from fedfin import limits
 from fedfin.errors import ProtocolError
-from fedfin.protocol import limits
+from fedfin_aggregator.fold.fold import Fold
+from fedfin_aggregator.fold.means import Means
+from fedfin_aggregator.fold.partial_sum import (
+    PartialSum,
+    decode_sum,
+    encode_sum,
+    max_bytes,
+    metric_sums,
+    unpack,
+)
 
 SHAPES = {"a": (2, 3), "b": (4,), "c": ()}
 FACTS = {"shard": "shard/0", "plan": "0" * 64, "round_": 2, "task": "train", "base": 1}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aggregator.closed_form.moments import Regression
-from aggregator.closed_form.ridge import fit
+from fedfin_aggregator.closed_form.moments import Regression
+from fedfin_aggregator.closed_form.ridge import fit
 
 DIM, TARGETS = 120, 40
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from round_helpers import PLAN, judge, new_rounds, play, reopened, update
 
-from aggregator.show import summary
-from fedfin.model_spec import task_specs
-from fedfin.protocol import limits
-from fedfin.protocol.codec import compress
+from fedfin import limits
+from fedfin.codec import compress
+from fedfin.model.model_spec import task_specs
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import last_round
+from fedfin_aggregator.commands.summary import summary
 
 MEAN = "norm.image.mean"
 MOMENTS = task_specs(PLAN, "moments")

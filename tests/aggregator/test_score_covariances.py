@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from closed_form_cases import draw, make_plan, solved
 
-from aggregator.closed_form.score_covariances import ENOUGH, Measured, inferred
+from fedfin_aggregator.closed_form.score_covariances import ENOUGH, Measured, inferred
 
 PAIRS = [("image", "image"), ("text", "image"), ("image", "text"), ("text", "text")]
 IMAGE = PAIRS.index(("image", "image"))

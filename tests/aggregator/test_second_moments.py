@@ -11,18 +11,18 @@ from closed_form_cases import draw, make_plan, second_moments
 from msgspec.structs import replace
 from round_helpers import judge, update
 
-from aggregator.journal import Journal
-from aggregator.root_rounds import RootRounds
-from aggregator.rounds import Rounds
-from aggregator.shard_journal import ShardJournal
-from aggregator.shard_rounds import ShardRounds
+from fedfin.codec import compress
 from fedfin.errors import StateError
-from fedfin.model_spec import solved_shapes, task_specs
-from fedfin.protocol.codec import compress
+from fedfin.model.model_spec import solved_shapes, task_specs
+from fedfin.model.second_moments import pack, unpack
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.shards import Shard
-from fedfin.second_moments import pack, unpack
+from fedfin_aggregator.rounds.root_rounds import RootRounds
+from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.shard_rounds import ShardRounds
+from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.shard_journal import ShardJournal
 
 PLAN = make_plan(rounds=3, head_width=3, answer="both")
 SITES = {f"s{i}": draw(PLAN, 40 + i, i, has=(None, ("image",), ("text",))[i % 3]) for i in range(6)}

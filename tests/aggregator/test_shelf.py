@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from round_helpers import PLAN
 
-from aggregator.journal import Journal
-from aggregator.shelf import Shelf
 from fedfin.protocol import transfer
 from fedfin.protocol.round_life import Payload, PublishPart
 from fedfin.protocol.topics import Topics
+from fedfin_aggregator.serve.shelf import Shelf
+from fedfin_aggregator.store.journal import Journal
 
 TOPICS = Topics("ward")
 

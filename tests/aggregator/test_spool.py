@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.spool import Spool
 from fedfin.errors import StateError
+from fedfin_aggregator.store.spool import Spool
 
 BOTH = pytest.mark.parametrize("memory", [100, 0], ids=["in memory", "on disk"])
 

@@ -8,17 +8,17 @@ import pytest
 from msgspec.structs import replace
 from round_helpers import PLAN, judge, update
 
-from aggregator import version_records
-from aggregator.journal import Journal
-from aggregator.rounds import Rounds
-from aggregator.versions import make_change
+from fedfin import limits
+from fedfin.codec import decompress
 from fedfin.errors import StateError
-from fedfin.model_spec import model_shapes, task_specs
+from fedfin.model.model_spec import model_shapes, task_specs
 from fedfin.plan import Codec, Model
 from fedfin.plan import Rounds as RoundsPlan
-from fedfin.protocol import limits
-from fedfin.protocol.codec import decompress
 from fedfin.protocol.schedule import task_of
+from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.versions import make_change
+from fedfin_aggregator.store import version_records
+from fedfin_aggregator.store.journal import Journal
 
 SHAPES = {"a": (64,), "b": (3,)}
 WIDE = replace(

@@ -5,7 +5,7 @@ from typing import ClassVar
 import msgspec
 import numpy as np
 
-from fedfin.bundle import ImageRecipe, Manifest, TextRecipe
+from fedfin.encoders.bundle import ImageRecipe, Manifest, TextRecipe
 
 RECIPES = {
     "image": ImageRecipe(8, 8, 1, "bilinear", 1.0, (0.0,), (1.0,)),

@@ -1,9 +1,9 @@
 """The benchmark of the closed forms measures what it says."""
 
-from aggregator.closed_form.groups import GROUPS, group_of
 from benchmarks.closed_form import BOTH, DIMS, SITES, make_plan, site_names
-from fedfin.model_spec import needs_covariances
+from fedfin.model.model_spec import needs_covariances
 from fedfin.protocol.schedule import task_of
+from fedfin_aggregator.closed_form.groups import GROUPS, group_of
 
 
 def test_ten_sites_fill_all_groups_and_those_with_both_are_apart() -> None:

@@ -9,9 +9,9 @@ from codec_files import mfeat_cache
 from benchmarks.codec import deltas, measure, stages
 from benchmarks.codec.coders import coders
 from benchmarks.codec.symbols import entropy_bytes, streams
-from fedfin.cli import main
+from fedfin.codec import PRESETS, compress
+from fedfin.command_line.main import main
 from fedfin.errors import FedfinError, InputError, StateError
-from fedfin.protocol.codec import PRESETS, compress
 
 DRAWS = np.random.default_rng(0)
 UPDATE = {
@@ -157,7 +157,7 @@ def test_deltas_are_recorded_from_a_study_once(tmp_path, monkeypatch):
 
 
 def test_without_a_checkout_the_command_says_what_to_do(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("fedfin.bench.CHECKOUT", tmp_path)
+    monkeypatch.setattr("fedfin.command_line.checkout.CHECKOUT", tmp_path)
     assert main(["bench", "codec"]) == StateError.exit_code
     assert "clone its repository" in capsys.readouterr().err
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from codec_files import mfeat_cache
 
-from aggregator.fold import Fold, apply_means
 from benchmarks.codec.federation import SCALES, deal
 from benchmarks.codec.grid import COMMAND, Job, is_current, jobs, run, run_all
 from benchmarks.codec.score import Scorer
 from benchmarks.codec.simulation import Simulation
 from benchmarks.data.loaders import load_cases
 from benchmarks.rows import read_rows
-from edge_client.trainer import run_task
+from fedfin.codec import PRESETS
 from fedfin.errors import InputError
-from fedfin.protocol.codec import PRESETS
+from fedfin_aggregator.fold.fold import Fold, apply_means
+from fedfin_edge.tasks.trainer import run_task
 
 JOB = Job("mfeat", "tiny", "small", taking_part=4, seed=0, rounds=2)
 

@@ -10,9 +10,9 @@ from federation import need_mosquitto
 
 from benchmarks.transport.fleet import allow_connections
 from benchmarks.transport.fleet_plan import draw, make_plan
+from fedfin.codec import compress
 from fedfin.errors import FedfinError
-from fedfin.model_spec import task_specs
-from fedfin.protocol.codec import compress
+from fedfin.model.model_spec import task_specs
 from fedfin.protocol.schedule import task_of
 
 

@@ -13,7 +13,7 @@ from benchmarks.study.scores import Scores, mean
 from benchmarks.study.summary import summarise
 from benchmarks.study.verdict import failures, judge
 from benchmarks.study.words import verdict_lines
-from fedfin.cli import main
+from fedfin.command_line.main import main
 from fedfin.errors import InputError
 
 

@@ -15,9 +15,9 @@ from benchmarks.study.methods.plan_method import PlanMethod
 from benchmarks.study.methods.prototypes import Prototypes
 from benchmarks.study.methods.retrieval import Retrieval, agreeing
 from benchmarks.study.methods.single import SingleModality
-from edge_client.dataset import Dataset
-from fedfin.metrics import macro_auc
+from fedfin.model.metrics import macro_auc
 from fedfin.plan import Modality, Model, Plan, Rounds, Training
+from fedfin_edge.cases.dataset import Dataset
 
 DIMS = {"image": 8, "text": 6}
 WORDS = {0: "clear lungs and no effusion .", 1: "large right effusion is seen ."}

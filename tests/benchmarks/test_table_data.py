@@ -26,7 +26,7 @@ def no_step(_done, _total):
 
 @pytest.fixture(autouse=True)
 def stub(monkeypatch):
-    monkeypatch.setattr("edge_client.encoders.open_encoder", StubEncoder.open)
+    monkeypatch.setattr("fedfin_edge.cases.encoder.open_encoder", StubEncoder.open)
     monkeypatch.setattr(StubEncoder, "seen", [])
     return StubEncoder
 

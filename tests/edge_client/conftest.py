@@ -5,7 +5,7 @@ import json
 import pytest
 from edge_sites import SiteMaker, edge, make_image_bundle, make_text_bundle, make_vector_bundle
 
-from fedfin.bundle import read_manifest
+from fedfin.encoders.bundle import read_manifest
 from fedfin.plan import Modality, Plan
 
 

@@ -13,10 +13,10 @@ from onnx import TensorProto, helper
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from edge_client.commands import encode as encode_command
-from edge_client.commands import init as init_command
-from edge_client.site import Site, open_site
-from fedfin.bundle import ImageRecipe, Manifest, Recipe, TextRecipe, VectorRecipe, file_digest
+from fedfin.encoders.bundle import ImageRecipe, Manifest, Recipe, TextRecipe, VectorRecipe, file_digest
+from fedfin_edge.commands import encode as encode_command
+from fedfin_edge.commands import init as init_command
+from fedfin_edge.site import Site, open_site
 
 INIT = ("--site", "st-mary", "--federation", "chest", "--broker", "mqtt://127.0.0.1:1883")
 

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from edge_client.agent_state import AgentState, Progress
-from edge_client.explain import explain, print_explanation
-from edge_client.feedback import Feedback
-from edge_client.outbox import Outbox
+from fedfin.codec import compress
 from fedfin.errors import ProtocolError, StateError
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import task_specs
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan
 from fedfin.protocol import transfer
-from fedfin.protocol.codec import compress
 from fedfin.protocol.payloads import Update, decode_payload, encode_model, encode_update
 from fedfin.protocol.site_life import Assemble
 from fedfin.protocol.site_machine import Memory
+from fedfin_edge.agent.agent_state import AgentState, Progress
+from fedfin_edge.agent.explain import explain, print_explanation
+from fedfin_edge.agent.feedback import Feedback
+from fedfin_edge.agent.outbox import Outbox
 
 RUN = "1" * 16
 

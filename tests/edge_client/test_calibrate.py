@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from closed_form_cases import draw, make_plan
 
-from edge_client.calibrate import NAME
-from edge_client.trainer import run_task
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import task_specs
-from fusion.model import FusionModel
+from fedfin.fusion.model import FusionModel
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import task_specs
+from fedfin_edge.tasks.calibrate import NAME
+from fedfin_edge.tasks.trainer import run_task
 
 PLAN = make_plan({"image": 6, "text": 4}, answer="both", head_width=4)
 

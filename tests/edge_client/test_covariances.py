@@ -8,22 +8,22 @@ import pytest
 from closed_form_cases import draw, folded, make_plan, second_moments, solved, some_hidden
 from msgspec.structs import replace as changed
 
-from aggregator.closed_form.groups import by_group
-from aggregator.closed_form.plausible import check
-from edge_client.agent_state import AgentState, Progress
-from edge_client.dataset import FEW, Dataset
-from edge_client.feedback import Feedback
-from edge_client.outbox import make_outbox
-from edge_client.trainer import run_task
-from edge_client.work import first_things_first, make_update
 from fedfin.errors import ProtocolError
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import cosines, task_specs, tensor_specs
+from fedfin.fusion.model import CLIP
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import cosines, task_specs, tensor_specs
+from fedfin.model.second_moments import LARGEST, OTHER_HALF, diagonal, pack, unpack
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.site_life import Work
-from fedfin.second_moments import LARGEST, OTHER_HALF, diagonal, pack, unpack
-from fusion.model import CLIP
+from fedfin_aggregator.closed_form.groups import by_group
+from fedfin_aggregator.closed_form.plausible import check
+from fedfin_edge.agent.agent_state import AgentState, Progress
+from fedfin_edge.agent.feedback import Feedback
+from fedfin_edge.agent.outbox import make_outbox
+from fedfin_edge.agent.work import first_things_first, make_update
+from fedfin_edge.cases.dataset import FEW, Dataset
+from fedfin_edge.tasks.trainer import run_task
 
 PLAN = make_plan({"image": 6, "text": 4}, basis_total=16)
 QUIET = {"progress": lambda _: None, "stop": lambda: False}
@@ -49,7 +49,7 @@ def test_a_site_of_both_kinds_of_cases_sends_one_population_where_two_would_be_t
     apart, weights = second_moments(PLAN, dataset)
     of_two = solved(PLAN, {"s0": dataset})["gaussian.gain.image.text"]
     monkeypatch.setattr(
-        "edge_client.covariances.MOST_BYTES", sum(array.nbytes for array in apart.values()) - 1
+        "fedfin_edge.tasks.second_moments.MOST_BYTES", sum(array.nbytes for array in apart.values()) - 1
     )
     together, of_all = second_moments(PLAN, dataset)
     check(PLAN, together, of_all)
@@ -96,10 +96,10 @@ def test_halves_stay_together_where_they_are_few_too_large_or_of_one_modality(mo
     assert not parted(draw(alone, 2 * FEW, 1), alone)
     dataset = in_halves(some_hidden(draw(PLAN, 800, 1), 1))
     of_all = sent(dataset)
-    monkeypatch.setattr("edge_client.covariances.MOST_BYTES", of_all - 1)
+    monkeypatch.setattr("fedfin_edge.tasks.second_moments.MOST_BYTES", of_all - 1)
     assert parted(dataset)
     assert not any(name.startswith("second.complete") for name in second_moments(PLAN, dataset)[0])
-    monkeypatch.setattr("edge_client.covariances.MOST_BYTES", sent(dataset) - 1)
+    monkeypatch.setattr("fedfin_edge.tasks.second_moments.MOST_BYTES", sent(dataset) - 1)
     assert not parted(dataset)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from edge_sites import edge
 
-from edge_client.dataset import load_dataset
 from fedfin.errors import BundleError, StateError
 from fedfin.plan import Modality
+from fedfin_edge.cases.dataset import load_dataset
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,8 +111,8 @@ LOAD = """
 import sys
 from pathlib import Path
 import msgspec
-from edge_client.dataset import load_dataset
-from edge_client.site import open_site
+from fedfin_edge.cases.dataset import load_dataset
+from fedfin_edge.site import open_site
 from fedfin.plan import Plan
 plan = msgspec.json.decode(sys.argv[2], type=Plan)
 assert len(load_dataset(open_site(Path(sys.argv[1])), plan)) == 3
@@ -129,7 +129,7 @@ def test_loading_needs_neither_torch_nor_onnxruntime(site, make_plan):
 
 
 @pytest.mark.parametrize(
-    "module", ["edge_client.encoders", "edge_client.encoding", "edge_client.sources.dicom"]
+    "module", ["fedfin_edge.cases.encoder", "fedfin_edge.cases.encoding", "fedfin.encoders.dicom"]
 )
 def test_encoding_loads_no_torch(module):
     """What predict needs runs where torch is not installed, and reaches into no other part."""

@@ -6,11 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_client.site import CaseColumns, LoginSettings, ModalitySettings, SiteSettings, TlsFiles
+from fedfin_edge.site import CaseColumns, LoginSettings, ModalitySettings, SiteSettings, TlsFiles
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs/edge.md").read_text(encoding="utf-8")
-SOURCES = [*(ROOT / "edge_client/sources").glob("*.py"), ROOT / "edge_client/encoding.py"]
+SOURCES = [
+    *(ROOT / "edge_client/fedfin_edge/cases").glob("*.py"),
+    *(ROOT / "fedfin/encoders").glob("*.py"),
+]
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from edge_sites import edge, make_image_bundle
 
-from edge_client.encoders import Encoder, open_encoder
-from edge_client.feature_store import FeatureStore
 from fedfin.errors import BundleError, InputError, StateError
+from fedfin_edge.cases.encoder import Encoder, open_encoder
+from fedfin_edge.cases.feature_store import FeatureStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def test_a_second_run_encodes_nothing_and_says_so(maker, capsys, monkeypatch):
     edge("encode", site.folder)
     assert "image: 3 encoded" in capsys.readouterr().out
     monkeypatch.setattr(
-        "edge_client.encoders.open_encoder", lambda *_, **__: pytest.fail("opened an encoder")
+        "fedfin_edge.cases.encoder.open_encoder", lambda *_, **__: pytest.fail("opened an encoder")
     )
     edge("encode", site.folder)
     assert "nothing to encode" in capsys.readouterr().out
@@ -102,8 +102,8 @@ def test_an_interrupted_run_goes_on(maker, encode, monkeypatch):
 
 SLOW_ENCODE = """
 import argparse, pathlib, sys, time
-from edge_client.commands.encode import run
-from edge_client.encoders import Encoder
+from fedfin_edge.commands.encode import run
+from fedfin_edge.cases.encoder import Encoder
 real = Encoder.encode
 def slow(self, inputs):
     time.sleep(0.03)

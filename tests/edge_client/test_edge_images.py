@@ -10,7 +10,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from edge_client.sources.images import MAX_PIXELS, read_image
+from fedfin.encoders.images import MAX_PIXELS, read_image
 from fedfin.errors import InputError
 
 RAMP = np.linspace(0, 4095, 12 * 10).reshape(12, 10).astype(np.uint16)

@@ -3,9 +3,9 @@
 import pytest
 from edge_sites import INIT, edge, make_image_bundle
 
-from edge_client.commands.init import to_toml
-from edge_client.site import CaseColumns, ModalitySettings, SiteSettings, open_site
 from fedfin.errors import BundleError, InputError, SettingsError, StateError
+from fedfin_edge.commands.init import to_toml
+from fedfin_edge.site import CaseColumns, ModalitySettings, SiteSettings, open_site
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from edge_client.site import CaseColumns
-from edge_client.sources.rows import MAX_CELL
-from edge_client.sources.table import InputColumn, parse_table
 from fedfin.errors import InputError, SettingsError
+from fedfin_edge.cases.rows import MAX_CELL
+from fedfin_edge.cases.table import InputColumn, parse_table
+from fedfin_edge.site import CaseColumns
 
 INPUTS = {"image": InputColumn("image", "image"), "text": InputColumn("text", "text")}
 VECTOR = {"labs": InputColumn("labs", "vector", 3)}

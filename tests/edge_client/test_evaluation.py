@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from edge_client.dataset import Dataset
-from edge_client.evaluation import evaluate
 from fedfin.plan import Modality, Plan
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.evaluate import evaluate
 
 NAN = float("nan")
 

@@ -6,15 +6,15 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from edge_client.agent_state import AgentState
-from edge_client.feedback import Feedback, pack
-from edge_client.outbox import make_outbox
+from fedfin.codec import decompress
 from fedfin.files import write_atomically
-from fedfin.model_spec import task_specs
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Codec, Modality, Model, Plan
-from fedfin.protocol.codec import decompress
 from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.site_life import Work
+from fedfin_edge.agent.agent_state import AgentState
+from fedfin_edge.agent.feedback import Feedback, pack
+from fedfin_edge.agent.outbox import make_outbox
 
 PLAN = Plan(
     federation="ward",
@@ -164,7 +164,7 @@ def test_a_crash_while_settling_neither_loses_nor_doubles(at: int, accepted: boo
     if accepted:
         site.count()
     with (
-        patch("edge_client.agent_state.write_atomically", _dying(at)),
+        patch("fedfin_edge.agent.agent_state.write_atomically", _dying(at)),
         patch.object(Path, "replace", _no_rename),
         pytest.raises(DiedError),
     ):
@@ -186,7 +186,7 @@ def test_a_crash_while_abandoning_neither_loses_nor_doubles(at: int, accepted: b
     site.state.settle(accepted=False)
     site.work(3)
     with (
-        patch("edge_client.agent_state.write_atomically", _dying(at)),
+        patch("fedfin_edge.agent.agent_state.write_atomically", _dying(at)),
         patch.object(Path, "unlink", _no_unlink),
         pytest.raises(DiedError),
     ):

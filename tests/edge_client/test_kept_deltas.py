@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_client.kept_deltas import keep_deltas
 from fedfin.errors import StateError
+from fedfin_edge.agent.kept_deltas import keep_deltas
 
 
 def test_kept_deltas_read_back_bit_for_bit(tmp_path: Path) -> None:

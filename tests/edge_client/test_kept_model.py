@@ -6,17 +6,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from aggregator.versions import make_change
-from edge_client.kept_model import KeptModel
+from fedfin import limits
+from fedfin.codec import Preset, compress
 from fedfin.errors import ProtocolError
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import model_shapes
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Modality, Model, Plan
-from fedfin.protocol import limits
-from fedfin.protocol.codec import Preset, compress
 from fedfin.protocol.payloads import GlobalDelta, encode_model
 from fedfin.protocol.site_life import Assemble
 from fedfin.protocol.transfer import whole_id
+from fedfin_aggregator.rounds.versions import make_change
+from fedfin_edge.agent.kept_model import KeptModel
 
 PLAN = Plan(
     federation="ward",

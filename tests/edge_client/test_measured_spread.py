@@ -6,10 +6,10 @@ import torch
 from closed_form_cases import answers, draw, fusion_model, join, make_plan, solved
 from msgspec.structs import replace
 
-from edge_client.measured_spread import MeasuredSpread
-from edge_client.trainer import run_task
-from fedfin.initial_model import initial_model
+from fedfin.model.initial_model import initial_model
 from fedfin.plan import Training
+from fedfin_edge.tasks.measured_spread import MeasuredSpread
+from fedfin_edge.tasks.trainer import run_task
 
 QUIET = {"progress": lambda _: None, "stop": lambda: False}
 

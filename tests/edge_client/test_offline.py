@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_client import agent
-from fedfin.cli import main
+from fedfin.command_line.main import main
+from fedfin_edge.agent import agent
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from federation import fedfin, make_bundle, write_cases

@@ -10,15 +10,15 @@ import numpy as np
 import onnx
 import pytest
 
-from edge_client.commands.predict import _one_case
-from edge_client.predictor import open_predictor
-from export.model import export_model
-from fedfin.bundle import FORMAT, MANIFEST, Manifest, VectorRecipe, file_digest
-from fedfin.cli import main
+from fedfin.command_line.main import main
+from fedfin.encoders.bundle import FORMAT, MANIFEST, Manifest, VectorRecipe, file_digest
 from fedfin.errors import InputError
-from fedfin.initial_model import initial_model
-from fedfin.model_file import ModelFile
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_file import ModelFile
 from fedfin.plan import Modality, Model, Plan
+from fedfin_edge.commands.predict import _one_case
+from fedfin_edge.predict.predictor import open_predictor
+from fedfin_export.commands.model import export_model
 
 DIMS = {"image": 6, "lab": 4}
 
@@ -88,9 +88,9 @@ class Block:
         if name.partition(".")[0] == "torch":
             raise ImportError("torch is blocked")
 sys.meta_path.insert(0, Block())
-import edge_client.cli
-edge_client.cli.COMMANDS = ("predict",)
-from fedfin.cli import main
+import fedfin_edge.cli
+fedfin_edge.cli.COMMANDS = ("predict",)
+from fedfin.command_line.main import main
 code = main(sys.argv[1:])
 assert "torch" not in sys.modules
 sys.exit(code)
@@ -117,7 +117,7 @@ def test_predict_answers_cases_with_a_modality_missing_without_torch(place):
 @pytest.fixture
 def only_predict(monkeypatch):
     """The group with this command alone."""
-    monkeypatch.setattr("edge_client.cli.COMMANDS", ("predict",))
+    monkeypatch.setattr("fedfin_edge.cli.COMMANDS", ("predict",))
 
 
 @pytest.mark.usefixtures("only_predict")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from edge_client.dataset import Dataset
-from edge_client.trainer import TaskStoppedError, run_task
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import task_specs
+from fedfin.codec import PRESETS
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Codec, Modality, Model, Plan, Stage, Training
-from fedfin.protocol.codec import PRESETS
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.trainer import TaskStoppedError, run_task
 
 DIMS = {"image": 24, "text": 12, "lab": 5}
 
@@ -251,9 +251,9 @@ def test_training_fits_a_small_machine():
     """A process that trains on 1,000 cases at 1280 + 384 features with the default model: at most 450 MB."""
     code = """
 import numpy as np
-from edge_client.dataset import Dataset
-from edge_client.trainer import run_task
-from fedfin.initial_model import initial_model
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.trainer import run_task
+from fedfin.model.initial_model import initial_model
 from fedfin.plan import Modality, Plan
 sizes = {"image": 1280, "text": 384}
 plan = Plan(federation="f", labels=("a",),

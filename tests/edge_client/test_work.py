@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from edge_client.dataset import Dataset
-from edge_client.feedback import Feedback
-from edge_client.outbox import Outbox
-from edge_client.work import make_update
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import task_specs
+from fedfin.codec import Tensors
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Training
-from fedfin.protocol.codec import Tensors
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.site_life import Work
+from fedfin_edge.agent.feedback import Feedback
+from fedfin_edge.agent.outbox import Outbox
+from fedfin_edge.agent.work import make_update
+from fedfin_edge.cases.dataset import Dataset
 
 Events = list[tuple[str, dict[str, Any]]]
 

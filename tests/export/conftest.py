@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedfin.cli import main
+from fedfin.command_line.main import main
 
 IMAGES = 24
 

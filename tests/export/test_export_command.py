@@ -6,10 +6,11 @@ import json
 import pytest
 from PIL import Image
 
-from export import bundle_writer, parity
-from export.output_folder import whole_folder
-from fedfin.bundle import read_manifest
+from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import ParityError, StateError
+from fedfin_export import bundle_writer
+from fedfin_export.output_folder import whole_folder
+from fedfin_export.quantize import parity
 
 
 def leftovers(out):

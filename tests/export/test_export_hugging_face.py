@@ -8,10 +8,10 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from export.sentences import SENTENCES
-from export.sources import hugging_face
-from fedfin.bundle import read_manifest
+from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import InputError
+from fedfin_export.quantize.sentences import SENTENCES
+from fedfin_export.sources import hugging_face
 
 
 @pytest.fixture

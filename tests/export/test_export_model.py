@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_client.predictor import open_predictor
-from export import model as export_module
-from export.model import export_model
 from fedfin.errors import InputError, ParityError
-from fedfin.exported_model import GRAPH
-from fedfin.initial_model import initial_model
-from fedfin.model_file import ModelFile, write_model
+from fedfin.model.exported_model import GRAPH
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plan import Modality, Model, Plan
+from fedfin_edge.predict.predictor import open_predictor
+from fedfin_export.commands import model as export_module
+from fedfin_export.commands.model import export_model
 
 DIMS = {"image": 24, "type": 12, "lab-1": 5}
 PATTERNS = [p for p in itertools.product((True, False), repeat=3) if any(p)]
@@ -77,7 +77,7 @@ def test_probabilities_are_those_of_torch(exported):
     """For every presence pattern, together and one by one."""
     import torch
 
-    from fusion.model import FusionModel
+    from fedfin.fusion.model import FusionModel
 
     model, folder = exported
     fusion, predictor = FusionModel(model.plan), open_predictor(folder)
@@ -123,7 +123,7 @@ class Block:
 sys.meta_path.insert(0, Block())
 import numpy as np
 from pathlib import Path
-from edge_client.predictor import open_predictor
+from fedfin_edge.predict.predictor import open_predictor
 read = lambda name: dict(np.load(Path({str(tmp_path)!r}) / name))
 answer = open_predictor(Path({str(folder)!r})).predict(read("f.npz"), read("p.npz"))
 assert "torch" not in sys.modules
@@ -187,7 +187,7 @@ def test_a_graph_that_strays_leaves_nothing_behind(tmp_path, monkeypatch):
 
 def test_model_file_reaches_export(tmp_path):
     """What the aggregator writes is what the exporter reads."""
-    from fedfin.model_file import read_model
+    from fedfin.model.model_file import read_model
 
     model = trained("mlp")
     write_model(tmp_path / "m", model)

@@ -7,8 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from fedfin.bundle import read_manifest
-from fedfin.preprocessing import image_tensor, open_image, open_tokenizer, text_tensors
+from fedfin.encoders.bundle import read_manifest
+from fedfin.encoders.preprocessing import image_tensor, open_image, open_tokenizer, text_tensors
 
 
 def features(bundle, inputs):
@@ -53,7 +53,7 @@ def test_image_bundle_gives_features_from_the_recipe_alone(image_bundle, images)
 
 def test_image_preset_pools_after_the_last_layer_by_default():
     """`last` is the 1280 channels after the convolutional head."""
-    from export.sources import efficientnet
+    from fedfin_export.sources import efficientnet
 
     encoder = efficientnet.load("last", "image")
     import torch

@@ -1,6 +1,6 @@
 """Whose turn it is to send."""
 
-from fedfin.protocol import limits
+from fedfin import limits
 from fedfin.protocol.admission import Admission
 
 

@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedfin.protocol import limits, transfer
+from fedfin import limits
+from fedfin.protocol import transfer
 from fedfin.protocol.chain import Chain, Offer, extend, path
 from fedfin.protocol.messages import Part, RoundManifest
 

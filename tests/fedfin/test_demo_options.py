@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fedfin.cli import main
+from fedfin.codec import PRESETS
+from fedfin.command_line.main import main
 from fedfin.demo import cli
 from fedfin.demo.processes import free_port
 from fedfin.demo.run import run_demo
 from fedfin.demo.stages import Settings
 from fedfin.errors import InputError
-from fedfin.protocol.codec import PRESETS
 
 BAD_WORDS = ["--sites 0", "--rounds 0", "--patients -3", "--seed -1", "--seed 99999999999", "--layer bogus"]
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedfin import limits
+from fedfin.codec import compress
 from fedfin.errors import ProtocolError
 from fedfin.plan import Modality, Plan
-from fedfin.protocol import limits, messages, transfer
-from fedfin.protocol.codec import compress
+from fedfin.protocol import messages, transfer
 from fedfin.protocol.messages import (
     AggregatorState,
     Begin,

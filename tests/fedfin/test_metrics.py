@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedfin.metrics import auc, histogram_auc, macro_auc, macro_histogram_auc, per_label_auc
+from fedfin.model.metrics import auc, histogram_auc, macro_auc, macro_histogram_auc, per_label_auc
 
 PAIRS = st.lists(
     st.tuples(st.integers(-3, 3) | st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, math.nan])), max_size=40

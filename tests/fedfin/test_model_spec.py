@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from fedfin.initial_model import initial_model
-from fedfin.model_spec import HISTOGRAM_BINS, scenarios, task_specs, tensor_specs
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import HISTOGRAM_BINS, scenarios, task_specs, tensor_specs
 from fedfin.plan import Modality, Model, Plan
 
 
@@ -92,5 +92,5 @@ def test_tasks_share_the_tensors_between_them():
 
 def test_no_torch_is_loaded():
     """The aggregator reads this table in an installation without torch."""
-    code = "import sys, fedfin.model_spec; sys.exit('torch' in sys.modules)"
+    code = "import sys, fedfin.model.model_spec; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

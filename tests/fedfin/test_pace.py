@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedfin.protocol import limits
+from fedfin import limits
 from fedfin.protocol.pace import Pace
 
 KIB = 1024

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedfin import limits
 from fedfin.plan import Modality, Model, Plan, Rounds
-from fedfin.protocol import limits, staleness
+from fedfin.protocol import staleness
 from fedfin.protocol.invitation import EVERYONE, draw, threshold
 from fedfin.protocol.policy import Attendance, Verdict, late_share
 from fedfin.protocol.roster import Roster

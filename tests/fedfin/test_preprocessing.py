@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from fedfin.bundle import ImageRecipe, TextRecipe
+from fedfin.encoders.bundle import ImageRecipe, TextRecipe
+from fedfin.encoders.preprocessing import image_tensor, open_image, scale_to_eight_bits, text_tensors
 from fedfin.errors import BundleError, InputError
-from fedfin.preprocessing import image_tensor, open_image, scale_to_eight_bits, text_tensors
 
 RECIPE = ImageRecipe(8, 8, 3, "bilinear", 1.0, (10.0, 20.0, 30.0), (2.0, 2.0, 2.0))
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import get_args
 
-from aggregator.partial_sum import PartialSum
 from fedfin.protocol import diagram, messages
 from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update
 from fedfin.protocol.topics import Topics
+from fedfin_aggregator.fold.partial_sum import PartialSum
 
 DOC = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 

@@ -1,6 +1,7 @@
 """Updates on their way in, at one aggregator."""
 
-from fedfin.protocol import limits, transfer
+from fedfin import limits
+from fedfin.protocol import transfer
 from fedfin.protocol.messages import Begin, Missing, Receipt
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.round_life import Answer, Judge, Send, Spool

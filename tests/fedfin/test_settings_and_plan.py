@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedfin.broker_url import BrokerUrl
-from fedfin.cli import main
+from fedfin.command_line.main import main
 from fedfin.errors import SettingsError
+from fedfin.link.broker_url import BrokerUrl
 from fedfin.plan import Modality, Plan, Training, plan_toml, read_plan
 from fedfin.protocol.schedule import last_round, preset_down, preset_up
 

@@ -14,9 +14,10 @@ from machine_helpers import (
     manifest_of,
 )
 
-from fedfin.protocol import limits, transfer
+from fedfin import limits
 from fedfin.protocol import round_life as agg
 from fedfin.protocol import shard_life as life
+from fedfin.protocol import transfer
 from fedfin.protocol.messages import (
     Enough,
     Evict,

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedfin import limits
 from fedfin.errors import ProtocolError
-from fedfin.protocol import limits, transfer
+from fedfin.protocol import transfer
 from fedfin.protocol.messages import Chunk, Outline
 
 SIZE = 1024

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
-from fedfin import link_events, mqtt
+from fedfin import limits
 from fedfin.errors import LinkError
-from fedfin.protocol import limits
+from fedfin.link import link_events, mqtt
 
 if TYPE_CHECKING:
     from simulation.world import World

@@ -11,22 +11,22 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from aggregator.journal import Journal
-from aggregator.root_rounds import RootRounds
-from aggregator.rounds import Rounds
-from aggregator.server import Server
-from aggregator.shard_journal import ShardJournal
-from aggregator.shard_rounds import ShardRounds
-from aggregator.shard_server import ShardServer
-from edge_client import kept_model
-from edge_client.agent import Agent
-from edge_client.site import CaseColumns, ModalitySettings, Site, SiteSettings
-from edge_client.trainer import TaskResult
 from fedfin import files
 from fedfin.plan import Plan
 from fedfin.protocol import round_life, site_life
 from fedfin.protocol.messages import Task
 from fedfin.protocol.shards import Shard
+from fedfin_aggregator.rounds.root_rounds import RootRounds
+from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.shard_rounds import ShardRounds
+from fedfin_aggregator.serve.server import Server
+from fedfin_aggregator.serve.shard_server import ShardServer
+from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.shard_journal import ShardJournal
+from fedfin_edge.agent import kept_model
+from fedfin_edge.agent.agent import Agent
+from fedfin_edge.site import CaseColumns, ModalitySettings, Site, SiteSettings
+from fedfin_edge.tasks.trainer import TaskResult
 from simulation import toy
 from simulation.broker import Link, Queue
 from simulation.faults import CrashError
@@ -302,23 +302,23 @@ def make_believe(world: "World") -> Iterator[None]:
     secrets = SimpleNamespace(token_hex=lambda size: toy.hexadecimal(world.rng, size))
     threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
     replaced = {
-        "fedfin.mqtt.Link": lambda _, client_id, **how: world.link(client_id, **how),
+        "fedfin.link.mqtt.Link": lambda _, client_id, **how: world.link(client_id, **how),
         "fedfin.files._write": crashy_write,
-        "edge_client.kept_model.write_over": crashy_write_over,
+        "fedfin_edge.agent.kept_model.write_over": crashy_write_over,
         "os.fdatasync": crashy_flush,
         "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
-        "aggregator.journal.secrets": secrets,
-        "aggregator.server.secrets": secrets,
-        "aggregator.server.time": clock,
-        "aggregator.shard_server.secrets": secrets,
-        "aggregator.shard_server.time": clock,
-        "edge_client.agent.secrets": secrets,
-        "edge_client.agent.time": clock,
-        "edge_client.agent.threading": threads,
-        "edge_client.agent.SimpleQueue": Queue,
-        "edge_client.agent.load_dataset": lambda *_: range(10),
-        "edge_client.agent.read_manifest": lambda _: SimpleNamespace(digest=lambda: toy.ENCODER),
-        "edge_client.work.run_task": run_task,
+        "fedfin_aggregator.store.journal.secrets": secrets,
+        "fedfin_aggregator.serve.server.secrets": secrets,
+        "fedfin_aggregator.serve.server.time": clock,
+        "fedfin_aggregator.serve.shard_server.secrets": secrets,
+        "fedfin_aggregator.serve.shard_server.time": clock,
+        "fedfin_edge.agent.agent.secrets": secrets,
+        "fedfin_edge.agent.agent.time": clock,
+        "fedfin_edge.agent.agent.threading": threads,
+        "fedfin_edge.agent.agent.SimpleQueue": Queue,
+        "fedfin_edge.agent.agent.load_dataset": lambda *_: range(10),
+        "fedfin_edge.agent.agent.read_manifest": lambda _: SimpleNamespace(digest=lambda: toy.ENCODER),
+        "fedfin_edge.agent.work.run_task": run_task,
     }
     with contextlib.ExitStack() as stack:
         for name, value in replaced.items():

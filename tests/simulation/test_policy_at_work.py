@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fedfin import limits
 from fedfin.plan import Rounds
-from fedfin.protocol import limits
 from simulation.faults import CrashError, Faults
 from simulation.toy import toy_plan
 from simulation.world import World

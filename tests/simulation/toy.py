@@ -4,11 +4,11 @@ import random
 
 import numpy as np
 
-from edge_client import trainer
-from edge_client.dataset import Dataset
-from edge_client.trainer import TaskResult, TaskStoppedError
-from fedfin.model_spec import task_specs
+from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks import trainer
+from fedfin_edge.tasks.trainer import TaskResult, TaskStoppedError
 
 ENCODER = "a" * 64
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aggregator.journal import Journal
-from aggregator.rounds import Rounds
 from fedfin.protocol import messages
 from fedfin.protocol.messages import Begin, Receipt, RoundManifest
+from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.store.journal import Journal
 
 if TYPE_CHECKING:
     from simulation.world import World

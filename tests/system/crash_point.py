@@ -39,14 +39,14 @@ def _publishes(kind: str, topic: str = "") -> Callable[..., bool]:
     return of
 
 
-PUBLISH = "fedfin.mqtt.Link.publish"
-STATE = "edge_client.agent_state.AgentState"
-JOURNAL = "aggregator.journal.Journal"
+PUBLISH = "fedfin.link.mqtt.Link.publish"
+STATE = "fedfin_edge.agent.agent_state.AgentState"
+JOURNAL = "fedfin_aggregator.store.journal.Journal"
 SITE = {
     "joining": Point(PUBLISH, "after", of=_publishes("hello")),
-    "model fetched, not kept": Point("edge_client.kept_model.KeptModel.assemble", "before", 2),
-    "model kept": Point("edge_client.kept_model.KeptModel.assemble", "after", 2),
-    "working": Point("edge_client.agent.make_update", "before", 2),
+    "model fetched, not kept": Point("fedfin_edge.agent.kept_model.KeptModel.assemble", "before", 2),
+    "model kept": Point("fedfin_edge.agent.kept_model.KeptModel.assemble", "after", 2),
+    "working": Point("fedfin_edge.agent.agent.make_update", "before", 2),
     "computed, not saved": Point(f"{STATE}.put_update", "before", 2),
     "saved, not offered": Point(f"{STATE}.put_update", "after", 2),
     "offered": Point(PUBLISH, "after", 2, _publishes("begin")),
@@ -54,14 +54,14 @@ SITE = {
     "answered, not settled": Point(f"{STATE}.settle", "before", 2),
     "half settled": Point(f"{STATE}._owe", "after", 2),
     "settled": Point(f"{STATE}.settle", "after", 2),
-    "finishing": Point("edge_client.agent.write_model", "before"),
+    "finishing": Point("fedfin_edge.agent.agent.write_model", "before"),
 }
 AGGREGATOR = {
     "starting": Point(PUBLISH, "before", of=_publishes("roundmanifest")),
     "welcoming": Point(PUBLISH, "after", 2, _publishes("welcome")),
     "collecting": Point(PUBLISH, "after", 3, _publishes("missing")),
-    "complete, not folded": Point("aggregator.rounds.Rounds.judge", "before", 3),
-    "folded, not durable": Point("aggregator.rounds.Rounds.judge", "after", 3),
+    "complete, not folded": Point("fedfin_aggregator.rounds.rounds.Rounds.judge", "before", 3),
+    "folded, not durable": Point("fedfin_aggregator.rounds.rounds.Rounds.judge", "after", 3),
     "durable, not answered": Point(PUBLISH, "before", 3, _publishes("receipt")),
     "answered": Point(PUBLISH, "after", 3, _publishes("receipt")),
     "closing": Point(f"{JOURNAL}.close_round", "before", 2),
@@ -110,6 +110,6 @@ def _strike(victim: str, mark: Path) -> None:
 if __name__ == "__main__":
     point_, victim_, mark_, *words = sys.argv[1:]
     _arm(POINTS[point_], lambda: _strike(victim_, Path(mark_)))
-    from fedfin.cli import main
+    from fedfin.command_line.main import main
 
     sys.exit(main(words))

@@ -14,12 +14,12 @@ import pytest
 from federation import broker
 
 from benchmarks.transport.certificates import Authority
-from fedfin import link_events, mqtt
-from fedfin.backoff import Backoff
+from fedfin import limits
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.errors import LinkError
-from fedfin.protocol import limits
-from fedfin.tls import Tls
+from fedfin.link import link_events, mqtt
+from fedfin.link.backoff import Backoff
+from fedfin.link.tls import Tls
 
 pytestmark = pytest.mark.broker
 SECONDS = 20.0

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from federation import broker, fedfin, start
 
-from aggregator.journal import Journal
 from benchmarks.transport.fleet_plan import FEDERATION, expected_model, make_plan
-from fedfin.model_file import read_model
+from fedfin.model.model_file import read_model
 from fedfin.plan import plan_toml
+from fedfin_aggregator.store.journal import Journal
 
 SITES, ROUNDS = 24, 5
 SECONDS = 90.0

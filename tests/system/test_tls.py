@@ -12,11 +12,11 @@ import pytest
 from federation import Federation, broker, need_mosquitto
 
 from benchmarks.transport.certificates import Authority, Pair
-from fedfin import link_events, mqtt
 from fedfin.demo.processes import free_port
 from fedfin.errors import SettingsError
-from fedfin.login import Login
-from fedfin.tls import Tls
+from fedfin.link import link_events, mqtt
+from fedfin.link.login import Login
+from fedfin.link.tls import Tls
 
 pytestmark = pytest.mark.broker
 HOSTS = ("DNS:localhost", "IP:127.0.0.1")

@@ -9,7 +9,7 @@ from benchmarks.study.federation import PUBLIC, Federation
 from benchmarks.study.method import Apart, NotApplicableError, Progress, Trained
 from benchmarks.study.methods.filled import ORDINARY
 from benchmarks.study.methods.plan_method import PlanMethod
-from edge_client.dataset import Dataset
+from fedfin_edge.cases.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fusion.adamw import AdamW
+from fedfin.fusion.adamw import AdamW
 
 FLOAT32 = 4  # bytes
 Batch = tuple[Tensor, ...]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present, Trained
 from benchmarks.study.methods.plan_method import PlanMethod
-from edge_client.dataset import Dataset
+from fedfin_edge.cases.dataset import Dataset
 
 # Estimates of every modality, [n, dim] in the encoder's units, from what is present.
 Estimate = Callable[[ByModality, Present], dict[str, Floats]]

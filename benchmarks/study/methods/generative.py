@@ -19,7 +19,7 @@ from benchmarks.study.methods.averaging import Batch, Recipe, average
 from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.report_decoder import ReportDecoder, Vocabulary
 from benchmarks.study.methods.units import Units, pooled
-from edge_client.dataset import Dataset
+from fedfin_edge.cases.dataset import Dataset
 
 # Multiply-adds a word of MiniLM-L6: the weights of six blocks of width 384, without attention's own products.
 ENCODER_PER_WORD = 6 * 12 * 384**2

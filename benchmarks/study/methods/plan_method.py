@@ -8,9 +8,9 @@ import msgspec
 
 from benchmarks.study.federation import Federation
 from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present, Progress, Trained
-from edge_client.dataset import Dataset
 from fedfin.plan import Plan
 from fedfin.protocol.schedule import first_training_round
+from fedfin_edge.cases.dataset import Dataset
 
 Changes = Mapping[str, Any]
 

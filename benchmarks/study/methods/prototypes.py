@@ -14,7 +14,7 @@ from benchmarks.study.federation import Federation
 from benchmarks.study.method import ByModality, Floats, Present, Progress, Trained
 from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.units import Units, pooled
-from edge_client.dataset import Dataset
+from fedfin_edge.cases.dataset import Dataset
 
 FLOAT32 = 4  # bytes
 

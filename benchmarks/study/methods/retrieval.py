@@ -17,7 +17,7 @@ from benchmarks.study.federation import PUBLIC, Federation
 from benchmarks.study.method import ByModality, Floats, NotApplicableError, Present, Progress, Trained
 from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.units import Units, pooled
-from edge_client.dataset import Dataset
+from fedfin_edge.cases.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.study.federation import Federation
 from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present, Progress, Trained
 from benchmarks.study.methods.filled import ORDINARY
-from edge_client.dataset import Dataset
+from fedfin_edge.cases.dataset import Dataset
 
 
 @dataclass(frozen=True)

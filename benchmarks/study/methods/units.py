@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.study.method import Floats
-from edge_client.dataset import Dataset
+from fedfin_edge.cases.dataset import Dataset
 
-CLIP = 6.0  # as fusion/model.py
+CLIP = 6.0  # as fedfin/fusion/model.py
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from fedfin.protocol import limits
-from fedfin.protocol.codec import Shapes, Tensors
+from fedfin import limits
+from fedfin.codec import Shapes, Tensors
 
 SIDES = st.lists(st.integers(0, 12), max_size=3).map(tuple)
 SPECIAL = [0.0, -0.0, 1e-45, -1e-42, 1e-38, 1.0, -1.0, 65504.0, limits.VALUE_ABS, -limits.VALUE_ABS]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fedfin.protocol.codec import PRESETS, Preset, Tensors, compress, decompress
+from fedfin.codec import PRESETS, Preset, Tensors, compress, decompress
 
 PATH = Path(__file__).parent / "golden" / "vectors.json"
 SHAPES: dict[str, tuple[int, ...]] = {

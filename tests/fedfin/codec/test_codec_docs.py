@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fedfin.protocol.codec import PRESETS, compress
-from fedfin.protocol.codec.golomb import CODES, GROUPS
-from fedfin.protocol.codec.layout import FORMS, Kind, Layout
-from fedfin.protocol.codec.quantize import HALF_STEP
+from fedfin.codec import PRESETS, compress
+from fedfin.codec.golomb import CODES, GROUPS
+from fedfin.codec.layout import FORMS, Kind, Layout
+from fedfin.codec.quantize import HALF_STEP
 
 TEXT = (Path(__file__).parents[3] / "docs" / "codec.md").read_text(encoding="utf-8")
 WRITTEN = {Layout.ALL: "all values", Layout.MASK: "those in the mask", Layout.GAPS: "those at the positions"}

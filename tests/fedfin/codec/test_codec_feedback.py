@@ -5,7 +5,7 @@ import pytest
 from codec_strategies import tensor_sets
 from hypothesis import given, settings
 
-from fedfin.protocol.codec import Preset, Shapes, Tensors, compensate, compress, decompress
+from fedfin.codec import Preset, Shapes, Tensors, compensate, compress, decompress
 
 SHAPES = {"weight": (40, 50), "bias": (50,)}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from golden_vectors import PATH, SHAPES, make, vector
 
-from fedfin.protocol.codec import decompress
+from fedfin.codec import decompress
 
 GOLDEN = json.loads(PATH.read_text(encoding="utf-8"))
 ROOT = Path(__file__).parents[3]

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fedfin import limits
+from fedfin.codec import PRESETS, Tensors, compress, decompress
+from fedfin.codec.golomb import suited
+from fedfin.codec.reader import number
 from fedfin.errors import ProtocolError
-from fedfin.protocol import limits
-from fedfin.protocol.codec import PRESETS, Tensors, compress, decompress
-from fedfin.protocol.codec.golomb import suited
-from fedfin.protocol.codec.reader import number
 
 SHAPES = {"a": (10, 20), "b": (90,), "c": (8,), "d": (1,), "e": (40,)}
 # One body per way in which a tensor can be written, beside the presets.

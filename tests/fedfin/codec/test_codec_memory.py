@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fedfin.protocol.codec import PRESETS, Preset, compress, decompress
-from fedfin.protocol.codec.positions import encode_positions
+from fedfin.codec import PRESETS, Preset, compress, decompress
+from fedfin.codec.positions import encode_positions
 
 SHAPES = {"weight": (400, 500), "bias": (500,)}
 BYTES = 4 * 200_500

@@ -6,9 +6,9 @@ from codec_strategies import tensor_sets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedfin import limits
+from fedfin.codec import PRESETS, Preset, Shapes, Tensors, compress, decompress, most_bytes
 from fedfin.errors import ProtocolError
-from fedfin.protocol import limits
-from fedfin.protocol.codec import PRESETS, Preset, Shapes, Tensors, compress, decompress, most_bytes
 
 SHAPES = {"head.weight": (30, 50), "head.bias": (30,), "scale": (), "empty": (0, 3)}
 

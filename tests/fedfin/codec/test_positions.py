@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedfin.protocol.codec import compress
-from fedfin.protocol.codec.golomb import CODES, GROUPS, digit_bits, suited
-from fedfin.protocol.codec.positions import decode_positions, encode_positions
-from fedfin.protocol.codec.reader import Reader
+from fedfin.codec import compress
+from fedfin.codec.golomb import CODES, GROUPS, digit_bits, suited
+from fedfin.codec.positions import decode_positions, encode_positions
+from fedfin.codec.reader import Reader
 
 
 def _bits(kept: int, span: int) -> float:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedfin.protocol.codec.select import largest
+from fedfin.codec.select import largest
 
 
 @settings(deadline=None)

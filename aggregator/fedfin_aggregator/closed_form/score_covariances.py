@@ -1,0 +1,156 @@
+"""What scores have to do with each other and with the labels: measured out of fold, inferred where that says little.
+
+A score (target, source) reads the target's expert from the source. Where few of the source's cases know a label, what
+the score tells of it follows from what it tells of the target, and from what scores tell of other labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedfin_aggregator.closed_form.moments import Moments
+from fedfin_aggregator.closed_form.scores import Fits, Pair
+
+Floats = NDArray[np.float64]
+
+ENOUGH = 10.0  # cases of each class
+LEAST = 1e-9  # variance
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of K scores and L labels, on cases of folds that the scores were not learnt from.
+
+    together: [K, K, L], covariances of the scores; with_labels: [K, L], with the labels; rate: [L], of positives;
+    cases: [K], those of a score's source; known, positive: [K, L], how many of them know a label, and have it.
+    """
+
+    pairs: Sequence[Pair]
+    together: Floats
+    with_labels: Floats
+    rate: Floats
+    cases: Floats
+    known: Floats
+    positive: Floats
+
+    @property
+    def sure(self) -> Floats:
+        """[K, L]: one over the variance of a difference of the classes' means, in units of that within them."""
+        sure: Floats = self.positive * (self.known - self.positive) / np.maximum(self.known, 1.0)
+        return sure
+
+    @property
+    def most(self) -> Floats:
+        """[K, L]: the covariance with a label that was told exactly."""
+        variances = np.maximum(np.einsum("kkl->kl", self.together), LEAST)
+        most: Floats = np.sqrt(variances * self.rate * (1 - self.rate))
+        return most
+
+    def own(self, place: int) -> int:
+        """The place of the score that a target's expert gives of the target itself."""
+        target, _ = self.pairs[place]
+        return self.pairs.index((target, target))
+
+    def unknown(self, place: int) -> Floats:
+        """[L]: the share of cases of source and target that do not know a label, of whichever of the two is rarer."""
+        target, source = self.pairs[place]
+        of = min(
+            (self.pairs.index((m, m)) for m in (target, source) if (m, m) in self.pairs), key=self.cases.item
+        )
+        share: Floats = 1 - self.known[of] / max(self.cases[of], 1.0)
+        return share
+
+
+def measure(fits: Fits) -> Measured:
+    """All scores on the folds' cases, by the weights that the other folds gave."""
+    pairs, labels = fits.pairs, len(fits.plan.labels)
+    together, cases = np.zeros((len(pairs), len(pairs), labels)), np.zeros((len(pairs), len(pairs)))
+    with_labels, known, positive = (np.zeros((len(pairs), labels)) for _ in range(3))
+    sources = list(dict.fromkeys(source for _, source in pairs))
+    at = {source: [i for i, (_, s) in enumerate(pairs) if s == source] for source in sources}
+    for place, fold in enumerate(fits.folds):
+        scores = {s: np.stack([fits.score(pairs[i], place) for i in at[s]], axis=1) for s in sources}
+        for one in sources:
+            regression = fold.expert(one)
+            if regression.n:
+                found = np.einsum("dkl,dl->kl", scores[one], regression.cov_xy)
+                with_labels[at[one]] += regression.known * found
+                known[at[one]] += regression.known
+                positive[at[one]] += regression.xy[0]
+            for other in sources:
+                if count := fold.cases(one, other):
+                    block = np.ix_(at[one], at[other])
+                    together[block] += count * _between(fold, one, other, scores[one], scores[other])
+                    cases[block] += count
+    optimism = np.stack([fits.optimism(pair) for pair in pairs])
+    return Measured(
+        pairs,
+        together / np.maximum(cases, 1.0)[..., None],
+        np.maximum(with_labels / np.maximum(known, 1.0) - optimism, 0.0),
+        _rate(fits),
+        np.diag(cases),
+        known,
+        positive,
+    )
+
+
+def inferred(measured: Measured) -> Floats:
+    """Covariances with the labels, [K, L].
+
+    What was measured counts as the cases of each class that it rests on; what follows, beside it, as ENOUGH.
+
+    By way of the target: given the target, source and label are taken to be independent. So a site that never saw a
+    label lends its other modality to those that did.
+
+    So far as cases of both do not know a label, a score is taken to tell it as it tells others, if that is more. Not so
+    where they know it and have no positives: of those the imputation has seen none either.
+    """
+    found = measured.with_labels.copy()
+    for place, (target, source) in enumerate(measured.pairs):
+        if target != source:
+            known, sure, unknown = measured.with_labels[place], measured.sure[place], measured.unknown(place)
+            through = _through(measured, place)
+            more = np.maximum(_as_others(measured, place, through) - through, 0.0)
+            expected = through + unknown * more
+            found[place] = (sure * known + ENOUGH * expected) / (sure + ENOUGH)
+    return found
+
+
+def _through(measured: Measured, place: int) -> Floats:
+    """By way of the target, [L]: cov(score, target's own score) times the slope of the label on the latter."""
+    own = measured.own(place)
+    slope = measured.with_labels[own] / np.maximum(measured.together[own, own], LEAST)
+    through: Floats = np.maximum(measured.together[place, own] * slope, 0.0)
+    return through
+
+
+def _as_others(measured: Measured, place: int, through: Floats) -> Floats:
+    """As labels are told that are known, [L]: by as much more than by way of the target, or as well in the mean.
+
+    In correlations, and whichever is more. Both are drawn to what goes by way of the target.
+    """
+    sure, most = measured.sure[place], measured.most[place]
+    by_way, told = through / most, measured.with_labels[place] / most
+    counted = float(sure.sum()) + ENOUGH
+    more = float(sure @ (told - by_way)) / counted
+    mean = (float(sure @ told) + ENOUGH * float(by_way.mean())) / counted
+    as_others: Floats = np.maximum(by_way + more, mean) * most
+    return as_others
+
+
+def _rate(fits: Fits) -> Floats:
+    """Of each label among the cases that it is known of, [labels]; kept off 0 and 1."""
+    regressions = [fold.expert(modality) for fold in fits.folds for modality in fits.experts]
+    known = sum((r.known for r in regressions), np.zeros(len(fits.plan.labels)))
+    positive = sum((r.xy[0] for r in regressions), np.zeros(len(fits.plan.labels)))
+    rate: Floats = (positive + 0.5) / (known + 1.0)
+    return rate
+
+
+def _between(fold: Moments, one: str, other: str, left: Floats, right: Floats) -> Floats:
+    """Covariances of the scores of two sources, [scores of one, scores of the other, labels]."""
+    sums = fold.cross(one, other)
+    covariance = sums[1:, 1:] / sums[0, 0] - np.outer(sums[1:, 0], sums[0, 1:]) / sums[0, 0] ** 2
+    return np.stack([left[..., i].T @ covariance @ right[..., i] for i in range(left.shape[2])], axis=2)

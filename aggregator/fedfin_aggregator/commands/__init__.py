@@ -1,0 +1,1 @@
+"""The sub-commands of `fedfin aggregator`, one file each."""

@@ -1,0 +1,77 @@
+"""What a federation came to, as a table or as JSON."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fedfin_aggregator.store.journal import Journal
+
+AUC = "auc."
+
+
+def summary(journal: Journal) -> dict[str, Any]:
+    """The plan's names, every round with its results, and the final metrics (None before the end).
+
+    `silent`: sites that let a deadline pass, and are not waited for until they offer an update again.
+    """
+    rounds = journal.rounds()
+    last = rounds[-1] if rounds else None
+    final = last.results if last is not None and last.closed is not None and last.task == "evaluate" else None
+    return {
+        "federation": journal.plan.federation,
+        "plan": journal.plan.digest(),
+        "version": journal.versions.newest(),
+        "silent": [site for site, silent in journal.roster().items() if silent],
+        "rounds": [
+            {
+                **row.results,  # first: a site's metric must not pose as one of the facts below
+                "round": row.round,
+                "task": row.task,
+                "version": row.version,
+                "closed": row.closed is not None,
+                "seconds": row.closed - row.opened if row.closed is not None else None,
+            }
+            for row in rounds
+        ],
+        "final": final,
+    }
+
+
+def print_summary(journal: Journal, console: Console) -> None:
+    """The rounds, then the final metrics."""
+    facts = summary(journal)
+    version = "" if facts["version"] is None else f", model version {facts['version']}"
+    table = Table(title=f"federation {facts['federation']}{version}")
+    for column in ("round", "task", "sites", "seconds", "loss", "KB up"):
+        table.add_column(column, justify="left" if column == "task" else "right")
+    for row in facts["rounds"]:
+        table.add_row(
+            str(row["round"]),
+            row["task"],
+            _number(row.get("sites"), 0) + (f" ({row['late']:.0f} late)" if row.get("late") else ""),
+            _number(row["seconds"], 1),
+            _number(row.get("loss"), 4),
+            _number(row.get("bytes"), 0, 1e-3),
+        )
+    console.print(table)
+    if facts["silent"]:
+        console.print(f"not waited for until they send an update again: {', '.join(facts['silent'])}")
+    if journal.role.startswith("shard"):
+        console.print(f"this is {journal.role}: its own sites' part; the models and metrics are the root's")
+        return
+    if facts["final"] is None:
+        console.print("not finished: the last round evaluates the final model")
+        return
+    final = Table(title="final model on the sites' held-out cases (pooled histograms)")
+    for column in ("shown", "cases", "macro AUC x 100"):
+        final.add_column(column, justify="left" if column == "shown" else "right")
+    for name, cases in sorted(facts["final"].items()):
+        if name.startswith("cases."):
+            scenario = name.removeprefix("cases.")
+            final.add_row(scenario, f"{cases:.0f}", _number(facts["final"].get(AUC + scenario), 1, 100.0))
+    console.print(final)
+
+
+def _number(value: float | None, digits: int, scale: float = 1.0) -> str:
+    return "-" if value is None else f"{value * scale:.{digits}f}"

@@ -1,0 +1,1 @@
+"""The fold: exact sums and means of what sites send."""

@@ -1,0 +1,1 @@
+"""The arithmetic of rounds: judge, fold, close, publish. No network."""

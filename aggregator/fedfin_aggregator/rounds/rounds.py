@@ -1,0 +1,238 @@
+"""The rounds' arithmetic and records: judge an update, fold it, close a round. No network in here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fedfin import limits
+from fedfin.codec import Tensors
+from fedfin.errors import ProtocolError
+from fedfin.model.metrics import macro_histogram_auc
+from fedfin.model.model_file import ModelFile, encode_model_file
+from fedfin.model.model_spec import needs_covariances, task_specs
+from fedfin.model.second_moments import Shape
+from fedfin.plan import Plan
+from fedfin.protocol.messages import Receipt, Task
+from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
+from fedfin.protocol.policy import late_share
+from fedfin.protocol.reception import TWICE
+from fedfin.protocol.round_life import Payload
+from fedfin.protocol.schedule import last_round, preset_down, task_of
+from fedfin_aggregator.closed_form.groups import group_shapes, grouped, is_grouped
+from fedfin_aggregator.closed_form.plausible import check
+from fedfin_aggregator.fold.fold import Fold, FoldedMeans
+from fedfin_aggregator.fold.means import Means
+from fedfin_aggregator.rounds.calibration import counted
+from fedfin_aggregator.rounds.second_moments import SecondMoments
+from fedfin_aggregator.rounds.versions import Versions
+from fedfin_aggregator.store.journal import Journal, UpdateRow
+
+COVARIANCES = (
+    "covariances"  # the metric by which the journal knows whose second moments it has, since which round
+)
+
+
+def tasks(plan: Plan) -> set[Task]:
+    """All that rounds of this plan are for."""
+    return {task_of(plan, round_) for round_ in (1, 2, 3, last_round(plan) - 1, last_round(plan))}
+
+
+def sum_shapes(plan: Plan, task: Task) -> dict[str, Shape]:
+    """What a round's fold may hold, by name: in training also the second moments of sites that came late."""
+    if task == "covariances":
+        return group_shapes(plan)
+    late = group_shapes(plan) if task == "train" and needs_covariances(plan) else {}
+    return task_specs(plan, task) | late
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the federation stands."""
+
+    round: int
+    version: int
+    model: bytes  # its id
+    finished: bool
+
+
+class Rounds:
+    """All rounds of one federation, on top of its journal."""
+
+    def __init__(self, journal: Journal, *, weight_limit: int = limits.ROUND_WEIGHT) -> None:
+        self.journal = journal
+        self.plan = journal.plan
+        self._plan_digest = self.plan.digest()
+        self._weight_limit = weight_limit
+        self._second_moments = SecondMoments(journal.folder, self.plan)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Stand where the journal says."""
+        self._versions = Versions(self.journal, self.plan)
+        if not self.journal.rounds():
+            self.journal.open_round(1, task_of(self.plan, 1), self._versions.first())
+        self._collect()
+
+    def _collect(self) -> None:
+        """Turn to the current round, with what the journal has of it already."""
+        self.position = self._position()
+        self._fold, self._means = Fold(self._weight_limit), Means()
+        self.late = 0  # updates for earlier rounds that count in this one
+        told = self.journal.told(COVARIANCES, before=self.position.round)
+        self._given, self._newest_given = set(told), max(told.values(), default=None)
+        for round_, site, payload in self.journal.payloads(self.position.round):
+            self._take(round_, site, payload)
+
+    def _position(self) -> Position:
+        """The current round; after the last one, that one, finished."""
+        row = self.journal.rounds()[-1]
+        return Position(
+            row.round, row.version, self.journal.versions.model_id(row.version), row.closed is not None
+        )
+
+    @property
+    def parts(self) -> tuple[Payload, ...]:
+        """The way to the current version, for who has none and for who has one of the last."""
+        return self.journal.versions.listed()
+
+    @property
+    def receipts(self) -> dict[str, Receipt]:
+        """The receipts given in the current round, by site."""
+        return self.journal.receipts(self.position.round)
+
+    @property
+    def earlier_receipts(self) -> dict[str, Receipt]:
+        """Each site's newest receipt of the rounds before the current one."""
+        return self.journal.earlier_receipts(self.position.round)
+
+    @property
+    def max_update_bytes(self) -> int:
+        """No honest update of any task is larger."""
+        return max(most_update_bytes(task_specs(self.plan, task)) for task in tasks(self.plan))
+
+    def results(self) -> dict[str, float]:
+        """The current round's so far: how many updates, their bytes, the means of their metrics."""
+        late = {"late": float(self.late)}  # always: a site's metric must not pose as it
+        return self._means.results() | late
+
+    def model_file(self, version: int) -> bytes:
+        """One version as the bytes of a model file (fedfin/model/model_file.py). Raises StateError if there is none."""
+        return encode_model_file(ModelFile(self.plan, version, self._versions.tensors(version)))
+
+    @property
+    def roster(self) -> dict[str, bool]:
+        """Every known site, and whether it is silent."""
+        return self.journal.roster()
+
+    def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
+        """Check an update, fold it, make it durable; the receipt says how it went."""
+        current = self.position.round
+        before = self.journal.receipt(round_, site)
+        if before is not None and before.accepted:  # its row must stay as it is
+            return Receipt(id=id_, accepted=False, reason=TWICE)
+        try:
+            metrics = self._take(round_, site, payload)
+        except ProtocolError as error:
+            receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
+            self.journal.add_update(
+                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, current), None
+            )
+            return receipt
+        row = UpdateRow(round_, site, id_, True, "", len(payload), metrics, current)
+        self.journal.add_update(row, payload)
+        return Receipt(id=id_, accepted=True)
+
+    def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> None:
+        """Fold the round into the next model version, or, in the last round, into the final metrics.
+
+        `roster`: every known site, and whether it is silent, for whoever goes on from here (None: as before).
+        """
+        task = task_of(self.plan, round_)
+        results = self.results()
+        following = None
+        if task == "evaluate":
+            results |= _evaluation(self._fold)
+        if round_ < last_round(self.plan):
+            means = FoldedMeans(
+                {name: sum_ for name, sum_ in self._fold.sums.items() if not is_grouped(name)}
+            )
+            new = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
+            solved = self._second_moments.solved_with(new, round_, self._newest_given)
+            added, replaced = (means, solved) if task in ("train", "covariances") else ({}, means)
+            if task == "calibrate":
+                replaced = counted(means, self._fold.sums)
+            step = self._versions.next(added, replaced, preset_down(self.plan, round_))
+            following = task_of(self.plan, round_ + 1), step
+        self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
+        self._collect()
+        self._second_moments.keep_only(self._newest_given)
+
+    def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
+        """Check and fold one update; its metrics. Raises ProtocolError, and then nothing of it is folded."""
+        update, values, weights = self._checked(round_, site, payload)
+        if update.task == "covariances":
+            gave = self._add_covariances(round_, site, values, weights)
+        else:
+            gave = self._add(round_, values, weights)
+        self._means.add(len(payload), update.metrics)
+        metrics = {name: value for name, value in update.metrics.items() if name != COVARIANCES}
+        return metrics | ({COVARIANCES: 1.0} if gave else {})
+
+    def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors, dict[str, int]]:
+        """The update, its values and weights. Raises ProtocolError."""
+        update = decode_payload(payload, Update)
+        task = self._task(round_, update.task)
+        expected = (site, self._plan_digest, round_, task)
+        if (update.site, update.plan, update.round, update.task) != expected:
+            raise ProtocolError("the update names another site, plan, round or task than it was sent for")
+        if update.base != (version := self.journal.version_of(round_)):
+            raise ProtocolError(f"the update starts from version {update.base}, the round from {version}")
+        values, weights = open_update(update, task_specs(self.plan, task))
+        if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
+            raise ProtocolError("a score histogram holds a negative share")
+        return update, values, weights
+
+    def _task(self, round_: int, said: Task) -> Task:
+        """What a round's update is for. A site that came late gives its second moments before it trains."""
+        task = task_of(self.plan, round_)
+        instead = task == "train" and said == "covariances" and needs_covariances(self.plan)
+        return "covariances" if instead else task
+
+    def _add_covariances(self, round_: int, site: str, values: Tensors, weights: Mapping[str, int]) -> bool:
+        """A site's second moments count once, also when it has forgotten that it gave them; whether these do.
+
+        They do not age: late ones count in full. Raises ProtocolError.
+        """
+        self._share(round_)
+        check(self.plan, values, weights)
+        gave = bool(values) and site not in self._given
+        if gave:
+            self._fold.add(grouped(values, site), grouped(weights, site))
+            self._given.add(site)
+        self.late += round_ != self.position.round
+        return gave
+
+    def _add(self, round_: int, values: Tensors, weights: Mapping[str, int]) -> bool:
+        """Fold an update for `round_` into the current one; second moments it does not give. Raises ProtocolError."""
+        self._fold.add(values, weights, self._share(round_))
+        self.late += round_ != self.position.round
+        return False
+
+    def _share(self, round_: int) -> int:
+        """Which share an update for `round_` counts in the current one. Raises ProtocolError when it does not."""
+        share = late_share(self.plan, round_, self.position.round)
+        if share is None:
+            raise ProtocolError(f"late: round {round_} has closed")
+        return share
+
+
+def _evaluation(fold: Fold) -> Mapping[str, float]:
+    """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many."""
+    results: dict[str, float] = {}
+    means = fold.means()
+    for name, sum_ in fold.sums.items():
+        auc = macro_histogram_auc(means[name])
+        scenario = name.removeprefix("eval.")
+        results[f"cases.{scenario}"] = float(sum_.weight)
+        if auc is not None:
+            results[f"auc.{scenario}"] = auc
+    return results

@@ -1,0 +1,66 @@
+"""The rounds of a shard: opened by the root, collected as an aggregator does, and ended by a sum."""
+
+from fedfin import limits
+from fedfin.protocol.messages import RoundManifest
+from fedfin.protocol.schedule import task_of
+from fedfin.protocol.shard_life import RoundOpened
+from fedfin.protocol.shards import Shard
+from fedfin_aggregator.fold.partial_sum import encode_sum
+from fedfin_aggregator.rounds.rounds import Position, Rounds, sum_shapes
+from fedfin_aggregator.store.shard_journal import ShardJournal
+
+
+class ShardRounds(Rounds):
+    """Every shard may add its part of the weight that all together can add without an overflow."""
+
+    journal: ShardJournal
+
+    def __init__(self, journal: ShardJournal, shard: Shard) -> None:
+        self.shard = shard
+        super().__init__(journal, weight_limit=limits.ROUND_WEIGHT // shard.count)
+
+    @property
+    def before(self) -> tuple[str, int]:
+        """The run and round at hand; no run before the first round."""
+        return (self.journal.run, self.position.round) if self.journal.rounds() else ("", 0)
+
+    def _begin(self) -> None:
+        if self.journal.rounds():
+            self._collect()
+
+    def _position(self) -> Position:
+        """The round at hand; its model is the root's affair."""
+        row = self.journal.rounds()[-1]
+        return Position(row.round, row.version, b"", finished=False)
+
+    def open(self, manifest: RoundManifest) -> RoundOpened:
+        """Begin the root's round, or go on with it."""
+        if self.journal.run != manifest.run:
+            self.journal.adopt(manifest.run)
+        known = self.journal.rounds()
+        if not known or known[-1].round != manifest.round:
+            self.journal.begin(manifest.round, manifest.task, manifest.version)
+        self._collect()
+        sum_ = self.journal.sum(manifest.round)
+        folded = self.journal.updates(manifest.round)
+        late = {row.site for row in folded if row.accepted and row.round != manifest.round}
+        return RoundOpened(
+            self.receipts, self.earlier_receipts, tuple(sorted(late)), sum_ or b"", settled=sum_ == b""
+        )
+
+    def sum_up(self, round_: int) -> bytes:
+        """The sum of the round's accepted updates, durable."""
+        task = task_of(self.plan, round_)
+        payload = encode_sum(
+            self._fold,
+            self._means,
+            self.late,
+            sum_shapes(self.plan, task),
+            shard=self.shard.name,
+            plan=self._plan_digest,
+            round_=round_,
+            task=task,
+            base=self.position.version,
+        )
+        self.journal.put_sum(round_, payload, self.results())
+        return payload

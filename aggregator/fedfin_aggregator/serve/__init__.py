@@ -1,0 +1,1 @@
+"""The aggregator's processes: between the link, the machines and the journal."""

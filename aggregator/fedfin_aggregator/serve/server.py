@@ -1,0 +1,208 @@
+"""The aggregator's shell: moves events between the link, the round machine and the journal."""
+
+import secrets
+import time
+from dataclasses import asdict
+from typing import Any
+
+from fedfin import limits
+from fedfin.errors import LinkError, ProtocolError
+from fedfin.link import link_events, mqtt
+from fedfin.link.login import Login
+from fedfin.link.tls import Tls
+from fedfin.memory import keep_freed_memory
+from fedfin.protocol import messages
+from fedfin.protocol import round_life as life
+from fedfin.protocol.aggregator_machine import AggregatorMachine
+from fedfin.protocol.root_machine import RootMachine
+from fedfin.protocol.shards import is_shard
+from fedfin.protocol.topics import Topics
+from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.serve.desk import Desk, Report
+from fedfin_aggregator.serve.shelf import Shelf
+
+TICK_S = 0.2
+LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
+
+
+class Server:
+    """Serves one federation until it is finished. `report(event, facts)` tells the outside what happens."""
+
+    def __init__(
+        self,
+        rounds: Rounds,
+        broker: str,
+        report: Report,
+        *,
+        shards: int = 0,
+        tls: Tls | None = None,
+        login: Login | None = None,
+    ) -> None:
+        self._rounds = rounds
+        self._report = report
+        self._topics = Topics(rounds.plan.federation)
+        self._boot = secrets.token_hex(8)
+        will = (self._topics.aggregator_state, self._state(online=False))
+        client_id = f"fedfin-{rounds.plan.federation}-aggregator"
+        self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login)
+        self._shards = shards
+        self._machine = self._new_machine()
+        self._shelf = Shelf(self._link, self._topics, rounds.journal)
+        self._chunk_size = limits.CHUNK_BYTES
+        self._here: set[str] = set()  # sites that were seen online
+        self._gone: set[str] = set()  # those of them that left with the final model
+        self._manifest: messages.RoundManifest | None = None
+        self._desk = Desk(rounds, report)
+        self._tick_at = 0.0
+
+    def _new_machine(self) -> AggregatorMachine | RootMachine:
+        rounds = self._rounds
+        plan, run, limit = rounds.plan, rounds.journal.run, rounds.max_update_bytes
+        if self._shards:
+            return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
+        return AggregatorMachine(plan, run=run, max_update_bytes=limit)
+
+    def serve(self, *, linger_s: float = LINGER_S) -> None:
+        """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
+        keep_freed_memory()
+        self._link.start()
+        try:
+            while self._machine.state is not life.State.FINISHED:
+                self._step()
+            self._linger(linger_s)
+        finally:
+            self._link.stop((self._topics.aggregator_state, self._state(online=False)))
+
+    def _linger(self, seconds: float) -> None:
+        """Until every site of the last round has come for the final model and gone, or `seconds` have passed."""
+        until = time.monotonic() + seconds
+        awaited = self._rounds.receipts.keys()  # no more come in
+        while not awaited <= self._gone and time.monotonic() < until:
+            self._step()
+
+    def _step(self) -> None:
+        """What has come meanwhile, together: then all updates in it share one write to the disk."""
+        for event in link_events.gather(self._link.events, TICK_S):
+            self._on_event(event)
+        self._judge()
+        if time.monotonic() >= self._tick_at:
+            self._tick_at = time.monotonic() + TICK_S
+            self._feed(life.Tick())
+
+    def _judge(self) -> None:
+        if (judged := self._desk.judge()) is not None:
+            self._feed(judged)
+
+    def _on_event(self, event: link_events.LinkEvent) -> None:
+        match event:
+            case link_events.Up(chunk_size):
+                self._on_up(chunk_size)
+            case link_events.Down(reason):
+                self._report("offline", {"reason": reason})
+                self._feed(life.Disconnected())
+            case link_events.Taken(token, None):
+                self._shelf.taken(token)
+            case link_events.Taken(_, refused):
+                self._report("refused", {"reason": refused})
+            case link_events.Arrived(topic, payload):
+                self._on_message(topic, payload)
+            case link_events.Broken(error):
+                raise LinkError(f"the link to the broker died: {error}")
+
+    def _on_up(self, chunk_size: int) -> None:
+        self._report("online", {})
+        self._chunk_size = chunk_size
+        for party in ("site/+", "shard/+") if self._shards else ("site/+",):
+            for channel in ("up/state", "up/ctl", "up/chunk"):
+                if not (self._shards and (party, channel) == ("site/+", "up/chunk")):  # its shard takes them
+                    self._link.subscribe(f"{self._topics.root}/{party}/{channel}")
+        self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
+        if self._manifest is None:  # the first time: only now is the packet size known
+            self._feed(self._opened())
+            return
+        self._feed(life.Reconnected())
+        # A broker that lost its memory has no retained messages: say again where we stand.
+        self._shelf.publish_again()
+        self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
+        self._shelf.clear_others()
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        if (address := self._topics.parse_up(topic)) is None:
+            return
+        site, channel = address
+        try:
+            if channel == "up/ctl":
+                kind = messages.ShardUpControl if is_shard(site) else messages.UpControl
+                self._feed(_from(site, messages.decode(payload, kind)))
+            elif channel == "up/chunk":
+                limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
+                self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
+            else:
+                state = messages.decode(payload, messages.SiteState)
+                self._feed(life.FromSite(site, state))
+                self._on_site_state(site, state)
+                self._report("site", {"site": site, "online": state.online})
+        except ProtocolError as error:
+            self._report("bad-message", {"site": site, "reason": str(error)})
+
+    def _on_site_state(self, site: str, state: messages.SiteState) -> None:
+        if state.online:
+            self._here.add(site)
+        elif state.done and site in self._here and self._machine.state is life.State.FINISHED:
+            self._gone.add(site)  # a retained one of before we came says nothing
+
+    def _feed(self, event: life.Event) -> None:
+        for effect in self._machine.receive(event, time.monotonic()):
+            self._act(effect)
+
+    def _act(self, effect: life.Effect) -> None:
+        match effect:
+            case life.Send(site, channel, message):
+                self._link.publish(self._topics.party(site, channel), messages.encode(message))
+            case life.PublishPart():
+                self._shelf.put(effect)
+            case life.ClearParts(listed):
+                self._shelf.keep_only(listed)
+            case life.PublishManifest(manifest):
+                self._manifest = manifest
+                self._link.publish(self._topics.manifest, messages.encode(manifest), retain=True)
+                self._report(
+                    "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
+                )
+            case life.Spool() | life.Judge():
+                self._desk.take(effect)
+            case life.CloseRound(round_, roster):
+                self._judge()  # what is complete has come in time
+                self._rounds.close(round_, roster)
+                self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
+                self._feed(self._opened())
+                self._rounds.journal.tidy()
+            case life.Stalled():
+                self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
+            case life.Lacking(round_, shards):
+                reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
+                self._report("waiting", {"reason": reason})
+
+    def _opened(self) -> life.Opened:
+        position = self._rounds.position
+        return life.Opened(
+            position.round,
+            position.version,
+            position.model,
+            self._rounds.parts,
+            self._rounds.receipts,
+            self._rounds.earlier_receipts,
+            finished=position.finished,
+            chunk_size=self._chunk_size,
+            late=self._rounds.late,
+            roster=self._rounds.roster,
+        )
+
+    def _state(self, *, online: bool) -> bytes:
+        return messages.encode(messages.AggregatorState(online=online, boot=self._boot))
+
+
+def _from(name: str, message: Any) -> life.FromSite | life.FromShard:
+    if is_shard(name):
+        return life.FromShard(int(name.partition("/")[2]), message)
+    return life.FromSite(name, message)

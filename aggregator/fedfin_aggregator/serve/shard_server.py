@@ -1,0 +1,188 @@
+"""A shard's shell: moves events between the link, the shard machine and the shard's journal."""
+
+import secrets
+import time
+
+from fedfin import limits
+from fedfin.errors import EvictedError, LinkError, ProtocolError
+from fedfin.link import link_events, mqtt
+from fedfin.link.login import Login
+from fedfin.link.tls import Tls
+from fedfin.memory import keep_freed_memory
+from fedfin.protocol import messages
+from fedfin.protocol import shard_life as life
+from fedfin.protocol.round_life import FromSite, Judge, Send, Spool, Tick
+from fedfin.protocol.shard_machine import ShardMachine
+from fedfin.protocol.site_life import Connected, Disconnected, Published
+from fedfin.protocol.topics import Topics
+from fedfin_aggregator.rounds.shard_rounds import ShardRounds
+from fedfin_aggregator.serve.desk import Desk, Report
+
+TICK_S = 0.2
+LINGER_S = 30.0  # at most, after the last round: some sites may not have heard of their receipt yet
+
+
+class ShardServer:
+    """Serves one shard's sites until the federation is finished. `report(event, facts)` tells the outside."""
+
+    def __init__(
+        self,
+        rounds: ShardRounds,
+        broker: str,
+        report: Report,
+        *,
+        tls: Tls | None = None,
+        login: Login | None = None,
+    ) -> None:
+        self._rounds, self._report = rounds, report
+        self._shard = rounds.shard
+        self._topics = Topics(rounds.plan.federation)
+        self._boot = secrets.token_hex(8)
+        self._desk = Desk(rounds, report)
+        self._machine = ShardMachine(
+            rounds.plan, self._shard, max_update_bytes=rounds.max_update_bytes, before=rounds.before
+        )
+        client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
+        self._link = mqtt.Link(broker, client_id, will=self._last_words, tls=tls, login=login)
+        self._followed: set[str] = set()  # sites whose chunks we are subscribed to
+        self._chunk_tokens: set[int] = set()
+        self._gone: set[str] = set()  # sites that left with the final model
+        self._tick_at = 0.0
+
+    def serve(self, *, linger_s: float = LINGER_S) -> None:
+        """Run until the root has finished. Raises EvictedError when it cannot use this shard."""
+        keep_freed_memory()
+        self._link.start()
+        try:
+            while not self._finished:
+                self._step()
+            self._linger(linger_s)
+        finally:
+            self._link.stop(self._last_words)
+
+    @property
+    def _last_words(self) -> tuple[str, bytes]:
+        return self._own("up/state"), self._state(online=False)
+
+    @property
+    def _finished(self) -> bool:
+        return self._machine.state is life.State.FINISHED
+
+    def _linger(self, seconds: float) -> None:
+        """Until every site of the last round has gone, or `seconds` have passed."""
+        until = time.monotonic() + seconds
+        sites = self._rounds.receipts.keys()
+        while not sites <= self._gone and time.monotonic() < until:
+            self._step()
+
+    def _step(self) -> None:
+        for event in link_events.gather(self._link.events, TICK_S):
+            self._on_event(event)
+        self._judge()
+        if time.monotonic() >= self._tick_at:
+            self._tick_at = time.monotonic() + TICK_S
+            self._feed(Tick())
+
+    def _judge(self) -> None:
+        if (judged := self._desk.judge()) is not None:
+            self._feed(judged)
+
+    def _on_event(self, event: link_events.LinkEvent) -> None:
+        match event:
+            case link_events.Up(chunk_size):
+                self._on_up(chunk_size)
+            case link_events.Down(reason):
+                self._report("offline", {"reason": reason})
+                self._chunk_tokens.clear()
+                self._feed(Disconnected())
+            case link_events.Taken(token, refused):
+                self._on_taken(token, refused)
+            case link_events.Arrived(topic, payload) if payload:
+                self._on_message(topic, payload)
+            case link_events.Broken(error):
+                raise LinkError(f"the link to the broker died: {error}")
+
+    def _on_up(self, chunk_size: int) -> None:
+        """All sites' small messages come to every shard, the chunks only of its own: those it subscribes one by one."""
+        self._report("online", {})
+        self._link.subscribe(self._own("dn/ctl"))
+        self._link.subscribe(self._topics.manifest)
+        for channel in ("up/state", "up/ctl"):
+            self._link.subscribe(self._topics.site("+", channel))
+        for site in sorted(self._followed):
+            self._link.subscribe(self._topics.site(site, "up/chunk"))
+        self._link.publish(self._own("up/state"), self._state(online=True), retain=True)
+        self._feed(Connected(chunk_size))
+
+    def _on_taken(self, token: int, refused: str | None) -> None:
+        if refused is not None:
+            self._report("refused", {"reason": refused})
+        if token in self._chunk_tokens:
+            self._chunk_tokens.remove(token)
+            self._feed(Published())
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        try:
+            if topic == self._topics.manifest:
+                self._feed(messages.decode(payload, messages.RoundManifest))
+            elif topic == self._own("dn/ctl"):
+                self._feed(messages.decode(payload, messages.ShardDownControl))
+            elif (address := self._topics.parse_up(topic)) is not None and self._shard.serves(address[0]):
+                self._on_site(*address, payload)
+        except ProtocolError as error:
+            self._report("bad-message", {"topic": topic, "reason": str(error)})
+
+    def _on_site(self, site: str, channel: str, payload: bytes) -> None:
+        if channel == "up/ctl":
+            message = messages.decode(payload, messages.UpControl)
+            self._follow(site)
+            self._feed(FromSite(site, message))
+        elif channel == "up/chunk":
+            limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
+            self._feed(FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
+        elif messages.decode(payload, messages.SiteState).done and self._finished:
+            self._gone.add(site)
+
+    def _follow(self, site: str) -> None:
+        """Before any answer: the broker takes our packets in order, so no chunk comes too early."""
+        if site not in self._followed:
+            self._followed.add(site)
+            self._link.subscribe(self._topics.site(site, "up/chunk"))
+
+    def _feed(self, event: life.Event) -> None:
+        for effect in self._machine.receive(event, time.monotonic()):
+            self._act(effect)
+
+    def _act(self, effect: life.Effect) -> None:
+        match effect:
+            case Send(site, channel, message):
+                self._link.publish(self._topics.site(site, channel), messages.encode(message))
+            case life.SendUp(channel, message):
+                token = self._link.publish(self._own(channel), messages.encode(message))
+                if channel == "up/chunk":
+                    self._chunk_tokens.add(token)
+            case Spool() | Judge():
+                self._desk.take(effect)
+            case life.OpenRound(manifest):
+                self._report(
+                    "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
+                )
+                self._feed(self._rounds.open(manifest))
+            case life.SumUp(round_):
+                self._judge()  # what is complete has come in time
+                self._feed(life.Summed(self._rounds.sum_up(round_)))
+                self._rounds.journal.tidy()
+            case life.Settle(round_):
+                self._rounds.journal.settle(round_)
+                self._report("closed", {"round": round_} | self._rounds.results())
+            case life.Finish():
+                self._report("finished", {})
+            case life.Leave(reason):
+                raise EvictedError(f"the root dropped this shard: {reason}")
+
+    def _own(self, channel: str) -> str:
+        return self._topics.party(self._shard.name, channel)
+
+    def _state(self, *, online: bool) -> bytes:
+        state = messages.SiteState(online=online, boot=self._boot, done=self._finished)
+        return messages.encode(state)

@@ -1,0 +1,1 @@
+"""What the aggregator must not lose: the journal and the files beside it."""

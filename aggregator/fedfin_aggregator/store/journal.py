@@ -1,0 +1,286 @@
+"""What the aggregator must not lose: plan, model versions (version_records.py), rounds, updates and receipts.
+
+It is one SQLite file, and beside it what would make that slow: the bytes of versions (part_files.py) and of an open
+round's updates (update_files.py). An update is there before its receipt goes out and is kept until its round closes,
+so that a restarted aggregator folds it again and stands where it stood; then only the receipt's facts stay.
+synchronous=FULL: a receipt promises that the update survives a power cut.
+"""
+
+import contextlib
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from fedfin.errors import StateError
+from fedfin.plan import Plan
+from fedfin.protocol.messages import Receipt
+from fedfin_aggregator.store import version_records
+from fedfin_aggregator.store.update_files import UpdateFiles
+from fedfin_aggregator.store.version_records import Step, VersionRecords
+
+_SCHEMA = """
+CREATE TABLE plan (body BLOB NOT NULL, run TEXT NOT NULL);
+CREATE TABLE role (name TEXT NOT NULL);
+CREATE TABLE round (
+    round INTEGER PRIMARY KEY, task TEXT NOT NULL, version INTEGER NOT NULL, opened REAL NOT NULL,
+    closed REAL, results TEXT
+);
+CREATE TABLE upd (
+    round INTEGER NOT NULL, site TEXT NOT NULL, id BLOB NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL,
+    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload INTEGER, folded INTEGER NOT NULL,
+    PRIMARY KEY (round, site)
+);
+CREATE INDEX upd_folded ON upd (folded);
+CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """One round. `closed` is None while it is open; times are seconds since the epoch."""
+
+    round: int
+    task: str
+    version: int
+    opened: float
+    closed: float | None
+    results: dict[str, float]
+
+
+@dataclass(frozen=True)
+class UpdateRow:
+    """One update's receipt and facts. `folded`: the round it counts in, a later one when it came late."""
+
+    round: int
+    site: str
+    id: bytes
+    accepted: bool
+    reason: str
+    size: int
+    metrics: dict[str, float]
+    folded: int
+
+
+class Journal:
+    """The file and those beside it. Every method that writes is one transaction."""
+
+    def __init__(self, path: Path, *, create: Plan | None = None) -> None:
+        if create is not None:
+            _create(path, create)
+        elif not path.exists():
+            raise StateError(
+                f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
+            )
+        self.folder = path.parent
+        self._update_files = UpdateFiles(path.parent)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("SELECT run FROM plan").fetchone()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise StateError(f"{path}: not an aggregator's journal, or damaged ({error})") from None
+        self.versions = VersionRecords(self._db, path.parent / "parts")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def claim(self, role: str) -> None:
+        """What this folder serves as: the first time it is written down, from then on it must be the same.
+
+        Raises StateError: a root, a shard and an aggregator keep different things under the same names.
+        """
+        known = self.role
+        if not known:
+            self._db.execute("INSERT INTO role VALUES (?)", (role,))
+        elif known != role:
+            raise StateError(
+                f"{self.folder} belongs to {known}, and cannot serve as {role}; set up a folder of its own with"
+                " `fedfin aggregator init`"
+            )
+
+    @property
+    def role(self) -> str:
+        """What this folder serves as; empty before it has."""
+        row = self._db.execute("SELECT name FROM role").fetchone()
+        return "" if row is None else str(row[0])
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that this folder was set up with."""
+        (body,) = self._db.execute("SELECT body FROM plan").fetchone()
+        return msgspec.json.decode(body, type=Plan)
+
+    @property
+    def run(self) -> str:
+        """Which run of the plan this is: drawn once, when the folder was set up."""
+        (run,) = self._db.execute("SELECT run FROM plan").fetchone()
+        return str(run)
+
+    def open_round(self, round_: int, task: str, step: Step) -> None:
+        """Start a round from a new version."""
+        with self._db:
+            self._db.execute("BEGIN")
+            self._open_round(round_, task, step)
+
+    def _open_round(self, round_: int, task: str, step: Step) -> None:
+        self.versions.add(step)
+        self._db.execute(
+            "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, step.version, time.time())
+        )
+
+    def close_round(
+        self,
+        round_: int,
+        results: dict[str, float],
+        following: tuple[str, Step] | None,
+        roster: Mapping[str, bool],
+    ) -> None:
+        """Close a round and open the next (task, its new version) in the same transaction.
+
+        `roster`: every known site, and whether it is silent.
+        """
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute(
+                "UPDATE round SET closed = ?, results = ? WHERE round = ?",
+                (time.time(), msgspec.json.encode(results).decode(), round_),
+            )
+            self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
+            self._db.execute("DELETE FROM site")
+            self._db.executemany("INSERT INTO site VALUES (?, ?)", sorted(roster.items()))
+            if following is not None:
+                self._open_round(round_ + 1, *following)
+
+    def tidy(self) -> None:
+        """Remove the bytes that no row needs any more: when a round has closed, or a crash left some.
+
+        Not while anybody waits: 40 MB of updates take 9 ms.
+        """
+        open_ = self._db.execute("SELECT DISTINCT folded FROM upd WHERE payload IS NOT NULL")
+        self._update_files.keep_only(round_ for (round_,) in open_)
+        self.versions.drop_forgotten()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Updates that are added in this context become durable together, at its end: one flush for all of them."""
+        with self._db:
+            self._db.execute("BEGIN")
+            yield
+            self._update_files.flush()
+
+    def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
+        """Make one update durable. A site's refused update is replaced by its next one."""
+        if not self._db.in_transaction:
+            with self.together():
+                return self.add_update(row, payload)
+        offset = None if payload is None else self._update_files.append(row.folded, payload)
+        self._db.execute(
+            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.round,
+                row.site,
+                row.id,
+                row.accepted,
+                row.reason,
+                row.size,
+                msgspec.json.encode(row.metrics).decode(),
+                time.time(),
+                offset,
+                row.folded,
+            ),
+        )
+        return None
+
+    def rounds(self) -> list[RoundRow]:
+        """All rounds, oldest first."""
+        rows = self._db.execute(
+            "SELECT round, task, version, opened, closed, results FROM round ORDER BY round"
+        )
+        return [
+            RoundRow(number, task, version, opened, closed, msgspec.json.decode(results or "{}"))
+            for number, task, version, opened, closed, results in rows
+        ]
+
+    def receipts(self, round_: int) -> dict[str, Receipt]:
+        """The receipts given in one round, by site."""
+        rows = self._db.execute("SELECT site, id, accepted, reason FROM upd WHERE round = ?", (round_,))
+        return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why in rows}
+
+    def earlier_receipts(self, round_: int) -> dict[str, Receipt]:
+        """Each site's newest receipt of the rounds before this one."""
+        rows = self._db.execute(
+            # SQLite takes the bare columns from the row that holds the maximum.
+            "SELECT site, id, accepted, reason, max(round) FROM upd WHERE round < ? GROUP BY site",
+            (round_,),
+        )
+        return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why, _ in rows}
+
+    def receipt(self, round_: int, site: str) -> Receipt | None:
+        """The receipt of a site's update for this round, if there is one."""
+        row = self._db.execute(
+            "SELECT id, accepted, reason FROM upd WHERE round = ? AND site = ?", (round_, site)
+        ).fetchone()
+        return None if row is None else Receipt(id=row[0], accepted=bool(row[1]), reason=row[2])
+
+    def version_of(self, round_: int) -> int | None:
+        """The version that a round started from; None when there was no such round."""
+        row = self._db.execute("SELECT version FROM round WHERE round = ?", (round_,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def roster(self) -> dict[str, bool]:
+        """Every site known when the last round closed, and whether it was silent."""
+        return {site: bool(silent) for site, silent in self._db.execute("SELECT site, silent FROM site")}
+
+    def updates(self, folded: int) -> list[UpdateRow]:
+        """The updates that count in one round, or were refused in it, without their payloads."""
+        rows = self._db.execute(
+            "SELECT round, site, id, accepted, reason, bytes, metrics, folded FROM upd"
+            " WHERE folded = ? ORDER BY round, site",
+            (folded,),
+        )
+        return [
+            UpdateRow(number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), folded)
+            for number, site, id_, accepted, reason, size, metrics, folded in rows
+        ]
+
+    def told(self, metric: str, *, before: int) -> dict[str, int]:
+        """Site -> the last round before this one in which an accepted update of it counted that has this metric."""
+        rows = self._db.execute(
+            "SELECT site, folded, metrics FROM upd WHERE accepted AND folded < ? AND instr(metrics, ?)"
+            " ORDER BY folded",
+            (before, metric),
+        )
+        return {site: folded for site, folded, metrics in rows if metric in msgspec.json.decode(metrics)}
+
+    def payloads(self, folded: int) -> Iterator[tuple[int, str, bytes]]:
+        """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat.
+
+        As they came: of two that a site gave in place of each other the first counts, before and after a restart.
+        """
+        rows = self._db.execute(
+            "SELECT round, site, payload, bytes FROM upd WHERE folded = ? AND payload IS NOT NULL"
+            " ORDER BY rowid",
+            (folded,),
+        )
+        for round_, site, offset, size in rows:
+            yield round_, site, self._update_files.read(folded, offset, size)
+
+
+def _create(path: Path, plan: Plan) -> None:
+    """Make the file under another name first: an interrupted init leaves nothing that looks like a journal."""
+    if path.exists():
+        raise StateError(f"{path.parent}: there is an aggregator here already; choose another folder")
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+        db.executescript(_SCHEMA + version_records.SCHEMA)
+        db.execute("INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(plan), secrets.token_hex(8)))
+    fresh.rename(path)

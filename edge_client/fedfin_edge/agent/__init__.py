@@ -1,0 +1,1 @@
+"""The agent: one site in one federation, over the link, durable across restarts."""

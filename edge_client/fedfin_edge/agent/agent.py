@@ -1,0 +1,289 @@
+"""The site's shell: moves events between the link, the site machine, the worker thread and the disk."""
+
+import secrets
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from fedfin import limits
+from fedfin.encoders.bundle import read_manifest
+from fedfin.errors import EvictedError, LinkError, ProtocolError
+from fedfin.link import link_events, mqtt
+from fedfin.memory import keep_freed_memory, peak_rss_mb
+from fedfin.model.model_file import ModelFile, write_model
+from fedfin.plan import Plan
+from fedfin.protocol import messages
+from fedfin.protocol import site_life as life
+from fedfin.protocol.schedule import last_round
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.topics import Topics
+from fedfin_edge.agent.agent_state import AgentState
+from fedfin_edge.agent.work import Report, first_things_first, make_update
+from fedfin_edge.cases.dataset import Dataset, load_dataset
+from fedfin_edge.site import Site
+from fedfin_edge.tasks.trainer import TaskStoppedError
+
+TICK_S = 0.5
+OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker ended with an error."""
+
+    error: BaseException
+
+
+@dataclass
+class Costs:
+    """What taking part cost this site. Bytes: see mqtt.Traffic; memory: the process's peak resident set."""
+
+    seconds_training: float = 0.0
+    seconds_waiting: float = 0.0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    peak_rss_mb: float = 0.0
+
+
+class Agent:
+    """One site in one federation, until it is finished. `report(event, facts)` tells the outside.
+
+    `keep_deltas`: a folder for the raw deltas of every training round.
+    """
+
+    def __init__(self, site: Site, report: Report, *, keep_deltas: Path | None = None) -> None:
+        settings = site.settings
+        self._site, self._report, self._keep_deltas = site, report, keep_deltas
+        self._topics = Topics(settings.federation)
+        self._boot = secrets.token_hex(8)
+        self._events: SimpleQueue[Any] = SimpleQueue()
+        self._state = AgentState(site.state_path)
+        encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
+        self._machine = SiteMachine(
+            site=settings.site,
+            boot=self._boot,
+            encoders=encoders,
+            memory=self._state.memory(),
+        )
+        will = (self._topic("up/state"), self._online(online=False))
+        client_id = f"fedfin-{settings.federation}-{settings.site}"
+        self._link = mqtt.Link(
+            settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
+        )
+        self._plan: Plan | None = None
+        self._dataset: Dataset | None = None
+        self._stop = threading.Event()
+        self._worker: threading.Thread | None = None
+        self._chunk_tokens: set[int] = set()
+        self._ever_online = False
+        self._offline_reason = "no answer"
+        self.costs = Costs()
+
+    def run(self) -> None:
+        """Take part until the federation is finished. Raises EvictedError or LinkError when it cannot go on."""
+        keep_freed_memory()
+        started = time.monotonic()
+        self._report(
+            "connecting", {"broker": self._site.settings.broker, "gives up after seconds": OFFLINE_S}
+        )
+        self._link.start()
+        try:
+            while self._machine.state is not life.State.FINISHED:
+                self._step()
+                if not self._ever_online and time.monotonic() - started > OFFLINE_S:
+                    raise LinkError(
+                        f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s"
+                        f" ({self._offline_reason}); start the broker, or correct `broker` in site.toml, and run again"
+                    )
+        finally:
+            self._stop_worker()
+            self._link.stop((self._topic("up/state"), self._online(online=False)))
+            traffic = self._link.traffic
+            self.costs.bytes_up, self.costs.bytes_down = traffic.up, traffic.down
+            self.costs.seconds_waiting = time.monotonic() - started - self.costs.seconds_training
+            self.costs.peak_rss_mb = peak_rss_mb()
+            self._report("costs", asdict(self.costs))
+
+    def _step(self) -> None:
+        try:
+            event = self._events.get(timeout=TICK_S)
+        except Empty:
+            self._feed(life.Tick())
+            return
+        match event:
+            case link_events.Up(chunk_size):
+                self._on_up(chunk_size)
+            case link_events.Down(reason):
+                self._chunk_tokens.clear()
+                self._offline_reason = reason
+                self._report("offline", {"reason": reason})
+                self._feed(life.Disconnected())
+            case link_events.Taken(token, refused):
+                self._on_taken(token, refused)
+            case link_events.Arrived(topic, payload):
+                self._on_message(topic, payload)
+            case link_events.Broken(error):
+                raise LinkError(f"the link to the broker died: {error}")
+            case life.Done() | life.Assembled() | life.Misfit():
+                self._feed(event)
+            case Failed(error):
+                raise error
+
+    def _on_up(self, chunk_size: int) -> None:
+        self._ever_online = True
+        self._report("online", {})
+        for topic in (
+            self._topic("dn/ctl"),
+            self._topic("dn/chunk"),
+            self._topics.manifest,
+            self._topics.aggregator_state,
+        ):
+            self._link.subscribe(topic)
+        self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
+        if self._plan is None:
+            reason = (
+                f"connected; no word yet from federation {self._site.settings.federation!r}:"
+                " if none comes, ask its coordinator whether the name is right and the aggregator runs"
+            )
+            self._report("waiting", {"reason": reason})
+        self._feed(life.Connected(chunk_size))
+
+    def _on_taken(self, token: int, refused: str | None) -> None:
+        if refused is not None:
+            self._report("refused", {"reason": refused})
+        if token in self._chunk_tokens:
+            self._chunk_tokens.remove(token)
+            self._feed(life.Published())
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        if not payload:
+            return  # a cleared retained message
+        try:
+            if topic == self._topics.manifest:
+                self._feed(messages.decode(payload, messages.RoundManifest))
+            elif topic == self._topics.aggregator_state:
+                self._on_aggregator(messages.decode(payload, messages.AggregatorState))
+            elif topic == self._topic("dn/ctl"):
+                self._feed(messages.decode(payload, messages.DownControl))
+            else:
+                limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
+                self._feed(messages.decode(payload, messages.Chunk, limit=limit))
+        except ProtocolError as error:
+            self._report("bad-message", {"reason": str(error)})
+
+    def _on_aggregator(self, state: messages.AggregatorState) -> None:
+        if not state.online:
+            self._report("waiting", {"reason": "the aggregator is not there; going on when it is back"})
+
+    def _feed(self, event: life.Event) -> None:
+        for effect in self._machine.receive(event, time.monotonic()):
+            self._act(effect)
+
+    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
+        match effect:
+            case life.Send(channel, message):
+                token = self._link.publish(self._topic(channel), messages.encode(message))
+                if channel == "up/chunk":
+                    self._chunk_tokens.add(token)
+            case life.Follow(kind, version, index):
+                self._link.subscribe(self._topics.chunk(kind, version, index))
+            case life.Unfollow(kind, version, index):
+                self._link.unsubscribe(self._topics.chunk(kind, version, index))
+            case life.Join(run, plan):
+                self._join(run, plan)
+            case life.MakeFirst():
+                self._make_first()
+            case life.Assemble():
+                self._assemble(effect)
+            case life.Work():
+                self._work(effect)
+            case life.Abandon():
+                self._stop_worker()
+                self._state.abandon()
+            case life.Settle(round_, accepted, reason):
+                self._state.settle(accepted=accepted)
+                self._report("closed", {"round": round_, "accepted": accepted, "reason": reason})
+            case life.Finish(version):
+                self._finish(version)
+            case life.Leave(reason):
+                raise EvictedError(f"the aggregator dropped this site: {reason}")
+
+    def _join(self, run: str, plan: Plan) -> None:
+        self._dataset = load_dataset(self._site, plan)
+        self._plan = plan
+        self._state.join(run, plan)
+        self._report(
+            "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
+        )
+
+    def _make_first(self) -> None:
+        assert self._plan is not None
+        model = self._state.model
+        model.make_first(self._plan)
+        self._events.put(life.Assembled(0, model.id))
+
+    def _assemble(self, wanted: life.Assemble) -> None:
+        assert self._plan is not None
+        try:
+            self._state.model.assemble(wanted, self._plan)
+        except ProtocolError as error:
+            self._report("bad-model", {"version": wanted.version, "reason": str(error)})
+            self._events.put(life.Misfit(str(error)))
+        else:
+            self._events.put(life.Assembled(wanted.version, wanted.model))
+
+    def _work(self, work: life.Work) -> None:
+        self._report("round", {"round": work.round, "task": work.task})
+        self._stop = threading.Event()
+        self._worker = threading.Thread(
+            target=self._compute, args=(work, self._stop), name="work", daemon=True
+        )
+        self._worker.start()
+
+    def _compute(self, work: life.Work, stop: threading.Event) -> None:
+        """In the worker thread: keepalives and chunks go on meanwhile."""
+        assert self._plan is not None
+        assert self._dataset is not None
+        started = time.monotonic()
+        try:
+            outbox = make_update(
+                self._plan,
+                first_things_first(self._plan, work, gave_covariances=self._state.progress.gave_covariances),
+                self._state.model.tensors(self._plan),
+                self._dataset,
+                self._site.settings.site,
+                self._state.feedback(),
+                report=self._report,
+                stop=stop.is_set,
+                keep=self._keep_deltas,
+            )
+            self._state.put_update(outbox)
+            self._events.put(life.Done(work.round, outbox.payload))
+        except TaskStoppedError:
+            pass
+        except Exception as error:  # noqa: BLE001 - the main thread raises it again
+            self._events.put(Failed(error))
+        finally:
+            self.costs.seconds_training += time.monotonic() - started
+
+    def _stop_worker(self) -> None:
+        self._stop.set()
+        if self._worker is not None:
+            self._worker.join()
+            self._worker = None
+
+    def _finish(self, version: int) -> None:
+        assert self._plan is not None
+        tensors = self._state.model.tensors(self._plan)
+        write_model(self._state.final_path, ModelFile(self._plan, version, tensors))
+        self._report("finished", {"version": version, "model": str(self._state.final_path)})
+
+    def _topic(self, channel: str) -> str:
+        return self._topics.site(self._site.settings.site, channel)
+
+    def _online(self, *, online: bool) -> bytes:
+        done = self._machine.state is life.State.FINISHED
+        return messages.encode(messages.SiteState(online=online, boot=self._boot, done=done))

@@ -1,0 +1,163 @@
+"""What a site's agent must remember across a restart, as files in the site's `state/` folder.
+
+    plan.json            the federation's plan
+    progress.json        the run, and the last round that has a receipt
+    model.msgpack        the newest global model
+    feedback.msgpack     what earlier updates still owe (fedfin_edge/agent/feedback.py)
+    outbox.msgpack       an update without a receipt yet: saved before it is sent
+    last-update.msgpack  the last update that has one, for `fedfin edge explain-update`
+    spare.msgpack        the one before it, to be written over by the next
+    final.fedfin         the final model
+
+Each file is replaced as a whole, so a crash leaves the old one or the new one; all but the model: a damaged one is
+found out, and fetched again. An update in the outbox may have been accepted or not: after a restart the site asks
+again, gets the same receipt, and settles it as if for the first time.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from fedfin.errors import ProtocolError, StateError
+from fedfin.files import write_atomically
+from fedfin.plan import Plan
+from fedfin.protocol.payloads import Update, decode_payload
+from fedfin.protocol.site_machine import Memory
+from fedfin_edge.agent.feedback import Feedback
+from fedfin_edge.agent.kept_model import KeptModel
+from fedfin_edge.agent.outbox import Outbox
+
+JOIN = "`fedfin edge run` takes part and makes updates"
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far the site is in which run, and whether its second moments are in."""
+
+    run: str = ""
+    settled: int = 0
+    gave_covariances: bool = False
+
+
+class AgentState:
+    """The folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._plan = folder / "plan.json"
+        self._progress = folder / "progress.json"
+        self._feedback = folder / "feedback.msgpack"
+        self._outbox = folder / "outbox.msgpack"
+        self._waiting: Outbox | None = None  # what is in the outbox, if this process put it there
+        self._last = folder / "last-update.msgpack"
+        self._spare = folder / "spare.msgpack"
+        self.model = KeptModel(folder / "model.msgpack")
+        self.final_path = folder / "final.fedfin"
+
+    @property
+    def progress(self) -> Progress:
+        """How far the site is. Raises StateError when the file is damaged."""
+        if not self._progress.exists():
+            return Progress()
+        try:
+            return msgspec.json.decode(self._progress.read_bytes(), type=Progress)
+        except msgspec.MsgspecError:
+            raise StateError(f"{self._progress} is damaged; remove {self.folder} to join afresh") from None
+
+    def memory(self) -> Memory:
+        """What the site machine must know of earlier lives."""
+        progress, outbox = self.progress, _read(self._outbox, Outbox)
+        offer = None if outbox is None else (outbox.round, outbox.payload)
+        return Memory(progress.run, progress.settled, self.model.id, self.model.version, offer)
+
+    def join(self, run: str, plan: Plan) -> None:
+        """Remember the run and its plan; what belongs to another one is dropped."""
+        if self.progress.run != run:
+            self._waiting = None
+            for path in (self._outbox, self._last, self._spare, self._feedback):
+                path.unlink(missing_ok=True)
+            self.model.forget()
+            write_atomically(self._plan, msgspec.json.encode(plan))
+            self._save(Progress(run))
+
+    def plan(self) -> Plan:
+        """The plan of the run that this site takes part in. StateError when there is none, or it is damaged."""
+        try:
+            return msgspec.json.decode(self._plan.read_bytes(), type=Plan)
+        except FileNotFoundError:
+            raise StateError(f"{self.folder}: this site has not taken part yet; {JOIN}") from None
+        except msgspec.MsgspecError:
+            raise StateError(f"{self._plan} is damaged; remove {self.folder} to join afresh") from None
+
+    def feedback(self) -> Feedback:
+        """What the next update owes; nothing when the file is of another run, or damaged."""
+        run = self.progress.run
+        known = _read(self._feedback, Feedback)
+        return known if known is not None and known.run == run else Feedback(run)
+
+    def put_update(self, outbox: Outbox) -> None:
+        """Save an update before it is sent."""
+        write_atomically(self._outbox, msgspec.msgpack.encode(outbox), spare=self._spare)
+        self._waiting = outbox
+
+    def settle(self, *, accepted: bool) -> None:
+        """The update in the outbox has its receipt.
+
+        Any prefix of these steps can be done twice: each writes what follows from the outbox and the receipt alone.
+        """
+        outbox = self._take_waiting()
+        if outbox is None:
+            return
+        self._owe(outbox, accepted=accepted)
+        before = self.progress
+        gave = before.gave_covariances or (accepted and outbox.task == "covariances")
+        self._save(Progress(before.run, max(outbox.round, before.settled), gave))
+        if self._last.exists():
+            self._last.replace(self._spare)
+        self._outbox.replace(self._last)
+
+    def abandon(self) -> None:
+        """The round of the update in the outbox, if there is one, has closed before it was offered to anybody."""
+        outbox = self._take_waiting()
+        if outbox is not None:
+            self._owe(outbox, accepted=False)
+            self._outbox.unlink()
+
+    def _take_waiting(self) -> Outbox | None:
+        outbox, self._waiting = self._waiting, None
+        return outbox or _read(self._outbox, Outbox)
+
+    def _owe(self, outbox: Outbox, *, accepted: bool) -> None:
+        if outbox.task != "train":
+            return
+        before = self.feedback()
+        owed, lost = (outbox.owed, b"") if accepted else (before.owed, outbox.lost_body())
+        if owed or lost:
+            write_atomically(self._feedback, msgspec.msgpack.encode(Feedback(before.run, owed, lost)))
+        else:
+            self._feedback.unlink(missing_ok=True)
+
+    def last_update(self) -> Update:
+        """The newest update: waiting for its receipt, or the last that has one. StateError if none, or damaged."""
+        path = self._outbox if self._outbox.exists() else self._last
+        if not path.exists():
+            raise StateError(f"{self.folder}: no update was made yet; {JOIN}")
+        try:
+            return decode_payload(msgspec.msgpack.decode(path.read_bytes(), type=Outbox).payload, Update)
+        except (msgspec.MsgspecError, ProtocolError):
+            raise StateError(f"{path} is damaged; remove it: the next round makes a new one") from None
+
+    def _save(self, progress: Progress) -> None:
+        write_atomically(self._progress, msgspec.json.encode(progress))
+
+
+_T = TypeVar("_T", Feedback, Outbox)
+
+
+def _read(path: Path, kind: type[_T]) -> _T | None:
+    """None when there is no such file, or it is damaged."""
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None

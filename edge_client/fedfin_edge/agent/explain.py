@@ -1,0 +1,109 @@
+"""An update in words and numbers: everything that left the site, and nothing else did."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from fedfin.codec.layout import Kind, Layout, read_forms
+from fedfin.codec.reader import Reader
+from fedfin.model.model_spec import Task, task_specs
+from fedfin.plan import Plan
+from fedfin.protocol.payloads import Update, open_update
+from fedfin_edge.cases.dataset import FEW
+
+TELLS: dict[Task, str] = {
+    "moments": "the mean of each feature, and of its square, over this site's training cases",
+    "covariances": "second moments: the mean products of any two features, and of each feature with each label, over"
+    " this site's training cases, those with every modality in two halves; sent once",
+    "train": "by how much training on this site's cases changes the model",
+    "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
+    " squares, by label and true answer, for every combination of modalities",
+    "evaluate": "how many held-out cases got which score, by label and true answer",
+}
+FEW_MEANS = (
+    "so few that it may tell about single ones; before taking part again, add cases, or agree with the coordinator"
+    " that this may leave the site"
+)
+
+
+def explain(update: Update, plan: Plan) -> dict[str, Any]:
+    """Round, task and what its updates tell, metrics, size, warnings; for each tensor its shape, weight and coding.
+
+    Raises ProtocolError when the update is not of this plan.
+    """
+    shapes = task_specs(plan, update.task)
+    values, weights = open_update(update, shapes)
+    forms = read_forms(Reader(update.body[1:]), shapes)  # after the version of the format
+    return {
+        "site": update.site,
+        "round": update.round,
+        "task": update.task,
+        "tells": TELLS[update.task],
+        "warnings": _warnings(weights),
+        "base": update.base,
+        "plan": update.plan,
+        "metrics": update.metrics,
+        "values": sum(array.size for array in values.values()),
+        "bytes": len(update.body),
+        "tensors": [
+            {"name": name, "weight": weights[name], "coding": _coding(*forms[name])} | _values(array)
+            for name, array in values.items()
+        ],
+    }
+
+
+def _warnings(weights: Mapping[str, int]) -> list[str]:
+    few = {name: weight for name, weight in weights.items() if weight < FEW}
+    if not few:
+        return []
+    name = min(few, key=lambda name: few[name])
+    more = f" and {len(few) - 1} more" if len(few) > 1 else ""
+    return [f"{name} rests on {few[name]} cases{more} on fewer than {FEW}: {FEW_MEANS}"]
+
+
+def _coding(kind: Kind, layout: Layout) -> str:
+    return kind.name.lower() if layout is Layout.ALL else f"sparse {kind.name.lower()}"
+
+
+def _values(array: NDArray[np.float32]) -> dict[str, Any]:
+    return {
+        "shape": list(array.shape),
+        "rms": float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))),
+        "largest": float(np.abs(array).max()),
+        "zeros": float(np.mean(array == 0)),
+    }
+
+
+def print_explanation(facts: dict[str, Any]) -> None:
+    """As a table on standard output."""
+    console = Console()
+    raw = 4 * facts["values"]
+    table = Table(
+        title=f"update of {facts['site']}, round {facts['round']} ({facts['task']}),"
+        f" from model version {facts['base']}",
+        caption=f"{facts['values']:,} values in {facts['bytes'] / 1e3:,.1f} KB;"
+        f" as float32 they would take {raw / 1e3:,.1f} KB ({raw / facts['bytes']:.1f} times as much)",
+    )
+    table.add_column("tensor", overflow="fold")
+    for column in ("shape", "weight (cases)", "coded as", "zeros", "rms", "largest"):
+        table.add_column(column, justify="right")
+    for tensor in facts["tensors"]:
+        table.add_row(
+            tensor["name"],
+            "x".join(map(str, tensor["shape"])),
+            str(tensor["weight"]),
+            tensor["coding"],
+            f"{tensor['zeros']:.0%}",
+            f"{tensor['rms']:.2e}",
+            f"{tensor['largest']:.2e}",
+        )
+    console.print(f"It tells {facts['tells']}.")
+    console.print(table)
+    for warning in facts["warnings"]:
+        console.print(f"[bold]warning:[/bold] {warning}")
+    for name, value in facts["metrics"].items():
+        console.print(f"metric {name}: {value:.6g}")

@@ -1,0 +1,61 @@
+"""An update on its way out: its bytes, and what becomes of error feedback when the receipt comes."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from fedfin.codec import Tensors, compress
+from fedfin.model.model_spec import task_specs
+from fedfin.plan import Plan
+from fedfin.protocol.messages import Task
+from fedfin.protocol.payloads import Update, decode_payload, encode_update
+from fedfin.protocol.schedule import preset_up
+from fedfin.protocol.site_life import Work
+from fedfin_edge.agent.feedback import Feedback, Packed, pack
+
+
+class Outbox(msgspec.Struct, frozen=True):
+    """`payload`: the Update; `owed` when it counts, `lost` when it does not: see fedfin_edge/agent/feedback.py.
+
+    `lost` None: it is the update's own body, which need not be written twice.
+    """
+
+    round: int
+    task: Task
+    payload: bytes
+    owed: bytes
+    lost: bytes | None
+
+    def lost_body(self) -> bytes:
+        """What was lost if the update does not count."""
+        return decode_payload(self.payload, Update).body if self.lost is None else self.lost
+
+
+def make_outbox(
+    plan: Plan,
+    work: Work,
+    site: str,
+    values: Tensors,
+    weights: Mapping[str, int],
+    metrics: Mapping[str, float],
+    feedback: Feedback,
+) -> Outbox:
+    """The update of this round; only training has feedback."""
+    shapes = task_specs(plan, work.task)
+    if work.task == "train":
+        packed = pack(values, shapes, preset_up(plan, work.round), feedback)
+    else:
+        packed = Packed(compress(values, shapes, "exact").body, b"", b"")
+    payload = encode_update(
+        packed.body,
+        {name: weights[name] for name in values},
+        shapes,
+        site=site,
+        plan=plan.digest(),
+        round_=work.round,
+        task=work.task,
+        base=work.version,
+        metrics=metrics,
+    )
+    lost = None if packed.lost is packed.body else packed.lost
+    return Outbox(work.round, work.task, payload, packed.owed, lost)

@@ -1,0 +1,78 @@
+"""A round's computation, away from the network: from the global model to an update that waits to be sent."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedfin.codec import Tensors
+from fedfin.model.model_spec import needs_covariances
+from fedfin.plan import Plan
+from fedfin.protocol.messages import Task
+from fedfin.protocol.site_life import Work
+from fedfin_edge.agent.feedback import Feedback
+from fedfin_edge.agent.kept_deltas import keep_deltas
+from fedfin_edge.agent.outbox import Outbox, make_outbox
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.trainer import run_task
+
+Report = Callable[[str, dict[str, Any]], None]
+_REMEDY: dict[Task, str] = {
+    "covariances": "the kept features are damaged; run `fedfin edge encode` again",
+    "train": "its training diverged; if it happens again, the plan needs a smaller `learning_rate`",
+    "moments": "the kept features are damaged; run `fedfin edge encode` again",
+    "calibrate": "the model diverged; the plan needs a smaller `learning_rate`",
+    "evaluate": "the model diverged; the plan needs a smaller `learning_rate`",
+}
+
+
+def first_things_first(plan: Plan, work: Work, *, gave_covariances: bool) -> Work:
+    """A site that came after second moments were collected gives its own in place of its first training."""
+    if work.task == "train" and needs_covariances(plan) and not gave_covariances:
+        return replace(work, task="covariances")
+    return work
+
+
+def make_update(
+    plan: Plan,
+    work: Work,
+    model: Tensors,
+    dataset: Dataset,
+    site: str,
+    feedback: Feedback,
+    *,
+    report: Report,
+    stop: Callable[[], bool],
+    keep: Path | None = None,
+) -> Outbox:
+    """The update of this round. Raises TaskStoppedError when `stop` said so.
+
+    `report` is told how far it is, and of tensors that are not sent because they are not finite.
+    `keep`: a folder for the raw deltas of training rounds.
+    """
+
+    def progress(share: float) -> None:
+        report("progress", {"round": work.round, "share": round(share, 3)})
+
+    result = run_task(plan, work.task, work.round, model, dataset, site, progress=progress, stop=stop)
+    values = finite(result.deltas)
+    if bad := sorted(result.deltas.keys() - values.keys()):
+        report("diverged", {"round": work.round} | _diverged(bad, work.task))
+    if keep is not None and work.task == "train":
+        keep_deltas(keep, site, work.round, result.deltas)
+    metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
+    return make_outbox(plan, work, site, values, result.weights, metrics, feedback)
+
+
+def finite(tensors: Tensors) -> Tensors:
+    """Those without NaN or infinity: where training diverged, this round says nothing."""
+    return {name: array for name, array in tensors.items() if bool(np.isfinite(array).all())}
+
+
+def _diverged(names: list[str], task: Task) -> dict[str, Any]:
+    """For the site's operator: what is left out, and what to do about it."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return {"tensor": names[0] + more, "reason": f"holds NaN or infinity and is not sent: {_REMEDY[task]}"}

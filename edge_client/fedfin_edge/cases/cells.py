@@ -1,0 +1,92 @@
+"""What one cell of a case table means: an identifier, an input, a label. Messages never quote the cell."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fedfin.errors import InputError
+from fedfin_edge.cases.digests import Input
+from fedfin_edge.cases.rows import MAX_CELL
+
+_LABELS = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0}
+_UNCERTAIN = {"-1", "-1.0"}  # as CheXpert and MIMIC-CXR mark "uncertain"
+
+
+@dataclass(frozen=True)
+class Label:
+    """value: 1.0, 0.0 or None (unknown); known: the cell follows the convention; reason: what to report."""
+
+    value: float | None
+    known: bool = True
+    reason: str = ""
+
+
+def is_blank(cell: Any) -> bool:
+    """Whether a cell holds nothing: absent, null, empty or white space."""
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def read_identifier(cell: Any) -> str:
+    """A case or patient id; "" when there is none. Numbers of JSON lines become strings."""
+    if isinstance(cell, bool) or not isinstance(cell, (str, int, float)):
+        return ""
+    return str(cell).strip()
+
+
+def read_label(cell: Any) -> Label:
+    """1, 0, blank (unknown) or -1 (uncertain, read as unknown); true and false in JSON lines."""
+    if is_blank(cell):
+        return Label(None)
+    text = str(int(cell)) if isinstance(cell, bool) else str(cell).strip() if _is_plain(cell) else ""
+    if text in _LABELS:
+        return Label(_LABELS[text])
+    if text in _UNCERTAIN:
+        return Label(None, reason="is -1 (uncertain): read as unknown")
+    return Label(None, known=False, reason="is not 1, 0 or blank")
+
+
+def _is_plain(cell: Any) -> bool:
+    # An integer of thousands of digits cannot be turned into a string (ValueError), and is no label.
+    return isinstance(cell, str) or (isinstance(cell, (int, float)) and abs(cell) <= 1)
+
+
+def read_input(cell: Any, kind: Literal["image", "text", "vector"], length: int, folder: Path) -> Input:
+    """A modality's input; a relative image path starts at `folder`. Raises InputError with the reason."""
+    if isinstance(cell, str) and len(cell) > MAX_CELL:
+        raise InputError(f"is longer than {MAX_CELL:,} characters")
+    if kind == "vector":
+        return _read_vector(cell, length)
+    if not isinstance(cell, str):
+        raise InputError("is not a file name" if kind == "image" else "is not text")
+    return _read_path(cell.strip(), folder) if kind == "image" else cell
+
+
+def _read_path(name: str, folder: Path) -> Path:
+    path = folder / name
+    try:
+        if path.is_file():
+            return path
+        found = path.exists()
+    except OSError as error:
+        raise InputError(f"cannot look for the file ({error.strerror})") from None
+    raise InputError("is not a file" if found else "there is no such file")
+
+
+def _read_vector(cell: Any, length: int) -> list[float]:
+    """A JSON list, or numbers separated by spaces."""
+    try:
+        if isinstance(cell, str):
+            cell = (
+                json.loads(cell) if cell.lstrip().startswith("[") else [float(part) for part in cell.split()]
+            )
+        values = [float(value) for value in cell]
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise InputError("is not a list of numbers") from None
+    if len(values) != length:
+        raise InputError(f"holds {len(values)} numbers where the encoder takes {length}")
+    # float32 is what the encoder takes; beyond its range a number would become infinite.
+    if not all(math.isfinite(value) and abs(value) < 3e38 for value in values):  # noqa: PLR2004
+        raise InputError("holds a number that is not finite")
+    return values

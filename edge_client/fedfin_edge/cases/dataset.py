@@ -1,0 +1,163 @@
+"""A site's encoded cases as arrays: what training and evaluation see."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedfin.encoders.bundle import read_manifest
+from fedfin.errors import BundleError, StateError
+from fedfin.plan import Modality, Plan
+from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.cases.table import Case, read_table
+from fedfin_edge.site import Site
+
+VALIDATION = 0.1  # share of the patients whose cases only calibrate the head
+FEW = 30  # cases: what rests on fewer may tell about single ones
+Features = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """n cases. A row of `features[m]` is zero where `present[m]` is False.
+
+    features: modality -> float32 [n, dim]; present: modality -> bool [n];
+    labels: float32 [n, labels], 1, 0 or NaN (unknown); held_out: bool [n], never trained on;
+    left_out: cases of the table without any features; unencoded: inputs of the table without features;
+    validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case);
+    second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case).
+    """
+
+    features: dict[str, NDArray[np.float32]]
+    present: dict[str, NDArray[np.bool_]]
+    labels: NDArray[np.float32]
+    held_out: NDArray[np.bool_]
+    left_out: int = 0
+    unencoded: int = 0
+    validation: NDArray[np.bool_] | None = None
+    second_half: NDArray[np.bool_] | None = None
+
+    @property
+    def in_second_half(self) -> NDArray[np.bool_]:
+        """The cases of `second_half`, bool [n]."""
+        return np.zeros(len(self), np.bool_) if self.second_half is None else self.second_half
+
+    @property
+    def kept_apart(self) -> NDArray[np.bool_]:
+        """The validation cases, bool [n]."""
+        return np.zeros(len(self), np.bool_) if self.validation is None else self.validation & ~self.held_out
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_dataset(site: Site, plan: Plan) -> Dataset:
+    """The site's cases in the plan's modalities and labels; needs neither torch nor onnxruntime.
+
+    Labels that the site does not know are NaN. Raises StateError when nothing is encoded, BundleError when
+    the site's encoder is not the plan's, InputError and SettingsError as `read_table` does.
+    """
+    modalities = _shared_modalities(site, plan)
+    encode = f"run `fedfin edge encode {site.folder}` first"
+    if not site.features_path.is_file():
+        raise StateError(f"{site.folder}: no case is encoded yet; {encode}")
+    cases = read_table(site).cases
+    with FeatureStore(site.features_path) as store:
+        found = [_features(store, case, modalities) for case in cases]
+    kept = [row for row, features in enumerate(found) if features]
+    if not kept:
+        raise StateError(f"{site.folder}: none of the {len(cases)} cases has features; {encode}")
+    inputs = sum(modality.name in case.inputs for case in cases for modality in modalities)
+    return _assemble(
+        plan,
+        [cases[row] for row in kept],
+        [found[row] for row in kept],
+        held_out=_held_out(cases, plan.seed, site.settings.held_out),
+        seed=plan.seed,
+        left_out=len(cases) - len(kept),
+        unencoded=inputs - sum(map(len, found)),
+    )
+
+
+def _shared_modalities(site: Site, plan: Plan) -> list[Modality]:
+    shared = [modality for modality in plan.modalities if modality.name in site.settings.modalities]
+    if not shared:
+        wanted = ", ".join(plan.dims)
+        raise StateError(
+            f"{site.folder}: the site has none of the plan's modalities ({wanted}); it cannot take part"
+        )
+    for modality in shared:
+        bundle = site.bundle_path(modality.name)
+        if read_manifest(bundle).digest() != modality.encoder:
+            raise BundleError(
+                f"{bundle}: is not the encoder that the plan names for {modality.name!r}"
+                f" ({modality.encoder[:12]}…); ask the coordinator for that bundle"
+            )
+    return shared
+
+
+def _features(store: FeatureStore, case: Case, modalities: list[Modality]) -> Features:
+    """Those of the case's features that are in the store."""
+    found: Features = {}
+    for modality in modalities:
+        if modality.name not in case.inputs:
+            continue
+        try:
+            digest = store.digest(case.inputs[modality.name])
+        except OSError:
+            continue  # `fedfin edge encode` names the file; here it counts as unencoded
+        vector = store.get(modality.encoder, digest, modality.dim)
+        if vector is not None:
+            found[modality.name] = vector
+    return found
+
+
+def _assemble(
+    plan: Plan,
+    cases: list[Case],
+    found: list[Features],
+    *,
+    held_out: dict[str, bool],
+    seed: int,
+    left_out: int,
+    unencoded: int,
+) -> Dataset:
+    features = {name: np.zeros((len(cases), dim), np.float32) for name, dim in plan.dims.items()}
+    present = {name: np.zeros(len(cases), np.bool_) for name in plan.dims}
+    for row, vectors in enumerate(found):
+        for name, vector in vectors.items():
+            features[name][row] = vector
+            present[name][row] = True
+    labels = [[case.labels.get(label, np.nan) for label in plan.labels] for case in cases]
+    return Dataset(
+        features,
+        present,
+        np.array(labels, np.float32),
+        np.array([held_out[case.patient] for case in cases], np.bool_),
+        left_out,
+        unencoded,
+        np.array([_draw(f"validation\n{case.patient}", seed) < VALIDATION for case in cases], np.bool_),
+        np.array([_draw(f"half\n{case.patient}", seed) < 1 / 2 for case in cases], np.bool_),
+    )
+
+
+def _held_out(cases: list[Case], seed: int, share: float) -> dict[str, bool]:
+    """By patient, so that no patient is on both sides: held out if any of his cases is marked "test".
+
+    Where the table gives no split, a hash of patient and seed draws the side: it does not change when cases
+    are added, and it differs between federations.
+    """
+    splits: dict[str, set[str | None]] = {}
+    for case in cases:
+        splits.setdefault(case.patient, set()).add(case.split)
+    return {
+        patient: "test" in given or ("train" not in given and _draw(patient, seed) < share)
+        for patient, given in splits.items()
+    }
+
+
+def _draw(patient: str, seed: int) -> float:
+    """Uniform in [0, 1)."""
+    digest = hashlib.sha256(f"{seed}\n{patient}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48

@@ -1,0 +1,127 @@
+"""The feature store: what encoders made of inputs, kept in one SQLite file.
+
+    features(encoder, input) -> vector    key: the encoder's digest and the input's, 32 bytes each;
+                                          value: little-endian float32
+    files(path) -> size, mtime, digest    so that a file is hashed again only when it has changed; the path
+                                          only as its SHA-256: file names often are patient numbers
+
+Each batch is one transaction in a write-ahead log: a process killed at any instant leaves the batches before.
+The store is a cache: deleting it costs time, nothing else. It holds no text, pixels, case ids or file names.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedfin.errors import StateError
+from fedfin_edge.cases.digests import Input, digest_input
+
+FORMAT = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS features (
+    encoder BLOB NOT NULL, input BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (encoder, input)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class FeatureStore:
+    """An open feature store; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create. Raises StateError when the file is no store of this format."""
+        self._path = path
+        self._learned: list[tuple[bytes, int, int, bytes]] = []
+        with self._explained():
+            # The wait is for a second process; transactions take milliseconds.
+            self._database = sqlite3.connect(path, timeout=30.0)
+            self._open()
+
+    def _open(self) -> None:
+        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, FORMAT):
+            self._database.close()
+            raise StateError(
+                f"{self._path}: made by another version of FedFIN (format {version});"
+                " delete it and run `fedfin edge encode` again"
+            )
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
+
+    def __enter__(self) -> "FeatureStore":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    def add(self, encoder: str, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
+        """Keep vectors by input digest, and the file digests learned since, in one transaction."""
+        rows = [
+            (bytes.fromhex(encoder), key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()
+        ]
+        with self._explained(), self._database:
+            self._database.executemany("INSERT OR IGNORE INTO features VALUES (?, ?, ?)", rows)
+            self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", self._learned)
+        self._learned.clear()
+
+    def known(self, encoder: str, inputs: Iterable[bytes]) -> set[bytes]:
+        """Those of the input digests that have features."""
+        query = "SELECT 1 FROM features WHERE encoder = ? AND input = ?"
+        key = bytes.fromhex(encoder)
+        with self._explained():
+            return {each for each in inputs if self._database.execute(query, (key, each)).fetchone()}
+
+    def get(self, encoder: str, digest: bytes, dim: int) -> NDArray[np.float32] | None:
+        """The features [dim] of one input, or None. Raises StateError when they are not that long."""
+        query = "SELECT vector FROM features WHERE encoder = ? AND input = ?"
+        with self._explained():
+            row = self._database.execute(query, (bytes.fromhex(encoder), digest)).fetchone()
+        if row is None:
+            return None
+        if len(row[0]) != 4 * dim:
+            raise StateError(f"{self._path}: is damaged; delete it and run `fedfin edge encode` again")
+        return np.frombuffer(row[0], "<f4").astype(np.float32)
+
+    def digest(self, value: Input) -> bytes:
+        """The input's digest; a file that has not changed since it was last hashed is not read again.
+
+        Raises OSError when the file cannot be read.
+        """
+        if not isinstance(value, Path):
+            return digest_input(value)
+        # Links are not followed: the path is only a key.
+        path = hashlib.sha256(os.fsencode(os.path.abspath(value))).digest()  # noqa: PTH100
+        status = value.stat()
+        query = "SELECT digest FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
+        with self._explained():
+            row = self._database.execute(query, (path, status.st_size, status.st_mtime_ns)).fetchone()
+        if row is not None:
+            return bytes(row[0])
+        digest = digest_input(value)
+        self._learned.append((path, status.st_size, status.st_mtime_ns, digest))
+        return digest
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StateError(
+                f"{self._path}: cannot use the feature store ({error}); check disk space and permissions"
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise StateError(
+                f"{self._path}: is damaged ({error}); delete it and run `fedfin edge encode` again"
+            ) from None

@@ -1,0 +1,96 @@
+"""`fedfin edge encode`: turn a site's cases into features, each input once."""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedfin.errors import InputError
+
+if TYPE_CHECKING:
+    from fedfin_edge.cases.encoding import Report
+    from fedfin_edge.cases.problem import Problem
+
+_DESCRIPTION = """\
+Encode every image and text of a site's case table, each distinct input once per encoder, into
+features.sqlite. A second run encodes nothing; an interrupted one goes on where it stopped. Bad files and rows
+are listed with row number, column and reason, counted and skipped; the command fails only when no case at all
+can be used. Row numbers are those of a spreadsheet: the header is row 1."""
+_EPILOG = "example: fedfin edge encode st-mary"
+
+# Rows shown per kind of problem on a terminal; --json gives every one.
+MAX_ROWS = 20
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "encode",
+        help="turn the cases into features, each input once",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder")
+    parser.add_argument("--threads", type=_threads, default=1, help="CPU threads of the encoders (default 1)")
+    parser.add_argument(
+        "--json", action="store_true", help="print counts and every problem as JSON on stdout"
+    )
+    parser.set_defaults(run=run)
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:  # noqa: PLR2004
+        raise argparse.ArgumentTypeError("must be a number from 1 to 256")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Encode, list what was wrong, and say what there is now. Raises InputError when no case is usable."""
+    from fedfin_edge.cases.encoding import encode_site
+    from fedfin_edge.progress import ProgressBar
+    from fedfin_edge.site import open_site
+
+    site = open_site(args.folder)
+    started = time.monotonic()
+    with ProgressBar() as bar:
+        report = encode_site(site, threads=args.threads, progress=bar.update)
+    seconds = time.monotonic() - started
+    _show_problems(report.problems)
+    if args.json:
+        print(json.dumps({**asdict(report), "seconds": round(seconds, 3)}))
+    else:
+        _show_counts(report, seconds)
+    if not report.usable:
+        raise InputError(f"{site.table_path}: not one case can be used; the problems are listed above")
+    return 0
+
+
+def _show_counts(report: "Report", seconds: float) -> None:
+    for name, count in report.counts.items():
+        print(f"{name}: {count.encoded} encoded, {count.known} known already, {count.failed} failed")
+    encoded = sum(count.encoded for count in report.counts.values())
+    if not encoded and report.usable:
+        print("nothing to encode: every usable input has its features")
+    print(f"{report.usable} cases can be used, after {seconds:.1f} s")
+
+
+def _show_problems(problems: "list[Problem]") -> None:
+    """One line on stderr per kind of problem, with its rows."""
+    rows: dict[tuple[str, str, str], list[int]] = {}
+    for problem in problems:
+        rows.setdefault((problem.column, problem.reason, problem.effect), []).append(problem.row)
+    for (column, reason, effect), where in rows.items():
+        shown = ", ".join(map(str, where[:MAX_ROWS]))
+        more = f" and {len(where) - MAX_ROWS} more (--json lists all)" if len(where) > MAX_ROWS else ""
+        place = f"{'row' if len(where) == 1 else 'rows'} {shown}{more}" + (
+            f", column {column}" if column else ""
+        )
+        print(f"{place}: {reason} ({effect})", file=sys.stderr)
+    if problems:
+        effects = [problem.effect for problem in problems]
+        counts = ", ".join(f"{effects.count(effect)} {effect}" for effect in dict.fromkeys(effects))
+        print(f"problems: {counts}", file=sys.stderr)

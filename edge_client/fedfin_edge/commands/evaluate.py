@@ -1,0 +1,46 @@
+"""`fedfin edge evaluate`: how good an exported model is on a site's encoded cases. No torch."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add(subparsers: Any) -> None:
+    """Add the sub-command's parser."""
+    summary = "macro AUC of an exported model on this site's encoded cases, with each modality hidden in turn"
+    parser = subparsers.add_parser(
+        "evaluate",
+        help=summary,
+        description=summary,
+        epilog="example: fedfin edge evaluate /srv/fedfin/st-mary --model /srv/fedfin/model --every-case",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="site folder, encoded")
+    parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="an exported model")
+    parser.add_argument(
+        "--every-case",
+        action="store_true",
+        help="use all cases, not only the held-out ones: for a site that did not train",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the scores."""
+    from fedfin_edge.cases.dataset import load_dataset
+    from fedfin_edge.predict.predictor import open_predictor
+    from fedfin_edge.predict.scores import print_scores, score
+    from fedfin_edge.site import open_site
+
+    predictor = open_predictor(args.model)
+    dataset = load_dataset(open_site(args.folder), predictor.plan)
+    scores = score(predictor, dataset, every_case=args.every_case)
+    if args.json:
+        json.dump(scores, sys.stdout, indent=2)
+        print()
+    else:
+        print_scores(scores)
+    return 0

@@ -1,0 +1,178 @@
+"""`fedfin edge init`: set up a site's folder from its case table and encoder bundles."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fedfin.encoders.bundle import read_manifest
+from fedfin.errors import SettingsError, StateError
+from fedfin.link import connect_options
+from fedfin.link.broker_url import BrokerUrl
+from fedfin.settings import explain
+from fedfin_edge.site import SETTINGS, STATE, Site, SiteSettings
+
+_DESCRIPTION = """\
+Make a site folder: site.toml, and state/ for what the agent must remember. The bundles are checked; each
+one's manifest names its modality, whose inputs are in the table's column of that name unless --column says
+otherwise. The table is checked too: a .csv or .jsonl file with one row per case. An existing site.toml is
+never overwritten."""
+_EPILOG = """\
+example:
+  fedfin edge init st-mary --site st-mary --federation chest --broker mqtts://broker.example --ca ca.pem \\
+      --cases cases.csv --bundle bundles/image --bundle bundles/text --column text=report"""
+
+
+def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "init",
+        help="set up a site's folder",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder to make")
+    parser.add_argument("--site", required=True, metavar="ID", help="this site's id: a-z, 0-9, - and _")
+    parser.add_argument("--federation", required=True, metavar="NAME", help="the federation to join")
+    connect_options.add(parser)
+    parser.add_argument("--cases", required=True, type=Path, metavar="TABLE", help="the case table")
+    parser.add_argument("--bundle", required=True, type=Path, action="append", metavar="PATH",
+                        help="an encoder bundle; once per modality")  # fmt: skip
+    parser.add_argument("--column", action="append", default=[], metavar="MODALITY=NAME",
+                        help="the table's column of a modality, where it is called otherwise")  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check everything, then write site.toml. Raises SettingsError, BundleError, InputError, StateError."""
+    folder: Path = args.folder
+    if (folder / SETTINGS).exists():
+        raise StateError(f"{folder / SETTINGS} exists already; choose another folder, or delete it first")
+    if folder.exists() and not folder.is_dir():
+        raise StateError(f"{folder} is a file; choose another name for the site folder")
+    BrokerUrl.parse(args.broker)
+    settings = _settings(args, lambda path: _from(folder, path))
+    # "a/b/.." needs a folder "a/b", which is not made before everything is known to be right.
+    count = _check_table(Site(folder, _settings(args, lambda path: str(path.absolute()))))
+    _write(folder, to_toml(settings))
+    modalities = ", ".join(f"{name} (column {each.column})" for name, each in settings.modalities.items())
+    print(f"{folder / SETTINGS}: site {settings.site} of federation {settings.federation}, {modalities}")
+    print(f"{count} cases in {args.cases}")
+    print(f"next: fedfin edge encode {folder}    then: fedfin edge run {folder}")
+    return 0
+
+
+def _settings(args: argparse.Namespace, place: Callable[[Path], str]) -> SiteSettings:
+    """The settings, with each path written as `place` says."""
+    columns = _columns(args.column)
+    modalities: dict[str, dict[str, str]] = {}
+    for bundle in args.bundle:
+        name = read_manifest(bundle).modality
+        if name in modalities:
+            raise SettingsError(
+                f"--bundle {bundle}: a second encoder of modality {name!r}; a site has one of each"
+            )
+        modalities[name] = {"bundle": place(bundle), "column": columns.pop(name, name)}
+    if columns:
+        raise SettingsError(
+            f"--column {next(iter(columns))}=…: no --bundle is of that modality; check its spelling"
+        )
+    raw = {
+        "site": args.site,
+        "federation": args.federation,
+        "broker": args.broker,
+        "cases": {"table": place(args.cases)},
+        "modalities": modalities,
+    } | _access(args, place)
+    try:
+        return msgspec.convert(raw, SiteSettings)
+    except msgspec.ValidationError as error:
+        reason = explain(str(error), SiteSettings)
+        raise SettingsError(f"cannot make {SETTINGS}: {reason}; correct the option of that name") from None
+
+
+def _access(args: argparse.Namespace, place: Callable[[Path], str]) -> dict[str, Any]:
+    """What the connection needs besides the URL: the sections [tls] and [login]; checked as `run` would."""
+    found: dict[str, dict[str, str]] = {}
+    if (tls := connect_options.tls(args)) is not None:
+        tls.context()
+        files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}
+        found["tls"] = {key: place(path) for key, path in files.items() if path is not None}
+    if (login := connect_options.login(args)) is not None:
+        found["login"] = {"user": login.user}
+        if login.password_file is not None:
+            found["login"]["password_file"] = place(login.password_file)
+    return found
+
+
+def _columns(options: list[str]) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for option in options:
+        modality, equals, column = option.partition("=")
+        if not (modality and equals and column) or modality in columns:
+            raise SettingsError(f"--column {option}: write MODALITY=NAME, once per modality, as in image=png")
+        columns[modality] = column
+    return columns
+
+
+def _from(folder: Path, path: Path) -> str:
+    """A relative path as seen from the site folder; an absolute one as it is."""
+    return str(path) if path.is_absolute() else os.path.relpath(path, folder.resolve())
+
+
+def _check_table(site: Site) -> int:
+    from fedfin_edge.cases.table import read_table
+
+    return len(read_table(site).cases)
+
+
+def to_toml(settings: SiteSettings) -> str:
+    """The settings as TOML, with comments for the person who edits them."""
+    cases = settings.cases
+    lines = [
+        f"site = {_quote(settings.site)}",
+        f"federation = {_quote(settings.federation)}",
+        f"broker = {_quote(settings.broker)}",
+        f"held_out = {settings.held_out}    # share of patients never trained on, kept for evaluation",
+        "",
+        "[cases]",
+        f"table = {_quote(cases.table)}",
+        f"case = {_quote(cases.case)}          # these three columns may be absent from the table",
+        f"patient = {_quote(cases.patient)}",
+        f"split = {_quote(cases.split)}",
+        f"labels = [{', '.join(map(_quote, cases.labels))}]            # empty: every other column",
+    ]
+    for section in ("tls", "login"):
+        if (access := getattr(settings, section)) is not None:
+            lines += ["", f"[{section}]", *_given(access)]
+    for name, modality in settings.modalities.items():
+        lines += ["", f"[modalities.{name}]", *_given(modality)]
+    return "\n".join(lines) + "\n"
+
+
+def _given(section: msgspec.Struct) -> list[str]:
+    """The keys of a section of texts that are set."""
+    values = {key: getattr(section, key) for key in section.__struct_fields__}
+    return [f"{key} = {_quote(text)}" for key, text in values.items() if text is not None]
+
+
+def _quote(text: str) -> str:
+    """A TOML basic string: JSON's escapes are TOML's, except that TOML escapes DEL too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _write(folder: Path, text: str) -> None:
+    try:
+        (folder / STATE).mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{SETTINGS}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / SETTINGS)
+    except OSError as error:
+        raise StateError(
+            f"{folder}: cannot write the site folder ({error.strerror}); check permissions"
+        ) from None

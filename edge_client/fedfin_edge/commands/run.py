@@ -1,0 +1,45 @@
+"""`fedfin edge run`: take part in the federation until it is finished."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add(subparsers: Any) -> None:
+    """Add the sub-command's parser."""
+    summary = "take part: train when a round asks; goes on where it stopped"
+    parser = subparsers.add_parser(
+        "run",
+        help=summary,
+        description=summary,
+        epilog="example: fedfin edge run /srv/fedfin/st-mary",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="site folder")
+    parser.add_argument(
+        "--json", action="store_true", help="report progress as JSON lines on standard output"
+    )
+    parser.add_argument(
+        "--keep-deltas",
+        type=Path,
+        metavar="FOLDER",
+        help="also write each training round's raw float32 deltas there, as .npz files; they stay on this machine",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the agent; exit codes as in fedfin.errors."""
+    from rich.console import Console
+
+    from fedfin.command_line.report import JsonLines, RoundBar
+    from fedfin.lock import only_process
+    from fedfin_edge.agent.agent import Agent
+    from fedfin_edge.site import open_site
+
+    site = open_site(args.folder)
+    reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
+    with only_process(site.folder, "fedfin edge run"), reporter as report:
+        Agent(site, report, keep_deltas=args.keep_deltas).run()
+    return 0

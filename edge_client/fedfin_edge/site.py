@@ -1,0 +1,152 @@
+"""A site's folder: `site.toml`, the feature store, and the agent's durable state.
+
+    site.toml         typed, closed settings (SiteSettings)
+    features.sqlite   what the encoders made of the cases; safe to delete, `fedfin edge encode` makes it again
+    state/            what the agent must remember across a restart
+
+Relative paths in site.toml start at the folder that holds it, so that a site can be moved as a whole.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from fedfin.errors import SettingsError
+from fedfin.link.login import Login
+from fedfin.link.tls import Tls
+from fedfin.plan import Name
+from fedfin.settings import pattern, read_toml
+
+SETTINGS = "site.toml"
+FEATURES = "features.sqlite"
+STATE = "state"
+
+Broker = Annotated[str, pattern(r"^mqtts?://[^\s/]+$", "a URL like mqtts://broker.example:8883")]
+HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Immutable, and an unknown key is an error."""
+
+
+class CaseColumns(_Closed, frozen=True):
+    """Where the case table is and what its columns are called.
+
+    The case, patient and split columns may be absent from the table. `labels` empty: every column that is
+    nothing else is a label.
+    """
+
+    table: Text
+    case: Text = "case"
+    patient: Text = "patient"
+    split: Text = "split"
+    labels: tuple[str, ...] = ()
+
+
+class ModalitySettings(_Closed, frozen=True):
+    """One modality of this site: its encoder bundle and the table's column that holds its inputs."""
+
+    bundle: Text
+    column: Text
+
+
+class TlsFiles(_Closed, frozen=True):
+    """PEM files for mqtts://; see fedfin.link.tls.Tls."""
+
+    ca: Text | None = None
+    certificate: Text | None = None
+    key: Text | None = None
+
+
+class LoginSettings(_Closed, frozen=True):
+    """User name at the broker; without a file the password is in an environment variable (fedfin.link.login)."""
+
+    user: Text
+    password_file: Text | None = None
+
+
+class SiteSettings(_Closed, frozen=True):
+    """What site.toml holds. `held_out` is the share of patients never trained on, kept for evaluation."""
+
+    site: Name
+    federation: Name
+    broker: Broker
+    cases: CaseColumns
+    modalities: Annotated[dict[Name, ModalitySettings], msgspec.Meta(min_length=1)]
+    held_out: HeldOut = 0.2
+    tls: TlsFiles | None = None
+    login: LoginSettings | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse one column in two roles: its cells would be read twice with different meanings."""
+        cases = self.cases
+        roles = [cases.case, cases.patient, cases.split, *cases.labels]
+        roles += [modality.column for modality in self.modalities.values()]
+        twice = sorted({name for name in roles if roles.count(name) > 1})
+        if twice:
+            raise ValueError(f"column {twice[0]!r} is named for two purposes; give each its own")
+
+
+@dataclass(frozen=True)
+class Site:
+    """An opened site folder."""
+
+    folder: Path
+    settings: SiteSettings
+
+    @property
+    def features_path(self) -> Path:
+        """The feature store."""
+        return self.folder / FEATURES
+
+    @property
+    def state_path(self) -> Path:
+        """The agent's durable state."""
+        return self.folder / STATE
+
+    @property
+    def table_path(self) -> Path:
+        """The case table."""
+        return self.folder / self.settings.cases.table
+
+    @property
+    def tls(self) -> Tls | None:
+        """The files for mqtts://, if any are named."""
+        files = self.settings.tls
+        if files is None:
+            return None
+        return Tls(*(self._path(name) for name in (files.ca, files.certificate, files.key)))
+
+    @property
+    def login(self) -> Login | None:
+        """Who this site is at the broker, if it asks for a user name."""
+        login = self.settings.login
+        return None if login is None else Login(login.user, self._path(login.password_file))
+
+    def _path(self, name: str | None) -> Path | None:
+        return None if name is None else self.folder / name
+
+    def bundle_path(self, modality: str) -> Path:
+        """The encoder bundle of a modality. Raises SettingsError when the site has no such modality."""
+        try:
+            return self.folder / self.settings.modalities[modality].bundle
+        except KeyError:
+            raise SettingsError(
+                f"{self.folder / SETTINGS}: there is no modality {modality!r};"
+                f" add a [modalities.{modality}] section"
+            ) from None
+
+
+def open_site(folder: Path) -> Site:
+    """Open a site folder.
+
+    Raises SettingsError when it is none, or when its settings are wrong.
+    """
+    if not (folder / SETTINGS).is_file():
+        raise SettingsError(
+            f"{folder} is no site folder: it has no {SETTINGS}; make one with `fedfin edge init`"
+        )
+    return Site(folder, read_toml(folder / SETTINGS, SiteSettings, what="site settings"))

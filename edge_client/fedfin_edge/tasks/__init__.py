@@ -1,0 +1,1 @@
+"""What a round asks of a site: one file per task."""

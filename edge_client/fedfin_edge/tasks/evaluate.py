@@ -1,0 +1,74 @@
+"""What a site tells of the model's quality: histograms of logits by true label, per scenario.
+
+The aggregator adds them up and reads AUCs from the sums, so no case's score leaves the site.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedfin.fusion.model import FusionModel
+from fedfin.model.model_spec import HISTOGRAM_BINS, HISTOGRAM_LIMIT
+from fedfin.plan import Plan
+from fedfin_edge.cases.dataset import Dataset
+
+BATCH = 256  # cases at a time, to bound memory
+
+Shown = dict[str, NDArray[np.bool_]]
+
+
+def evaluate(
+    model: FusionModel, plan: Plan, dataset: Dataset
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
+    """`eval.{scenario}` tensors of the held-out cases, and the number of cases in each."""
+    tensors, weights = {}, {}
+    for scenario, cases, shown in _scenarios(plan, dataset):
+        rows = np.flatnonzero(cases & dataset.held_out)
+        if not len(rows):
+            continue
+        logits = answer(model, plan, dataset, rows, shown)
+        tensors[f"eval.{scenario}"] = _histogram(logits, dataset.labels[rows])
+        weights[f"eval.{scenario}"] = len(rows)
+    return tensors, weights
+
+
+def answer(
+    model: FusionModel, plan: Plan, dataset: Dataset, rows: NDArray[np.intp], shown: Shown
+) -> NDArray[np.float32]:
+    """Logits [rows, labels] of the cases at `rows`, seeing what `shown` allows (bool [n] by modality)."""
+    parts = []
+    with torch.inference_mode():
+        for at in range(0, len(rows), BATCH):
+            chosen = rows[at : at + BATCH]
+            features = {m: torch.from_numpy(dataset.features[m][chosen]) for m in plan.dims}
+            present = {m: torch.from_numpy(shown[m][chosen]) for m in plan.dims}
+            parts.append(model(features, present)[0].numpy())
+    return np.concatenate(parts)
+
+
+def _scenarios(plan: Plan, dataset: Dataset) -> Iterator[tuple[str, NDArray[np.bool_], Shown]]:
+    """Name, cases it applies to [n], what they show; in the order of `fedfin.model.model_spec.scenarios`."""
+    present = {modality: dataset.present[modality] for modality in plan.dims}
+    nothing = np.zeros(len(dataset), dtype=np.bool_)
+    every = np.logical_and.reduce(list(present.values()))
+    yield "all", every, present
+    for modality in plan.dims:
+        alone = dict.fromkeys(plan.dims, nothing) | {modality: present[modality]}
+        yield f"only-{modality}", present[modality], alone
+    yield "as-is", np.logical_or.reduce(list(present.values())), present
+
+
+def _histogram(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Both [n, labels] to [labels, 2, HISTOGRAM_BINS]: the share of all n cases, by true label and bin."""
+    bins = (logits.clip(-HISTOGRAM_LIMIT, HISTOGRAM_LIMIT) + HISTOGRAM_LIMIT) * (
+        HISTOGRAM_BINS / (2 * HISTOGRAM_LIMIT)
+    )
+    bins = bins.astype(np.int64).clip(0, HISTOGRAM_BINS - 1)
+    counts = np.zeros((logits.shape[1], 2, HISTOGRAM_BINS), dtype=np.float64)
+    for truth in (0, 1):
+        for label, column in enumerate(labels.T):
+            found = bins[column == truth, label]
+            counts[label, truth] = np.bincount(found, minlength=HISTOGRAM_BINS)
+    return (counts / len(logits)).astype(np.float32)

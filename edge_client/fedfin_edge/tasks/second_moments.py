@@ -1,0 +1,124 @@
+"""The second task: second moments of a site's features and labels, from which the aggregator solves closed forms."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedfin.fusion.model import FusionModel
+from fedfin.model.second_moments import (
+    MOST_BYTES,
+    OTHER_HALF,
+    Population,
+    label_moment_name,
+    pack,
+    second_moment_name,
+    sent_shapes,
+)
+from fedfin.plan import Plan
+from fedfin_edge.cases.dataset import FEW, Dataset
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Cases whose second moments go together: of a population, or of one half of it. cases: bool [n]."""
+
+    population: Population
+    half: str
+    cases: Mask
+
+
+def pool_covariances(
+    model: FusionModel, plan: Plan, dataset: Dataset
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
+    """Tensors of `fedfin.model.second_moments` over the training cases, and the number of cases behind each.
+
+    Weighted by that number, the means of several sites are those of their pooled cases.
+    """
+    train = ~dataset.held_out
+    basis, present = _basis(model, plan, dataset, train)
+    labels = dataset.labels[train].astype(np.float64)
+    tensors, weights = {}, {}
+    for part in _parts(plan, present, dataset.in_second_half[train]):
+        for name, held, (one, other) in _named(plan, part, present):
+            if other is None:
+                tensors[name] = _with_labels(labels[held], basis[one][held])
+            else:
+                tensors[name] = _products(basis[one][held], basis[other][held], same=one == other)
+            weights[name] = int(held.sum())
+    return tensors, weights
+
+
+def _parts(plan: Plan, present: dict[str, Mask], second: Mask) -> list[_Part]:
+    """The site's cases, as finely parted as MOST_BYTES allows.
+
+    Halves are for complete cases of several modalities: few sites may have them. They are not for so few cases that
+    their moments may tell about single ones. A half matters more than what incomplete cases blur.
+    """
+    every = np.logical_and.reduce(list(present.values()))
+    complete, partial = _Part("complete", "", every), _Part("partial", "", ~every)
+    first, other = _Part("complete", "", every & ~second), _Part("complete", OTHER_HALF, every & second)
+    ways = [[complete, partial], [_Part("partial", "", np.ones_like(every))]]
+    if len(plan.dims) > 1 and min(int(half.cases.sum()) for half in (first, other)) >= FEW:
+        ways = [[first, other, partial], [_Part("partial", "", ~other.cases), other], *ways]
+    return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
+
+
+def _named(
+    plan: Plan, part: _Part, present: dict[str, Mask]
+) -> Iterator[tuple[str, Mask, tuple[str, str | None]]]:
+    """Of each tensor of the part that any case is behind: its name, those cases, and which modalities it is of.
+
+    With labels, in place of a second modality, where that is None.
+    """
+    pairs = combinations_with_replacement(plan.dims, 2)
+    names: list[tuple[str, tuple[str, str | None]]] = [
+        *((second_moment_name(part.population, *pair), pair) for pair in pairs),
+        *((label_moment_name(part.population, m), (m, None)) for m in plan.dims),
+    ]
+    for name, (one, other) in names:
+        held = part.cases & present[one] & present[other or one]
+        if held.any():
+            yield part.half + name, held, (one, other)
+
+
+def _bytes(plan: Plan, parts: list[_Part], present: dict[str, Mask]) -> int:
+    """Of what the site would send of these."""
+    shapes = sent_shapes(plan)
+    names = [name for part in parts for name, _, _ in _named(plan, part, present)]
+    return np.dtype(np.float32).itemsize * sum(math.prod(shapes[name]) for name in names)
+
+
+def _basis(
+    model: FusionModel, plan: Plan, dataset: Dataset, train: Mask
+) -> tuple[dict[str, Floats], dict[str, Mask]]:
+    """Modality -> [cases, 1 + features + random features], and which cases have it."""
+    present = {m: dataset.present[m][train] for m in plan.dims}
+    with torch.inference_mode():
+        standard = model.standardise(
+            {m: torch.from_numpy(dataset.features[m][train]) for m in plan.dims},
+            {m: torch.from_numpy(mask) for m, mask in present.items()},
+        )
+        expanded = {m: values.numpy().astype(np.float64) for m, values in model.expanded(standard).items()}
+    return {m: np.insert(values, 0, 1.0, axis=1) for m, values in expanded.items()}, present
+
+
+def _products(one: Floats, other: Floats, *, same: bool) -> NDArray[np.float32]:
+    """The mean outer product of [cases, D] and [cases, E]: [D, E], or packed when both are the same."""
+    mean = one.T @ other / len(one)
+    return (pack(mean) if same else mean).astype(np.float32)
+
+
+def _with_labels(labels: Floats, basis: Floats) -> NDArray[np.float32]:
+    """Means of known x basis and known x label x basis, [labels, 2, D]."""
+    known = ~np.isnan(labels)
+    positive = np.nan_to_num(labels)
+    means = np.stack([known.T @ basis, positive.T @ basis], axis=1) / len(basis)
+    return means.astype(np.float32)

@@ -1,0 +1,46 @@
+"""How many of a site's cases trained each tensor: the tensor's weight when the aggregator folds."""
+
+from torch import Tensor, zeros_like
+
+from fedfin.fusion.masking import Masks
+from fedfin.model.tensor_spec import UNTRAINED, Specs, TensorSpec
+
+
+class Tally:
+    """Remembers over a round what each case was used for. A case counts once, whatever the epochs."""
+
+    def __init__(self, present: Tensor, labels: Tensor) -> None:
+        """Present: bool [n, modalities]; labels: float32 [n, labels], NaN where unknown."""
+        self._labelled = (~labels.isnan()).any(dim=1) & present.any(dim=1)
+        self._shown, self._imputed = zeros_like(present), zeros_like(present)
+        self._fed, self._asked = zeros_like(present), zeros_like(present)
+
+    def add(self, rows: Tensor, masks: Masks) -> None:
+        """Note one batch: the cases at `rows` were masked so."""
+        self._shown[rows] |= masks.to_head
+        self._imputed[rows] |= ~masks.to_head
+        self._asked[rows] |= masks.asked
+        self._fed[rows] |= masks.to_fin & masks.asked.any(dim=1, keepdim=True)
+
+    def weights(self, specs: Specs, modalities: list[str]) -> dict[str, int]:
+        """Cases by tensor name; tensors that nothing trained are left out."""
+        counts = {name: self._count(spec, modalities) for name, spec in specs.items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def _count(self, spec: TensorSpec, modalities: list[str]) -> int:
+        if spec.trained_by in UNTRAINED:
+            return 0
+        if spec.trained_by == "labelled":
+            return int(self._labelled.sum())
+        if spec.trained_by == "fin":
+            return int(self._asked.any(dim=1).sum())
+        place = modalities.index(spec.modality)
+        used = {
+            "real": self._shown[:, place] & self._labelled,
+            "imputed": self._imputed[:, place] & self._labelled,
+            "either": (self._shown | self._imputed)[:, place] & self._labelled,
+            "fin_input": self._fed[:, place],
+            "fin_output": self._asked[:, place],
+            "spread": self._asked[:, place],
+        }
+        return int(used[spec.trained_by].sum())

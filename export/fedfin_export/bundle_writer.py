@@ -1,0 +1,94 @@
+"""From a float encoder to a bundle folder: export, quantize, judge, write."""
+
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from fedfin import __version__
+from fedfin.encoders.bundle import MANIFEST, Manifest, TextRecipe, file_digest, read_manifest
+from fedfin_export.card import card
+from fedfin_export.output_folder import whole_folder
+from fedfin_export.quantize import onnx_graph, parity, quantize
+from fedfin_export.quantize.calibration import Batch, Calibration
+from fedfin_export.quantize.parity import Agreement, Parity
+from fedfin_export.sources.float_encoder import FloatEncoder
+
+ONNX = "encoder.onnx"
+PARITY = "parity.json"
+CARD = "CARD.md"
+
+
+def write_bundle(
+    encoder: FloatEncoder, calibration: Calibration, out: Path, *, force: bool
+) -> tuple[Manifest, Parity]:
+    """Write the bundle folder `out`, whole or not at all.
+
+    Raises ParityError when no quantization stays within the bound, StateError when `out` is not free.
+    """
+    with whole_folder(out, MANIFEST, force=force) as folder, tempfile.TemporaryDirectory() as scratch:
+        dim, how, report = _quantize(encoder, calibration, Path(scratch), folder / ONNX)
+        files = [ONNX]
+        if isinstance(encoder.recipe, TextRecipe):
+            (folder / encoder.recipe.tokenizer).write_text(encoder.tokenizer or "", encoding="utf-8")
+            files.append(encoder.recipe.tokenizer)
+        manifest = _manifest(encoder, dim, how, {name: file_digest(folder / name) for name in files})
+        _write_json(folder / MANIFEST, manifest)
+        _write_json(folder / PARITY, report)
+        (folder / CARD).write_text(card(manifest, report), encoding="utf-8")
+        read_manifest(folder)  # what is published is what a site will accept
+    return manifest, report
+
+
+def _quantize(
+    encoder: FloatEncoder, calibration: Calibration, scratch: Path, target: Path
+) -> tuple[int, str, Parity]:
+    """Quantize in the first way that passes; returns the feature dim, how, and the parity report."""
+    exported, prepared = scratch / "float.onnx", scratch / "prepared.onnx"
+    dim = onnx_graph.to_float_onnx(encoder, exported)
+    quantize.prepare(exported, prepared)
+    reference = parity.float_features(encoder, calibration.hold_out)
+    tried: dict[str, Agreement] = {}
+    for how, quantizer in quantize.quantizers(encoder.recipe).items():
+        quantizer(prepared, target, calibration.calibrate)
+        tried[how] = parity.agreement(reference, parity.onnx_features(target, calibration.hold_out))
+        if tried[how].passes():
+            return dim, how, _report(tried[how], calibration, exported, target)
+    raise parity.refuse(encoder.name, tried)
+
+
+def _report(cosine: Agreement, calibration: Calibration, before: Path, after: Path) -> Parity:
+    typical: Batch = calibration.hold_out[0]
+    return Parity(
+        cosine=cosine,
+        min_mean=parity.MIN_MEAN,
+        min_worst=parity.MIN_WORST,
+        hold_out=len(calibration.hold_out),
+        calibrated_on=len(calibration.calibrate),
+        before=parity.measure_cost(before, typical),
+        after=parity.measure_cost(after, typical),
+    )
+
+
+def _manifest(encoder: FloatEncoder, dim: int, how: str, files: dict[str, str]) -> Manifest:
+    versions = {name: version(name) for name in ("torch", "onnx", "onnxruntime")}
+    return msgspec.convert(
+        {
+            "name": encoder.name,
+            "modality": encoder.modality,
+            "dim": dim,
+            "onnx": ONNX,
+            "recipe": msgspec.to_builtins(encoder.recipe),
+            "files": files,
+            "quantization": how,
+            "source": encoder.source,
+            "licence": encoder.licence,
+            "versions": {"fedfin": __version__, **versions},
+        },
+        Manifest,
+    )
+
+
+def _write_json(path: Path, value: Manifest | Parity) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")

@@ -1,0 +1,19 @@
+"""Tensors to few bytes and back: sparsify, quantize, entropy-code, with error feedback. docs/codec.md is the format."""
+
+from fedfin.codec.body import Compressed, compress, decompress, most_bytes
+from fedfin.codec.feedback import compensate
+from fedfin.codec.layout import Shapes, Tensors
+from fedfin.codec.presets import PRESETS, Preset, Recipe
+
+__all__ = [
+    "PRESETS",
+    "Compressed",
+    "Preset",
+    "Recipe",
+    "Shapes",
+    "Tensors",
+    "compensate",
+    "compress",
+    "decompress",
+    "most_bytes",
+]

@@ -1,0 +1,78 @@
+"""The `fedfin` command: finds the group of sub-commands, loads only that, turns errors into exit codes.
+
+Each group is a module with `build(parser)`, which adds its sub-commands to an argparse parser and sets
+`run` on each: a function of the parsed arguments that returns an exit code. Heavy imports (torch,
+onnxruntime) belong inside those functions, so that `--help` answers at once.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from fedfin import __version__
+from fedfin.errors import FedfinError, MissingExtraError
+
+# group -> (module, one line for the overview). Names, not imports: nothing loads before it is asked for,
+# and `fedfin` stays independent of the parts that build on it.
+GROUPS: dict[str, tuple[str, str]] = {
+    "demo": ("fedfin.demo.cli", "a whole federation on this machine"),
+    "export": ("fedfin_export.cli", "turn encoders into quantized ONNX bundles; export a trained model"),
+    "edge": ("fedfin_edge.cli", "a site: set up, encode cases, train, predict"),
+    "aggregator": ("fedfin_aggregator.cli", "the aggregator: set up from a plan, serve, show results"),
+    "bench": ("fedfin.command_line.checkout", "measure the codec, from a source checkout"),
+    "study": ("fedfin.command_line.study", "compare methods in many settings, from a source checkout"),
+}
+
+# module that is missing -> (what for, the extra that brings it)
+EXTRA_OF = {
+    "torch": ("training", "edge"),
+    "onnxruntime": ("running encoders and models", "predict"),
+    "tokenizers": ("reading text", "predict"),
+    "PIL": ("reading images", "predict"),
+    "pydicom": ("reading DICOM", "predict"),
+    "onnx": ("exporting", "export"),
+    "onnxscript": ("exporting", "export"),
+    "transformers": ("exporting a Hugging Face encoder", "export"),
+    "amqtt": ("the embedded broker", "broker"),
+    "matplotlib": ("the study's plots", "bench"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit codes are those of `fedfin.errors`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parse(arguments)
+        return int(args.run(args))
+    except FedfinError as error:
+        print(f"fedfin: {error}", file=sys.stderr)
+        return error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in EXTRA_OF:
+            raise
+        missing = MissingExtraError(*EXTRA_OF[error.name.partition(".")[0]])
+        print(f"fedfin: {missing}", file=sys.stderr)
+        return missing.exit_code
+    except KeyboardInterrupt:
+        print("fedfin: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    group = next((word for word in arguments if word in GROUPS), None)
+    parser = argparse.ArgumentParser(
+        prog="fedfin",
+        description="Train one multimodal classifier across hospitals, without moving a record.",
+        epilog="example: fedfin demo    (a whole federation on this machine, in a few minutes)",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"fedfin {__version__}")
+    groups = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (module, summary) in GROUPS.items():
+        child = groups.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == group:
+            importlib.import_module(module).build(child)
+    return parser.parse_args(arguments)

@@ -1,0 +1,73 @@
+"""The closed-form FIN: the conditional mean of jointly normal features, as `fedfin_aggregator/closed_form` solves it.
+
+From one modality s it is t = offset + gain s: mu_t + S_ts (S_ss + lambda I)^-1 (s - mu_s), shrunk by feature. Several
+sources are combined feature by feature as independent witnesses of it. With r the share that a source explains, and
+prior variance 1, a witness has precision r / (1 - r): the mean is sum(t_s / (1 - r_s)) / (1 + sum(r_s / (1 - r_s))),
+and the variance that is left is one over that denominator. With a single source both are those of the source.
+"""
+
+from collections.abc import Mapping
+from itertools import permutations
+
+import torch
+from torch import Tensor, nn
+
+from fedfin.fusion.modality import ByModality, key, parts, total
+
+
+class Gaussian(nn.Module):
+    """Buffers only: no gradient trains it. Reads what `fedfin.fusion.basis.Basis` makes of the features."""
+
+    def __init__(self, dims: Mapping[str, int], reads: Mapping[str, int]) -> None:
+        """Reads: how many values the basis of each modality has."""
+        super().__init__()
+        self.gain, self.offset, self.explained = (
+            parts({source: nn.Module() for source in dims}) for _ in range(3)
+        )
+        for source, target in permutations(dims, 2):
+            gain = torch.empty(dims[target], reads[source])
+            self.gain[key(source)].register_buffer(key(target), gain)
+            for part in (self.offset, self.explained):
+                part[key(source)].register_buffer(key(target), torch.empty(dims[target]))
+
+    def forward(self, features: ByModality, shown: ByModality) -> dict[str, Tensor]:
+        """Estimate every modality from the others; see `fedfin.fusion.fin.Imputes`."""
+        estimates = {}
+        for target in features:
+            told = [
+                _row(shown[source], self._told(source, target, features[source]))
+                for source in features
+                if source != target
+            ]
+            estimates[target] = total(told) / self._certainty(target, shown)
+        return estimates
+
+    def spread(self, shown: ByModality) -> dict[str, Tensor]:
+        """The variance that is left of each modality's features, standardised: [n, dim], 1 where nothing is known."""
+        return {target: 1.0 / self._certainty(target, shown) for target in shown}
+
+    def _told(self, source: str, target: str, values: Tensor) -> Tensor:
+        """[n, dim]: what one source says, by how far it is to be trusted."""
+        gain, offset, explained = (
+            _pair(part, source, target) for part in (self.gain, self.offset, self.explained)
+        )
+        return (values @ gain.T + offset) / (1.0 - explained)
+
+    def _certainty(self, target: str, shown: ByModality) -> Tensor:
+        """Precision of each feature, [n, dim]: 1 is that of knowing nothing."""
+        precisions = []
+        for source, mask in shown.items():
+            if source != target:
+                explained = _pair(self.explained, source, target)
+                precisions.append(_row(mask, (explained / (1.0 - explained)).unsqueeze(0)))
+        return 1.0 + total(precisions)
+
+
+def _pair(part: nn.ModuleDict, source: str, target: str) -> Tensor:
+    values: Tensor = getattr(part[key(source)], key(target))
+    return values
+
+
+def _row(mask: Tensor, values: Tensor) -> Tensor:
+    """Values [n or 1, dim] where mask [n], else zero."""
+    return values * mask.unsqueeze(1).to(values.dtype)

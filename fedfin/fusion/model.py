@@ -1,0 +1,180 @@
+"""The whole model that trains: standardisation, FIN and fusion head, filled from named numpy tensors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fedfin.fusion.basis import Basis
+from fedfin.fusion.calibration import Calibration
+from fedfin.fusion.experts import Blend, Experts, pattern_rows
+from fedfin.fusion.fin import make_fin
+from fedfin.fusion.gaussian import Gaussian
+from fedfin.fusion.head import FusionHead
+from fedfin.fusion.modality import ByModality, key, parts, total, wire_name
+from fedfin.fusion.spread import Spread
+from fedfin.model.fin_spec import CLOSED_FORMS, TRAINED, fin_variant
+from fedfin.model.model_spec import cosines, has_own_columns
+from fedfin.plan import Plan
+
+# In standard deviations. Beyond, a feature is an outlier, and one case would steer a small site's round.
+CLIP = 6.0
+# The least variance, of the mean square (float32 moments know no better) and absolutely (a constant zero).
+RELATIVE_FLOOR, FLOOR = 1e-6, 1e-12
+
+
+@dataclass(frozen=True)
+class Imputation:
+    """Estimates of every modality, standardised; empty where the FIN makes none.
+
+    mean: modality -> float32 [n, dim]; spread: the variance that is left, [n or 1, dim], 1 where nothing is known.
+    """
+
+    mean: dict[str, Tensor]
+    spread: dict[str, Tensor]
+
+
+class FusionModel(nn.Module):
+    """A plan's model. Its values are undefined until `load_tensors`.
+
+    Raw features and which are present go in; logits and the imputed standardised features come out.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        dims, labels, variant = plan.dims, len(plan.labels), fin_variant(plan)
+        widths = cosines(plan)
+        reads = {modality: dim + widths.get(modality, 0) for modality, dim in dims.items()}
+        self._gate, self._answer = plan.model.gate, plan.model.answer
+        self.fin = make_fin(plan)
+        self.gaussian = Gaussian(dims, reads) if variant in CLOSED_FORMS else None
+        self.spread = Spread(dims) if variant in TRAINED else None
+        self.basis = Basis(dims, widths)
+        self.head = FusionHead(dims, labels, plan.model.head_width, own=has_own_columns(plan))
+        self.expert = None if self._answer == "head" else Experts(reads, labels)
+        self.blend = None if self._answer == "head" else Blend(len(dims), labels)
+        self.calibration = Calibration(2 ** len(dims), labels) if self._answer == "both" else None
+        self.norm = parts({modality: Standardise(dim) for modality, dim in dims.items()})
+
+    def forward(self, features: ByModality, present: ByModality) -> tuple[Tensor, Imputation]:
+        """Answer cases as they come.
+
+        features: modality -> float32 [n, dim]; present: modality -> bool [n]. Every modality of the plan is
+        given; rows that are not present may hold anything finite. Returns logits [n, labels] and what was imputed,
+        of which the head used the rows not present.
+        """
+        standard = self.standardise(features, present)
+        imputed = self.impute(standard, present)
+        if self.expert is None:
+            return self.head(standard, present, self.gated(imputed), missing(present)), imputed
+        experts = self.experts(standard, present)
+        if self.calibration is None:
+            return experts, imputed
+        assert self.blend is not None, "there are experts"
+        said = self.head(standard, present, self.gated(imputed), missing(present))
+        said, trust = self.calibration(said, pattern_rows(present), self.blend.power, self.blend.prior)
+        return experts + trust * (said - experts), imputed
+
+    def said(self, features: ByModality, present: ByModality) -> tuple[Tensor, Tensor]:
+        """What calibration measures, [n, labels] each: the head's logits, as it trains; the experts' in deviations."""
+        assert self.blend is not None, "the plan has experts"
+        standard = self.standardise(features, present)
+        gated = self.gated(self.impute(standard, present))
+        head: Tensor = self.head(standard, present, gated, missing(present))
+        return head, self.blend.deviations(self.experts(standard, present), present)
+
+    def impute(self, standard: ByModality, shown: ByModality) -> Imputation:
+        """Estimate every modality from those shown. standard: float32 [n, dim], zero where not shown."""
+        mean = self.fin(standard, shown)
+        spread = {} if self.spread is None else self.spread(shown)
+        if self.gaussian is not None:
+            closed = self.gaussian(self.expanded(standard), shown)
+            mean = {m: values + mean[m] if m in mean else values for m, values in closed.items()}
+            spread = spread or self.gaussian.spread(shown)
+        return Imputation(mean, spread)
+
+    def explained(self, imputed: Imputation, present: ByModality) -> Tensor:
+        """What is known of each missing modality: share of its features' variance, [n, modalities]; 0 where given."""
+        known = missing(present)
+        columns = [
+            known[m] * (1 - imputed.spread[m]).mean(dim=1) if m in imputed.spread else 0.0 * mask
+            for m, mask in present.items()
+        ]
+        return torch.stack(columns, dim=1)
+
+    def gated(self, imputed: Imputation) -> dict[str, Tensor]:
+        """What the head sees of the estimates, for a constant to it: FIN learns from its own loss only.
+
+        Fill-ins that claim no variance pass as they are.
+        """
+        mean = {m: values.detach() for m, values in imputed.mean.items()}
+        if self._gate == "none" or not imputed.spread:
+            return mean
+        return {m: values * (1 - imputed.spread[m].detach()).clamp(0, 1) for m, values in mean.items()}
+
+    def experts(self, standard: ByModality, shown: ByModality) -> Tensor:
+        """The closed-form experts' logits, [n, labels]."""
+        assert self.expert is not None, "the plan has experts"
+        logits: Tensor = self.expert(self.expanded(standard), shown, self.blend)
+        return logits
+
+    def expanded(self, standard: ByModality) -> ByModality:
+        """What closed forms read: the features, and random ones where the plan has some."""
+        expanded: dict[str, Tensor] = self.basis(standard)
+        return expanded
+
+    def standardise(self, features: ByModality, present: ByModality) -> dict[str, Tensor]:
+        """Features in pooled standard deviations from the pooled mean; zero where not present."""
+        return {
+            modality: torch.where(present[modality].unsqueeze(1), self.norm[key(modality)](values), 0.0)
+            for modality, values in features.items()
+        }
+
+    def load_tensors(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Copy values from wire tensors. Raises KeyError or ValueError when they are not the plan's."""
+        own = self._named()
+        if own.keys() != tensors.keys():
+            raise KeyError(f"tensors differ from the plan's: {sorted(own.keys() ^ tensors.keys())}")
+        for name, value in own.items():
+            if tuple(value.shape) != tensors[name].shape:
+                raise ValueError(
+                    f"{name} has shape {tensors[name].shape}, the plan's is {tuple(value.shape)}"
+                )
+            value.copy_(torch.from_numpy(np.array(tensors[name], dtype=np.float32)))
+
+    def dump_tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Wire tensors by name, sorted; copies."""
+        return {name: value.numpy().copy() for name, value in sorted(self._named().items())}
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Everything that learns by gradient, by wire name, sorted."""
+        return dict(sorted((wire_name(name), value) for name, value in self.named_parameters()))
+
+    def _named(self) -> dict[str, Tensor]:
+        return {wire_name(name): value for name, value in self.state_dict().items()}
+
+
+class Standardise(nn.Module):
+    """Pooled moments of one modality; buffers, so that no gradient trains them."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.square: Tensor
+        self.register_buffer("mean", torch.empty(dim))
+        self.register_buffer("square", torch.empty(dim))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[n, dim] to [n, dim], clipped to +-CLIP."""
+        floor = RELATIVE_FLOOR * self.square + FLOOR
+        std = torch.maximum(self.square - self.mean.square(), floor).sqrt()
+        return ((features - self.mean) / std).clamp(-CLIP, CLIP)
+
+
+def missing(shown: ByModality) -> dict[str, Tensor]:
+    """Which modalities are to be imputed, bool [n]: those not shown, of cases that show at least one."""
+    known = total(mask.to(torch.int32) for mask in shown.values()) > 0
+    return {modality: ~mask & known for modality, mask in shown.items()}

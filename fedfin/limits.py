@@ -1,0 +1,49 @@
+"""Every limit of the protocol, with the measurement or reason behind it. Checked before anything is allocated."""
+
+# One PUBLISH must finish within two keepalives or the client disconnects itself and resends for ever
+# (measured: 3 MB at 2 Mbit/s with keepalive 5 is a livelock). 256 KiB takes 1.05 s at 2 Mbit/s.
+CHUNK_BYTES = 256 * 1024
+# The grain of an update on its way up: what is asked for again is a multiple of it. A packet carries one or several,
+# as fast as the link is (pace.py); half a packet is what a broken connection costs on average.
+UP_CHUNK_BYTES = 32 * 1024
+# What an MQTT packet and our envelope add to a chunk's data, generously.
+PACKET_OVERHEAD_BYTES = 4 * 1024
+# Chunks on their way at once: enough to fill a link while acknowledgements travel, little to send again after a cut.
+WINDOW = 8
+KEEPALIVE_S = 60
+# Sites that send at once. Their windows together stay below what mosquitto queues for one client (1,000 messages):
+# beyond that it drops without a word, and every chunk dropped costs its site a retry.
+SENDERS = 64
+# A sender that is silent for so long yields its place when others wait: the time in which a site asks twice.
+SILENCE_S = 10.0
+
+CONTROL_BYTES = (
+    384 * 1024
+)  # a control message; the longest is RoundManifest: two digests per chunk of a model
+CHUNKS = 4096  # per transfer: 1 GiB, and 128 KiB of digests in Begin
+TRANSFER_BYTES = CHUNKS * CHUNK_BYTES
+LISTED_DELTAS = 32  # between versions, offered at once; at 130 bytes each in a manifest
+TENSORS = 4096  # per update or model
+NAME_CHARS = 128  # a metric's name
+METRICS = 64  # named numbers beside an update
+REASON_CHARS = 500  # why an update was refused or a site dropped
+
+# The fold is a sum of int64 fixed-point numbers (fedfin_aggregator/fold/fold.py). These three keep it from overflowing:
+# 2^16 * 2^22 * 2^24 = 2^62.
+VALUE_ABS = 2.0**16
+ROUND_WEIGHT = 2**22
+FRACTION_BITS = 24
+SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor
+
+# A question without an answer is asked again after this long.
+RETRY_S = 5.0
+# A tally names every site that has an answer. So that it stays below 30 KB/s, the next one may follow after this long
+# per answer: of ten sites the root hears at once, of five hundred four times a second.
+TALLY_S = 0.0005
+REMIND_S = 30.0  # how often the root tells its operator which shards it waits for
+SHARDS = 256  # of one federation; each may add 1/SHARDS of ROUND_WEIGHT at least
+# A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.
+IDLE_S = 60.0
+# A site whose link broke is waited for this long, also when all others have answered: longer than the link's longest
+# pause between two tries (30 s, with jitter 45 s), so that a cut in the middle of an upload does not cost the upload.
+OFFLINE_GRACE_S = 60.0

@@ -1,0 +1,52 @@
+"""A trained model as a file: the plan, the version and every tensor, in msgpack and exact."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from fedfin.codec import Tensors, compress
+from fedfin.errors import InputError
+from fedfin.files import write_atomically
+from fedfin.model.model_spec import model_shapes
+from fedfin.plan import Plan
+from fedfin.protocol.payloads import every_tensor
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One model version with the plan it was trained by."""
+
+    plan: Plan
+    version: int
+    tensors: Tensors
+
+
+class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kind: Literal["fedfin-model-1"]
+    plan: Plan
+    version: int
+    body: bytes
+
+
+def encode_model_file(model: ModelFile) -> bytes:
+    """The file's bytes."""
+    body = compress(model.tensors, model_shapes(model.plan), "exact").body
+    return msgspec.msgpack.encode(_Content("fedfin-model-1", model.plan, model.version, body))
+
+
+def write_model(path: Path, model: ModelFile) -> None:
+    """Write the file whole or not at all."""
+    write_atomically(path, encode_model_file(model))
+
+
+def read_model(path: Path) -> ModelFile:
+    """Read a model file and check every tensor against its plan. Raises InputError or ProtocolError."""
+    try:
+        content = msgspec.msgpack.decode(path.read_bytes(), type=_Content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the model file ({error.strerror})") from None
+    except msgspec.MsgspecError as error:
+        raise InputError(f"{path}: not a FedFIN model file ({error})") from None
+    return ModelFile(content.plan, content.version, every_tensor(content.body, model_shapes(content.plan)))

@@ -1,0 +1,144 @@
+"""Every tensor of a plan's model: its name, shape, initial value, and which cases train it.
+
+The names are part of the wire contract: the aggregator knows the model by this table alone.
+
+    norm.{m}.mean, .square          pooled moments of the features of modality m; never trained by gradient
+    fin.*                           the feature imputation network (absent for `zero` or a single modality)
+    head.real.{m}.weight, .bias     what the head reads from real features of m
+    head.imputed.{m}.weight, .bias  what it reads from imputed features of m (absent with shared columns or `zero`)
+    head.output.weight, .bias       from the hidden layer to the labels (absent when head_width is 0)
+    basis.{m}.weight, .bias         random features of m: drawn once, never changed (absent when there are none)
+    spread.{m}                      what a trained FIN leaves of the variance of the features of m
+    gaussian.gain.{s}.{t}, .offset, .explained    the closed-form FIN: how features of t follow from those of s
+    expert.{s}.{t}.weight, .bias    scores of the labels: what s tells of them, directly (t = s) or through t
+    blend.weight, .bias             for every pattern of shown modalities, from scores to logits
+    blend.power, .prior             how far apart the blend holds the classes, in squared deviations; labels' log-odds
+    calibration.scores              what was said of cases that the head did not train on, by pattern, label and class:
+                                    how many they are, and sums of the head's logit and its square, and of the experts'
+                                    in deviations
+
+What an update carries, by task: "train" carries deltas to add; the other tasks carry values: "moments" those of
+norm.*, "covariances" the second moments of second_moments.py, "calibrate" those of calibration.*, "evaluate"
+histograms. From second moments the aggregator solves gaussian, expert and blend.
+"""
+
+import math
+from itertools import product
+from typing import Literal
+
+from fedfin.model.fin_spec import CLOSED_FORMS, fin_specs, fin_variant
+from fedfin.model.second_moments import basis_dim, random_features, sent_shapes
+from fedfin.model.tensor_spec import UNTRAINED, Shape, Specs, TensorSpec, TrainedBy, linear
+from fedfin.plan import Plan
+
+Task = Literal["moments", "covariances", "train", "calibrate", "evaluate"]
+
+HISTOGRAM_BINS = 256
+HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
+# calibration.scores hold sums over cases in these units, of at most so many: squares of logits then fit the protocol.
+CALIBRATION_UNIT, CALIBRATION_CASES = 16, 4096
+CALIBRATION_SUMS = 5
+# Deviation of a random feature's projection of standardised features. Digits gain from more, texts lose little.
+BANDWIDTH = 0.85
+
+
+def tensor_specs(plan: Plan) -> Specs:
+    """Every tensor of the plan's model by name, sorted by name."""
+    specs = _norm(plan) | fin_specs(plan) | _head(plan) | _experts(plan) | _basis(plan)
+    return dict(sorted(specs.items()))
+
+
+def has_own_columns(plan: Plan) -> bool:
+    """Whether the head has columns for imputed features alone."""
+    return fin_variant(plan) != "zero" and plan.model.columns == "own"
+
+
+def cosines(plan: Plan) -> dict[str, int]:
+    """The random features of each modality that has any; none where nothing reads them."""
+    widths = random_features(plan) if needs_covariances(plan) else {}
+    return {modality: width for modality, width in widths.items() if width}
+
+
+def needs_covariances(plan: Plan) -> bool:
+    """Whether anything is solved from second moments, so that a round collects them."""
+    return fin_variant(plan) in CLOSED_FORMS or plan.model.answer != "head"
+
+
+def solved_shapes(plan: Plan) -> dict[str, Shape]:
+    """The shapes of the tensors that the aggregator solves, by name."""
+    return {name: spec.shape for name, spec in tensor_specs(plan).items() if spec.trained_by == "solved"}
+
+
+def model_shapes(plan: Plan) -> dict[str, Shape]:
+    """The shape of every tensor of the plan's model, by name."""
+    return {name: spec.shape for name, spec in tensor_specs(plan).items()}
+
+
+def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
+    """The shapes of the tensors that an update of this task may carry, by name."""
+    if task == "evaluate":
+        shape = (len(plan.labels), 2, HISTOGRAM_BINS)
+        return {f"eval.{scenario}": shape for scenario in scenarios(plan)}
+    if task == "covariances":
+        return sent_shapes(plan)
+    specs = tensor_specs(plan).items()
+    if task in ("moments", "calibrate"):
+        return {name: spec.shape for name, spec in specs if spec.trained_by == task}
+    return {name: spec.shape for name, spec in specs if spec.trained_by not in UNTRAINED}
+
+
+def scenarios(plan: Plan) -> tuple[str, ...]:
+    """What is shown in evaluation: `all` complete cases, `only-{m}` with the rest hidden, and `as-is`."""
+    return ("all", *(f"only-{modality}" for modality in plan.dims), "as-is")
+
+
+def _norm(plan: Plan) -> Specs:
+    specs = {}
+    for modality, dim in plan.dims.items():
+        specs[f"norm.{modality}.mean"] = TensorSpec((dim,), "moments", modality)
+        specs[f"norm.{modality}.square"] = TensorSpec((dim,), "moments", modality, start=1.0)
+    return specs
+
+
+def _head(plan: Plan) -> Specs:
+    labels, width = len(plan.labels), plan.model.head_width
+    kinds: tuple[Literal["real", "imputed"], ...] = ("real",)
+    if has_own_columns(plan):
+        kinds = ("real", "imputed")
+    specs: Specs = {}
+    for modality, dim in plan.dims.items():
+        for kind in kinds:
+            trained_by: TrainedBy = kind if has_own_columns(plan) or fin_variant(plan) == "zero" else "either"
+            specs |= linear(f"head.{kind}.{modality}", dim, width or labels, trained_by, modality)
+    if width:
+        specs |= linear("head.output", width, labels, "labelled")
+    return specs
+
+
+def _experts(plan: Plan) -> Specs:
+    if plan.model.answer == "head":
+        return {}
+    labels, count = len(plan.labels), len(plan.modalities)
+    specs: Specs = {}
+    for source, target in product(plan.dims, repeat=2):
+        name = f"expert.{source}.{target}"
+        specs[f"{name}.weight"] = TensorSpec((labels, basis_dim(plan, source) - 1), "solved")
+        specs[f"{name}.bias"] = TensorSpec((labels,), "solved")
+    specs["blend.weight"] = TensorSpec((2**count, count, count, labels), "solved")
+    for part in ("bias", "power"):
+        specs[f"blend.{part}"] = TensorSpec((2**count, labels), "solved")
+    specs["blend.prior"] = TensorSpec((labels,), "solved")
+    if plan.model.answer == "both":
+        specs["calibration.scores"] = TensorSpec((2**count, labels, 2, CALIBRATION_SUMS), "calibrate")
+    return specs
+
+
+def _basis(plan: Plan) -> Specs:
+    """Random Fourier features (Rahimi and Recht, NIPS 2007): cosines of projections with random phases."""
+    specs: Specs = {}
+    for modality, width in cosines(plan).items():
+        dim = plan.dims[modality]
+        bound = BANDWIDTH * math.sqrt(3.0 / dim)
+        specs[f"basis.{modality}.weight"] = TensorSpec((width, dim), "fixed", modality, bound=bound)
+        specs[f"basis.{modality}.bias"] = TensorSpec((width,), "fixed", modality, bound=math.pi)
+    return specs
