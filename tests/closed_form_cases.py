@@ -12,7 +12,7 @@ from fedfin_aggregator.closed_form.groups import by_group, grouped
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.tasks.trainer import run_task
+from fedfin_edge.tasks.run_task import run_task
 
 DIMS = {"image": 6, "text": 4}
 CAUSES = 3  # hidden variables that features and labels come from

@@ -24,7 +24,8 @@ from fedfin_aggregator.rounds.calibration import counted
 from fedfin_aggregator.rounds.versions import make_change
 from fedfin_edge.agent.work import finite
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.tasks.trainer import TaskResult, run_task
+from fedfin_edge.tasks.run_task import run_task
+from fedfin_edge.tasks.task import TaskResult
 
 # Told of every update before it is compressed: round, site, deltas with what was owed to them.
 Recorder = Callable[[int, str, Tensors], None]

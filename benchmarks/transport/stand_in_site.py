@@ -7,7 +7,6 @@ Everything else is what `fedfin edge run` does: machine, transfer, link, outbox 
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,21 +19,9 @@ from fedfin.lock import only_process
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.messages import Task
+from fedfin_edge.tasks.task import TaskResult
 
 CASES = 8
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """As fedfin_edge.tasks.trainer's."""
-
-    deltas: Tensors
-    weights: dict[str, int]
-    metrics: dict[str, float]
-
-
-class TaskStoppedError(Exception):
-    """As fedfin_edge.tasks.trainer's; never raised here."""
 
 
 class Ready:
@@ -60,19 +47,17 @@ class Ready:
         return self._drawn[task]
 
 
-def _replace_trainer(number: int) -> None:
+def _replace_tasks(number: int) -> None:
     """In place of the module that imports torch."""
-    trainer = ModuleType("fedfin_edge.tasks.trainer")
-    vars(trainer).update(
-        TaskResult=TaskResult, TaskStoppedError=TaskStoppedError, run_task=Ready(number).run_task
-    )
-    sys.modules[trainer.__name__] = trainer
+    stand_in = ModuleType("fedfin_edge.tasks.run_task")
+    vars(stand_in)["run_task"] = Ready(number).run_task
+    sys.modules[stand_in.__name__] = stand_in
 
 
 def main() -> None:
     """Take part until the federation is finished."""
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
-    _replace_trainer(number)
+    _replace_tasks(number)
     from fedfin_edge.agent import agent
     from fedfin_edge.site import open_site
 

@@ -157,6 +157,13 @@ class FusionModel(nn.Module):
         return {wire_name(name): value for name, value in self.state_dict().items()}
 
 
+def load_model(plan: Plan, tensors: Mapping[str, NDArray[np.float32]]) -> FusionModel:
+    """The plan's model with these values. Raises KeyError or ValueError when they are not the plan's."""
+    model = FusionModel(plan)
+    model.load_tensors(tensors)
+    return model
+
+
 class Standardise(nn.Module):
     """Pooled moments of one modality; buffers, so that no gradient trains them."""
 

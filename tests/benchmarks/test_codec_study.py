@@ -15,7 +15,7 @@ from benchmarks.rows import read_rows
 from fedfin.codec import PRESETS
 from fedfin.errors import InputError
 from fedfin_aggregator.fold.fold import Fold, apply_means
-from fedfin_edge.tasks.trainer import run_task
+from fedfin_edge.tasks.run_task import run_task
 
 JOB = Job("mfeat", "tiny", "small", taking_part=4, seed=0, rounds=2)
 

@@ -10,7 +10,7 @@ from fedfin.fusion.model import FusionModel
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import task_specs
 from fedfin_edge.tasks.calibrate import NAME
-from fedfin_edge.tasks.trainer import run_task
+from fedfin_edge.tasks.run_task import run_task
 
 PLAN = make_plan({"image": 6, "text": 4}, answer="both", head_width=4)
 

@@ -23,7 +23,7 @@ from fedfin_edge.agent.feedback import Feedback
 from fedfin_edge.agent.outbox import make_outbox
 from fedfin_edge.agent.work import first_things_first, make_update
 from fedfin_edge.cases.dataset import FEW, Dataset
-from fedfin_edge.tasks.trainer import run_task
+from fedfin_edge.tasks.run_task import run_task
 
 PLAN = make_plan({"image": 6, "text": 4}, basis_total=16)
 QUIET = {"progress": lambda _: None, "stop": lambda: False}

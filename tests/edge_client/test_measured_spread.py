@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from fedfin.model.initial_model import initial_model
 from fedfin.plan import Training
 from fedfin_edge.tasks.measured_spread import MeasuredSpread
-from fedfin_edge.tasks.trainer import run_task
+from fedfin_edge.tasks.run_task import run_task
 
 QUIET = {"progress": lambda _: None, "stop": lambda: False}
 

@@ -12,7 +12,8 @@ from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Codec, Modality, Model, Plan, Stage, Training
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.tasks.trainer import TaskStoppedError, run_task
+from fedfin_edge.tasks.run_task import run_task
+from fedfin_edge.tasks.task import TaskStoppedError
 
 DIMS = {"image": 24, "text": 12, "lab": 5}
 
@@ -252,7 +253,7 @@ def test_training_fits_a_small_machine():
     code = """
 import numpy as np
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.tasks.trainer import run_task
+from fedfin_edge.tasks.run_task import run_task
 from fedfin.model.initial_model import initial_model
 from fedfin.plan import Modality, Plan
 sizes = {"image": 1280, "text": 384}

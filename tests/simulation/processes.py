@@ -26,7 +26,7 @@ from fedfin_aggregator.store.shard_journal import ShardJournal
 from fedfin_edge.agent import kept_model
 from fedfin_edge.agent.agent import Agent
 from fedfin_edge.site import CaseColumns, ModalitySettings, Site, SiteSettings
-from fedfin_edge.tasks.trainer import TaskResult
+from fedfin_edge.tasks.task import TaskResult
 from simulation import toy
 from simulation.broker import Link, Queue
 from simulation.faults import CrashError

@@ -7,8 +7,8 @@ import numpy as np
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.tasks import trainer
-from fedfin_edge.tasks.trainer import TaskResult, TaskStoppedError
+from fedfin_edge.tasks import run_task as tasks
+from fedfin_edge.tasks.task import TaskResult, TaskStoppedError
 
 ENCODER = "a" * 64
 
@@ -39,7 +39,7 @@ def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, 
         raise TaskStoppedError
     if task == "covariances":
         cases = _cases(plan, site)
-        return trainer.run_task(plan, task, round_, model, cases, site, progress=lambda _: None, stop=stop)
+        return tasks.run_task(plan, task, round_, model, cases, site, progress=lambda _: None, stop=stop)
     rng = np.random.default_rng([*site.encode(), round_])
     deltas, weights = {}, {}
     for name, shape in task_specs(plan, task).items():

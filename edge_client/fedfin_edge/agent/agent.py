@@ -24,7 +24,7 @@ from fedfin_edge.agent.agent_state import AgentState
 from fedfin_edge.agent.work import Report, first_things_first, make_update
 from fedfin_edge.cases.dataset import Dataset, load_dataset
 from fedfin_edge.site import Site
-from fedfin_edge.tasks.trainer import TaskStoppedError
+from fedfin_edge.tasks.task import TaskStoppedError
 
 TICK_S = 0.5
 OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out

@@ -17,7 +17,7 @@ from fedfin_edge.agent.feedback import Feedback
 from fedfin_edge.agent.kept_deltas import keep_deltas
 from fedfin_edge.agent.outbox import Outbox, make_outbox
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.tasks.trainer import run_task
+from fedfin_edge.tasks.run_task import run_task
 
 Report = Callable[[str, dict[str, Any]], None]
 _REMEDY: dict[Task, str] = {

@@ -1,0 +1,47 @@
+"""A round's task, by its name. The plan seeds every draw: the same input gives the same bytes on the same machine."""
+
+from collections.abc import Callable
+
+import torch
+
+from fedfin.codec import Tensors
+from fedfin.fusion.model import load_model
+from fedfin.model.model_spec import Task
+from fedfin.plan import Plan
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.calibrate import measure_scores
+from fedfin_edge.tasks.evaluate import evaluate
+from fedfin_edge.tasks.moments import pool_moments
+from fedfin_edge.tasks.second_moments import pool_covariances
+from fedfin_edge.tasks.task import Control, TaskResult
+from fedfin_edge.tasks.train import train
+
+
+def run_task(
+    plan: Plan,
+    task: Task,
+    round_number: int,
+    model: Tensors,
+    dataset: Dataset,
+    site: str,
+    *,
+    progress: Callable[[float], None],
+    stop: Callable[[], bool],
+) -> TaskResult:
+    """Do a round's task on the site's cases.
+
+    `progress` is given the share done, 0 to 1; `stop` is asked between batches. Raises TaskStoppedError.
+    """
+    torch.set_num_threads(1)  # two threads on two contended cores took 75 times as long
+    if task == "train":
+        return train(plan, round_number, model, dataset, site, Control(progress, stop))
+    if task == "moments":
+        tensors, weights = pool_moments(dataset)
+    elif task == "covariances":
+        tensors, weights = pool_covariances(load_model(plan, model), plan, dataset)
+    elif task == "calibrate":
+        tensors, weights = measure_scores(load_model(plan, model), plan, dataset)
+    else:
+        tensors, weights = evaluate(load_model(plan, model), plan, dataset)
+    progress(1.0)
+    return TaskResult(tensors, weights, {"cases": float(len(dataset))})
