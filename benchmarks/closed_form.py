@@ -31,7 +31,7 @@ from fedfin.memory import peak_rss_mb
 from fedfin.plan import Modality, Model, Plan
 from fedfin.plan import Rounds as RoundPolicy
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.site_life import Work
+from fedfin.protocol.site_states import Work
 from fedfin_aggregator.closed_form.groups import GROUPS, group_of
 from fedfin_aggregator.closed_form.moments import Sums
 from fedfin_aggregator.closed_form.solve import Tensors, solve
@@ -112,8 +112,8 @@ def _noisy(rng: np.random.Generator, values: NDArray[np.float64]) -> NDArray[np.
 def make_updates(folder: Path, *, mixed: bool) -> dict[str, float]:
     """An aggregator in round 2 and a file for each site's update; MB of one by kind of site."""
     from fedfin.model.initial_model import initial_model
-    from fedfin_edge.agent.feedback import Feedback
-    from fedfin_edge.agent.work import make_update
+    from fedfin_edge.agent.error_feedback import Feedback
+    from fedfin_edge.agent.update import make_update
 
     plan = make_plan()
     rounds = Rounds(Journal(folder / "journal.sqlite", create=plan))
@@ -150,7 +150,7 @@ def solve_there(folder: Path) -> Solving:
         spent.update(wall=time.perf_counter() - wall, cpu=time.process_time() - cpu)
         return found
 
-    with patch("fedfin_aggregator.rounds.second_moments.solve", timed):
+    with patch("fedfin_aggregator.rounds.pooled_second_moments.solve", timed):
         rounds.close(ROUND)
     closed = time.perf_counter()
     if "torch" in sys.modules:

@@ -70,7 +70,7 @@ def _run(code: str) -> str:
     [
         ("fedfin.command_line.main", HEAVY | {"numpy"}),
         ("fedfin_aggregator.cli, fedfin_aggregator.serve.server", HEAVY),
-        ("fedfin_edge.cli, fedfin_edge.agent.agent_state, fedfin_edge.agent.explain", HEAVY),
+        ("fedfin_edge.cli, fedfin_edge.agent.state, fedfin_edge.agent.explain_update", HEAVY),
         ("fedfin_edge.predict.predictor, fedfin_edge.commands.predict", {"torch", "onnx", "transformers"}),
         ("fedfin_export.cli", HEAVY),
     ],

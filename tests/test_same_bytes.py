@@ -30,23 +30,23 @@ from numpy.typing import NDArray
 from fedfin.codec import Tensors
 from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.model.model_spec import needs_covariances, solved_shapes, task_specs
-from fedfin.model.second_moments import OTHER_HALF, basis_dim, pack, sent_shapes
+from fedfin.model.second_moment_spec import OTHER_HALF, basis_dim, pack, sent_shapes
 from fedfin.plan import Codec, Modality, Model, Plan, Stage
 from fedfin.plan import Rounds as RoundsPlan
 from fedfin.protocol import messages
-from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.chain import path
 from fedfin.protocol.messages import RoundManifest
 from fedfin.protocol.outgoing import Outgoing
-from fedfin.protocol.round_life import Opened
+from fedfin.protocol.round_machine import RoundMachine
+from fedfin.protocol.round_states import Opened
 from fedfin.protocol.schedule import first_training_round, last_round, task_of
-from fedfin.protocol.site_life import Assemble, Work
+from fedfin.protocol.site_states import Assemble, Work
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.store.journal import Journal
-from fedfin_edge.agent.agent_state import AgentState
-from fedfin_edge.agent.feedback import Feedback
+from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox, make_outbox
-from fedfin_edge.agent.work import first_things_first, make_update
+from fedfin_edge.agent.state import AgentState
+from fedfin_edge.agent.update import first_things_first, make_update
 from fedfin_edge.cases.dataset import Dataset
 
 GOLDEN = Path(__file__).parent / "golden" / "same_bytes.json"
@@ -153,7 +153,7 @@ class _Federation:
             if (part.kind, part.version) not in self._published:
                 self._published.add((part.kind, part.version))
                 self.digests.add("down", f"{part.kind} {part.version} ".encode() + part.data)
-        machine = AggregatorMachine(self._plan, run=RUN, max_update_bytes=rounds.max_update_bytes)
+        machine = RoundMachine(self._plan, run=RUN, max_update_bytes=rounds.max_update_bytes)
         opened = Opened(at.round, at.version, at.model, rounds.parts, {}, {}, roster=rounds.roster)
         machine.receive(opened, 0.0)
         self.digests.add("control.manifest", messages.encode(machine.manifest))

@@ -22,7 +22,7 @@ from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold
 from fedfin_aggregator.rounds.calibration import counted
 from fedfin_aggregator.rounds.versions import make_change
-from fedfin_edge.agent.work import finite
+from fedfin_edge.agent.update import finite
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.run_task import run_task
 from fedfin_edge.tasks.task import TaskResult

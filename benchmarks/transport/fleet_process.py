@@ -11,7 +11,7 @@ from benchmarks.transport.fleet_site import FleetSite
 from benchmarks.transport.polled_link import PolledLink
 from fedfin.link import connect_options, link_events
 from fedfin.link.tls import Tls
-from fedfin.protocol import site_life as life
+from fedfin.protocol import site_states as life
 
 TICK_S = 0.5
 CONNECTING = (

@@ -17,7 +17,7 @@ from fedfin.link import link_events, mqtt
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.protocol import messages
-from fedfin.protocol import site_life as life
+from fedfin.protocol import site_states as life
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import preset_up
 from fedfin.protocol.site_machine import Memory, SiteMachine

@@ -2,7 +2,7 @@
 
 Without it a biased compressor loses for good what it drops: Karimireddy et al. 2019, arXiv 1901.09847;
 Sattler et al. 2019, arXiv 1903.02891, section V. Where the residual is kept, and when it changes hands, is its
-owner's business: fedfin_edge/agent/feedback.py at a site, fedfin_aggregator/rounds/versions.py on the way down.
+owner's business: fedfin_edge/agent/error_feedback.py at a site, fedfin_aggregator/rounds/versions.py on the way down.
 """
 
 from fedfin.codec.layout import Tensors

@@ -37,7 +37,12 @@ FEDERATIONS: dict[str, tuple[FinVariant | None, list[str]]] = {
 
 
 def run_demo(
-    settings: Settings, folder: Path, broker: str | None, console: Console, *, keep_deltas: Path | None = None
+    settings: Settings,
+    folder: Path,
+    broker: str | None,
+    console: Console,
+    *,
+    keep_deltas: Path | None = None,
 ) -> dict[str, Any]:
     """Run everything that is not done yet; the content of run.json. Raises StateError and what the parts raise.
 
@@ -86,7 +91,9 @@ def _run(
             plan = make_plan(settings, folder, labels, fin or settings.fin, modalities)
             federations[name] = _once(
                 folder / "federations" / f"{name}.json",
-                partial(train, plan, name, sites, url, folder, console, keep_deltas=keep and keep / name),
+                partial(
+                    train, plan, name, sites, url, folder, console, keep_deltas=keep and keep / name
+                ),
             )
             federations[name]["holdout"] = _evaluate(folder, name)
     result = {

@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from fedfin.model.second_moments import basis_dim
+from fedfin.model.second_moment_spec import basis_dim
 from fedfin.model.tensor_spec import Specs, TensorSpec, attention, layer_norm, linear
 from fedfin.plan import FinVariant, Plan
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeVar
 
-from fedfin.protocol import round_life, shard_life, site_life
+from fedfin.protocol import round_states, shard_states, site_states
 
 S = TypeVar("S", bound=Enum)
 
@@ -28,9 +28,9 @@ def diagram(legal: Mapping[S, Mapping[type, tuple[S, ...]]]) -> str:
 def diagrams() -> str:
     """All machines' diagrams as they stand in docs/protocol.md."""
     tables = {
-        "A site": diagram(site_life.LEGAL),
-        "The aggregator": diagram(round_life.LEGAL),
-        "A shard": diagram(shard_life.LEGAL),
+        "A site": diagram(site_states.LEGAL),
+        "The aggregator": diagram(round_states.LEGAL),
+        "A shard": diagram(shard_states.LEGAL),
     }
     return "\n\n".join(f"### {title}\n\n```mermaid\n{text}\n```" for title, text in tables.items())
 

@@ -4,7 +4,7 @@ from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
 from fedfin.protocol.chain import path
 from fedfin.protocol.messages import Chunk, Part, PartKind, RoundManifest, Want
-from fedfin.protocol.site_life import Assemble, Effect, Follow, Send, Unfollow
+from fedfin.protocol.site_states import Assemble, Effect, Follow, Send, Unfollow
 
 
 class Fetch:

@@ -10,7 +10,7 @@ from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
 from fedfin.protocol.admission import Admission
 from fedfin.protocol.messages import Begin, Chunk, Missing, Receipt
-from fedfin.protocol.round_life import Answer, Judge, Receiving, Send, Spool
+from fedfin.protocol.round_states import Answer, Judge, Receiving, Send, Spool
 
 TWICE = "this round already has an update of yours"
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.messages import Begin, Chunk, Enough, Evict, Message, Receipt, Tally, Welcome
 from fedfin.protocol.reception import Reception
-from fedfin.protocol.round_life import (
+from fedfin.protocol.round_machine import RoundMachine
+from fedfin.protocol.round_states import (
     Answer,
     CloseRound,
     Delivers,
@@ -45,7 +45,7 @@ class RootMachine:
         max_sum_bytes: int,
         chunk_size: int = limits.CHUNK_BYTES,
     ) -> None:
-        self._inner = AggregatorMachine(plan, run=run, max_update_bytes=0, chunk_size=chunk_size)
+        self._inner = RoundMachine(plan, run=run, max_update_bytes=0, chunk_size=chunk_size)
         self._plan, self._run = plan, run
         self._digest = plan.digest()
         self._shards = [Shard(index, shards) for index in range(shards)]

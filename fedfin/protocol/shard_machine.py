@@ -2,7 +2,7 @@
 
 It decides; the shell (serve/shard_server.py) acts. Rounds, versions and the model are the root's; a shard only
 takes the updates of its sites, and when the root has enough of them, delivers their sum. What is legal in which
-state is the table in shard_life.py.
+state is the table in shard_states.py.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ from fedfin.protocol.messages import (
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import Reception
-from fedfin.protocol.round_life import FromSite, Judged, Send, Tick
-from fedfin.protocol.shard_life import (
+from fedfin.protocol.round_states import FromSite, Judged, Send, Tick
+from fedfin.protocol.shard_states import (
     LEGAL,
     Effect,
     Event,
@@ -39,7 +39,7 @@ from fedfin.protocol.shard_life import (
     SumUp,
 )
 from fedfin.protocol.shards import Shard
-from fedfin.protocol.site_life import Connected, Disconnected, Published
+from fedfin.protocol.site_states import Connected, Disconnected, Published
 
 NO_RUN = "0" * 16
 

@@ -2,7 +2,7 @@
 
 It decides; the agent (fedfin_edge/agent/agent.py) acts. It never reads a clock, a disk or a socket: time comes in with
 each event, bytes that must survive a crash go out as effects before anything is sent that depends on them.
-What is legal in which state is the table in site_life.py.
+What is legal in which state is the table in site_states.py.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from fedfin.protocol.messages import (
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.payloads import most_model_bytes
 from fedfin.protocol.policy import late_share
-from fedfin.protocol.site_life import (
+from fedfin.protocol.site_states import (
     LEGAL,
     Abandon,
     Assembled,

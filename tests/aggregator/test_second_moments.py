@@ -14,7 +14,7 @@ from round_helpers import judge, update
 from fedfin.codec import compress
 from fedfin.errors import StateError
 from fedfin.model.model_spec import solved_shapes, task_specs
-from fedfin.model.second_moments import pack, unpack
+from fedfin.model.second_moment_spec import pack, unpack
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.shards import Shard

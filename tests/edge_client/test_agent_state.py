@@ -14,12 +14,12 @@ from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.payloads import Update, decode_payload, encode_model, encode_update
-from fedfin.protocol.site_life import Assemble
 from fedfin.protocol.site_machine import Memory
-from fedfin_edge.agent.agent_state import AgentState, Progress
-from fedfin_edge.agent.explain import explain, print_explanation
-from fedfin_edge.agent.feedback import Feedback
+from fedfin.protocol.site_states import Assemble
+from fedfin_edge.agent.error_feedback import Feedback
+from fedfin_edge.agent.explain_update import explain, print_explanation
 from fedfin_edge.agent.outbox import Outbox
+from fedfin_edge.agent.state import AgentState, Progress
 
 RUN = "1" * 16
 

@@ -12,16 +12,16 @@ from fedfin.errors import ProtocolError
 from fedfin.fusion.model import CLIP
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import cosines, task_specs, tensor_specs
-from fedfin.model.second_moments import LARGEST, OTHER_HALF, diagonal, pack, unpack
+from fedfin.model.second_moment_spec import LARGEST, OTHER_HALF, diagonal, pack, unpack
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-from fedfin.protocol.site_life import Work
+from fedfin.protocol.site_states import Work
 from fedfin_aggregator.closed_form.groups import by_group
 from fedfin_aggregator.closed_form.plausible import check
-from fedfin_edge.agent.agent_state import AgentState, Progress
-from fedfin_edge.agent.feedback import Feedback
+from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import make_outbox
-from fedfin_edge.agent.work import first_things_first, make_update
+from fedfin_edge.agent.state import AgentState, Progress
+from fedfin_edge.agent.update import first_things_first, make_update
 from fedfin_edge.cases.dataset import FEW, Dataset
 from fedfin_edge.tasks.run_task import run_task
 

@@ -11,10 +11,10 @@ from fedfin.files import write_atomically
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Codec, Modality, Model, Plan
 from fedfin.protocol.payloads import Update, decode_payload
-from fedfin.protocol.site_life import Work
-from fedfin_edge.agent.agent_state import AgentState
-from fedfin_edge.agent.feedback import Feedback, pack
+from fedfin.protocol.site_states import Work
+from fedfin_edge.agent.error_feedback import Feedback, pack
 from fedfin_edge.agent.outbox import make_outbox
+from fedfin_edge.agent.state import AgentState
 
 PLAN = Plan(
     federation="ward",
@@ -164,7 +164,7 @@ def test_a_crash_while_settling_neither_loses_nor_doubles(at: int, accepted: boo
     if accepted:
         site.count()
     with (
-        patch("fedfin_edge.agent.agent_state.write_atomically", _dying(at)),
+        patch("fedfin_edge.agent.state.write_atomically", _dying(at)),
         patch.object(Path, "replace", _no_rename),
         pytest.raises(DiedError),
     ):
@@ -186,7 +186,7 @@ def test_a_crash_while_abandoning_neither_loses_nor_doubles(at: int, accepted: b
     site.state.settle(accepted=False)
     site.work(3)
     with (
-        patch("fedfin_edge.agent.agent_state.write_atomically", _dying(at)),
+        patch("fedfin_edge.agent.state.write_atomically", _dying(at)),
         patch.object(Path, "unlink", _no_unlink),
         pytest.raises(DiedError),
     ):

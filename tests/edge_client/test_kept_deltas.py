@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedfin.errors import StateError
-from fedfin_edge.agent.kept_deltas import keep_deltas
+from fedfin_edge.agent.raw_deltas import keep_deltas
 
 
 def test_kept_deltas_read_back_bit_for_bit(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Modality, Model, Plan
 from fedfin.protocol.payloads import GlobalDelta, encode_model
-from fedfin.protocol.site_life import Assemble
+from fedfin.protocol.site_states import Assemble
 from fedfin.protocol.transfer import whole_id
 from fedfin_aggregator.rounds.versions import make_change
-from fedfin_edge.agent.kept_model import KeptModel
+from fedfin_edge.agent.global_model import GlobalModelFile
 
 PLAN = Plan(
     federation="ward",
@@ -52,23 +52,23 @@ PAYLOADS, DELTAS = _history()
 LAST = len(DELTAS)
 
 
-def _kept(folder: Path, version: int) -> KeptModel:
+def _kept(folder: Path, version: int) -> GlobalModelFile:
     """That version, in a file."""
     path = folder / "model.msgpack"
     path.write_bytes(PAYLOADS[version])
-    return KeptModel(path)
+    return GlobalModelFile(path)
 
 
 @pytest.mark.parametrize("start", range(LAST))
 @pytest.mark.parametrize("snapshot", [True, False])
 def test_every_way_leads_to_the_same_bytes(start: int, snapshot: bool, tmp_path: Path) -> None:
     """From a snapshot or the version that is kept, by deltas of every preset; also for a later process."""
-    model = KeptModel(tmp_path / "model.msgpack") if snapshot else _kept(tmp_path, start)
+    model = GlobalModelFile(tmp_path / "model.msgpack") if snapshot else _kept(tmp_path, start)
     base = PAYLOADS[start] if snapshot else None
     model.assemble(Assemble(LAST, whole_id(PAYLOADS[LAST]), base, tuple(DELTAS[start:])), PLAN)
     assert (model.id, model.version) == (whole_id(PAYLOADS[LAST]), LAST)
     assert (tmp_path / "model.msgpack").read_bytes() == PAYLOADS[LAST]
-    again = KeptModel(tmp_path / "model.msgpack").tensors(PLAN)
+    again = GlobalModelFile(tmp_path / "model.msgpack").tensors(PLAN)
     assert all(array.tobytes() == again[name].tobytes() for name, array in model.tensors(PLAN).items())
 
 
@@ -78,7 +78,7 @@ def test_a_flipped_bit_of_the_kept_model_is_found_out(tmp_path: Path) -> None:
     flipped[-40] ^= 1
     path = tmp_path / "model.msgpack"
     path.write_bytes(flipped)
-    model = KeptModel(path)
+    model = GlobalModelFile(path)
     assert model.version == 3
     assert model.id != whole_id(PAYLOADS[3])
     with pytest.raises(ProtocolError, match="parts of version 4 do not make it"):
@@ -136,7 +136,7 @@ def test_deltas_cannot_lead_beyond_what_the_protocol_carries(tmp_path: Path) -> 
 
 def test_another_run_starts_from_nothing(tmp_path: Path) -> None:
     """Also before the tensors of a fetched snapshot were ever asked for."""
-    model = KeptModel(tmp_path / "model.msgpack")
+    model = GlobalModelFile(tmp_path / "model.msgpack")
     model.assemble(Assemble(2, whole_id(PAYLOADS[2]), PAYLOADS[2], ()), PLAN)
     model.forget()
     assert (model.id, model.version) == (b"", None)

@@ -9,10 +9,10 @@ from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Training
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-from fedfin.protocol.site_life import Work
-from fedfin_edge.agent.feedback import Feedback
+from fedfin.protocol.site_states import Work
+from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox
-from fedfin_edge.agent.work import make_update
+from fedfin_edge.agent.update import make_update
 from fedfin_edge.cases.dataset import Dataset
 
 Events = list[tuple[str, dict[str, Any]]]

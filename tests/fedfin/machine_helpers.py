@@ -1,12 +1,12 @@
 """The two machines, each alone with messages made by hand."""
 
 from fedfin.plan import Modality, Model, Plan, Rounds
-from fedfin.protocol import round_life as agg
-from fedfin.protocol import site_life as site_
+from fedfin.protocol import round_states as agg
+from fedfin.protocol import site_states as site_
 from fedfin.protocol import transfer
-from fedfin.protocol.aggregator_machine import AggregatorMachine
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.messages import Begin, Chunk, Hello, Part, RoundManifest, Welcome
+from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.site_machine import Memory, SiteMachine
 
 CHUNK = 1024
@@ -77,7 +77,7 @@ class Aggregator:
     """At round 2, with version 1; `ask` returns the messages that go back to the site."""
 
     def __init__(self, *, plan: Plan = PLAN, limit: int = 10**6, **opened) -> None:
-        self.machine = AggregatorMachine(plan, run=RUN, max_update_bytes=limit, chunk_size=CHUNK)
+        self.machine = RoundMachine(plan, run=RUN, max_update_bytes=limit, chunk_size=CHUNK)
         parts = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
         defaults = {"round": 2, "version": 1, "model": MODEL, "parts": parts, "receipts": {}, "earlier": {}}
         self.now = 1.0

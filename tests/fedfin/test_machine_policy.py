@@ -3,8 +3,8 @@
 import pytest
 from machine_helpers import HELLO, MODEL, PAYLOAD, RUN, Aggregator, Site, begin_of, make_plan, manifest_of
 
-from fedfin.protocol import round_life as agg
-from fedfin.protocol import site_life as site_
+from fedfin.protocol import round_states as agg
+from fedfin.protocol import site_states as site_
 from fedfin.protocol import transfer
 from fedfin.protocol.invitation import EVERYONE, draw
 from fedfin.protocol.messages import Evict, Hello, Missing, Receipt, RoundManifest, SiteState, decode, encode

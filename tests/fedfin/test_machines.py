@@ -23,8 +23,8 @@ from machine_helpers import (
 )
 from msgspec.structs import replace
 
-from fedfin.protocol import round_life as agg
-from fedfin.protocol import site_life as site_
+from fedfin.protocol import round_states as agg
+from fedfin.protocol import site_states as site_
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import (
     Begin,

@@ -15,8 +15,8 @@ from machine_helpers import (
 )
 
 from fedfin import limits
-from fedfin.protocol import round_life as agg
-from fedfin.protocol import shard_life as life
+from fedfin.protocol import round_states as agg
+from fedfin.protocol import shard_states as life
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import (
     Enough,
@@ -31,7 +31,7 @@ from fedfin.protocol.messages import (
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.shard_machine import ShardMachine
 from fedfin.protocol.shards import Shard
-from fedfin.protocol.site_life import Connected
+from fedfin.protocol.site_states import Connected
 
 BOTH = [Shard(0, 2), Shard(1, 2)]
 OWN = [[f"s{n}" for n in range(20) if shard.serves(f"s{n}")] for shard in BOTH]

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from fedfin import files
 from fedfin.plan import Plan
-from fedfin.protocol import round_life, site_life
+from fedfin.protocol import round_states, site_states
 from fedfin.protocol.messages import Task
 from fedfin.protocol.shards import Shard
 from fedfin_aggregator.rounds.root_rounds import RootRounds
@@ -23,7 +23,7 @@ from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.serve.shard_server import ShardServer
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.shard_journal import ShardJournal
-from fedfin_edge.agent import kept_model
+from fedfin_edge.agent import global_model
 from fedfin_edge.agent.agent import Agent
 from fedfin_edge.site import CaseColumns, ModalitySettings, Site, SiteSettings
 from fedfin_edge.tasks.task import TaskResult
@@ -154,7 +154,7 @@ class AggregatorProcess(Process):
     @property
     def done(self) -> bool:
         """Whether the last round is folded."""
-        return self.alive and self.server._machine.state is round_life.State.FINISHED
+        return self.alive and self.server._machine.state is round_states.State.FINISHED
 
 
 class ShardProcess(Process):
@@ -207,7 +207,7 @@ class SiteProcess(Process):
 
     def _step(self) -> None:
         self.agent._step()
-        if self.agent._machine.state is site_life.State.FINISHED:
+        if self.agent._machine.state is site_states.State.FINISHED:
             self.finished, self.alive = True, False
             self.agent._link.stop((self.agent._topic("up/state"), self.agent._online(online=False)))
 
@@ -271,7 +271,7 @@ class CrashyConnection(sqlite3.Connection):
 @contextlib.contextmanager
 def make_believe(world: "World") -> Iterator[None]:
     """Put the world's clock, links, threads and crashes under the real shells."""
-    write, write_over, connect, flush = files._write, kept_model.write_over, sqlite3.connect, os.fdatasync
+    write, write_over, connect, flush = files._write, global_model.write_over, sqlite3.connect, os.fdatasync
     connection = type("Connection", (CrashyConnection,), {"world": world})
 
     def crashy_write(path: Path, data: bytes, *, spare: Path | None) -> None:
@@ -304,7 +304,7 @@ def make_believe(world: "World") -> Iterator[None]:
     replaced = {
         "fedfin.link.mqtt.Link": lambda _, client_id, **how: world.link(client_id, **how),
         "fedfin.files._write": crashy_write,
-        "fedfin_edge.agent.kept_model.write_over": crashy_write_over,
+        "fedfin_edge.agent.global_model.write_over": crashy_write_over,
         "os.fdatasync": crashy_flush,
         "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
         "fedfin_aggregator.store.journal.secrets": secrets,
@@ -318,7 +318,7 @@ def make_believe(world: "World") -> Iterator[None]:
         "fedfin_edge.agent.agent.SimpleQueue": Queue,
         "fedfin_edge.agent.agent.load_dataset": lambda *_: range(10),
         "fedfin_edge.agent.agent.read_manifest": lambda _: SimpleNamespace(digest=lambda: toy.ENCODER),
-        "fedfin_edge.agent.work.run_task": run_task,
+        "fedfin_edge.agent.update.run_task": run_task,
     }
     with contextlib.ExitStack() as stack:
         for name, value in replaced.items():

@@ -40,12 +40,12 @@ def _publishes(kind: str, topic: str = "") -> Callable[..., bool]:
 
 
 PUBLISH = "fedfin.link.mqtt.Link.publish"
-STATE = "fedfin_edge.agent.agent_state.AgentState"
+STATE = "fedfin_edge.agent.state.AgentState"
 JOURNAL = "fedfin_aggregator.store.journal.Journal"
 SITE = {
     "joining": Point(PUBLISH, "after", of=_publishes("hello")),
-    "model fetched, not kept": Point("fedfin_edge.agent.kept_model.KeptModel.assemble", "before", 2),
-    "model kept": Point("fedfin_edge.agent.kept_model.KeptModel.assemble", "after", 2),
+    "model fetched, not kept": Point("fedfin_edge.agent.global_model.GlobalModelFile.assemble", "before", 2),
+    "model kept": Point("fedfin_edge.agent.global_model.GlobalModelFile.assemble", "after", 2),
     "working": Point("fedfin_edge.agent.agent.make_update", "before", 2),
     "computed, not saved": Point(f"{STATE}.put_update", "before", 2),
     "saved, not offered": Point(f"{STATE}.put_update", "after", 2),

@@ -1,4 +1,4 @@
-"""Pooled second moments (fedfin/model/second_moments.py) as sums that can be added, taken apart and centred.
+"""Pooled second moments (fedfin/model/second_moment_spec.py) as sums that can be added, taken apart and centred.
 
 They stay in the fold's integers, and each becomes floats when it is used: all at once would double the memory.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin import limits
-from fedfin.model.second_moments import (
+from fedfin.model.second_moment_spec import (
     POPULATIONS,
     Population,
     basis_dim,
@@ -23,7 +23,7 @@ from fedfin.plan import Plan
 from fedfin_aggregator.fold.fold import Sum
 
 Floats = NDArray[np.float64]
-Sums = Mapping[str, Sum]  # by name of fedfin/model/second_moments.py
+Sums = Mapping[str, Sum]  # by name of fedfin/model/second_moment_spec.py
 _UNIT = 2.0**-limits.FRACTION_BITS
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.model.second_moments import (
+from fedfin.model.second_moment_spec import (
     LARGEST,
     OTHER_HALF,
     POPULATIONS,
@@ -32,7 +32,7 @@ SLACK, LEAST = 1e-5, 1e-6
 
 
 def check(plan: Plan, values: Values, weights: Weights) -> None:
-    """Judge means of fedfin/model/second_moments.py, either half's, and the cases behind each. Raises ProtocolError.
+    """Judge means of model/second_moment_spec.py, of either half, and the cases behind each. Raises ProtocolError.
 
     By Cauchy and Schwarz no mean product exceeds the root of the mean squares' product; counts must fit together.
     """

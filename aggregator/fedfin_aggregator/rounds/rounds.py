@@ -9,20 +9,20 @@ from fedfin.errors import ProtocolError
 from fedfin.model.metrics import macro_histogram_auc
 from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.model.model_spec import needs_covariances, task_specs
-from fedfin.model.second_moments import Shape
+from fedfin.model.second_moment_spec import Shape
 from fedfin.plan import Plan
 from fedfin.protocol.messages import Receipt, Task
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE
-from fedfin.protocol.round_life import Payload
+from fedfin.protocol.round_states import Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
 from fedfin_aggregator.closed_form.groups import group_shapes, grouped, is_grouped
 from fedfin_aggregator.closed_form.plausible import check
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans
 from fedfin_aggregator.fold.means import Means
 from fedfin_aggregator.rounds.calibration import counted
-from fedfin_aggregator.rounds.second_moments import SecondMoments
+from fedfin_aggregator.rounds.pooled_second_moments import SecondMoments
 from fedfin_aggregator.rounds.versions import Versions
 from fedfin_aggregator.store.journal import Journal, UpdateRow
 

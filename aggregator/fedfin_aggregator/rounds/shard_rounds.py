@@ -3,7 +3,7 @@
 from fedfin import limits
 from fedfin.protocol.messages import RoundManifest
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.shard_life import RoundOpened
+from fedfin.protocol.shard_states import RoundOpened
 from fedfin.protocol.shards import Shard
 from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds.rounds import Position, Rounds, sum_shapes

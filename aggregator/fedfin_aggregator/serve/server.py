@@ -12,14 +12,14 @@ from fedfin.link.login import Login
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import messages
-from fedfin.protocol import round_life as life
-from fedfin.protocol.aggregator_machine import AggregatorMachine
+from fedfin.protocol import round_states as life
 from fedfin.protocol.root_machine import RootMachine
+from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.rounds.rounds import Rounds
-from fedfin_aggregator.serve.desk import Desk, Report
-from fedfin_aggregator.serve.shelf import Shelf
+from fedfin_aggregator.serve.incoming import Incoming, Report
+from fedfin_aggregator.serve.retained import Retained
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
@@ -47,20 +47,20 @@ class Server:
         self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login)
         self._shards = shards
         self._machine = self._new_machine()
-        self._shelf = Shelf(self._link, self._topics, rounds.journal)
+        self._retained = Retained(self._link, self._topics, rounds.journal)
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left with the final model
         self._manifest: messages.RoundManifest | None = None
-        self._desk = Desk(rounds, report)
+        self._incoming = Incoming(rounds, report)
         self._tick_at = 0.0
 
-    def _new_machine(self) -> AggregatorMachine | RootMachine:
+    def _new_machine(self) -> RoundMachine | RootMachine:
         rounds = self._rounds
         plan, run, limit = rounds.plan, rounds.journal.run, rounds.max_update_bytes
         if self._shards:
             return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
-        return AggregatorMachine(plan, run=run, max_update_bytes=limit)
+        return RoundMachine(plan, run=run, max_update_bytes=limit)
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
@@ -90,7 +90,7 @@ class Server:
             self._feed(life.Tick())
 
     def _judge(self) -> None:
-        if (judged := self._desk.judge()) is not None:
+        if (judged := self._incoming.judge()) is not None:
             self._feed(judged)
 
     def _on_event(self, event: link_events.LinkEvent) -> None:
@@ -101,7 +101,7 @@ class Server:
                 self._report("offline", {"reason": reason})
                 self._feed(life.Disconnected())
             case link_events.Taken(token, None):
-                self._shelf.taken(token)
+                self._retained.taken(token)
             case link_events.Taken(_, refused):
                 self._report("refused", {"reason": refused})
             case link_events.Arrived(topic, payload):
@@ -122,9 +122,9 @@ class Server:
             return
         self._feed(life.Reconnected())
         # A broker that lost its memory has no retained messages: say again where we stand.
-        self._shelf.publish_again()
+        self._retained.publish_again()
         self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
-        self._shelf.clear_others()
+        self._retained.clear_others()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if (address := self._topics.parse_up(topic)) is None:
@@ -160,9 +160,9 @@ class Server:
             case life.Send(site, channel, message):
                 self._link.publish(self._topics.party(site, channel), messages.encode(message))
             case life.PublishPart():
-                self._shelf.put(effect)
+                self._retained.put(effect)
             case life.ClearParts(listed):
-                self._shelf.keep_only(listed)
+                self._retained.keep_only(listed)
             case life.PublishManifest(manifest):
                 self._manifest = manifest
                 self._link.publish(self._topics.manifest, messages.encode(manifest), retain=True)
@@ -170,7 +170,7 @@ class Server:
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
             case life.Spool() | life.Judge():
-                self._desk.take(effect)
+                self._incoming.take(effect)
             case life.CloseRound(round_, roster):
                 self._judge()  # what is complete has come in time
                 self._rounds.close(round_, roster)

@@ -10,13 +10,13 @@ from fedfin.link.login import Login
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import messages
-from fedfin.protocol import shard_life as life
-from fedfin.protocol.round_life import FromSite, Judge, Send, Spool, Tick
+from fedfin.protocol import shard_states as life
+from fedfin.protocol.round_states import FromSite, Judge, Send, Spool, Tick
 from fedfin.protocol.shard_machine import ShardMachine
-from fedfin.protocol.site_life import Connected, Disconnected, Published
+from fedfin.protocol.site_states import Connected, Disconnected, Published
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
-from fedfin_aggregator.serve.desk import Desk, Report
+from fedfin_aggregator.serve.incoming import Incoming, Report
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round: some sites may not have heard of their receipt yet
@@ -38,7 +38,7 @@ class ShardServer:
         self._shard = rounds.shard
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
-        self._desk = Desk(rounds, report)
+        self._incoming = Incoming(rounds, report)
         self._machine = ShardMachine(
             rounds.plan, self._shard, max_update_bytes=rounds.max_update_bytes, before=rounds.before
         )
@@ -84,7 +84,7 @@ class ShardServer:
             self._feed(Tick())
 
     def _judge(self) -> None:
-        if (judged := self._desk.judge()) is not None:
+        if (judged := self._incoming.judge()) is not None:
             self._feed(judged)
 
     def _on_event(self, event: link_events.LinkEvent) -> None:
@@ -162,7 +162,7 @@ class ShardServer:
                 if channel == "up/chunk":
                     self._chunk_tokens.add(token)
             case Spool() | Judge():
-                self._desk.take(effect)
+                self._incoming.take(effect)
             case life.OpenRound(manifest):
                 self._report(
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}

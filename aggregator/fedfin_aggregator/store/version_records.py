@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedfin.errors import StateError
 from fedfin.protocol.messages import PartKind
-from fedfin.protocol.round_life import Payload
+from fedfin.protocol.round_states import Payload
 from fedfin_aggregator.store.part_files import Key, PartFiles
 
 KEPT_SNAPSHOTS = 32

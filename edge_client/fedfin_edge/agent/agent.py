@@ -16,12 +16,12 @@ from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plan import Plan
 from fedfin.protocol import messages
-from fedfin.protocol import site_life as life
+from fedfin.protocol import site_states as life
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
-from fedfin_edge.agent.agent_state import AgentState
-from fedfin_edge.agent.work import Report, first_things_first, make_update
+from fedfin_edge.agent.state import AgentState
+from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.cases.dataset import Dataset, load_dataset
 from fedfin_edge.site import Site
 from fedfin_edge.tasks.task import TaskStoppedError

@@ -10,12 +10,12 @@ from fedfin.plan import Plan
 from fedfin.protocol.messages import Task
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
 from fedfin.protocol.schedule import preset_up
-from fedfin.protocol.site_life import Work
-from fedfin_edge.agent.feedback import Feedback, Packed, pack
+from fedfin.protocol.site_states import Work
+from fedfin_edge.agent.error_feedback import Feedback, Packed, pack
 
 
 class Outbox(msgspec.Struct, frozen=True):
-    """`payload`: the Update; `owed` when it counts, `lost` when it does not: see fedfin_edge/agent/feedback.py.
+    """`payload`: the Update; `owed` when it counts, `lost` when it does not: see fedfin_edge/agent/error_feedback.py.
 
     `lost` None: it is the update's own body, which need not be written twice.
     """

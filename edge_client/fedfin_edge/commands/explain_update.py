@@ -24,8 +24,8 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation."""
-    from fedfin_edge.agent.agent_state import AgentState
-    from fedfin_edge.agent.explain import explain, print_explanation
+    from fedfin_edge.agent.explain_update import explain, print_explanation
+    from fedfin_edge.agent.state import AgentState
     from fedfin_edge.site import open_site
 
     state = AgentState(open_site(args.folder).state_path)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedfin.fusion.model import FusionModel
-from fedfin.model.second_moments import (
+from fedfin.model.second_moment_spec import (
     MOST_BYTES,
     OTHER_HALF,
     Population,
@@ -38,7 +38,7 @@ class _Part:
 def pool_covariances(
     model: FusionModel, plan: Plan, dataset: Dataset
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
-    """Tensors of `fedfin.model.second_moments` over the training cases, and the number of cases behind each.
+    """Tensors of `fedfin.model.second_moment_spec` over the training cases, and the number of cases behind each.
 
     Weighted by that number, the means of several sites are those of their pooled cases.
     """

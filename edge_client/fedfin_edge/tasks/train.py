@@ -22,8 +22,8 @@ from fedfin.plan import Plan, Training
 from fedfin.protocol.schedule import preset_up
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.measured_spread import MeasuredSpread
-from fedfin_edge.tasks.tally import Tally
 from fedfin_edge.tasks.task import Control, TaskResult
+from fedfin_edge.tasks.tensor_weights import TensorWeights
 
 
 def train(
@@ -36,17 +36,17 @@ def train(
     generator = torch.Generator().manual_seed(_seed(plan, round_number, site))
     model = load_model(plan, before)
     cases = _training_cases(plan, model, dataset)
-    tally = Tally(cases.present, cases.labels)
+    counted = TensorWeights(cases.present, cases.labels)
     losses, spread, seen = [], MeasuredSpread(), 0
     for share, step in _epochs(plan, _recipe(plan, round_number), model, cases, generator):
-        tally.add(step.rows, step.masks)
+        counted.add(step.rows, step.masks)
         seen += len(step.rows)
         if seen <= len(cases.labels):  # later epochs know these cases by heart
             spread.add(step.errors, _by_modality(plan, step.masks.asked))
         losses.append((step.label_loss, step.fin_loss))
         control.tick(share)
     after = model.dump_tensors() | spread.tensors()
-    weights = tally.weights(tensor_specs(plan), list(plan.dims))
+    weights = counted.weights(tensor_specs(plan), list(plan.dims))
     deltas = {name: after[name] - before[name] for name in weights}
     mean = np.mean(losses, axis=0) if losses else np.zeros(2)
     metrics = {"cases": float(len(cases.labels)), "label_loss": float(mean[0]), "fin_loss": float(mean[1])}

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from fedfin.link import mqtt
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.messages import PartKind
-from fedfin.protocol.round_life import PublishPart
+from fedfin.protocol.round_states import PublishPart
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.store.journal import Journal
 
 Key = tuple[PartKind, int]
 
 
-class Shelf:
+class Retained:
     """Publishes and clears retained chunks."""
 
     def __init__(self, link: mqtt.Link, topics: Topics, journal: Journal) -> None:

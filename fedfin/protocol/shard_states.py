@@ -1,7 +1,7 @@
 """The life of a shard: its states, the events it heeds, the effects it asks for, and which leads where.
 
 To its sites a shard is the aggregator that takes their updates; to the root it is a site whose update is a sum.
-LEGAL is the whole of it, as in site_life.py and round_life.py.
+LEGAL is the whole of it, as in site_states.py and round_states.py.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fedfin.protocol.messages import Enough, Evict, Message, Missing, Receipt, RoundManifest, Welcome
-from fedfin.protocol.round_life import FromSite, Judge, Judged, Send, Spool, Tick
-from fedfin.protocol.site_life import Connected, Disconnected, Published
+from fedfin.protocol.round_states import FromSite, Judge, Judged, Send, Spool, Tick
+from fedfin.protocol.site_states import Connected, Disconnected, Published
 
 
 class State(Enum):

@@ -6,15 +6,15 @@ from typing import Any
 from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
-from fedfin.protocol.round_life import Answer, Judge, Judged
-from fedfin.protocol.round_life import Spool as Keep
+from fedfin.protocol.round_states import Answer, Judge, Judged
+from fedfin.protocol.round_states import Spool as Keep
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.store.spool import Spool
 
 Report = Callable[[str, dict[str, Any]], None]
 
 
-class Desk:
+class Incoming:
     """One aggregator's. `report` is told of every update."""
 
     def __init__(self, rounds: Rounds, report: Report) -> None:

@@ -6,9 +6,9 @@ import pytest
 from round_helpers import PLAN
 
 from fedfin.protocol import transfer
-from fedfin.protocol.round_life import Payload, PublishPart
+from fedfin.protocol.round_states import Payload, PublishPart
 from fedfin.protocol.topics import Topics
-from fedfin_aggregator.serve.shelf import Shelf
+from fedfin_aggregator.serve.retained import Retained
 from fedfin_aggregator.store.journal import Journal
 
 TOPICS = Topics("ward")
@@ -59,24 +59,24 @@ def _topics(version: int, count: int) -> set[str]:
 
 def test_what_is_no_longer_on_offer_is_cleared(broker: Broker, journal: Journal) -> None:
     """And forgotten only when the broker has confirmed all of it."""
-    shelf = Shelf(broker, TOPICS, journal)
-    shelf.put(_part(1))
-    shelf.put(_part(2))
-    shelf.keep_only([("snapshot", 2)])
+    retained = Retained(broker, TOPICS, journal)
+    retained.put(_part(1))
+    retained.put(_part(2))
+    retained.keep_only([("snapshot", 2)])
     assert set(broker.retained) == _topics(2, 3)
     *all_but_one, last = broker.tokens
     for token in all_but_one:
-        shelf.taken(token)
+        retained.taken(token)
     assert set(journal.versions.retained()) == {("snapshot", 1), ("snapshot", 2)}
-    shelf.taken(last)
+    retained.taken(last)
     assert set(journal.versions.retained()) == {("snapshot", 2)}
 
 
 def test_an_earlier_life_s_chunks_are_cleared_too(broker: Broker, journal: Journal) -> None:
     """It died between publishing and clearing; also more chunks than the part has now."""
-    Shelf(broker, TOPICS, journal).put(_part(1))
-    Shelf(broker, TOPICS, journal).put(_part(2, 5000))
-    later = Shelf(broker, TOPICS, journal)
+    Retained(broker, TOPICS, journal).put(_part(1))
+    Retained(broker, TOPICS, journal).put(_part(2, 5000))
+    later = Retained(broker, TOPICS, journal)
     later.put(_part(3))
     later.keep_only([("snapshot", 3)])
     assert set(broker.retained) == _topics(3, 3)
@@ -84,15 +84,15 @@ def test_an_earlier_life_s_chunks_are_cleared_too(broker: Broker, journal: Journ
 
 def test_what_the_broker_did_not_hear_is_said_again(broker: Broker, journal: Journal) -> None:
     """A part that was published, and one that was cleared, while the link was down."""
-    shelf = Shelf(broker, TOPICS, journal)
-    shelf.put(_part(1))
+    retained = Retained(broker, TOPICS, journal)
+    retained.put(_part(1))
     broker.online = False
-    shelf.put(_part(2))
-    shelf.keep_only([("snapshot", 2)])
+    retained.put(_part(2))
+    retained.keep_only([("snapshot", 2)])
     broker.online = True
-    shelf.publish_again()
-    shelf.clear_others()
+    retained.publish_again()
+    retained.clear_others()
     assert set(broker.retained) == _topics(2, 3)
     for token in broker.tokens:
-        shelf.taken(token)
+        retained.taken(token)
     assert set(journal.versions.retained()) == {("snapshot", 2)}

@@ -6,7 +6,7 @@ from fedfin.fusion.masking import Masks
 from fedfin.model.tensor_spec import UNTRAINED, Specs, TensorSpec
 
 
-class Tally:
+class TensorWeights:
     """Remembers over a round what each case was used for. A case counts once, whatever the epochs."""
 
     def __init__(self, present: Tensor, labels: Tensor) -> None:

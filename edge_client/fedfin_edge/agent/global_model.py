@@ -10,10 +10,10 @@ from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.payloads import GlobalModel, apply_delta, decode_model, decode_payload, encode_model
-from fedfin.protocol.site_life import Assemble
+from fedfin.protocol.site_states import Assemble
 
 
-class KeptModel:
+class GlobalModelFile:
     """One version's GlobalModel payload. `id`: that of its transfer; `version`: None when none can be read."""
 
     def __init__(self, path: Path) -> None:

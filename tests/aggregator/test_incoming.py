@@ -6,24 +6,26 @@ from pathlib import Path
 from round_helpers import new_rounds, reopened, update
 
 from fedfin.protocol import transfer
-from fedfin.protocol.round_life import Judge, Spool
-from fedfin_aggregator.serve.desk import Desk
+from fedfin.protocol.round_states import Judge, Spool
+from fedfin_aggregator.serve.incoming import Incoming
 
 
-def _arrive(desk: Desk, site: str, payload: bytes, *, id_: bytes | None = None, checked: bool = True) -> None:
-    desk.take(Spool(site, 0, payload, len(payload)))
-    desk.take(Judge(site, 1, id_ or transfer.outline(payload).id, len(payload), checked))
+def _arrive(
+    incoming: Incoming, site: str, payload: bytes, *, id_: bytes | None = None, checked: bool = True
+) -> None:
+    incoming.take(Spool(site, 0, payload, len(payload)))
+    incoming.take(Judge(site, 1, id_ or transfer.outline(payload).id, len(payload), checked))
 
 
 def test_what_is_complete_is_judged_together(tmp_path: Path) -> None:
     """One answer for each, in the order in which they came; durable before anyone is told."""
     rounds, told = new_rounds(tmp_path), []
-    desk = Desk(rounds, lambda event, facts: told.append((event, facts["site"], facts["accepted"])))
-    assert desk.judge() is None
+    incoming = Incoming(rounds, lambda event, facts: told.append((event, facts["site"], facts["accepted"])))
+    assert incoming.judge() is None
     for site in ("s1", "s0"):
-        _arrive(desk, site, update(site, 1, 0))
-    _arrive(desk, "s2", b"no update")
-    judged = desk.judge()
+        _arrive(incoming, site, update(site, 1, 0))
+    _arrive(incoming, "s2", b"no update")
+    judged = incoming.judge()
     assert [(a.site, a.round, a.receipt.accepted) for a in judged.answers] == [
         ("s1", 1, True),
         ("s0", 1, True),
@@ -31,15 +33,15 @@ def test_what_is_complete_is_judged_together(tmp_path: Path) -> None:
     ]
     assert [site for _, site, _ in told] == ["s1", "s0", "s2"]
     assert reopened(rounds, tmp_path).receipts == {a.site: a.receipt for a in judged.answers}
-    assert desk.judge() is None
+    assert incoming.judge() is None
 
 
 def test_bytes_that_only_their_whole_can_prove_are_checked(tmp_path: Path) -> None:
     """As when a broker's packets are too small for whole leaves."""
-    desk = Desk(new_rounds(tmp_path), lambda *_: None)
+    incoming = Incoming(new_rounds(tmp_path), lambda *_: None)
     payload = update("s0", 1, 0)
-    _arrive(desk, "s0", payload, checked=False)
-    _arrive(desk, "s1", update("s1", 1, 0), id_=hashlib.sha256(b"another").digest(), checked=False)
-    receipts = [answer.receipt for answer in desk.judge().answers]
+    _arrive(incoming, "s0", payload, checked=False)
+    _arrive(incoming, "s1", update("s1", 1, 0), id_=hashlib.sha256(b"another").digest(), checked=False)
+    receipts = [answer.receipt for answer in incoming.judge().answers]
     assert receipts[0].accepted
     assert receipts[1].reason == "the whole is not what was announced"

@@ -3,7 +3,7 @@
     plan.json            the federation's plan
     progress.json        the run, and the last round that has a receipt
     model.msgpack        the newest global model
-    feedback.msgpack     what earlier updates still owe (fedfin_edge/agent/feedback.py)
+    feedback.msgpack     what earlier updates still owe (fedfin_edge/agent/error_feedback.py)
     outbox.msgpack       an update without a receipt yet: saved before it is sent
     last-update.msgpack  the last update that has one, for `fedfin edge explain-update`
     spare.msgpack        the one before it, to be written over by the next
@@ -24,8 +24,8 @@ from fedfin.files import write_atomically
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.site_machine import Memory
-from fedfin_edge.agent.feedback import Feedback
-from fedfin_edge.agent.kept_model import KeptModel
+from fedfin_edge.agent.error_feedback import Feedback
+from fedfin_edge.agent.global_model import GlobalModelFile
 from fedfin_edge.agent.outbox import Outbox
 
 JOIN = "`fedfin edge run` takes part and makes updates"
@@ -52,7 +52,7 @@ class AgentState:
         self._waiting: Outbox | None = None  # what is in the outbox, if this process put it there
         self._last = folder / "last-update.msgpack"
         self._spare = folder / "spare.msgpack"
-        self.model = KeptModel(folder / "model.msgpack")
+        self.model = GlobalModelFile(folder / "model.msgpack")
         self.final_path = folder / "final.fedfin"
 
     @property

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fedfin import limits
 from fedfin.errors import ProtocolError, StateError
 from fedfin.files import write_atomically
-from fedfin.model.second_moments import LARGEST
+from fedfin.model.second_moment_spec import LARGEST
 from fedfin.plan import Plan
 from fedfin_aggregator.closed_form.groups import by_group, group_shapes
 from fedfin_aggregator.closed_form.solve import solve

@@ -12,10 +12,10 @@ from fedfin.codec import Tensors
 from fedfin.model.model_spec import needs_covariances
 from fedfin.plan import Plan
 from fedfin.protocol.messages import Task
-from fedfin.protocol.site_life import Work
-from fedfin_edge.agent.feedback import Feedback
-from fedfin_edge.agent.kept_deltas import keep_deltas
+from fedfin.protocol.site_states import Work
+from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox, make_outbox
+from fedfin_edge.agent.raw_deltas import keep_deltas
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.run_task import run_task
 

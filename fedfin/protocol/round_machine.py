@@ -1,7 +1,7 @@
 """The aggregator's side of the protocol, sans-IO: `receive(event, now) -> effects`.
 
 It decides; the server (serve/server.py) acts: it journals an update before the receipt for it goes out,
-folds, and publishes. What is legal in which state is the table in round_life.py. Messages of sites carry their id
+folds, and publishes. What is legal in which state is the table in round_states.py. Messages of sites carry their id
 from the topic, which the broker ties to their identity. A message that breaks the protocol costs its sender a
 Receipt or an Evict, never the round.
 """
@@ -31,7 +31,7 @@ from fedfin.protocol.messages import (
 from fedfin.protocol.policy import Attendance, Verdict, late_share
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.roster import Roster
-from fedfin.protocol.round_life import (
+from fedfin.protocol.round_states import (
     LEGAL,
     ClearParts,
     CloseRound,
@@ -54,7 +54,7 @@ from fedfin.protocol.round_life import (
 from fedfin.protocol.schedule import task_of
 
 
-class AggregatorMachine:
+class RoundMachine:
     """All rounds of one federation."""
 
     def __init__(
