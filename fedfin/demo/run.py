@@ -91,9 +91,7 @@ def _run(
             plan = make_plan(settings, folder, labels, fin or settings.fin, modalities)
             federations[name] = _once(
                 folder / "federations" / f"{name}.json",
-                partial(
-                    train, plan, name, sites, url, folder, console, keep_deltas=keep and keep / name
-                ),
+                partial(train, plan, name, sites, url, folder, console, keep_deltas=keep and keep / name),
             )
             federations[name]["holdout"] = _evaluate(folder, name)
     result = {

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from fedfin.fusion.basis import Basis
 from fedfin.fusion.calibration import Calibration
+from fedfin.fusion.closed_form_fin import Gaussian
 from fedfin.fusion.experts import Blend, Experts, pattern_rows
 from fedfin.fusion.fin import make_fin
-from fedfin.fusion.gaussian import Gaussian
 from fedfin.fusion.head import FusionHead
 from fedfin.fusion.modality import ByModality, key, parts, total, wire_name
 from fedfin.fusion.spread import Spread

@@ -7,7 +7,7 @@ import pytest
 import torch
 from closed_form_cases import answers, draw, fusion_model, make_plan, solved
 
-from fedfin.fusion.gaussian import Gaussian
+from fedfin.fusion.closed_form_fin import Gaussian
 
 DIMS = {"a": 5, "b": 4, "c": 3}
 

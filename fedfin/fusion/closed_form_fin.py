@@ -1,8 +1,8 @@
 """The closed-form FIN: the conditional mean of jointly normal features, as `fedfin_aggregator/closed_form` solves it.
 
 From one modality s it is t = offset + gain s: mu_t + S_ts (S_ss + lambda I)^-1 (s - mu_s), shrunk by feature. Several
-sources are combined feature by feature as independent witnesses of it. With r the share that a source explains, and
-prior variance 1, a witness has precision r / (1 - r): the mean is sum(t_s / (1 - r_s)) / (1 + sum(r_s / (1 - r_s))),
+sources are combined feature by feature as independent measurements of it. With r the share that a source explains, and
+prior variance 1, each has precision r / (1 - r): the mean is sum(t_s / (1 - r_s)) / (1 + sum(r_s / (1 - r_s))),
 and the variance that is left is one over that denominator. With a single source both are those of the source.
 """
 
@@ -16,7 +16,7 @@ from fedfin.fusion.modality import ByModality, key, parts, total
 
 
 class Gaussian(nn.Module):
-    """Buffers only: no gradient trains it. Reads what `fedfin.fusion.basis.Basis` makes of the features."""
+    """Buffers only: no gradient trains it. Reads what `Basis` makes of the features."""
 
     def __init__(self, dims: Mapping[str, int], reads: Mapping[str, int]) -> None:
         """Reads: how many values the basis of each modality has."""
@@ -31,29 +31,29 @@ class Gaussian(nn.Module):
                 part[key(source)].register_buffer(key(target), torch.empty(dims[target]))
 
     def forward(self, features: ByModality, shown: ByModality) -> dict[str, Tensor]:
-        """Estimate every modality from the others; see `fedfin.fusion.fin.Imputes`."""
+        """Estimate every modality from the others; see `fin.Imputes`."""
         estimates = {}
         for target in features:
-            told = [
-                _row(shown[source], self._told(source, target, features[source]))
+            weighted = [
+                _row(shown[source], self._weighted(source, target, features[source]))
                 for source in features
                 if source != target
             ]
-            estimates[target] = total(told) / self._certainty(target, shown)
+            estimates[target] = total(weighted) / self._precision(target, shown)
         return estimates
 
     def spread(self, shown: ByModality) -> dict[str, Tensor]:
         """The variance that is left of each modality's features, standardised: [n, dim], 1 where nothing is known."""
-        return {target: 1.0 / self._certainty(target, shown) for target in shown}
+        return {target: 1.0 / self._precision(target, shown) for target in shown}
 
-    def _told(self, source: str, target: str, values: Tensor) -> Tensor:
-        """[n, dim]: what one source says, by how far it is to be trusted."""
+    def _weighted(self, source: str, target: str, values: Tensor) -> Tensor:
+        """[n, dim]: what one source estimates, times its precision."""
         gain, offset, explained = (
             _pair(part, source, target) for part in (self.gain, self.offset, self.explained)
         )
         return (values @ gain.T + offset) / (1.0 - explained)
 
-    def _certainty(self, target: str, shown: ByModality) -> Tensor:
+    def _precision(self, target: str, shown: ByModality) -> Tensor:
         """Precision of each feature, [n, dim]: 1 is that of knowing nothing."""
         precisions = []
         for source, mask in shown.items():
