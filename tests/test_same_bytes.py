@@ -7,8 +7,8 @@ fractions: their bytes are the same everywhere. What `exact-moments` solves is n
 One site comes late and gives its second moments in place of its first training; one is too late with an update, which
 is refused or folded into the next round; the aggregator starts anew within a round.
 
-`python tests/test_same_bytes.py > tests/golden/same_bytes.json` records the digests anew, after a change that is meant
-to change bytes. The file to read first is `_Federation.play`.
+`PYTHONPATH=. python tests/test_same_bytes.py > tests/golden/same_bytes.json` records the digests anew, after a change
+that is meant to change bytes. The file to read first is `_Federation.play`.
 """
 
 import contextlib

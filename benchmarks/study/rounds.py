@@ -17,10 +17,8 @@ from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import Task, model_shapes, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.schedule import last_round, preset_down, preset_up, task_of
-from fedfin_aggregator.closed_form.groups import by_group, grouped
-from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold
-from fedfin_aggregator.rounds.calibration import counted
+from fedfin_aggregator.rounds.close import Means, close_round, fold_update
 from fedfin_aggregator.rounds.versions import make_change
 from fedfin_edge.agent.update import finite
 from fedfin_edge.cases.dataset import Dataset
@@ -30,7 +28,6 @@ from fedfin_edge.tasks.task import TaskResult
 # Told of every update before it is compressed: round, site, deltas with what was owed to them.
 Recorder = Callable[[int, str, Tensors], None]
 PERCENT = 100  # weights are whole numbers: trust is rounded to this part
-Means = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -93,9 +90,10 @@ class Rounds:
         for site in self._asked(task):
             result = self._work(task, number, site)
             body = self._compress_up(task, number, site, result.deltas)
-            add_to(fold, task, decompress(body, shapes), result.weights, site.name)
+            fold_update(fold, task, decompress(body, shapes), result.weights, site.name)
             up[site.name], up_float32[site.name] = len(body), _bytes(result.deltas)
-        added, replaced = close(self.plan, task, fold)
+        second_moments = fold.sums if task == "covariances" else {}
+        added, replaced = close_round(self.plan, task, fold.sums, second_moments, self.model)
         return Traffic(up, up_float32, self._publish(number, added, replaced), _bytes({**added, **replaced}))
 
     def _asked(self, task: Task) -> list[_Site]:
@@ -140,24 +138,6 @@ class Rounds:
         change = make_change(self.model, added, replaced, self._owed, shapes, preset)
         self.model, self._owed = change.tensors, change.owed
         return len(change.set) + len(change.add)
-
-
-def add_to(fold: Fold, task: Task, values: Tensors, weights: Mapping[str, int], site: str) -> None:
-    """Fold one site's update as the aggregator does: second moments by group of sites."""
-    if task == "covariances":
-        fold.add(grouped(values, site), grouped(weights, site))
-    else:
-        fold.add(values, weights)
-
-
-def close(plan: Plan, task: Task, fold: Fold) -> tuple[Means, Means]:
-    """What the aggregator makes of a round: what is added to the model's tensors, and what replaces them."""
-    means = fold.means()
-    if task == "train":
-        return means, {}
-    if task == "covariances":
-        return {}, solve(plan, by_group(fold.sums))
-    return {}, counted(means, fold.sums) if task == "calibrate" else means
 
 
 def _bytes(tensors: Mapping[str, NDArray[Any]]) -> int:

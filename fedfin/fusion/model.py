@@ -73,12 +73,10 @@ class FusionModel(nn.Module):
         experts = self.experts(standard, present)
         if self.calibration is None:
             return experts, imputed
-        assert self.blend is not None, "there are experts"
-        said = self.head(standard, present, self.gated(imputed), missing(present))
-        said, trust = self.calibration(said, pattern_rows(present), self.blend.power, self.blend.prior)
-        return experts + trust * (said - experts), imputed
+        head = self.head(standard, present, self.gated(imputed), missing(present))
+        return self.calibration(head, experts, pattern_rows(present)), imputed
 
-    def said(self, features: ByModality, present: ByModality) -> tuple[Tensor, Tensor]:
+    def calibration_logits(self, features: ByModality, present: ByModality) -> tuple[Tensor, Tensor]:
         """What calibration measures, [n, labels] each: the head's logits, as it trains; the experts' in deviations."""
         assert self.blend is not None, "the plan has experts"
         standard = self.standardise(features, present)

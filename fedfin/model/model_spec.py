@@ -13,16 +13,17 @@ The names are part of the wire contract: the aggregator knows the model by this 
     expert.{s}.{t}.weight, .bias    scores of the labels: what s tells of them, directly (t = s) or through t
     blend.weight, .bias             for every pattern of shown modalities, from scores to logits
     blend.power, .prior             how far apart the blend holds the classes, in squared deviations; labels' log-odds
-    calibration.scores              what was said of cases that the head did not train on, by pattern, label and class:
-                                    how many they are, and sums of the head's logit and its square, and of the experts'
-                                    in deviations
+    calibration.slope, .intercept   from the head's logits to log-odds, by pattern and label
+    calibration.head_weight         the head's share of the answer beside the experts, by pattern
 
 What an update carries, by task: "train" carries deltas to add; the other tasks carry values: "moments" those of
-norm.*, "covariances" the second moments of second_moments.py, "calibrate" those of calibration.*, "evaluate"
-histograms. From second moments the aggregator solves gaussian, expert and blend.
+norm.*, "covariances" the second moments of second_moments.py, "calibrate" calibration.scores, sums of
+logits over held-out cases, "evaluate" histograms. From second moments the aggregator solves gaussian, expert and blend,
+from calibration.scores calibration.*.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import product
 from typing import Literal
 
@@ -35,9 +36,9 @@ Task = Literal["moments", "covariances", "train", "calibrate", "evaluate"]
 
 HISTOGRAM_BINS = 256
 HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
-# calibration.scores hold sums over cases in these units, of at most so many: squares of logits then fit the protocol.
-CALIBRATION_UNIT, CALIBRATION_CASES = 16, 4096
-CALIBRATION_SUMS = 5
+# What sites measure of held-out cases by pattern, label and class: their share, and the means of the head's logit and
+# its square, and of the experts' in deviations and its square.
+CALIBRATION, CALIBRATION_SUMS = "calibration.scores", 5
 # Deviation of a random feature's projection of standardised features. Digits gain from more, texts lose little.
 BANDWIDTH = 0.85
 
@@ -81,10 +82,17 @@ def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
         return {f"eval.{scenario}": shape for scenario in scenarios(plan)}
     if task == "covariances":
         return sent_shapes(plan)
+    if task == "calibrate":
+        return {CALIBRATION: (2 ** len(plan.modalities), len(plan.labels), 2, CALIBRATION_SUMS)}
     specs = tensor_specs(plan).items()
-    if task in ("moments", "calibrate"):
+    if task == "moments":
         return {name: spec.shape for name, spec in specs if spec.trained_by == task}
     return {name: spec.shape for name, spec in specs if spec.trained_by not in UNTRAINED}
+
+
+def pattern_row(shown: Sequence[bool]) -> int:
+    """The row of a pattern of shown modalities in tables by pattern: modality i of the plan's order counts 2^i."""
+    return sum(1 << place for place, is_shown in enumerate(shown) if is_shown)
 
 
 def scenarios(plan: Plan) -> tuple[str, ...]:
@@ -129,7 +137,9 @@ def _experts(plan: Plan) -> Specs:
         specs[f"blend.{part}"] = TensorSpec((2**count, labels), "solved")
     specs["blend.prior"] = TensorSpec((labels,), "solved")
     if plan.model.answer == "both":
-        specs["calibration.scores"] = TensorSpec((2**count, labels, 2, CALIBRATION_SUMS), "calibrate")
+        for part in ("slope", "intercept"):
+            specs[f"calibration.{part}"] = TensorSpec((2**count, labels), "calibrate")
+        specs["calibration.head_weight"] = TensorSpec((2**count,), "calibrate")
     return specs
 
 

@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 #   fin_input   ... that showed FIN modality m
 #   fin_output  ... that asked FIN for modality m
 #   spread      as fin_output; it is measured, not trained
-#   calibrate   cases kept from training
+#   calibrate   none: the aggregator solves it from what sites measured on held-out cases
 #   solved      none: the aggregator solves it from second moments
 #   fixed       none: it stays as it was drawn
 TrainedBy = Literal[

@@ -6,8 +6,8 @@ import torch
 from closed_form_cases import answers, auc, draw, fusion_model, make_plan, solved
 
 from fedfin.fusion.experts import Blend
+from fedfin.model.model_spec import pattern_row
 from fedfin_aggregator.closed_form.blend import _stack
-from fedfin_aggregator.closed_form.solve import pattern_row
 from fedfin_edge.cases.dataset import Dataset
 
 PLAN = make_plan()

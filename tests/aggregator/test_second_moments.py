@@ -19,7 +19,7 @@ from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.shards import Shard
 from fedfin_aggregator.rounds.root_rounds import RootRounds
-from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.rounds import DROPPED, Rounds
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.shard_journal import ShardJournal
@@ -307,3 +307,16 @@ def test_nonsense_within_bounds_makes_a_finite_model(others: int, tmp_path: Path
         assert receipt.accepted, receipt.reason
         rounds.close(2)
         assert all(np.isfinite(value).all() for value in tensors(rounds).values())
+
+
+def test_second_moments_of_too_many_cases_are_dropped_and_it_is_said(tmp_path: Path, monkeypatch) -> None:
+    """Those that were there before stay in the model; the round's results name what happened."""
+    rounds = collecting(tmp_path, ["s0", "s1"])
+    rounds.close(2)
+    before = solved(rounds)
+    monkeypatch.setattr("fedfin_aggregator.rounds.pooled_second_moments.MOST_CASES", 41)
+    trained(rounds, ["s0", "s2"], gives=["s2"])
+    results = [row.results.get(DROPPED) for row in rounds.journal.rounds()[:3]]
+    assert results == [None, None, 1.0]
+    assert files(tmp_path) == ["second-moments-3"]
+    assert solved(rounds) == before

@@ -8,8 +8,8 @@ from closed_form_cases import draw, make_plan
 
 from fedfin.fusion.model import FusionModel
 from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import CALIBRATION as NAME
 from fedfin.model.model_spec import task_specs
-from fedfin_edge.tasks.calibrate import NAME
 from fedfin_edge.tasks.run_task import run_task
 
 PLAN = make_plan({"image": 6, "text": 4}, answer="both", head_width=4)
@@ -58,7 +58,7 @@ def test_it_sums_what_head_and_experts_say():
     features = {m: torch.from_numpy(of[:20]) for m, of in dataset.features.items()}
     shown = {m: torch.ones(20, dtype=torch.bool) for m in features}
     with torch.inference_mode():
-        head, _ = model.said(features, shown)
+        head, _ = model.calibration_logits(features, shown)
         experts = model.experts(model.standardise(features, shown), shown)
     deviations = (experts.numpy() - tensors["blend.prior"]) / np.sqrt(tensors["blend.power"][3])
     positive = dataset.labels[:20] == 1

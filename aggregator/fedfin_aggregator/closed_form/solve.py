@@ -6,7 +6,7 @@ from itertools import compress, product
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.model.model_spec import solved_shapes
+from fedfin.model.model_spec import pattern_row, solved_shapes
 from fedfin.plan import Plan
 from fedfin_aggregator.closed_form.blend import Blend
 from fedfin_aggregator.closed_form.folds import folds
@@ -63,8 +63,3 @@ def _experts(fits: Fits) -> Tensors:
             weight[row, modalities.index(source), modalities.index(target)] = values
     of_all = {"weight": weight, "bias": bias, "power": power, "prior": blend.prior}
     return tensors | {f"blend.{part}": values for part, values in of_all.items()}
-
-
-def pattern_row(mask: Sequence[bool]) -> int:
-    """The row of a pattern: modality i of the plan's order counts 2^i."""
-    return sum(1 << place for place, there in enumerate(mask) if there)

@@ -5,7 +5,6 @@ that added to them: written before the round is closed, and the one before remov
 its index (8 bytes, little-endian), the index as msgpack, and the sums in its order.
 """
 
-import contextlib
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,8 +19,7 @@ from fedfin.errors import ProtocolError, StateError
 from fedfin.files import write_atomically
 from fedfin.model.second_moment_spec import LARGEST
 from fedfin.plan import Plan
-from fedfin_aggregator.closed_form.groups import by_group, group_shapes
-from fedfin_aggregator.closed_form.solve import solve
+from fedfin_aggregator.closed_form.groups import group_shapes
 from fedfin_aggregator.fold.fold import Fold, Sum
 
 _ITEM = np.dtype("<i8")
@@ -44,24 +42,23 @@ class SecondMoments:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder, self._plan = folder, plan
 
-    def solved_with(
-        self, new: Mapping[str, Sum], round_: int, before: int | None
-    ) -> dict[str, NDArray[np.float64]]:
-        """The tensors that follow from all second moments there are; nothing if this round adds nothing.
+    def add(self, new: Mapping[str, Sum], round_: int, before: int | None) -> tuple[dict[str, Sum], bool]:
+        """All second moments there are, if this round adds some (else none), and whether its own had to be dropped.
 
+        They are when a group would have more than MOST_CASES: thousands of sites that claim a million cases each.
         before: the last round that added something. Raises StateError when its file is missing or damaged.
         """
         if not new:
-            return {}
-        fold = Fold(MOST_CASES)
+            return {}, False
+        fold, dropped = Fold(MOST_CASES), False
         if before is not None:
             fold.merge(self._read(self._path(before)))
-        with contextlib.suppress(
-            ProtocolError
-        ):  # too many cases: thousands of sites that claim a million each
+        try:
             fold.merge(new)
+        except ProtocolError:
+            dropped = True
         write_atomically(self._path(round_), _parts(fold.sums))
-        return solve(self._plan, by_group(fold.sums))
+        return fold.sums, dropped
 
     def keep_only(self, round_: int | None) -> None:
         """Remove the files of all rounds but this one, and what a crash left unfinished."""

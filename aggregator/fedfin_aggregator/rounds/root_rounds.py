@@ -6,7 +6,7 @@ from fedfin_aggregator.closed_form.groups import by_group, is_grouped
 from fedfin_aggregator.closed_form.plausible import check
 from fedfin_aggregator.fold.fold import FoldedMeans
 from fedfin_aggregator.fold.partial_sum import decode_sum, max_bytes, metric_sums, unpack
-from fedfin_aggregator.rounds.rounds import COVARIANCES, Rounds, sum_shapes, tasks
+from fedfin_aggregator.rounds.rounds import Rounds, Taken, sum_shapes, tasks
 
 
 class RootRounds(Rounds):
@@ -17,7 +17,7 @@ class RootRounds(Rounds):
         """No honest sum of any task is larger."""
         return max(max_bytes(sum_shapes(self.plan, task)) for task in tasks(self.plan))
 
-    def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
+    def _take(self, round_: int, site: str, payload: bytes) -> Taken:
         sum_ = decode_sum(payload)
         task = task_of(self.plan, round_)
         expected = (site, self._plan_digest, round_, task, self.position.version)
@@ -32,4 +32,4 @@ class RootRounds(Rounds):
         self._fold.merge(sums)
         self._means.merge(sum_.updates, sum_.size, metric_sums(sum_))
         self.late += sum_.late
-        return {COVARIANCES: 1.0} if grouped else {}
+        return Taken({}, bool(grouped))

@@ -17,18 +17,17 @@ from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE
 from fedfin.protocol.round_states import Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
-from fedfin_aggregator.closed_form.groups import group_shapes, grouped, is_grouped
+from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped
 from fedfin_aggregator.closed_form.plausible import check
-from fedfin_aggregator.fold.fold import Fold, FoldedMeans
+from fedfin_aggregator.fold.fold import Fold
 from fedfin_aggregator.fold.means import Means
-from fedfin_aggregator.rounds.calibration import counted
+from fedfin_aggregator.rounds.close import close_round, fold_update
 from fedfin_aggregator.rounds.pooled_second_moments import SecondMoments
 from fedfin_aggregator.rounds.versions import Versions
 from fedfin_aggregator.store.journal import Journal, UpdateRow
 
-COVARIANCES = (
-    "covariances"  # the metric by which the journal knows whose second moments it has, since which round
-)
+# Among a closed round's results: its second moments were too many cases and are not in the model.
+DROPPED = "second_moments_dropped"
 
 
 def tasks(plan: Plan) -> set[Task]:
@@ -42,6 +41,14 @@ def sum_shapes(plan: Plan, task: Task) -> dict[str, Shape]:
         return group_shapes(plan)
     late = group_shapes(plan) if task == "train" and needs_covariances(plan) else {}
     return task_specs(plan, task) | late
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An update that is folded: its metrics, and whether it gave second moments that count."""
+
+    metrics: dict[str, float]
+    gave_second_moments: bool
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,8 @@ class Rounds:
         self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
         self.late = 0  # updates for earlier rounds that count in this one
-        told = self.journal.told(COVARIANCES, before=self.position.round)
-        self._given, self._newest_given = set(told), max(told.values(), default=None)
+        gave = self.journal.gave_second_moments(before=self.position.round)
+        self._given, self._newest_given = set(gave), max(gave.values(), default=None)
         for round_, site, payload in self.journal.payloads(self.position.round):
             self._take(round_, site, payload)
 
@@ -130,14 +137,16 @@ class Rounds:
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
         try:
-            metrics = self._take(round_, site, payload)
+            taken = self._take(round_, site, payload)
         except ProtocolError as error:
             receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
             self.journal.add_update(
                 UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, current), None
             )
             return receipt
-        row = UpdateRow(round_, site, id_, True, "", len(payload), metrics, current)
+        row = UpdateRow(
+            round_, site, id_, True, "", len(payload), taken.metrics, current, taken.gave_second_moments
+        )
         self.journal.add_update(row, payload)
         return Receipt(id=id_, accepted=True)
 
@@ -152,30 +161,28 @@ class Rounds:
         if task == "evaluate":
             results |= _evaluation(self._fold)
         if round_ < last_round(self.plan):
-            means = FoldedMeans(
-                {name: sum_ for name, sum_ in self._fold.sums.items() if not is_grouped(name)}
-            )
-            new = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
-            solved = self._second_moments.solved_with(new, round_, self._newest_given)
-            added, replaced = (means, solved) if task in ("train", "covariances") else ({}, means)
-            if task == "calibrate":
-                replaced = counted(means, self._fold.sums)
+            sums = self._fold.sums
+            new = {name: sum_ for name, sum_ in sums.items() if is_grouped(name)}
+            pooled, dropped = self._second_moments.add(new, round_, self._newest_given)
+            results |= {DROPPED: 1.0} if dropped else {}
+            added, replaced = close_round(self.plan, task, sums, pooled, self._versions.current)
             step = self._versions.next(added, replaced, preset_down(self.plan, round_))
             following = task_of(self.plan, round_ + 1), step
         self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
         self._collect()
         self._second_moments.keep_only(self._newest_given)
 
-    def _take(self, round_: int, site: str, payload: bytes) -> dict[str, float]:
-        """Check and fold one update; its metrics. Raises ProtocolError, and then nothing of it is folded."""
+    def _take(self, round_: int, site: str, payload: bytes) -> Taken:
+        """Check and fold one update. Raises ProtocolError, and then nothing of it is folded."""
         update, values, weights = self._checked(round_, site, payload)
+        gave = False
         if update.task == "covariances":
-            gave = self._add_covariances(round_, site, values, weights)
+            gave = self._add_second_moments(round_, site, values, weights)
         else:
-            gave = self._add(round_, values, weights)
+            fold_update(self._fold, update.task, values, weights, site, self._share(round_))
+        self.late += round_ != self.position.round
         self._means.add(len(payload), update.metrics)
-        metrics = {name: value for name, value in update.metrics.items() if name != COVARIANCES}
-        return metrics | ({COVARIANCES: 1.0} if gave else {})
+        return Taken(update.metrics, gave)
 
     def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors, dict[str, int]]:
         """The update, its values and weights. Raises ProtocolError."""
@@ -197,7 +204,9 @@ class Rounds:
         instead = task == "train" and said == "covariances" and needs_covariances(self.plan)
         return "covariances" if instead else task
 
-    def _add_covariances(self, round_: int, site: str, values: Tensors, weights: Mapping[str, int]) -> bool:
+    def _add_second_moments(
+        self, round_: int, site: str, values: Tensors, weights: Mapping[str, int]
+    ) -> bool:
         """A site's second moments count once, also when it has forgotten that it gave them; whether these do.
 
         They do not age: late ones count in full. Raises ProtocolError.
@@ -206,16 +215,9 @@ class Rounds:
         check(self.plan, values, weights)
         gave = bool(values) and site not in self._given
         if gave:
-            self._fold.add(grouped(values, site), grouped(weights, site))
+            fold_update(self._fold, "covariances", values, weights, site)
             self._given.add(site)
-        self.late += round_ != self.position.round
         return gave
-
-    def _add(self, round_: int, values: Tensors, weights: Mapping[str, int]) -> bool:
-        """Fold an update for `round_` into the current one; second moments it does not give. Raises ProtocolError."""
-        self._fold.add(values, weights, self._share(round_))
-        self.late += round_ != self.position.round
-        return False
 
     def _share(self, round_: int) -> int:
         """Which share an update for `round_` counts in the current one. Raises ProtocolError when it does not."""

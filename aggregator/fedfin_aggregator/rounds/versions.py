@@ -56,6 +56,11 @@ class Versions:
         if body := journal.versions.owed():
             self._owed = decompress(body, self._shapes)
 
+    @property
+    def current(self) -> Tensors:
+        """The newest version's."""
+        return self._tensors
+
     def first(self) -> Step:
         """Version 0, to be written by the journal."""
         snapshot = encode_model(self._tensors, plan=self._plan, version=0)

@@ -33,6 +33,7 @@ CREATE TABLE round (
 CREATE TABLE upd (
     round INTEGER NOT NULL, site TEXT NOT NULL, id BLOB NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL,
     bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload INTEGER, folded INTEGER NOT NULL,
+    gave_second_moments INTEGER NOT NULL,
     PRIMARY KEY (round, site)
 );
 CREATE INDEX upd_folded ON upd (folded);
@@ -54,7 +55,10 @@ class RoundRow:
 
 @dataclass(frozen=True)
 class UpdateRow:
-    """One update's receipt and facts. `folded`: the round it counts in, a later one when it came late."""
+    """One update's receipt and facts. `folded`: the round it counts in, a later one when it came late.
+
+    `gave_second_moments`: whether it holds the site's second moments, and these count.
+    """
 
     round: int
     site: str
@@ -64,6 +68,7 @@ class UpdateRow:
     size: int
     metrics: dict[str, float]
     folded: int
+    gave_second_moments: bool = False
 
 
 class Journal:
@@ -183,7 +188,7 @@ class Journal:
                 return self.add_update(row, payload)
         offset = None if payload is None else self._update_files.append(row.folded, payload)
         self._db.execute(
-            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row.round,
                 row.site,
@@ -195,6 +200,7 @@ class Journal:
                 time.time(),
                 offset,
                 row.folded,
+                row.gave_second_moments,
             ),
         )
         return None
@@ -242,23 +248,24 @@ class Journal:
     def updates(self, folded: int) -> list[UpdateRow]:
         """The updates that count in one round, or were refused in it, without their payloads."""
         rows = self._db.execute(
-            "SELECT round, site, id, accepted, reason, bytes, metrics, folded FROM upd"
+            "SELECT round, site, id, accepted, reason, bytes, metrics, folded, gave_second_moments FROM upd"
             " WHERE folded = ? ORDER BY round, site",
             (folded,),
         )
         return [
-            UpdateRow(number, site, id_, bool(accepted), reason, size, msgspec.json.decode(metrics), folded)
-            for number, site, id_, accepted, reason, size, metrics, folded in rows
+            UpdateRow(
+                number, site, id_, bool(ok), reason, size, msgspec.json.decode(metrics), folded, bool(gave)
+            )
+            for number, site, id_, ok, reason, size, metrics, folded, gave in rows
         ]
 
-    def told(self, metric: str, *, before: int) -> dict[str, int]:
-        """Site -> the last round before this one in which an accepted update of it counted that has this metric."""
+    def gave_second_moments(self, *, before: int) -> dict[str, int]:
+        """Sites whose second moments count, with the round before this one in which they last did."""
         rows = self._db.execute(
-            "SELECT site, folded, metrics FROM upd WHERE accepted AND folded < ? AND instr(metrics, ?)"
-            " ORDER BY folded",
-            (before, metric),
+            "SELECT site, max(folded) FROM upd WHERE gave_second_moments AND folded < ? GROUP BY site",
+            (before,),
         )
-        return {site: folded for site, folded, metrics in rows if metric in msgspec.json.decode(metrics)}
+        return dict(rows)
 
     def payloads(self, folded: int) -> Iterator[tuple[int, str, bytes]]:
         """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat.

@@ -7,11 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from fedfin.fusion.model import FusionModel
-from fedfin.model.model_spec import CALIBRATION_SUMS
+from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, pattern_row
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
-
-NAME = "calibration.scores"
 
 
 def measure_scores(
@@ -29,9 +27,8 @@ def measure_scores(
     patterns = list(product((False, True), repeat=len(plan.dims)))
     scores = np.zeros((len(patterns), len(plan.labels), 2, CALIBRATION_SUMS))
     for mask in patterns[1:]:
-        row = sum(1 << place for place, there in enumerate(mask) if there)
-        scores[row] = _of_pattern(model, plan, dataset, rows, mask) / len(rows)
-    return {NAME: scores.astype(np.float32)}, {NAME: len(rows)}
+        scores[pattern_row(mask)] = _of_pattern(model, plan, dataset, rows, mask) / len(rows)
+    return {CALIBRATION: scores.astype(np.float32)}, {CALIBRATION: len(rows)}
 
 
 def _of_pattern(
@@ -43,7 +40,9 @@ def _of_pattern(
     features = {m: torch.from_numpy(dataset.features[m][rows]) for m in plan.dims}
     shown = {m: torch.full((len(rows),), m in asked) for m in plan.dims}
     with torch.inference_mode():
-        head, experts = (said.numpy().astype(np.float64) for said in model.said(features, shown))
+        head, experts = (
+            logits.numpy().astype(np.float64) for logits in model.calibration_logits(features, shown)
+        )
     labels = dataset.labels[rows]
     of_class = np.stack([labels == 0, labels == 1], axis=2).astype(np.float64)  # unknown: neither
     powers = np.stack([np.ones_like(head), head, np.square(head), experts, np.square(experts)], axis=2)

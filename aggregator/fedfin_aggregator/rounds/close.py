@@ -1,0 +1,57 @@
+"""What becomes of a round's updates: pure functions, for the aggregator and for the study alike."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedfin.codec import Tensors
+from fedfin.model.model_spec import CALIBRATION, Task
+from fedfin.plan import Plan
+from fedfin.protocol import staleness
+from fedfin_aggregator.closed_form.calibration import calibrate
+from fedfin_aggregator.closed_form.groups import by_group, grouped, is_grouped
+from fedfin_aggregator.closed_form.solve import solve
+from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
+
+Means = Mapping[str, NDArray[np.float64]]
+
+
+def fold_update(
+    fold: Fold,
+    task: Task,
+    values: Tensors,
+    weights: Mapping[str, int],
+    site: str,
+    share: int = staleness.FULL,
+) -> None:
+    """Add one site's update: second moments, which do not age, by group of sites. Raises ProtocolError as Fold.add."""
+    if task == "covariances":
+        fold.add(grouped(values, site), grouped(weights, site))
+    else:
+        fold.add(values, weights, share)
+
+
+def close_round(
+    plan: Plan, task: Task, sums: Mapping[str, Sum], second_moments: Mapping[str, Sum], model: Tensors
+) -> tuple[Means, Means]:
+    """What the round adds to the model's tensors, and what replaces them.
+
+    sums: the round's, as folded. second_moments: all that the federation has, by group, if this round added to them;
+    else none, and nothing is solved anew. model: the version that the round started from.
+    """
+    means = FoldedMeans({name: sum_ for name, sum_ in sums.items() if not is_grouped(name)})
+    solved = solve(plan, by_group(second_moments)) if second_moments else {}
+    if task in ("train", "covariances"):
+        return means, solved
+    if task == "calibrate":
+        return {}, _calibrated(means, sums, model)
+    return {}, means
+
+
+def _calibrated(means: Means, sums: Mapping[str, Sum], model: Tensors) -> Means:
+    """Nothing where no site holds cases out for it."""
+    if CALIBRATION not in sums:
+        return {}
+    power, prior = (model[f"blend.{part}"].astype(np.float64) for part in ("power", "prior"))
+    return calibrate(means[CALIBRATION], sums[CALIBRATION].weight, power, prior)
