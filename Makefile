@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test test-network simulate crash-matrix check format clean
+.PHONY: help demo test test-network simulate crash-matrix check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -33,6 +33,16 @@ check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The script that draws the diagrams: with it in the site, nothing is fetched when a page is opened.
+MERMAID := build/mermaid/package/dist/mermaid.min.js
+$(MERMAID):
+	@mkdir -p build/mermaid
+	-cd build/mermaid && npm pack --silent mermaid@11.16.0 && tar -xzf mermaid-11.16.0.tgz package/dist/mermaid.min.js
+
+docs: $(READY) $(MERMAID)  ## the documentation as a site with search, in build/docs/; dead links fail
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build --quiet
 
 format: $(READY)  ## put the code into the project's format
 	$(BIN)/ruff check --fix .

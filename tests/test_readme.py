@@ -92,6 +92,27 @@ def test_readme_names_make_targets_that_exist() -> None:
     assert {"demo", "test", "check"} <= named & targets
 
 
+def test_where_things_are_names_every_room_and_no_other() -> None:
+    """A room: a folder that Python files are in, down to the packages' own."""
+    section = README[README.index("## Where things are") :].partition("\nDocs:")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = {folder for row in rows for folder in re.findall(r"`([^`]+)/`", row)}
+    packages = ("fedfin", "edge_client/fedfin_edge", "aggregator/fedfin_aggregator", "export/fedfin_export")
+    rooms = {
+        path.parent.relative_to(ROOT).as_posix() for name in packages for path in (ROOT / name).rglob("*.py")
+    }
+    assert named == rooms | {"examples", "benchmarks", "tests", "docs"}
+
+
+def test_files_that_where_things_are_points_at_are_in_their_rooms() -> None:
+    """A name in a row is a file in that row's folder."""
+    section = README[README.index("## Where things are") :].partition("\nDocs:")[0]
+    named = re.findall(r"^\| `([^`]+)/` \|(.*)$", section, re.MULTILINE)
+    files = [ROOT / room / name for room, text in named for name in re.findall(r"`(\w+\.py)`", text)]
+    assert files
+    assert [path for path in files if not path.is_file()] == []
+
+
 @pytest.mark.parametrize(
     "command",
     [

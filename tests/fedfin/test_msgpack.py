@@ -1,0 +1,80 @@
+"""The wire is msgpack that any implementation reads: here the PyPI package `msgpack`, which shares no code with it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import msgspec
+import numpy as np
+import pytest
+from test_messages import BOOT, DIGEST, ONE_OF_EACH, SMALL_MODEL, SMALL_UPDATE
+
+from fedfin.protocol.messages import Enough, Message, Tally, encode
+from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update, encode_delta
+from fedfin_aggregator.fold.fold import Fold
+from fedfin_aggregator.fold.means import Means
+from fedfin_aggregator.fold.partial_sum import PartialSum, encode_sum
+
+GOLDEN = json.loads((Path(__file__).parent / "codec/golden/vectors.json").read_text(encoding="utf-8"))
+BODIES = [bytes.fromhex(vector["body"]) for case in GOLDEN["cases"] for vector in case["vectors"]]
+
+
+def _sum() -> bytes:
+    """A shard's round of one update."""
+    fold, means = Fold(), Means()
+    fold.add({"bias": np.float32([1, -2])}, {"bias": 3})
+    means.add(100, {"loss": 0.5})
+    facts = {"shard": "shard/0", "plan": DIGEST, "round_": 2, "task": "train", "base": 1}
+    return encode_sum(fold, means, 0, {"bias": (2,)}, **facts)
+
+
+TALLY = Tally(
+    plan=DIGEST, shards=2, run=BOOT, round=2, accepted=("north",), refused=(), late=("south",), closed=True
+)
+PAYLOADS = [
+    (Update, SMALL_UPDATE),
+    (GlobalModel, SMALL_MODEL),
+    (GlobalDelta, encode_delta(BODIES[0], BODIES[1], plan=DIGEST, version=4)),
+    (PartialSum, _sum()),
+]
+WIRE = [
+    (type(message), encode(message)) for message in (*ONE_OF_EACH, TALLY, Enough(run=BOOT, round=2))
+] + PAYLOADS
+
+
+def _plain(value: Any) -> Any:
+    """What another implementation must see of a field: maps, arrays, text, bytes, numbers."""
+    if isinstance(value, msgspec.Struct):
+        fields = {f.encode_name: _plain(getattr(value, f.name)) for f in msgspec.structs.fields(value)}
+        tag = value.__struct_config__.tag
+        return fields if tag is None else {"kind": tag} | fields
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def test_there_is_one_of_every_kind() -> None:
+    """A kind that is added must be added here, too."""
+    assert {kind for kind, _ in WIRE} == set(Message.__subclasses__())
+
+
+@pytest.mark.parametrize(("kind", "data"), WIRE, ids=lambda part: getattr(part, "__name__", ""))
+def test_another_implementation_reads_every_field(kind: type[Message], data: bytes) -> None:
+    """Strictly: text is UTF-8, keys are text, nothing follows."""
+    read = msgpack.unpackb(data, raw=False, strict_map_key=True)
+    assert read == _plain(msgspec.msgpack.decode(data, type=kind))
+
+
+@pytest.mark.parametrize(("kind", "data"), WIRE, ids=lambda part: getattr(part, "__name__", ""))
+def test_what_another_implementation_writes_is_read(kind: type[Message], data: bytes) -> None:
+    """Its own bytes for the same fields mean the same message to us."""
+    theirs = msgpack.packb(msgpack.unpackb(data, raw=False), use_bin_type=True)
+    assert msgspec.msgpack.decode(theirs, type=kind) == msgspec.msgpack.decode(data, type=kind)
+
+
+def test_the_golden_bodies_travel_as_binary() -> None:
+    """Bodies have a format of their own (docs/codec.md): msgpack carries them byte for byte."""
+    for body in BODIES:
+        delta = encode_delta(body, b"", plan=DIGEST, version=1)
+        assert msgpack.unpackb(delta, raw=False)["set"] == body
