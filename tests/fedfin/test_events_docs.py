@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fedfin.command_line.report import RoundBar
-from fedfin.protocol.round_life import Stalled
+from fedfin.protocol.round_states import Stalled
 from fedfin_edge.agent.agent import Costs
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ SERVE = ROOT / "aggregator" / "fedfin_aggregator" / "serve"
 SOURCES = {
     "A site": sorted((ROOT / "edge_client" / "fedfin_edge").rglob("*.py")),
     "The aggregator": sorted({*SERVE.glob("*.py")} - {*SERVE.glob("shard*.py")}),
-    "A shard": [*SERVE.glob("shard*.py"), SERVE / "desk.py"],
+    "A shard": [*SERVE.glob("shard*.py"), SERVE / "incoming.py"],
 }
 OPEN = "and its results"  # fields that a round's metrics name
 OF_A_DATACLASS = {"costs": Costs, "stalled": Stalled}  # `asdict` of one of these
