@@ -32,6 +32,7 @@ FINDINGS = (
 )
 LABELS = {finding.lower(): finding for finding in FINDINGS}
 TABLE = "Data_Entry_2017.csv"
+TABLE_2020 = "Data_Entry_2017_v2020.csv"  # what today's download calls it
 LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 
 
@@ -55,7 +56,8 @@ def read_entries(path: Path, images: dict[str, Path] | Path) -> list[Row]:
 
 def make_table(data: Path, *, share: float | None = None, seed: int = 0) -> list[Row]:
     """Rows of the case table, in the official split unless a `share` of test is given. Raises InputError."""
-    rows = with_files(read_entries(data / TABLE, _find_images(data)))
+    table = TABLE_2020 if (data / TABLE_2020).is_file() else TABLE
+    rows = with_files(read_entries(data / table, _find_images(data)))
     if share is not None:
         return splits.draw(rows, share, seed)
     side = _read_lists(data)

@@ -42,6 +42,12 @@ def test_images_are_found_and_have_their_official_side(data, capsys):
     assert "2 rows are left out" in capsys.readouterr().err
 
 
+def test_the_table_of_2020_is_known_by_its_name(data):
+    """Downloads of today hold Data_Entry_2017_v2020.csv."""
+    (data / nih.TABLE).rename(data / nih.TABLE_2020)
+    assert len(nih.make_table(data)) == 2
+
+
 def test_a_split_can_be_drawn_without_the_lists(data):
     """For who has the images alone."""
     (data / "test_list.txt").unlink()

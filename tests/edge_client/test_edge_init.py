@@ -10,8 +10,9 @@ from fedfin_edge.site import CaseColumns, ModalitySettings, SiteSettings, open_s
 
 @pytest.fixture
 def table(maker):
-    """One case with a text."""
-    return maker.table([{"case": "a", "image": "", "text": "clear", "png": "", "effusion": 1}])
+    """One case with a text and an image; init looks for the file, not into it."""
+    (maker.folder / "a.png").touch()
+    return maker.table([{"case": "a", "image": "a.png", "text": "clear", "png": "a.png", "effusion": 1}])
 
 
 def test_the_folder_opens_and_the_next_step_is_named(maker, table, bundles, capsys):
@@ -102,3 +103,11 @@ def test_an_unknown_key_is_an_error(maker, table):
     path.write_text(path.read_text().replace("held_out", "heldout"))
     with pytest.raises(SettingsError, match=r"site\.toml.*heldout"):
         open_site(path.parent)
+
+
+def test_a_table_without_a_usable_case_is_refused_with_its_reasons(maker):
+    """Nothing is written."""
+    table = maker.table([{"case": "a", "image": "", "text": "nan", "effusion": 1}])
+    with pytest.raises(InputError, match=r"(?s)not one case can be used.*no input of any modality"):
+        maker.site(table)
+    assert not list(maker.folder.rglob("site.toml"))

@@ -1,8 +1,11 @@
 """Every way in which a case table goes wrong: listed with row, column and reason, and never fatal."""
 
+import contextlib
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fedfin.errors import InputError, SettingsError
 from fedfin_edge.cases.rows import MAX_CELL
@@ -29,8 +32,10 @@ BAD_ROWS = {
     "folder for a file": (b"c,p,.,clear,1\n", "image", "is not a file", "input left out", True),
     "name too long": (b"c,p," + b"x" * 5000 + b",clear,1\n", "image", "file", "input left out", True),
     "label 2": (b"c,p,a.png,,2\n", "effusion", "is not 1, 0 or blank", "label unknown", True),
-    "label word": (b"c,p,a.png,,yes\n", "effusion", "is not 1, 0 or blank", "label unknown", True),
-    "label nan": (b"c,p,a.png,,nan\n", "effusion", "is not 1, 0 or blank", "label unknown", True),
+    "label word": (b"c,p,a.png,,maybe\n", "effusion", "is not 1, 0 or blank", "label unknown", True),
+    "two labels in one": (b"c,p,a.png,,1;0\n", "effusion", "is not 1, 0 or blank", "label unknown", True),
+    "drive letter": (b"c,p,C:\\scans\\a.png,clear,1\n", "image", "Windows machine", "input left out", True),
+    "UNC path": (b"c,p,\\\\server\\share\\a.png,clear,1\n", "image", "Windows", "input left out", True),
     "label -1": (b"c,p,a.png,,-1\n", "effusion", "uncertain", "noted", True),
     "duplicate case": (b"good,p,a.png,,1\n", "case", "case id of row 2", "row skipped", False),
     "no modality": (b"c,p,, ,1\n", "", "no input", "row skipped", False),
@@ -100,7 +105,12 @@ USELESS = {
     b"\n": "is empty",
     HEADER: "has no rows",
     b"case,text,text,image\na,b,c,d\n": "there twice",
-    "case,text,image\na,b,c\n".encode("utf-16"): "UTF-16",
+    b"PK\x03\x04\x14\0\r\n\0": "Excel",
+    b"\x1f\x8b\x08\0\r\n": "gunzip",
+    b"PAR1\x15\0": "Parquet",
+    b'[{"case": "a", "text": "b"}]': "JSON",
+    b'case,"text\n': "header cannot be read",
+    b"case;Ergu\xdf\na;1\n": "unreadable characters",
 }
 
 
@@ -219,3 +229,72 @@ def test_a_split_that_is_neither_train_nor_test_is_noted(tmp_path):
     table = parse(tmp_path, b"case,image,text,split\na,,x,Train\nb,,x,test\nc,,x,valid\nd,,x,\n")
     assert [case.split for case in table.cases] == ["train", "test", None, None]
     assert [(p.row, p.column) for p in table.problems] == [(4, "split")]
+
+
+PLAIN = "case,image,text,effusion\na,,clear lungs,0\nb,,large effusion,1\n"
+SPELLINGS = {
+    "CR only": PLAIN.replace("\n", "\r").encode(),
+    "UTF-16 with a mark": PLAIN.encode("utf-16"),
+    "UTF-16-LE without a mark": PLAIN.encode("utf-16-le"),
+    "UTF-16-BE without a mark": PLAIN.encode("utf-16-be"),
+    "sep= line": b"\xef\xbb\xbfsep=;\r\n" + PLAIN.replace(",", ";").replace("\n", "\r\n").encode(),
+    "pipes": PLAIN.replace(",", "|").encode(),
+    "blank lines first": b"\r\n\r\n" + PLAIN.encode(),
+    "separator in a quoted name": PLAIN.replace(",", ";").replace("image", '"image"').encode(),
+    "trailing separators in rows": PLAIN.replace("0\n", "0,,\n").encode(),
+    "trailing separator in the header": PLAIN.replace("effusion\na", "effusion,\na").encode(),
+    "decimal comma": PLAIN.replace(",", ";").replace(";0\n", ";0,0\n").replace(";1\n", ";1,0\n").encode(),
+    "True and False": PLAIN.replace(",0\n", ",False\n").replace(",1\n", ",True\n").encode(),
+    "Yes and No": PLAIN.replace(",0\n", ",No\n").replace(",1\n", ",Yes\n").encode(),
+}
+
+
+@pytest.mark.parametrize("kind", SPELLINGS)
+def test_every_way_to_write_a_table_gives_the_same_cases(tmp_path, kind):
+    """As Excel, pandas, R and macOS write it."""
+    table = parse(tmp_path, SPELLINGS[kind])
+    assert [(case.case, case.inputs, case.labels) for case in table.cases] == [
+        ("a", {"text": "clear lungs"}, {"effusion": 0.0}),
+        ("b", {"text": "large effusion"}, {"effusion": 1.0}),
+    ]
+    assert not table.problems
+
+
+def test_quoted_names_may_hold_line_breaks_and_separators(tmp_path):
+    """A line break becomes a space; commas inside quotes do not make the comma the separator."""
+    table = parse(tmp_path, b'case;text;"a, b, c, d\ne";image\nx;clear;1;\n')
+    assert table.cases[0].labels == {"a, b, c, d e": 1.0}
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "N/A", "None", "null", "<NA>"])
+def test_words_for_nothing_are_blank_and_name_no_patient(tmp_path, word):
+    """Noted once per column, with the count."""
+    table = parse(tmp_path, HEADER + f"a,{word},,clear,1\nb,{word},,{word},0\nc,{word},,x,{word}\n".encode())
+    assert [(case.patient, case.labels) for case in table.cases] == [("a", {"effusion": 1.0}), ("c", {})]
+    notes = {p.column: p.reason for p in table.problems if p.effect == "noted"}
+    assert {column: reason.split()[0] for column, reason in notes.items()} == {
+        "patient": "3",
+        "text": "1",
+        "effusion": "1",
+    }
+
+
+@pytest.mark.parametrize(("written", "there"), [("s\\é.png", "s/é.png"), ("s/e\u0301.png", "s/\u00e9.png")])
+def test_file_names_of_windows_and_macos_are_found(tmp_path, written, there):
+    """Backslashes, and accents as signs of their own."""
+    (tmp_path / "s").mkdir()
+    (tmp_path / there).write_bytes(b"not looked into here")
+    table = parse(tmp_path, HEADER + f"a,p,{written},,1\n".encode())
+    assert table.cases[0].inputs["image"].samefile(tmp_path / there)
+
+
+@given(
+    st.binary(max_size=400)
+    | st.lists(st.sampled_from([b'"', b",", b";", b"\r", b"\n", b"\0", b"a", b"1"])).map(b"".join)
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_give_rows_or_an_input_error(tmp_path, content):
+    """Never another exception."""
+    with contextlib.suppress(InputError, SettingsError):
+        parse(tmp_path, content)
+        parse(tmp_path, HEADER + GOOD + content)

@@ -2,16 +2,23 @@
 
 import json
 import math
+import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
 from fedfin.errors import InputError
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.rows import MAX_CELL
 
-_LABELS = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0}
-_UNCERTAIN = {"-1", "-1.0"}  # as CheXpert and MIMIC-CXR mark "uncertain"
+_LABELS = dict.fromkeys(("1", "1.0", "1,0", "true", "yes"), 1.0) | dict.fromkeys(
+    ("0", "0.0", "0,0", "false", "no"), 0.0
+)
+_UNCERTAIN = {"-1", "-1.0", "-1,0"}  # as CheXpert and MIMIC-CXR mark "uncertain"
+
+
+# What pandas, R, SQL and Excel write for a cell that is not there.
+_MISSING = {"nan", "na", "n/a", "<na>", "#n/a", "none", "null"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,13 @@ def is_blank(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
+def is_missing_word(cell: Any) -> bool:
+    """Whether a cell holds another program's word for nothing, such as nan, NA or None."""
+    if isinstance(cell, float):
+        return math.isnan(cell)
+    return isinstance(cell, str) and cell.strip().casefold() in _MISSING
+
+
 def read_identifier(cell: Any) -> str:
     """A case or patient id; "" when there is none. Numbers of JSON lines become strings."""
     if isinstance(cell, bool) or not isinstance(cell, (str, int, float)):
@@ -36,10 +50,10 @@ def read_identifier(cell: Any) -> str:
 
 
 def read_label(cell: Any) -> Label:
-    """1, 0, blank (unknown) or -1 (uncertain, read as unknown); true and false in JSON lines."""
+    """1, 0, true, false, yes, no, blank (unknown) or -1 (uncertain, read as unknown)."""
     if is_blank(cell):
         return Label(None)
-    text = str(int(cell)) if isinstance(cell, bool) else str(cell).strip() if _is_plain(cell) else ""
+    text = str(int(cell)) if isinstance(cell, bool) else str(cell).strip().lower() if _is_plain(cell) else ""
     if text in _LABELS:
         return Label(_LABELS[text])
     if text in _UNCERTAIN:
@@ -64,14 +78,22 @@ def read_input(cell: Any, kind: Literal["image", "text", "vector"], length: int,
 
 
 def _read_path(name: str, folder: Path) -> Path:
-    path = folder / name
     try:
-        if path.is_file():
-            return path
-        found = path.exists()
+        for spelling in _spellings(name):
+            if (folder / spelling).is_file():
+                return folder / spelling
+        found = (folder / name).exists()
     except OSError as error:
         raise InputError(f"cannot look for the file ({error.strerror})") from None
+    if PureWindowsPath(name).drive:
+        raise InputError("is a path of a Windows machine; write it relative to the table's folder")
     raise InputError("is not a file" if found else "there is no such file")
+
+
+def _spellings(name: str) -> list[str]:
+    """The name as it is; with Windows' separators turned; and in the other Unicode forms, as macOS writes them."""
+    turned = name if PureWindowsPath(name).drive else name.replace("\\", "/")
+    return [name, turned, *(unicodedata.normalize(form, turned) for form in ("NFC", "NFD"))]
 
 
 def _read_vector(cell: Any, length: int) -> list[float]:

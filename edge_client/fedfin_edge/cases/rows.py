@@ -1,11 +1,13 @@
 """CSV and JSON-lines files as rows of named cells; a row that does not parse is a problem, not an end.
 
-Reads what hospitals' tools write: UTF-8 with or without a byte-order mark, separated by commas, semicolons
-or tabs. Nothing here knows what a column means.
+Reads what hospitals' tools write: UTF-8, or UTF-16 with or without a byte-order mark; lines that end in LF,
+CRLF or CR; separated by commas, semicolons, tabs or pipes. Nothing here knows what a column means.
 """
 
 import csv
+import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,13 @@ from fedfin_edge.cases.problem import Problem
 # A report is a few thousand characters. A cell beyond this is a quote that was never closed, or not a report.
 MAX_CELL = 1 << 20
 DAMAGED = "\ufffd"
+# The first bytes of files that are no text, whatever their names say, and how to make one of them.
+_NO_TEXT = {
+    b"PK\x03\x04": "an Excel workbook or a zip archive; open it in Excel and save it as 'CSV UTF-8'",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; open it in Excel and save it as 'CSV UTF-8'",
+    b"\x1f\x8b": "compressed by gzip; unpack it with gunzip",
+    b"PAR1": "a Parquet file; convert it with pandas: read_parquet(...).to_csv(..., index=False)",
+}
 
 
 @dataclass
@@ -50,37 +59,74 @@ def read_rows(path: Path) -> Rows:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Lines as text; bytes that are not UTF-8, and NUL, become U+FFFD, which `_mend` finds again."""
+    """Lines as text; what does not decode, and NUL, become U+FFFD, which `_mend` finds again."""
     try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream):
-                if number == 0 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                    raise InputError(f"{path}: the table is UTF-16; save it as UTF-8 (Excel: 'CSV UTF-8')")
-                encoding = "utf-8-sig" if number == 0 else "utf-8"
-                yield line.decode(encoding, errors="replace").replace("\0", DAMAGED)
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot read the case table ({error.strerror}); check the path") from None
+    for start, kind in _NO_TEXT.items():
+        if content.startswith(start):
+            raise InputError(f"{path}: the case table is {kind}")
+    text = content.decode(_encoding(content), errors="replace").replace("\0", DAMAGED)
+    return _split(text.removeprefix("\ufeff"))
+
+
+def _split(text: str) -> Iterator[str]:
+    """Lines that end at LF, CRLF or CR, left as they are inside quoted cells. StringIO takes 4 bytes a character."""
+    return io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
+
+
+def _encoding(content: bytes) -> str:
+    """UTF-16 by its mark or, without one, by the zero bytes that text has at every other place; else UTF-8."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    head = content[:4096]
+    if head[1::2].count(0) > len(head) // 4:
+        return "utf-16-le"
+    return "utf-16-be" if head[::2].count(0) > len(head) // 4 else "utf-8"
 
 
 def _read_csv(path: Path) -> Rows:
-    lines = _lines(path)
-    header = next(lines, "")
-    separator = max(",;\t", key=header.count)
-    columns = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
-    _check_header(path, columns)
-    rows = Rows([name for name in columns if name])
+    text = "".join(_lines(path)).lstrip("\r\n")
+    if text.startswith(("{", "[")):
+        raise InputError(f"{path}: the table is JSON; name it .jsonl, with one object per line")
+    # Excel's first line: it names the separator, and is no row.
+    marked = re.match(r"sep=(.)(?:\r\n|\r|\n)", text, re.IGNORECASE)
+    text = text[marked.end() :] if marked else text
+    separator = marked[1] if marked else _separator(text)
     previous = csv.field_size_limit(MAX_CELL)
     try:
         # Strict: a stray quote must be an error; otherwise it silently swallows the rows that follow.
-        _take_records(csv.reader(lines, delimiter=separator, strict=True), columns, rows)
+        reader = csv.reader(_split(text), delimiter=separator, strict=True)
+        columns = _read_header(path, reader)
+        rows = Rows([name for name in columns if name])
+        _take_records(reader, columns, rows)
     finally:
         csv.field_size_limit(previous)
     return rows
 
 
+def _separator(text: str) -> str:
+    """The one that is most often in the header, outside of its quotes."""
+    header = re.split(r"[\r\n]", re.sub(r'"[^"]*"', "", text[:MAX_CELL]), maxsplit=1)[0]
+    return max(",;\t|", key=header.count)
+
+
+def _read_header(path: Path, reader: Any) -> list[str]:
+    try:
+        # A line break inside a quoted name is one space: site.toml has to name it.
+        columns = [" ".join(name.split()) for name in next(reader, [])]
+    except csv.Error as error:
+        raise InputError(f"{path}: the header cannot be read: {_explain(str(error), 1)}") from None
+    _check_header(path, columns)
+    return columns
+
+
 def _check_header(path: Path, columns: list[str]) -> None:
     if not any(columns):
         raise InputError(f"{path}: the table is empty; its first line must name the columns")
+    if any(DAMAGED in name for name in columns):
+        raise InputError(f"{path}: the header holds unreadable characters; save the table as UTF-8")
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     if twice:
         raise InputError(f"{path}: column {twice[0]!r} is there twice; rename or remove one")
@@ -90,7 +136,7 @@ def _take_records(reader: Any, columns: list[str], rows: Rows) -> None:
     row = 1
     while True:
         row += 1
-        line = reader.line_num + 2
+        line = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
@@ -100,10 +146,16 @@ def _take_records(reader: Any, columns: list[str], rows: Rows) -> None:
             continue
         if not cells:
             continue  # an empty line
-        if len(cells) != len(columns):
+        if not _fits(cells, columns):
             rows.skip(row, f"has {len(cells)} fields where the header has {len(columns)}")
             continue
-        rows.rows.append((row, {name: cell for name, cell in zip(columns, cells, strict=True) if name}))
+        rows.rows.append((row, {name: cell for name, cell in zip(columns, cells, strict=False) if name}))
+
+
+def _fits(cells: list[str], columns: list[str]) -> bool:
+    """As many cells as columns; separators at the end of the row or of the header do not count."""
+    named = max(number for number, name in enumerate(columns, start=1) if name)
+    return len(cells) >= named and not any(cell.strip() for cell in cells[len(columns) :])
 
 
 def _explain(message: str, line: int) -> str:

@@ -3,13 +3,14 @@
 Every cell that cannot be used is a Problem with row, column and reason; the rest of its row still counts.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from fedfin.encoders.bundle import ImageRecipe, Manifest, TextRecipe, read_manifest
 from fedfin.errors import InputError, SettingsError
-from fedfin_edge.cases.cells import is_blank, read_identifier, read_input, read_label
+from fedfin_edge.cases.cells import is_blank, is_missing_word, read_identifier, read_input, read_label
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.problem import Effect, Problem
 from fedfin_edge.cases.rows import Rows, read_rows
@@ -75,6 +76,7 @@ def parse_table(path: Path, names: CaseColumns, inputs: dict[str, InputColumn], 
     """Read any case table. `settings` says in messages where the column names come from."""
     rows = read_rows(path)
     _check_columns(path, rows.columns, names, inputs, settings)
+    _blank_missing_words(rows)
     labels = _label_columns(rows, names, inputs)
     reader = _RowReader(path.parent, names, inputs, labels, rows.problems)
     cases = [case for row, cells in rows.rows if (case := reader.read(row, cells)) is not None]
@@ -104,6 +106,19 @@ def _check_columns(
             )
     if not columns:
         raise InputError(f"{path}: not one row can be read; is it a .jsonl file with one object per line?")
+
+
+def _blank_missing_words(rows: Rows) -> None:
+    """Blank what means nothing, so that no patient is called "nan"; one note per column, with the count."""
+    counts: Counter[str] = Counter()
+    for _, cells in rows.rows:
+        for column, cell in cells.items():
+            if is_missing_word(cell):
+                cells[column] = None
+                counts[column] += 1
+    for column, count in counts.items():
+        reason = f"{count} cells say nan, NA, N/A, None or null: read as blank"
+        rows.problems.append(Problem(1, column, reason, "noted"))
 
 
 def _label_columns(rows: Rows, names: CaseColumns, inputs: dict[str, InputColumn]) -> list[str]:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fedfin.encoders.bundle import read_manifest
-from fedfin.errors import SettingsError, StateError
+from fedfin.errors import InputError, SettingsError, StateError
 from fedfin.link import connect_options
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.settings import explain
@@ -128,7 +129,12 @@ def _from(folder: Path, path: Path) -> str:
 def _check_table(site: Site) -> int:
     from fedfin_edge.cases.table import read_table
 
-    return len(read_table(site).cases)
+    table = read_table(site)
+    if not table.cases:
+        counts = Counter((problem.column, problem.reason) for problem in table.problems)
+        why = [f"  {column or 'row'}: {reason} ({count} x)" for (column, reason), count in counts.items()]
+        raise InputError("\n".join([f"{site.table_path}: not one case can be used:", *why]))
+    return len(table.cases)
 
 
 def to_toml(settings: SiteSettings) -> str:
