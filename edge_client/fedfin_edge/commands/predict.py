@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import ImageRecipe, TextRecipe
 from fedfin.errors import InputError, SettingsError
 
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
 Cases = list[tuple[str, Mapping[str, "Input"]]]
 
 
-def add(subparsers: Any) -> None:
+_DESCRIPTION = """\
+Probability of each label per case; which modalities were given, which were imputed.
+Cases come from a table with one column per modality, or one case from --image and --text."""
+
+
+def add(commands: Commands) -> None:
     """Add `predict` to the parser of `fedfin edge`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        commands,
         "predict",
-        help="answer for cases with any modality missing",
-        description="Probability of each label per case; which modalities were given, which were imputed.\n"
-        "Cases come from a table with one column per modality, or one case from --image and --text.",
-        epilog="example: fedfin edge predict --model model --bundle bundles/image --image chest.png",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "answer for cases with any modality missing",
+        example="fedfin edge predict --model model --bundle bundles/image --image chest.png",
+        description=_DESCRIPTION,
     )
     parser.add_argument("--model", metavar="FOLDER", type=Path, required=True, help="an exported model")
     parser.add_argument(
