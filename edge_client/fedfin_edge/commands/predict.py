@@ -104,15 +104,15 @@ def _read_text(path: Path) -> str:
 def _table(path: Path, encoders: Mapping[str, "Encoder"]) -> tuple[Cases, list["Problem"]]:
     """The table's cases; only columns that it has are read, so that a modality may be missing altogether."""
     from fedfin_edge.cases.rows import read_rows
-    from fedfin_edge.cases.table import input_column, parse_table
+    from fedfin_edge.cases.table import input_column, parse_rows
     from fedfin_edge.site import CaseColumns
 
-    columns = read_rows(path).columns
+    rows = read_rows(path)
     wanted = {name: input_column(name, encoder.manifest) for name, encoder in encoders.items()}
-    inputs = {name: column for name, column in wanted.items() if name in columns}
+    inputs = {name: column for name, column in wanted.items() if name in rows.columns}
     if not inputs:
         raise InputError(f"{path}: has none of the columns {', '.join(wanted)}; name a column per modality")
-    table = parse_table(path, CaseColumns(table=str(path)), inputs, settings="--cases")
+    table = parse_rows(path, rows, CaseColumns(table=str(path)), inputs, settings="--cases")
     return [(case.case, case.inputs) for case in table.cases], table.problems
 
 
