@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test test-network simulate crash-matrix check docs format clean
+.PHONY: help demo test test-network test-wheel simulate crash-matrix check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -22,6 +22,9 @@ test: $(READY)  ## the tests, two files at a time
 
 test-network: $(READY)  ## a large update over a bad link made of network namespaces; as root, one to two minutes
 	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py
+
+test-wheel:  ## the wheel alone, in the oldest and the newest Python of this machine; a minute
+	.ci/test-wheel
 
 simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that replays; most of an hour
 	PYTHONPATH=.:tests $(BIN)/python -m simulation $(SIMULATE)

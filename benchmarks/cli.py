@@ -3,10 +3,9 @@
 import argparse
 
 from benchmarks.codec import cli as codec
+from fedfin.command_line.parsers import add_commands
 
 
 def build(parser: argparse.ArgumentParser) -> None:
     """Add them to the parser."""
-    parser.epilog = "example: fedfin bench codec"
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    codec.build(commands)
+    codec.build(add_commands(parser, example="fedfin bench codec"))

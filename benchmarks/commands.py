@@ -3,18 +3,13 @@
 import argparse
 import signal
 from pathlib import Path
-from typing import Any
+
+from fedfin.command_line.parsers import Commands, add_command
 
 
-def add_command(commands: Any, name: str, summary: str, example: str) -> argparse.ArgumentParser:
-    """With --help, an example, and --json."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=f"example: {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_json_command(commands: Commands, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    """A command that has --json."""
+    parser = add_command(commands, name, summary, example=example)
     parser.add_argument("--json", action="store_true", help="as JSON, on standard output")
     return parser
 

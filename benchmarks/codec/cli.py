@@ -9,22 +9,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import add_cache, add_command, cache_folder, end_children_when_ended, positive
+from benchmarks.commands import add_cache, add_json_command, cache_folder, end_children_when_ended, positive
+from fedfin.command_line.parsers import Commands
 from fedfin.errors import SettingsError
 
 OUT = Path("codec-study.jsonl")
 DATA = ("mfeat", "open-i")
 
 
-def build(commands: Any) -> None:
+def build(commands: Commands) -> None:
     """Add the commands to `fedfin bench`."""
     _build_speed(commands)
     _build_study(commands)
     _build_report(commands)
 
 
-def _build_speed(commands: Any) -> None:
-    speed = add_command(
+def _build_speed(commands: Commands) -> None:
+    speed = add_json_command(
         commands,
         "codec",
         "bytes, speed and memory of every preset, beside other coders, on deltas of a real run",
@@ -44,8 +45,8 @@ def _build_speed(commands: Any) -> None:
     speed.set_defaults(run=_speed)
 
 
-def _build_study(commands: Any) -> None:
-    study = add_command(
+def _build_study(commands: Commands) -> None:
+    study = add_json_command(
         commands,
         "codec-study",
         "train a federation under every preset, seed and participation; goes on where it stopped",
@@ -70,8 +71,8 @@ def _build_study(commands: Any) -> None:
     study.set_defaults(run=_study)
 
 
-def _build_report(commands: Any) -> None:
-    report = add_command(
+def _build_report(commands: Commands) -> None:
+    report = add_json_command(
         commands,
         "codec-report",
         "the table of a study's results",
@@ -87,7 +88,7 @@ def _speed(args: argparse.Namespace) -> int:
     end_children_when_ended()
     from benchmarks.codec.measure import measure
     from benchmarks.codec.tables import print_speed
-    from fedfin_edge.progress import ProgressBar
+    from fedfin.command_line.progress import ProgressBar
 
     with ProgressBar() as bar:
         result = measure(args.deltas, args.data, cache_folder(args), bar.update)
@@ -101,7 +102,7 @@ def _study(args: argparse.Namespace) -> int:
     from benchmarks.codec.grid import jobs, run_all
     from benchmarks.data.loaders import load_cases
     from fedfin.codec import PRESETS
-    from fedfin_edge.progress import ProgressBar
+    from fedfin.command_line.progress import ProgressBar
 
     presets, parts = args.preset or list(PRESETS), args.taking_part or [SITES, SITES // 2]
     if unknown := sorted(set(presets) - set(PRESETS)):

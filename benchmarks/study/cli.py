@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmarks.commands import add_cache, add_command, cache_folder, end_children_when_ended, positive
+from benchmarks.commands import add_cache, add_json_command, cache_folder, end_children_when_ended, positive
 from benchmarks.study.roles import DEFAULT
+from fedfin.command_line.parsers import Commands, add_commands
 from fedfin.errors import FedfinError, InputError
 
 if TYPE_CHECKING:  # torch and numpy wait until a study runs
@@ -23,20 +24,19 @@ PAGE = Path("report.html")
 
 def build(parser: argparse.ArgumentParser) -> None:
     """Add the commands to `fedfin study`."""
-    parser.epilog = "example: fedfin study run quick && fedfin study report study.jsonl"
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = add_commands(parser, example="fedfin study run quick && fedfin study report study.jsonl")
     _build_run(commands)
     _build_report(commands)
-    methods = add_command(commands, "methods", "the methods by name", "fedfin study methods")
+    methods = add_json_command(commands, "methods", "the methods by name", "fedfin study methods")
     methods.set_defaults(run=_methods)
-    presets = add_command(
+    presets = add_json_command(
         commands, "presets", "the studies that come with the project", "fedfin study presets"
     )
     presets.set_defaults(run=_presets)
 
 
-def _build_run(commands: Any) -> None:
-    run = add_command(
+def _build_run(commands: Commands) -> None:
+    run = add_json_command(
         commands,
         "run",
         "train every method in every setting, several seeds each; goes on where it stopped",
@@ -58,8 +58,8 @@ def _build_run(commands: Any) -> None:
     run.set_defaults(run=_run)
 
 
-def _build_report(commands: Any) -> None:
-    report = add_command(
+def _build_report(commands: Commands) -> None:
+    report = add_json_command(
         commands,
         "report",
         "one page of tables and plots of a study's results",
@@ -87,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
     from benchmarks.study.jobs import jobs
     from benchmarks.study.methods.registry import METHODS
     from benchmarks.study.settings import read_study
-    from fedfin_edge.progress import ProgressBar
+    from fedfin.command_line.progress import ProgressBar
 
     todo = jobs(read_study(args.study), METHODS, seeds=args.seeds, only=args.method)
     cache, failed = cache_folder(args), []

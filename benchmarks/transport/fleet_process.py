@@ -9,7 +9,8 @@ from collections import deque
 from benchmarks.transport.fleet_models import FleetModels
 from benchmarks.transport.fleet_site import FleetSite
 from benchmarks.transport.polled_link import PolledLink
-from fedfin.link import connect_options, link_events
+from fedfin.command_line import broker_options
+from fedfin.link import link_events
 from fedfin.link.tls import Tls
 from fedfin.protocol import site_states as life
 
@@ -84,12 +85,12 @@ class FleetProcess:
 def main() -> None:
     """Run one process of the fleet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    connect_options.add(parser)
+    broker_options.add(parser)
     parser.add_argument("--federation", required=True, metavar="NAME")
     parser.add_argument("--first", type=int, required=True, help="number of the first site")
     parser.add_argument("--count", type=int, required=True, help="how many sites")
     args = parser.parse_args()
-    FleetProcess(args.broker, connect_options.tls(args), args.federation, args.first, args.count).run()
+    FleetProcess(args.broker, broker_options.tls(args), args.federation, args.first, args.count).run()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fedfin.codec import Tensors
-from fedfin.command_line.report import JsonLines
+from fedfin.command_line.progress import JsonLines
 from fedfin.lock import only_process
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan

@@ -8,8 +8,8 @@ import msgspec
 
 from fedfin import __version__
 from fedfin.encoders.bundle import MANIFEST, Manifest, TextRecipe, file_digest, read_manifest
+from fedfin.folders import whole_folder
 from fedfin_export.card import card
-from fedfin_export.output_folder import whole_folder
 from fedfin_export.quantize import onnx_graph, parity, quantize
 from fedfin_export.quantize.calibration import Batch, Calibration
 from fedfin_export.quantize.parity import Agreement, Parity

@@ -1,7 +1,5 @@
-"""`fedfin bench`: hands over to the benchmarks folder of a source checkout, which is not installed with FedFIN."""
+"""`fedfin bench` and `fedfin study` are of a source checkout: they are not installed with FedFIN."""
 
-import argparse
-import importlib
 import sys
 from pathlib import Path
 
@@ -10,13 +8,8 @@ from fedfin.errors import StateError
 CHECKOUT = Path(__file__).parents[2]
 
 
-def build(parser: argparse.ArgumentParser) -> None:
-    """Add the benchmarks' sub-commands. Raises StateError when they are not beside this package."""
-    hand_over("benchmarks.cli", parser)
-
-
-def hand_over(module: str, parser: argparse.ArgumentParser) -> None:
-    """Let a module of the benchmarks folder build the parser. Raises StateError as `build` does."""
+def make_importable() -> None:
+    """Let `benchmarks` be imported. Raises StateError when it is not beside this package."""
     if not (CHECKOUT / "benchmarks" / "cli.py").is_file():
         raise StateError(
             "the benchmarks are not installed with FedFIN: clone its repository, run `pip install -e '.[bench]'`"
@@ -24,4 +17,3 @@ def hand_over(module: str, parser: argparse.ArgumentParser) -> None:
         )
     if str(CHECKOUT) not in sys.path:
         sys.path.insert(0, str(CHECKOUT))
-    importlib.import_module(module).build(parser)

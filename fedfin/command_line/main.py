@@ -9,8 +9,10 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from fedfin import __version__
+from fedfin.command_line import checkout
 from fedfin.errors import FedfinError, MissingExtraError
 
 # group -> (module, one line for the overview). Names, not imports: nothing loads before it is asked for,
@@ -20,8 +22,8 @@ GROUPS: dict[str, tuple[str, str]] = {
     "export": ("fedfin_export.cli", "turn encoders into quantized ONNX bundles; export a trained model"),
     "edge": ("fedfin_edge.cli", "a site: set up, encode cases, train, predict"),
     "aggregator": ("fedfin_aggregator.cli", "the aggregator: set up from a plan, serve, show results"),
-    "bench": ("fedfin.command_line.checkout", "measure the codec, from a source checkout"),
-    "study": ("fedfin.command_line.study", "compare methods in many settings, from a source checkout"),
+    "bench": ("benchmarks.cli", "measure the codec, from a source checkout"),
+    "study": ("benchmarks.study.cli", "compare methods in many settings, from a source checkout"),
 }
 
 # module that is missing -> (what for, the extra that brings it)
@@ -74,5 +76,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         if name == group:
-            importlib.import_module(module).build(child)
+            _load(module).build(child)
     return parser.parse_args(arguments)
+
+
+def _load(module: str) -> ModuleType:
+    """A group's module. Raises StateError for one of a source checkout where there is none."""
+    if module.partition(".")[0] == "benchmarks":
+        checkout.make_importable()
+    return importlib.import_module(module)

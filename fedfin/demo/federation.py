@@ -1,6 +1,5 @@
 """One of the demo's federations: a broker's URL, an aggregator process and a process per site."""
 
-import shutil
 import threading
 import time
 from functools import partial
@@ -134,9 +133,8 @@ def train(
         processes.wait(["aggregator", *sites])
     seconds = time.monotonic() - started
     model = folder / "models" / name
-    shutil.rmtree(model, ignore_errors=True)
-    model.parent.mkdir(exist_ok=True)
-    run_command(["export", "model", str(aggregator / "final.fedfin"), str(model)], "exporting the model")
+    export = ["export", "model", str(aggregator / "final.fedfin"), str(model), "--force"]
+    run_command(export, "exporting the model")
     shown = run_command(["aggregator", "show", str(aggregator), "--json"], "reading the results")
     return {
         "federation": FEDERATION,

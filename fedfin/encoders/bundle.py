@@ -13,6 +13,7 @@ must hold the same digest: features of two variants of one encoder differ (cosin
 """
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -105,11 +106,30 @@ def read_manifest(folder: Path) -> Manifest:
     for name, digest in manifest.files.items():
         if "/" in name or "\\" in name or name.startswith("."):
             raise BundleError(f"{path}: file name {name!r} leaves the bundle; export it again")
-        if file_digest(folder / name) != digest:
+        if _digest_of_state(folder / name, _state(folder / name)) != digest:
             raise BundleError(
                 f"{folder / name} is not the file that the manifest names; export the bundle again"
             )
     return manifest
+
+
+@lru_cache(maxsize=64)
+def _digest_of_state(path: Path, _state: tuple[int, ...]) -> str:
+    """The digest of a file in this state: a command opens its bundles several times, and hashes each file once."""
+    return file_digest(path)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What differs once a file is written anew: inode, times and size. Raises BundleError when it is missing."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+def _unreadable(path: Path, error: OSError) -> BundleError:
+    return BundleError(f"{path}: cannot read it ({error.strerror}); export the bundle again")
 
 
 def file_digest(path: Path) -> str:
@@ -120,5 +140,5 @@ def file_digest(path: Path) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise BundleError(f"{path}: cannot read it ({error.strerror}); export the bundle again") from None
+        raise _unreadable(path, error) from None
     return digest.hexdigest()

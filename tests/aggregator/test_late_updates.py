@@ -13,9 +13,9 @@ from fedfin.plan import Rounds as RoundsPlan
 from fedfin.protocol import staleness
 from fedfin.protocol.messages import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-from fedfin_aggregator.commands.summary import summary
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.summary import summary
 
 RULES = RoundsPlan(count=4, sites=3, min_sites=1, deadline_s=60.0, late="fold", staleness_limit=2)
 FOLD = msgspec.structs.replace(PLAN, rounds=RULES)

@@ -11,7 +11,7 @@ from fedfin.codec import compress
 from fedfin.model.model_spec import task_specs
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import last_round
-from fedfin_aggregator.commands.summary import summary
+from fedfin_aggregator.summary import summary
 
 MEAN = "norm.image.mean"
 MOMENTS = task_specs(PLAN, "moments")

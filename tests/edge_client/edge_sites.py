@@ -24,9 +24,9 @@ INIT = ("--site", "st-mary", "--federation", "chest", "--broker", "mqtt://127.0.
 def edge(*words: object) -> int:
     """Run `fedfin edge init` or `encode` as the command line does."""
     parser = argparse.ArgumentParser()
-    subparsers = parser.add_subparsers()
-    init_command.add(subparsers)
-    encode_command.add(subparsers)
+    commands = parser.add_subparsers()
+    init_command.add(commands)
+    encode_command.add(commands)
     args = parser.parse_args([str(word) for word in words])
     return args.run(args)
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import ParityError, StateError
+from fedfin.folders import whole_folder
 from fedfin_export import bundle_writer
-from fedfin_export.output_folder import whole_folder
 from fedfin_export.quantize import parity
 
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from fedfin.errors import InputError, ParityError
+from fedfin.errors import InputError, ParityError, StateError
 from fedfin.model.exported_model import GRAPH
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile, write_model
@@ -181,7 +181,7 @@ def test_a_graph_that_strays_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(ParityError):
         export_model(trained("zero"), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(StateError, match="exists already"):
         export_model(trained("zero"), tmp_path)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from rich.console import Console
 
-from fedfin.command_line.report import RoundBar
+from fedfin.command_line.progress import RoundBar
 from fedfin.protocol.round_states import Stalled
 from fedfin_edge.agent.agent import Costs
 

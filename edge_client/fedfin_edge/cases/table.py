@@ -74,7 +74,13 @@ def input_column(column: str, manifest: Manifest) -> InputColumn:
 
 def parse_table(path: Path, names: CaseColumns, inputs: dict[str, InputColumn], *, settings: str) -> Table:
     """Read any case table. `settings` says in messages where the column names come from."""
-    rows = read_rows(path)
+    return parse_rows(path, read_rows(path), names, inputs, settings=settings)
+
+
+def parse_rows(
+    path: Path, rows: Rows, names: CaseColumns, inputs: dict[str, InputColumn], *, settings: str
+) -> Table:
+    """As `parse_table`, of rows that are read already."""
     _check_columns(path, rows.columns, names, inputs, settings)
     _blank_missing_words(rows)
     labels = _label_columns(rows, names, inputs)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,20 +20,20 @@ Encode every image and text of a site's case table, each distinct input once per
 features.sqlite. A second run encodes nothing; an interrupted one goes on where it stopped. Bad files and rows
 are listed with row number, column and reason, counted and skipped; the command fails only when no case at all
 can be used. Row numbers are those of a spreadsheet: the header is row 1."""
-_EPILOG = "example: fedfin edge encode st-mary"
+_EXAMPLE = "fedfin edge encode st-mary"
 
 # Rows shown per kind of problem on a terminal; --json gives every one.
 MAX_ROWS = 20
 
 
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        commands,
         "encode",
-        help="turn the cases into features, each input once",
+        "turn the cases into features, each input once",
+        example=_EXAMPLE,
         description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder")
     parser.add_argument("--threads", type=_threads, default=1, help="CPU threads of the encoders (default 1)")
@@ -50,8 +51,8 @@ def _threads(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Encode, list what was wrong, and say what there is now. Raises InputError when no case is usable."""
+    from fedfin.command_line.progress import ProgressBar
     from fedfin_edge.cases.encoding import encode_site
-    from fedfin_edge.progress import ProgressBar
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)

@@ -4,19 +4,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+
+from fedfin.command_line.parsers import Commands, add_command
 
 
-def add(subparsers: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the sub-command's parser."""
     summary = "macro AUC of an exported model on this site's encoded cases, with each modality hidden in turn"
-    parser = subparsers.add_parser(
-        "evaluate",
-        help=summary,
-        description=summary,
-        epilog="example: fedfin edge evaluate /srv/fedfin/st-mary --model /srv/fedfin/model --every-case",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    example = "fedfin edge evaluate /srv/fedfin/st-mary --model /srv/fedfin/model --every-case"
+    parser = add_command(commands, "evaluate", summary, example=example)
     parser.add_argument("folder", type=Path, help="site folder, encoded")
     parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="an exported model")
     parser.add_argument(

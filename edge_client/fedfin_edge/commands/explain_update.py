@@ -4,19 +4,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+
+from fedfin.command_line.parsers import Commands, add_command
 
 
-def add(subparsers: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the sub-command's parser."""
     summary = "show tensor by tensor what the last update sent"
-    parser = subparsers.add_parser(
-        "explain-update",
-        help=summary,
-        description=summary,
-        epilog="example: fedfin edge explain-update /srv/fedfin/st-mary",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    example = "fedfin edge explain-update /srv/fedfin/st-mary"
+    parser = add_command(commands, "explain-update", summary, example=example)
     parser.add_argument("folder", type=Path, help="site folder")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=run)

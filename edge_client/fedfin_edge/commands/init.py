@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 
+from fedfin.command_line import broker_options
+from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import InputError, SettingsError, StateError
-from fedfin.link import connect_options
+from fedfin.files import make_folder, write_atomically
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.settings import explain
 from fedfin_edge.site import SETTINGS, STATE, Site, SiteSettings
@@ -22,25 +24,20 @@ Make a site folder: site.toml, and state/ for what the agent must remember. The 
 one's manifest names its modality, whose inputs are in the table's column of that name unless --column says
 otherwise. The table is checked too: a .csv or .jsonl file with one row per case. An existing site.toml is
 never overwritten."""
-_EPILOG = """\
-example:
+_EXAMPLE = """\
   fedfin edge init st-mary --site st-mary --federation chest --broker mqtts://broker.example --ca ca.pem \\
       --cases cases.csv --bundle bundles/image --bundle bundles/text --column text=report"""
 
 
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "init",
-        help="set up a site's folder",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_command(
+        commands, "init", "set up a site's folder", example=_EXAMPLE, description=_DESCRIPTION
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder to make")
     parser.add_argument("--site", required=True, metavar="ID", help="this site's id: a-z, 0-9, - and _")
     parser.add_argument("--federation", required=True, metavar="NAME", help="the federation to join")
-    connect_options.add(parser)
+    broker_options.add(parser)
     parser.add_argument("--cases", required=True, type=Path, metavar="TABLE", help="the case table")
     parser.add_argument("--bundle", required=True, type=Path, action="append", metavar="PATH",
                         help="an encoder bundle; once per modality")  # fmt: skip
@@ -100,11 +97,11 @@ def _settings(args: argparse.Namespace, place: Callable[[Path], str]) -> SiteSet
 def _access(args: argparse.Namespace, place: Callable[[Path], str]) -> dict[str, Any]:
     """What the connection needs besides the URL: the sections [tls] and [login]; checked as `run` would."""
     found: dict[str, dict[str, str]] = {}
-    if (tls := connect_options.tls(args)) is not None:
+    if (tls := broker_options.tls(args)) is not None:
         tls.context()
         files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}
         found["tls"] = {key: place(path) for key, path in files.items() if path is not None}
-    if (login := connect_options.login(args)) is not None:
+    if (login := broker_options.login(args)) is not None:
         found["login"] = {"user": login.user}
         if login.password_file is not None:
             found["login"]["password_file"] = place(login.password_file)
@@ -173,12 +170,5 @@ def _quote(text: str) -> str:
 
 
 def _write(folder: Path, text: str) -> None:
-    try:
-        (folder / STATE).mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{SETTINGS}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / SETTINGS)
-    except OSError as error:
-        raise StateError(
-            f"{folder}: cannot write the site folder ({error.strerror}); check permissions"
-        ) from None
+    make_folder(folder / STATE)
+    write_atomically(folder / SETTINGS, text.encode())

@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import ImageRecipe, TextRecipe
 from fedfin.errors import InputError, SettingsError
 
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
 Cases = list[tuple[str, Mapping[str, "Input"]]]
 
 
-def add(subparsers: Any) -> None:
+_DESCRIPTION = """\
+Probability of each label per case; which modalities were given, which were imputed.
+Cases come from a table with one column per modality, or one case from --image and --text."""
+
+
+def add(commands: Commands) -> None:
     """Add `predict` to the parser of `fedfin edge`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        commands,
         "predict",
-        help="answer for cases with any modality missing",
-        description="Probability of each label per case; which modalities were given, which were imputed.\n"
-        "Cases come from a table with one column per modality, or one case from --image and --text.",
-        epilog="example: fedfin edge predict --model model --bundle bundles/image --image chest.png",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "answer for cases with any modality missing",
+        example="fedfin edge predict --model model --bundle bundles/image --image chest.png",
+        description=_DESCRIPTION,
     )
     parser.add_argument("--model", metavar="FOLDER", type=Path, required=True, help="an exported model")
     parser.add_argument(
@@ -99,15 +104,15 @@ def _read_text(path: Path) -> str:
 def _table(path: Path, encoders: Mapping[str, "Encoder"]) -> tuple[Cases, list["Problem"]]:
     """The table's cases; only columns that it has are read, so that a modality may be missing altogether."""
     from fedfin_edge.cases.rows import read_rows
-    from fedfin_edge.cases.table import input_column, parse_table
+    from fedfin_edge.cases.table import input_column, parse_rows
     from fedfin_edge.site import CaseColumns
 
-    columns = read_rows(path).columns
+    rows = read_rows(path)
     wanted = {name: input_column(name, encoder.manifest) for name, encoder in encoders.items()}
-    inputs = {name: column for name, column in wanted.items() if name in columns}
+    inputs = {name: column for name, column in wanted.items() if name in rows.columns}
     if not inputs:
         raise InputError(f"{path}: has none of the columns {', '.join(wanted)}; name a column per modality")
-    table = parse_table(path, CaseColumns(table=str(path)), inputs, settings="--cases")
+    table = parse_rows(path, rows, CaseColumns(table=str(path)), inputs, settings="--cases")
     return [(case.case, case.inputs) for case in table.cases], table.problems
 
 

@@ -3,19 +3,15 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+
+from fedfin.command_line.parsers import Commands, add_command
 
 
-def add(subparsers: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the sub-command's parser."""
     summary = "take part: train when a round asks; goes on where it stopped"
-    parser = subparsers.add_parser(
-        "run",
-        help=summary,
-        description=summary,
-        epilog="example: fedfin edge run /srv/fedfin/st-mary",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    example = "fedfin edge run /srv/fedfin/st-mary"
+    parser = add_command(commands, "run", summary, example=example)
     parser.add_argument("folder", type=Path, help="site folder")
     parser.add_argument(
         "--json", action="store_true", help="report progress as JSON lines on standard output"
@@ -33,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the agent; exit codes as in fedfin.errors."""
     from rich.console import Console
 
-    from fedfin.command_line.report import JsonLines, RoundBar
+    from fedfin.command_line.progress import JsonLines, RoundBar
     from fedfin.lock import only_process
     from fedfin_edge.agent.agent import Agent
     from fedfin_edge.site import open_site

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 PRESETS = ("efficientnet-lite0", "minilm-l6", "xrv-densenet121")
 
-EPILOG = """examples:
+EXAMPLES = """\
   fedfin export encoder --preset efficientnet-lite0 --calibrate xrays/ bundles/image
   fedfin export encoder --preset efficientnet-lite0 --layer block:10 --calibrate xrays/ bundles/image
   fedfin export encoder --preset minilm-l6 bundles/text
@@ -26,15 +27,10 @@ The bundle is written only if its int8 features stay close to float's on held-ou
 """
 
 
-def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: Commands) -> None:
     """Add `encoder` to the `fedfin export` parser."""
-    summary = "turn an encoder into a quantized, verified ONNX bundle"
-    parser = subparsers.add_parser(
-        "encoder",
-        help=summary,
-        description=summary,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_command(
+        commands, "encoder", "turn an encoder into a quantized, verified ONNX bundle", example=EXAMPLES
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="the bundle folder to make")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -78,7 +74,7 @@ def add(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 def run(args: argparse.Namespace) -> int:
     """Export one encoder; returns the exit code."""
     from fedfin.encoders.bundle import MANIFEST
-    from fedfin_export.output_folder import check_free
+    from fedfin.folders import check_free
 
     check_options(args)
     check_free(args.out, MANIFEST, force=args.force)

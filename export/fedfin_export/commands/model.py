@@ -1,13 +1,7 @@
 """`fedfin export model`: a trained FIN and fusion head to one ONNX graph; predicting then needs no torch."""
 
 import argparse
-import contextlib
-import hashlib
 import itertools
-import logging
-import shutil
-import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +10,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.errors import InputError, ParityError
-from fedfin.files import make_folder
+from fedfin.command_line.parsers import Commands, add_command
+from fedfin.encoders.bundle import file_digest
+from fedfin.errors import ParityError
+from fedfin.folders import whole_folder
 from fedfin.model.exported_model import DESCRIPTION, EXPLAINED, GRAPH, OUTPUT, ExportedModel, present_name
 from fedfin.model.model_file import ModelFile, read_model
 from fedfin.plan import Plan
+from fedfin_export.quantize.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
@@ -32,48 +29,45 @@ MAX_PATTERNS = 64  # presence patterns checked: all of six modalities
 Feeds = dict[str, NDArray[Any]]
 
 
-def add(subparsers: Any) -> None:
+_DESCRIPTION = """\
+Write a trained model as a folder with model.onnx and model.json.
+The graph is checked against torch for every combination of modalities before the folder appears."""
+
+
+def add(commands: Commands) -> None:
     """Add `model` to the parser of `fedfin export`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        commands,
         "model",
-        help="a trained model to ONNX, for predicting without torch",
-        description="Write a trained model as a folder with model.onnx and model.json.\n"
-        "The graph is checked against torch for every combination of modalities before the folder appears.",
-        epilog="example: fedfin export model run/model-21.fedfin model",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "a trained model to ONNX, for predicting without torch",
+        example="fedfin export model run/model-21.fedfin model",
+        description=_DESCRIPTION,
     )
     parser.add_argument("model_file", metavar="MODEL_FILE", type=Path, help="the aggregator's model file")
-    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write; it must not exist")
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it is an exported model")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Export one model file."""
-    worst = export_model(read_model(args.model_file), args.out)
+    worst = export_model(read_model(args.model_file), args.out, force=args.force)
     print(f"{args.out}: written; probabilities within {worst:.1e} of torch")
     return 0
 
 
-def export_model(model: ModelFile, out: Path) -> float:
+def export_model(model: ModelFile, out: Path, *, force: bool = False) -> float:
     """Write the folder `out` whole or not at all; returns the largest difference of a probability from torch.
 
-    Raises InputError when `out` exists, ParityError when the graph strays from torch beyond TOLERANCE.
+    Raises StateError when `out` exists (with `force`: and is no exported model), ParityError when the graph
+    strays from torch beyond TOLERANCE.
     """
-    if out.exists():
-        raise InputError(f"{out} exists already; name another folder or remove it first")
-    make_folder(out.parent)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out, DESCRIPTION, force=force) as folder:
         answers = _Answers(model)
-        _write_graph(answers, model.plan, scratch / GRAPH)
-        worst = _check(answers, model.plan, scratch / GRAPH)
-        digest = hashlib.sha256((scratch / GRAPH).read_bytes()).hexdigest()
-        exported = ExportedModel(plan=model.plan, version=model.version, sha256=digest)
-        (scratch / DESCRIPTION).write_bytes(msgspec.json.format(msgspec.json.encode(exported), indent=2))
-        scratch.chmod(0o755)  # mkdtemp makes it the user's alone
-        scratch.rename(out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _write_graph(answers, model.plan, folder / GRAPH)
+        worst = _check(answers, model.plan, folder / GRAPH)
+        exported = ExportedModel(plan=model.plan, version=model.version, sha256=file_digest(folder / GRAPH))
+        (folder / DESCRIPTION).write_bytes(msgspec.json.format(msgspec.json.encode(exported), indent=2))
     return worst
 
 
@@ -117,7 +111,7 @@ def _write_graph(answers: _Answers, plan: Plan, path: Path) -> None:
 
     example = _feeds(plan, [tuple(True for _ in plan.dims)] * 2, np.random.default_rng(0))
     rows = torch.export.Dim("n", min=1)
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             answers.module,
             tuple(map(torch.from_numpy, example.values())),
@@ -135,19 +129,6 @@ def _write_graph(answers: _Answers, plan: Plan, path: Path) -> None:
     graph.ir_version = min(graph.ir_version, IR_VERSION)
     onnx.checker.check_model(graph, full_check=True)
     path.write_bytes(graph.SerializeToString())
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks (torchvision, its own deprecations) from the user; errors still raise."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _check(answers: _Answers, plan: Plan, path: Path) -> float:

@@ -1,10 +1,5 @@
 """A float torch encoder to a float ONNX graph that says nothing of the machine it was made on."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +8,7 @@ from numpy.typing import NDArray
 
 from fedfin.encoders.bundle import ImageRecipe, Recipe, TextRecipe
 from fedfin.errors import InputError
+from fedfin_export.quantize.quiet import quiet
 from fedfin_export.sources.float_encoder import FloatEncoder
 
 OPSET = 18
@@ -114,16 +110,3 @@ def run_session(session: Any, inputs: dict[str, NDArray[Any]]) -> NDArray[np.flo
     """Features float32 [n, dim] of one batch."""
     features: NDArray[np.float32] = session.run([OUTPUT], inputs)[0]
     return features
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back the exporters' notes on themselves: none is of use to the user of this command."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -1,6 +1,7 @@
 """How long work tells of itself: a progress bar for people, JSON lines for programs."""
 
 import json
+import sys
 import time
 from types import TracebackType
 from typing import Any, TextIO
@@ -10,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -49,7 +51,7 @@ class RoundBar:
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -71,13 +73,64 @@ class RoundBar:
         elif event == "closed":
             self._progress.advance(self._task)
             if not self._console.is_terminal:
-                self._console.print(_line(event, facts))
+                self._print(_line(event, facts))
         elif event == "round":
             self._progress.update(self._task, note=f"{facts['task']} {facts.get('state', '')}")
         elif event == "update" and facts.get("accepted"):
             self._progress.update(self._task, note=f"update of {facts['site']}")
         elif event in self.LOUD or event == "update":
-            self._console.print(_line(event, facts))
+            self._print(_line(event, facts))
+
+    def _print(self, line: str) -> None:
+        """As it is: what came over the network must not be taken for markup."""
+        self._console.print(line, markup=False)
+
+
+# A log file wants a sign of life, not a line per batch.
+QUIET_SECONDS = 15.0
+
+
+class ProgressBar:
+    """Steps of work on stderr: a bar with the time left on a terminal, otherwise a line now and then.
+
+    A context manager; `update` may be called as often as one likes.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stderr)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+        self._started = self._printed = time.monotonic()
+
+    def __enter__(self) -> "ProgressBar":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` are done."""
+        if not self._console.is_terminal:
+            self._print(what, done, total)
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._bar.add_task(what, total=total)
+        self._bar.update(self._tasks[what], completed=done)
+
+    def _print(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._printed >= QUIET_SECONDS:
+            self._printed = now
+            print(f"{what}: {done} of {total} after {now - self._started:.0f} s", file=sys.stderr, flush=True)
 
 
 def _line(event: str, facts: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from rich.table import Table
 from fedfin_aggregator.store.journal import Journal
 
 AUC = "auc."
+LOSSES = {"label loss": "label_loss", "FIN loss": "fin_loss"}  # column -> what a training site sends
 
 
 def summary(journal: Journal) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def print_summary(journal: Journal, console: Console) -> None:
     facts = summary(journal)
     version = "" if facts["version"] is None else f", model version {facts['version']}"
     table = Table(title=f"federation {facts['federation']}{version}")
-    for column in ("round", "task", "sites", "seconds", "loss", "KB up"):
+    for column in ("round", "task", "sites", "seconds", *LOSSES, "KB up"):
         table.add_column(column, justify="left" if column == "task" else "right")
     for row in facts["rounds"]:
         table.add_row(
@@ -51,7 +52,7 @@ def print_summary(journal: Journal, console: Console) -> None:
             row["task"],
             _number(row.get("sites"), 0) + (f" ({row['late']:.0f} late)" if row.get("late") else ""),
             _number(row["seconds"], 1),
-            _number(row.get("loss"), 4),
+            *(_number(row.get(metric), 4) for metric in LOSSES.values()),
             _number(row.get("bytes"), 0, 1e-3),
         )
     console.print(table)

@@ -1,0 +1,33 @@
+"""`fedfin aggregator init`: set up an aggregator folder from a plan file."""
+
+import argparse
+from pathlib import Path
+
+from fedfin.command_line.parsers import Commands, add_command
+from fedfin.files import make_folder
+from fedfin.plan import read_plan
+from fedfin.protocol.schedule import last_round
+from fedfin_aggregator.folder import JOURNAL
+from fedfin_aggregator.store.journal import Journal
+
+
+def add(commands: Commands) -> None:
+    """Add `init` to the parser of `fedfin aggregator`."""
+    summary = "set up an aggregator folder from a plan file"
+    example = "fedfin aggregator init plan.toml /srv/fedfin/chest"
+    parser = add_command(commands, "init", summary, example=example)
+    parser.add_argument("plan", type=Path, help="plan file (TOML)")
+    parser.add_argument("folder", type=Path, help="folder to create")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the folder and its journal. Raises SettingsError, StateError."""
+    plan = read_plan(args.plan)
+    make_folder(args.folder)
+    Journal(args.folder / JOURNAL, create=plan).close()
+    print(
+        f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds"
+    )
+    print(f"next: fedfin aggregator serve {args.folder} --broker mqtts://HOST")
+    return 0
