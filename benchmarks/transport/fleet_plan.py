@@ -10,9 +10,8 @@ import numpy as np
 
 from fedfin.codec import Tensors
 from fedfin.model.initial_model import initial_model
-from fedfin.model.model_spec import task_specs
+from fedfin.model.model_spec import Task, task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
-from fedfin.protocol.messages import Task
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin_aggregator.fold.fold import Fold, apply_means
 

@@ -16,9 +16,8 @@ import numpy as np
 from fedfin.codec import Tensors
 from fedfin.command_line.progress import JsonLines
 from fedfin.lock import only_process
-from fedfin.model.model_spec import task_specs
+from fedfin.model.model_spec import Task, task_specs
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Task
 from fedfin_edge.tasks.task import TaskResult
 
 CASES = 8

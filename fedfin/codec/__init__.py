@@ -2,7 +2,7 @@
 
 from fedfin.codec.body import Compressed, compress, decompress, most_bytes
 from fedfin.codec.feedback import compensate
-from fedfin.codec.layout import Shapes, Tensors
+from fedfin.codec.layout import Shape, Shapes, Tensors
 from fedfin.codec.presets import PRESETS, Preset, Recipe
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Compressed",
     "Preset",
     "Recipe",
+    "Shape",
     "Shapes",
     "Tensors",
     "compensate",

@@ -15,7 +15,8 @@ from fedfin.errors import ProtocolError
 
 Tensors = dict[str, NDArray[np.float32]]
 Mask = NDArray[np.bool_]
-Shapes = Mapping[str, tuple[int, ...]]
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
 
 
 class Kind(IntEnum):

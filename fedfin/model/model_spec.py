@@ -27,9 +27,10 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Literal
 
+from fedfin.codec import Shape
 from fedfin.model.fin_spec import CLOSED_FORMS, fin_specs, fin_variant
 from fedfin.model.second_moment_spec import basis_dim, random_features, sent_shapes
-from fedfin.model.tensor_spec import UNTRAINED, Shape, Specs, TensorSpec, TrainedBy, linear
+from fedfin.model.tensor_spec import UNTRAINED, Specs, TensorSpec, TrainedBy, linear
 from fedfin.plan import Plan
 
 Task = Literal["moments", "covariances", "train", "calibrate", "evaluate"]

@@ -26,11 +26,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fedfin.codec import Shape
 from fedfin.plan import Plan
 
 Population = Literal["complete", "partial"]
 POPULATIONS: tuple[Population, ...] = get_args(Population)
-Shape = tuple[int, ...]
 OTHER_HALF = (
     "other_half."  # begins the names of what the complete cases of the second half of a site's patients tell
 )

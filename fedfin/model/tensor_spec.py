@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Shape = tuple[int, ...]
+from fedfin.codec import Shape
 
 # Which of a site's training cases train a tensor; their number is the tensor's weight in the fold.
 #   moments     cases that have modality m

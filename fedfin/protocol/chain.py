@@ -33,7 +33,7 @@ def extend(chain: Chain, snapshot: Offer, delta_size: int) -> Chain:
     A snapshot is renewed when the deltas since the last one exceed a quarter of it, or are too many; what is older
     stays while it is cheaper than the snapshot.
     """
-    if not is_worth_it(delta_size, snapshot.size):
+    if not saves_bytes(delta_size, snapshot.size):
         return Chain(snapshot)
     deltas = (*chain.deltas, Offer(snapshot.version, delta_size))
     since = [delta for delta in deltas if delta.version > chain.snapshot.version]
@@ -44,8 +44,8 @@ def extend(chain: Chain, snapshot: Offer, delta_size: int) -> Chain:
     return Chain(base, deltas)
 
 
-def is_worth_it(delta_size: int, snapshot_size: int) -> bool:
-    """A delta that saves less than a tenth is not worth a second way."""
+def saves_bytes(delta_size: int, snapshot_size: int) -> bool:
+    """Whether a delta saves a tenth or more: less does not pay for a second way."""
     return 10 * delta_size <= 9 * snapshot_size
 
 

@@ -24,6 +24,7 @@ import msgspec
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
+from fedfin.model.model_spec import Task
 from fedfin.plan import Digest, Name, Plan
 from fedfin.protocol.invitation import EVERYONE
 
@@ -36,7 +37,6 @@ Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNKS //
 Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
 Boot = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Draw = Annotated[int, msgspec.Meta(ge=0)]  # of 64 bits, which is all that msgpack has
-Task = Literal["moments", "covariances", "train", "calibrate", "evaluate"]
 VERSION: Literal[1] = 1
 
 

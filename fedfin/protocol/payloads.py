@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from fedfin import limits
 from fedfin.codec import Shapes, Tensors, compress, decompress, most_bytes
 from fedfin.errors import ProtocolError
+from fedfin.model.model_spec import Task
 from fedfin.plan import Digest
-from fedfin.protocol.messages import Count, Message, Task, plain
+from fedfin.protocol.messages import Count, Message, plain
 
 Metric = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]
 Metrics = Annotated[dict[Metric, float], msgspec.Meta(max_length=limits.METRICS)]

@@ -15,9 +15,9 @@ comes (FedBuff: Nguyen et al. 2022, arXiv 2106.06639).
 from collections.abc import Iterator
 from enum import Enum
 
+from fedfin.model.model_spec import Task
 from fedfin.plan import Plan, Rounds
 from fedfin.protocol import invitation, staleness
-from fedfin.protocol.messages import Task
 from fedfin.protocol.roster import Roster
 from fedfin.protocol.schedule import task_of
 

@@ -54,17 +54,17 @@ class Reception:
 
     def answer(self, site: str, message: Begin) -> Send | None:
         """The receipt for this update, if there is one: repeats get the same again."""
-        for given in (self.receipts.get(site), self._earlier.get(site)):
-            if given is not None and given.id == message.outline.id:
-                return Send(site, "dn/ctl", given)
+        for receipt in (self.receipts.get(site), self._earlier.get(site)):
+            if receipt is not None and receipt.id == message.outline.id:
+                return Send(site, "dn/ctl", receipt)
         return None
 
     def objection(self, site: str, message: Begin) -> str | None:
         """Why this update cannot be taken, if so."""
         if message.outline.size > self._max_bytes:
             return f"too large: {message.outline.size} bytes, at most {self._max_bytes}"
-        given = self.receipts.get(site)
-        if message.round == self._round and given is not None and given.accepted:
+        receipt = self.receipts.get(site)
+        if message.round == self._round and receipt is not None and receipt.accepted:
             return TWICE
         return None
 

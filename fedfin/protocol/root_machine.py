@@ -172,10 +172,10 @@ class RootMachine:
 
     def _count(self, shard: Shard, tally: Tally) -> list[Effect]:
         """Tell the inner machine of the sites that have an answer since the last tally; they have heard it."""
-        told = {(site, self._round, True) for site in tally.accepted}
-        told |= {(site, self._round, False) for site in tally.refused}
-        told |= {(site, self._round - 1, True) for site in tally.late}
-        new = sorted(answer for answer in told - self._answered if shard.serves(answer[0]))
+        answered = {(site, self._round, True) for site in tally.accepted}
+        answered |= {(site, self._round, False) for site in tally.refused}
+        answered |= {(site, self._round - 1, True) for site in tally.late}
+        new = sorted(answer for answer in answered - self._answered if shard.serves(answer[0]))
         self._answered.update(new)
         answers = [Answer(site, round_, Receipt(id=UNKNOWN, accepted=ok)) for site, round_, ok in new]
         effects = self._feed(Judged(tuple(answers))) if answers else []

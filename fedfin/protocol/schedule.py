@@ -1,9 +1,8 @@
 """What each round is for: its task, and how its traffic is compressed."""
 
 from fedfin.codec import Preset
-from fedfin.model.model_spec import needs_covariances
+from fedfin.model.model_spec import Task, needs_covariances
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Task
 
 
 def task_of(plan: Plan, round_: int) -> Task:

@@ -65,7 +65,7 @@ class ShardMachine:
         self._outgoing = Outgoing()
         self._late: set[str] = set()  # sites with an update for an earlier round that counts in this one
         self._refused: set[str] = set()  # sites whose update was not even wanted
-        self._told = -1  # how many answers the root has been told of
+        self._reported = -1  # how many answers the root has been told of
         self._tell_at = self._retry_at = 0.0
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             Connected: self._connected,
@@ -116,7 +116,7 @@ class ShardMachine:
 
     def _news(self) -> list[Effect]:
         """A tally, if there is something new in it and it is time."""
-        due = self._online and self._answers != self._told and self._now >= self._tell_at
+        due = self._online and self._answers != self._reported and self._now >= self._tell_at
         return [self._tally()] if due and self.state is State.COLLECTING else []
 
     # Towards the root.
@@ -125,8 +125,8 @@ class ShardMachine:
         """Where the shard stands; it is a question, too: the root answers with whatever the shard has missed."""
         receipts = self._reception.receipts
         refused = self._refused | {site for site, receipt in receipts.items() if not receipt.accepted}
-        self._told = self._answers
-        self._tell_at = self._now + min(limits.RETRY_S, limits.TALLY_S * self._told)
+        self._reported = self._answers
+        self._tell_at = self._now + min(limits.RETRY_S, limits.TALLY_S * self._reported)
         self._retry_at = self._now + limits.RETRY_S
         tally = Tally(
             plan=self._digest,
@@ -211,7 +211,7 @@ class ShardMachine:
 
     def _round_opened(self, event: RoundOpened) -> list[Effect]:
         self._reception.open(self._round, event.receipts, event.earlier, wanted=self._wanted)
-        self._late, self._refused, self._told = set(event.late), set(), -1
+        self._late, self._refused, self._reported = set(event.late), set(), -1
         if event.settled:
             self.state = State.WAITING
             return []

@@ -7,6 +7,7 @@ the table is a late or repeated one, which MQTT may always deliver: it is ignore
 from dataclasses import dataclass
 from enum import Enum
 
+from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.protocol.messages import (
     Chunk,
@@ -16,7 +17,6 @@ from fedfin.protocol.messages import (
     PartKind,
     Receipt,
     RoundManifest,
-    Task,
     Welcome,
 )
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from fedfin import files
+from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.protocol import round_states, site_states
-from fedfin.protocol.messages import Task
 from fedfin.protocol.shards import Shard
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds

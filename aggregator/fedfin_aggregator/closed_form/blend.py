@@ -38,8 +38,8 @@ class Blend:
         """Weights [labels] by score, bias and power [labels], of the logits; scores read what is shown.
 
         Scores of what a shown modality tells of another stay where that one is shown, too: of a label that was never
-        known beside a modality they are all that it tells. Power: how far apart the blend holds the classes, in squared
-        deviations. Where no score reads what is shown, the logits are those of the labels' rates.
+        known beside a modality they are all that it tells. Power: the class separation, squared, in units of the
+        variance within a class. Where no score reads what is shown, the logits are those of the labels' rates.
         """
         places = [place for place, (_, source) in enumerate(self._pairs) if source in shown]
         together, with_labels = self._together[np.ix_(places, places)], self._with_labels[places]
@@ -51,12 +51,14 @@ class Blend:
         """Slope and bias [labels] that make the log-odds of the blend, which is zero in the mean; and power."""
         rate = self._rate
         spread = rate * (1 - rate)
-        apart = np.maximum((weights * with_labels).sum(axis=0), 0.0) / spread  # of the two classes' means
+        separation = (
+            np.maximum((weights * with_labels).sum(axis=0), 0.0) / spread
+        )  # of the two classes' means
         variance = np.einsum("kl,kjl,jl->l", weights, together, weights)
-        within = np.maximum(variance - spread * apart**2, 0.1 * variance + LEAST)
-        slope = apart / within
-        middle = apart * (1 - 2 * rate) / 2
-        return slope, self.prior - slope * middle, slope * apart
+        within = np.maximum(variance - spread * separation**2, 0.1 * variance + LEAST)
+        slope = separation / within
+        middle = separation * (1 - 2 * rate) / 2
+        return slope, self.prior - slope * middle, slope * separation
 
 
 def _positive(together: Floats) -> Floats:

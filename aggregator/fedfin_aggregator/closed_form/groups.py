@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import TypeVar
 
-from fedfin.model.second_moment_spec import OTHER_HALF, Shape, second_moment_shapes
+from fedfin.codec import Shape
+from fedfin.model.second_moment_spec import OTHER_HALF, second_moment_shapes
 from fedfin.plan import Plan
 from fedfin_aggregator.closed_form.moments import Sums
 from fedfin_aggregator.fold.fold import Sum

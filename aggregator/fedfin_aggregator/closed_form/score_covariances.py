@@ -1,7 +1,7 @@
 """What scores have to do with each other and with the labels: measured out of fold, inferred where that says little.
 
-A score (target, source) reads the target's expert from the source. Where few of the source's cases know a label, what
-the score tells of it follows from what it tells of the target, and from what scores tell of other labels.
+A score (target, source) reads the target's expert from the source. Where few of the source's cases know a label, its
+covariance with it is inferred from that with the target's own score, and from what is known of other labels.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from fedfin_aggregator.closed_form.scores import Fits, Pair
 
 Floats = NDArray[np.float64]
 
-ENOUGH = 10.0  # cases of each class
+PRIOR_CASES = 10.0  # effective sample size that an inferred covariance counts as
 LEAST = 1e-9  # variance
 
 
@@ -36,14 +36,14 @@ class Measured:
     positive: Floats
 
     @property
-    def sure(self) -> Floats:
-        """[K, L]: one over the variance of a difference of the classes' means, in units of that within them."""
-        sure: Floats = self.positive * (self.known - self.positive) / np.maximum(self.known, 1.0)
-        return sure
+    def effective_cases(self) -> Floats:
+        """[K, L]: effective sample size: one over the variance of the class means' difference, in units within them."""
+        effective: Floats = self.positive * (self.known - self.positive) / np.maximum(self.known, 1.0)
+        return effective
 
     @property
     def most(self) -> Floats:
-        """[K, L]: the covariance with a label that was told exactly."""
+        """[K, L]: the covariance with a label that the score predicts exactly."""
         variances = np.maximum(np.einsum("kkl->kl", self.together), LEAST)
         most: Floats = np.sqrt(variances * self.rate * (1 - self.rate))
         return most
@@ -99,22 +99,23 @@ def measure(fits: Fits) -> Measured:
 def inferred(measured: Measured) -> Floats:
     """Covariances with the labels, [K, L].
 
-    What was measured counts as the cases of each class that it rests on; what follows, beside it, as ENOUGH.
+    What was measured counts by its effective sample size; what is inferred, beside it, by PRIOR_CASES.
 
     By way of the target: given the target, source and label are taken to be independent. So a site that never saw a
     label lends its other modality to those that did.
 
-    So far as cases of both do not know a label, a score is taken to tell it as it tells others, if that is more. Not so
-    where they know it and have no positives: of those the imputation has seen none either.
+    So far as cases of both do not know a label, a score is taken to predict it as it predicts others, if that is more.
+    Not so where they know it and have no positives: of those the imputation has seen none either.
     """
     found = measured.with_labels.copy()
     for place, (target, source) in enumerate(measured.pairs):
         if target != source:
-            known, sure, unknown = measured.with_labels[place], measured.sure[place], measured.unknown(place)
+            known, cases = measured.with_labels[place], measured.effective_cases[place]
+            unknown = measured.unknown(place)
             through = _through(measured, place)
             more = np.maximum(_as_others(measured, place, through) - through, 0.0)
             expected = through + unknown * more
-            found[place] = (sure * known + ENOUGH * expected) / (sure + ENOUGH)
+            found[place] = (cases * known + PRIOR_CASES * expected) / (cases + PRIOR_CASES)
     return found
 
 
@@ -127,15 +128,15 @@ def _through(measured: Measured, place: int) -> Floats:
 
 
 def _as_others(measured: Measured, place: int, through: Floats) -> Floats:
-    """As labels are told that are known, [L]: by as much more than by way of the target, or as well in the mean.
+    """As labels that are known, [L]: by as much more than by way of the target, or as well in the mean.
 
     In correlations, and whichever is more. Both are drawn to what goes by way of the target.
     """
-    sure, most = measured.sure[place], measured.most[place]
-    by_way, told = through / most, measured.with_labels[place] / most
-    counted = float(sure.sum()) + ENOUGH
-    more = float(sure @ (told - by_way)) / counted
-    mean = (float(sure @ told) + ENOUGH * float(by_way.mean())) / counted
+    cases, most = measured.effective_cases[place], measured.most[place]
+    by_way, correlation = through / most, measured.with_labels[place] / most
+    counted = float(cases.sum()) + PRIOR_CASES
+    more = float(cases @ (correlation - by_way)) / counted
+    mean = (float(cases @ correlation) + PRIOR_CASES * float(by_way.mean())) / counted
     as_others: Floats = np.maximum(by_way + more, mean) * most
     return as_others
 

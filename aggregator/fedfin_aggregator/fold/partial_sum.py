@@ -13,8 +13,9 @@ import numpy as np
 from fedfin import limits
 from fedfin.codec import Shapes
 from fedfin.errors import ProtocolError
+from fedfin.model.model_spec import Task
 from fedfin.plan import Digest
-from fedfin.protocol.messages import Count, Message, Task, plain
+from fedfin.protocol.messages import Count, Message, plain
 from fedfin.protocol.payloads import Metric
 from fedfin_aggregator.fold.fold import Fold, Sum
 from fedfin_aggregator.fold.means import Means

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedfin import limits
-from fedfin.codec import Tensors
+from fedfin.codec import Shape, Tensors
 from fedfin.errors import ProtocolError
 from fedfin.model.metrics import macro_histogram_auc
 from fedfin.model.model_file import ModelFile, encode_model_file
-from fedfin.model.model_spec import needs_covariances, task_specs
-from fedfin.model.second_moment_spec import Shape
+from fedfin.model.model_spec import Task, needs_covariances, task_specs
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Receipt, Task
+from fedfin.protocol.messages import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE

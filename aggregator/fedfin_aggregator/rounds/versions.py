@@ -17,7 +17,7 @@ from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
-from fedfin.protocol.chain import Chain, Offer, extend, is_worth_it
+from fedfin.protocol.chain import Chain, Offer, extend, saves_bytes
 from fedfin.protocol.messages import PartKind
 from fedfin.protocol.payloads import apply_delta, decode_model, encode_delta, encode_model, shifted
 from fedfin.protocol.round_states import Payload
@@ -71,7 +71,7 @@ class Versions:
         change = make_change(self._tensors, added, replaced, self._owed, self._shapes, preset)
         version = self.version + 1
         snapshot, delta = encode_model(change.tensors, plan=self._plan, version=version), b""
-        if is_worth_it(len(change.set) + len(change.add), len(snapshot)):
+        if saves_bytes(len(change.set) + len(change.add), len(snapshot)):
             delta = encode_delta(change.set, change.add, plan=self._plan, version=version)
         chain = extend(self._chain, Offer(version, len(snapshot)), len(delta) or len(snapshot))
         self._tensors, self._owed, self.version = change.tensors, change.owed, version

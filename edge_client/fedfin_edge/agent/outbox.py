@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from fedfin.codec import Tensors, compress
-from fedfin.model.model_spec import task_specs
+from fedfin.model.model_spec import Task, task_specs
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Task
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
 from fedfin.protocol.schedule import preset_up
 from fedfin.protocol.site_states import Work

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from fedfin.codec import Tensors
-from fedfin.model.model_spec import needs_covariances
+from fedfin.model.model_spec import Task, needs_covariances
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Task
 from fedfin.protocol.site_states import Work
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox, make_outbox
