@@ -45,16 +45,21 @@ class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
 
 
 class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="text"):
-    """From a string to token ids by `tokenizer` (a Hugging Face tokenizer.json), cut at `max_tokens`.
+    """From a string to token ids by `tokenizer` (a Hugging Face tokenizer.json), read whole in windows.
 
-    Padded to the longest of the batch with id `pad_id`; int64 tensors [n, tokens] by the names in `inputs`,
-    a subset of input_ids, attention_mask and token_type_ids.
+    A window holds at most `max_tokens`, special tokens included, and repeats the last `overlap` tokens of the one
+    before it. Features are the windows' mean, weighted by each window's new tokens; a text of more than
+    `max_windows` is refused. One window at a time: int64 tensors [1, tokens] by the names in `inputs`, a subset of
+    input_ids, attention_mask and token_type_ids.
     """
 
     tokenizer: str
     max_tokens: Annotated[int, msgspec.Meta(ge=8, le=8192)]
     pad_id: int
     inputs: tuple[str, ...]
+    overlap: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
+    max_windows: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 64
+    pooling: Literal["mean by new tokens"] = "mean by new tokens"
 
 
 class VectorRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="vector"):

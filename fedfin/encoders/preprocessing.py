@@ -6,6 +6,7 @@ this module costs numpy only.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,27 +97,50 @@ def open_tokenizer(path: Path) -> Any:
         raise BundleError(f"{path}: not a usable tokenizer.json ({error}); export the bundle again") from None
 
 
-def text_tensors(recipe: TextRecipe, tokenizer: Any, texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """Texts as int64 [n, tokens] by input name, cut at max_tokens, padded to the longest of them.
+@dataclass(frozen=True)
+class Window:
+    """A part of a text as the encoder takes it: int64 [1, tokens] by input name; `weight` is its new tokens."""
 
-    Int8 text encoders scale their activations by the whole batch: a text's features depend, in the third
-    decimal, on what it is batched with. Whoever needs the same features every time passes one text at a time.
+    feeds: dict[str, NDArray[np.int64]]
+    weight: int
+
+
+def text_windows(recipe: TextRecipe, tokenizer: Any, text: str) -> list[Window]:
+    """A text's windows in reading order, as TextRecipe states; a text without tokens has one all the same.
+
+    Raises InputError for a text of more than `max_windows`, BundleError when windows would not advance.
     """
-    tokenizer.enable_truncation(max_length=recipe.max_tokens)
+    room = recipe.max_tokens - tokenizer.num_special_tokens_to_add(is_pair=False)
+    if recipe.overlap >= room:
+        raise BundleError(
+            f"the recipe's windows of {recipe.max_tokens} tokens repeat {recipe.overlap} of them and do not"
+            " advance; export the bundle with a smaller `overlap`"
+        )
+    tokenizer.enable_truncation(max_length=recipe.max_tokens, stride=recipe.overlap)
     tokenizer.no_padding()
-    encodings = tokenizer.encode_batch(list(texts))
-    tokens = max((len(encoding.ids) for encoding in encodings), default=0)
-    parts = {
-        "input_ids": ([encoding.ids for encoding in encodings], recipe.pad_id),
-        "attention_mask": ([encoding.attention_mask for encoding in encodings], 0),
-        "token_type_ids": ([encoding.type_ids for encoding in encodings], 0),
+    first = tokenizer.encode(text)
+    encodings = [first, *first.overflowing]
+    if len(encodings) > recipe.max_windows:
+        raise InputError(
+            f"is a text of {len(encodings)} windows, more than the encoder's {recipe.max_windows}; shorten it"
+        )
+    return [_window(recipe, encoding, 0 if encoding is first else recipe.overlap) for encoding in encodings]
+
+
+def _window(recipe: TextRecipe, encoding: Any, repeated: int) -> Window:
+    rows = {
+        "input_ids": encoding.ids,
+        "attention_mask": encoding.attention_mask,
+        "token_type_ids": encoding.type_ids,
     }
-    return {name: _padded(*parts[name], tokens) for name in recipe.inputs}
+    feeds = {name: np.array([rows[name]], np.int64) for name in recipe.inputs}
+    own = len(encoding.ids) - sum(encoding.special_tokens_mask)
+    return Window(feeds, own - repeated)
 
 
-def _padded(rows: list[list[int]], fill: int, tokens: int) -> NDArray[np.int64]:
-    """Rows of token numbers as int64 [n, tokens], filled up on the right."""
-    out = np.full((len(rows), tokens), fill, np.int64)
-    for row, values in zip(out, rows, strict=True):
-        row[: len(values)] = values
-    return out
+def pool_windows(features: NDArray[np.float32], weights: Sequence[int]) -> NDArray[np.float32]:
+    """Windows' features [windows, dim] to a text's [dim]; those of a single window stay as they are, bit by bit."""
+    if len(features) == 1:
+        return np.asarray(features[0])
+    pooled: NDArray[np.float32] = np.average(features, axis=0, weights=weights).astype(np.float32)
+    return pooled

@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 
 from fedfin.encoders.bundle import read_manifest
-from fedfin.encoders.preprocessing import image_tensor, open_image, open_tokenizer, text_tensors
+from fedfin.encoders.preprocessing import image_tensor, open_image, open_tokenizer, text_windows
+from fedfin_edge.cases.encoder import open_encoder
 
 
 def features(bundle, inputs):
@@ -66,23 +67,29 @@ def test_text_features_put_like_with_like(text_bundle):
     manifest = read_manifest(text_bundle)
     tokenizer = open_tokenizer(text_bundle / "tokenizer.json")
     texts = ["There is a pleural effusion.", "Fluid is seen in the pleural space.", "The invoice was paid."]
-    rows = [features(text_bundle, text_tensors(manifest.recipe, tokenizer, [text]))[0] for text in texts]
+    rows = [
+        features(text_bundle, text_windows(manifest.recipe, tokenizer, text)[0].feeds)[0] for text in texts
+    ]
     unit = np.stack(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
     assert unit.shape == (3, 384)
     assert unit[0] @ unit[1] > 0.5 > unit[0] @ unit[2]
 
 
-def test_text_padding_changes_little(text_bundle):
-    """Padding is masked out in attention and pooling; what is left is int8's scaling over the batch."""
-    manifest = read_manifest(text_bundle)
+def test_a_long_report_s_last_sentence_counts(text_bundle):
+    """Its negation, 2,000 words into the report, changes what a site trains on."""
+    encoder = open_encoder(text_bundle)
+    long = "The lungs are clear and the heart is of normal size. " * 182
+    found, denied = encoder.encode([long + "There is a mass.", long + "There is no mass."])
+    assert len(long.split()) > 2000
+    assert np.abs(found - denied).max() > 1e-4
+
+
+def test_a_short_text_s_features_are_the_graph_s_own(text_bundle):
+    """Reading in windows leaves a text of one window as it was, bit by bit."""
     tokenizer = open_tokenizer(text_bundle / "tokenizer.json")
-    texts = [
-        "No effusion.",
-        "The lungs are clear without focal consolidation, effusion or pneumothorax. " * 3,
-    ]
-    alone = features(text_bundle, text_tensors(manifest.recipe, tokenizer, texts[:1]))[0]
-    padded = features(text_bundle, text_tensors(manifest.recipe, tokenizer, texts))[0]
-    assert alone @ padded / np.linalg.norm(alone) / np.linalg.norm(padded) > 0.97
+    (window,) = text_windows(read_manifest(text_bundle).recipe, tokenizer, "No effusion.")
+    own = features(text_bundle, window.feeds)[0]
+    assert open_encoder(text_bundle).encode(["No effusion."])[0].tobytes() == own.tobytes()
 
 
 def test_manifest_states_source_licence_and_versions(image_bundle, text_bundle):

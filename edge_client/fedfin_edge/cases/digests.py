@@ -11,7 +11,7 @@ from pathlib import Path
 Input = Path | str | list[float]
 
 _IMAGE = b"fedfin image 1\n"
-_TEXT = b"fedfin text 1\n"
+_TEXT = b"fedfin text 2\n"
 _VECTOR = b"fedfin vector 1\n"
 
 

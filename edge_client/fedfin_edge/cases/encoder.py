@@ -14,6 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fedfin.encoders.bundle import Manifest, read_manifest
+from fedfin.encoders.preprocessing import pool_windows
 from fedfin.errors import BundleError, InputError
 from fedfin_edge.cases.digests import Input, digest_input
 from fedfin_edge.cases.prepare import Feeds, Prepare, make_prepare
@@ -32,7 +33,9 @@ class Encoder:
         """Features float32 [n, dim]. Raises InputError, with the reason, at the first input that is bad."""
         features = np.zeros((len(inputs), self.manifest.dim), np.float32)
         for row, value in enumerate(inputs):
-            features[row] = self._run(self._prepare(value))
+            parts = self._prepare(value)
+            rows = np.stack([self._run(feeds) for feeds, _ in parts])
+            features[row] = pool_windows(rows, [weight for _, weight in parts])
         return features
 
     def digest_input(self, value: Input) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.encoders.bundle import ImageRecipe, TextRecipe, VectorRecipe
-from fedfin.encoders.preprocessing import image_tensor, open_image, text_tensors
+from fedfin.encoders.preprocessing import image_tensor, open_image, text_windows
 from fedfin.errors import InputError
 from fedfin_export.quantize.sentences import SENTENCES
 from fedfin_export.sources.float_encoder import FloatEncoder
@@ -76,7 +76,11 @@ def _texts(recipe: TextRecipe, tokenizer_json: str, path: Path | None) -> list[B
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(tokenizer_json)
-    return [text_tensors(recipe, tokenizer, [text]) for text in _spread(_lines(path))]
+    return [
+        dict(window.feeds)
+        for text in _spread(_lines(path))
+        for window in text_windows(recipe, tokenizer, text)
+    ]
 
 
 def _lines(path: Path | None) -> Sequence[str]:

@@ -15,7 +15,8 @@ from fedfin_export.sources.pooling import ImagePooled, TextMean
 if TYPE_CHECKING:
     import torch
 
-MAX_TOKENS = 512  # reports are shorter; attention is quadratic in it
+MAX_TOKENS = 512  # of a window: attention is quadratic in it
+OVERLAP = 32  # about two sentences of context that the next window repeats
 RESAMPLE = {2: "bilinear", 3: "bicubic"}  # PIL's numbers, as preprocessor_config.json gives them
 
 
@@ -111,7 +112,9 @@ def _text_recipe(folder: Path, config: Any) -> TextRecipe:
     sentence = folder / "sentence_bert_config.json"
     if sentence.is_file():
         limits.append(_json(sentence).get("max_seq_length") or MAX_TOKENS)
-    return TextRecipe("tokenizer.json", min(limits), pad, ("input_ids", "attention_mask"))
+    tokens = min(limits)
+    overlap = min(OVERLAP, tokens // 8)
+    return TextRecipe("tokenizer.json", tokens, pad, ("input_ids", "attention_mask"), overlap=overlap)
 
 
 def _tokenizer_json(folder: Path) -> str:
