@@ -74,7 +74,9 @@ def image_tensor(recipe: ImageRecipe, image: "Image") -> NDArray[np.float32]:
             f"the recipe crops {recipe.crop} pixels out of {recipe.resize}; "
             "export the bundle with `crop` at most `resize`"
         )
-    image = to_eight_bits(image).convert("RGB" if recipe.channels == 3 else "L")  # noqa: PLR2004 - RGB
+    image = to_eight_bits(image)
+    if recipe.channels == 1:
+        image = image.convert("L")
     width, height = image.size
     short = min(width, height)
     size = (round(width * recipe.resize / short), round(height * recipe.resize / short))
@@ -82,6 +84,8 @@ def image_tensor(recipe: ImageRecipe, image: "Image") -> NDArray[np.float32]:
         image = image.resize(size, Image.Resampling[recipe.interpolation.upper()])
     left, top = (size[0] - recipe.crop) // 2, (size[1] - recipe.crop) // 2
     image = image.crop((left, top, left + recipe.crop, top + recipe.crop))
+    # Grey becomes RGB only now: channels are resized one by one, so the bits are the same in a third of the time.
+    image = image.convert("RGB" if recipe.channels == 3 else "L")  # noqa: PLR2004 - RGB
     pixels = np.asarray(image, np.float32).reshape(recipe.crop, recipe.crop, recipe.channels)
     pixels = pixels * np.float32(recipe.scale) - np.asarray(recipe.mean, np.float32)
     return np.ascontiguousarray((pixels / np.asarray(recipe.std, np.float32)).transpose(2, 0, 1))

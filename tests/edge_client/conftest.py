@@ -42,9 +42,9 @@ def make_plan(bundles):
 def encode(capsys):
     """Run `edge encode --json`; its parsed output."""
 
-    def run(site):
+    def run(site, *options):
         capsys.readouterr()
-        assert edge("encode", site.folder, "--json") == 0
+        assert edge("encode", site.folder, "--json", *options) == 0
         return json.loads(capsys.readouterr().out)
 
     return run

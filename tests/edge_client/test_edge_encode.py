@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_sites import edge, make_image_bundle
+from PIL import Image
 
 from fedfin.errors import BundleError, InputError, StateError
 from fedfin_edge.cases.encoder import Encoder, open_encoder
@@ -95,7 +96,7 @@ def test_an_interrupted_run_goes_on(maker, encode, monkeypatch):
 
     monkeypatch.setattr(Encoder, "encode", stop_at_70)
     with pytest.raises(KeyboardInterrupt):
-        edge("encode", site.folder)
+        edge("encode", site.folder, "--processes", 1)
     monkeypatch.setattr(Encoder, "encode", real)
     assert encode(site)["counts"]["image"] == {"inputs": 100, "encoded": 36, "known": 64, "failed": 0}
 
@@ -109,7 +110,7 @@ def slow(self, inputs):
     time.sleep(0.03)
     return real(self, inputs)
 Encoder.encode = slow
-run(argparse.Namespace(folder=pathlib.Path(sys.argv[1]), threads=1, json=False))
+run(argparse.Namespace(folder=pathlib.Path(sys.argv[1]), processes=1, json=False))
 """
 
 
@@ -236,3 +237,93 @@ def test_json_output_is_one_object(maker, capsys):
     capsys.readouterr()
     edge("encode", site.folder, "--json")
     assert set(json.loads(capsys.readouterr().out)) == {"cases", "problems", "counts", "usable", "seconds"}
+
+
+def features(site):
+    """Every row of the store's features, in order."""
+    with closing(sqlite3.connect(site.features_path)) as database:
+        return database.execute("SELECT * FROM features ORDER BY encoder, input").fetchall()
+
+
+def test_features_are_the_same_bits_for_any_number_of_processes(maker, encode):
+    """With bad files and the same content again among them; reports are equal, too."""
+    rows = [*image_rows(maker, 80), {"case": "twin", "image": maker.image("twin.png", 3)}]
+    for name in ("5.png", "60.png"):
+        (maker.folder / "images" / name).write_bytes(b"junk")
+    site = maker.site(maker.table(rows), "image")
+    found = []
+    for processes in (1, 2, 3):
+        report = encode(site, "--processes", processes)
+        found.append((features(site), report["counts"], report["problems"], report["usable"]))
+        site.features_path.unlink()
+    assert found[0] == found[1] == found[2]
+    assert found[0][1]["image"] == {"inputs": 81, "encoded": 78, "known": 1, "failed": 2}
+
+
+def children(process):
+    """The ids of a process's worker processes."""
+    lines = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(n) for n in lines if b"spawn_main" in Path(f"/proc/{n}/cmdline").read_bytes()]
+
+
+def alive(process):
+    """Whether a process still runs."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def start_two(site):
+    """`fedfin edge encode --processes 2`, with both workers at work."""
+    command = [sys.executable, "-m", "fedfin", "edge", "encode", str(site.folder), "--processes", "2"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while (count(site.features_path) < 32 or len(children(process.pid)) < 2) and process.poll() is None:
+        time.sleep(0.005)
+    return process, children(process.pid)
+
+
+@pytest.fixture
+def slow_site(maker):
+    """300 images that take some ten milliseconds each."""
+    folder = maker.folder / "images"
+    folder.mkdir(exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 256, (800, 600), np.uint8)
+    for number in range(300):
+        noise[0, :2] = divmod(number, 256)
+        Image.fromarray(noise).save(folder / f"{number}.png", compress_level=1)
+    return maker.site(
+        maker.table([{"case": f"c{n}", "image": f"images/{n}.png"} for n in range(300)]), "image"
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_workers_end_with_the_run_and_the_next_goes_on_to_the_same_bits(slow_site, encode, sign, code):
+    """However it is stopped; what is made in two halves equals what is made in one."""
+    process, workers = start_two(slow_site)
+    process.send_signal(sign)
+    process.communicate(timeout=60)
+    assert process.returncode == code
+    ends = time.monotonic() + 20
+    while any(map(alive, workers)) and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert not any(map(alive, workers))
+    before = count(slow_site.features_path)
+    assert encode(slow_site, "--processes", 2)["counts"]["image"]["encoded"] == 300 - before
+    resumed = features(slow_site)
+    slow_site.features_path.unlink()
+    encode(slow_site, "--processes", 1)
+    assert resumed == features(slow_site)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_a_worker_killed_is_an_error_that_says_what_to_do(slow_site):
+    """As the kernel does when memory runs out: no hang, no traceback."""
+    process, workers = start_two(slow_site)
+    os.kill(workers[0], signal.SIGKILL)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "memory ran out" in text
+    assert "--processes" in text
+    assert "Traceback" not in text

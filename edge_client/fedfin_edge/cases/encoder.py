@@ -61,14 +61,14 @@ class Encoder:
         return row
 
 
-def open_encoder(folder: Path, *, threads: int = 1) -> Encoder:
-    """Open and verify a bundle; `threads` is onnxruntime's for one operation.
+def open_encoder(folder: Path) -> Encoder:
+    """Open and verify a bundle. It runs on one thread: more processes encode more (`workers`).
 
     Raises BundleError when the bundle is damaged or onnxruntime refuses its graph.
     """
     manifest = read_manifest(folder)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: warnings are about graph details that no site can change
     try:

@@ -1,22 +1,23 @@
 """Encode a site's cases: each distinct input once per encoder, batch by batch, into the feature store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.encoders.bundle import Manifest, read_manifest
-from fedfin.errors import InputError
+from fedfin.encoders.bundle import read_manifest
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.cases.problem import Problem
 from fedfin_edge.cases.table import Case, Table, read_table
+from fedfin_edge.cases.workers import LocalEncoder, Outcome, Workers
 from fedfin_edge.site import Site
 
 # Features are committed per batch: what an interruption can lose is this many inputs' work.
 BATCH = 32
+# Inputs per process below which starting it, about half a second, takes longer than it spares.
+WORTH_A_PROCESS = 16
 
 # (modality, inputs done, inputs in all)
 Progress = Callable[[str, int, int], None]
@@ -42,18 +43,19 @@ class Report:
     usable: int = 0
 
 
-def encode_site(site: Site, *, threads: int = 1, progress: Progress) -> Report:
-    """Encode what has no features yet.
+def encode_site(site: Site, *, processes: int = 1, progress: Progress) -> Report:
+    """Encode what has no features yet, in up to `processes` processes; features do not depend on how many.
 
     Raises InputError when the table cannot be used at all, BundleError for a bundle that does not run,
-    StateError for a damaged store. No usable case at all is for the caller to judge from the report.
+    StateError for a damaged store, FedfinError when a process was ended from outside. No usable case at all is
+    for the caller to judge from the report.
     """
     table = read_table(site)
     report = Report(len(table.cases), list(table.problems))
     usable: set[int] = set()
     with FeatureStore(site.features_path) as store:
         for name in site.settings.modalities:
-            run = _ModalityRun(site, name, store, threads)
+            run = _ModalityRun(site, name, store, processes)
             usable |= run.encode(table, progress)
             report.counts[name] = run.count
             report.problems += run.problems
@@ -65,75 +67,84 @@ def encode_site(site: Site, *, threads: int = 1, progress: Progress) -> Report:
 class _ModalityRun:
     """One modality's pass over the table."""
 
-    def __init__(self, site: Site, name: str, store: FeatureStore, threads: int) -> None:
+    def __init__(self, site: Site, name: str, store: FeatureStore, processes: int) -> None:
         self.count = Count()
         self.problems: list[Problem] = []
         self._name = name
         self._column = site.settings.modalities[name].column
         self._bundle = site.bundle_path(name)
-        self._manifest: Manifest = read_manifest(self._bundle)
+        self._encoder = read_manifest(self._bundle).digest()
         self._store = store
-        self._threads = threads
-        self._encode_one: Callable[[Input], NDArray[np.float32]] | None = None
+        self._processes = processes
+        self._rows: set[int] = set()
+        self._asked: set[bytes] = set()
+        self._twins: list[tuple[Case, bytes]] = []
         self._reason_of: dict[bytes, str] = {}
 
     def encode(self, table: Table, progress: Progress) -> set[int]:
         """Encode in batches; the rows that have features of this modality afterwards."""
         cases = [case for case in table.cases if self._name in case.inputs]
         self.count.inputs = len(cases)
-        rows: set[int] = set()
-        todo = iter(cases)
-        while batch := list(islice(todo, BATCH)):
-            rows |= self._encode_batch(batch)
+
+        def told() -> None:
             progress(self._name, self.count.encoded + self.count.known + self.count.failed, len(cases))
-        return rows
 
-    def _encode_batch(self, batch: list[Case]) -> set[int]:
-        digests = self._digest(batch)
-        encoder = self._manifest.digest()
-        known = self._store.known(encoder, digests.values())
-        made: dict[bytes, NDArray[np.float32]] = {}
-        rows: set[int] = set()
-        for case in (case for case in batch if case.row in digests):
-            digest = digests[case.row]
-            if digest in known or digest in made:
-                self.count.known += 1
-            elif not self._try(case, digest, made):
-                continue
-            rows.add(case.row)
-        self._store.add(encoder, made)
-        return rows
+        with self._open(len(cases)) as encoder:
+            self._take(encoder.encode(self._unknown(cases, told)), told)
+        for case, digest in self._twins:
+            self._count_again(case, digest)
+        told()
+        return self._rows
 
-    def _digest(self, batch: list[Case]) -> dict[int, bytes]:
-        digests: dict[int, bytes] = {}
-        for case in batch:
+    def _open(self, inputs: int) -> LocalEncoder | Workers:
+        processes = min(self._processes, -(-inputs // WORTH_A_PROCESS))
+        return Workers(self._bundle, processes) if processes > 1 else LocalEncoder(self._bundle)
+
+    def _unknown(
+        self, cases: list[Case], told: Callable[[], None]
+    ) -> Iterator[tuple[tuple[Case, bytes], Input]]:
+        """The inputs that have no features yet, each content once."""
+        for number, case in enumerate(cases, 1):
+            if number % BATCH == 0:
+                told()
+            value = case.inputs[self._name]
             try:
-                digests[case.row] = self._store.digest(case.inputs[self._name])
+                digest = self._store.digest(value)
             except OSError as error:
                 self._fail(case, f"cannot read the file ({error.strerror})")
-        return digests
-
-    def _try(self, case: Case, digest: bytes, made: dict[bytes, NDArray[np.float32]]) -> bool:
-        """Encode one input into `made`; what failed once is not decoded again in this run."""
-        if digest not in self._reason_of:
-            try:
-                made[digest] = self._encode(case.inputs[self._name])
-            except InputError as error:
-                self._reason_of[digest] = str(error)
+                continue
+            if digest in self._asked:
+                self._twins.append((case, digest))
+            elif self._store.known(self._encoder, [digest]):
+                self._count_again(case, digest)
             else:
-                self.count.encoded += 1
-                return True
-        self._fail(case, self._reason_of[digest])
-        return False
+                self._asked.add(digest)
+                yield (case, digest), value
 
-    def _encode(self, value: Input) -> NDArray[np.float32]:
-        if self._encode_one is None:
-            # Here, so that a run with nothing to encode loads no onnxruntime.
-            from fedfin_edge.cases.encoder import open_encoder
+    def _take(self, outcomes: Iterator[tuple[tuple[Case, bytes], Outcome]], told: Callable[[], None]) -> None:
+        """Keep what comes, a batch at a time."""
+        made: dict[bytes, NDArray[np.float32]] = {}
+        for (case, digest), outcome in outcomes:
+            if outcome.features is None:
+                self._reason_of[digest] = outcome.reason
+                self._fail(case, outcome.reason)
+                continue
+            made[digest] = outcome.features
+            self._rows.add(case.row)
+            self.count.encoded += 1
+            if len(made) == BATCH:
+                self._store.add(self._encoder, made)
+                made.clear()
+                told()
+        self._store.add(self._encoder, made)
 
-            encoder = open_encoder(self._bundle, threads=self._threads)
-            self._encode_one = lambda one: encoder.encode([one])[0]
-        return self._encode_one(value)
+    def _count_again(self, case: Case, digest: bytes) -> None:
+        """An input whose content was met before; what failed once is not decoded again in this run."""
+        if digest in self._reason_of:
+            self._fail(case, self._reason_of[digest])
+            return
+        self.count.known += 1
+        self._rows.add(case.row)
 
     def _fail(self, case: Case, reason: str) -> None:
         self.count.failed += 1

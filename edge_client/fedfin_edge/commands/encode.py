@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
@@ -36,14 +37,25 @@ def add(commands: Commands) -> None:
         description=_DESCRIPTION,
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder")
-    parser.add_argument("--threads", type=_threads, default=1, help="CPU threads of the encoders (default 1)")
+    parser.add_argument(
+        "--processes",
+        type=_processes,
+        default=usable_cores(),
+        metavar="N",
+        help="read and encode in N processes (default: the cores this process may use, here %(default)s)",
+    )
     parser.add_argument(
         "--json", action="store_true", help="print counts and every problem as JSON on stdout"
     )
     parser.set_defaults(run=run)
 
 
-def _threads(text: str) -> int:
+def usable_cores() -> int:
+    """The cores that this process may use: a container or `taskset` may leave it fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processes(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 256:  # noqa: PLR2004
         raise argparse.ArgumentTypeError("must be a number from 1 to 256")
     return int(text)
@@ -58,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     site = open_site(args.folder)
     started = time.monotonic()
     with ProgressBar() as bar:
-        report = encode_site(site, threads=args.threads, progress=bar.update)
+        report = encode_site(site, processes=args.processes, progress=bar.update)
     seconds = time.monotonic() - started
     _show_problems(report.problems)
     if args.json:
