@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.encoders.bundle import ImageRecipe, TextRecipe
-from fedfin.errors import BundleError, InputError
+from fedfin.errors import BundleError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,25 +21,6 @@ if TYPE_CHECKING:
 # Detectors deliver 8 to 16 bits, and 12-bit radiographs are often stored unscaled in 16-bit PNGs: the
 # smallest depth that holds an image's maximum is taken as its depth, or such images would come out black.
 DEPTHS = (8, 10, 12, 14, 16)
-
-
-def open_image(path: Path) -> "Image":
-    """Read a PNG or JPEG whole, as 8-bit grey (`L`) or colour (`RGB`).
-
-    Raises InputError when the file is missing, damaged, too large for PIL's limit, or of another kind.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            image.load()
-            return to_eight_bits(image)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such image; check the path") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: neither a PNG nor a JPEG; convert it to one of them") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged or unreadable image ({error}); replace it") from None
 
 
 def to_eight_bits(image: "Image") -> "Image":

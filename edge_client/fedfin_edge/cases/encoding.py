@@ -74,7 +74,7 @@ class _ModalityRun:
         self._manifest: Manifest = read_manifest(self._bundle)
         self._store = store
         self._threads = threads
-        self._encode_one: Callable[[Input], NDArray[np.float32]] | None = None
+        self._encode_one: Callable[[Input], tuple[NDArray[np.float32], tuple[str, ...]]] | None = None
         self._reason_of: dict[bytes, str] = {}
 
     def encode(self, table: Table, progress: Progress) -> set[int]:
@@ -117,22 +117,23 @@ class _ModalityRun:
         """Encode one input into `made`; what failed once is not decoded again in this run."""
         if digest not in self._reason_of:
             try:
-                made[digest] = self._encode(case.inputs[self._name])
+                made[digest], notes = self._encode(case.inputs[self._name])
             except InputError as error:
                 self._reason_of[digest] = str(error)
             else:
                 self.count.encoded += 1
+                self.problems += [Problem(case.row, self._column, note, "noted") for note in notes]
                 return True
         self._fail(case, self._reason_of[digest])
         return False
 
-    def _encode(self, value: Input) -> NDArray[np.float32]:
+    def _encode(self, value: Input) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         if self._encode_one is None:
             # Here, so that a run with nothing to encode loads no onnxruntime.
             from fedfin_edge.cases.encoder import open_encoder
 
             encoder = open_encoder(self._bundle, threads=self._threads)
-            self._encode_one = lambda one: encoder.encode([one])[0]
+            self._encode_one = encoder.encode_noted
         return self._encode_one(value)
 
     def _fail(self, case: Case, reason: str) -> None:

@@ -1,6 +1,7 @@
 """From an input to an encoder's feeds, as the bundle's recipe says."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,21 @@ from fedfin.errors import InputError
 from fedfin_edge.cases.digests import Input
 
 Feeds = dict[str, NDArray[Any]]
-Prepare = Callable[[Input], Feeds]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An encoder's feeds with a batch of one, and what was noted on the way."""
+
+    feeds: Feeds
+    notes: tuple[str, ...] = ()
+
+
+Prepare = Callable[[Input], Prepared]
 
 
 def make_prepare(folder: Path, recipe: Recipe) -> Prepare:
-    """The function that turns one input into feeds with a batch of one; InputError for a bad input."""
+    """The function that prepares one input; InputError for a bad input."""
     if isinstance(recipe, ImageRecipe):
         return _image(recipe)
     if isinstance(recipe, TextRecipe):
@@ -28,10 +39,11 @@ def _image(recipe: ImageRecipe) -> Prepare:
     from fedfin.encoders.images import read_image
     from fedfin.encoders.preprocessing import image_tensor
 
-    def prepare(value: Input) -> Feeds:
+    def prepare(value: Input) -> Prepared:
         if not isinstance(value, Path):
             raise InputError("is not a file")
-        return {recipe.input_name: image_tensor(recipe, read_image(value))[None]}
+        picture = read_image(value)
+        return Prepared({recipe.input_name: image_tensor(recipe, picture.image)[None]}, picture.notes)
 
     return prepare
 
@@ -41,19 +53,19 @@ def _text(folder: Path, recipe: TextRecipe) -> Prepare:
 
     tokenizer = open_tokenizer(folder / recipe.tokenizer)
 
-    def prepare(value: Input) -> Feeds:
+    def prepare(value: Input) -> Prepared:
         if not isinstance(value, str):
             raise InputError("is not text")
-        return dict(text_tensors(recipe, tokenizer, [value]))
+        return Prepared(dict(text_tensors(recipe, tokenizer, [value])))
 
     return prepare
 
 
 def _vector(recipe: VectorRecipe) -> Prepare:
-    def prepare(value: Input) -> Feeds:
+    def prepare(value: Input) -> Prepared:
         values = np.asarray(value if isinstance(value, list) else [], np.float32)
         if values.shape != (recipe.length,):
             raise InputError(f"is not a list of {recipe.length} numbers")
-        return {recipe.input_name: values[None]}
+        return Prepared({recipe.input_name: values[None]})
 
     return prepare
