@@ -21,8 +21,9 @@ from fedfin.encoders.dicom_pixels import read_stored
 from fedfin.encoders.picture import Picture, check_pixels
 from fedfin.errors import InputError
 
-# pydicom quotes the values that it finds odd; a patient's must not reach a log.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+# pydicom and its decoders quote the values that they find odd; a patient's must not reach a log.
+for _name in ("pydicom", "pylibjpeg", "openjpeg"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 # A deflated file may grow a thousandfold. The largest detectors' images are about 60 MB.

@@ -85,18 +85,18 @@ def test_another_encoder_encodes_again(maker, encode, tmp_path):
 def test_an_interrupted_run_goes_on(maker, encode, monkeypatch):
     """What was committed before the interruption is not encoded again."""
     site = maker.site(maker.table(image_rows(maker, 100)))
-    real, calls = Encoder.encode, []
+    real, calls = Encoder.encode_noted, []
 
-    def stop_at_70(self, inputs):
+    def stop_at_70(self, value):
         calls.append(1)
         if len(calls) == 70:
             raise KeyboardInterrupt
-        return real(self, inputs)
+        return real(self, value)
 
-    monkeypatch.setattr(Encoder, "encode", stop_at_70)
+    monkeypatch.setattr(Encoder, "encode_noted", stop_at_70)
     with pytest.raises(KeyboardInterrupt):
         edge("encode", site.folder)
-    monkeypatch.setattr(Encoder, "encode", real)
+    monkeypatch.setattr(Encoder, "encode_noted", real)
     assert encode(site)["counts"]["image"] == {"inputs": 100, "encoded": 36, "known": 64, "failed": 0}
 
 
@@ -104,11 +104,11 @@ SLOW_ENCODE = """
 import argparse, pathlib, sys, time
 from fedfin_edge.commands.encode import run
 from fedfin_edge.cases.encoder import Encoder
-real = Encoder.encode
-def slow(self, inputs):
+real = Encoder.encode_noted
+def slow(self, value):
     time.sleep(0.03)
-    return real(self, inputs)
-Encoder.encode = slow
+    return real(self, value)
+Encoder.encode_noted = slow
 run(argparse.Namespace(folder=pathlib.Path(sys.argv[1]), threads=1, json=False))
 """
 

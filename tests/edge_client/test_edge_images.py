@@ -6,38 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
+from dicom_files import RAMP, lookup_table, write_dicom
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from fedfin.encoders.images import read_image
 from fedfin.encoders.picture import MAX_PIXELS
 from fedfin.errors import InputError
-
-RAMP = np.linspace(0, 4095, 12 * 10).reshape(12, 10).astype(np.uint16)
-CR = "1.2.840.10008.5.1.4.1.1.1"  # SOP class: computed radiography
-
-
-def write_dicom(path, pixels=RAMP, **elements):
-    """A minimal CR image, or one without pixels."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CR
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
-    if pixels is not None:
-        dataset.Rows, dataset.Columns = pixels.shape[:2]
-        dataset.SamplesPerPixel = pixels.shape[2] if pixels.ndim == 3 else 1
-        dataset.PlanarConfiguration = 0
-        dataset.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
-        dataset.BitsAllocated = dataset.BitsStored = pixels.dtype.itemsize * 8
-        dataset.HighBit = dataset.BitsStored - 1
-        dataset.PixelRepresentation = 0
-        dataset.PixelData = pixels.tobytes()
-    for name, value in elements.items():
-        setattr(dataset, name, value)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 def pixels_of(path):
@@ -78,10 +52,7 @@ def test_every_window_function_is_half_bright_at_its_center(tmp_path, function):
 
 def test_a_lookup_table_is_applied(tmp_path):
     """A VOI LUT that reverses the values reverses the image (PS3.3 C.11.2.1.1)."""
-    lut = Dataset()
-    lut.LUTDescriptor = [4096, 0, 12]
-    lut.LUTData = np.arange(4095, -1, -1).astype(np.uint16).tobytes()
-    lut.add_new(0x00283006, "OW", lut.LUTData)
+    lut = lookup_table(np.arange(4095, -1, -1), bits=12)
     shown = pixels_of(write_dicom(tmp_path / "a.dcm", VOILUTSequence=[lut]))
     assert np.abs(shown - (255 - RAMP / 4095 * 255)).max() <= 0.51
 
@@ -95,7 +66,7 @@ def test_colour_dicom_and_constant_dicom_are_read(tmp_path):
 
 def test_dicom_is_known_by_its_content(tmp_path):
     """Archives name files by UID, without a suffix."""
-    assert read_image(write_dicom(tmp_path / "1.2.840.113")).image.size == (10, 12)
+    assert read_image(write_dicom(tmp_path / "1.2.840.113")).image.size == (36, 40)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
