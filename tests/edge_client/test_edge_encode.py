@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_sites import edge, make_image_bundle
+from PIL import Image
 
+from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import BundleError, InputError, StateError
 from fedfin_edge.cases.encoder import Encoder, open_encoder
 from fedfin_edge.cases.feature_store import FeatureStore
@@ -236,3 +239,34 @@ def test_json_output_is_one_object(maker, capsys):
     capsys.readouterr()
     edge("encode", site.folder, "--json")
     assert set(json.loads(capsys.readouterr().out)) == {"cases", "problems", "counts", "usable", "seconds"}
+
+
+def test_what_was_noted_of_an_image_is_listed_and_counted(maker, encode):
+    """And the image is used."""
+    rows = image_rows(maker, 2)
+    Image.new("L", (10, 12), 9).save(maker.folder / "images/1.png")
+    report = encode(maker.site(maker.table(rows)))
+    assert [(p["row"], p["column"], p["reason"], p["effect"]) for p in report["problems"]] == [
+        (3, "image", "is a picture of one single value", "noted")
+    ]
+    assert report["counts"]["image"]["encoded"] == 2
+
+
+def test_features_of_another_reading_are_made_anew(maker, encode, monkeypatch):
+    """Though neither file nor bundle has changed."""
+    site = maker.site(maker.table(image_rows(maker, 2)))
+    older = b"fedfin image 1\n"
+    with monkeypatch.context() as patch:
+        patch.setattr("fedfin_edge.cases.digests.IMAGE_READING", older)
+        patch.setattr("fedfin_edge.cases.feature_store.IMAGE_READING", older)
+        assert encode(site)["counts"]["image"]["encoded"] == 2
+    assert encode(site)["counts"]["image"]["encoded"] == 2
+    assert encode(site)["counts"]["image"]["known"] == 2
+
+
+def test_a_bundle_for_another_reading_of_images_is_refused(maker):
+    """Two sites never train on different pixels unnoticed."""
+    path = maker.bundles["image"] / "manifest.json"
+    path.write_text(re.sub(r'"reader": ?\d+', '"reader":1', path.read_text()))
+    with pytest.raises(BundleError, match="for images read in way 1"):
+        read_manifest(maker.bundles["image"])

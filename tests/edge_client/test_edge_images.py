@@ -174,3 +174,69 @@ def test_damage_anywhere_is_an_image_or_an_input_error(tmp_path, kind):
         except InputError:
             refused += 1
     assert refused > 10
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
+    """Orientation 6: the right side of what is stored is up, and it is noted."""
+    stored = np.zeros((8, 16), np.uint8)
+    stored[:, 8:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    picture = read_image(tmp_path / "a.png")
+    assert (np.asarray(picture.image) == np.rot90(stored, -1)).all()
+    assert picture.notes == ("is turned upright, as its EXIF orientation says",)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_what_is_transparent_is_black_and_noted(tmp_path, mode):
+    """White ink that nobody sees does not become a white lung."""
+    image = Image.new(mode, (9, 7), (200,) * (len(mode) - 1) + (255,))
+    image.putpixel((0, 0), (200,) * (len(mode) - 1) + (0,))
+    image.save(tmp_path / "a.png")
+    picture = read_image(tmp_path / "a.png")
+    shown = np.asarray(picture.image)
+    assert (shown[0, 0] == 0).all()
+    assert (shown[1] == 200).all()
+    assert picture.notes == ("is transparent in places: these are shown over black",)
+
+
+def test_an_opaque_alpha_channel_changes_nothing(tmp_path):
+    """Nor is it worth a note."""
+    noise = np.random.default_rng(0).integers(0, 256, (7, 9, 3), np.uint8)
+    Image.fromarray(np.dstack([noise, np.full((7, 9), 255, np.uint8)])).save(tmp_path / "a.png")
+    picture = read_image(tmp_path / "a.png")
+    assert (np.asarray(picture.image) == noise).all()
+    assert picture.notes == ()
+
+
+def test_a_transparent_colour_of_a_palette_is_black(tmp_path):
+    """PNG's tRNS chunk marks it."""
+    image = Image.new("P", (9, 7), 1)
+    image.putpalette([250, 250, 250, 10, 20, 30])
+    image.putpixel((0, 0), 0)
+    image.save(tmp_path / "a.png", transparency=0)
+    shown = np.asarray(read_image(tmp_path / "a.png").image)
+    assert shown[0, 0].tolist() == [0, 0, 0]
+    assert shown[1, 1].tolist() == [10, 20, 30]
+
+
+def test_cmyk_is_noted_and_an_animation_refused(tmp_path):
+    """One has no colour profile that we apply, the other no one image."""
+    Image.new("CMYK", (9, 7), (0, 0, 0, 0)).save(tmp_path / "a.jpg")
+    assert any("without a colour profile" in note for note in read_image(tmp_path / "a.jpg").notes)
+    frames = [Image.new("L", (9, 7), grey) for grey in (10, 200)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="animated PNG"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "DICOM"])
+def test_a_picture_of_one_single_value_is_noted(tmp_path, kind):
+    """An empty exposure trains on nothing."""
+    flat = np.full((8, 8), 77, np.uint8)
+    if kind == "PNG":
+        Image.fromarray(flat).save(tmp_path / "a", format="PNG")
+    else:
+        write_dicom(tmp_path / "a", flat)
+    assert read_image(tmp_path / "a").notes == ("is a picture of one single value",)

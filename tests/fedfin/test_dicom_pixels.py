@@ -383,7 +383,9 @@ def _draw_view(draw, dataset, low, high):
         dataset.VOILUTFunction = draw(st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"]))
     if view == "table":
         entries = draw(st.lists(st.integers(0, 4095), min_size=2, max_size=300))
-        dataset.VOILUTSequence = [lookup_table(entries, first=draw(st.integers(-200, 200)), bits=12)]
+        # In implicit VR a first value below 0 can only be told from one above 32767 by signed pixels.
+        first = draw(st.integers(-200 if low < 0 else 0, 200))
+        dataset.VOILUTSequence = [lookup_table(entries, first=first, bits=12)]
 
 
 def is_right(dataset, right):
