@@ -51,7 +51,8 @@ def _grey(pixels: NDArray[Any], dataset: Any) -> Pixels:
         return np.asarray((apply_voi_lut(values, dataset) - low) / (high - low) * 255, np.float64)
     kept = values[_is_picture(pixels, dataset)]
     spread = float(kept.max()) - float(kept.min())
-    return np.clip((values.astype(np.float64) - float(kept.min())) / (spread or 1) * 255, 0, 255)
+    # Of one single value nothing is to be seen, whatever the padding is.
+    return np.clip((values.astype(np.float64) - float(kept.min())) / (spread or np.inf) * 255, 0, 255)
 
 
 def _top(item: Any) -> int:
