@@ -24,6 +24,10 @@ from fedfin.plan import Digest, Name
 
 MANIFEST = "manifest.json"
 FORMAT: Literal[1] = 1
+# How this version reads image files into pixels (fedfin.encoders.images). Raised when a change there changes
+# a pixel. It is in an image bundle's digest, so sites that read differently have different encoders, and in
+# the digest of each image, so features from another reading are made anew.
+READER = 2
 
 
 class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
@@ -31,7 +35,8 @@ class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
 
     Convert to 8-bit RGB (or one grey channel), resize the shorter side to `resize` with PIL's `interpolation`,
     crop the centre to `crop` x `crop`, multiply by `scale`, subtract `mean` and divide by `std` per channel.
-    The tensor is float32 [n, channels, crop, crop], input name `input_name`.
+    The tensor is float32 [n, channels, crop, crop], input name `input_name`. `reader` is the READER that files
+    are read with; a manifest without one means that of whoever opens it.
     """
 
     resize: int
@@ -42,6 +47,7 @@ class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     mean: tuple[float, ...]
     std: tuple[float, ...]
     input_name: str = "pixels"
+    reader: int = READER
 
 
 class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="text"):
@@ -95,7 +101,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 def read_manifest(folder: Path) -> Manifest:
     """Read a bundle's manifest and check every file it names.
 
-    Raises BundleError when the folder is no bundle, or a file is missing or has changed.
+    Raises BundleError when the folder is no bundle, a file is missing or has changed, or the bundle is for
+    another reading of images.
     """
     path = folder / MANIFEST
     try:
@@ -108,6 +115,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(
             f"{path}: not a bundle manifest of format {FORMAT}: {error}; export it again"
         ) from None
+    _check_reader(path, manifest.recipe)
     for name, digest in manifest.files.items():
         if "/" in name or "\\" in name or name.startswith("."):
             raise BundleError(f"{path}: file name {name!r} leaves the bundle; export it again")
@@ -135,6 +143,14 @@ def _state(path: Path) -> tuple[int, ...]:
 
 def _unreadable(path: Path, error: OSError) -> BundleError:
     return BundleError(f"{path}: cannot read it ({error.strerror}); export the bundle again")
+
+
+def _check_reader(path: Path, recipe: Recipe) -> None:
+    if isinstance(recipe, ImageRecipe) and recipe.reader != READER:
+        raise BundleError(
+            f"{path}: is for images read in way {recipe.reader}, and this version of FedFIN reads them in way"
+            f" {READER}; install the version of FedFIN that the coordinator uses, or export the bundle again"
+        )
 
 
 def file_digest(path: Path) -> str:

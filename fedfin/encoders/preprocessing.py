@@ -24,25 +24,6 @@ if TYPE_CHECKING:
 DEPTHS = (8, 10, 12, 14, 16)
 
 
-def open_image(path: Path) -> "Image":
-    """Read a PNG or JPEG whole, as 8-bit grey (`L`) or colour (`RGB`).
-
-    Raises InputError when the file is missing, damaged, too large for PIL's limit, or of another kind.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            image.load()
-            return to_eight_bits(image)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such image; check the path") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: neither a PNG nor a JPEG; convert it to one of them") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged or unreadable image ({error}); replace it") from None
-
-
 def to_eight_bits(image: "Image") -> "Image":
     """An 8-bit `L` or `RGB` image of the same size; 16-bit grey is scaled by its bit depth (see DEPTHS)."""
     if image.mode.startswith("I"):

@@ -104,8 +104,10 @@ class SiteMaker:
         (folder / "images").mkdir()
 
     def image(self, name: str, grey: int = 100) -> str:
-        """A constant grey image; its path in the table."""
-        Image.fromarray(np.full((10, 12), grey, np.uint8)).save(self.folder / "images" / name)
+        """A grey image with one white pixel, as one of a single value is noted; its path in the table."""
+        pixels = np.full((10, 12), grey, np.uint8)
+        pixels[0, 0] = 255
+        Image.fromarray(pixels).save(self.folder / "images" / name)
         return f"images/{name}"
 
     def table(self, rows: list[dict], columns: Sequence[str] | None = None) -> Path:

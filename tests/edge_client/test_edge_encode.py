@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from edge_sites import edge, make_image_bundle
 from PIL import Image
 
+from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import BundleError, InputError, StateError
 from fedfin_edge.cases.encoder import Encoder, open_encoder
 from fedfin_edge.cases.feature_store import FeatureStore
@@ -86,18 +88,18 @@ def test_another_encoder_encodes_again(maker, encode, tmp_path):
 def test_an_interrupted_run_goes_on(maker, encode, monkeypatch):
     """What was committed before the interruption is not encoded again."""
     site = maker.site(maker.table(image_rows(maker, 100)))
-    real, calls = Encoder.encode, []
+    real, calls = Encoder.encode_noted, []
 
-    def stop_at_70(self, inputs):
+    def stop_at_70(self, value):
         calls.append(1)
         if len(calls) == 70:
             raise KeyboardInterrupt
-        return real(self, inputs)
+        return real(self, value)
 
-    monkeypatch.setattr(Encoder, "encode", stop_at_70)
+    monkeypatch.setattr(Encoder, "encode_noted", stop_at_70)
     with pytest.raises(KeyboardInterrupt):
         edge("encode", site.folder, "--processes", 1)
-    monkeypatch.setattr(Encoder, "encode", real)
+    monkeypatch.setattr(Encoder, "encode_noted", real)
     assert encode(site)["counts"]["image"] == {"inputs": 100, "encoded": 36, "known": 64, "failed": 0}
 
 
@@ -105,11 +107,11 @@ SLOW_ENCODE = """
 import argparse, pathlib, sys, time
 from fedfin_edge.commands.encode import run
 from fedfin_edge.cases.encoder import Encoder
-real = Encoder.encode
-def slow(self, inputs):
+real = Encoder.encode_noted
+def slow(self, value):
     time.sleep(0.03)
-    return real(self, inputs)
-Encoder.encode = slow
+    return real(self, value)
+Encoder.encode_noted = slow
 run(argparse.Namespace(folder=pathlib.Path(sys.argv[1]), processes=1, json=False))
 """
 
@@ -327,3 +329,34 @@ def test_a_worker_killed_is_an_error_that_says_what_to_do(slow_site):
     assert "memory ran out" in text
     assert "--processes" in text
     assert "Traceback" not in text
+
+
+def test_what_was_noted_of_an_image_is_listed_and_counted(maker, encode):
+    """And the image is used."""
+    rows = image_rows(maker, 2)
+    Image.new("L", (10, 12), 9).save(maker.folder / "images/1.png")
+    report = encode(maker.site(maker.table(rows)))
+    assert [(p["row"], p["column"], p["reason"], p["effect"]) for p in report["problems"]] == [
+        (3, "image", "is a picture of one single value", "noted")
+    ]
+    assert report["counts"]["image"]["encoded"] == 2
+
+
+def test_features_of_another_reading_are_made_anew(maker, encode, monkeypatch):
+    """Though neither file nor bundle has changed."""
+    site = maker.site(maker.table(image_rows(maker, 2)))
+    older = b"fedfin image 1\n"
+    with monkeypatch.context() as patch:
+        patch.setattr("fedfin_edge.cases.digests.IMAGE_READING", older)
+        patch.setattr("fedfin_edge.cases.feature_store.IMAGE_READING", older)
+        assert encode(site)["counts"]["image"]["encoded"] == 2
+    assert encode(site)["counts"]["image"]["encoded"] == 2
+    assert encode(site)["counts"]["image"]["known"] == 2
+
+
+def test_a_bundle_for_another_reading_of_images_is_refused(maker):
+    """Two sites never train on different pixels unnoticed."""
+    path = maker.bundles["image"] / "manifest.json"
+    path.write_text(re.sub(r'"reader": ?\d+', '"reader":1', path.read_text()))
+    with pytest.raises(BundleError, match="for images read in way 1"):
+        read_manifest(maker.bundles["image"])

@@ -6,42 +6,17 @@ import zlib
 
 import numpy as np
 import pytest
+from dicom_files import RAMP, lookup_table, write_dicom
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from fedfin.encoders.images import MAX_PIXELS, read_image
+from fedfin.encoders.images import read_image
+from fedfin.encoders.picture import MAX_PIXELS
 from fedfin.errors import InputError
-
-RAMP = np.linspace(0, 4095, 12 * 10).reshape(12, 10).astype(np.uint16)
-CR = "1.2.840.10008.5.1.4.1.1.1"  # SOP class: computed radiography
-
-
-def write_dicom(path, pixels=RAMP, **elements):
-    """A minimal CR image, or one without pixels."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CR
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
-    if pixels is not None:
-        dataset.Rows, dataset.Columns = pixels.shape[:2]
-        dataset.SamplesPerPixel = pixels.shape[2] if pixels.ndim == 3 else 1
-        dataset.PlanarConfiguration = 0
-        dataset.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
-        dataset.BitsAllocated = dataset.BitsStored = pixels.dtype.itemsize * 8
-        dataset.HighBit = dataset.BitsStored - 1
-        dataset.PixelRepresentation = 0
-        dataset.PixelData = pixels.tobytes()
-    for name, value in elements.items():
-        setattr(dataset, name, value)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 def pixels_of(path):
     """As read_image gives them."""
-    return np.asarray(read_image(path)).astype(int)
+    return np.asarray(read_image(path).image).astype(int)
 
 
 def test_dicom_without_a_window_shows_its_range(tmp_path):
@@ -77,10 +52,7 @@ def test_every_window_function_is_half_bright_at_its_center(tmp_path, function):
 
 def test_a_lookup_table_is_applied(tmp_path):
     """A VOI LUT that reverses the values reverses the image (PS3.3 C.11.2.1.1)."""
-    lut = Dataset()
-    lut.LUTDescriptor = [4096, 0, 16]
-    lut.LUTData = np.arange(4095, -1, -1).astype(np.uint16).tobytes()
-    lut.add_new(0x00283006, "OW", lut.LUTData)
+    lut = lookup_table(np.arange(4095, -1, -1), bits=12)
     shown = pixels_of(write_dicom(tmp_path / "a.dcm", VOILUTSequence=[lut]))
     assert np.abs(shown - (255 - RAMP / 4095 * 255)).max() <= 0.51
 
@@ -94,7 +66,7 @@ def test_colour_dicom_and_constant_dicom_are_read(tmp_path):
 
 def test_dicom_is_known_by_its_content(tmp_path):
     """Archives name files by UID, without a suffix."""
-    assert read_image(write_dicom(tmp_path / "1.2.840.113")).size == (10, 12)
+    assert read_image(write_dicom(tmp_path / "1.2.840.113")).image.size == (36, 40)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
@@ -109,7 +81,7 @@ def test_sixteen_bit_png_is_scaled_by_the_bits_in_use(tmp_path, bits):
 def test_every_mode_of_png_and_jpeg_is_read(tmp_path, mode):
     """Greys stay grey, all else becomes RGB."""
     Image.new(mode, (9, 7)).save(tmp_path / "a.img", format="JPEG" if mode == "CMYK" else "PNG")
-    image = read_image(tmp_path / "a.img")
+    image = read_image(tmp_path / "a.img").image
     assert (image.mode, image.size) == ("L" if mode in {"1", "L", "LA"} else "RGB", (9, 7))
 
 
@@ -157,8 +129,8 @@ BAD_DICOM = {
     "without pixels": ({"pixels": None}, "without pixels"),
     "several frames": ({"NumberOfFrames": 3}, "several frames"),
     "bomb": ({"Rows": 60_000, "Columns": 60_000}, f"{MAX_PIXELS:,}"),
-    "too few bytes": ({"Rows": 500, "Columns": 500}, "cannot be decoded"),
-    "no interpretation": ({"PhotometricInterpretation": None}, "cannot be decoded"),
+    "too few bytes": ({"Rows": 500, "Columns": 500}, "fewer, pixels"),
+    "no interpretation": ({"PhotometricInterpretation": None}, "kind of colour"),
 }
 
 
@@ -202,3 +174,69 @@ def test_damage_anywhere_is_an_image_or_an_input_error(tmp_path, kind):
         except InputError:
             refused += 1
     assert refused > 10
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
+    """Orientation 6: the right side of what is stored is up, and it is noted."""
+    stored = np.zeros((8, 16), np.uint8)
+    stored[:, 8:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    picture = read_image(tmp_path / "a.png")
+    assert (np.asarray(picture.image) == np.rot90(stored, -1)).all()
+    assert picture.notes == ("is turned upright, as its EXIF orientation says",)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_what_is_transparent_is_black_and_noted(tmp_path, mode):
+    """White ink that nobody sees does not become a white lung."""
+    image = Image.new(mode, (9, 7), (200,) * (len(mode) - 1) + (255,))
+    image.putpixel((0, 0), (200,) * (len(mode) - 1) + (0,))
+    image.save(tmp_path / "a.png")
+    picture = read_image(tmp_path / "a.png")
+    shown = np.asarray(picture.image)
+    assert (shown[0, 0] == 0).all()
+    assert (shown[1] == 200).all()
+    assert picture.notes == ("is transparent in places: these are shown over black",)
+
+
+def test_an_opaque_alpha_channel_changes_nothing(tmp_path):
+    """Nor is it worth a note."""
+    noise = np.random.default_rng(0).integers(0, 256, (7, 9, 3), np.uint8)
+    Image.fromarray(np.dstack([noise, np.full((7, 9), 255, np.uint8)])).save(tmp_path / "a.png")
+    picture = read_image(tmp_path / "a.png")
+    assert (np.asarray(picture.image) == noise).all()
+    assert picture.notes == ()
+
+
+def test_a_transparent_colour_of_a_palette_is_black(tmp_path):
+    """PNG's tRNS chunk marks it."""
+    image = Image.new("P", (9, 7), 1)
+    image.putpalette([250, 250, 250, 10, 20, 30])
+    image.putpixel((0, 0), 0)
+    image.save(tmp_path / "a.png", transparency=0)
+    shown = np.asarray(read_image(tmp_path / "a.png").image)
+    assert shown[0, 0].tolist() == [0, 0, 0]
+    assert shown[1, 1].tolist() == [10, 20, 30]
+
+
+def test_cmyk_is_noted_and_an_animation_refused(tmp_path):
+    """One has no colour profile that we apply, the other no one image."""
+    Image.new("CMYK", (9, 7), (0, 0, 0, 0)).save(tmp_path / "a.jpg")
+    assert any("without a colour profile" in note for note in read_image(tmp_path / "a.jpg").notes)
+    frames = [Image.new("L", (9, 7), grey) for grey in (10, 200)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="animated PNG"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "DICOM"])
+def test_a_picture_of_one_single_value_is_noted(tmp_path, kind):
+    """An empty exposure trains on nothing."""
+    flat = np.full((8, 8), 77, np.uint8)
+    if kind == "PNG":
+        Image.fromarray(flat).save(tmp_path / "a", format="PNG")
+    else:
+        write_dicom(tmp_path / "a", flat)
+    assert read_image(tmp_path / "a").notes == ("is a picture of one single value",)

@@ -3,7 +3,9 @@
 import importlib.util
 import json
 
+import numpy as np
 import pytest
+from dicom_files import RAMP, write_dicom
 from PIL import Image
 
 from fedfin.encoders.bundle import read_manifest
@@ -100,10 +102,25 @@ def test_damaged_images_are_listed_and_skipped(tiny, export, tmp_path):
     for index in range(14):
         Image.linear_gradient("L").rotate(index * 20).save(folder / f"{index:02}.png")
     (folder / "bad.png").write_bytes(b"no image")
+    (folder / "bad.dcm").write_bytes(b"no DICOM either")
     code, _, errors = export(tmp_path / "out", *tiny, "--calibrate", str(folder))
     assert code == 0
     assert "skipped: " in errors
-    assert "bad.png" in errors
+    assert "bad.png: " in errors
+    assert "bad.dcm: " in errors
+
+
+def test_a_hospital_calibrates_on_its_own_dicom_files(tiny, export, tmp_path):
+    """By the reader that its sites have, whatever the files are called."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for index in range(14):
+        write_dicom(
+            folder / (f"{index:02}.dcm" if index % 2 else f"IM{index:06}"), np.roll(RAMP, index * 3, 1)
+        )
+    code, _, errors = export(tmp_path / "out", *tiny, "--calibrate", str(folder))
+    assert code == 0
+    assert "skipped" not in errors
 
 
 @pytest.mark.parametrize(

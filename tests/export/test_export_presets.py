@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 
 from fedfin.encoders.bundle import read_manifest
-from fedfin.encoders.preprocessing import image_tensor, open_image, open_tokenizer, text_windows
+from fedfin.encoders.images import read_image
+from fedfin.encoders.preprocessing import image_tensor, open_tokenizer, text_windows
 from fedfin_edge.cases.encoder import open_encoder
 
 
@@ -44,7 +45,7 @@ def test_image_bundle_gives_features_from_the_recipe_alone(image_bundle, images)
     """The manifest is enough to make the input: finite features of the stated length, for any n."""
     manifest = read_manifest(image_bundle)
     batch = np.stack(
-        [image_tensor(manifest.recipe, open_image(path)) for path in sorted(images.iterdir())[:3]]
+        [image_tensor(manifest.recipe, read_image(path).image) for path in sorted(images.iterdir())[:3]]
     )
     found = features(image_bundle, {"pixels": batch})
     assert found.shape == (3, manifest.dim)

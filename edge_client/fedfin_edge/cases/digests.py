@@ -8,9 +8,11 @@ import hashlib
 import struct
 from pathlib import Path
 
+from fedfin.encoders.bundle import READER
+
 Input = Path | str | list[float]
 
-_IMAGE = b"fedfin image 1\n"
+IMAGE_READING = f"fedfin image {READER}\n".encode()
 _TEXT = b"fedfin text 2\n"
 _VECTOR = b"fedfin vector 1\n"
 
@@ -28,7 +30,7 @@ def digest_input(value: Input) -> bytes:
 
 
 def _digest_file(path: Path) -> bytes:
-    digest = hashlib.sha256(_IMAGE)
+    digest = hashlib.sha256(IMAGE_READING)
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)

@@ -33,10 +33,14 @@ class Encoder:
         """Features float32 [n, dim]. Raises InputError, with the reason, at the first input that is bad."""
         features = np.zeros((len(inputs), self.manifest.dim), np.float32)
         for row, value in enumerate(inputs):
-            parts = self._prepare(value)
-            rows = np.stack([self._run(feeds) for feeds, _ in parts])
-            features[row] = pool_windows(rows, [weight for _, weight in parts])
+            features[row], _ = self.encode_noted(value)
         return features
+
+    def encode_noted(self, value: Input) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        """Features float32 [dim] of one input, and what was noted when it was read. Raises InputError."""
+        prepared = self._prepare(value)
+        rows = np.stack([self._run(feeds) for feeds, _ in prepared.parts])
+        return pool_windows(rows, [weight for _, weight in prepared.parts]), prepared.notes
 
     def digest_input(self, value: Input) -> bytes:
         """The input's part of the feature store's key. Raises OSError when a file cannot be read."""

@@ -130,6 +130,7 @@ class _ModalityRun:
                 self._fail(case, outcome.reason)
                 continue
             made[digest] = outcome.features
+            self.problems += [Problem(case.row, self._column, note, "noted") for note in outcome.notes]
             self._rows.add(case.row)
             self.count.encoded += 1
             if len(made) == BATCH:

@@ -2,8 +2,9 @@
 
     features(encoder, input) -> vector    key: the encoder's digest and the input's, 32 bytes each;
                                           value: little-endian float32
-    files(path) -> size, mtime, digest    so that a file is hashed again only when it has changed; the path
-                                          only as its SHA-256: file names often are patient numbers
+    files(path) -> size, mtime, digest    so that a file is hashed again only when it has changed, or is read
+                                          in another way; the path only as the SHA-256 of that way and the
+                                          path: file names often are patient numbers
 
 Each batch is one transaction in a write-ahead log: a process killed at any instant leaves the batches before.
 The store is a cache: deleting it costs time, nothing else. It holds no text, pixels, case ids or file names.
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import StateError
-from fedfin_edge.cases.digests import Input, digest_input
+from fedfin_edge.cases.digests import IMAGE_READING, Input, digest_input
 
 FORMAT = 1
 _SCHEMA = """
@@ -102,7 +103,8 @@ class FeatureStore:
         if not isinstance(value, Path):
             return digest_input(value)
         # Links are not followed: the path is only a key.
-        path = hashlib.sha256(os.fsencode(os.path.abspath(value))).digest()  # noqa: PTH100
+        key = IMAGE_READING + os.fsencode(os.path.abspath(value))  # noqa: PTH100
+        path = hashlib.sha256(key).digest()
         status = value.stat()
         query = "SELECT digest FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
         with self._explained():

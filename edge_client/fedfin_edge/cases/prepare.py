@@ -1,6 +1,7 @@
 """From an input to an encoder's feeds, as the bundle's recipe says."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,24 @@ from fedfin.errors import InputError
 from fedfin_edge.cases.digests import Input
 
 Feeds = dict[str, NDArray[Any]]
-# An input's parts with their weights: a long text has several windows, all else is one part.
-Parts = list[tuple[Feeds, int]]
-Prepare = Callable[[Input], Parts]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An input's parts, feeds with a batch of one and their weights, and what was noted when it was read.
+
+    A long text has several windows; all else is one part.
+    """
+
+    parts: list[tuple[Feeds, int]]
+    notes: tuple[str, ...] = ()
+
+
+Prepare = Callable[[Input], Prepared]
 
 
 def make_prepare(folder: Path, recipe: Recipe) -> Prepare:
-    """The function that turns one input into feeds with a batch of one each; InputError for a bad input."""
+    """The function that prepares one input; InputError for a bad input."""
     if isinstance(recipe, ImageRecipe):
         return _image(recipe)
     if isinstance(recipe, TextRecipe):
@@ -30,10 +42,11 @@ def _image(recipe: ImageRecipe) -> Prepare:
     from fedfin.encoders.images import read_image
     from fedfin.encoders.preprocessing import image_tensor
 
-    def prepare(value: Input) -> Parts:
+    def prepare(value: Input) -> Prepared:
         if not isinstance(value, Path):
             raise InputError("is not a file")
-        return [({recipe.input_name: image_tensor(recipe, read_image(value))[None]}, 1)]
+        picture = read_image(value)
+        return Prepared([({recipe.input_name: image_tensor(recipe, picture.image)[None]}, 1)], picture.notes)
 
     return prepare
 
@@ -43,19 +56,20 @@ def _text(folder: Path, recipe: TextRecipe) -> Prepare:
 
     tokenizer = open_tokenizer(folder / recipe.tokenizer)
 
-    def prepare(value: Input) -> Parts:
+    def prepare(value: Input) -> Prepared:
         if not isinstance(value, str):
             raise InputError("is not text")
-        return [(dict(window.feeds), window.weight) for window in text_windows(recipe, tokenizer, value)]
+        windows = text_windows(recipe, tokenizer, value)
+        return Prepared([(dict(window.feeds), window.weight) for window in windows])
 
     return prepare
 
 
 def _vector(recipe: VectorRecipe) -> Prepare:
-    def prepare(value: Input) -> Parts:
+    def prepare(value: Input) -> Prepared:
         values = np.asarray(value if isinstance(value, list) else [], np.float32)
         if values.shape != (recipe.length,):
             raise InputError(f"is not a list of {recipe.length} numbers")
-        return [({recipe.input_name: values[None]}, 1)]
+        return Prepared([({recipe.input_name: values[None]}, 1)])
 
     return prepare

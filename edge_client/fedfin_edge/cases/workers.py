@@ -28,10 +28,11 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: its features, float32 [dim], or the reason why it has none."""
+    """What became of one input: its features, float32 [dim], or the reason why it has none; what was noted."""
 
     features: NDArray[np.float32] | None
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class LocalEncoder:
@@ -56,7 +57,8 @@ class LocalEncoder:
 
                 encoder = open_encoder(self._bundle)
             try:
-                outcome = Outcome(encoder.encode([value])[0])
+                features, notes = encoder.encode_noted(value)
+                outcome = Outcome(features, notes=notes)
             except InputError as error:
                 outcome = Outcome(None, str(error))
             yield key, outcome

@@ -47,7 +47,7 @@ def add(commands: Commands) -> None:
         "--calibrate",
         metavar="PATH",
         type=Path,
-        help="folder of PNG/JPEG images, text file with one text a line, or .npy of vectors; "
+        help="folder of PNG, JPEG or DICOM images, text file with one text a line, or .npy of vectors; "
         "text encoders have built-in sentences",
     )
     parser.add_argument(

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.encoders.bundle import ImageRecipe, TextRecipe, VectorRecipe
-from fedfin.encoders.preprocessing import image_tensor, open_image, text_windows
+from fedfin.encoders.images import read_image
+from fedfin.encoders.preprocessing import image_tensor, text_windows
 from fedfin.errors import InputError
 from fedfin_export.quantize.sentences import SENTENCES
 from fedfin_export.sources.float_encoder import FloatEncoder
 
 Batch = dict[str, NDArray[Any]]
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", "")  # archives write DICOM without a suffix
 MIN_CASES = 12
 # Ranges settle within about a hundred images; more only costs time.
 MAX_CASES = 192
@@ -64,12 +65,16 @@ def _images(recipe: ImageRecipe, folder: Path | None, skipped: list[str]) -> lis
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder of images; check --calibrate")
     batches: list[Batch] = []
-    for path in _spread(sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)):
+    for path in _spread(_image_files(folder)):
         try:
-            batches.append({recipe.input_name: image_tensor(recipe, open_image(path))[np.newaxis]})
+            batches.append({recipe.input_name: image_tensor(recipe, read_image(path).image)[np.newaxis]})
         except InputError as error:
-            skipped.append(str(error))
+            skipped.append(f"{path}: {error}")
     return batches
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
 
 
 def _texts(recipe: TextRecipe, tokenizer_json: str, path: Path | None) -> list[Batch]:
