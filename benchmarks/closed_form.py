@@ -123,8 +123,8 @@ def make_updates(folder: Path, *, mixed: bool) -> dict[str, float]:
 
     def update(site: str, seed: int, share_with_text: float) -> bytes:
         dataset = made_up(plan, seed, share_with_text)
-        told = {"report": lambda *_: None, "stop": lambda: False}
-        return make_update(plan, work, model, dataset, site, Feedback(""), **told).payload  # type: ignore[arg-type]
+        callbacks = {"report": lambda *_: None, "stop": lambda: False}
+        return make_update(plan, work, model, dataset, site, Feedback(""), **callbacks).payload  # type: ignore[arg-type]
 
     for seed, site in enumerate(site_names()):
         share = (0.5 if mixed else 1.0) if seed < BOTH else 0.0

@@ -74,8 +74,8 @@ def second_moments(plan, dataset, site="s0", model=None):
     """(values, weights) of a site's update, as the aggregator reads them off the wire."""
     model = initial_model(plan) if model is None else model
     quiet = {"progress": lambda _: None, "stop": lambda: False}
-    result = run_task(plan, "covariances", 2, model, dataset, site, **quiet)
-    shapes = task_specs(plan, "covariances")
+    result = run_task(plan, "second_moments", 2, model, dataset, site, **quiet)
+    shapes = task_specs(plan, "second_moments")
     return decompress(compress(result.deltas, shapes, "exact").body, shapes), result.weights
 
 

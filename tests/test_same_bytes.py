@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
 from fedfin.model.model_file import ModelFile, encode_model_file
-from fedfin.model.model_spec import needs_covariances, solved_shapes, task_specs
+from fedfin.model.model_spec import needs_second_moments, solved_shapes, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF, basis_dim, pack, sent_shapes
 from fedfin.plan import Codec, Modality, Model, Plan, Stage
 from fedfin.plan import Rounds as RoundsPlan
@@ -173,7 +173,7 @@ class _Federation:
         work = first_things_first(
             plan,
             Work(manifest.round, manifest.task, manifest.version),
-            gave_covariances=site.progress.gave_covariances,
+            gave_second_moments=site.progress.gave_second_moments,
         )
         outbox = self._answer(plan, work, site.model.tensors(plan), name, site.feedback())
         site.put_update(outbox)
@@ -282,7 +282,7 @@ def _trained(plan: Plan, work: Work, model: Tensors, site: str, feedback: Feedba
 def _exact(plan: Plan, work: Work, _model: Tensors, site: str, feedback: Feedback) -> Outbox:
     """Of every tensor of the task; in training a fifth of them is left out."""
     key = f"{site}/{work.round}"
-    if work.task == "covariances":
+    if work.task == "second_moments":
         values = _second_moments(plan, site)
         weights = dict.fromkeys(values, 16)
     else:
@@ -341,7 +341,7 @@ def _digests(name: str, folder: Path) -> dict[str, str]:
     """A federation's."""
     plan, answer = (TRAINED[name], _trained) if name in TRAINED else (EXACT[name], _exact)
     found = _Federation(folder, plan, answer).play()
-    if name in EXACT and needs_covariances(plan):
+    if name in EXACT and needs_second_moments(plan):
         return {of: digest for of, digest in found.items() if of not in OF_MODEL}
     return found
 

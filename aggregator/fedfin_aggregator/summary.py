@@ -5,6 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from fedfin.model.model_spec import SCENARIOS_MEAN
+from fedfin_aggregator.rounds.rounds import DROPPED
 from fedfin_aggregator.store.journal import Journal
 
 AUC = "auc."
@@ -42,6 +44,24 @@ def summary(journal: Journal) -> dict[str, Any]:
 def print_summary(journal: Journal, console: Console) -> None:
     """The rounds, then the final metrics."""
     facts = summary(journal)
+    console.print(_rounds(facts))
+    for row in facts["rounds"]:
+        if row.get(DROPPED):
+            console.print(
+                f"round {row['round']}: its second moments were of too many cases and are not in the model"
+            )
+    if facts["silent"]:
+        console.print(f"not waited for until they send an update again: {', '.join(facts['silent'])}")
+    if journal.role.startswith("shard"):
+        console.print(f"this is {journal.role}: its own sites' part; the models and metrics are the root's")
+        return
+    if facts["final"] is None:
+        console.print("not finished: the last round evaluates the final model")
+        return
+    console.print(_final(facts["final"]))
+
+
+def _rounds(facts: dict[str, Any]) -> Table:
     version = "" if facts["version"] is None else f", model version {facts['version']}"
     table = Table(title=f"federation {facts['federation']}{version}")
     for column in ("round", "task", "sites", "seconds", *LOSSES, "KB up"):
@@ -55,23 +75,20 @@ def print_summary(journal: Journal, console: Console) -> None:
             *(_number(row.get(metric), 4) for metric in LOSSES.values()),
             _number(row.get("bytes"), 0, 1e-3),
         )
-    console.print(table)
-    if facts["silent"]:
-        console.print(f"not waited for until they send an update again: {', '.join(facts['silent'])}")
-    if journal.role.startswith("shard"):
-        console.print(f"this is {journal.role}: its own sites' part; the models and metrics are the root's")
-        return
-    if facts["final"] is None:
-        console.print("not finished: the last round evaluates the final model")
-        return
-    final = Table(title="final model on the sites' held-out cases (pooled histograms)")
+    return table
+
+
+def _final(results: dict[str, float]) -> Table:
+    final = Table(
+        title="final model on the sites' held-out cases (pooled histograms)", caption=SCENARIOS_MEAN
+    )
     for column in ("shown", "cases", "macro AUC x 100"):
         final.add_column(column, justify="left" if column == "shown" else "right")
-    for name, cases in sorted(facts["final"].items()):
+    for name, cases in sorted(results.items()):
         if name.startswith("cases."):
             scenario = name.removeprefix("cases.")
-            final.add_row(scenario, f"{cases:.0f}", _number(facts["final"].get(AUC + scenario), 1, 100.0))
-    console.print(final)
+            final.add_row(scenario, f"{cases:.0f}", _number(results.get(AUC + scenario), 1, 100.0))
+    return final
 
 
 def _number(value: float | None, digits: int, scale: float = 1.0) -> str:

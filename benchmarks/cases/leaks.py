@@ -48,15 +48,15 @@ def drop(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     train = {text for _, text in reports["train"]}
     earlier: set[str] = set()
     twins: dict[str, set[str]] = {}
-    said = []
+    remarks = []
     for side in SIDES:
         texts = [text for _, text in reports[side]]
         twins[side] = earlier.intersection(texts)
         if twins[side]:
             in_train, dropped = (sum(text in known for text in texts) for known in (train, earlier))
-            said.append(_tell(side, in_train, dropped, len(texts)))
+            remarks.append(_tell(side, in_train, dropped, len(texts)))
         earlier.update(texts)
-    return [row for row in rows if twins.get(row.get("split", ""), set()).isdisjoint(_compared(row))], said
+    return [row for row in rows if twins.get(row.get("split", ""), set()).isdisjoint(_compared(row))], remarks
 
 
 def _tell(side: str, in_train: int, dropped: int, of: int) -> str:

@@ -32,8 +32,8 @@ def keep(rows: Sequence[Row], val: str) -> list[Row]:
 
     A case table knows train and test only: `val` says whether validation cases go to "train", or "leave-out".
     """
-    kept, said = leaks.drop(rows)
-    for line in said:
+    kept, remarks = leaks.drop(rows)
+    for line in remarks:
         print(line, file=sys.stderr)
     if val == "leave-out":
         kept = [row for row in kept if row["split"] != "val"]

@@ -80,15 +80,15 @@ def _timings(folder: Path, step: Step) -> list[Figures]:
 
 
 def _follow(command: list[str], environment: dict[str, str], step: Step) -> None:
-    """Run pytest to its end, telling `step` of each test. Raises FedfinError, with what pytest said, if one fails."""
-    said, done, total = [], 0, 0
+    """Run pytest to its end, telling `step` of each test. Raises FedfinError, with what pytest lines, if one fails."""
+    lines, done, total = [], 0, 0
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None, "it was asked for"
         try:
             for line in process.stdout:
-                said.append(line)
+                lines.append(line)
                 if collected := _COLLECTED.search(line):
                     total = int(collected[1])
                 elif _OUTCOME.search(line):
@@ -98,7 +98,7 @@ def _follow(command: list[str], environment: dict[str, str], step: Step) -> None
             process.terminate()
             raise
     if process.returncode:
-        raise FedfinError(f"the benchmark did not pass:\n{''.join(said)[-4000:]}")
+        raise FedfinError(f"the benchmark did not pass:\n{''.join(lines)[-4000:]}")
 
 
 def _preset(preset: Preset, notes: Iterable[Figures], size: int) -> Figures:

@@ -29,12 +29,12 @@ class Simulation:
         taking_part: int,
         record: Recorder | None = None,
     ) -> None:
-        def told(number: int, site: str, deltas: Tensors) -> None:
+        def keep(number: int, site: str, deltas: Tensors) -> None:
             if record is not None:
                 record(number - 1, site, deltas)
 
         plan = msgspec.structs.replace(federation.plan, codec=Codec(up=up, down=down))
-        self._rounds = Rounds(plan, federation.sites, taking_part=taking_part, record=told)
+        self._rounds = Rounds(plan, federation.sites, taking_part=taking_part, record=keep)
         self._rounds.run(1)
 
     @property

@@ -67,11 +67,11 @@ def _encode(site: Site, table: Table, step: Step) -> None:
     done = dict.fromkeys(site.settings.modalities, 0)
     total = sum(len(case.inputs) for case in table.cases)
 
-    def told(modality: str, count: int, _of: int) -> None:
+    def on_progress(modality: str, count: int, _of: int) -> None:
         done[modality] = count
         step(sum(done.values()), total)
 
-    report = encode_site(site, progress=told)
+    report = encode_site(site, progress=on_progress)
     lost = sum(problem.effect in _LOST for problem in report.problems)
     if lost:
         text = "%s: %d rows or inputs cannot be used; `fedfin edge encode` lists them"

@@ -181,9 +181,13 @@ def _dataset(
         m: np.where(mask[:, None], cases.features[m][rows], np.float32(0)) for m, mask in present.items()
     }
     known = cases.labels[rows] if labels is None else np.where(labels, cases.labels[rows], np.float32(np.nan))
-    apart = np.array([uniform("validation", g) < VALIDATION for g in cases.groups[rows].tolist()], np.bool_)
+    validation = np.array(
+        [uniform("validation", g) < VALIDATION for g in cases.groups[rows].tolist()], np.bool_
+    )
     half = np.array([uniform("half", g) < 1 / 2 for g in cases.groups[rows].tolist()], np.bool_)
-    return Dataset(features, present, known, np.full(len(rows), held_out), validation=apart, second_half=half)
+    return Dataset(
+        features, present, known, np.full(len(rows), held_out), validation=validation, second_half=half
+    )
 
 
 def _texts(pool: Pool, modality: str, sites: dict[str, tuple[Rows, Mask]], shown: dict[str, Mask]) -> Texts:

@@ -41,9 +41,9 @@ def table(
         opens = names > 1 and first != former and former
         lines.append(_row(row, names, opens=bool(opens), repeated=names > 1 and first == former))
         former = first
-    told = f"<caption>{escape(caption)}</caption>" if caption else ""
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        f'<div class="wide"><table class="{"dense" if dense else ""}">{told}<thead><tr>{"".join(titles)}</tr></thead>'
+        f'<div class="wide"><table class="{"dense" if dense else ""}">{title}<thead><tr>{"".join(titles)}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -60,7 +60,7 @@ class Trained(Protocol):
 
 
 @dataclass(frozen=True)
-class Apart:
+class SeparateModels:
     """Several models that answer each for itself: every figure is the mean of theirs."""
 
     parts: Sequence[Trained]

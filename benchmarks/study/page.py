@@ -48,12 +48,12 @@ def page(scores: Scores) -> str:
 
 
 def _subtitle(summary: dict[str, Any]) -> str:
-    told = [
+    text = [
         f"{one['data']} ({len(one['modalities'])} modalities, {one['labels']} labels, {one['judge']:,} cases judge)"
         for one in summary["data"]
     ]
     seeds = len(summary["seeds"])
-    return f"{'; '.join(told)}. {seeds} seed{'s' if seeds != 1 else ''}. Macro AUC x 100 throughout."
+    return f"{'; '.join(text)}. {seeds} seed{'s' if seeds != 1 else ''}. Macro AUC x 100 throughout."
 
 
 def _tiles(summary: dict[str, Any]) -> str:
@@ -89,10 +89,10 @@ def _verdict(verdict: Verdict) -> str:
 
 def _gains(verdict: Verdict) -> str:
     """What the project promises to tell: over zero-fill and plain FIN, by data set."""
-    told = {(gain.data, gain.method): gain for gain in verdict.gains if is_reported(gain)}
-    data, methods = (list(dict.fromkeys(pair[i] for pair in told)) for i in (0, 1))
+    gains = {(gain.data, gain.method): gain for gain in verdict.gains if is_reported(gain)}
+    data, methods = (list(dict.fromkeys(pair[i] for pair in gains)) for i in (0, 1))
     rows = [
-        [one, *(gain_text(told[one, method]) if (one, method) in told else DASH for method in methods)]
+        [one, *(gain_text(gains[one, method]) if (one, method) in gains else DASH for method in methods)]
         for one in data
     ]
     heads = ["", *(f"over {method}" for method in methods)]

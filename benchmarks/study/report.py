@@ -46,5 +46,5 @@ def print_markdown(scores: Scores) -> None:
     print()
     for line in verdict_lines(verdict):
         print(line)
-    for told in [*map(harm_line, verdict.harms), *(gain_line(g) for g in verdict.gains if is_reported(g))]:
-        print(f"- {told}")
+    for text in [*map(harm_line, verdict.harms), *(gain_line(g) for g in verdict.gains if is_reported(g))]:
+        print(f"- {text}")

@@ -92,7 +92,7 @@ class Rounds:
             body = self._compress_up(task, number, site, result.deltas)
             fold_update(fold, task, decompress(body, shapes), result.weights, site.name)
             up[site.name], up_float32[site.name] = len(body), _bytes(result.deltas)
-        second_moments = fold.sums if task == "covariances" else {}
+        second_moments = fold.sums if task == "second_moments" else {}
         added, replaced = close_round(self.plan, task, fold.sums, second_moments, self.model)
         return Traffic(up, up_float32, self._publish(number, added, replaced), _bytes({**added, **replaced}))
 

@@ -14,7 +14,7 @@ from benchmarks.study.deal import deal
 from benchmarks.study.federation import Federation
 from benchmarks.study.jobs import Job
 from benchmarks.study.measure import auc_figures, calibration_error, imputation_figures
-from benchmarks.study.method import Apart, Progress, Trained
+from benchmarks.study.method import Progress, SeparateModels, Trained
 from benchmarks.study.patterns import View, views
 from benchmarks.study.settings import Data
 from benchmarks.study.sources import Pool, Step, load_pool
@@ -68,7 +68,7 @@ def identity(job: Job) -> Row:
 
 def _judge(trained: Trained, federation: Federation, shown: View) -> dict[str, Any]:
     """Answers and estimates on the judge's cases, of which the method sees what is shown."""
-    if isinstance(trained, Apart):
+    if isinstance(trained, SeparateModels):
         return mean_figures([_judge(part, federation, shown) for part in trained.parts])
     judge = federation.judge
     visible = {m: values * shown[m][:, None] for m, values in judge.features.items()}

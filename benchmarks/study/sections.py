@@ -35,12 +35,12 @@ def behind(verdict: Verdict) -> str:
     """Every place where any other method is clearly better."""
     if not verdict.behind:
         return ""
-    told = (
+    text = (
         f"Beyond {TOLERANCE} and seed noise, upper bounds apart. A method that has the public cases is compared with"
         f" {' or '.join(WITH_PUBLIC.values())}, which has them, too."
     )
     return section(
-        "behind", "Where another is better", paragraph(told), bullets(map(harm_line, verdict.behind))
+        "behind", "Where another is better", paragraph(text), bullets(map(harm_line, verdict.behind))
     )
 
 
@@ -113,11 +113,11 @@ def gains(verdict: Verdict, charts: Charts) -> str:
         ]
         for method in methods
     ]
-    told = (
+    text = (
         f"{verdict.default} less the method, averaged over all columns that both have, with {NOISE:g} standard"
         " errors over seeds."
     )
-    return section("gain", "Gain", paragraph(told), figure(charts.gain()), table(["over", *data], rows))
+    return section("gain", "Gain", paragraph(text), figure(charts.gain()), table(["over", *data], rows))
 
 
 def ablations(summary: Summary, charts: Charts) -> str:
@@ -151,14 +151,14 @@ def _ablation_table(key: str, lines: Sequence[Mapping[str, Any]]) -> str:
 
 def imputation(summary: Summary) -> str:
     """How near estimates come."""
-    told = (
+    text = (
         "Of the features that are hidden, in the judge's standard units: the cosine of estimate and truth; the share of"
         " variance that is explained (0: as good as the mean); where a variance is claimed, the squared error over it"
         " (1 is honest, above 1 claims too much) and the share of features within the interval that should hold 90 %."
     )
     by_data = groupby(summary["imputation"], key=lambda line: str(line["data"]))
     tables = beside((data, _imputation_table(list(lines))) for data, lines in by_data)
-    return section("imputed", "Imputed features", paragraph(told), tables) if tables else ""
+    return section("imputed", "Imputed features", paragraph(text), tables) if tables else ""
 
 
 def _imputation_table(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -181,8 +181,8 @@ def calibration(summary: Summary, scores: Scores) -> str:
         found = {(line["method"], line["kind"]): line["ece"] for line in lines}
         rows = [[m, *(number(found.get((m, kind)), ".2f") for kind in kinds)] for m in methods]
         parts.append((data, table(["method", *kinds], rows)))
-    told = "Expected calibration error x 100, 15 equal bins, mean over labels, settings and seeds; less is better."
-    return section("calibration", "Calibration of answers", paragraph(told), beside(parts))
+    text = "Expected calibration error x 100, 15 equal bins, mean over labels, settings and seeds; less is better."
+    return section("calibration", "Calibration of answers", paragraph(text), beside(parts))
 
 
 def costs(summary: Summary, charts: Charts) -> str:
@@ -203,11 +203,11 @@ def costs(summary: Summary, charts: Charts) -> str:
         ]
         head = ["method", "mean AUC", "up", "down", "multiply-adds", "CPU-s to train"]
         parts += [heading(data), figure(charts.cost(data, chosen)), table(head, rows)]
-    told = (
+    text = (
         "Bytes of one site in the mean, over the whole training, as updates are encoded. Multiply-adds of one answer"
         " without the encoders, which every method needs alike. AUC is the mean over all columns."
     )
-    return section("cost", "Cost beside accuracy", paragraph(told), *parts)
+    return section("cost", "Cost beside accuracy", paragraph(text), *parts)
 
 
 def labels(summary: Summary, scores: Scores) -> str:
@@ -235,13 +235,13 @@ def failures(summary: Summary) -> str:
         ]
         for f in summary["failures"]
     ]
-    told = (
+    text = (
         "Methods and ablations that are below zero-fill in the average over a data set's columns, beyond seed noise:"
         " they had better impute nothing."
     )
     head = ["method", "data", "to zero-fill", "worst", "where"]
     body = table(head, rows) if rows else paragraph("None is below zero-fill.")
-    return section("failures", "What did not work", paragraph(told), body)
+    return section("failures", "What did not work", paragraph(text), body)
 
 
 def gaps(summary: Summary) -> str:

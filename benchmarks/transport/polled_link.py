@@ -29,7 +29,7 @@ class PolledLink(mqtt.Link):
         """Connect, unless there is a connection; the outcome arrives as Up or Down."""
         if self._up:
             return
-        self._client, self._told = self._new_client(), False
+        self._client, self._down_reported = self._new_client(), False
         try:
             self._client.connect(self._broker.host, self._broker.port, keepalive=limits.KEEPALIVE_S)
             self._up = True

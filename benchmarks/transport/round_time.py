@@ -133,8 +133,8 @@ class _Federation:
         commands = self._folders.commands
         with Processes(self._folder / "logs") as processes:
             for name in (*self._folders.sites, AGGREGATOR):
-                told = self._on_event if name == AGGREGATOR else None
-                self._pids[name] = processes.start(name, commands[name], told)
+                on_event = self._on_event if name == AGGREGATOR else None
+                self._pids[name] = processes.start(name, commands[name], on_event)
             processes.wait(list(commands))
         return self._figures()
 

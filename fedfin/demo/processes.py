@@ -108,9 +108,9 @@ def run_command(arguments: Sequence[str], what: str) -> Mapping[str, Any]:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
+        lines = done.stderr.strip().splitlines()
         raise FedfinError(
-            f"{what} failed (exit code {done.returncode}): {said[-1] if said else 'no message'}"
+            f"{what} failed (exit code {done.returncode}): {lines[-1] if lines else 'no message'}"
         )
     try:
         answer: Mapping[str, Any] = json.loads(done.stdout)

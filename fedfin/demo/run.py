@@ -74,20 +74,20 @@ def _run(
     table, parts = _begin(settings, folder)
     labels = read_labels(table)
     sites = [name for name in parts if name != HOLDOUT]
-    told = partial(console.print, highlight=False)
-    told(
+    announce = partial(console.print, highlight=False)
+    announce(
         f"{sum(part.cases for part in parts.values())} cases: {len(sites)} sites, {settings.with_text} with"
         f" reports; {parts[HOLDOUT].cases} cases held out"
     )
     parity = _export(
-        settings, [image for name in sites for image in read_images(parts[name].table)], folder, told
+        settings, [image for name in sites for image in read_images(parts[name].table)], folder, announce
     )
     with embedded_broker(folder) if broker is None else contextlib.nullcontext(broker) as url:
-        told("encoding, once for all that follows")
-        encoded = prepare_sites(parts, url, folder, told)
+        announce("encoding, once for all that follows")
+        encoded = prepare_sites(parts, url, folder, announce)
         federations = {}
         for number, (name, (fin, modalities)) in enumerate(FEDERATIONS.items(), 1):
-            told(f"training {number}/{len(FEDERATIONS)}: {name}")
+            announce(f"training {number}/{len(FEDERATIONS)}: {name}")
             plan = make_plan(settings, folder, labels, fin or settings.fin, modalities)
             federations[name] = _once(
                 folder / "federations" / f"{name}.json",
@@ -127,13 +127,13 @@ def _begin(settings: Settings, folder: Path) -> tuple[Path, dict[str, Part]]:
 
 
 def _export(
-    settings: Settings, images: list[Path], folder: Path, told: Callable[[str], None]
+    settings: Settings, images: list[Path], folder: Path, announce: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
     """What the verification of each encoder found, by bundle."""
-    told("exporting and verifying the encoders")
+    announce("exporting and verifying the encoders")
     parity = export_bundles(settings, images, folder)
     for name, report in parity.items():
-        told(
+        announce(
             f"  {name}: {report['before']['bytes'] / 1e6:.1f} MB -> {report['after']['bytes'] / 1e6:.1f} MB,"
             f" cosine to float {report['cosine']['mean']:.3f}"
         )

@@ -54,7 +54,7 @@ def split_cases(table: Path, out: Path, *, sites: int, with_text: int, held_out:
     held, rest = _hold_out(list(patients), held_out, seed)
     groups = _assign(table, patients, rest, sites, with_text)
     names = [f"site-{number:02d}" for number in range(1, sites + 1)]
-    check_apart({HOLDOUT: held} | dict(zip(names, groups, strict=True)))
+    check_disjoint({HOLDOUT: held} | dict(zip(names, groups, strict=True)))
     folder = table.resolve().parent
     parts = {}
     for number, (name, group) in enumerate(zip(names, groups, strict=True)):
@@ -65,7 +65,7 @@ def split_cases(table: Path, out: Path, *, sites: int, with_text: int, held_out:
     return Split(parts, last)
 
 
-def check_apart(groups: Mapping[str, Iterable[str]]) -> None:
+def check_disjoint(groups: Mapping[str, Iterable[str]]) -> None:
     """Raise InputError if a patient is in two of `groups` (name -> patients)."""
     place: dict[str, str] = {}
     for name, group in groups.items():

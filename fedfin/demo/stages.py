@@ -128,7 +128,7 @@ def export_bundles(settings: Settings, images: list[Path], folder: Path) -> dict
 
 
 def prepare_sites(
-    parts: dict[str, Part], broker: str, folder: Path, told: Callable[[str], None]
+    parts: dict[str, Part], broker: str, folder: Path, announce: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
     """Set up and encode every site, two at a time; what encoding reported, by site."""
 
@@ -164,7 +164,7 @@ def prepare_sites(
             report["seconds"] = time.monotonic() - started
             record.parent.mkdir(exist_ok=True)
             write_atomically(record, json.dumps(report).encode())
-            told(f"  {name}")
+            announce(f"  {name}")
         return name, json.loads(record.read_text())
 
     with ThreadPoolExecutor(2) as pool:

@@ -75,7 +75,7 @@ class Link:
         self._protocol = paho.MQTTv311 if self._broker.old else paho.MQTTv5
         self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
         self._ended = ""  # why the connection came to its end
-        self._told = False  # ... and whether that was said
+        self._down_reported = False  # ... and whether that was reported
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue() if events is None else events
         self.traffic = Traffic()
         self._client = self._new_client()
@@ -137,7 +137,7 @@ class Link:
 
     def _connection(self) -> float:
         """One connection to its end; the seconds that it stood."""
-        address, self._told = self._broker.address, False
+        address, self._down_reported = self._broker.address, False
         self._ended = (
             f"{address} ended the connection before it answered; is mqtts:// or mqtt:// right for this port?"
         )
@@ -158,9 +158,9 @@ class Link:
         return time.monotonic() - started
 
     def _tell_down(self) -> None:
-        if not self._told:
+        if not self._down_reported:
             self._tell(Down(self._ended))
-        self._told = True
+        self._down_reported = True
 
     def _tell(self, event: LinkEvent) -> None:
         if not self._stopping.is_set():  # an owner that has stopped the link takes nothing any more
@@ -211,7 +211,7 @@ class Link:
             client.disconnect()
             return
         if reason == ReasonCode(PacketTypes.CONNACK, "Unsupported protocol version"):
-            self._protocol, self._told = paho.MQTTv311, True
+            self._protocol, self._down_reported = paho.MQTTv311, True
             client.disconnect()
             return
         if reason.is_failure:
@@ -220,7 +220,7 @@ class Link:
         announced = (
             getattr(properties, "MaximumPacketSize", None) if isinstance(properties, Properties) else None
         )
-        self._told = False
+        self._down_reported = False
         self._ended = f"the connection to {self._broker.address} was lost"
         self._max_packet = announced or 2**28
         room = self._max_packet - limits.PACKET_OVERHEAD_BYTES

@@ -12,12 +12,12 @@ The names are part of the wire contract: the aggregator knows the model by this 
     gaussian.gain.{s}.{t}, .offset, .explained    the closed-form FIN: how features of t follow from those of s
     expert.{s}.{t}.weight, .bias    scores of the labels: what s tells of them, directly (t = s) or through t
     blend.weight, .bias             for every pattern of shown modalities, from scores to logits
-    blend.power, .prior             how far apart the blend holds the classes, in squared deviations; labels' log-odds
+    blend.power, .prior             how far the blend separates the classes, in squared deviations; labels' log-odds
     calibration.slope, .intercept   from the head's logits to log-odds, by pattern and label
     calibration.head_weight         the head's share of the answer beside the experts, by pattern
 
 What an update carries, by task: "train" carries deltas to add; the other tasks carry values: "moments" those of
-norm.*, "covariances" the second moments of second_moments.py, "calibrate" calibration.scores, sums of
+norm.*, "second_moments" the second moments of second_moments.py, "calibrate" calibration.scores, sums of
 logits over held-out cases, "evaluate" histograms. From second moments the aggregator solves gaussian, expert and blend,
 from calibration.scores calibration.*.
 """
@@ -33,7 +33,7 @@ from fedfin.model.second_moment_spec import basis_dim, random_features, sent_sha
 from fedfin.model.tensor_spec import UNTRAINED, Specs, TensorSpec, TrainedBy, linear
 from fedfin.plan import Plan
 
-Task = Literal["moments", "covariances", "train", "calibrate", "evaluate"]
+Task = Literal["moments", "second_moments", "train", "calibrate", "evaluate"]
 
 HISTOGRAM_BINS = 256
 HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
@@ -57,11 +57,11 @@ def has_own_columns(plan: Plan) -> bool:
 
 def cosines(plan: Plan) -> dict[str, int]:
     """The random features of each modality that has any; none where nothing reads them."""
-    widths = random_features(plan) if needs_covariances(plan) else {}
+    widths = random_features(plan) if needs_second_moments(plan) else {}
     return {modality: width for modality, width in widths.items() if width}
 
 
-def needs_covariances(plan: Plan) -> bool:
+def needs_second_moments(plan: Plan) -> bool:
     """Whether anything is solved from second moments, so that a round collects them."""
     return fin_variant(plan) in CLOSED_FORMS or plan.model.answer != "head"
 
@@ -81,7 +81,7 @@ def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
     if task == "evaluate":
         shape = (len(plan.labels), 2, HISTOGRAM_BINS)
         return {f"eval.{scenario}": shape for scenario in scenarios(plan)}
-    if task == "covariances":
+    if task == "second_moments":
         return sent_shapes(plan)
     if task == "calibrate":
         return {CALIBRATION: (2 ** len(plan.modalities), len(plan.labels), 2, CALIBRATION_SUMS)}
@@ -96,8 +96,15 @@ def pattern_row(shown: Sequence[bool]) -> int:
     return sum(1 << place for place, is_shown in enumerate(shown) if is_shown)
 
 
+# For captions: which cases the scenarios score, in evaluation rounds and in `fedfin edge evaluate` alike.
+SCENARIOS_MEAN = (
+    "all: complete cases; only-...: every case that has this modality, the others hidden;"
+    " as-is: every case, as it was recorded"
+)
+
+
 def scenarios(plan: Plan) -> tuple[str, ...]:
-    """What is shown in evaluation: `all` complete cases, `only-{m}` with the rest hidden, and `as-is`."""
+    """What evaluation scores; see SCENARIOS_MEAN."""
     return ("all", *(f"only-{modality}" for modality in plan.dims), "as-is")
 
 

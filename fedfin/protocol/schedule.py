@@ -1,16 +1,16 @@
 """What each round is for: its task, and how its traffic is compressed."""
 
 from fedfin.codec import Preset
-from fedfin.model.model_spec import Task, needs_covariances
+from fedfin.model.model_spec import Task, needs_second_moments
 from fedfin.plan import Plan
 
 
 def task_of(plan: Plan, round_: int) -> Task:
-    """Moments first, covariances if the plan needs them; then training, calibration if it needs that, evaluation."""
+    """Moments first, second moments if the plan needs them; then training, calibration if it needs that, evaluation."""
     if round_ == 1:
         return "moments"
     if round_ < first_training_round(plan):
-        return "covariances"
+        return "second_moments"
     if _training(plan, round_) <= plan.rounds.count:
         return "train"
     return "calibrate" if round_ < last_round(plan) else "evaluate"
@@ -18,7 +18,7 @@ def task_of(plan: Plan, round_: int) -> Task:
 
 def first_training_round(plan: Plan) -> int:
     """Training begins here."""
-    return 3 if needs_covariances(plan) else 2
+    return 3 if needs_second_moments(plan) else 2
 
 
 def preset_up(plan: Plan, round_: int) -> Preset:

@@ -32,16 +32,18 @@ COMPLETE, CROSS = "second.complete.image.image", "second.complete.image.text"
 
 def given(site, round_, base, values=None, weights=None, *, plan=PLAN) -> bytes:
     """The update with a site's second moments, or others."""
-    shapes = task_specs(PLAN, "covariances")
+    shapes = task_specs(PLAN, "second_moments")
     values, weights = values or GIVEN[site][0], weights or GIVEN[site][1]
     facts = {"site": site, "plan": plan.digest(), "round_": round_, "base": base, "metrics": {"cases": 1.0}}
-    return encode_update(compress(values, shapes, "exact").body, weights, shapes, task="covariances", **facts)
+    return encode_update(
+        compress(values, shapes, "exact").body, weights, shapes, task="second_moments", **facts
+    )
 
 
 def answer(rounds, site, *, gives=False) -> None:
     """What the site sends in this round, accepted."""
     round_, base = rounds.position.round, rounds.position.version
-    gives = gives or task_of(PLAN, round_) == "covariances"
+    gives = gives or task_of(PLAN, round_) == "second_moments"
     payload = given(site, round_, base) if gives else update(site, round_, base, plan_=PLAN)
     receipt = judge(rounds, site, payload)
     assert receipt.accepted, receipt.reason
@@ -275,7 +277,7 @@ def test_what_no_cases_can_give_is_refused(sent, reason, tmp_path: Path) -> None
 def test_a_root_refuses_such_a_sum_too(tmp_path: Path) -> None:
     """Its shard has been tampered with."""
     shard = new_shard(tmp_path / "0", Shard(0, 1))
-    shard.open(SimpleNamespace(run="r", round=2, task="covariances", version=1))
+    shard.open(SimpleNamespace(run="r", round=2, task="second_moments", version=1))
     answer(shard, "s0")
     shard._fold.sums[next(name for name in shard._fold.sums if name.endswith(COMPLETE))].total[7] *= -1
     root = started(tmp_path / "root", RootRounds)

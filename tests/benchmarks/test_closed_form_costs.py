@@ -1,7 +1,7 @@
 """The benchmark of the closed forms measures what it says."""
 
 from benchmarks.closed_form import BOTH, DIMS, SITES, make_plan, site_names
-from fedfin.model.model_spec import needs_covariances
+from fedfin.model.model_spec import needs_second_moments
 from fedfin.protocol.schedule import task_of
 from fedfin_aggregator.closed_form.groups import GROUPS, group_of
 
@@ -18,5 +18,5 @@ def test_the_plan_is_the_default_over_large_encoders() -> None:
     """Whose second round collects second moments."""
     plan = make_plan()
     assert plan.dims == DIMS
-    assert needs_covariances(plan)
-    assert task_of(plan, 2) == "covariances"
+    assert needs_second_moments(plan)
+    assert task_of(plan, 2) == "second_moments"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.study.federation import Federation, Texts
-from benchmarks.study.method import Apart, NotApplicableError
+from benchmarks.study.method import NotApplicableError, SeparateModels
 from benchmarks.study.methods.arrangement import Centralised, CompleteSitesOnly, LocalOnly, WithPublic
 from benchmarks.study.methods.filled import fill
 from benchmarks.study.methods.generative import Generative
@@ -135,7 +135,7 @@ def test_public_cases_train_as_one_more_site(federation):
 def test_local_only_is_judged_site_by_site(federation):
     """A model for each site."""
     trained = LocalOnly().train(federation, lambda _share: None)
-    assert isinstance(trained, Apart)
+    assert isinstance(trained, SeparateModels)
     assert len(trained.parts) == 3
 
 

@@ -211,13 +211,13 @@ def test_second_moments_are_named_in_words_and_few_cases_are_warned_of(
 ) -> None:
     """What leaves, and that a mean over 29 cases may tell about one; of 30 nothing is said."""
     plan = replace(PLAN, model=Model(fin="gaussian", basis_total=0, head_width=0))
-    shapes = task_specs(plan, "covariances")
+    shapes = task_specs(plan, "second_moments")
     values = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     facts = {
         "site": "s0",
         "plan": plan.digest(),
         "round_": 2,
-        "task": "covariances",
+        "task": "second_moments",
         "base": 1,
         "metrics": {},
     }

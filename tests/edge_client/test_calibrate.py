@@ -81,5 +81,5 @@ def test_the_head_never_trains_on_cases_kept_apart():
     other = replace(dataset, labels=labels)
     one, two = run("train", dataset), run("train", other)
     assert all(np.array_equal(one.deltas[name], two.deltas[name]) for name in one.deltas)
-    one, two = run("covariances", dataset), run("covariances", other)
+    one, two = run("second_moments", dataset), run("second_moments", other)
     assert any(not np.array_equal(one.deltas[name], two.deltas[name]) for name in one.deltas)

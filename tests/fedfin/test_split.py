@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from fedfin.demo.split import check_apart, split_cases
+from fedfin.demo.split import check_disjoint, split_cases
 from fedfin.errors import InputError
 
 COLUMNS = ["case", "patient", "image", "text", "effusion"]
@@ -128,9 +128,9 @@ def test_no_share_held_out_writes_no_holdout(table, tmp_path):
 
 
 def test_a_patient_on_two_sides_is_an_error_that_does_not_name_the_patient():
-    check_apart({"a": ["p1", "p2"], "b": ["p3"]})
+    check_disjoint({"a": ["p1", "p2"], "b": ["p3"]})
     with pytest.raises(InputError, match="is in a and in b") as caught:
-        check_apart({"a": ["p1", "p2"], "b": ["p2"]})
+        check_disjoint({"a": ["p1", "p2"], "b": ["p2"]})
     assert "p2" not in str(caught.value)
 
 

@@ -37,7 +37,7 @@ def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, 
     """Depends on site, round, task, and every value of the model it starts from."""
     if stop():
         raise TaskStoppedError
-    if task == "covariances":
+    if task == "second_moments":
         cases = _cases(plan, site)
         return tasks.run_task(plan, task, round_, model, cases, site, progress=lambda _: None, stop=stop)
     rng = np.random.default_rng([*site.encode(), round_])

@@ -2,7 +2,7 @@
 
 A group's squared error under weights W learnt from the others is var(y) - 2 W . cov(x, y) + W^T cov(x) W: it needs no
 case, only the group's moments. Where a single group has the data, or knows a target, what is too good about its own
-cases is reckoned and taken off (Mallows, Technometrics 1973; Efron, JASA 2004).
+cases is estimated and taken off (Mallows, Technometrics 1973; Efron, JASA 2004).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ MOST_EXPLAINED = 0.999  # so that no estimate claims to be exact
 # a feature that is constant. Its share of the error would drown all others'.
 LEAST_VARIANCE = 1e-6
 MOST_FREEDOM = 0.9  # twice the parameters per known case at which a fit says nothing of its noise
-COMMON = 0.5  # share of what is reckoned of a target that all have in common: each by itself may come out as nothing
+COMMON = 0.5  # share of what is estimated of a target that all have in common: each by itself may come out as nothing
 TINY = 1e-12  # against division by zero
 
 
@@ -54,16 +54,16 @@ def fit(folds: Sequence[Make]) -> Ridge:
     Folds are made when they are needed: those of 1280 features, all at once, would take 100 MB.
     """
     whole = total(make() for make in folds)
-    heard = np.sum([make().known > 0 for make in folds], axis=0)  # how many folds know each target
-    alone = heard <= 1
+    informed = np.sum([make().known > 0 for make in folds], axis=0)  # how many folds know each target
+    alone = informed <= 1
     if alone.all():
-        penalty, weights, optimism = _reckoned(whole, alone)
+        penalty, weights, optimism = _estimated(whole, alone)
         left_out = (weights,) * len(folds)
     else:
         penalty, left_out = _cross_validated(whole, folds)
-        weights, optimism = _solved(whole, penalty), np.zeros(len(heard))
+        weights, optimism = _solved(whole, penalty), np.zeros(len(informed))
         if alone.any():
-            _, by_itself, optimistic = _reckoned(whole, alone)
+            _, by_itself, optimistic = _estimated(whole, alone)
             weights = np.where(alone, by_itself, weights)
             left_out = tuple(np.where(alone, by_itself, part) for part in left_out)
             optimism = np.where(alone, optimistic, optimism)
@@ -82,10 +82,10 @@ def _cross_validated(whole: Regression, folds: Sequence[Make]) -> tuple[float, t
     return penalty, tuple(part.weights(penalty) for part in parts)
 
 
-def _reckoned(whole: Regression, alone: NDArray[np.bool_]) -> tuple[float, Floats, Floats]:
-    """The penalty of the least reckoned error of the targets that are alone, the weights, and their optimism."""
+def _estimated(whole: Regression, alone: NDArray[np.bool_]) -> tuple[float, Floats, Floats]:
+    """The penalty of the least estimated error of the targets that are alone, the weights, and their optimism."""
     learnt = _Learnt(whole)
-    penalty = min(PENALTIES, key=lambda one: learnt.reckoned(one, alone))
+    penalty = min(PENALTIES, key=lambda one: learnt.estimated(one, alone))
     return penalty, learnt.weights(penalty), learnt.optimism(penalty, alone)
 
 
@@ -129,7 +129,7 @@ class _Learnt:
         factors = [self._factor(penalty) for penalty in PENALTIES]
         return np.array([constant - 2 * f @ a + f @ m @ f for f in factors])
 
-    def reckoned(self, penalty: float, of: NDArray[np.bool_]) -> float:
+    def estimated(self, penalty: float, of: NDArray[np.bool_]) -> float:
         """The share of the variance that new cases would leave, summed over these targets."""
         return float(self._error(penalty, of)[of] @ self._shares(np.ones(len(self._var)))[of])
 

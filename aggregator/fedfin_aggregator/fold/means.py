@@ -13,7 +13,7 @@ class Means:
     def __init__(self) -> None:
         self.updates = 0
         self.bytes = 0
-        self.sums: dict[str, tuple[Fraction, int]] = {}  # each metric's sum, and how many told it
+        self.sums: dict[str, tuple[Fraction, int]] = {}  # each metric's sum, and how many sites sent it
 
     def add(self, size: int, metrics: Mapping[str, float]) -> None:
         """One update of `size` bytes."""

@@ -27,7 +27,7 @@ _LARGEST = int(limits.VALUE_ABS) << limits.FRACTION_BITS  # of one value with we
 
 
 class MetricSum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A metric's exact sum over the sites that told it, numerator/denominator, and how many those are."""
+    """A metric's exact sum over the sites that sent it, numerator/denominator, and how many those are."""
 
     total: Annotated[str, msgspec.Meta(pattern=rf"^-?[0-9]{{1,{_DIGITS}}}/[1-9][0-9]{{0,{_DIGITS}}}\Z")]
     count: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]

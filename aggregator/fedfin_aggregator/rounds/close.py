@@ -26,7 +26,7 @@ def fold_update(
     share: int = staleness.FULL,
 ) -> None:
     """Add one site's update: second moments, which do not age, by group of sites. Raises ProtocolError as Fold.add."""
-    if task == "covariances":
+    if task == "second_moments":
         fold.add(grouped(values, site), grouped(weights, site))
     else:
         fold.add(values, weights, share)
@@ -42,7 +42,7 @@ def close_round(
     """
     means = FoldedMeans({name: sum_ for name, sum_ in sums.items() if not is_grouped(name)})
     solved = solve(plan, by_group(second_moments)) if second_moments else {}
-    if task in ("train", "covariances"):
+    if task in ("train", "second_moments"):
         return means, solved
     if task == "calibrate":
         return {}, _calibrated(means, sums, model)

@@ -8,7 +8,7 @@ from fedfin.codec import Shape, Tensors
 from fedfin.errors import ProtocolError
 from fedfin.model.metrics import macro_histogram_auc
 from fedfin.model.model_file import ModelFile, encode_model_file
-from fedfin.model.model_spec import Task, needs_covariances, task_specs
+from fedfin.model.model_spec import Task, needs_second_moments, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.messages import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
@@ -36,9 +36,9 @@ def tasks(plan: Plan) -> set[Task]:
 
 def sum_shapes(plan: Plan, task: Task) -> dict[str, Shape]:
     """What a round's fold may hold, by name: in training also the second moments of sites that came late."""
-    if task == "covariances":
+    if task == "second_moments":
         return group_shapes(plan)
-    late = group_shapes(plan) if task == "train" and needs_covariances(plan) else {}
+    late = group_shapes(plan) if task == "train" and needs_second_moments(plan) else {}
     return task_specs(plan, task) | late
 
 
@@ -84,7 +84,7 @@ class Rounds:
         self._fold, self._means = Fold(self._weight_limit), Means()
         self.late = 0  # updates for earlier rounds that count in this one
         gave = self.journal.gave_second_moments(before=self.position.round)
-        self._given, self._newest_given = set(gave), max(gave.values(), default=None)
+        self._contributors, self._newest_contribution = set(gave), max(gave.values(), default=None)
         for round_, site, payload in self.journal.payloads(self.position.round):
             self._take(round_, site, payload)
 
@@ -162,20 +162,20 @@ class Rounds:
         if round_ < last_round(self.plan):
             sums = self._fold.sums
             new = {name: sum_ for name, sum_ in sums.items() if is_grouped(name)}
-            pooled, dropped = self._second_moments.add(new, round_, self._newest_given)
+            pooled, dropped = self._second_moments.add(new, round_, self._newest_contribution)
             results |= {DROPPED: 1.0} if dropped else {}
             added, replaced = close_round(self.plan, task, sums, pooled, self._versions.current)
             step = self._versions.next(added, replaced, preset_down(self.plan, round_))
             following = task_of(self.plan, round_ + 1), step
         self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
         self._collect()
-        self._second_moments.keep_only(self._newest_given)
+        self._second_moments.keep_only(self._newest_contribution)
 
     def _take(self, round_: int, site: str, payload: bytes) -> Taken:
         """Check and fold one update. Raises ProtocolError, and then nothing of it is folded."""
         update, values, weights = self._checked(round_, site, payload)
         gave = False
-        if update.task == "covariances":
+        if update.task == "second_moments":
             gave = self._add_second_moments(round_, site, values, weights)
         else:
             fold_update(self._fold, update.task, values, weights, site, self._share(round_))
@@ -197,11 +197,11 @@ class Rounds:
             raise ProtocolError("a score histogram holds a negative share")
         return update, values, weights
 
-    def _task(self, round_: int, said: Task) -> Task:
+    def _task(self, round_: int, named: Task) -> Task:
         """What a round's update is for. A site that came late gives its second moments before it trains."""
         task = task_of(self.plan, round_)
-        instead = task == "train" and said == "covariances" and needs_covariances(self.plan)
-        return "covariances" if instead else task
+        instead = task == "train" and named == "second_moments" and needs_second_moments(self.plan)
+        return "second_moments" if instead else task
 
     def _add_second_moments(
         self, round_: int, site: str, values: Tensors, weights: Mapping[str, int]
@@ -212,10 +212,10 @@ class Rounds:
         """
         self._share(round_)
         check(self.plan, values, weights)
-        gave = bool(values) and site not in self._given
+        gave = bool(values) and site not in self._contributors
         if gave:
-            fold_update(self._fold, "covariances", values, weights, site)
-            self._given.add(site)
+            fold_update(self._fold, "second_moments", values, weights, site)
+            self._contributors.add(site)
         return gave
 
     def _share(self, round_: int) -> int:

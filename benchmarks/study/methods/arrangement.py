@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.study.federation import PUBLIC, Federation
-from benchmarks.study.method import Apart, NotApplicableError, Progress, Trained
+from benchmarks.study.method import NotApplicableError, Progress, SeparateModels, Trained
 from benchmarks.study.methods.filled import ORDINARY
 from benchmarks.study.methods.plan_method import PlanMethod
 from fedfin_edge.cases.dataset import Dataset
@@ -42,7 +42,7 @@ class LocalOnly:
             alone = replace(federation, sites={name: dataset})
             parts.append(self.method.train(alone, lambda _share: None))
             progress(done / len(federation.sites))
-        return Apart(parts)
+        return SeparateModels(parts)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _rows(dataset: Dataset, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) ->
         {m: mask[rows] for m, mask in dataset.present.items()},
         dataset.labels[rows],
         dataset.held_out[rows],
-        validation=dataset.kept_apart[rows],
+        validation=dataset.calibration_held_out[rows],
         second_half=dataset.in_second_half[rows],
     )
 
@@ -100,6 +100,6 @@ def _joined(datasets: Sequence[Dataset]) -> Dataset:
         {m: np.concatenate([d.present[m] for d in datasets]) for m in first.present},
         np.concatenate([d.labels for d in datasets]),
         np.concatenate([d.held_out for d in datasets]),
-        validation=np.concatenate([d.kept_apart for d in datasets]),
+        validation=np.concatenate([d.calibration_held_out for d in datasets]),
         second_half=np.concatenate([d.in_second_half for d in datasets]),
     )

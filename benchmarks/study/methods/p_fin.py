@@ -112,7 +112,9 @@ class _Imputer:
     def __init__(self, network: _Network, units: Units) -> None:
         self._network, self._units = network, units
 
-    def _told(self, features: ByModality, present: Present) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    def _estimates(
+        self, features: ByModality, present: Present
+    ) -> tuple[dict[str, Floats], dict[str, Floats]]:
         """Standardised mean and variance of every modality, [n, dim]."""
         shown = [self._units.standard(m, v) * present[m][:, None] for m, v in features.items()]
         with torch.inference_mode():
@@ -123,18 +125,18 @@ class _Imputer:
 
     def gated(self, features: ByModality, present: Present) -> dict[str, Floats]:
         """What the head sees, in the encoder's units."""
-        mean, variance = self._told(features, present)
+        mean, variance = self._estimates(features, present)
         return {m: self._units.back(m, mean[m] / (1 + variance[m])) for m in features}
 
     def reliability(self, features: ByModality, present: Present) -> float:
         """The mean gate of what a site imputes."""
-        _, variance = self._told(features, present)
+        _, variance = self._estimates(features, present)
         gates = [1 / (1 + variance[m][~mask]) for m, mask in present.items() if (~mask).any()]
         return float(np.mean([gate.mean() for gate in gates])) if gates else 1.0
 
     def imputed(self, features: ByModality, present: Present) -> dict[str, Imputed]:
         """Mean and variance in the encoder's units."""
-        mean, variance = self._told(features, present)
+        mean, variance = self._estimates(features, present)
         scale = {m: np.square(self._units.deviation[m]) for m in features}
         return {m: Imputed(self._units.back(m, mean[m]), variance[m] * scale[m]) for m in features}
 

@@ -251,7 +251,9 @@ class Agent:
         try:
             outbox = make_update(
                 self._plan,
-                first_things_first(self._plan, work, gave_covariances=self._state.progress.gave_covariances),
+                first_things_first(
+                    self._plan, work, gave_second_moments=self._state.progress.gave_second_moments
+                ),
                 self._state.model.tensors(self._plan),
                 self._dataset,
                 self._site.settings.site,

@@ -17,7 +17,7 @@ from fedfin_edge.cases.dataset import FEW
 
 TELLS: dict[Task, str] = {
     "moments": "the mean of each feature, and of its square, over this site's training cases",
-    "covariances": "second moments: the mean products of any two features, and of each feature with each label, over"
+    "second_moments": "second moments: the mean products of any two features, and of each feature with each label, over"
     " this site's training cases, those with every modality in two halves; sent once",
     "train": "by how much training on this site's cases changes the model",
     "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"

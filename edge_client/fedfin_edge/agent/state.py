@@ -36,7 +36,7 @@ class Progress(msgspec.Struct, frozen=True):
 
     run: str = ""
     settled: int = 0
-    gave_covariances: bool = False
+    gave_second_moments: bool = False
 
 
 class AgentState:
@@ -111,7 +111,7 @@ class AgentState:
             return
         self._owe(outbox, accepted=accepted)
         before = self.progress
-        gave = before.gave_covariances or (accepted and outbox.task == "covariances")
+        gave = before.gave_second_moments or (accepted and outbox.task == "second_moments")
         self._save(Progress(before.run, max(outbox.round, before.settled), gave))
         if self._last.exists():
             self._last.replace(self._spare)

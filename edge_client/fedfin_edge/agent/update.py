@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fedfin.codec import Tensors
-from fedfin.model.model_spec import Task, needs_covariances
+from fedfin.model.model_spec import Task, needs_second_moments
 from fedfin.plan import Plan
 from fedfin.protocol.site_states import Work
 from fedfin_edge.agent.error_feedback import Feedback
@@ -20,7 +20,7 @@ from fedfin_edge.tasks.run_task import run_task
 
 Report = Callable[[str, dict[str, Any]], None]
 _REMEDY: dict[Task, str] = {
-    "covariances": "the kept features are damaged; run `fedfin edge encode` again",
+    "second_moments": "the kept features are damaged; run `fedfin edge encode` again",
     "train": "its training diverged; if it happens again, the plan needs a smaller `learning_rate`",
     "moments": "the kept features are damaged; run `fedfin edge encode` again",
     "calibrate": "the model diverged; the plan needs a smaller `learning_rate`",
@@ -28,10 +28,10 @@ _REMEDY: dict[Task, str] = {
 }
 
 
-def first_things_first(plan: Plan, work: Work, *, gave_covariances: bool) -> Work:
+def first_things_first(plan: Plan, work: Work, *, gave_second_moments: bool) -> Work:
     """A site that came after second moments were collected gives its own in place of its first training."""
-    if work.task == "train" and needs_covariances(plan) and not gave_covariances:
-        return replace(work, task="covariances")
+    if work.task == "train" and needs_second_moments(plan) and not gave_second_moments:
+        return replace(work, task="second_moments")
     return work
 
 

@@ -44,7 +44,7 @@ class Dataset:
         return np.zeros(len(self), np.bool_) if self.second_half is None else self.second_half
 
     @property
-    def kept_apart(self) -> NDArray[np.bool_]:
+    def calibration_held_out(self) -> NDArray[np.bool_]:
         """The validation cases, bool [n]."""
         return np.zeros(len(self), np.bool_) if self.validation is None else self.validation & ~self.held_out
 

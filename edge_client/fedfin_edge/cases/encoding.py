@@ -17,7 +17,7 @@ from fedfin_edge.site import Site
 # Features are committed per batch: what an interruption can lose is this many inputs' work.
 BATCH = 32
 # Inputs per process below which starting it, about half a second, takes longer than it spares.
-WORTH_A_PROCESS = 16
+INPUTS_A_PROCESS = 16
 
 # (modality, inputs done, inputs in all)
 Progress = Callable[[str, int, int], None]
@@ -86,27 +86,27 @@ class _ModalityRun:
         cases = [case for case in table.cases if self._name in case.inputs]
         self.count.inputs = len(cases)
 
-        def told() -> None:
+        def step() -> None:
             progress(self._name, self.count.encoded + self.count.known + self.count.failed, len(cases))
 
         with self._open(len(cases)) as encoder:
-            self._take(encoder.encode(self._unknown(cases, told)), told)
+            self._take(encoder.encode(self._unknown(cases, step)), step)
         for case, digest in self._twins:
             self._count_again(case, digest)
-        told()
+        step()
         return self._rows
 
     def _open(self, inputs: int) -> LocalEncoder | Workers:
-        processes = min(self._processes, -(-inputs // WORTH_A_PROCESS))
+        processes = min(self._processes, -(-inputs // INPUTS_A_PROCESS))
         return Workers(self._bundle, processes) if processes > 1 else LocalEncoder(self._bundle)
 
     def _unknown(
-        self, cases: list[Case], told: Callable[[], None]
+        self, cases: list[Case], step: Callable[[], None]
     ) -> Iterator[tuple[tuple[Case, bytes], Input]]:
         """The inputs that have no features yet, each content once."""
         for number, case in enumerate(cases, 1):
             if number % BATCH == 0:
-                told()
+                step()
             value = case.inputs[self._name]
             try:
                 digest = self._store.digest(value)
@@ -121,7 +121,7 @@ class _ModalityRun:
                 self._asked.add(digest)
                 yield (case, digest), value
 
-    def _take(self, outcomes: Iterator[tuple[tuple[Case, bytes], Outcome]], told: Callable[[], None]) -> None:
+    def _take(self, outcomes: Iterator[tuple[tuple[Case, bytes], Outcome]], step: Callable[[], None]) -> None:
         """Keep what comes, a batch at a time."""
         made: dict[bytes, NDArray[np.float32]] = {}
         for (case, digest), outcome in outcomes:
@@ -136,7 +136,7 @@ class _ModalityRun:
             if len(made) == BATCH:
                 self._store.add(self._encoder, made)
                 made.clear()
-                told()
+                step()
         self._store.add(self._encoder, made)
 
     def _count_again(self, case: Case, digest: bytes) -> None:

@@ -8,12 +8,6 @@ from numpy.typing import NDArray
 
 Present = dict[str, NDArray[np.bool_]]
 
-# For captions: what the scenarios' names mean.
-MEANING = (
-    "all: complete cases; only-...: the same cases with the other modalities hidden;"
-    " as-is: every case as it was recorded"
-)
-
 
 @dataclass(frozen=True)
 class Scenario:
@@ -25,14 +19,11 @@ class Scenario:
 
 
 def scenarios(present: Mapping[str, NDArray[np.bool_]]) -> Iterator[Scenario]:
-    """Those of `fedfin.model.model_spec.scenarios`, in its order. present: modality -> bool [n], as recorded.
-
-    `all` and `only-...` share the complete cases, so that they differ in nothing but what is shown.
-    """
+    """Those of `fedfin.model.model_spec.scenarios`, in its order. present: modality -> bool [n], as recorded."""
     recorded = dict(present)
     complete = np.logical_and.reduce(list(recorded.values()))
     yield Scenario("all", complete, recorded)
     nothing = np.zeros(len(complete), np.bool_)
     for modality, mask in recorded.items():
-        yield Scenario(f"only-{modality}", complete, dict.fromkeys(recorded, nothing) | {modality: mask})
+        yield Scenario(f"only-{modality}", mask, dict.fromkeys(recorded, nothing) | {modality: mask})
     yield Scenario("as-is", np.logical_or.reduce(list(recorded.values())), recorded)

@@ -27,8 +27,8 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the scores."""
     from fedfin_edge.cases.dataset import load_dataset
+    from fedfin_edge.predict.evaluation import print_scores, score
     from fedfin_edge.predict.predictor import open_predictor
-    from fedfin_edge.predict.scores import print_scores, score
     from fedfin_edge.site import open_site
 
     predictor = open_predictor(args.model)

@@ -1,4 +1,4 @@
-"""The task after training: what is said of cases that the head did not train on, so that it is trusted accordingly."""
+"""The task after training: how head and experts answer held-out cases that the head did not train on."""
 
 from itertools import product
 
@@ -15,13 +15,13 @@ from fedfin_edge.cases.dataset import Dataset
 def measure_scores(
     model: FusionModel, plan: Plan, dataset: Dataset
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
-    """The tensor and its number of cases; nothing at a site that kept none apart.
+    """The tensor and its number of cases; nothing at a site that holds none out for it.
 
-    [patterns, labels, classes, 5]: over the cases kept apart, the share of those that show at least the pattern's
+    [patterns, labels, classes, 5]: over these cases, the share of those that show at least the pattern's
     modalities and are of the class, and the means of the head's logit and its square, and of the experts' in deviations
     and its square, seeing these modalities alone.
     """
-    rows = np.flatnonzero(dataset.kept_apart)
+    rows = np.flatnonzero(dataset.calibration_held_out)
     if not len(rows):
         return {}, {}
     patterns = list(product((False, True), repeat=len(plan.dims)))

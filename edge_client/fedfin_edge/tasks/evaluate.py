@@ -3,8 +3,6 @@
 The aggregator adds them up and reads AUCs from the sums, so no case's score leaves the site.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,10 +11,9 @@ from fedfin.fusion.model import FusionModel
 from fedfin.model.model_spec import HISTOGRAM_BINS, HISTOGRAM_LIMIT
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.cases.scenarios import Present, scenarios
 
 BATCH = 256  # cases at a time, to bound memory
-
-Shown = dict[str, NDArray[np.bool_]]
 
 
 def evaluate(
@@ -24,18 +21,18 @@ def evaluate(
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
     """`eval.{scenario}` tensors of the held-out cases, and the number of cases in each."""
     tensors, weights = {}, {}
-    for scenario, cases, shown in _scenarios(plan, dataset):
-        rows = np.flatnonzero(cases & dataset.held_out)
+    for scenario in scenarios({modality: dataset.present[modality] for modality in plan.dims}):
+        rows = np.flatnonzero(scenario.cases & dataset.held_out)
         if not len(rows):
             continue
-        logits = answer(model, plan, dataset, rows, shown)
-        tensors[f"eval.{scenario}"] = _histogram(logits, dataset.labels[rows])
-        weights[f"eval.{scenario}"] = len(rows)
+        name, logits = f"eval.{scenario.name}", answer(model, plan, dataset, rows, scenario.present)
+        tensors[name] = _histogram(logits, dataset.labels[rows])
+        weights[name] = len(rows)
     return tensors, weights
 
 
 def answer(
-    model: FusionModel, plan: Plan, dataset: Dataset, rows: NDArray[np.intp], shown: Shown
+    model: FusionModel, plan: Plan, dataset: Dataset, rows: NDArray[np.intp], shown: Present
 ) -> NDArray[np.float32]:
     """Logits [rows, labels] of the cases at `rows`, seeing what `shown` allows (bool [n] by modality)."""
     parts = []
@@ -46,18 +43,6 @@ def answer(
             present = {m: torch.from_numpy(shown[m][chosen]) for m in plan.dims}
             parts.append(model(features, present)[0].numpy())
     return np.concatenate(parts)
-
-
-def _scenarios(plan: Plan, dataset: Dataset) -> Iterator[tuple[str, NDArray[np.bool_], Shown]]:
-    """Name, cases it applies to [n], what they show; in the order of `fedfin.model.model_spec.scenarios`."""
-    present = {modality: dataset.present[modality] for modality in plan.dims}
-    nothing = np.zeros(len(dataset), dtype=np.bool_)
-    every = np.logical_and.reduce(list(present.values()))
-    yield "all", every, present
-    for modality in plan.dims:
-        alone = dict.fromkeys(plan.dims, nothing) | {modality: present[modality]}
-        yield f"only-{modality}", present[modality], alone
-    yield "as-is", np.logical_or.reduce(list(present.values())), present
 
 
 def _histogram(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:

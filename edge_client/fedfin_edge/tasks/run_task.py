@@ -12,7 +12,7 @@ from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.calibrate import measure_scores
 from fedfin_edge.tasks.evaluate import evaluate
 from fedfin_edge.tasks.moments import pool_moments
-from fedfin_edge.tasks.second_moments import pool_covariances
+from fedfin_edge.tasks.second_moments import pool_second_moments
 from fedfin_edge.tasks.task import Control, TaskResult
 from fedfin_edge.tasks.train import train
 
@@ -37,8 +37,8 @@ def run_task(
         return train(plan, round_number, model, dataset, site, Control(progress, stop))
     if task == "moments":
         tensors, weights = pool_moments(dataset)
-    elif task == "covariances":
-        tensors, weights = pool_covariances(load_model(plan, model), plan, dataset)
+    elif task == "second_moments":
+        tensors, weights = pool_second_moments(load_model(plan, model), plan, dataset)
     elif task == "calibrate":
         tensors, weights = measure_scores(load_model(plan, model), plan, dataset)
     else:

@@ -35,7 +35,7 @@ class _Part:
     cases: Mask
 
 
-def pool_covariances(
+def pool_second_moments(
     model: FusionModel, plan: Plan, dataset: Dataset
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
     """Tensors of `fedfin.model.second_moment_spec` over the training cases, and the number of cases behind each.

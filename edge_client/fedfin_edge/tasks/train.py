@@ -111,7 +111,7 @@ def _by_modality(plan: Plan, mask: Tensor) -> dict[str, Tensor]:
 def _training_cases(plan: Plan, model: FusionModel, dataset: Dataset) -> _Cases:
     train = ~dataset.held_out
     if plan.model.answer == "both":
-        train &= ~dataset.kept_apart
+        train &= ~dataset.calibration_held_out
     features = {modality: torch.from_numpy(dataset.features[modality][train]) for modality in plan.dims}
     present = {modality: torch.from_numpy(dataset.present[modality][train]) for modality in plan.dims}
     standard = model.standardise(features, present)

@@ -149,7 +149,7 @@ def test_random_features_have_the_same_bits_everywhere_and_never_travel() -> Non
     one, other = initial_model(PLAN), initial_model(PLAN)
     assert all(one[name].tobytes() == other[name].tobytes() for name in names)
     assert not np.array_equal(one[names[0]], initial_model(changed(PLAN, seed=5))[names[0]])
-    for task in ("moments", "covariances", "train", "evaluate"):
+    for task in ("moments", "second_moments", "train", "evaluate"):
         assert not set(names) & set(task_specs(PLAN, task))
     deltas = run_task(PLAN, "train", 3, one, draw(PLAN, 20, 1), "s0", **QUIET).deltas
     assert not [name for name in deltas if name.startswith(("basis", "gaussian", "expert", "blend"))]
@@ -158,10 +158,10 @@ def test_random_features_have_the_same_bits_everywhere_and_never_travel() -> Non
 def test_the_update_carries_every_value_exactly() -> None:
     """Whatever the plan's codec says of training."""
     plan = changed(PLAN, codec=changed(PLAN.codec, up="small"))
-    work = Work(2, "covariances", 1)
+    work = Work(2, "second_moments", 1)
     outbox = make_update(plan, work, initial_model(plan), draw(plan, 30, 1), "s0", Feedback(""),
                          report=lambda *_: None, stop=lambda: False)  # fmt: skip
-    values, weights = open_update(decode_payload(outbox.payload, Update), task_specs(plan, "covariances"))
+    values, weights = open_update(decode_payload(outbox.payload, Update), task_specs(plan, "second_moments"))
     wanted = second_moments(plan, draw(plan, 30, 1))
     assert weights == wanted[1]
     assert all(np.array_equal(values[name], wanted[0][name]) for name in wanted[0])
@@ -171,12 +171,12 @@ def test_the_update_carries_every_value_exactly() -> None:
 def test_a_site_gives_before_it_trains_and_once() -> None:
     """In its first training round if it has not; nothing else is replaced, nor where nothing is solved."""
     train = Work(3, "train", 2)
-    assert first_things_first(PLAN, train, gave_covariances=False).task == "covariances"
-    assert first_things_first(PLAN, train, gave_covariances=True) == train
+    assert first_things_first(PLAN, train, gave_second_moments=False).task == "second_moments"
+    assert first_things_first(PLAN, train, gave_second_moments=True) == train
     for task in ("moments", "evaluate"):
-        assert first_things_first(PLAN, Work(3, task, 2), gave_covariances=False).task == task
+        assert first_things_first(PLAN, Work(3, task, 2), gave_second_moments=False).task == task
     plain = make_plan(fin="mlp", answer="head")
-    assert first_things_first(plain, train, gave_covariances=False) == train
+    assert first_things_first(plain, train, gave_second_moments=False) == train
 
 
 @pytest.mark.parametrize("accepted", [True, False])
@@ -184,13 +184,13 @@ def test_the_site_remembers_that_it_gave_across_a_restart(accepted: bool, tmp_pa
     """When they were accepted; refused ones are given again. Training after it changes nothing of that."""
     state = AgentState(tmp_path)
     state.join("1" * 16, PLAN)
-    work, (values, weights) = Work(2, "covariances", 1), second_moments(PLAN, draw(PLAN, 30, 1))
+    work, (values, weights) = Work(2, "second_moments", 1), second_moments(PLAN, draw(PLAN, 30, 1))
     state.put_update(make_outbox(PLAN, work, "s0", values, weights, {}, state.feedback()))
     state.settle(accepted=accepted)
     assert AgentState(tmp_path).progress == Progress("1" * 16, 2, accepted)
     state = AgentState(tmp_path)
     state.put_update(make_outbox(PLAN, Work(3, "train", 2), "s0", {}, {}, {}, state.feedback()))
     state.settle(accepted=True)
-    assert AgentState(tmp_path).progress.gave_covariances == accepted
+    assert AgentState(tmp_path).progress.gave_second_moments == accepted
     state.join("2" * 16, PLAN)
-    assert not state.progress.gave_covariances
+    assert not state.progress.gave_second_moments

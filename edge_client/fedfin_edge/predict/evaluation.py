@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fedfin.model.metrics import macro_auc, per_label_auc
+from fedfin.model.model_spec import SCENARIOS_MEAN
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.cases.scenarios import MEANING, scenarios
+from fedfin_edge.cases.scenarios import scenarios
 from fedfin_edge.predict.predictor import Predictor
 
 
@@ -39,7 +40,7 @@ def score(predictor: Predictor, dataset: Dataset, *, every_case: bool) -> dict[s
 
 def print_scores(scores: dict[str, Any]) -> None:
     """As a table: a column for each scenario, a row for each label, AUC x 100."""
-    table = Table(title="AUC x 100", caption=MEANING)
+    table = Table(title="AUC x 100", caption=SCENARIOS_MEAN)
     table.add_column("label")
     for name, facts in scores.items():
         table.add_column(f"{name}\n{facts['cases']} cases", justify="right")
