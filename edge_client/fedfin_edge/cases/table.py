@@ -10,7 +10,14 @@ from typing import Any, Literal
 
 from fedfin.encoders.bundle import ImageRecipe, Manifest, TextRecipe, read_manifest
 from fedfin.errors import InputError, SettingsError
-from fedfin_edge.cases.cells import is_blank, is_missing_word, read_identifier, read_input, read_label
+from fedfin_edge.cases.cells import (
+    is_blank,
+    is_missing_word,
+    is_shortened,
+    read_identifier,
+    read_input,
+    read_label,
+)
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.problem import Effect, Problem
 from fedfin_edge.cases.rows import Rows, read_rows
@@ -117,7 +124,7 @@ def _blank_missing_words(rows: Rows) -> None:
                 cells[column] = None
                 counts[column] += 1
     for column, count in counts.items():
-        reason = f"{count} cells say nan, NA, N/A, None or null: read as blank"
+        reason = f"{count} cells say nan, NA, N/A, None, null or an error of Excel: read as blank"
         rows.problems.append(Problem(1, column, reason, "noted"))
 
 
@@ -160,7 +167,7 @@ class _RowReader:
 
     def read(self, row: int, cells: dict[str, Any]) -> Case | None:
         """The row's case, or None when it has none."""
-        case = read_identifier(cells.get(self._names.case)) or f"row-{row}"
+        case = self._read_identifier(row, self._names.case, cells) or f"row-{row}"
         if case in self._row_of_case:
             self._report(
                 row, self._names.case, f"the case id of row {self._row_of_case[case]} again", "row skipped"
@@ -171,8 +178,15 @@ class _RowReader:
         if not inputs:
             self._report(row, "", "has no input of any modality that can be used", "row skipped")
             return None
-        patient = read_identifier(cells.get(self._names.patient)) or case
+        patient = self._read_identifier(row, self._names.patient, cells) or case
         return Case(row, case, patient, inputs, self._read_labels(row, cells), self._read_split(row, cells))
+
+    def _read_identifier(self, row: int, column: str, cells: dict[str, Any]) -> str:
+        identifier = read_identifier(cells.get(column))
+        if is_shortened(identifier):
+            reason = "is a number in scientific notation: ids that differ may have become one"
+            self._report(row, column, reason, "noted")
+        return identifier
 
     def _read_inputs(self, row: int, cells: dict[str, Any]) -> dict[str, Input]:
         inputs: dict[str, Input] = {}

@@ -20,8 +20,8 @@ from fedfin_edge.site import SETTINGS, STATE, Site, SiteSettings
 _DESCRIPTION = """\
 Make a site folder: site.toml, and state/ for what the agent must remember. The bundles are checked; each
 one's manifest names its modality, whose inputs are in the table's column of that name unless --column says
-otherwise. The table is checked too: a .csv or .jsonl file with one row per case. An existing site.toml is
-never overwritten."""
+otherwise. The table is checked too: a .csv, .jsonl, .xlsx or .parquet file with one row per case. An existing
+site.toml is never overwritten."""
 _EPILOG = """\
 example:
   fedfin edge init st-mary --site st-mary --federation chest --broker mqtts://broker.example --ca ca.pem \\

@@ -1,0 +1,59 @@
+"""Excel workbooks (.xlsx, .xlsm) as rows of cells as a CSV file would hold them; row numbers are Excel's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fedfin.errors import InputError
+from fedfin_edge.cases.plain import plain_cell
+from fedfin_edge.cases.problem import Problem
+from fedfin_edge.cases.rows import READING, SOME_ROWS, Progress, Rows, read_header
+
+
+def read_workbook(path: Path, progress: Progress) -> Rows:
+    """The first sheet that is not hidden; formulas as the values that Excel saved with them.
+
+    Raises InputError for a file that is damaged or no workbook, and as `read_header`; ModuleNotFoundError without
+    openpyxl.
+    """
+    from openpyxl import load_workbook
+
+    try:
+        with path.open("rb") as stream:
+            # A stream, since openpyxl goes by a path's suffix: a workbook may be called .csv.
+            return _read_sheet(path, load_workbook(stream, read_only=True, data_only=True), progress)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a damaged file makes openpyxl raise what it likes, KeyError to zlib.error
+        kind = type(error).__name__
+        raise InputError(
+            f"{path}: cannot be read as an Excel workbook ({kind}); open it in Excel and save it as .xlsx"
+        ) from None
+
+
+def _read_sheet(path: Path, book: Any, progress: Progress) -> Rows:
+    sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    if not sheets:
+        raise InputError(f"{path}: the workbook has no visible sheet")
+    total = sheets[0].max_row or 0
+    # Some programs write a size that is too small, and openpyxl would read no further.
+    sheets[0].reset_dimensions()
+    lines = _lines(sheets[0], total, progress)
+    _, names = next(lines, (1, []))
+    columns = read_header(path, names)
+    rows = Rows([name for name in columns if name])
+    for row, cells in lines:
+        rows.take(row, columns, cells + [""] * (len(columns) - len(cells)))
+    if len(sheets) > 1:
+        rows.problems.append(Problem(1, "", f"the first of {len(sheets)} sheets is read", "noted"))
+    return rows
+
+
+def _lines(sheet: Any, total: int, progress: Progress) -> Iterator[tuple[int, list[Any]]]:
+    """Rows that are not blank, with their numbers."""
+    for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
+        if number % SOME_ROWS == 0:
+            progress(READING, number, max(number, total))
+        cells = [plain_cell(value) for value in values]
+        if any(cells):
+            yield number, cells
