@@ -48,7 +48,7 @@ def encode_site(site: Site, *, threads: int = 1, progress: Progress) -> Report:
     Raises InputError when the table cannot be used at all, BundleError for a bundle that does not run,
     StateError for a damaged store. No usable case at all is for the caller to judge from the report.
     """
-    table = read_table(site)
+    table = read_table(site, progress)
     report = Report(len(table.cases), list(table.problems))
     usable: set[int] = set()
     with FeatureStore(site.features_path) as store:

@@ -4,6 +4,7 @@ Every cell that cannot be used is a Problem with row, column and reason; the res
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,10 +21,11 @@ from fedfin_edge.cases.cells import (
 )
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.problem import Effect, Problem
-from fedfin_edge.cases.rows import Rows, read_rows
+from fedfin_edge.cases.rows import SOME_ROWS, Progress, Rows, read_rows, silent
 from fedfin_edge.site import SETTINGS, CaseColumns, Site
 
 SPLITS = ("train", "test")
+_Row = tuple[int, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Table:
     labels: list[str]
 
 
-def read_table(site: Site) -> Table:
+def read_table(site: Site, progress: Progress = silent) -> Table:
     """Read a site's case table; the site's bundles say what each modality's column holds.
 
     Raises InputError when the table cannot be used at all, SettingsError when it lacks a column that
@@ -66,7 +68,8 @@ def read_table(site: Site) -> Table:
         name: input_column(modality.column, read_manifest(site.bundle_path(name)))
         for name, modality in site.settings.modalities.items()
     }
-    return parse_table(site.table_path, site.settings.cases, inputs, settings=str(site.folder / SETTINGS))
+    settings = str(site.folder / SETTINGS)
+    return parse_table(site.table_path, site.settings.cases, inputs, settings=settings, progress=progress)
 
 
 def input_column(column: str, manifest: Manifest) -> InputColumn:
@@ -79,15 +82,32 @@ def input_column(column: str, manifest: Manifest) -> InputColumn:
     return InputColumn(column, "vector", recipe.length)
 
 
-def parse_table(path: Path, names: CaseColumns, inputs: dict[str, InputColumn], *, settings: str) -> Table:
+def parse_table(
+    path: Path,
+    names: CaseColumns,
+    inputs: dict[str, InputColumn],
+    *,
+    settings: str,
+    progress: Progress = silent,
+) -> Table:
     """Read any case table. `settings` says in messages where the column names come from."""
-    rows = read_rows(path)
+    rows = read_rows(path, progress)
     _check_columns(path, rows.columns, names, inputs, settings)
     _blank_missing_words(rows)
     labels = _label_columns(rows, names, inputs)
     reader = _RowReader(path.parent, names, inputs, labels, rows.problems)
-    cases = [case for row, cells in rows.rows if (case := reader.read(row, cells)) is not None]
+    cases = [
+        case for row, cells in _shown(rows.rows, progress) if (case := reader.read(row, cells)) is not None
+    ]
     return Table(cases, sorted(rows.problems, key=lambda problem: problem.row), labels)
+
+
+def _shown(rows: list[_Row], progress: Progress) -> Iterator[_Row]:
+    """The rows, with progress: each looks for its files, which takes long on a network drive."""
+    for number, row in enumerate(rows, start=1):
+        yield row
+        if number % SOME_ROWS == 0:
+            progress("checking rows", number, len(rows))
 
 
 def _check_columns(

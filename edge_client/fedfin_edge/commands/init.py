@@ -128,8 +128,10 @@ def _from(folder: Path, path: Path) -> str:
 
 def _check_table(site: Site) -> int:
     from fedfin_edge.cases.table import read_table
+    from fedfin_edge.progress import ProgressBar
 
-    table = read_table(site)
+    with ProgressBar() as bar:
+        table = read_table(site, bar.update)
     if not table.cases:
         counts = Counter((problem.column, problem.reason) for problem in table.problems)
         why = [f"  {column or 'row'}: {reason} ({count} x)" for (column, reason), count in counts.items()]
