@@ -114,6 +114,14 @@ def test_the_first_visible_sheet_is_read_and_that_there_are_more_is_noted(tmp_pa
     ]
 
 
+def test_a_formula_without_a_value_is_noted(tmp_path):
+    """As programs write it that do not compute: Excel has to save the file once."""
+    lines = [["case", "patient", "text", "labs"], ["a", "=1+1", "clear"], ["b", "p", "=A2", "1 2"]]
+    problems = parse(write_workbook(tmp_path / "cases.xlsx", lines)).problems
+    reason = "is a formula without a value"
+    assert [(p.row, p.column) for p in problems if p.reason == reason] == [(2, "patient"), (3, "text")]
+
+
 def test_excels_errors_are_blank_and_long_ids_are_noted(tmp_path):
     """Excel keeps 15 digits of a number; a text has them all."""
     lines = [["case", "patient", "text", "labs"], ["a", 1.23456789012346e18, "#REF!", "1 2"]]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from zipfile import ZipFile
 
 from fedfin.errors import InputError
 from fedfin_edge.cases.plain import plain_cell
@@ -21,7 +22,10 @@ def read_workbook(path: Path, progress: Progress) -> Rows:
     try:
         with path.open("rb") as stream:
             # A stream, since openpyxl goes by a path's suffix: a workbook may be called .csv.
-            return _read_sheet(path, load_workbook(stream, read_only=True, data_only=True), progress)
+            sheet, rows = _read_sheet(path, load_workbook(stream, read_only=True, data_only=True), progress)
+            if _has_formulas(stream):
+                _note_formulas(load_workbook(stream, read_only=True)[sheet], rows)
+            return rows
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001  # a damaged file makes openpyxl raise what it likes, KeyError to zlib.error
@@ -31,7 +35,8 @@ def read_workbook(path: Path, progress: Progress) -> Rows:
         ) from None
 
 
-def _read_sheet(path: Path, book: Any, progress: Progress) -> Rows:
+def _read_sheet(path: Path, book: Any, progress: Progress) -> tuple[str, Rows]:
+    """The sheet's name, and its rows."""
     sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
     if not sheets:
         raise InputError(f"{path}: the workbook has no visible sheet")
@@ -46,7 +51,35 @@ def _read_sheet(path: Path, book: Any, progress: Progress) -> Rows:
         rows.take(row, columns, cells + [""] * (len(columns) - len(cells)))
     if len(sheets) > 1:
         rows.problems.append(Problem(1, "", f"the first of {len(sheets)} sheets is read", "noted"))
-    return rows
+    return sheets[0].title, rows
+
+
+def _has_formulas(stream: BinaryIO) -> bool:
+    """Whether any sheet has one: looking is quick, reading the formulas takes as long as reading the values."""
+    with ZipFile(stream) as archive:
+        for name in (name for name in archive.namelist() if name.startswith("xl/worksheets/")):
+            with archive.open(name) as sheet:
+                end = b""
+                while block := sheet.read(1 << 20):
+                    if b"<f>" in end + block or b"<f " in end + block:
+                        return True
+                    end = block[-2:]
+    return False
+
+
+def _note_formulas(sheet: Any, rows: Rows) -> None:
+    """A formula that a program wrote and Excel never computed has no value: its cell looks blank."""
+    sheet.reset_dimensions()
+    cells_of = dict(rows.rows)
+    names: dict[int, str] = {}  # by column
+    for number, line in enumerate(sheet.iter_rows(), start=1):
+        names = names or {
+            cell.column: " ".join(str(cell.value).split()) for cell in line if cell.value is not None
+        }
+        for cell in (cell for cell in line if cell.data_type == "f"):
+            name = names.get(cell.column, "")
+            if not cells_of.get(number, {}).get(name):
+                rows.problems.append(Problem(number, name, "is a formula without a value", "noted"))
 
 
 def _lines(sheet: Any, total: int, progress: Progress) -> Iterator[tuple[int, list[Any]]]:
