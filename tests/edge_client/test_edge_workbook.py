@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import sys
+import zipfile
 
 import openpyxl
 import pyarrow as pa
@@ -120,6 +121,28 @@ def test_a_formula_without_a_value_is_noted(tmp_path):
     problems = parse(write_workbook(tmp_path / "cases.xlsx", lines)).problems
     reason = "is a formula without a value"
     assert [(p.row, p.column) for p in problems if p.reason == reason] == [(2, "patient"), (3, "text")]
+
+
+def test_a_row_number_beyond_excels_is_refused(tmp_path):
+    """Not counted up to: it would take minutes."""
+    good = write_workbook(tmp_path / "good.xlsx")
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(tmp_path / "bad.xlsx", "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b'<row r="3"', b'<row r="4000000000"'))
+    with pytest.raises(InputError, match=r"bad\.xlsx.*beyond Excel's 1,048,576"):
+        read_rows(tmp_path / "bad.xlsx")
+
+
+def test_openpyxls_warnings_do_not_reach_the_user(tmp_path, recwarn):
+    """A number that no date can be is an error of Excel, so a blank that is noted."""
+    path = write_workbook(tmp_path / "cases.xlsx")
+    book = openpyxl.load_workbook(path)
+    book.active["G2"] = 1e9
+    book.active["G2"].number_format = "yyyy-mm-dd"
+    book.save(path)
+    problems = parse(path, labels=("effusion", "mass")).problems
+    assert [(p.column, p.effect) for p in problems] == [("taken", "noted")]
+    assert not recwarn.list
 
 
 def test_excels_errors_are_blank_and_long_ids_are_noted(tmp_path):

@@ -1,5 +1,6 @@
 """Excel workbooks (.xlsx, .xlsm) as rows of cells as a CSV file would hold them; row numbers are Excel's own."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -9,6 +10,8 @@ from fedfin.errors import InputError
 from fedfin_edge.cases.plain import plain_cell
 from fedfin_edge.cases.problem import Problem
 from fedfin_edge.cases.rows import READING, SOME_ROWS, Progress, Rows, read_header
+
+MAX_ROWS = 1 << 20  # Excel's limit; openpyxl makes every row up to the number that a damaged file claims
 
 
 def read_workbook(path: Path, progress: Progress) -> Rows:
@@ -20,7 +23,9 @@ def read_workbook(path: Path, progress: Progress) -> Rows:
     from openpyxl import load_workbook
 
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            # openpyxl warns of what it leaves out, such as styles and drop-down lists: nothing that we read.
+            warnings.simplefilter("ignore", UserWarning)
             # A stream, since openpyxl goes by a path's suffix: a workbook may be called .csv.
             sheet, rows = _read_sheet(path, load_workbook(stream, read_only=True, data_only=True), progress)
             if _has_formulas(stream):
@@ -43,7 +48,7 @@ def _read_sheet(path: Path, book: Any, progress: Progress) -> tuple[str, Rows]:
     total = sheets[0].max_row or 0
     # Some programs write a size that is too small, and openpyxl would read no further.
     sheets[0].reset_dimensions()
-    lines = _lines(sheets[0], total, progress)
+    lines = _lines(path, sheets[0], total, progress)
     _, names = next(lines, (1, []))
     columns = read_header(path, names)
     rows = Rows([name for name in columns if name])
@@ -82,9 +87,13 @@ def _note_formulas(sheet: Any, rows: Rows) -> None:
                 rows.problems.append(Problem(number, name, "is a formula without a value", "noted"))
 
 
-def _lines(sheet: Any, total: int, progress: Progress) -> Iterator[tuple[int, list[Any]]]:
+def _lines(path: Path, sheet: Any, total: int, progress: Progress) -> Iterator[tuple[int, list[Any]]]:
     """Rows that are not blank, with their numbers."""
     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
+        if number > MAX_ROWS:
+            raise InputError(
+                f"{path}: a row's number is beyond Excel's {MAX_ROWS:,}; open it in Excel and save it"
+            )
         if number % SOME_ROWS == 0:
             progress(READING, number, max(number, total))
         cells = [plain_cell(value) for value in values]
