@@ -2,8 +2,9 @@
 
     python -m benchmarks.cases.chexpert DATA_FOLDER OUT_TABLE [--uncertain POLICY] [--unmentioned POLICY]
 
-Both CheXpert-v1.0 and CheXpert-v1.0-small. train.csv is labelled by a program, valid.csv by three radiologists: it
-becomes the test side. Source: Irvin et al. 2019, arXiv 1901.07031.
+CheXpert-v1.0, CheXpert-v1.0-small, or the folder with the unpacked archives "CheXpert-v1.0 batch ...", as which the
+large one comes today. train.csv is labelled by a program, valid.csv by three radiologists: it becomes the test side.
+Source: Irvin et al. 2019, arXiv 1901.07031.
 """
 
 import re
@@ -17,20 +18,26 @@ from benchmarks.cases.tables import Row, choose, read_csv, with_files
 from fedfin.errors import InputError
 
 SIDES = {"train.csv": "train", "valid.csv": "test"}
+# The archives of today's download: in the first train.csv, valid.csv and valid/, in the others folders of patients.
+FIRST_BATCH = "CheXpert-v1.0 batch 1 (validate & csv)"
+TRAIN_BATCHES = "CheXpert-v1.0 batch * (train *)"
 # CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg; the first folder may have been renamed.
-PATH = re.compile(r"[^/]+/((?:train|valid)/(patient\d+)/(study\d+)/(view\d+_(frontal|lateral)\.(?:jpg|png)))")
+PATH = re.compile(r"[^/]+/(train|valid)/(patient\d+)/(study\d+)/(view\d+_(frontal|lateral)\.(?:jpg|png))")
 
 
 def make_table(
     data: Path, *, uncertain: str = "ignore", unmentioned: str = "unknown", images: str = "one"
 ) -> list[Row]:
-    """Rows of the case table from the folder with train.csv and valid.csv. Raises InputError."""
+    """Rows of the case table from the folder with train.csv and valid.csv, or the archives. Raises InputError."""
+    home = data / FIRST_BATCH if (data / FIRST_BATCH).is_dir() else data
+    batch_of = {patient.name: batch for batch in data.glob(TRAIN_BATCHES) for patient in batch.iterdir()}
     rows: list[Row] = []
     for name, side in SIDES.items():
         studies: dict[tuple[str, str], list[tuple[Path, bool, Row]]] = {}
-        for place, match, cells in _read(data / name):
+        for place, match, cells in _read(home / name):
             labels = chexpert_labels.read_labels(cells, uncertain, unmentioned, place)
-            view = (data / match[1], match[5] == "frontal", labels)
+            folder = batch_of.get(match[2], home / match[1])
+            view = (folder / match[2] / match[3] / match[4], match[5] == "frontal", labels)
             studies.setdefault((match[2], match[3]), []).append(view)
         for (patient, study), views in studies.items():
             labels_of = {path: labels for path, _, labels in views}

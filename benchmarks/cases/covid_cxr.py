@@ -2,8 +2,10 @@
 
     python -m benchmarks.cases.covid_cxr DATA_FOLDER OUT_TABLE [--keep-names]
 
-Text is `clinical_notes`; `other_notes` often state the diagnosis and stay out. Many notes name the disease,
-and a model would read the answer there, so its names are removed unless --keep-names is given.
+DATA_FOLDER is the collection as it is given out (metadata.csv, images/), of which the frontal X-rays are taken, or
+its small copy (frontal.csv, frontal_256/). Text is `clinical_notes`; `other_notes` often state the diagnosis and stay
+out. Many notes name the disease, and a model would read the answer there, so its names are removed unless
+--keep-names is given.
 Source: Cohen et al., arXiv 2006.11988; licences differ per image.
 """
 
@@ -30,6 +32,16 @@ LABELS = {
     "sars": ("SARS",),
     "no_finding": ("No Finding",),
 }
+# The same as today's metadata.csv names them, from the general to the special; ARDS is no longer told there.
+PATHS = {
+    "covid_19": "Pneumonia/Viral/COVID-19",
+    "bacterial": "Pneumonia/Bacterial",
+    "pneumocystis": "Pneumonia/Fungal/Pneumocystis",
+    "sars": "Pneumonia/Viral/SARS",
+    "no_finding": "No Finding",
+}
+NO_PATH = ("", "todo", "Unknown")
+FRONTAL = ("PA", "AP")  # with what may follow, as in "AP Supine"
 CAUSES = ("covid_19", "bacterial", "pneumocystis", "sars")
 CAUSE_UNKNOWN = ("Pneumonia", "ARDS")  # values of `finding` that leave every cause open
 
@@ -53,21 +65,49 @@ def make_table(data: Path, *, keep_names: bool) -> list[Row]:
 
     A file that is listed again, under another patient, is dropped, and the two are taken for one person.
     """
-    source = read_csv(data / "frontal.csv", ("png", "patientid", "finding", "clinical_notes"))
+    source = _read_metadata(data) if (data / "metadata.csv").is_file() else _read_copy(data)
+    paths = any("/" in row["finding"] for row in source)
     first: dict[str, str] = {}  # file -> patient
     same: dict[str, str] = {}  # patient -> the one that had the same file before
     rows = []
     for row in source:
-        if row["png"] in first:
-            same[row["patientid"]] = first[row["png"]]
+        if row["image"] in first:
+            same[row["patientid"]] = first[row["image"]]
             continue
-        first[row["png"]] = row["patientid"]
+        first[row["image"]] = row["patientid"]
         note = " ".join(row["clinical_notes"].split())
-        case = {"case": Path(row["png"]).stem, "patient": row["patientid"]}
-        case["image"] = str(data / "frontal_256" / row["png"])
+        case = {"case": row["case"], "patient": row["patientid"], "image": row["image"]}
         case["text"] = note if keep_names else redact(note)
-        rows.append(case | _labels(row["finding"].strip()))
+        finding = row["finding"].strip()
+        rows.append(case | (_labels_of_path(finding) if paths else _labels(finding)))
     return with_files([row | {"patient": same.get(row["patient"], row["patient"])} for row in rows])
+
+
+def _read_metadata(data: Path) -> list[Row]:
+    columns = ("folder", "filename", "modality", "view", "patientid", "finding", "clinical_notes")
+    return [
+        row | {"case": row["filename"], "image": str(data / row["folder"] / Path(row["filename"]).name)}
+        for row in read_csv(data / "metadata.csv", columns)
+        if row["modality"] == "X-ray" and row["view"].startswith(FRONTAL)
+    ]
+
+
+def _read_copy(data: Path) -> list[Row]:
+    return [
+        row | {"case": Path(row["png"]).stem, "image": str(data / "frontal_256" / row["png"])}
+        for row in read_csv(data / "frontal.csv", ("png", "patientid", "finding", "clinical_notes"))
+    ]
+
+
+def _labels_of_path(finding: str) -> Row:
+    """A finding more general than a label's leaves the label open."""
+    labels = dict.fromkeys(LABELS, "")
+    if finding in NO_PATH:
+        return labels
+    for label, path in PATHS.items():
+        if not path.startswith(f"{finding}/"):
+            labels[label] = str(int(f"{finding}/".startswith(f"{path}/")))
+    return labels
 
 
 def _labels(finding: str) -> Row:
@@ -81,7 +121,7 @@ def main() -> int:
     """Run the command."""
     parser = make_parser(
         "covid_cxr",
-        "Make a case table of the COVID-19 image data collection (frontal.csv, frontal_256/).",
+        "Make a case table of the COVID-19 image data collection (metadata.csv, images/).",
         "covid-cxr cases.csv",
     )
     parser.add_argument("--keep-names", action="store_true", help="leave the disease's names in the notes")

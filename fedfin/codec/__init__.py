@@ -1,6 +1,6 @@
 """Tensors to few bytes and back: sparsify, quantize, entropy-code, with error feedback. docs/codec.md is the format."""
 
-from fedfin.codec.body import Compressed, compress, decompress, most_bytes
+from fedfin.codec.body import Compressed, compress, decompress, every_tensor, most_bytes
 from fedfin.codec.feedback import compensate
 from fedfin.codec.layout import Shape, Shapes, Tensors
 from fedfin.codec.presets import PRESETS, Preset, Recipe
@@ -16,5 +16,6 @@ __all__ = [
     "compensate",
     "compress",
     "decompress",
+    "every_tensor",
     "most_bytes",
 ]

@@ -101,3 +101,11 @@ def _rest(value: Floats, one: Coded) -> Floats:
     rest = value.flatten()
     rest[one.written] -= _values(one)
     return rest.reshape(value.shape)
+
+
+def every_tensor(body: bytes, shapes: Shapes) -> Tensors:
+    """What `decompress` yields of a body that must hold all of them. Raises ProtocolError."""
+    tensors = decompress(body, shapes)
+    if lacking := sorted(shapes.keys() - tensors.keys()):
+        raise ProtocolError(f"the model lacks tensor {lacking[0]} and {len(lacking) - 1} more")
+    return tensors

@@ -37,6 +37,8 @@ EXTRA_OF = {
     "onnxscript": ("exporting", "export"),
     "transformers": ("exporting a Hugging Face encoder", "export"),
     "amqtt": ("the embedded broker", "broker"),
+    "openpyxl": ("reading Excel workbooks", "tables"),
+    "pyarrow": ("reading Parquet files", "tables"),
     "matplotlib": ("the study's plots", "bench"),
 }
 

@@ -6,12 +6,11 @@ from typing import Literal
 
 import msgspec
 
-from fedfin.codec import Tensors, compress
+from fedfin.codec import Tensors, compress, every_tensor
 from fedfin.errors import InputError
 from fedfin.files import write_atomically
 from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
-from fedfin.protocol.payloads import every_tensor
 
 
 @dataclass(frozen=True)

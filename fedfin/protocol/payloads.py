@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin import limits
-from fedfin.codec import Shapes, Tensors, compress, decompress, most_bytes
+from fedfin.codec import Shapes, Tensors, compress, decompress, every_tensor, most_bytes
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Digest
@@ -161,11 +161,3 @@ def shifted(array: NDArray[np.float32], by: NDArray[np.float32]) -> NDArray[np.f
     total = array + by
     np.clip(total, -limits.VALUE_ABS, limits.VALUE_ABS, out=total)
     return total
-
-
-def every_tensor(body: bytes, shapes: Shapes) -> Tensors:
-    """What `decompress` yields of a body that must hold all of them. Raises ProtocolError."""
-    tensors = decompress(body, shapes)
-    if lacking := sorted(shapes.keys() - tensors.keys()):
-        raise ProtocolError(f"the model lacks tensor {lacking[0]} and {len(lacking) - 1} more")
-    return tensors

@@ -35,6 +35,25 @@ def data(tmp_path):
     return tmp_path
 
 
+def test_the_archives_of_today_are_read_as_one(data):
+    """Patients lie in the batches 2 to 4, without a folder train/; the tables and valid/ are in the first."""
+    before = chexpert.make_table(data, images="all")
+    first, second, third = (
+        data / chexpert.FIRST_BATCH,
+        data / "CheXpert-v1.0 batch 2 (train 1)",
+        data / "CheXpert-v1.0 batch 3 (train 2)",
+    )
+    for folder in (first, second, third):
+        folder.mkdir()
+    for name in ("train.csv", "valid.csv", "valid"):
+        (data / name).rename(first / name)
+    (data / "train/patient00001").rename(second / "patient00001")
+    (data / "train/patient00002").rename(third / "patient00002")
+    after = chexpert.make_table(data, images="all")
+    assert [row | {"image": ""} for row in after] == [row | {"image": ""} for row in before]
+    assert after[0]["image"] == str((second / "patient00001/study1/view1_lateral.jpg").resolve())
+
+
 def labels(uncertain="ignore", unmentioned="unknown", **given):
     cells = {name: given.get(label, "") for label, name in chexpert_labels.LABELS.items()}
     return chexpert_labels.read_labels(cells, uncertain, unmentioned, "here")

@@ -73,6 +73,13 @@ def data(tmp_path):
     return tmp_path
 
 
+def test_version_2_1_0_keeps_the_names_of_2_0_0(data):
+    """It only adds a table of radiologists' labels for test studies, which is not read."""
+    before = make(data)
+    (data / "mimic-cxr-2.1.0-test-set-labeled.csv").write_text("study_id,Edema\n59000001,1.0\n")
+    assert make(data) == before
+
+
 def make(data, **options):
     return mimic_cxr.make_table(data, reports=data / "mimic-cxr-reports", **options)
 

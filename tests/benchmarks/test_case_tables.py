@@ -49,6 +49,48 @@ def test_covid_rows_have_image_note_and_grouped_labels(covid):
     assert {name for name in covid_cxr.LABELS if rows["d"][name] == ""} == set(covid_cxr.CAUSES)
 
 
+METADATA = (
+    "patientid,offset,sex,age,finding,RT_PCR_positive,survival,intubated,intubation_present,went_icu,in_icu,"
+    "needed_supplemental_O2,extubated,temperature,pO2_saturation,leukocyte_count,neutrophil_count,lymphocyte_count,"
+    "view,modality,date,location,folder,filename,doi,url,license,clinical_notes,other_notes,\n"
+)
+
+
+def metadata_line(patient, finding, view, modality, name):
+    return f"{patient},0,M,65,{finding}{',' * 13},{view},{modality},2020,,images,{name},,,,a note,,\n"
+
+
+def test_covid_metadata_of_today_gives_its_frontal_x_rays(tmp_path):
+    """The whole collection: findings are paths; a general one leaves its special ones open, and ARDS is not told."""
+    findings = {
+        "a.jpg": "Pneumonia/Viral/COVID-19",
+        "b.png": "Pneumonia/Bacterial/Streptococcus",
+        "c.jpeg": "Pneumonia",
+        "d.jpg": "No Finding",
+        "e.jpg": "todo",
+        "f.jpg": "Tuberculosis",
+    }
+    lines = [metadata_line(2, finding, "AP Supine", "X-ray", name) for name, finding in findings.items()]
+    lines += [metadata_line(3, "Pneumonia/Viral/SARS", "L", "X-ray", "l.jpg")]
+    lines += [metadata_line(3, "Pneumonia/Viral/SARS", "Axial", "CT", "ct.jpg")]
+    (tmp_path / "metadata.csv").write_text(METADATA + "".join(lines))
+    (tmp_path / "images").mkdir()
+    for name in (*findings, "l.jpg", "ct.jpg"):
+        (tmp_path / "images" / name).touch()
+    rows = covid_cxr.make_table(tmp_path, keep_names=False)
+    shown = {row["case"]: "".join(row[label] or "?" for label in covid_cxr.LABELS) for row in rows}
+    assert list(covid_cxr.LABELS) == ["covid_19", "ards", "bacterial", "pneumocystis", "sars", "no_finding"]
+    assert shown == {
+        "a.jpg": "1?0000",
+        "b.png": "0?1000",
+        "c.jpeg": "?????0",
+        "d.jpg": "0?0001",
+        "e.jpg": "??????",
+        "f.jpg": "0?0000",
+    }
+    assert rows[0]["image"] == str((tmp_path / "images/a.jpg").resolve())
+
+
 def test_covid_patients_that_share_a_file_are_one_person(covid):
     rows = {row["case"]: row for row in covid_cxr.make_table(covid, keep_names=False)}
     assert rows["d"]["patient"] == rows["e"]["patient"] == "285"

@@ -1,8 +1,12 @@
 """`fedfin edge init` and site.toml."""
 
+import itertools
+import re
+
 import pytest
 from edge_sites import INIT, edge, make_image_bundle
 
+from fedfin.command_line.main import main
 from fedfin.errors import BundleError, InputError, SettingsError, StateError
 from fedfin_edge.commands.init import to_toml
 from fedfin_edge.site import CaseColumns, ModalitySettings, SiteSettings, open_site
@@ -103,6 +107,29 @@ def test_an_unknown_key_is_an_error(maker, table):
     path.write_text(path.read_text().replace("held_out", "heldout"))
     with pytest.raises(SettingsError, match=r"site\.toml.*heldout"):
         open_site(path.parent)
+
+
+def test_a_long_table_shows_how_far_it_is(maker, monkeypatch, capsys):
+    """A line now and then where stderr is no terminal; here the clock runs fast."""
+    table = maker.table([{"case": n, "text": "clear"} for n in range(2500)])
+    monkeypatch.setattr("time.monotonic", itertools.count(step=20).__next__)
+    maker.site(table, "text")
+    said = capsys.readouterr().err
+    assert re.findall(r"(\w+ rows: \d+ of \d+) after", said) == [
+        "reading rows: 1000 of 2501",
+        "reading rows: 2000 of 2501",
+        "checking rows: 1000 of 2500",
+        "checking rows: 2000 of 2500",
+    ]
+
+
+def test_init_ends_with_4_and_the_reasons_where_no_case_can_be_used(maker, capsys):
+    """Through the command line, with how often each reason is; no site folder is left."""
+    table = maker.table([{"case": n, "text": "", "effusion": 1} for n in range(3)])
+    words = ["init", maker.folder / "site", *INIT, "--cases", table, "--bundle", maker.bundles["text"]]
+    assert main(["edge", *map(str, words)]) == InputError.exit_code == 4
+    assert "has no input of any modality that can be used (3 x)" in capsys.readouterr().err
+    assert not (maker.folder / "site").exists()
 
 
 def test_a_table_without_a_usable_case_is_refused_with_its_reasons(maker):

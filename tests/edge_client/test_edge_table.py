@@ -45,6 +45,12 @@ BAD_ROWS = {
     "NUL bytes": (b"c,p,,clear\0\0lungs,1\n", "text", "not UTF-8", "noted", True),
     "NUL in a path": (b"c,p,a\0.png,clear,1\n", "image", "no such file", "input left out", True),
     "huge cell": (b"c,p,," + b"x" * (MAX_CELL + 1) + b",1\n", "", "longer than", "row skipped", False),
+    "quotes after backslashes": (b'c,p,,"says \\"clear\\"",1\n', "", "by a backslash", "row skipped", False),
+    "comment": (b"# c was taken out\n", "", "has 1 fields", "row skipped", False),
+    "header again, after a mark": (b"\xef\xbb\xbf" + HEADER, "", "header again", "row skipped", False),
+    "date for a label": (b"c,p,a.png,,2024-01-31\n", "effusion", "is not 1, 0", "label unknown", True),
+    "shortened case": (b"1.23E+05,p,a.png,,1\n", "case", "scientific notation", "noted", True),
+    "shortened patient": (b"c,1.23e+15,a.png,,1\n", "patient", "scientific notation", "noted", True),
     "stray quote": (b'c,p,,"clear" lungs,1\n', "", "not valid CSV", "row skipped", False),
 }
 
@@ -107,6 +113,8 @@ USELESS = {
     b"case,text,text,image\na,b,c,d\n": "there twice",
     b"PK\x03\x04\x14\0\r\n\0": "Excel",
     b"\x1f\x8b\x08\0\r\n": "gunzip",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "old Excel workbook",
+    b"# exported on Monday\n" + HEADER + GOOD: "comment",
     b"PAR1\x15\0": "Parquet",
     b'[{"case": "a", "text": "b"}]': "JSON",
     b'case,"text\n': "header cannot be read",
@@ -121,11 +129,19 @@ def test_a_table_that_cannot_be_read_at_all_is_an_input_error(tmp_path, content)
         parse(tmp_path, content)
 
 
-@pytest.mark.parametrize("name", ["cases.xlsx", "cases"])
+OTHER_KINDS = {
+    "cases.ods": r"is a \.csv",
+    "cases": r"is a \.csv",
+    "cases.xlsx": r"no \.xlsx file",
+    "cases.parquet": r"no \.parquet file",
+}
+
+
+@pytest.mark.parametrize("name", OTHER_KINDS)
 def test_another_kind_of_file_is_refused(tmp_path, name):
-    """A spreadsheet is not guessed at."""
-    with pytest.raises(InputError, match=r"\.csv or a \.jsonl"):
-        parse(tmp_path, b"PK", name)
+    """What its name promises and its content does not hold is not guessed at."""
+    with pytest.raises(InputError, match=OTHER_KINDS[name]):
+        parse(tmp_path, HEADER + GOOD, name)
 
 
 def test_json_lines_without_one_object_are_an_input_error(tmp_path):
@@ -279,6 +295,15 @@ def test_words_for_nothing_are_blank_and_name_no_patient(tmp_path, word):
     }
 
 
+def test_ids_stay_as_they_are_written(tmp_path):
+    """Leading zeros are kept, with and without Excel's sign for text; a mark of joined files is no part of an id."""
+    rows = b'007,="0012",,clear,1\n7,0012,,clear,0\n\xef\xbb\xbf08,12,,clear,0\n'
+    table = parse(tmp_path, HEADER + rows)
+    found = [(case.case, case.patient) for case in table.cases]
+    assert found == [("007", "0012"), ("7", "0012"), ("08", "12")]
+    assert not table.problems
+
+
 @pytest.mark.parametrize(("written", "there"), [("s\\é.png", "s/é.png"), ("s/e\u0301.png", "s/\u00e9.png")])
 def test_file_names_of_windows_and_macos_are_found(tmp_path, written, there):
     """Backslashes, and accents as signs of their own."""
@@ -286,6 +311,20 @@ def test_file_names_of_windows_and_macos_are_found(tmp_path, written, there):
     (tmp_path / there).write_bytes(b"not looked into here")
     table = parse(tmp_path, HEADER + f"a,p,{written},,1\n".encode())
     assert table.cases[0].inputs["image"].samefile(tmp_path / there)
+
+
+@given(st.sampled_from(list(SPELLINGS)), st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_table_gives_rows_or_an_input_error(tmp_path, kind, data):
+    """Cut off, a byte changed, a piece twice: never another exception, nor a cell that no file system takes."""
+    content = SPELLINGS[kind]
+    place = st.integers(0, len(content))
+    begin, end, cut = data.draw(place), data.draw(place), data.draw(place)
+    content = content[:begin] + bytes([data.draw(st.integers(0, 255))]) + content[end:cut] + content[begin:]
+    with contextlib.suppress(InputError, SettingsError):
+        for case in parse(tmp_path, content).cases:
+            assert "\0" not in case.case + case.patient
+            (case.case + case.patient).encode()
 
 
 @given(

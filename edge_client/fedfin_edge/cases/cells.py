@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -18,7 +19,11 @@ _UNCERTAIN = {"-1", "-1.0", "-1,0"}  # as CheXpert and MIMIC-CXR mark "uncertain
 
 
 # What pandas, R, SQL and Excel write for a cell that is not there.
-_MISSING = {"nan", "na", "n/a", "<na>", "#n/a", "none", "null"}
+_MISSING = {"nan", "na", "n/a", "<na>", "#n/a", "none", "null"} | {
+    f"#{error}" for error in ("ref!", "value!", "div/0!", "name?", "num!", "null!")
+}
+# 1.23E+05, as spreadsheets show and save a long number: whatever digits followed are gone.
+_SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?e\+\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ def read_identifier(cell: Any) -> str:
     if isinstance(cell, bool) or not isinstance(cell, (str, int, float)):
         return ""
     return str(cell).strip()
+
+
+def is_shortened(identifier: str) -> bool:
+    """Whether a spreadsheet has turned an id into a number in scientific notation, so that ids may have become one."""
+    return _SHORTENED.fullmatch(identifier) is not None
 
 
 def read_label(cell: Any) -> Label:

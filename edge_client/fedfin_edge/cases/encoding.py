@@ -50,7 +50,7 @@ def encode_site(site: Site, *, processes: int = 1, progress: Progress) -> Report
     StateError for a damaged store, FedfinError when a process was ended from outside. No usable case at all is
     for the caller to judge from the report.
     """
-    table = read_table(site)
+    table = read_table(site, progress)
     report = Report(len(table.cases), list(table.problems))
     usable: set[int] = set()
     with FeatureStore(site.features_path) as store:

@@ -4,19 +4,28 @@ Every cell that cannot be used is a Problem with row, column and reason; the res
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from fedfin.encoders.bundle import ImageRecipe, Manifest, TextRecipe, read_manifest
 from fedfin.errors import InputError, SettingsError
-from fedfin_edge.cases.cells import is_blank, is_missing_word, read_identifier, read_input, read_label
+from fedfin_edge.cases.cells import (
+    is_blank,
+    is_missing_word,
+    is_shortened,
+    read_identifier,
+    read_input,
+    read_label,
+)
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.problem import Effect, Problem
-from fedfin_edge.cases.rows import Rows, read_rows
+from fedfin_edge.cases.rows import SOME_ROWS, Progress, Rows, read_rows, silent
 from fedfin_edge.site import SETTINGS, CaseColumns, Site
 
 SPLITS = ("train", "test")
+_Row = tuple[int, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class Table:
     labels: list[str]
 
 
-def read_table(site: Site) -> Table:
+def read_table(site: Site, progress: Progress = silent) -> Table:
     """Read a site's case table; the site's bundles say what each modality's column holds.
 
     Raises InputError when the table cannot be used at all, SettingsError when it lacks a column that
@@ -59,7 +68,8 @@ def read_table(site: Site) -> Table:
         name: input_column(modality.column, read_manifest(site.bundle_path(name)))
         for name, modality in site.settings.modalities.items()
     }
-    return parse_table(site.table_path, site.settings.cases, inputs, settings=str(site.folder / SETTINGS))
+    settings = str(site.folder / SETTINGS)
+    return parse_table(site.table_path, site.settings.cases, inputs, settings=settings, progress=progress)
 
 
 def input_column(column: str, manifest: Manifest) -> InputColumn:
@@ -72,21 +82,44 @@ def input_column(column: str, manifest: Manifest) -> InputColumn:
     return InputColumn(column, "vector", recipe.length)
 
 
-def parse_table(path: Path, names: CaseColumns, inputs: dict[str, InputColumn], *, settings: str) -> Table:
+def parse_table(
+    path: Path,
+    names: CaseColumns,
+    inputs: dict[str, InputColumn],
+    *,
+    settings: str,
+    progress: Progress = silent,
+) -> Table:
     """Read any case table. `settings` says in messages where the column names come from."""
-    return parse_rows(path, read_rows(path), names, inputs, settings=settings)
+    return parse_rows(path, read_rows(path, progress), names, inputs, settings=settings, progress=progress)
 
 
 def parse_rows(
-    path: Path, rows: Rows, names: CaseColumns, inputs: dict[str, InputColumn], *, settings: str
+    path: Path,
+    rows: Rows,
+    names: CaseColumns,
+    inputs: dict[str, InputColumn],
+    *,
+    settings: str,
+    progress: Progress = silent,
 ) -> Table:
     """As `parse_table`, of rows that are read already."""
     _check_columns(path, rows.columns, names, inputs, settings)
     _blank_missing_words(rows)
     labels = _label_columns(rows, names, inputs)
     reader = _RowReader(path.parent, names, inputs, labels, rows.problems)
-    cases = [case for row, cells in rows.rows if (case := reader.read(row, cells)) is not None]
+    cases = [
+        case for row, cells in _shown(rows.rows, progress) if (case := reader.read(row, cells)) is not None
+    ]
     return Table(cases, sorted(rows.problems, key=lambda problem: problem.row), labels)
+
+
+def _shown(rows: list[_Row], progress: Progress) -> Iterator[_Row]:
+    """The rows, with progress: each looks for its files, which takes long on a network drive."""
+    for number, row in enumerate(rows, start=1):
+        yield row
+        if number % SOME_ROWS == 0:
+            progress("checking rows", number, len(rows))
 
 
 def _check_columns(
@@ -123,7 +156,7 @@ def _blank_missing_words(rows: Rows) -> None:
                 cells[column] = None
                 counts[column] += 1
     for column, count in counts.items():
-        reason = f"{count} cells say nan, NA, N/A, None or null: read as blank"
+        reason = f"{count} cells say nan, NA, N/A, None, null or an error of Excel: read as blank"
         rows.problems.append(Problem(1, column, reason, "noted"))
 
 
@@ -166,7 +199,7 @@ class _RowReader:
 
     def read(self, row: int, cells: dict[str, Any]) -> Case | None:
         """The row's case, or None when it has none."""
-        case = read_identifier(cells.get(self._names.case)) or f"row-{row}"
+        case = self._read_identifier(row, self._names.case, cells) or f"row-{row}"
         if case in self._row_of_case:
             self._report(
                 row, self._names.case, f"the case id of row {self._row_of_case[case]} again", "row skipped"
@@ -177,8 +210,15 @@ class _RowReader:
         if not inputs:
             self._report(row, "", "has no input of any modality that can be used", "row skipped")
             return None
-        patient = read_identifier(cells.get(self._names.patient)) or case
+        patient = self._read_identifier(row, self._names.patient, cells) or case
         return Case(row, case, patient, inputs, self._read_labels(row, cells), self._read_split(row, cells))
+
+    def _read_identifier(self, row: int, column: str, cells: dict[str, Any]) -> str:
+        identifier = read_identifier(cells.get(column))
+        if is_shortened(identifier):
+            reason = "is a number in scientific notation: ids that differ may have become one"
+            self._report(row, column, reason, "noted")
+        return identifier
 
     def _read_inputs(self, row: int, cells: dict[str, Any]) -> dict[str, Input]:
         inputs: dict[str, Input] = {}

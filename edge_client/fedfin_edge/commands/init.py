@@ -22,8 +22,8 @@ from fedfin_edge.site import SETTINGS, STATE, Site, SiteSettings
 _DESCRIPTION = """\
 Make a site folder: site.toml, and state/ for what the agent must remember. The bundles are checked; each
 one's manifest names its modality, whose inputs are in the table's column of that name unless --column says
-otherwise. The table is checked too: a .csv or .jsonl file with one row per case. An existing site.toml is
-never overwritten."""
+otherwise. The table is checked too: a .csv, .jsonl, .xlsx or .parquet file with one row per case. An existing
+site.toml is never overwritten."""
 _EXAMPLE = """\
   fedfin edge init st-mary --site st-mary --federation chest --broker mqtts://broker.example --ca ca.pem \\
       --cases cases.csv --bundle bundles/image --bundle bundles/text --column text=report"""
@@ -124,9 +124,11 @@ def _from(folder: Path, path: Path) -> str:
 
 
 def _check_table(site: Site) -> int:
+    from fedfin.command_line.progress import ProgressBar
     from fedfin_edge.cases.table import read_table
 
-    table = read_table(site)
+    with ProgressBar() as bar:
+        table = read_table(site, bar.update)
     if not table.cases:
         counts = Counter((problem.column, problem.reason) for problem in table.problems)
         why = [f"  {column or 'row'}: {reason} ({count} x)" for (column, reason), count in counts.items()]

@@ -43,7 +43,9 @@ def add(commands: Commands) -> None:
         required=True,
         help="an encoder bundle; repeat",
     )
-    parser.add_argument("--cases", metavar="TABLE", type=Path, help=".csv or .jsonl, a column per modality")
+    parser.add_argument(
+        "--cases", metavar="TABLE", type=Path, help=".csv, .jsonl, .xlsx or .parquet, a column per modality"
+    )
     parser.add_argument("--image", metavar="FILE", type=Path, help="the case's image (PNG, JPEG, DICOM)")
     text = parser.add_mutually_exclusive_group()
     text.add_argument("--text", metavar="STRING", help="the case's text")

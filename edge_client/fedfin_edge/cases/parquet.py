@@ -1,0 +1,54 @@
+"""Parquet files as rows of cells as a CSV file would hold them; the first row is number 2, as below a header."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fedfin.errors import InputError
+from fedfin_edge.cases.plain import plain_cell
+from fedfin_edge.cases.rows import READING, Progress, Rows, read_header
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch
+
+# pandas' own numbering of rows, which in a CSV file is a column without a name.
+_INDEX = re.compile(r"__index_level_\d+__")
+BATCH = 10_000
+
+
+def read_parquet(path: Path, progress: Progress) -> Rows:
+    """Columns of lists stay lists. Raises InputError for a damaged file, and as `read_header`.
+
+    Raises ModuleNotFoundError without pyarrow.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            total = file.metadata.num_rows
+            columns = read_header(path, ["" if _INDEX.fullmatch(n) else n for n in file.schema_arrow.names])
+            rows = Rows([name for name in columns if name])
+            for batch in file.iter_batches(BATCH):
+                for row, cells in enumerate(_cells(batch), start=len(rows.rows) + 2):
+                    rows.take(row, columns, cells)
+                progress(READING, len(rows.rows), total)
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a Parquet file ({type(error).__name__}); write it anew"
+        ) from None
+    return rows
+
+
+def _cells(batch: "RecordBatch") -> Iterator[list[Any]]:
+    columns = [[plain_cell(value) for value in _values(column)] for column in batch.columns]
+    return map(list, zip(*columns, strict=True))
+
+
+def _values(column: Any) -> list[Any]:
+    import pyarrow as pa
+
+    # Python's datetime ends at microseconds; pandas writes nanoseconds.
+    wanted = pa.timestamp("us") if pa.types.is_timestamp(column.type) else column.type
+    return list(column.cast(wanted, safe=False).to_pylist())
