@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fedfin.command_line.main import main
 from fedfin.errors import InputError, MissingExtraError, SettingsError
-from fedfin_edge.cases.rows import read_rows
+from fedfin_edge.cases.read_rows import read_rows
 from fedfin_edge.cases.table import InputColumn, parse_table
 from fedfin_edge.site import CaseColumns
 

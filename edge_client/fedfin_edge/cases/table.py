@@ -21,7 +21,8 @@ from fedfin_edge.cases.cells import (
 )
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.problem import Effect, Problem
-from fedfin_edge.cases.rows import SOME_ROWS, Progress, Rows, read_rows, silent
+from fedfin_edge.cases.read_rows import read_rows
+from fedfin_edge.cases.rows import SOME_ROWS, Progress, Rows, silent
 from fedfin_edge.site import SETTINGS, CaseColumns, Site
 
 SPLITS = ("train", "test")

@@ -105,7 +105,7 @@ def _read_text(path: Path) -> str:
 
 def _table(path: Path, encoders: Mapping[str, "Encoder"]) -> tuple[Cases, list["Problem"]]:
     """The table's cases; only columns that it has are read, so that a modality may be missing altogether."""
-    from fedfin_edge.cases.rows import read_rows
+    from fedfin_edge.cases.read_rows import read_rows
     from fedfin_edge.cases.table import input_column, parse_rows
     from fedfin_edge.site import CaseColumns
 
