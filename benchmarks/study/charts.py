@@ -1,5 +1,6 @@
 """The report's plots; every method keeps its colour and mark in all of them."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS, BASE, BOUND = "#1456d9", "#6b7280", "#111827"
-# Of Okabe and Ito (2008): told apart with any colour vision.
+# Of Okabe and Ito (2008): distinguishable with any colour vision.
 COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a5a00", "#7b3fb5", "#00777a")
 MARKS = "sD^vPXd<>"
 
@@ -53,7 +54,7 @@ class Charts:
         return mean(average([self._scores.auc(Column(data, setting, view), method) for view in views]))
 
     def _chosen(self, data: str) -> list[str]:
-        """The default, what it must not harm, bounds, and the best two of the others: more cannot be told apart."""
+        """The default, what it must not harm, bounds, and the best two of the others: more are not distinguishable."""
         named = {self._scores.default, *harmless_to(), *BOUNDS}
         others = [g for g in gains(self._scores) if g.data == data and g.method not in named]
         best = {g.method for g in sorted(others, key=lambda gain: gain.difference)[:2]}
@@ -122,7 +123,7 @@ class Charts:
                     markersize=9 if method == self._scores.default else 5,
                     elinewidth=0.8,
                 )
-            axis.set_xscale("log")
+            _whole_decades(axis)
             axis.set_xlabel(label)
         axes[0].set_ylabel("macro AUC x 100")
         return svg(with_legend(figure, axes[0]), f"{data}: cost beside accuracy")
@@ -152,6 +153,17 @@ class Charts:
             axis.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
         axes[0].set_ylabel("macro AUC x 100")
         return svg(figure, f"{lines[0]['method']}: {lines[0]['key']}")
+
+
+def _whole_decades(axis: "Axes") -> None:
+    """A logarithmic x axis from one power of ten to another: labels between them would be printed over each other."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_xscale("log")
+    low, high = (math.log10(limit) for limit in axis.get_xlim())
+    axis.set_xlim(10 ** math.floor(low), 10 ** max(math.ceil(high), math.floor(low) + 1))
+    axis.xaxis.set_major_locator(LogLocator(numticks=6))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _short(setting: str) -> str:
