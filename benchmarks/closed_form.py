@@ -33,7 +33,7 @@ from fedfin.plan import Rounds as RoundPolicy
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.site_states import Work
 from fedfin_aggregator.closed_form.groups import GROUPS, group_of
-from fedfin_aggregator.closed_form.moments import Sums
+from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import Tensors, solve
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.store.journal import Journal

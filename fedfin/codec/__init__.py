@@ -1,7 +1,7 @@
 """Tensors to few bytes and back: sparsify, quantize, entropy-code, with error feedback. docs/codec.md is the format."""
 
-from fedfin.codec.body import Compressed, compress, decompress, every_tensor, most_bytes
-from fedfin.codec.feedback import compensate
+from fedfin.codec.compression import Compressed, compress, decompress, every_tensor, most_bytes
+from fedfin.codec.error_feedback import compensate
 from fedfin.codec.layout import Shape, Shapes, Tensors
 from fedfin.codec.presets import PRESETS, Preset, Recipe
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class Calibration(nn.Module):
-    """Solved by the aggregator (closed_form/calibration.py) from held-out cases; buffers, no gradient trains them."""
+    """Solved by the aggregator (closed_form/head_calibration.py) from held-out cases; no gradient trains it."""
 
     def __init__(self, patterns: int, labels: int) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ import torch
 
 from fedfin.fusion.calibration import Calibration
 from fedfin.model.model_spec import CALIBRATION_SUMS
-from fedfin_aggregator.closed_form.calibration import calibrate
+from fedfin_aggregator.closed_form.head_calibration import calibrate
 
 ROW = torch.tensor([1, 1, 1])
 

@@ -8,7 +8,7 @@ from closed_form_cases import draw, folded, join, make_plan, solved
 
 from fedfin import limits
 from fedfin.model.second_moment_spec import pack
-from fedfin_aggregator.closed_form.folds import folds
+from fedfin_aggregator.closed_form.cross_validation import folds
 from fedfin_aggregator.closed_form.groups import by_group, group_of
 from fedfin_aggregator.closed_form.scores import Fits
 from fedfin_aggregator.closed_form.solve import solve

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedfin_aggregator.closed_form.moments import Regression
+from fedfin_aggregator.closed_form.pooled_moments import Regression
 from fedfin_aggregator.closed_form.ridge import fit
 
 DIM, TARGETS = 120, 40

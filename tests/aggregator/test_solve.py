@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from closed_form_cases import answers, auc, draw, folded, fusion_model, join, make_plan, solved, some_hidden
 
-from fedfin_aggregator.closed_form.folds import FOLDS, folds
+from fedfin_aggregator.closed_form.cross_validation import FOLDS, folds
 from fedfin_aggregator.closed_form.groups import GROUPS, by_group, group_of
-from fedfin_aggregator.closed_form.moments import Moments
+from fedfin_aggregator.closed_form.pooled_moments import Moments
 from fedfin_aggregator.closed_form.ridge import _Learnt
 from fedfin_aggregator.closed_form.scores import Fits
 from fedfin_edge.cases.dataset import Dataset

@@ -109,7 +109,7 @@ def test_deltas_that_are_none_are_refused(tmp_path, arrays, reason):
 def test_time_is_told_by_function():
     shapes = {name: values.shape for name, values in UPDATE.items()}
     spent = stages.by_function(lambda: compress(UPDATE, shapes, "small"))
-    assert {"body.compress", "select.largest"} <= spent.keys()
+    assert {"compression.compress", "select.largest"} <= spent.keys()
     assert all(0 <= seconds < 1 for seconds in spent.values())
     assert 0 < stages.memcpy_seconds(UPDATE) < 1
 

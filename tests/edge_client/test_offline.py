@@ -27,7 +27,7 @@ def test_an_unreachable_broker_is_told_at_once_and_given_up_in_time(
     fedfin("edge", "init", tmp_path / "s0", *words, "--bundle", tmp_path / "bundle")
     assert main(["edge", "run", str(tmp_path / "s0")]) == 7
     said = capsys.readouterr().err
-    assert said.startswith(f"connecting: broker {broker}, gives up after seconds 3\n")
+    assert said.startswith(f"connecting: broker {broker}, gives_up_after_seconds 3\n")
     assert said.count("offline: reason cannot reach 127.0.0.1:") >= 2
     assert f"no connection to {broker} within 3 s (cannot reach 127.0.0.1:" in said
     assert "; start the broker" in said

@@ -17,7 +17,7 @@ from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.site_states import Work
 from fedfin_aggregator.closed_form.groups import by_group
-from fedfin_aggregator.closed_form.plausible import check
+from fedfin_aggregator.closed_form.moment_checks import check
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import make_outbox
 from fedfin_edge.agent.state import AgentState, Progress

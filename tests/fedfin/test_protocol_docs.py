@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from fedfin.protocol import diagram, messages, sequence
+from fedfin.protocol import messages, sequence_diagram, state_diagrams
 from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.fold.partial_sum import PartialSum
@@ -12,24 +12,26 @@ DOC = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 
 
 def test_the_diagrams_are_the_tables() -> None:
-    """Generated, not drawn: run `python -m fedfin.protocol.diagram` after a change."""
-    assert DOC.endswith(diagram.diagrams() + "\n")
+    """Generated, not drawn: run `python -m fedfin.protocol.state_diagrams` after a change."""
+    assert DOC.endswith(state_diagrams.diagrams() + "\n")
 
 
 def test_it_opens_with_one_round_as_the_machines_play_it() -> None:
-    """Generated, not drawn: run `python -m fedfin.protocol.sequence` after a change."""
+    """Generated, not drawn: run `python -m fedfin.protocol.sequence_diagram` after a change."""
     first, _, rest = DOC.partition("```mermaid\n")[2].partition("\n```")
-    assert first == sequence.sequence()
+    assert first == sequence_diagram.sequence()
     assert "## Messages" in rest
 
 
 def test_the_round_ends_with_every_site_at_work_on_the_next() -> None:
     """An update of each is received and folded, and what it made has come to each: nobody waits."""
-    lines = sequence.Recorder().play()
+    lines = sequence_diagram.Recorder().play()
     assert [line for line in lines if line.endswith("receipt")] == [
-        f"aggregator->>{site}: receipt" for site in sequence.SITES
+        f"aggregator->>{site}: receipt" for site in sequence_diagram.SITES
     ]
-    assert [line.partition(":")[0] for line in lines[-2:]] == [f"Note over {site}" for site in sequence.SITES]
+    assert [line.partition(":")[0] for line in lines[-2:]] == [
+        f"Note over {site}" for site in sequence_diagram.SITES
+    ]
 
 
 def test_every_message_is_listed() -> None:

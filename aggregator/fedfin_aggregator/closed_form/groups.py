@@ -7,7 +7,7 @@ from typing import TypeVar
 from fedfin.codec import Shape
 from fedfin.model.second_moment_spec import OTHER_HALF, second_moment_shapes
 from fedfin.plan import Plan
-from fedfin_aggregator.closed_form.moments import Sums
+from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.fold.fold import Sum
 
 # Memory is that many times a site's moments. Two sites share a group one time in eight, their halves one in four: then

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin_aggregator.closed_form.moments import Regression, total
+from fedfin_aggregator.closed_form.pooled_moments import Regression, total
 
 Floats = NDArray[np.float64]
 Make = Callable[[], Regression]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin_aggregator.closed_form.moments import Moments
+from fedfin_aggregator.closed_form.pooled_moments import Moments
 from fedfin_aggregator.closed_form.scores import Fits, Pair
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fedfin.plan import Plan
 from fedfin_aggregator.closed_form import ridge
-from fedfin_aggregator.closed_form.moments import Moments
+from fedfin_aggregator.closed_form.pooled_moments import Moments
 from fedfin_aggregator.closed_form.ridge import Ridge
 
 Floats = NDArray[np.float64]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from fedfin.model.model_spec import pattern_row, solved_shapes
 from fedfin.plan import Plan
 from fedfin_aggregator.closed_form.blend import Blend
-from fedfin_aggregator.closed_form.folds import folds
-from fedfin_aggregator.closed_form.moments import Sums
+from fedfin_aggregator.closed_form.cross_validation import folds
+from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.scores import Fits
 
 Tensors = dict[str, NDArray[np.float64]]

@@ -9,8 +9,8 @@ from fedfin.codec import Tensors
 from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
-from fedfin_aggregator.closed_form.calibration import calibrate
 from fedfin_aggregator.closed_form.groups import by_group, grouped, is_grouped
+from fedfin_aggregator.closed_form.head_calibration import calibrate
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
 

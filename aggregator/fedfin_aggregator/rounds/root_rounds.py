@@ -3,7 +3,7 @@
 from fedfin.errors import ProtocolError
 from fedfin.protocol.schedule import task_of
 from fedfin_aggregator.closed_form.groups import by_group, is_grouped
-from fedfin_aggregator.closed_form.plausible import check
+from fedfin_aggregator.closed_form.moment_checks import check
 from fedfin_aggregator.fold.fold import FoldedMeans
 from fedfin_aggregator.fold.partial_sum import decode_sum, max_bytes, metric_sums, unpack
 from fedfin_aggregator.rounds.rounds import Rounds, Taken, sum_shapes, tasks

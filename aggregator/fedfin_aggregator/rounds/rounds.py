@@ -17,7 +17,7 @@ from fedfin.protocol.reception import TWICE
 from fedfin.protocol.round_states import Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
 from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped
-from fedfin_aggregator.closed_form.plausible import check
+from fedfin_aggregator.closed_form.moment_checks import check
 from fedfin_aggregator.fold.fold import Fold
 from fedfin_aggregator.fold.means import Means
 from fedfin_aggregator.rounds.close import close_round, fold_update

@@ -87,7 +87,7 @@ class Agent:
         keep_freed_memory()
         started = time.monotonic()
         self._report(
-            "connecting", {"broker": self._site.settings.broker, "gives up after seconds": OFFLINE_S}
+            "connecting", {"broker": self._site.settings.broker, "gives_up_after_seconds": OFFLINE_S}
         )
         self._link.start()
         try:

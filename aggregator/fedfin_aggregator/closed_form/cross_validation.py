@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fedfin.plan import Plan
-from fedfin_aggregator.closed_form.moments import Moments, Sums
+from fedfin_aggregator.closed_form.pooled_moments import Moments, Sums
 from fedfin_aggregator.fold.fold import Sum
 
 FOLDS = 5  # more cost time and hardly choose better

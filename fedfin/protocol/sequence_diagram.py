@@ -1,4 +1,4 @@
-"""One round as a sequence diagram: `python -m fedfin.protocol.sequence` prints it as mermaid.
+"""One round as a sequence diagram: `python -m fedfin.protocol.sequence_diagram` prints it as mermaid.
 
 Not drawn: the real machines of an aggregator and of two sites pass their messages in memory, and each is written down.
 """

@@ -1,4 +1,4 @@
-"""State diagrams from the machines' LEGAL tables: `python -m fedfin.protocol.diagram` prints them as mermaid."""
+"""State diagrams from the machines' LEGAL tables: `python -m fedfin.protocol.state_diagrams` prints them as mermaid."""
 
 from collections.abc import Mapping
 from enum import Enum
