@@ -15,6 +15,9 @@ from fedfin.encoders.dicom_lut import LookupTable, read_table
 from fedfin.encoders.dicom_voi import Transform, value_range, voi
 from fedfin.errors import InputError
 
+# Looked up at a time: 5 MB of places in a wide image, which stay in the cache. 7 ms an image, 12 at once.
+ROWS = 256
+
 
 def show(stored: NDArray[Any], dataset: Any, notes: list[str]) -> NDArray[np.uint8]:
     """uint8 [rows, columns] or [rows, columns, 3] of `dicom_pixels.read_stored`'s values. Raises InputError."""
@@ -46,7 +49,16 @@ def _show_grey(stored: NDArray[Any], dataset: Any, notes: list[str]) -> NDArray[
         view = value_range(rescale(_pictured(stored, dataset).astype(np.float64)))
     shown = np.rint(_finite(view(values), notes) * 255).astype(np.uint8)
     shown = 255 - shown if inverted else shown
-    return shown if places is None else shown[places]
+    return shown if places is None else _look_up(shown, places)
+
+
+def _look_up(shown: NDArray[np.uint8], places: NDArray[Any]) -> NDArray[np.uint8]:
+    """`shown[places]`, block by block: numpy makes 8 bytes of each place before it looks it up."""
+    found = np.empty(places.shape, np.uint8)
+    for start in range(0, len(places), ROWS):
+        block = slice(start, start + ROWS)
+        np.take(shown, places[block], out=found[block], mode="clip")  # every place exists; "raise" copies
+    return found
 
 
 def _levels(stored: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:

@@ -65,6 +65,7 @@ def read_stored(dataset: Any, notes: list[str]) -> NDArray[Any]:
         index=0,
         decoding_plugin=DECODERS.get(syntax, ""),
         correct_unused_bits=samples > 1,
+        view_only=True,  # uncompressed pixels stay where the file was read to
     )
     return _used_bits(values, dataset, notes) if samples == 1 and values.dtype.kind in "iu" else values
 
@@ -150,9 +151,17 @@ def _used_bits(values: NDArray[Any], dataset: Any, notes: list[str]) -> NDArray[
     high = int(stored - 1 if dataset.get("HighBit") is None else dataset.HighBit)
     if not 0 < stored <= high + 1 <= int(dataset.BitsAllocated):
         raise InputError("is DICOM whose BitsAllocated, BitsStored and HighBit contradict each other")
-    if stored >= width:
+    if stored >= width or (high == stored - 1 and _within(values, stored)):
         return values
     used: NDArray[Any] = (values << (width - 1 - high)) >> (width - stored)
     if (used != values).any():
         notes.append("is DICOM with other things in unused bits: these are left out")
     return used
+
+
+def _within(values: NDArray[Any], bits: int) -> bool:
+    """Whether the values need no more than their lowest bits: two passes, where shifting takes six."""
+    least, most = (
+        (-(1 << bits - 1), (1 << bits - 1) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
+    )
+    return bool(values.size) and least <= int(values.min()) and int(values.max()) <= most

@@ -8,6 +8,9 @@ file claims about its size is checked before its pixels are decoded. What change
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from PIL.Image import Image
+
 from fedfin.encoders.photographs import SIGNATURES, read_photograph
 from fedfin.encoders.picture import Picture
 from fedfin.errors import InputError
@@ -30,7 +33,7 @@ def read_image(path: Path) -> Picture:
     if not data:
         raise InputError("the file is empty")
     picture = _read(data, path)
-    if _is_flat(picture):
+    if _is_flat(picture.image):
         return replace(picture, notes=(*picture.notes, "is a picture of one single value"))
     return picture
 
@@ -51,5 +54,12 @@ def _is_dicom(data: bytes, path: Path) -> bool:
     return data.startswith(_FIRST_GROUPS) or path.suffix.lower() in {".dcm", ".dicom"}
 
 
-def _is_flat(picture: Picture) -> bool:
-    return all(band.getextrema()[0] == band.getextrema()[1] for band in picture.image.split())
+def _is_flat(image: Image) -> bool:
+    width, height = image.size
+    # Nearly always the middle row tells; all of a large image takes 5 ms.
+    middle = image.crop((0, height // 2, width, height // 2 + 1))
+    return _has_one_value(middle) and _has_one_value(image)
+
+
+def _has_one_value(image: Image) -> bool:
+    return all(low == high for low, high in np.reshape(image.getextrema(), (-1, 2)))

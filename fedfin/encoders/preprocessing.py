@@ -30,7 +30,9 @@ def to_eight_bits(image: "Image") -> "Image":
         from PIL import Image
 
         return Image.fromarray(scale_to_eight_bits(np.asarray(image)))
-    if image.mode in ("1", "L", "LA", "La"):
+    if image.mode in ("L", "RGB"):
+        return image  # `convert` would copy it
+    if image.mode in ("1", "LA", "La"):
         return image.convert("L")
     return image.convert("RGB")
 
@@ -56,7 +58,7 @@ def image_tensor(recipe: ImageRecipe, image: "Image") -> NDArray[np.float32]:
             "export the bundle with `crop` at most `resize`"
         )
     image = to_eight_bits(image)
-    if recipe.channels == 1:
+    if recipe.channels == 1 and image.mode != "L":
         image = image.convert("L")
     width, height = image.size
     short = min(width, height)
@@ -67,9 +69,16 @@ def image_tensor(recipe: ImageRecipe, image: "Image") -> NDArray[np.float32]:
     image = image.crop((left, top, left + recipe.crop, top + recipe.crop))
     # Grey becomes RGB only now: channels are resized one by one, so the bits are the same in a third of the time.
     image = image.convert("RGB" if recipe.channels == 3 else "L")  # noqa: PLR2004 - RGB
-    pixels = np.asarray(image, np.float32).reshape(recipe.crop, recipe.crop, recipe.channels)
-    pixels = pixels * np.float32(recipe.scale) - np.asarray(recipe.mean, np.float32)
-    return np.ascontiguousarray((pixels / np.asarray(recipe.std, np.float32)).transpose(2, 0, 1))
+    pixels = np.asarray(image).reshape(recipe.crop, recipe.crop, recipe.channels)
+    return np.stack([levels[pixels[:, :, channel]] for channel, levels in enumerate(_normalized(recipe))])
+
+
+def _normalized(recipe: ImageRecipe) -> NDArray[np.float32]:
+    """What each grey level becomes, float32 [channels, 256]: computed once a level, not once a pixel."""
+    levels = np.arange(256, dtype=np.float32) * np.float32(recipe.scale)
+    mean, std = (np.asarray(each, np.float32)[:, None] for each in (recipe.mean, recipe.std))
+    normalized: NDArray[np.float32] = (levels - mean) / std
+    return normalized
 
 
 def open_tokenizer(path: Path) -> Any:

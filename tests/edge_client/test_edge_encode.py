@@ -331,15 +331,16 @@ def test_a_worker_killed_is_an_error_that_says_what_to_do(slow_site):
     assert "Traceback" not in text
 
 
-def test_what_was_noted_of_an_image_is_listed_and_counted(maker, encode):
-    """And the image is used."""
-    rows = image_rows(maker, 2)
-    Image.new("L", (10, 12), 9).save(maker.folder / "images/1.png")
-    report = encode(maker.site(maker.table(rows)))
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_was_noted_of_an_image_is_listed_and_counted(maker, encode, processes):
+    """And the image is used; it is the same whichever process read it."""
+    rows = image_rows(maker, 40)
+    Image.new("L", (10, 12), 255).save(maker.folder / "images/1.png")
+    report = encode(maker.site(maker.table(rows), "image"), "--processes", processes)
     assert [(p["row"], p["column"], p["reason"], p["effect"]) for p in report["problems"]] == [
         (3, "image", "is a picture of one single value", "noted")
     ]
-    assert report["counts"]["image"]["encoded"] == 2
+    assert report["counts"]["image"]["encoded"] == 40
 
 
 def test_features_of_another_reading_are_made_anew(maker, encode, monkeypatch):

@@ -11,7 +11,8 @@ from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.cases.problem import Problem
 from fedfin_edge.cases.table import Case, Table, read_table
-from fedfin_edge.cases.workers import LocalEncoder, Outcome, Workers
+from fedfin_edge.cases.worker_messages import Outcome
+from fedfin_edge.cases.workers import LocalEncoder, Workers
 from fedfin_edge.site import Site
 
 # Features are committed per batch: what an interruption can lose is this many inputs' work.

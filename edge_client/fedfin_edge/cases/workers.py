@@ -1,38 +1,41 @@
 """Encoding in worker processes: inputs out, outcomes back in order, and no more in flight than stated.
 
 Each worker is a fresh interpreter (spawn) with an encoder of its own on one thread: reading and encoding of one
-input stay together, and features cannot depend on how many workers there are. A worker holds one input at a time;
-the parent holds the outcomes of at most AHEAD inputs per worker. Inputs and outcomes travel by pipes, never by disk.
+input stay together, and features cannot depend on how many workers there are. A worker reads one input at a time,
+and has the next one waiting in its pipe; the parent holds the outcomes of at most AHEAD inputs per worker. Inputs
+and outcomes travel by pipes (`worker_messages`), never by disk.
 """
 
+import contextlib
 import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fedfin.errors import FedfinError, InputError
+from fedfin.errors import BundleError, FedfinError, InputError
+from fedfin.memory import keep_freed_memory
 from fedfin_edge.cases.digests import Input
+from fedfin_edge.cases.worker_messages import (
+    Outcome,
+    decode_input,
+    decode_outcome,
+    encode_bundle_error,
+    encode_input,
+    encode_outcome,
+)
 
 # Inputs per worker between the oldest unfinished one and the newest begun: cheap ones need not wait for a dear one.
 AHEAD = 8
+# Given to a worker: the one that it reads, and the next, so that it never waits for the parent.
+GIVEN = 2
+# What waits in a pipe must fit into it, or parent and worker could each wait for the other to read.
+WAITING_BYTES = 1 << 16
 
 Key = TypeVar("Key")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one input: its features, float32 [dim], or the reason why it has none; what was noted."""
-
-    features: NDArray[np.float32] | None
-    reason: str = ""
-    notes: tuple[str, ...] = ()
 
 
 class LocalEncoder:
@@ -71,7 +74,9 @@ class Workers:
         self._bundle = bundle
         self._processes = processes
         self._workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
-        self._idle: list[Connection] = []
+        self._given: dict[
+            Connection, deque[int]
+        ] = {}  # the numbers of the inputs that a worker has, oldest first
 
     def __enter__(self) -> "Workers":
         return self
@@ -91,33 +96,38 @@ class Workers:
         Raises BundleError when the bundle does not run, FedfinError when a worker was ended from outside.
         """
         begun: dict[int, Key] = {}
-        at: dict[Connection, int] = {}
         finished: dict[int, Outcome] = {}
         todo = enumerate(inputs)
-        more, oldest = True, 0
-        while more or begun:
-            while more and len(at) < self._processes and len(begun) < AHEAD * self._processes:
-                if (found := next(todo, None)) is None:
-                    more = False
+        upcoming, oldest = next(todo, None), 0
+        while upcoming or begun:
+            while upcoming and len(begun) < AHEAD * self._processes:
+                number, (key, value) = upcoming
+                if not self._give(number, encode_input(value)):
                     break
-                number, (key, value) = found
                 begun[number] = key
-                at[self._send(value)] = number
+                upcoming = next(todo, None)
             while oldest in finished:
                 yield begun.pop(oldest), finished.pop(oldest)
                 oldest += 1
-            for pipe in wait(list(at)) if at else ():  # waiting for nothing would never end
-                assert isinstance(pipe, Connection)  # of typeshed's union, for mypy
-                finished[at.pop(pipe)] = self._receive(pipe)
+            finished.update(self._answers())
 
-    def _send(self, value: Input) -> Connection:
-        """Give an input to an idle worker, or to a new one."""
-        pipe = self._idle.pop() if self._idle else self._start()
-        try:
-            pipe.send(value)
-        except OSError:
-            raise self._lost() from None
-        return pipe
+    def _give(self, number: int, message: bytes) -> bool:
+        """Give an input to a worker, if one may have it now."""
+        if (pipe := self._least_busy(len(message))) is None:
+            return False
+        with contextlib.suppress(OSError):  # it has ended: its last answer says why, or `_receive` does
+            pipe.send_bytes(message)
+        self._given[pipe].append(number)
+        return True
+
+    def _least_busy(self, size: int) -> Connection | None:
+        """An idle worker, else a new one, else one that has room for `size` bytes behind what it reads."""
+        pipe = min(self._given, key=lambda each: len(self._given[each]), default=None)
+        if pipe and not self._given[pipe]:
+            return pipe
+        if len(self._workers) < self._processes:
+            return self._start()
+        return pipe if pipe and len(self._given[pipe]) < GIVEN and size <= WAITING_BYTES else None
 
     def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")
@@ -126,18 +136,22 @@ class Workers:
         process.start()
         theirs.close()  # or its end would not be seen
         self._workers[ours] = process
+        self._given[ours] = deque()
         return ours
+
+    def _answers(self) -> Iterator[tuple[int, Outcome]]:
+        """What has come, at least one outcome if any input is given."""
+        busy = [pipe for pipe, numbers in self._given.items() if numbers]
+        for pipe in wait(busy) if busy else ():  # waiting for nothing would never end
+            assert isinstance(pipe, Connection)  # of typeshed's union, for mypy
+            yield self._given[pipe].popleft(), self._receive(pipe)
 
     def _receive(self, pipe: Connection) -> Outcome:
         try:
-            answer = pipe.recv()
+            message = pipe.recv_bytes()
         except (EOFError, OSError):
             raise self._lost() from None
-        if isinstance(answer, FedfinError):
-            raise answer
-        self._idle.append(pipe)
-        outcome: Outcome = answer
-        return outcome
+        return decode_outcome(message)
 
     def _lost(self) -> FedfinError:
         return FedfinError(
@@ -149,11 +163,12 @@ class Workers:
 def _serve(bundle: Path, pipe: Connection) -> None:
     """A worker's whole life: it ends with its parent, whose Ctrl-C is not for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()  # each image takes and frees the same megabytes
     try:
         for _, outcome in LocalEncoder(bundle).encode(_received(pipe)):
-            pipe.send(outcome)
-    except FedfinError as error:
-        pipe.send(error)
+            pipe.send_bytes(encode_outcome(outcome))
+    except BundleError as error:
+        pipe.send_bytes(encode_bundle_error(error))
     except OSError:
         pass  # the parent is gone
 
@@ -161,7 +176,7 @@ def _serve(bundle: Path, pipe: Connection) -> None:
 def _received(pipe: Connection) -> Iterator[tuple[None, Input]]:
     while True:
         try:
-            value: Input = pipe.recv()
+            message = pipe.recv_bytes()
         except (EOFError, OSError):
             return
-        yield None, value
+        yield None, decode_input(message)

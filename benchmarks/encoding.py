@@ -1,0 +1,306 @@
+"""How fast a site encodes images: images a second, where the time of one goes, and the memory of all processes.
+
+    python -m benchmarks.encoding [--count N] [--runs N] [--processes N] [--json]
+
+The inputs are made up: 2500 x 3000 pixels of 12 bits as DICOM, uncompressed and in lossless JPEG 2000, and PNGs of
+256 x 256. The encoder is the preset efficientnet-lite0 (block:10, 224 pixels). Files are hashed and encoded as
+`fedfin edge encode` does it, by its worker processes; their start is timed apart. CPU milliseconds stand beside, for
+all processes together: the machine may be shared. Memory is the sum of what each process holds alone and its part of
+what is shared (PSS), so it counts nothing twice.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    generate_uid,
+)
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.commands import positive
+from fedfin.encoders.dicom_display import show
+from fedfin.encoders.dicom_pixels import read_stored
+from fedfin.encoders.images import read_image
+from fedfin.encoders.preprocessing import image_tensor
+from fedfin_edge.cases.digests import Input, digest_input
+from fedfin_edge.cases.encoder import open_encoder
+from fedfin_edge.cases.workers import Workers
+from fedfin_edge.commands.encode import usable_cores
+
+ROWS, COLUMNS, BITS, SIDE = 3000, 2500, 12, 256
+CALIBRATION_IMAGES = 24
+# Images of a kind as a multiple of --count: a run of each kind takes about as long.
+TIMES = {"DICOM": 4, "JPEG 2000": 1, "PNG": 40}
+# Oftener costs the processes that are measured a part of their time.
+MEMORY_INTERVAL_S = 0.2
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One kind of image with one number of processes; medians over the runs, memory the largest of them."""
+
+    kind: str
+    processes: int
+    images_per_s: float
+    cpu_ms_per_image: float
+    start_s: float
+    peak_memory_mb: float
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where the CPU milliseconds of one image go: medians over repeats."""
+
+    kind: str
+    digest_ms: float
+    decode_ms: float
+    show_ms: float
+    resize_ms: float
+    encode_ms: float
+
+
+def make_inputs(folder: Path, count: int) -> dict[str, list[Path]]:
+    """The files by kind; each differs in a few pixels, so that none is the same content again."""
+    folder.mkdir(parents=True)
+    pixels = _radiograph()
+    files: dict[str, list[Path]] = {kind: [] for kind in TIMES}
+    for kind, paths in files.items():
+        for number in range(count * TIMES[kind]):
+            pixels[0, :2] = divmod(number, 256)
+            path = folder / f"{kind.replace(' ', '-')}-{number}.{'png' if kind == 'PNG' else 'dcm'}"
+            _write(path, kind, pixels)
+            paths.append(path)
+    return files
+
+
+def _radiograph() -> NDArray[np.uint16]:
+    """Smooth shades with the noise of a detector: JPEG 2000 makes a third of it, as it does of radiographs."""
+    rng = np.random.default_rng(0)
+    shades = Image.fromarray(rng.integers(300, 3800, (40, 30)).astype(np.float32))
+    smooth = np.asarray(shades.resize((COLUMNS, ROWS), Image.Resampling.BICUBIC))
+    noisy = smooth + rng.normal(0, 8, smooth.shape)
+    return noisy.clip(0, (1 << BITS) - 1).astype(np.uint16)
+
+
+def _write(path: Path, kind: str, pixels: NDArray[np.uint16]) -> None:
+    if kind == "PNG":
+        Image.fromarray(
+            (pixels[:SIDE, :SIDE] >> (BITS - 8)).astype(np.uint8) ^ pixels[0, 1].astype(np.uint8)
+        ).save(path)
+        return
+    dataset = _dicom(pixels)
+    if kind == "JPEG 2000":
+        dataset.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg")
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def _dicom(pixels: NDArray[np.uint16]) -> Dataset:
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = DigitalXRayImageStorageForPresentation, generate_uid()
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = *pixels.shape, 1
+    dataset.PhotometricInterpretation, dataset.PixelRepresentation = "MONOCHROME2", 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, BITS, BITS - 1
+    dataset.WindowCenter, dataset.WindowWidth = "2048", "3500"
+    dataset.PixelData = pixels.tobytes()
+    return dataset
+
+
+def make_bundle(folder: Path) -> Path:
+    """The preset's bundle, calibrated on noise."""
+    images, out = folder / "calibration", folder / "bundle"
+    images.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    for number in range(CALIBRATION_IMAGES):
+        Image.fromarray(rng.integers(0, 256, (SIDE, SIDE), np.uint8)).save(images / f"{number}.png")
+    preset = ["--preset", "efficientnet-lite0", "--layer", "block:10", "--calibrate", str(images)]
+    # A process of its own: torch's memory is no part of what encoding takes.
+    command = [sys.executable, "-m", "fedfin", "export", "encoder", *preset, str(out)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return out
+
+
+class Memory:
+    """The peak of the PSS of this process and its children together, in MB of 10^6 bytes, sampled."""
+
+    def __init__(self) -> None:
+        self.peak_mb = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "Memory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(MEMORY_INTERVAL_S):
+            self.peak_mb = max(self.peak_mb, sum(map(_pss_mb, [os.getpid(), *_children()])))
+
+
+def _children() -> list[int]:
+    """Those of every thread of this process."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return [int(number) for path in lists for number in path.read_text().split()]
+
+
+def _pss_mb(process: int) -> float:
+    with contextlib.suppress(OSError):  # it has ended
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+def _cpu_s(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure_speed(bundle: Path, kind: str, paths: list[Path], processes: int, runs: int) -> Speed:
+    """Encode all in each run, by workers that have each encoded before."""
+    with Memory() as memory:
+        measured = [_run(bundle, paths, processes) for _ in range(runs)]
+    starts, walls, cpus = zip(*measured, strict=True)
+    return Speed(
+        kind,
+        processes,
+        len(paths) / statistics.median(walls),
+        statistics.median(cpus) * 1000 / len(paths),
+        statistics.median(starts),
+        memory.peak_mb,
+    )
+
+
+def _run(bundle: Path, paths: list[Path], processes: int) -> tuple[float, float, float]:
+    """Seconds until every worker has encoded, then of all paths, and their CPU seconds."""
+    begun = time.perf_counter()
+    with Workers(bundle, processes) as workers:
+        _encode(workers, paths[:1] * processes)
+        start = time.perf_counter() - begun
+        cpu = sum(map(_cpu_s, [os.getpid(), *_children()]))
+        begun = time.perf_counter()
+        _encode(workers, paths)
+        wall = time.perf_counter() - begun
+        return start, wall, sum(map(_cpu_s, [os.getpid(), *_children()])) - cpu
+
+
+def _encode(workers: Workers, paths: list[Path]) -> None:
+    """As encoding does it: hash, encode, and fail on whatever has no features."""
+
+    def hashed() -> Iterator[tuple[bytes, Input]]:
+        for path in paths:
+            yield digest_input(path), path
+
+    for _, outcome in workers.encode(hashed()):
+        if outcome.features is None:
+            raise ValueError(outcome.reason)
+
+
+def measure_split(bundle: Path, kind: str, path: Path) -> Split:
+    """The steps of one image, one by one, in this process. `show` is 0 of photographs: they are stored as shown."""
+    encoder = open_encoder(bundle)
+    recipe, notes = encoder.manifest.recipe, list[str]()
+    image = read_image(path).image
+    whole = _cpu_ms(lambda: encoder.encode_noted(path))
+    decode, shown = _cpu_ms(lambda: read_image(path)), 0.0
+    if kind != "PNG":
+        dataset = pydicom.dcmread(path)
+        stored = read_stored(dataset, notes)
+        shown = _cpu_ms(lambda: show(stored, dataset, notes))
+    resize = _cpu_ms(lambda: image_tensor(recipe, image))  # type: ignore[arg-type]
+    digest = _cpu_ms(lambda: digest_input(path))
+    return Split(kind, digest, decode - shown, shown, resize, whole - decode - resize)
+
+
+def _cpu_ms(step: Callable[[], object]) -> float:
+    step()
+    times = []
+    for _ in range(REPEATS):
+        begun = time.process_time()
+        step()
+        times.append(time.process_time() - begun)
+    return statistics.median(times) * 1000
+
+
+def measure(folder: Path, count: int, runs: int, processes: int) -> tuple[list[Speed], list[Split]]:
+    """Everything, below an empty folder."""
+    bundle, files = make_bundle(folder), make_inputs(folder / "inputs", count)
+    numbers = sorted({1, processes})
+    speeds = [measure_speed(bundle, kind, paths, n, runs) for kind, paths in files.items() for n in numbers]
+    return speeds, [measure_split(bundle, kind, paths[0]) for kind, paths in files.items()]
+
+
+def show_tables(speeds: list[Speed], splits: list[Split]) -> None:
+    """For people."""
+    first = Table("kind", "processes", "images/s", "CPU ms/image", "start s", "peak memory MB")
+    for speed in speeds:
+        first.add_row(
+            speed.kind,
+            *(
+                f"{value:.{n}f}"
+                for value, n in zip(list(asdict(speed).values())[1:], (0, 1, 1, 1, 0), strict=True)
+            ),
+        )
+    second = Table("kind", "digest ms", "decode ms", "show ms", "resize ms", "encode ms")
+    for split in splits:
+        second.add_row(split.kind, *(f"{value:.1f}" for value in list(asdict(split).values())[1:]))
+    console = Console()
+    console.print(first)
+    console.print(second)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--count", type=positive, default=8, help=f"JPEG 2000 images; times {TIMES} (default: 8)"
+    )
+    parser.add_argument("--runs", type=positive, default=3, help="runs to take medians of (default: 3)")
+    parser.add_argument(
+        "--processes", type=positive, default=usable_cores(), help="beside 1 (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        speeds, splits = measure(Path(folder), args.count, args.runs, args.processes)
+    if args.json:
+        print(
+            json.dumps(
+                {"speed": [asdict(each) for each in speeds], "split": [asdict(each) for each in splits]}
+            )
+        )
+    else:
+        show_tables(speeds, splits)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
