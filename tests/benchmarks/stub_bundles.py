@@ -51,3 +51,7 @@ class StubEncoder:
         self.seen.append(value)
         length = len(value if isinstance(value, str) else value.name)
         return np.array([[length, 1]], np.float32)
+
+    def encode_noted(self, value):
+        """One input's row, with nothing noted."""
+        return self.encode([value])[0], ()
