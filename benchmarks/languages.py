@@ -12,12 +12,14 @@ not on `OTHERS`, nor on the English sentences that calibrate text encoders.
 
 import argparse
 import csv
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from fedfin.encoders.bundle import TextRecipe, read_manifest
 from fedfin.encoders.preprocessing import open_tokenizer
-from fedfin.encoders.vocabulary import MIN_WORDS, note_vocabulary
+from fedfin.encoders.vocabulary import FEW_WORDS, MIN_WORDS, note_vocabulary
 from fedfin.errors import FedfinError, InputError
 from fedfin_export.quantize.sentences import SENTENCES as CALIBRATION
 
@@ -78,6 +80,8 @@ SENTENCES = {
         "患者咳嗽、发热三天，呼吸困难逐渐加重。",
     ),
 }
+UNSPACED = ("Chinese", "Japanese")
+_FEW = f"phrases of {MIN_WORDS} to {FEW_WORDS} words"
 OTHERS = {
     "German, others": (
         "Zentrale Raumforderung links hilär, eine weitere Abklärung mittels CT wird empfohlen.",
@@ -147,13 +151,20 @@ def show(bundle: Path, english: dict[str, list[str]]) -> None:
     def noted(texts: list[str]) -> str:
         return f"{sum(bool(note_vocabulary(tokenizer, text)) for text in texts)} of {len(texts)}"
 
-    print(
-        f"| text | noted (texts of {MIN_WORDS} words and more are judged) | as one report |\n|---|---:|---:|"
-    )
+    print("| text | noted | as one report |\n|---|---:|---:|")
     for language, sentences in (SENTENCES | OTHERS).items():
         print(f"| {language} | {noted(list(sentences))} | {noted([' '.join(sentences)])} |")
     for name, notes in ({"calibration": list(CALIBRATION)} | english).items():
         print(f"| English: {name} | {noted(notes)} | |")
+        print(f"| English: {name}, {_FEW} | {noted(phrases(notes))} | |")
+    spaced = [text for name, texts in (SENTENCES | OTHERS).items() if name not in UNSPACED for text in texts]
+    print(f"| others, {_FEW} | {noted(phrases(spaced))} | |")
+
+
+def phrases(texts: Iterable[str]) -> list[str]:
+    """What is between punctuation, where it has few words."""
+    found = [phrase for text in texts for phrase in re.split(r"[.;,:()]\s*", text)]
+    return [p for p in found if MIN_WORDS <= len(re.findall(r"[^\W\d_]+", p)) <= FEW_WORDS]
 
 
 if __name__ == "__main__":

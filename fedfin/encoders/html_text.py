@@ -13,7 +13,7 @@ _INLINE = (
     "|tt|u|[a-z]+:[a-z]+"
 )
 _UNSEEN = "script|style|title"
-_TAG = rf"/?(?:{_BLOCKS}|{_CELLS}|{_INLINE}|{_UNSEEN})(?:\s+[^<>=]+=[^<>]*|\s*/?)>"
+_TAG = rf"/?(?:{_BLOCKS}|{_CELLS}|{_INLINE}|{_UNSEEN})(?:\s[^<>=]+=[^<>]*|\s*/?)>"
 _ENTITY = r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
 
 # "CRP < 5", "a <b and c> d" and <DATE> are no markup.

@@ -27,9 +27,12 @@ def tokenizer():
         ("lung clear " * 5 + "b", ()),
         ("lung clear " * 4 + "b b", (UNKNOWN,)),
         ("lung clear " * 2 + "abc ab acb aa", (SPELLED,)),
-        ("abc " * 7, ()),
+        ("abc " * 2, ()),
+        ("abc " * 3, (SPELLED,)),
+        ("lung " + "abc " * 3, ()),
+        ("lung " + "abc " * 4, (SPELLED,)),
         ("abc " * 8, (SPELLED,)),
-        ("abc . 12 " * 3, ()),
+        ("abc . 12 " * 2, ()),
         ("lung ab clear lung ab clear ab ab", (SPELLED,)),
         ("胸 水 " * 4, (UNKNOWN,)),
         ("lung " * 90 + "水", ()),
@@ -37,5 +40,5 @@ def tokenizer():
     ],
 )
 def test_texts_of_spelled_or_unknown_words_are_noted(tokenizer, text, notes):
-    """Fewer than eight words say nothing; figures and punctuation are no words."""
+    """Two words say nothing, and few must hardly have one whole; figures and punctuation are no words."""
     assert note_vocabulary(tokenizer, text) == notes
