@@ -11,6 +11,8 @@ from fedfin.encoders.hl7_escapes import ESCAPE, decode_hl7
 from fedfin.encoders.html_text import MARKUP, html_to_text
 from fedfin.errors import InputError
 
+# striprtf's time grows with the square of what some control words repeat; reports are a tenth of this.
+MAX_RTF = 1 << 16
 _BEFORE_RTF = "\ufeff \t\r\n"
 # Names that de-identification tools put in brackets in place of what they removed.
 _REMOVED = (
@@ -19,7 +21,7 @@ _REMOVED = (
 )
 # XXXX as in Open-I, [** **] as in MIMIC-III, ___ as in MIMIC-IV, <DATE> or [NAME 2] as of Philter, NLM-Scrubber, ...
 _MARK = re.compile(
-    rf"\b[Xx]{{4,}}\b|\[\*\*.*?\*\*\]|(?<!_)___(?!_)|[\[<{{](?:{_REMOVED})[ _-]?\d*[\]>}}]",
+    rf"\b[Xx]{{4,}}\b|\[\*\*.{{0,99}}?\*\*\]|(?<!_)___(?!_)|[\[<{{](?:{_REMOVED})[ _-]?\d*[\]>}}]",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -61,6 +63,8 @@ def _is_rtf(text: str) -> bool:
 def _rtf_to_text(rtf: str) -> str:
     from striprtf.striprtf import rtf_to_text
 
+    if len(rtf) > MAX_RTF:
+        raise InputError(f"is RTF of more than {MAX_RTF:,} characters: save it as plain text")
     try:
         text: str = rtf_to_text(rtf.lstrip(_BEFORE_RTF), errors="replace")
     except Exception:  # noqa: BLE001 - whatever it meets in a damaged file
