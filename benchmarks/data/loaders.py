@@ -9,7 +9,7 @@ from benchmarks.data.cases import Cases
 from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import InputError
 
-NAMES = ("mfeat", "open-i", "covid")
+NAMES = ("mfeat", "open-i", "covid", "covid-cut")
 COVID_FOLDER = "FEDFIN_COVID_CXR"  # environment variable
 
 
@@ -23,17 +23,18 @@ def load_cases(
 ) -> Cases:
     """A data set of `NAMES`. `step` is told the inputs encoded of all, where any are to be.
 
-    `folder` has the files of "covid", which cannot be fetched; without it the environment variable
+    `folder` has the files of "covid" and "covid-cut", which cannot be fetched; without it the environment variable
     FEDFIN_COVID_CXR names it. Raises InputError when the files or the encoders cannot be had.
     """
     if name not in NAMES:
         raise InputError(f"there is no data set {name!r}; it is one of {', '.join(NAMES)}")
     if name == "mfeat":
         return mfeat.load(cache)
-    if name == "covid":
+    if name in ("covid", "covid-cut"):
         from benchmarks.data import covid  # with edge_client's readers of images
 
-        return covid.load(folder or _covid_folder(), cache, step)
+        load = covid.load if name == "covid" else covid.load_cut
+        return load(folder or _covid_folder(), cache, step)
     bundle = text_bundle(cache)
 
     def make_encode() -> openi.Encode:
@@ -49,7 +50,7 @@ def _covid_folder() -> Path:
     named = os.environ.get(COVID_FOLDER)
     if not named:
         raise InputError(
-            f"the data set covid cannot be fetched: set {COVID_FOLDER} to the folder with its frontal.csv"
+            f"this data set cannot be fetched: set {COVID_FOLDER} to the folder with its frontal.csv"
             " and frontal_256/ (docs/datasets.md)"
         )
     return Path(named)

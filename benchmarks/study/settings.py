@@ -147,6 +147,7 @@ DATA: dict[str, Data] = {
     "mfeat-six": Data(name="mfeat", modalities=("fac", "fou", "kar", "mor", "pix", "zer")),
     "open-i": Data(name="open-i", modalities=("indication", "findings")),
     "covid": Data(name="covid", modalities=("image", "text"), optional=True),
+    "covid-cut": Data(name="covid-cut", modalities=("image", "text"), optional=True),
 }
 SETTINGS: dict[str, Setting] = {
     # Sites by modality, as in the papers (arXiv 2407.08648, 2505.20232).

@@ -6,9 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 from stub_bundles import StubEncoder, write_bundle
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from benchmarks.data import bundles as data_bundles
-from benchmarks.data import table
+from benchmarks.data import covid, table
 from benchmarks.data.loaders import load_cases
 from fedfin.errors import InputError, SettingsError
 
@@ -139,6 +140,23 @@ def test_covid_is_loaded_from_the_folder_that_is_named(tmp_path, monkeypatch, by
     assert cases.texts["text"] == ["Fever and .", ""]
     assert cases.labels[0].tolist() == [1, 0, 0, 0, 0, 0]
     assert np.isnan(cases.labels[1]).sum() == 4
+
+
+def test_a_cut_note_ends_with_the_first_window(tmp_path):
+    """With its last piece of a word, and special tokens counted; a note that fits stays as it is."""
+    tokenizer = Tokenizer(
+        models.WordPiece({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "lung": 3, "##s": 4}, unk_token="[UNK]")
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    bundle = write_bundle(tmp_path / "text", "text")  # windows of 8 tokens
+    tokenizer.save(str(bundle / "tokenizer.json"))
+    rows = [{"text": "lung " * 5 + "lungs lung"}, {"text": "lung lungs."}, {"text": ""}]
+    assert [row["text"] for row in covid.first_windows(bundle, rows)] == [
+        "lung " * 5 + "lung",
+        "lung lungs.",
+        "",
+    ]
 
 
 def test_covid_without_its_folder_says_how_to_name_it(tmp_path, monkeypatch):

@@ -238,7 +238,33 @@ def test_json_output_is_one_object(maker, capsys):
     site = maker.site(maker.table(image_rows(maker, 1)))
     capsys.readouterr()
     edge("encode", site.folder, "--json")
-    assert set(json.loads(capsys.readouterr().out)) == {"cases", "problems", "counts", "usable", "seconds"}
+    keys = {"cases", "problems", "counts", "usable", "notes", "seconds"}
+    assert set(json.loads(capsys.readouterr().out)) == keys
+
+
+def test_texts_in_markup_are_decoded_and_counted_but_never_printed(maker, encode, capsys):
+    """What is noted tells the kind; the features are those of the text."""
+    texts = [
+        "clear lungs",
+        r"{\rtf1 clear lungs}",
+        "<p>clear lungs</p>",
+        "<b>clear</b> lungs",
+        r"clear\.br\lungs",
+    ]
+    site = maker.site(maker.table([{"case": f"c{i}", "text": text} for i, text in enumerate(texts)]), "text")
+    report = encode(site)
+    assert report["notes"] == {
+        "is RTF: read as plain text": 1,
+        "has HTML tags or entities: read as plain text": 2,
+        "has HL7 escapes: these are decoded": 1,
+    }
+    assert "lungs" not in json.dumps(report)
+    assert len({row[2] for row in features(site)}) == 1
+    site.features_path.unlink()
+    edge("encode", site.folder)
+    told = capsys.readouterr()
+    assert "noted in 2 places: has HTML tags or entities: read as plain text\n" in told.out
+    assert "lungs" not in told.out + told.err
 
 
 def features(site):

@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from edge_sites import make_text_bundle
 
 from fedfin.command_line.main import main
-from fedfin.encoders.bundle import FORMAT, MANIFEST, Manifest, VectorRecipe, file_digest
+from fedfin.encoders.bundle import FORMAT, MANIFEST, Manifest, VectorRecipe, file_digest, read_manifest
 from fedfin.errors import InputError
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile
@@ -127,6 +128,34 @@ def test_a_bundle_may_be_left_out(place, capsys):
     out = capsys.readouterr().out
     assert out.count("given: image; imputed: lab") == 2
     assert "row 3" in out
+
+
+@pytest.mark.usefixtures("only_predict")
+def test_a_text_in_markup_is_answered_as_plain_text_and_noted(tmp_path, capsys):
+    """As `edge encode` reads it, and its words are not printed."""
+    text = make_text_bundle(tmp_path / "text")
+    modalities = tuple(
+        Modality(name=name, encoder=digest, dim=dim)
+        for name, digest, dim in (
+            ("lab", write_bundle(tmp_path / "lab", "lab", 4), 4),
+            ("text", read_manifest(text).digest(), 1),
+        )
+    )
+    sizes = Model(fin="mlp", answer="head", head_width=4, fin_width=8, fin_layers=1)
+    plan = Plan(federation="test", labels=("effusion",), modalities=modalities, model=sizes)
+    export_model(ModelFile(plan, 3, initial_model(plan)), tmp_path / "model")
+    words = ["edge", "predict", "--model", str(tmp_path / "model"), "--bundle", str(text), "--json", "--text"]
+    answers = []
+    for given in ("clear lungs", "<p>clear lungs</p>"):
+        assert main([*words, given]) == 0
+        answers += json.loads(capsys.readouterr().out)["cases"]
+    plain, marked = answers
+    assert marked["noted"] == {"text": ["has HTML tags or entities: read as plain text"]}
+    assert marked == plain | {"noted": marked["noted"]}
+    assert main([*(word for word in words if word != "--json"), given]) == 0
+    out = capsys.readouterr().out
+    assert "text noted: has HTML tags or entities: read as plain text" in out
+    assert "lungs" not in out
 
 
 @pytest.mark.usefixtures("only_predict")

@@ -13,7 +13,7 @@ from fedfin.encoders.bundle import READER
 Input = Path | str | list[float]
 
 IMAGE_READING = f"fedfin image {READER}\n".encode()
-_TEXT = b"fedfin text 2\n"
+_TEXT = b"fedfin text 3\n"
 _VECTOR = b"fedfin vector 1\n"
 
 

@@ -1,5 +1,6 @@
 """Encode a site's cases: each distinct input once per encoder, batch by batch, into the feature store."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -36,12 +37,13 @@ class Count:
 
 @dataclass
 class Report:
-    """What a run did. `usable` counts cases with features of at least one modality."""
+    """What a run did. `usable` counts cases with features of a modality, `notes` how often each thing was noted."""
 
     cases: int
     problems: list[Problem]
     counts: dict[str, Count] = field(default_factory=dict)
     usable: int = 0
+    notes: dict[str, int] = field(default_factory=dict)
 
 
 def encode_site(site: Site, *, processes: int = 1, progress: Progress) -> Report:
@@ -62,6 +64,7 @@ def encode_site(site: Site, *, processes: int = 1, progress: Progress) -> Report
             report.problems += run.problems
     report.usable = len(usable)
     report.problems.sort(key=lambda problem: problem.row)
+    report.notes = dict(Counter(problem.reason for problem in report.problems if problem.effect == "noted"))
     return report
 
 

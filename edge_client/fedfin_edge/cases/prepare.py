@@ -53,14 +53,18 @@ def _image(recipe: ImageRecipe) -> Prepare:
 
 def _text(folder: Path, recipe: TextRecipe) -> Prepare:
     from fedfin.encoders.preprocessing import open_tokenizer, text_windows
+    from fedfin.encoders.texts import read_text
+    from fedfin.encoders.vocabulary import note_vocabulary
 
     tokenizer = open_tokenizer(folder / recipe.tokenizer)
 
     def prepare(value: Input) -> Prepared:
         if not isinstance(value, str):
             raise InputError("is not text")
-        windows = text_windows(recipe, tokenizer, value)
-        return Prepared([(dict(window.feeds), window.weight) for window in windows])
+        read = read_text(value)
+        windows = text_windows(recipe, tokenizer, read.text)
+        notes = (*read.notes, *note_vocabulary(tokenizer, read.text))
+        return Prepared([(dict(window.feeds), window.weight) for window in windows], notes)
 
     return prepare
 

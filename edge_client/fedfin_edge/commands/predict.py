@@ -139,3 +139,5 @@ def _show_one(answer: "Answer") -> None:
         print(f"  given: {', '.join(answer.given)}; imputed: {imputed}")
     for modality, reason in answer.left_out.items():
         print(f"  {modality} left out: {reason}")
+    for modality, notes in answer.noted.items():
+        print(f"  {modality} noted: {'; '.join(notes)}")

@@ -17,7 +17,7 @@ class Answer:
     """The model's answer for one case.
 
     `explained`: imputed modality -> the share of its features' variance that the imputation knows;
-    `left_out`: modality -> why its input could not be used.
+    `left_out`: modality -> why its input could not be used; `noted`: modality -> what was noted when it was read.
     """
 
     case: str
@@ -26,6 +26,7 @@ class Answer:
     imputed: list[str] = field(default_factory=list)
     explained: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    noted: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def answered(self) -> bool:
@@ -51,12 +52,16 @@ def predict_case(
     predictor: Predictor, encoders: Mapping[str, Encoder], case: str, inputs: Mapping[str, Input]
 ) -> Answer:
     """Encode one case's inputs and answer it. An input that cannot be used is left out, with the reason."""
-    features, left_out = {}, {}
+    features, left_out, noted = {}, {}, {}
     for modality, value in inputs.items():
         try:
-            features[modality] = encoders[modality].encode([value])
+            row, notes = encoders[modality].encode_noted(value)
         except InputError as error:
             left_out[modality] = str(error)
+            continue
+        features[modality] = row[np.newaxis]
+        if notes:
+            noted[modality] = notes
     if not features:
         return Answer(case, left_out=left_out)
     prediction = predictor.predict(features, {modality: np.ones(1, np.bool_) for modality in features})
@@ -64,4 +69,4 @@ def predict_case(
     given = [modality for modality, mask in prediction.given.items() if mask[0]]
     imputed = [modality for modality, mask in prediction.imputed.items() if mask[0]]
     explained = {modality: round(float(prediction.explained[modality][0]), 4) for modality in imputed}
-    return Answer(case, probability, given, imputed, explained, left_out)
+    return Answer(case, probability, given, imputed, explained, left_out, noted)

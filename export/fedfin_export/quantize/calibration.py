@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fedfin.encoders.bundle import ImageRecipe, TextRecipe, VectorRecipe
 from fedfin.encoders.images import read_image
 from fedfin.encoders.preprocessing import image_tensor, text_windows
+from fedfin.encoders.texts import read_text
 from fedfin.errors import InputError
 from fedfin_export.quantize.sentences import SENTENCES
 from fedfin_export.sources.float_encoder import FloatEncoder
@@ -84,7 +85,7 @@ def _texts(recipe: TextRecipe, tokenizer_json: str, path: Path | None) -> list[B
     return [
         dict(window.feeds)
         for text in _spread(_lines(path))
-        for window in text_windows(recipe, tokenizer, text)
+        for window in text_windows(recipe, tokenizer, read_text(text).text)
     ]
 
 
