@@ -58,9 +58,7 @@ def image_tensor(recipe: ImageRecipe, image: "Image") -> NDArray[np.float32]:
     image = to_eight_bits(image)
     if recipe.channels == 1:
         image = image.convert("L")
-    width, height = image.size
-    short = min(width, height)
-    size = (round(width * recipe.resize / short), round(height * recipe.resize / short))
+    size = _resized(recipe, image.size)
     if size != image.size:
         image = image.resize(size, Image.Resampling[recipe.interpolation.upper()])
     left, top = (size[0] - recipe.crop) // 2, (size[1] - recipe.crop) // 2
@@ -70,6 +68,15 @@ def image_tensor(recipe: ImageRecipe, image: "Image") -> NDArray[np.float32]:
     pixels = np.asarray(image, np.float32).reshape(recipe.crop, recipe.crop, recipe.channels)
     pixels = pixels * np.float32(recipe.scale) - np.asarray(recipe.mean, np.float32)
     return np.ascontiguousarray((pixels / np.asarray(recipe.std, np.float32)).transpose(2, 0, 1))
+
+
+def _resized(recipe: ImageRecipe, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height after resizing."""
+    if recipe.fit == "squash":
+        return recipe.resize, recipe.resize
+    width, height = size
+    short = min(width, height)
+    return width * recipe.resize // short, height * recipe.resize // short
 
 
 def open_tokenizer(path: Path) -> Any:
