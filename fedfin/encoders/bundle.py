@@ -29,12 +29,17 @@ FORMAT: Literal[1] = 1
 # the digest of each image, so features from another reading are made anew.
 READER = 2
 
+# Pillow's filters, in the order of its numbers, which are those of `resample` in preprocessor_config.json.
+Interpolation = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
+
 
 class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
     """From a grey or colour image to the input tensor, in this order.
 
-    Convert to 8-bit RGB (or one grey channel), resize the shorter side to `resize` with PIL's `interpolation`,
-    crop the centre to `crop` x `crop`, multiply by `scale`, subtract `mean` and divide by `std` per channel.
+    Convert to 8-bit RGB (or one grey channel), resize with PIL's `interpolation`, crop the centre to `crop` x `crop`,
+    multiply by `scale`, subtract `mean` and divide by `std` per channel. `fit` says how to resize: the shorter side to
+    `resize` and the longer one in proportion, rounded down as torchvision and transformers do, or `squash`: both sides
+    to `resize`.
     The tensor is float32 [n, channels, crop, crop], input name `input_name`. `reader` is the READER that files
     are read with; a manifest without one means that of whoever opens it.
     """
@@ -42,11 +47,12 @@ class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     resize: int
     crop: int
     channels: Literal[1, 3]
-    interpolation: Literal["bilinear", "bicubic"]
+    interpolation: Interpolation
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
     input_name: str = "pixels"
+    fit: Literal["shorter side", "squash"] = "shorter side"
     reader: int = READER
 
 

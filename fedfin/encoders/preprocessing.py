@@ -60,9 +60,7 @@ def image_tensor(recipe: ImageRecipe, image: "Image") -> NDArray[np.float32]:
     image = to_eight_bits(image)
     if recipe.channels == 1 and image.mode != "L":
         image = image.convert("L")
-    width, height = image.size
-    short = min(width, height)
-    size = (round(width * recipe.resize / short), round(height * recipe.resize / short))
+    size = _resized(recipe, image.size)
     if size != image.size:
         image = image.resize(size, Image.Resampling[recipe.interpolation.upper()])
     left, top = (size[0] - recipe.crop) // 2, (size[1] - recipe.crop) // 2
@@ -79,6 +77,15 @@ def _normalized(recipe: ImageRecipe) -> NDArray[np.float32]:
     mean, std = (np.asarray(each, np.float32)[:, None] for each in (recipe.mean, recipe.std))
     normalized: NDArray[np.float32] = (levels - mean) / std
     return normalized
+
+
+def _resized(recipe: ImageRecipe, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height after resizing."""
+    if recipe.fit == "squash":
+        return recipe.resize, recipe.resize
+    width, height = size
+    short = min(width, height)
+    return width * recipe.resize // short, height * recipe.resize // short
 
 
 def open_tokenizer(path: Path) -> Any:

@@ -104,8 +104,8 @@ class SiteMaker:
         (folder / "images").mkdir()
 
     def image(self, name: str, grey: int = 100) -> str:
-        """A grey image with one white pixel, as one of a single value is noted; its path in the table."""
-        pixels = np.full((10, 12), grey, np.uint8)
+        """A grey image with one white pixel at its margin, as a single value is noted; its path in the table."""
+        pixels = np.full((10, 16), grey, np.uint8)
         pixels[0, 0] = 255
         Image.fromarray(pixels).save(self.folder / "images" / name)
         return f"images/{name}"

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import InputError
 from fedfin_export.quantize.sentences import SENTENCES
 from fedfin_export.sources import hugging_face
+from fedfin_export.sources.image_processor import ImageProcessor
 
 
 @pytest.fixture
@@ -63,31 +65,6 @@ def test_pooling_leaves_out_padding(bert):
 PREPROCESSOR = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2], "resample": 3}
 
 
-@pytest.mark.parametrize(
-    ("sizes", "resize", "crop"),
-    [
-        ({"size": {"height": 224, "width": 224}}, 224, 224),
-        ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}, 256, 224),
-        ({"size": {"shortest_edge": 224}, "crop_pct": 0.875}, 256, 224),
-    ],
-)
-def test_image_recipe_is_read_from_the_folder(sizes, resize, crop, tmp_path):
-    """The three ways in which preprocessor_config.json states sizes."""
-    path = tmp_path / "preprocessor_config.json"
-    path.write_text(json.dumps({**PREPROCESSOR, **sizes}))
-    recipe = hugging_face.image_recipe(path)
-    assert (recipe.resize, recipe.crop, recipe.interpolation) == (resize, crop, "bicubic")
-    assert recipe.scale == pytest.approx(1 / 255)
-
-
-def test_oblong_inputs_are_refused(tmp_path):
-    """Not guessed at: the user is sent to --recipe."""
-    path = tmp_path / "preprocessor_config.json"
-    path.write_text(json.dumps({**PREPROCESSOR, "size": {"height": 224, "width": 200}}))
-    with pytest.raises(InputError, match="--recipe"):
-        hugging_face.image_recipe(path)
-
-
 def tiny_image_model(kind):
     """A convolutional and an attention encoder with random weights."""
     torch.manual_seed(0)
@@ -105,10 +82,26 @@ def test_image_folder_exports(kind, export, images, tmp_path):
     """Pooled features of a local image model, quantized in whatever way passes the bound."""
     folder = tmp_path / kind
     tiny_image_model(kind).save_pretrained(folder)
-    size = {"size": {"height": 64, "width": 64}}
-    (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR | size))
+    (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR | {"size": 64}))
     code, output, errors = export(tmp_path / "out", "--hf", str(folder), "--calibrate", str(images), "--json")
     assert code == 0, errors
     manifest = read_manifest(tmp_path / "out")
     assert (manifest.modality, manifest.dim, manifest.recipe.crop) == ("image", 32, 64)
     assert json.loads(output)["parity"]["cosine"]["worst"] >= 0.97
+
+
+def test_export_compares_the_recipe_with_the_processor_on_the_calibration_images(
+    export, images, tmp_path, monkeypatch
+):
+    """Parity cannot see a recipe that both sides share, so a wrong one must not reach it."""
+    folder = tmp_path / "vit"
+    tiny_image_model("vit").save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({**PREPROCESSOR, "size": 64}))
+    right = ImageProcessor.recipe
+    monkeypatch.setattr(
+        ImageProcessor, "recipe", lambda self: msgspec.structs.replace(right(self), fit="shorter side")
+    )
+    code, _, errors = export(tmp_path / "out", "--hf", str(folder), "--calibrate", str(images))
+    assert code == InputError.exit_code
+    assert "other pixels than the recipe made of" in errors
+    assert "size" in errors

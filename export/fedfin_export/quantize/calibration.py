@@ -44,7 +44,7 @@ def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     recipe = encoder.recipe
     skipped: list[str] = []
     if isinstance(recipe, ImageRecipe):
-        batches = _images(recipe, path, skipped)
+        batches = _images(encoder, recipe, path, skipped)
     elif isinstance(recipe, TextRecipe):
         batches = _texts(recipe, encoder.tokenizer or "", path)
     else:
@@ -60,7 +60,9 @@ def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     return Calibration(calibrate, hold_out, tuple(skipped))
 
 
-def _images(recipe: ImageRecipe, folder: Path | None, skipped: list[str]) -> list[Batch]:
+def _images(
+    encoder: FloatEncoder, recipe: ImageRecipe, folder: Path | None, skipped: list[str]
+) -> list[Batch]:
     if folder is None:
         raise InputError("an image encoder is calibrated on images: add --calibrate FOLDER_OF_IMAGES")
     if not folder.is_dir():
@@ -68,9 +70,14 @@ def _images(recipe: ImageRecipe, folder: Path | None, skipped: list[str]) -> lis
     batches: list[Batch] = []
     for path in _spread(_image_files(folder)):
         try:
-            batches.append({recipe.input_name: image_tensor(recipe, read_image(path).image)[np.newaxis]})
+            image = read_image(path).image
         except InputError as error:
             skipped.append(f"{path}: {error}")
+            continue
+        tensor = image_tensor(recipe, image)
+        if encoder.processor is not None:
+            encoder.processor.check(recipe, image, tensor)
+        batches.append({recipe.input_name: tensor[np.newaxis]})
     return batches
 
 

@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 from fedfin.encoders.bundle import ImageRecipe, Recipe, TextRecipe
 from fedfin.errors import InputError
 from fedfin_export.quantize.quiet import quiet
+from fedfin_export.reasons import deepest, definition_line, first_line, users_line
 from fedfin_export.sources.float_encoder import FloatEncoder
 
 OPSET = 18
 MAX_IR = 10  # onnxruntime for Python 3.10 on aarch64 stops at 1.23, which reads IR 10 and opset 21
 OUTPUT = "features"
+# What torch.export says, in words of the module's author.
+TOLD = {
+    "data-dependent": "it decides by the values in a tensor",
+    "static shape": "it works only for as many cases as it is traced with",
+}
 
 
 def input_names(recipe: Recipe) -> tuple[str, ...]:
@@ -29,8 +35,7 @@ def to_float_onnx(encoder: FloatEncoder, path: Path) -> int:
     import torch
 
     inputs = example_inputs(encoder.recipe)
-    with torch.inference_mode():
-        features = encoder.module(*inputs)
+    features = _run(encoder, inputs)
     if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != len(inputs[0]):  # noqa: PLR2004
         shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
         raise InputError(
@@ -52,11 +57,34 @@ def to_float_onnx(encoder: FloatEncoder, path: Path) -> int:
                 verbose=False,
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            raise InputError(
-                f"{encoder.source}: torch cannot export it to ONNX: {str(error).splitlines()[0]}"
-            ) from error
+            raise InputError(_why_not(encoder, error)) from None
     make_anonymous(path)
     return int(features.shape[1])
+
+
+def _run(encoder: FloatEncoder, inputs: tuple[Any, ...]) -> Any:
+    import torch
+
+    try:
+        with torch.inference_mode():
+            return encoder.module(*inputs)
+    except Exception as error:  # noqa: BLE001 - the module is the user's
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+        raise InputError(
+            f"{encoder.source}: fails on an input of shape {shapes}, as its recipe makes: "
+            f"{first_line(error)}{users_line(error)}; mend the module or the recipe"
+        ) from None
+
+
+def _why_not(encoder: FloatEncoder, error: Exception) -> str:
+    """Why torch cannot trace or translate a module, with the user's line, or where its forward begins."""
+    cause = deepest(error)
+    reason = next((told for words, told in TOLD.items() if words in str(cause)), first_line(cause))
+    where = users_line(cause) or definition_line(type(encoder.module).forward)
+    return (
+        f"{encoder.source}: torch cannot export it to ONNX: {reason}{where}; forward must do the same "
+        "for any values and any n: no `if` on a tensor's values, no loop over cases"
+    )
 
 
 def example_inputs(recipe: Recipe) -> tuple[Any, ...]:

@@ -8,6 +8,8 @@ from fedfin.encoders.bundle import Recipe
 if TYPE_CHECKING:
     import torch
 
+    from fedfin_export.sources.image_processor import ImageProcessor
+
 
 @dataclass(frozen=True)
 class FloatEncoder:
@@ -15,6 +17,7 @@ class FloatEncoder:
 
     `module(*inputs)` takes tensors in the order of the recipe's input names and returns features
     float32 [n, dim]. `tokenizer` is the text of tokenizer.json, for text encoders.
+    `processor` is what the recipe was made of, where there is one: both must give the same pixels.
     """
 
     name: str
@@ -24,6 +27,7 @@ class FloatEncoder:
     source: str
     licence: str
     tokenizer: str | None = None
+    processor: "ImageProcessor | None" = None
 
     def __post_init__(self) -> None:
         self.module.eval()

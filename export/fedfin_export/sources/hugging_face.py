@@ -3,21 +3,24 @@
 Nothing is downloaded, and no code of the folder runs.
 """
 
-import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedfin.encoders.bundle import ImageRecipe, Recipe, TextRecipe
 from fedfin.errors import InputError, MissingExtraError
+from fedfin_export.quantize.quiet import quiet
+from fedfin_export.reasons import first_line
 from fedfin_export.sources.float_encoder import FloatEncoder
+from fedfin_export.sources.image_processor import FILE, ImageProcessor, read_json
 from fedfin_export.sources.pooling import ImagePooled, TextMean
 
 if TYPE_CHECKING:
     import torch
 
 MAX_TOKENS = 512  # of a window: attention is quadratic in it
+LFS_POINTER = b"version https://git-lfs"
 OVERLAP = 32  # about two sentences of context that the next window repeats
-RESAMPLE = {2: "bilinear", 3: "bicubic"}  # PIL's numbers, as preprocessor_config.json gives them
 
 
 def load(folder: Path, modality: str | None, recipe: Recipe | None) -> FloatEncoder:
@@ -27,7 +30,7 @@ def load(folder: Path, modality: str | None, recipe: Recipe | None) -> FloatEnco
             f"{folder}: no Hugging Face model folder, it has no config.json; save one with "
             "model.save_pretrained(FOLDER) and tokenizer.save_pretrained(FOLDER)"
         )
-    if (folder / "preprocessor_config.json").is_file() or isinstance(recipe, ImageRecipe):
+    if (folder / FILE).is_file() or isinstance(recipe, ImageRecipe):
         return load_image(folder, modality or "image", recipe if isinstance(recipe, ImageRecipe) else None)
     return load_text(folder, modality or "text")
 
@@ -42,6 +45,11 @@ def load_text(
 ) -> FloatEncoder:
     """A text encoder: last hidden state, mean over the tokens that attention_mask shows."""
     model = _model(folder)
+    if model.main_input_name != "input_ids":
+        raise InputError(
+            f"{folder}: reads {model.main_input_name}, not text, and has no {FILE}; save one with "
+            "processor.save_pretrained(FOLDER), or state the preprocessing of images with --recipe"
+        )
     return FloatEncoder(
         name=name or bundle_name(folder),
         modality=modality,
@@ -55,14 +63,30 @@ def load_text(
 
 def load_image(folder: Path, modality: str, recipe: ImageRecipe | None) -> FloatEncoder:
     """An image encoder: pooled output where the model has one, else the mean of the last hidden state."""
+    model = _model(folder)
+    processor = None
+    if recipe is None:
+        processor = ImageProcessor(folder)
+        recipe = processor.recipe()
+    _check_channels(folder, model.config, recipe)
     return FloatEncoder(
         name=bundle_name(folder),
         modality=modality,
-        module=ImagePooled(_model(folder)),
-        recipe=recipe or image_recipe(folder / "preprocessor_config.json"),
+        module=ImagePooled(model),
+        recipe=recipe,
         source=f"Hugging Face folder {folder.name}",
         licence="unknown",
+        processor=processor,
     )
+
+
+def _check_channels(folder: Path, config: Any, recipe: ImageRecipe) -> None:
+    channels = getattr(config, "num_channels", recipe.channels)
+    if channels != recipe.channels:
+        raise InputError(
+            f"{folder}: its model takes {channels} channel(s) and its recipe makes {recipe.channels}; "
+            f'state the preprocessing with --recipe and "channels": {channels}'
+        )
 
 
 def bundle_name(folder: Path) -> str:
@@ -73,37 +97,6 @@ def bundle_name(folder: Path) -> str:
     return letters[:64].strip("-") or "encoder"
 
 
-def image_recipe(path: Path) -> ImageRecipe:
-    """The recipe that preprocessor_config.json states. Raises InputError where it states another kind."""
-    settings = _json(path)
-    size, crop = settings.get("size", 224), settings.get("crop_size")
-    resize = _side(size, path)
-    side = _side(crop, path) if crop and settings.get("do_center_crop", True) else resize
-    if "crop_pct" in settings:  # ConvNeXt: resize to side / crop_pct, then crop the side
-        side, resize = resize, int(resize / settings["crop_pct"])
-    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
-    normalize = settings.get("do_normalize", True)
-    return ImageRecipe(
-        resize=resize,
-        crop=side,
-        channels=3,
-        interpolation=RESAMPLE.get(settings.get("resample", 2), "bicubic"),  # type: ignore[arg-type]
-        scale=factor,
-        mean=tuple(settings["image_mean"]) if normalize else (0.0, 0.0, 0.0),
-        std=tuple(settings["image_std"]) if normalize else (1.0, 1.0, 1.0),
-    )
-
-
-def _side(size: Any, path: Path) -> int:
-    """224, {"shortest_edge": 224} or a square {"height": 224, "width": 224} as 224."""
-    if isinstance(size, dict):
-        sides = {size[key] for key in ("shortest_edge", "height", "width") if key in size}
-        size = sides.pop() if len(sides) == 1 else None
-    if not isinstance(size, int):
-        raise InputError(f"{path}: only square inputs are understood; state the preprocessing with --recipe")
-    return size
-
-
 def _text_recipe(folder: Path, config: Any) -> TextRecipe:
     pad = config.pad_token_id or 0
     # RoBERTa and its kin count positions from pad_token_id + 1, so that many of them are never used.
@@ -111,7 +104,7 @@ def _text_recipe(folder: Path, config: Any) -> TextRecipe:
     limits = [MAX_TOKENS, getattr(config, "max_position_embeddings", MAX_TOKENS) - offset]
     sentence = folder / "sentence_bert_config.json"
     if sentence.is_file():
-        limits.append(_json(sentence).get("max_seq_length") or MAX_TOKENS)
+        limits.append(read_json(sentence).get("max_seq_length") or MAX_TOKENS)
     tokens = min(limits)
     overlap = min(OVERLAP, tokens // 8)
     return TextRecipe("tokenizer.json", tokens, pad, ("input_ids", "attention_mask"), overlap=overlap)
@@ -139,19 +132,60 @@ def _model(folder: Path) -> "torch.nn.Module":
     except ModuleNotFoundError:
         raise MissingExtraError("a Hugging Face encoder", "export") from None
     disable_progress_bar()
+    _refuse_pointers(folder)
+    if read_json(folder / "config.json").get("model_type") == "timm_wrapper":
+        raise InputError(
+            f"{folder}: holds a timm model, which transformers only wraps; write a file that returns "
+            "timm.create_model(..., num_classes=0) with its weights, and give it by --torch"
+        )
     try:
         # eager attention: the fused kernels do not export to plain ONNX operators
-        model: torch.nn.Module = AutoModel.from_pretrained(
-            folder, local_files_only=True, attn_implementation="eager", dtype="float32"
+        with quiet():
+            model, loaded = AutoModel.from_pretrained(
+                folder,
+                local_files_only=True,
+                attn_implementation="eager",
+                dtype="float32",
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
+            )
+    except Exception as error:  # noqa: BLE001 - transformers and safetensors raise many kinds, all meaning this
+        raise InputError(f"{folder}: transformers cannot load it ({first_line(error)})") from None
+    _check_sizes(folder, loaded["mismatched_keys"])
+    _check_weights(folder, model, loaded["missing_keys"])
+    module: torch.nn.Module = model
+    return module
+
+
+def _check_sizes(folder: Path, mismatched: Collection[tuple[str, Any, Any]]) -> None:
+    if mismatched:
+        name, found, wanted = min(mismatched, key=str)
+        raise InputError(
+            f"{folder}: its weights do not have the sizes of its config.json: {name} is {list(found)}, "
+            f"not {list(wanted)}; take both from the same model"
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"{folder}: transformers cannot load it ({str(error).splitlines()[0]})") from None
-    return model
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot read it as JSON ({error})") from None
-    return settings
+def _check_weights(folder: Path, model: Any, missing: Collection[str]) -> None:
+    """Refuse a checkpoint with too few tensors: transformers makes up the rest, as noise. Only a pooler may go."""
+    lacks = sorted(name for name in missing if not name.startswith("pooler."))
+    if lacks:
+        raise InputError(
+            f"{folder}: its weights lack {len(lacks)} of the model's tensors, {lacks[0]} first; "
+            "check that they belong to its config.json"
+        )
+    if missing:
+        model.pooler = None
+
+
+def _refuse_pointers(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and _begins(path, LFS_POINTER):
+            raise InputError(
+                f"{path}: is a pointer of Git LFS, not the file itself; run `git lfs pull` in {folder}"
+            )
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(start)) == start

@@ -8,33 +8,30 @@ import importlib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fedfin.encoders.bundle import ImageRecipe, Recipe, TextRecipe, VectorRecipe
 from fedfin.errors import InputError
+from fedfin_export.reasons import definition_line, first_line, users_line
 from fedfin_export.sources.float_encoder import FloatEncoder
+
+if TYPE_CHECKING:
+    from torch import nn
 
 KINDS: dict[type, str] = {ImageRecipe: "image", TextRecipe: "text", VectorRecipe: "vector"}
 
 
 def load(spec: str, modality: str | None, recipe_path: Path) -> FloatEncoder:
     """The encoder that `spec` names; a text recipe's tokenizer lies next to the recipe. Raises InputError."""
-    from torch import nn
-
     where, _, attribute = spec.rpartition(":")
     if not where:
         raise InputError(f"--torch {spec}: write PACKAGE.MODULE:NAME or FILE.py:NAME")
-    try:
-        found = getattr(_python_module(where), attribute)
-    except AttributeError:
-        raise InputError(f"--torch {spec}: {where} has no `{attribute}`") from None
-    module = found if isinstance(found, nn.Module) else found()
-    if not isinstance(module, nn.Module):
-        raise InputError(
-            f"--torch {spec}: `{attribute}` gave a {type(module).__name__}, not a torch.nn.Module"
-        )
+    python_module = _python_module(where)
+    if not hasattr(python_module, attribute):
+        raise InputError(f"--torch {spec}: {where} has no `{attribute}`")
+    module = _made(spec, getattr(python_module, attribute))
     recipe = read_recipe(recipe_path)
     tokenizer = _tokenizer(recipe, recipe_path.parent)
     if isinstance(recipe, TextRecipe):
@@ -47,6 +44,35 @@ def load(spec: str, modality: str | None, recipe_path: Path) -> FloatEncoder:
         source=f"torch module {Path(where).name}:{attribute}",
         licence="unknown",
         tokenizer=tokenizer,
+    )
+
+
+def _made(spec: str, found: Any) -> "nn.Module":
+    """The module that the user named, or what the factory or class that the user named returns."""
+    from torch import nn
+
+    made = found
+    if callable(found) and not isinstance(found, nn.Module):
+        try:
+            made = found()
+        except Exception as error:  # noqa: BLE001 - the user's own code
+            raise _failed(spec, error, found) from None
+    if not isinstance(made, nn.Module):
+        raise InputError(
+            f"--torch {spec}: gives a {type(made).__name__}, not a torch.nn.Module; "
+            "name a function that builds the module and loads its weights"
+        )
+    return made
+
+
+def _failed(spec: str, error: Exception, factory: object) -> InputError:
+    """What the user's own code raised, and where; a missing file by its name."""
+    where = users_line(error) or definition_line(factory)
+    remedy = "it must build the module, on the CPU, without arguments"
+    if '"module.' in str(error):
+        remedy = "the weights were saved from torch.nn.DataParallel: take `module.` off their names"
+    return InputError(
+        f"--torch {spec}: your code raises {type(error).__name__}: {first_line(error)}{where}; {remedy}"
     )
 
 
@@ -64,20 +90,24 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _python_module(where: str) -> ModuleType:
+    if where.endswith(".py") and not Path(where).is_file():
+        raise InputError(f"--torch: there is no file {where}; check the path")
     try:
-        if not where.endswith(".py"):
-            return importlib.import_module(where)
-        spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    except FileNotFoundError:
-        raise InputError(f"--torch: there is no file {where}; check the path") from None
+        return _from_file(where) if where.endswith(".py") else importlib.import_module(where)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"--torch {where}: no module named {error.name}; install it or check PYTHONPATH"
+            f"--torch {where}: no module named {error.name}{users_line(error)}; install it or check PYTHONPATH"
         ) from None
+    except Exception as error:  # noqa: BLE001 - the user's own code
+        raise _failed(where, error, None) from None
+
+
+def _from_file(where: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 

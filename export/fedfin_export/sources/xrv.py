@@ -8,8 +8,10 @@ from typing import Any
 
 from fedfin.encoders.bundle import ImageRecipe
 from fedfin.errors import InputError
+from fedfin_export.reasons import first_line
 from fedfin_export.sources.float_encoder import FloatEncoder
 
+WRAPPER = "module."
 WEIGHTS = "densenet121-res224-all"
 # (x / 255 * 2 - 1) * 1024, as torchxrayvision.utils.normalize
 RECIPE = ImageRecipe(
@@ -49,19 +51,27 @@ def load_state(network: Any, path: Path) -> None:
 
     Raises InputError.
     """
-    import pickle
-
     import torch
 
+    if path.is_file() and not path.stat().st_size:
+        raise InputError(f"{path}: is empty; copy the weights anew")
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict(_without_wrapper(state))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such weights file; check --weights") from None
-    except (pickle.UnpicklingError, RuntimeError, TypeError, AttributeError, OSError, EOFError) as error:
+    except Exception as error:  # noqa: BLE001 - damaged bytes make torch raise anything
         raise InputError(
-            f"{path}: not this model's state dict ({str(error).splitlines()[0]}); "
+            f"{path}: not this model's state dict ({first_line(error)}); "
             "save one with torch.save(model.state_dict(), FILE)"
         ) from None
+
+
+def _without_wrapper(state: Any) -> Any:
+    """A state dict without the prefix that torch.nn.DataParallel puts before every name."""
+    if isinstance(state, dict) and state and all(str(name).startswith(WRAPPER) for name in state):
+        return {name.removeprefix(WRAPPER): value for name, value in state.items()}
+    return state
 
 
 def _pooled(network: Any) -> Any:
