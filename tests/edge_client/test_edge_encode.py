@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -383,7 +384,17 @@ def test_features_of_another_reading_are_made_anew(maker, encode, monkeypatch):
 
 def test_a_bundle_for_another_reading_of_images_is_refused(maker):
     """Two sites never train on different pixels unnoticed."""
-    path = maker.bundles["image"] / "manifest.json"
+    bundle = shutil.copytree(maker.bundles["image"], maker.folder / "other-reading")
+    path = bundle / "manifest.json"
     path.write_text(re.sub(r'"reader": ?\d+', '"reader":1', path.read_text()))
     with pytest.raises(BundleError, match="for images read in way 1"):
-        read_manifest(maker.bundles["image"])
+        read_manifest(bundle)
+
+
+def test_a_bundle_for_another_reading_of_texts_is_refused(maker):
+    """As for images: what markup and long texts become is part of what sites agree on."""
+    bundle = shutil.copytree(maker.bundles["text"], maker.folder / "other-reading")
+    path = bundle / "manifest.json"
+    path.write_text(re.sub(r'"reader": ?\d+', '"reader":1', path.read_text()))
+    with pytest.raises(BundleError, match="for texts read in way 1"):
+        read_manifest(bundle)

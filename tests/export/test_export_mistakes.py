@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from fedfin.errors import InputError
-from fedfin_export.quantize.quiet import quiet
+from fedfin_export.quiet import quiet
 from fedfin_export.sources import xrv
 
 SOURCE = """\

@@ -8,12 +8,12 @@ import hashlib
 import struct
 from pathlib import Path
 
-from fedfin.encoders.bundle import READER
+from fedfin.encoders.bundle import READER, TEXT_READER
 
 Input = Path | str | list[float]
 
 IMAGE_READING = f"fedfin image {READER}\n".encode()
-_TEXT = b"fedfin text 3\n"
+_TEXT = f"fedfin text {TEXT_READER}\n".encode()
 _VECTOR = b"fedfin vector 1\n"
 
 

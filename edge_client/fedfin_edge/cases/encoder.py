@@ -39,14 +39,15 @@ class Encoder:
     def encode_noted(self, value: Input) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         """Features float32 [dim] of one input, and what was noted when it was read. Raises InputError."""
         prepared = self._prepare(value)
-        rows = np.stack([self._run(feeds) for feeds, _ in prepared.parts])
+        rows = np.stack([self.run(feeds) for feeds, _ in prepared.parts])
         return pool_windows(rows, [weight for _, weight in prepared.parts]), prepared.notes
 
     def digest_input(self, value: Input) -> bytes:
         """The input's part of the feature store's key. Raises OSError when a file cannot be read."""
         return digest_input(value)
 
-    def _run(self, feeds: Feeds) -> NDArray[np.float32]:
+    def run(self, feeds: Feeds) -> NDArray[np.float32]:
+        """Features float32 [dim] of one prepared part. Raises BundleError, or InputError if they are not finite."""
         try:
             features = self._session.run(None, feeds)[0]
         except Exception as error:  # onnxruntime's own classes are not public

@@ -17,7 +17,7 @@ from fedfin.folders import whole_folder
 from fedfin.model.exported_model import DESCRIPTION, EXPLAINED, GRAPH, OUTPUT, ExportedModel, present_name
 from fedfin.model.model_file import ModelFile, read_model
 from fedfin.plan import Plan
-from fedfin_export.quantize.quiet import quiet
+from fedfin_export.quiet import quiet
 
 if TYPE_CHECKING:
     import torch

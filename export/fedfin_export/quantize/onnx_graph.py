@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fedfin.encoders.bundle import ImageRecipe, Recipe, TextRecipe
 from fedfin.errors import InputError
-from fedfin_export.quantize.quiet import quiet
+from fedfin_export.quiet import quiet
 from fedfin_export.reasons import deepest, definition_line, first_line, users_line
 from fedfin_export.sources.float_encoder import FloatEncoder
 
@@ -16,7 +16,7 @@ OPSET = 18
 MAX_IR = 10  # onnxruntime for Python 3.10 on aarch64 stops at 1.23, which reads IR 10 and opset 21
 OUTPUT = "features"
 # What torch.export says, in words of the module's author.
-TOLD = {
+REASONS = {
     "data-dependent": "it decides by the values in a tensor",
     "static shape": "it works only for as many cases as it is traced with",
 }
@@ -79,7 +79,7 @@ def _run(encoder: FloatEncoder, inputs: tuple[Any, ...]) -> Any:
 def _why_not(encoder: FloatEncoder, error: Exception) -> str:
     """Why torch cannot trace or translate a module, with the user's line, or where its forward begins."""
     cause = deepest(error)
-    reason = next((told for words, told in TOLD.items() if words in str(cause)), first_line(cause))
+    reason = next((reason for words, reason in REASONS.items() if words in str(cause)), first_line(cause))
     where = users_line(cause) or definition_line(type(encoder.module).forward)
     return (
         f"{encoder.source}: torch cannot export it to ONNX: {reason}{where}; forward must do the same "

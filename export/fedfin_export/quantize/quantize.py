@@ -13,7 +13,7 @@ from typing import Any
 from fedfin.encoders.bundle import ImageRecipe, Recipe
 from fedfin_export.quantize.calibration import Batch
 from fedfin_export.quantize.onnx_graph import make_anonymous
-from fedfin_export.quantize.quiet import quiet
+from fedfin_export.quiet import quiet
 
 # How many first Convs stay float, tried in this order.
 FLOAT_CONVS = (6, 12, 18)

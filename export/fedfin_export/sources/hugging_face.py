@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedfin.encoders.bundle import ImageRecipe, Recipe, TextRecipe
 from fedfin.errors import InputError, MissingExtraError
-from fedfin_export.quantize.quiet import quiet
+from fedfin_export.quiet import quiet
 from fedfin_export.reasons import first_line
 from fedfin_export.sources.float_encoder import FloatEncoder
 from fedfin_export.sources.image_processor import FILE, ImageProcessor, read_json

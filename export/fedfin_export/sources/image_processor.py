@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fedfin.encoders.bundle import ImageRecipe, Interpolation
 from fedfin.errors import InputError
-from fedfin_export.quantize.quiet import quiet
+from fedfin_export.quiet import quiet
 from fedfin_export.reasons import first_line
 
 if TYPE_CHECKING:
