@@ -39,7 +39,17 @@ class RoundBar:
     """Rounds done of rounds in all, with ETA; what goes wrong is printed above the bar."""
 
     LOUD = frozenset(
-        {"connecting", "offline", "refused", "bad-message", "bad-model", "diverged", "stalled", "waiting"}
+        {
+            "connecting",
+            "offline",
+            "refused",
+            "bad-message",
+            "bad-model",
+            "diverged",
+            "stalled",
+            "waiting",
+            "finished",
+        }
     )
 
     def __init__(self, console: Console, *, total: int | None, done: int = 0) -> None:
@@ -82,10 +92,12 @@ class RoundBar:
             self._print(_line(event, facts))
 
     def _print(self, line: str) -> None:
-        """As it is: what came over the network must not be taken for markup."""
-        self._console.print(line, markup=False)
+        """As it is, on one line: what came over the network is no markup, and logs are searched line by line."""
+        self._console.print(line, markup=False, soft_wrap=True)
 
 
+# From here on a number is printed without decimals.
+WHOLE = 1000.0
 # A log file wants a sign of life, not a line per batch.
 QUIET_SECONDS = 15.0
 
@@ -134,7 +146,13 @@ class ProgressBar:
 
 
 def _line(event: str, facts: dict[str, Any]) -> str:
-    words = [
-        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in facts.items()
-    ]
-    return f"{event}: " + ", ".join(words)
+    """The event with what is known of it; a reason that is empty says nothing."""
+    words = ", ".join(f"{key} {_plain(value)}" for key, value in facts.items() if value != "")
+    return f"{event}: {words}" if words else event
+
+
+def _plain(value: object) -> str:
+    """Without anything that a terminal would obey: it may have come over the network."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= WHOLE else f"{value:.4g}"
+    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in str(value))

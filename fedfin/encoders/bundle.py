@@ -117,8 +117,11 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except OSError:
+        found = (
+            f"is no encoder bundle: it has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
+        )
         raise BundleError(
-            f"{folder} is no encoder bundle: it has no {MANIFEST}; make one with `fedfin export`"
+            f"{folder}: {found}; a site gets its bundles from the coordinator, who makes them with `fedfin export`"
         ) from None
     except msgspec.MsgspecError as error:
         raise BundleError(

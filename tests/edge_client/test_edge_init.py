@@ -61,7 +61,7 @@ BAD_OPTIONS = {
     "column in two roles": (["--column", "image=text"], SettingsError, "two purposes"),
     "bad site id": (["--site", "St. Mary"], SettingsError, "site"),
     "bad broker": (["--broker", "broker:1883"], SettingsError, "broker"),
-    "no bundle there": (["--bundle", "/no/such/bundle"], BundleError, "no encoder bundle"),
+    "no bundle there": (["--bundle", "/no/such/bundle"], BundleError, "no such folder"),
     "no table there": (["--cases", "/no/such.csv"], InputError, r"such\.csv"),
 }
 

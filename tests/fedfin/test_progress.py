@@ -18,3 +18,14 @@ def test_what_came_over_the_network_is_printed_as_it_is(terminal: bool) -> None:
         bar("round", {"task": "[/x]", "state": "[red]"})
         bar("update", {"site": "[/y]", "accepted": True})
     assert "refused: reason [/x] [bold]no[/bold]" in stream.getvalue()
+
+
+def test_a_line_of_the_log_is_one_line_that_no_terminal_obeys() -> None:
+    """However long; control characters of a peer are shown, not sent; an empty reason is left out."""
+    log = io.StringIO()
+    with RoundBar(Console(file=log, width=40), total=3) as bar:
+        bar("waiting", {"reason": "\x1b[2J" + 60 * "long "})
+        bar("closed", {"round": 2, "reason": "", "bytes": 1022345.0})
+    waiting, closed = log.getvalue().splitlines()
+    assert waiting.startswith("waiting: reason \\x1b[2Jlong")
+    assert closed == "closed: round 2, bytes 1,022,345"

@@ -33,10 +33,10 @@ def read_workbook(path: Path, progress: Progress) -> Rows:
             return rows
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001  # a damaged file makes openpyxl raise what it likes, KeyError to zlib.error
-        kind = type(error).__name__
+    except Exception:  # noqa: BLE001  # a damaged file makes openpyxl raise what it likes, KeyError to zlib.error
         raise InputError(
-            f"{path}: cannot be read as an Excel workbook ({kind}); open it in Excel and save it as .xlsx"
+            f"{path}: is a zip archive, but no Excel workbook that can be read; if it is one, it is incomplete: copy it"
+            " again, or open it in Excel and save it as .xlsx; if it holds a table, unpack it"
         ) from None
 
 
