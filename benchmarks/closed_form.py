@@ -124,7 +124,7 @@ def make_updates(folder: Path, *, mixed: bool) -> dict[str, float]:
     def update(site: str, seed: int, share_with_text: float) -> bytes:
         dataset = made_up(plan, seed, share_with_text)
         callbacks = {"report": lambda *_: None, "stop": lambda: False}
-        return make_update(plan, work, model, dataset, site, Feedback(""), **callbacks).payload  # type: ignore[arg-type]
+        return make_update(plan, work, model, dataset, site, "0" * 16, Feedback(""), **callbacks).payload  # type: ignore[arg-type]
 
     for seed, site in enumerate(site_names()):
         share = (0.5 if mixed else 1.0) if seed < BOTH else 0.0

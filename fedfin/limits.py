@@ -26,6 +26,7 @@ LISTED_DELTAS = 32  # between versions, offered at once; at 130 bytes each in a 
 TENSORS = 4096  # per update or model
 NAME_CHARS = 128  # a metric's name
 METRICS = 64  # named numbers beside an update
+GROUP_KEYS = 64  # that one message brings: one for each charter of a run that removed a site
 REASON_CHARS = 500  # why an update was refused or a site dropped
 
 # The fold is a sum of int64 fixed-point numbers (fedfin_aggregator/fold/fold.py). These three keep it from overflowing:

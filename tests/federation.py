@@ -16,6 +16,8 @@ from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
 from fedfin.plan import Modality, Model, Plan, Rounds, Training, plan_toml
+from fedfin.trust.request import read_request
+from fedfin_aggregator.coordinator import Coordinator
 
 DIMS = {"image": 6, "text": 4}
 LABELS = ("effusion", "nodule")
@@ -140,9 +142,16 @@ class Federation:
     """Folders of an aggregator and its sites: the first holds both modalities, the others images only."""
 
     def __init__(
-        self, folder: Path, broker_url: str, *, sites: int = 3, options: tuple[object, ...] = (), **plan
+        self,
+        folder: Path,
+        broker_url: str,
+        *,
+        sites: int = 3,
+        options: tuple[object, ...] = (),
+        keys: bool = False,
+        **plan,
     ) -> None:
-        """`options` go to `edge init` and `aggregator serve` beside --broker."""
+        """`options` go to `edge init` and `aggregator serve` beside --broker; `keys`: all are admitted by a charter."""
         self.folder, self.broker_url, self.names = folder, broker_url, [f"s{i}" for i in range(sites)]
         self.options = options
         bundles = {name: make_bundle(folder / "bundles" / name, name, dim) for name, dim in DIMS.items()}
@@ -169,6 +178,40 @@ class Federation:
                 *chosen,
             )
             set_up("edge", "encode", folder / name)
+        self.keys = keys
+        if keys:
+            self._charter()
+
+    def _charter(self) -> None:
+        """As the coordinator, the aggregator's operator and the sites do it, by files."""
+        folder, study = self.folder, self.folder / "study"
+        set_up("aggregator", "request", folder / "agg", "--out", folder / "agg.request")
+        options = ("--plan", folder / "plan.toml", "--request", folder / "agg.request")
+        set_up("aggregator", "charter", study, *options, "--fingerprint", self.fingerprint("agg"))
+        self.admit(self.names)
+
+    def fingerprint(self, name: str) -> str:
+        """Of what asks for admission."""
+        return read_request(self.folder / f"{name}.request").keys.fingerprint
+
+    def admit(self, names: list[str]) -> None:
+        """From the sites' requests to their acceptance."""
+        folder, study = self.folder, self.folder / "study"
+        for name in names:
+            set_up("edge", "request", folder / name, "--out", folder / f"{name}.request")
+        requests = [folder / f"{name}.request" for name in names]
+        prints = [word for name in names for word in ("--fingerprint", self.fingerprint(name))]
+        set_up("aggregator", "admit", study, *requests, *prints)
+        coordinator = ("--fingerprint", Coordinator(study).charter.fingerprint)
+        set_up("aggregator", "accept", folder / "agg", study / "charter", *coordinator)
+        for name in names:
+            admission = study / "admissions" / f"{name}.admission"
+            set_up("edge", "accept", folder / name, admission, *coordinator)
+
+    @property
+    def no_keys(self) -> tuple[str, ...]:
+        """What `run` and `serve` want to hear where there are none."""
+        return () if self.keys else ("--no-keys",)
 
     def events(self, name: str) -> list[dict]:
         """What "agg" or a site has reported."""
@@ -184,12 +227,13 @@ class Federation:
                 "--broker",
                 self.broker_url,
                 *self.options,
+                *self.no_keys,
                 "--json",
                 log=self.folder / "agg.log",
             )
         ]
         started += [
-            start("edge", "run", self.folder / name, "--json", log=self.folder / f"{name}.log")
+            start("edge", "run", self.folder / name, "--json", *self.no_keys, log=self.folder / f"{name}.log")
             for name in self.names
         ]
         try:

@@ -114,7 +114,7 @@ class _Federation:
     def __init__(self, folder: Path, plan: Plan, answer: Answer) -> None:
         self._plan, self._answer, self._folder = plan, answer, folder / "aggregator"
         self._folder.mkdir()
-        self._rounds = Rounds(Journal(self._folder / "journal.sqlite", create=plan))
+        self._rounds = Rounds(Journal(self._folder / "journal.sqlite", create=plan, run=RUN))
         self._sites = {name: AgentState(folder / name) for name in SITES}
         for site in self._sites.values():
             site.join(RUN, plan)
@@ -273,7 +273,7 @@ def _cases(plan: Plan, site: str) -> Dataset:
 def _trained(plan: Plan, work: Work, model: Tensors, site: str, feedback: Feedback) -> Outbox:
     """As edge_client/agent.py has it made."""
     quiet = {"report": lambda *_: None, "stop": lambda: False}
-    return make_update(plan, work, model, _cases(plan, site), site, feedback, **quiet)
+    return make_update(plan, work, model, _cases(plan, site), site, feedback.run, feedback, **quiet)
 
 
 # Sites that send fixed binary fractions.
@@ -294,7 +294,7 @@ def _exact(plan: Plan, work: Work, _model: Tensors, site: str, feedback: Feedbac
                 values[name] = (whole(f"{key}/{name}", shape, FINEST) / 2**26).astype(np.float32)
         weights = dict.fromkeys(values, WEIGHTS[site])
     metrics = {"cases": float(WEIGHTS[site]), "label_loss": float(whole(key, (1,), 99)[0] / 128)}
-    return make_outbox(plan, work, site, values, weights, metrics, feedback)
+    return make_outbox(plan, work, site, feedback.run, values, weights, metrics, feedback)
 
 
 def _histograms(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

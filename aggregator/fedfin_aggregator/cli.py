@@ -5,7 +5,19 @@ import argparse
 from fedfin.command_line.parsers import add_group
 
 # In the order a coordinator meets them.
-COMMANDS = ("draft", "init", "serve", "show", "model")
+COMMANDS = (
+    "draft",
+    "init",
+    "request",
+    "charter",
+    "admit",
+    "remove",
+    "accept",
+    "serve",
+    "show",
+    "model",
+    "audit",
+)
 
 
 def build(parser: argparse.ArgumentParser) -> None:

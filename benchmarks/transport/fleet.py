@@ -123,7 +123,7 @@ def _run(
         roles = {AGGREGATOR: ["--shards", str(args.shards)] if args.shards else []}
         roles |= {name: ["--shard", f"{i}/{args.shards}"] for i, name in enumerate(_shards(args))}
         for name, role in roles.items():
-            serve = ["fedfin", "aggregator", "serve", str(folder / name), "--json"]
+            serve = ["fedfin", "aggregator", "serve", str(folder / name), "--json", "--no-keys"]
             processes.start(name, [*serve, *connect, *role], bar.on_aggregator)
             watches[name] = stack.enter_context(Watch(processes.pid(name)))
         names = _start_fleet(processes, plan.rounds.sites, connect, args.processes)

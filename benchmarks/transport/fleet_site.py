@@ -46,6 +46,7 @@ class FleetSite:
         self._plan: Plan | None = None
         self._chunk_tokens: set[int] = set()
         self._events: deque[life.Event] = deque()
+        self._run = ""
 
     @property
     def will(self) -> tuple[str, bytes]:
@@ -111,8 +112,8 @@ class FleetSite:
                 self.link.subscribe(self._topics.chunk(kind, version, index))
             case life.Unfollow(kind, version, index):
                 self.link.unsubscribe(self._topics.chunk(kind, version, index))
-            case life.Join(_, plan):
-                self._plan = plan
+            case life.Join(run, plan):
+                self._run, self._plan = run, plan
             case life.MakeFirst():
                 assert self._plan is not None
                 self._model = self._models.first(self._plan)
@@ -143,6 +144,7 @@ class FleetSite:
             shapes,
             site=self.name,
             plan=self._plan.digest(),
+            run=self._run,
             round_=work.round,
             task=work.task,
             base=work.version,

@@ -54,7 +54,15 @@ class Folders:
     @property
     def commands(self) -> dict[str, list[str]]:
         """By name: the aggregator, then the sites."""
-        serve = ["fedfin", "aggregator", "serve", str(self._folder / AGGREGATOR), "--broker", self._url]
+        serve = [
+            "fedfin",
+            "aggregator",
+            "serve",
+            str(self._folder / AGGREGATOR),
+            "--broker",
+            self._url,
+            "--no-keys",
+        ]
         serve += ["--json", *(word for key, path in self._tls.items() for word in (f"--{key}", path))]
         site = "benchmarks.transport.stand_in_site"
         sites = {name: [site, str(self._folder / name), str(i)] for i, name in enumerate(self.sites)}

@@ -3,6 +3,7 @@
     site.toml         typed, closed settings (SiteSettings)
     features.sqlite   what the encoders made of the cases; safe to delete, `fedfin edge encode` makes it again
     state/            what the agent must remember across a restart
+    trust/            the site's keys, the charter that its people accepted, the audit log
 
 Relative paths in site.toml start at the folder that holds it, so that a site can be moved as a whole.
 """
@@ -18,10 +19,13 @@ from fedfin.link.login import Login
 from fedfin.link.tls import Tls
 from fedfin.plan import Name
 from fedfin.settings import pattern, read_toml
+from fedfin.trust.accepted import TRUST
+from fedfin.trust.identity import BROKER as BROKER_KEY
 
 SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
 STATE = "state"
+CA, CERTIFICATE = "broker-ca.pem", "broker.pem"  # in the folder of keys
 
 Broker = Annotated[str, pattern(r"^mqtts?://[^\s/]+$", "a URL like mqtts://broker.example:8883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
@@ -108,6 +112,11 @@ class Site:
         return self.folder / STATE
 
     @property
+    def trust_path(self) -> Path:
+        """This site's keys, and what its people have accepted (fedfin/trust/accepted.py)."""
+        return self.folder / TRUST
+
+    @property
     def table_path(self) -> Path:
         """The case table."""
         return self.folder / self.settings.cases.table
@@ -117,8 +126,14 @@ class Site:
         """The files for mqtts://, if any are named."""
         files = self.settings.tls
         if files is None:
-            return None
+            return self._admitted_tls
         return Tls(*(self._path(name) for name in (files.ca, files.certificate, files.key)))
+
+    @property
+    def _admitted_tls(self) -> Tls | None:
+        """What came with the admission."""
+        files = [self.trust_path / name for name in (CA, CERTIFICATE, BROKER_KEY)]
+        return Tls(*files) if all(path.exists() for path in files) else None
 
     @property
     def login(self) -> Login | None:

@@ -45,6 +45,7 @@ class RoundBar:
             "refused",
             "bad-message",
             "bad-model",
+            "charter",
             "diverged",
             "stalled",
             "waiting",

@@ -121,13 +121,13 @@ def train(
     ):
         processes.start(
             "aggregator",
-            ["fedfin", "aggregator", "serve", str(aggregator), "--broker", broker, "--json"],
+            ["fedfin", "aggregator", "serve", str(aggregator), "--broker", broker, "--json", "--no-keys"],
             board.aggregator,
         )
         for site in sites:
             processes.start(
                 site,
-                ["fedfin", "edge", "run", str(folder / "sites" / site), "--json", *keep],
+                ["fedfin", "edge", "run", str(folder / "sites" / site), "--json", "--no-keys", *keep],
                 partial(board.site, site),
             )
         processes.wait(["aggregator", *sites])

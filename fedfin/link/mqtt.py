@@ -50,6 +50,7 @@ class Traffic:
 class Link:
     """One client's connection to the broker, kept up until `stop`.
 
+    `will`: topic, and what makes the bytes for it, asked anew for each connection.
     `events`: the queue for LinkEvents; an owner with other events of its own passes the one it reads.
     Raises SettingsError when the URL, or a file that `tls` or `login` names, is wrong.
     """
@@ -59,7 +60,7 @@ class Link:
         url: str,
         client_id: str,
         *,
-        will: tuple[str, bytes],
+        will: tuple[str, Callable[[], bytes]],
         tls: Tls | None = None,
         login: Login | None = None,
         events: "queue.SimpleQueue[Any] | None" = None,
@@ -191,7 +192,8 @@ class Link:
         )
         client.connect_timeout = CONNECT_S
         client.max_inflight_messages_set(limits.WINDOW)
-        client.will_set(*self._will, qos=QOS, retain=True)
+        topic, words = self._will
+        client.will_set(topic, words(), qos=QOS, retain=True)
         client.enable_logger(_errors(self._on_error))
         if self._broker.tls:
             client.tls_set_context(self._tls.context())

@@ -1,6 +1,5 @@
 """A site on its way to a model: which parts it needs, which chunks of them it has. Pure bookkeeping, no I/O."""
 
-from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
 from fedfin.protocol.chain import path
 from fedfin.protocol.messages import Chunk, Part, PartKind, RoundManifest, Want
@@ -59,8 +58,6 @@ class Fetch:
         for kind, _, incoming in self._parts():
             payloads[kind].append(incoming.data())
         snapshot = payloads["snapshot"][0] if payloads["snapshot"] else None
-        if not payloads["delta"] and self._way[0][1].outline.id != manifest.model:
-            raise ProtocolError(f"the snapshot is not the model of version {manifest.version}")
         self._way, self._incoming = [], {}
         return [
             *self._subscribe(),

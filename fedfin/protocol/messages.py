@@ -6,13 +6,14 @@ never in MQTT properties, so that any broker will do.
 
     up/ctl           Hello, Begin, Want
     up/chunk         Chunk
-    dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest
+    dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest, GroupKeys
     dn/chunk         Chunk
     shard up/ctl     Tally, Begin
     shard up/chunk   Chunk
     shard dn/ctl     Welcome, Enough, Missing, Receipt, Evict, RoundManifest
     up/state         SiteState (retained, last will)
     agg/state        AggregatorState (retained, last will)
+    agg/charter      the charter (retained), signed text (fedfin/trust/charter.py)
     global/manifest  RoundManifest (retained)
     global/s/V/I     Chunk (retained) of a snapshot
     global/d/V/I     Chunk (retained) of a delta
@@ -27,6 +28,7 @@ from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Digest, Name, Plan
 from fedfin.protocol.invitation import EVERYONE
+from fedfin.protocol.padding import most_sealed_bytes
 
 Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -71,6 +73,13 @@ class Evict(Message, frozen=True):
     """The aggregator drops a site, and says why."""
 
     reason: Reason
+
+
+class GroupKeys(Message, frozen=True):
+    """The keys of the run's models, from epoch `first` on (fedfin/trust/charter.py). Sealed, before each Welcome."""
+
+    first: Count
+    keys: Annotated[tuple[Id, ...], msgspec.Meta(max_length=limits.GROUP_KEYS)]
 
 
 class Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -177,7 +186,8 @@ class RoundManifest(Message, frozen=True):
             raise ValueError("the deltas do not lead to the version one by one")
         if not self.version - len(newest) <= self.snapshot.version <= self.version:
             raise ValueError("no deltas lead from the snapshot to the version")
-        if sum(part.outline.size for part in self.deltas) > self.snapshot.outline.size:
+        most = most_sealed_bytes(self.snapshot.outline.size) + len(self.deltas) * most_sealed_bytes(0)
+        if sum(part.outline.size for part in self.deltas) > most:
             raise ValueError("the deltas are larger than the snapshot")
 
 
@@ -206,7 +216,7 @@ class Enough(Message, frozen=True):
 
 
 UpControl = Hello | Begin | Want
-DownControl = Welcome | Missing | Receipt | Evict | RoundManifest
+DownControl = Welcome | Missing | Receipt | Evict | RoundManifest | GroupKeys
 ShardUpControl = Tally | Begin
 ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough
 _encoder = msgspec.msgpack.Encoder()

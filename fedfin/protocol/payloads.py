@@ -13,7 +13,7 @@ from fedfin.codec import Shapes, Tensors, compress, decompress, every_tensor, mo
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Digest
-from fedfin.protocol.messages import Count, Message, plain
+from fedfin.protocol.messages import Boot, Count, Message, plain
 
 Metric = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]
 Metrics = Annotated[dict[Metric, float], msgspec.Meta(max_length=limits.METRICS)]
@@ -25,13 +25,14 @@ _WEIGHT = 5
 
 
 class Update(Message, frozen=True):
-    """One site's answer to one round; some numbers about the work.
+    """One site's answer to one round of one run; some numbers about the work.
 
     `weights`: how many cases stand behind each tensor of the task, by sorted name; 0: it is not in the `body`.
     """
 
     site: str
     plan: Digest
+    run: Boot
     round: Count
     task: Task
     base: Count
@@ -68,6 +69,7 @@ def encode_update(
     *,
     site: str,
     plan: str,
+    run: str,
     round_: int,
     task: Task,
     base: int,
@@ -80,6 +82,7 @@ def encode_update(
     update = Update(
         site=site,
         plan=plan,
+        run=run,
         round=round_,
         task=task,
         base=base,

@@ -45,6 +45,7 @@ from fedfin.protocol.round_states import (
     PublishManifest,
     PublishPart,
     Reconnected,
+    Removed,
     Seal,
     Send,
     Stalled,
@@ -79,6 +80,7 @@ class RoundMachine:
             Opened: self._opened,
             Judged: self._judged,
             Delivers: self._delivers,
+            Removed: self._removed,
             Seal: self._seal,
             Disconnected: self._disconnected,
             Reconnected: self._reconnected,
@@ -227,6 +229,9 @@ class RoundMachine:
             return self._evict(site, f"the plan's modalities are {have}; you have none of them")
         self._roster.welcome(site)
         return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan)), *self._where(site)]
+
+    def _removed(self, event: Removed) -> list[Effect]:
+        return [*self._evict(event.site, event.reason), *self._close_if_over()]
 
     def _evict(self, site: str, reason: str) -> list[Effect]:
         self._roster.drop(site)

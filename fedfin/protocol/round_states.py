@@ -57,6 +57,14 @@ class Delivers:
 
 
 @dataclass(frozen=True)
+class Removed:
+    """A site has lost its seat: it is dropped, and told why."""
+
+    site: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Seal:
     """Updates of this round are summed up elsewhere already: it closes, whatever the policy says."""
 
@@ -126,7 +134,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = FromSite | FromShard | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
+Event = FromSite | FromShard | Removed | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
 
 
 @dataclass(frozen=True)
@@ -222,6 +230,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.STARTING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
     _S.COLLECTING: {
         FromSite: (_S.COLLECTING,),
+        Removed: (_S.COLLECTING, _S.FOLDING),
         Judged: (_S.COLLECTING, _S.FOLDING),
         Disconnected: (_S.COLLECTING,),
         Reconnected: (_S.COLLECTING,),
@@ -233,11 +242,12 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     # its shards' sums: meanwhile sites are welcome, and fetch what they lack.
     _S.FOLDING: {
         FromSite: (_S.FOLDING,),
+        Removed: (_S.FOLDING,),
         Judged: (_S.FOLDING,),
         Delivers: (_S.FOLDING,),
         Disconnected: (_S.FOLDING,),
         Reconnected: (_S.FOLDING,),
         Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED),
     },
-    _S.FINISHED: {FromSite: (_S.FINISHED,)},
+    _S.FINISHED: {FromSite: (_S.FINISHED,), Removed: (_S.FINISHED,)},
 }

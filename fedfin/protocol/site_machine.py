@@ -24,6 +24,7 @@ from fedfin.protocol.messages import (
     Welcome,
 )
 from fedfin.protocol.outgoing import Outgoing
+from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.payloads import most_model_bytes
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.site_states import (
@@ -69,7 +70,7 @@ class SiteMachine:
 
     def __init__(self, *, site: str, boot: str, encoders: dict[str, str], memory: Memory) -> None:
         self.state = State.JOINING
-        self._hello = Hello(boot=boot, encoders=encoders)
+        self.hello = Hello(boot=boot, encoders=encoders)
         self._site = site
         self._plan: Plan | None = None
         self._run = memory.run
@@ -115,7 +116,7 @@ class SiteMachine:
         self._outgoing.connected(event.chunk_size)
         self._retry_at = self._now + limits.RETRY_S
         # The aggregator may have been restarted meanwhile: it learns of us again, whatever our state.
-        effects: list[Effect] = [Send("up/ctl", self._hello)]
+        effects: list[Effect] = [Send("up/ctl", self.hello)]
         if self.state is State.FETCHING:
             effects += self._fetch.reconnected()
         if self.state is State.SENDING:
@@ -136,7 +137,7 @@ class SiteMachine:
     def _ask(self) -> list[Effect]:
         """Repeat the question whose answer this state waits for."""
         if self.state in {State.JOINING, State.IDLE}:  # IDLE: the manifest may have got lost; hello brings it
-            return [Send("up/ctl", self._hello)]
+            return [Send("up/ctl", self.hello)]
         if self.state is State.FETCHING:
             return self._fetch.wants()
         assert self._outgoing.begin is not None
@@ -213,7 +214,10 @@ class SiteMachine:
 
     def _go_and_fetch(self, manifest: RoundManifest) -> list[Effect]:
         assert self._plan is not None
-        size, most = manifest.snapshot.outline.size, most_model_bytes(model_shapes(self._plan))
+        size, most = (
+            manifest.snapshot.outline.size,
+            most_sealed_bytes(most_model_bytes(model_shapes(self._plan))),
+        )
         if size > most:  # the deltas are no larger together: nothing is allocated for what cannot be right
             self.state = State.EVICTED
             return [Leave(f"the model that it announces has {size} bytes, the plan's at most {most}")]

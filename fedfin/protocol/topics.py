@@ -39,6 +39,21 @@ class Topics:
         """Retained RoundManifest."""
         return f"{self.root}/global/manifest"
 
+    @property
+    def charter(self) -> str:
+        """Retained: the coordinator's newest charter (fedfin/trust/charter.py)."""
+        return f"{self.root}/agg/charter"
+
+    def is_chunk(self, topic: str) -> bool:
+        """Whether chunks travel on it: they are covered by an outline, and not signed."""
+        return topic.endswith("/chunk") or topic.startswith(
+            (f"{self.root}/global/s/", f"{self.root}/global/d/")
+        )
+
+    def receiver(self, topic: str) -> str:
+        """The site whose down topic this is."""
+        return topic.removeprefix(f"{self.root}/site/").partition("/")[0]
+
     def chunk(self, kind: PartKind, version: int, index: int | None) -> str:
         """Retained chunk `index` of a part of the model; None: the filter for all of them."""
         return f"{self.root}/global/{kind[0]}/{version}/{'+' if index is None else index}"

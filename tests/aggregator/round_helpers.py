@@ -25,6 +25,7 @@ PLAN = Plan(
     rounds=RoundsPlan(count=2, sites=3, min_sites=1, deadline_s=60.0),
 )
 
+RUN = "1" * 16  # of every journal in these tests (conftest.py)
 
 # What a site of this plan sends with each task; test_show_losses.py holds that a real one sends these names.
 METRICS = {
@@ -43,7 +44,7 @@ def update(
     if tensors is None:
         tensors = {n: rng.random(s).astype(np.float32) for n, s in task_specs(plan_, task).items()}
     shapes = task_specs(plan_, task)
-    facts = {"site": site, "plan": plan_.digest(), "round_": round_, "task": task, "base": base}
+    facts = {"site": site, "plan": plan_.digest(), "run": RUN, "round_": round_, "task": task, "base": base}
     metrics = {"metrics": METRICS[task]}
     body = compress(tensors, shapes, "exact").body
     return encode_update(body, dict.fromkeys(tensors, weight), shapes, **(facts | metrics | changes))

@@ -39,8 +39,9 @@ def test_an_interrupted_init_can_be_done_again(tmp_path: Path) -> None:
     assert new_rounds(tmp_path).plan == PLAN
 
 
-def test_each_init_is_another_run(tmp_path: Path) -> None:
+def test_each_init_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that leftovers of an earlier run at the broker can be told apart."""
+    monkeypatch.undo()  # conftest.py's
     runs = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

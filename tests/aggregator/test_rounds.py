@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from round_helpers import PLAN, judge, new_rounds, play, reopened, update
+from round_helpers import PLAN, RUN, judge, new_rounds, play, reopened, update
 
 from fedfin import limits
 from fedfin.codec import compress
@@ -16,12 +16,13 @@ from fedfin_aggregator.summary import summary
 MEAN = "norm.image.mean"
 MOMENTS = task_specs(PLAN, "moments")
 EMPTY = compress({}, MOMENTS, "exact").body
-FACTS = {"site": "s0", "plan": PLAN.digest(), "round_": 1, "base": 0, "metrics": {}}
+FACTS = {"site": "s0", "plan": PLAN.digest(), "run": RUN, "round_": 1, "base": 0, "metrics": {}}
 REFUSED = {
-    "another site": (update("s9", 1, 0), "names another site, plan, round or task"),
-    "another plan": (update("s0", 1, 0, plan="f" * 64), "names another site, plan, round or task"),
-    "another round": (update("s0", 2, 0), "names another site, plan, round or task"),
-    "another task": (update("s0", 1, 0, task="train"), "names another site, plan, round or task"),
+    "another site": (update("s9", 1, 0), "names another site, plan, run, round or task"),
+    "another plan": (update("s0", 1, 0, plan="f" * 64), "names another site, plan, run, round or task"),
+    "another run": (update("s0", 1, 0, run="f" * 16), "names another site, plan, run, round or task"),
+    "another round": (update("s0", 2, 0), "names another site, plan, run, round or task"),
+    "another task": (update("s0", 1, 0, task="train"), "names another site, plan, run, round or task"),
     "another base": (update("s0", 1, 1), "starts from version 1, the round from 0"),
     "another task's tensors": (
         encode_update(b"\x01", {}, {"nose": (1,)}, task="moments", **FACTS),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from closed_form_cases import draw, make_plan, second_moments
 from msgspec.structs import replace
-from round_helpers import judge, update
+from round_helpers import RUN, judge, update
 
 from fedfin.codec import compress
 from fedfin.errors import StateError
@@ -34,7 +34,14 @@ def given(site, round_, base, values=None, weights=None, *, plan=PLAN) -> bytes:
     """The update with a site's second moments, or others."""
     shapes = task_specs(PLAN, "second_moments")
     values, weights = values or GIVEN[site][0], weights or GIVEN[site][1]
-    facts = {"site": site, "plan": plan.digest(), "round_": round_, "base": base, "metrics": {"cases": 1.0}}
+    facts = {
+        "site": site,
+        "plan": plan.digest(),
+        "run": RUN,
+        "round_": round_,
+        "base": base,
+        "metrics": {"cases": 1.0},
+    }
     return encode_update(
         compress(values, shapes, "exact").body, weights, shapes, task="second_moments", **facts
     )
@@ -149,7 +156,7 @@ def test_the_model_is_the_same_with_shards(tmp_path: Path) -> None:
     shards = [new_shard(tmp_path / f"{i}", Shard(i, 2)) for i in range(2)]
     for round_, sites in ((1, []), (2, ["s0", "s1", "s3", "s4", "s5"]), (3, SITES)):
         for shard in shards:
-            at = SimpleNamespace(run="r", round=round_, task=task_of(PLAN, round_), version=round_ - 1)
+            at = SimpleNamespace(run=RUN, round=round_, task=task_of(PLAN, round_), version=round_ - 1)
             shard.open(at)
             for site in filter(shard.shard.serves, sites):
                 answer(shard, site, gives=site == "s2")
@@ -221,7 +228,7 @@ def test_second_moments_are_not_evaluated(tmp_path: Path) -> None:
     at = rounds.position
     assert at.round == 7
     refused = judge(rounds, "s1", given("s1", at.round, at.version))
-    assert "names another site, plan, round or task" in refused.reason
+    assert "names another site, plan, run, round or task" in refused.reason
     rounds.close(at.round)
     assert rounds.position.finished
 
@@ -277,7 +284,7 @@ def test_what_no_cases_can_give_is_refused(sent, reason, tmp_path: Path) -> None
 def test_a_root_refuses_such_a_sum_too(tmp_path: Path) -> None:
     """Its shard has been tampered with."""
     shard = new_shard(tmp_path / "0", Shard(0, 1))
-    shard.open(SimpleNamespace(run="r", round=2, task="second_moments", version=1))
+    shard.open(SimpleNamespace(run=RUN, round=2, task="second_moments", version=1))
     answer(shard, "s0")
     shard._fold.sums[next(name for name in shard._fold.sums if name.endswith(COMPLETE))].total[7] *= -1
     root = started(tmp_path / "root", RootRounds)

@@ -43,6 +43,7 @@ def _update(round_: int = 2, base: int = 1, preset: str = "exact") -> bytes:
         SHAPES,
         site="s0",
         plan=PLAN.digest(),
+        run=RUN,
         round_=round_,
         task="train",
         base=base,
@@ -216,6 +217,7 @@ def test_second_moments_are_named_in_words_and_few_cases_are_warned_of(
     facts = {
         "site": "s0",
         "plan": plan.digest(),
+        "run": RUN,
         "round_": 2,
         "task": "second_moments",
         "base": 1,

@@ -122,6 +122,14 @@ def test_a_wrong_delta_leaves_what_is_kept(delta: bytes, complaint: str, tmp_pat
     assert model.tensors(PLAN).keys() == SHAPES.keys()
 
 
+def test_a_snapshot_of_another_model_is_refused(tmp_path: Path) -> None:
+    """However whole it came; what is kept stays."""
+    model = _kept(tmp_path, 0)
+    with pytest.raises(ProtocolError, match="parts of version 1 do not make it"):
+        model.assemble(Assemble(1, b"?" * 32, PAYLOADS[1], ()), PLAN)
+    assert (tmp_path / "model.msgpack").read_bytes() == PAYLOADS[0]
+
+
 def test_deltas_cannot_lead_beyond_what_the_protocol_carries(tmp_path: Path) -> None:
     """However often the largest is added."""
     tensors = initial_model(PLAN) | {BIAS: np.full(SHAPES[BIAS], limits.VALUE_ABS, np.float32)}

@@ -159,7 +159,7 @@ def test_the_update_carries_every_value_exactly() -> None:
     """Whatever the plan's codec says of training."""
     plan = changed(PLAN, codec=changed(PLAN.codec, up="small"))
     work = Work(2, "second_moments", 1)
-    outbox = make_update(plan, work, initial_model(plan), draw(plan, 30, 1), "s0", Feedback(""),
+    outbox = make_update(plan, work, initial_model(plan), draw(plan, 30, 1), "s0", "1" * 16, Feedback(""),
                          report=lambda *_: None, stop=lambda: False)  # fmt: skip
     values, weights = open_update(decode_payload(outbox.payload, Update), task_specs(plan, "second_moments"))
     wanted = second_moments(plan, draw(plan, 30, 1))
@@ -185,11 +185,11 @@ def test_the_site_remembers_that_it_gave_across_a_restart(accepted: bool, tmp_pa
     state = AgentState(tmp_path)
     state.join("1" * 16, PLAN)
     work, (values, weights) = Work(2, "second_moments", 1), second_moments(PLAN, draw(PLAN, 30, 1))
-    state.put_update(make_outbox(PLAN, work, "s0", values, weights, {}, state.feedback()))
+    state.put_update(make_outbox(PLAN, work, "s0", "1" * 16, values, weights, {}, state.feedback()))
     state.settle(accepted=accepted)
     assert AgentState(tmp_path).progress == Progress("1" * 16, 2, accepted)
     state = AgentState(tmp_path)
-    state.put_update(make_outbox(PLAN, Work(3, "train", 2), "s0", {}, {}, {}, state.feedback()))
+    state.put_update(make_outbox(PLAN, Work(3, "train", 2), "s0", "1" * 16, {}, {}, {}, state.feedback()))
     state.settle(accepted=True)
     assert AgentState(tmp_path).progress.gave_second_moments == accepted
     state.join("2" * 16, PLAN)

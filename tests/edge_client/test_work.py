@@ -44,6 +44,7 @@ def _work(rate: float) -> tuple[Outbox, Events]:
         initial_model(plan),
         _dataset(),
         "s0",
+        "1" * 16,
         Feedback("1" * 16),
         report=lambda event, facts: events.append((event, facts)),
         stop=lambda: False,

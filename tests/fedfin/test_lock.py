@@ -57,8 +57,10 @@ def test_a_second_run_and_a_second_serve_are_refused(tmp_path: Path) -> None:
     words = ("--site", "s0", "--federation", "ward", "--broker", broker, "--cases", cases)
     fedfin("edge", "init", tmp_path / "s0", *words, "--bundle", tmp_path / "bundle")
     with only_process(tmp_path / "agg", "x"), only_process(tmp_path / "s0", "x"):
-        second_serve = fedfin("aggregator", "serve", tmp_path / "agg", "--broker", broker, check=False)
-        second_run = fedfin("edge", "run", tmp_path / "s0", "--json", check=False)
+        second_serve = fedfin(
+            "aggregator", "serve", tmp_path / "agg", "--broker", broker, "--no-keys", check=False
+        )
+        second_run = fedfin("edge", "run", tmp_path / "s0", "--json", "--no-keys", check=False)
     for done, command in ((second_serve, "aggregator serve"), (second_run, "edge run")):
         assert done.returncode == 9
         assert f"another `fedfin {command}` is at work" in done.stderr

@@ -21,6 +21,7 @@ from fedfin.protocol.messages import (
     Begin,
     Chunk,
     Evict,
+    GroupKeys,
     Hello,
     Missing,
     Part,
@@ -84,6 +85,7 @@ ONE_OF_EACH = [
     Hello(boot=BOOT, encoders={"image": DIGEST}),
     Welcome(run=BOOT, plan=PLAN),
     Evict(reason="no"),
+    GroupKeys(first=1, keys=(ID, ID)),
     Begin(run=BOOT, round=1, outline=transfer.outline(b"x" * 2000, 1024)),
     Missing(id=ID, bitmap=b"\1"),
     Receipt(id=ID, accepted=True),
@@ -118,6 +120,7 @@ def _encode(deltas, metrics=None, shapes=SHAPES) -> bytes:
         shapes,
         site="s0",
         plan=DIGEST,
+        run="0" * 16,
         round_=2,
         task="train",
         base=1,
@@ -249,9 +252,9 @@ def test_a_manifest_leads_to_its_version_or_is_refused(snapshot: int, deltas: li
 
 
 def test_a_manifest_whose_deltas_outweigh_its_snapshot_is_refused() -> None:
-    """It would cost a site more memory than the model."""
+    """It would cost a site more memory than the model. What padding and sealing add is allowed for."""
     with pytest.raises(ProtocolError, match="larger than the snapshot"):
-        messages.decode(_pack(MANIFEST, deltas=[_part(4, 2001)]), RoundManifest)
+        messages.decode(_pack(MANIFEST, deltas=[_part(4, 4001)]), RoundManifest)
 
 
 def _metrics(metrics: dict) -> bytes:

@@ -47,12 +47,12 @@ class Link:
         world: "World",
         client_id: str,
         *,
-        will: tuple[str, bytes],
+        will: tuple[str, Callable[[], bytes]],
         events: Queue | None = None,
         tls: None = None,
         login: None = None,
     ) -> None:
-        self._world, self.client_id, self.will = world, client_id, will
+        self._world, self.client_id, self.will = world, client_id, (will[0], will[1]())
         self.events = Queue() if events is None else events
         self.traffic = mqtt.Traffic()
         self._topics: set[str] = set()  # subscribed to

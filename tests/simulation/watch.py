@@ -79,7 +79,7 @@ class Watch:
         """
         for (site, id_), receipt in self.receipts.items():
             assert not receipt.accepted or self._world.is_durable(site, id_), ("accepted, then lost", site)
-        again = Rounds(Journal(folder / "replay.sqlite", create=journal.plan))
+        again = Rounds(Journal(folder / "replay.sqlite", create=journal.plan, run=journal.run))
         try:
             for row in journal.rounds():
                 for update in (u for collector in collectors for u in collector.updates(row.round)):

@@ -84,8 +84,17 @@ class Machines:
         words = [sys.executable, *self.broken.get(name, ["-m", "fedfin"])]
         if name == "agg":
             url = self.federation.broker_url
-            return [*words, "aggregator", "serve", str(self.folder / "agg"), "--broker", url, "--json"]
-        return [*words, "edge", "run", str(self.folder / name), "--json"]
+            return [
+                *words,
+                "aggregator",
+                "serve",
+                str(self.folder / "agg"),
+                "--broker",
+                url,
+                "--json",
+                "--no-keys",
+            ]
+        return [*words, "edge", "run", str(self.folder / name), "--json", "--no-keys"]
 
     @property
     def _port(self) -> int:

@@ -121,7 +121,7 @@ def test_a_site_can_write_only_for_itself(tmp_path: Path) -> None:
     """Neither as another site, nor as the aggregator, whatever its client is called."""
     authority, topics = Authority(tmp_path / "pki"), Topics("ward")
     with example_broker(tmp_path, authority) as url:
-        will = (topics.site("s0", "up/state"), b"")
+        will = topics.site("s0", "up/state"), bytes
         link = mqtt.Link(url, "fedfin-ward-aggregator", will=will, tls=identity(authority, "s0"))
         link.start()
         try:

@@ -30,7 +30,7 @@ def up(
     url: str, client_id: str = "probe", tls: Tls | None = None
 ) -> Iterator[tuple[mqtt.Link, link_events.Up]]:
     """A link that is up, and what it said when it came up."""
-    link = mqtt.Link(url, client_id, will=("probe", b""), tls=tls)
+    link = mqtt.Link(url, client_id, will=("probe", bytes), tls=tls)
     link.start()
     try:
         event = link.events.get(timeout=SECONDS)
@@ -145,7 +145,7 @@ def test_waits_double_with_jitter_and_begin_anew_after_a_good_connection() -> No
 
 def test_an_unreachable_broker_is_tried_again(tmp_path: Path) -> None:
     """Each attempt is told; when the broker comes, the link is up."""
-    link = mqtt.Link(f"mqtt://127.0.0.1:{free_port()}", "probe", will=("probe", b""))
+    link = mqtt.Link(f"mqtt://127.0.0.1:{free_port()}", "probe", will=("probe", bytes))
     link.start()
     said = [link.events.get(timeout=SECONDS) for _ in range(2)]
     link.stop()
@@ -178,7 +178,7 @@ def arrived(link: mqtt.Link, count: int) -> list[bytes]:
 def test_a_new_connection_sends_nothing_again_by_itself(tmp_path: Path) -> None:
     """The broker dies with messages under way; only what the owner publishes anew reaches the next one."""
     with broker("mosquitto", tmp_path) as url:
-        link = mqtt.Link(url, "probe", will=("probe", b""))
+        link = mqtt.Link(url, "probe", will=("probe", bytes))
         link.start()
         assert isinstance(link.events.get(timeout=SECONDS), link_events.Up)
         port = int(url.rpartition(":")[2])

@@ -41,7 +41,7 @@ class Running:
         """Begin another life."""
         logs = self._logs[name]
         logs.append(self._folder / f"{name}-{len(logs)}.log")
-        words = ["aggregator", "serve", self._folder / name, "--broker", self._url, "--json"]
+        words = ["aggregator", "serve", self._folder / name, "--broker", self._url, "--json", "--no-keys"]
         self._processes[name] = start(*words, *self._roles[name], log=logs[-1])
 
     def kill_and_start(self, name: str) -> None:
@@ -144,11 +144,29 @@ def test_a_shard_of_another_split_is_told_so_and_leaves(tmp_path: Path) -> None:
     for name in ("root", "shard"):
         fedfin("aggregator", "init", tmp_path / "plan.toml", tmp_path / name)
     with broker("mosquitto", tmp_path) as url:
-        words = ["aggregator", "serve", tmp_path / "root", "--broker", url, "--json", "--shards", "2"]
+        words = [
+            "aggregator",
+            "serve",
+            tmp_path / "root",
+            "--broker",
+            url,
+            "--json",
+            "--no-keys",
+            "--shards",
+            "2",
+        ]
         root = start(*words, log=tmp_path / "root.log")
         try:
             done = fedfin(
-                "aggregator", "serve", tmp_path / "shard", "--broker", url, "--shard", "0/3", check=False
+                "aggregator",
+                "serve",
+                tmp_path / "shard",
+                "--broker",
+                url,
+                "--no-keys",
+                "--shard",
+                "0/3",
+                check=False,
             )
         finally:
             root.kill()
@@ -169,7 +187,14 @@ def test_a_folder_keeps_its_role(others: list[str], tmp_path: Path) -> None:
     journal.claim("shard 7/9")
     journal.close()
     done = fedfin(
-        "aggregator", "serve", tmp_path / "agg", "--broker", "mqtt://127.0.0.1:1", *others, check=False
+        "aggregator",
+        "serve",
+        tmp_path / "agg",
+        "--broker",
+        "mqtt://127.0.0.1:1",
+        "--no-keys",
+        *others,
+        check=False,
     )
     assert done.returncode == 9
     assert "belongs to shard 7/9, and cannot serve as" in done.stderr

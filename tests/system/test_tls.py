@@ -38,7 +38,7 @@ def tls_broker(folder: Path, authority: Authority, pair: Pair, settings: str = "
 
 def first_event(url: str, *, tls: Tls | None = None, login: Login | None = None) -> link_events.LinkEvent:
     """What a link says first."""
-    link = mqtt.Link(url, "probe", will=("probe", b""), tls=tls, login=login)
+    link = mqtt.Link(url, "probe", will=("probe", bytes), tls=tls, login=login)
     link.start()
     try:
         event: link_events.LinkEvent = link.events.get(timeout=15.0)
@@ -128,7 +128,7 @@ def test_tls_before_1_2_is_never_spoken(authority: Authority) -> None:
 def test_a_file_that_will_not_do_is_named(tls: Tls, words: str) -> None:
     """Before anything is sent."""
     with pytest.raises(SettingsError, match=words):
-        mqtt.Link(f"mqtts://127.0.0.1:{free_port()}", "probe", will=("probe", b""), tls=tls)
+        mqtt.Link(f"mqtts://127.0.0.1:{free_port()}", "probe", will=("probe", bytes), tls=tls)
 
 
 def test_a_key_of_another_certificate_is_named(authority: Authority) -> None:
@@ -141,7 +141,7 @@ def test_a_key_of_another_certificate_is_named(authority: Authority) -> None:
 def test_files_for_tls_with_a_plain_url_are_refused(authority: Authority) -> None:
     """Who names a CA does not want to speak in the clear."""
     with pytest.raises(SettingsError, match="write mqtts://"):
-        mqtt.Link("mqtt://127.0.0.1", "probe", will=("probe", b""), tls=Tls(authority.ca))
+        mqtt.Link("mqtt://127.0.0.1", "probe", will=("probe", bytes), tls=Tls(authority.ca))
 
 
 def test_user_and_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_renewed_certificate_needs_no_restart(tmp_path: Path, authority: Autho
     ca = tmp_path / "ca.pem"
     ca.write_bytes(Authority(tmp_path / "stranger").ca.read_bytes())
     with tls_broker(tmp_path, authority, authority.issue("good", hosts=HOSTS)) as address:
-        link = mqtt.Link(f"mqtts://{address}", "probe", will=("probe", b""), tls=Tls(ca))
+        link = mqtt.Link(f"mqtts://{address}", "probe", will=("probe", bytes), tls=Tls(ca))
         link.start()
         try:
             assert isinstance(link.events.get(timeout=15.0), link_events.Down)

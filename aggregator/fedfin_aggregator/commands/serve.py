@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fedfin import limits
-from fedfin.command_line import broker_options
+from fedfin.command_line import broker_options, no_keys
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.command_line.progress import JsonLines, RoundBar
 from fedfin.errors import SettingsError
@@ -16,6 +16,10 @@ from fedfin.files import write_atomically
 from fedfin.lock import only_process
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.shards import Shard
+from fedfin.protocol.topics import Topics
+from fedfin.trust.accepted import TRUST
+from fedfin.trust.aggregator_channel import AggregatorChannel
+from fedfin.trust.audit_log import AUDIT, AuditLog, Report, audited
 from fedfin_aggregator.folder import FINAL_MODEL, JOURNAL, open_journal
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
@@ -26,6 +30,8 @@ from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.shard_journal import ShardJournal
 from fedfin_aggregator.summary import print_summary
 
+# Events in the audit log, and whether they are on the disk before anything else happens.
+AUDITED = {"update": False, "closed": True, "charter": True, "stalled": False, "bad-message": False}
 EXAMPLE = "fedfin aggregator serve /srv/fedfin/chest --broker mqtts://broker.example --ca ca.pem"
 
 
@@ -35,6 +41,7 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "serve", summary, example=EXAMPLE)
     parser.add_argument("folder", type=Path, help="aggregator folder")
     broker_options.add(parser)
+    no_keys.add(parser)
     parser.add_argument(
         "--json", action="store_true", help="report progress as JSON lines on standard output"
     )
@@ -57,9 +64,13 @@ def run(args: argparse.Namespace) -> int:
     with open_journal(args.folder) as journal, only_process(args.folder, "fedfin aggregator serve"):
         journal.claim(f"the root of {args.shards} shards" if args.shards else "one aggregator")
         rounds = RootRounds(journal) if args.shards else Rounds(journal)
+        channel = _channel(args, journal)
         with _reporter(args, journal) as report:
             tls, login = broker_options.tls(args), broker_options.login(args)
-            Server(rounds, args.broker, report, shards=args.shards or 0, tls=tls, login=login).serve()
+            heard = report if channel is None else _audited(report, args.folder, channel)
+            Server(
+                rounds, args.broker, heard, shards=args.shards or 0, tls=tls, login=login, channel=channel
+            ).serve()
         version = journal.versions.newest()
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))
@@ -69,12 +80,30 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _channel(args: argparse.Namespace, journal: Journal) -> AggregatorChannel | None:
+    trust = args.folder / TRUST
+    if not no_keys.check_keys(trust, args, "fedfin aggregator request"):
+        return None
+    if args.shards or args.shard:
+        raise SettingsError(
+            "shards have no keys yet: serve without them, or, to try them out, with --no-keys"
+        )
+    return AggregatorChannel(trust, Topics(journal.plan.federation))
+
+
+def _audited(report: Report, folder: Path, channel: AggregatorChannel) -> Report:
+    log = AuditLog(folder / TRUST / AUDIT)
+    log.add("start", {"charter": channel.charter.number, "sites": len(channel.charter.roster)})
+    return audited(report, log, AUDITED)
+
+
 def _serve_shard(args: argparse.Namespace, shard: Shard) -> int:
     with (
         contextlib.closing(ShardJournal(args.folder / JOURNAL)) as journal,
         only_process(args.folder, "fedfin aggregator serve"),
         _reporter(args, journal) as report,
     ):
+        _channel(args, journal)
         journal.claim(f"shard {shard.index}/{shard.count}")
         tls, login = broker_options.tls(args), broker_options.login(args)
         ShardServer(ShardRounds(journal, shard), args.broker, report, tls=tls, login=login).serve()

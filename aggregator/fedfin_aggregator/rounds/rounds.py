@@ -68,6 +68,7 @@ class Rounds:
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
         self._weight_limit = weight_limit
+        self.case_caps: Mapping[str, int] = {}  # more cases than these a site may not claim
         self._second_moments = SecondMoments(journal.folder, self.plan)
         self._begin()
 
@@ -187,12 +188,16 @@ class Rounds:
         """The update, its values and weights. Raises ProtocolError."""
         update = decode_payload(payload, Update)
         task = self._task(round_, update.task)
-        expected = (site, self._plan_digest, round_, task)
-        if (update.site, update.plan, update.round, update.task) != expected:
-            raise ProtocolError("the update names another site, plan, round or task than it was sent for")
+        expected = (site, self._plan_digest, self.journal.run, round_, task)
+        if (update.site, update.plan, update.run, update.round, update.task) != expected:
+            raise ProtocolError(
+                "the update names another site, plan, run, round or task than it was sent for"
+            )
         if update.base != (version := self.journal.version_of(round_)):
             raise ProtocolError(f"the update starts from version {update.base}, the round from {version}")
         values, weights = open_update(update, task_specs(self.plan, task))
+        if (most := max(weights.values(), default=0)) > (cap := self.case_caps.get(site, most)):
+            raise ProtocolError(f"it claims {most} cases; the charter grants this site {cap}")
         if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
             raise ProtocolError("a score histogram holds a negative share")
         return update, values, weights

@@ -8,6 +8,7 @@ from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
 from fedfin.protocol.round_states import Answer, Judge, Judged
 from fedfin.protocol.round_states import Spool as Keep
+from fedfin.trust.channel import AggregatorEnd, OpenAggregatorEnd
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.store.spool import Spool
 
@@ -17,8 +18,9 @@ Report = Callable[[str, dict[str, Any]], None]
 class Incoming:
     """One aggregator's. `report` is told of every update."""
 
-    def __init__(self, rounds: Rounds, report: Report) -> None:
+    def __init__(self, rounds: Rounds, report: Report, channel: AggregatorEnd | None = None) -> None:
         self._rounds, self._report = rounds, report
+        self._channel = channel or OpenAggregatorEnd()
         rounds.journal.tidy()  # after an earlier life; only who serves may: what is being written has no row yet
         self._spool = Spool(rounds.journal.folder / "spool")
         self._complete: list[Judge] = []
@@ -43,10 +45,12 @@ class Incoming:
         try:
             if not judge.checked:
                 transfer.check(judge.id, payload)
+            update = self._channel.open_update(judge.site, judge.round, payload)
         except ProtocolError as error:
             receipt = Receipt(id=judge.id, accepted=False, reason=str(error))
         else:
-            receipt = self._rounds.judge(judge.round, judge.site, judge.id, payload)
-        facts = {"accepted": receipt.accepted, "reason": receipt.reason, "bytes": len(payload)}
-        self._report("update", {"site": judge.site, "round": judge.round} | facts)
+            receipt = self._rounds.judge(judge.round, judge.site, judge.id, update)
+        result = {"accepted": receipt.accepted, "reason": receipt.reason}
+        facts = {"bytes": len(payload), "id": judge.id.hex()}
+        self._report("update", {"site": judge.site, "round": judge.round} | result | facts)
         return receipt

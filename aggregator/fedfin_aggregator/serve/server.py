@@ -13,13 +13,16 @@ from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import messages
 from fedfin.protocol import round_states as life
+from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
+from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.retained import Retained
+from fedfin_aggregator.serve.sealed_parts import SealedParts
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
@@ -37,12 +40,15 @@ class Server:
         shards: int = 0,
         tls: Tls | None = None,
         login: Login | None = None,
+        channel: AggregatorEnd | None = None,
     ) -> None:
         self._rounds = rounds
         self._report = report
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
-        will = (self._topics.aggregator_state, self._state(online=False))
+        self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
+        rounds.case_caps = self._channel.case_caps
+        will = self._topics.aggregator_state, lambda: self._state(online=False)
         client_id = f"fedfin-{rounds.plan.federation}-aggregator"
         self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login)
         self._shards = shards
@@ -52,12 +58,13 @@ class Server:
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left with the final model
         self._manifest: messages.RoundManifest | None = None
-        self._incoming = Incoming(rounds, report)
+        self._incoming = Incoming(rounds, report, self._channel)
+        self._parts = SealedParts(self._channel)
         self._tick_at = 0.0
 
     def _new_machine(self) -> RoundMachine | RootMachine:
         rounds = self._rounds
-        plan, run, limit = rounds.plan, rounds.journal.run, rounds.max_update_bytes
+        plan, run, limit = rounds.plan, rounds.journal.run, most_sealed_bytes(rounds.max_update_bytes)
         if self._shards:
             return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
         return RoundMachine(plan, run=run, max_update_bytes=limit)
@@ -72,6 +79,7 @@ class Server:
             self._linger(linger_s)
         finally:
             self._link.stop((self._topics.aggregator_state, self._state(online=False)))
+            self._channel.close()
 
     def _linger(self, seconds: float) -> None:
         """Until every site of the last round has come for the final model and gone, or `seconds` have passed."""
@@ -87,7 +95,29 @@ class Server:
         self._judge()
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
+            self._obey(self._channel.refresh())
             self._feed(life.Tick())
+
+    def _obey(self, change: Change | None) -> None:
+        """A new charter: removed sites hear it, the others get the new keys."""
+        if change is None:
+            return
+        if change.problem:
+            self._report("charter", {"number": change.number, "removed": "", "reason": change.problem})
+            return
+        self._rounds.case_caps = self._channel.case_caps
+        for site in change.removed:
+            self._feed(life.Removed(site, f"charter {change.number} does not list this site"))
+        self._publish_charter()
+        if change.removed and (keys := self._channel.group_keys) is not None:
+            for site in self._channel.case_caps:
+                self._publish(self._topics.site(site, "dn/ctl"), keys)
+        removed = ", ".join(change.removed)
+        self._report("charter", {"number": change.number, "removed": removed, "reason": ""})
+
+    def _publish_charter(self) -> None:
+        if (text := self._channel.charter_text) is not None:
+            self._link.publish(self._topics.charter, text, retain=True)
 
     def _judge(self) -> None:
         if (judged := self._incoming.judge()) is not None:
@@ -117,13 +147,14 @@ class Server:
                 if not (self._shards and (party, channel) == ("site/+", "up/chunk")):  # its shard takes them
                     self._link.subscribe(f"{self._topics.root}/{party}/{channel}")
         self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
+        self._publish_charter()
         if self._manifest is None:  # the first time: only now is the packet size known
             self._feed(self._opened())
             return
         self._feed(life.Reconnected())
         # A broker that lost its memory has no retained messages: say again where we stand.
         self._retained.publish_again()
-        self._link.publish(self._topics.manifest, messages.encode(self._manifest), retain=True)
+        self._publish(self._topics.manifest, self._manifest, retain=True)
         self._retained.clear_others()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
@@ -131,6 +162,7 @@ class Server:
             return
         site, channel = address
         try:
+            payload = self._channel.receive(site, topic, payload)
             if channel == "up/ctl":
                 kind = messages.ShardUpControl if is_shard(site) else messages.UpControl
                 self._feed(_from(site, messages.decode(payload, kind)))
@@ -158,14 +190,14 @@ class Server:
     def _act(self, effect: life.Effect) -> None:
         match effect:
             case life.Send(site, channel, message):
-                self._link.publish(self._topics.party(site, channel), messages.encode(message))
+                self._send(site, channel, message)
             case life.PublishPart():
                 self._retained.put(effect)
             case life.ClearParts(listed):
                 self._retained.keep_only(listed)
             case life.PublishManifest(manifest):
                 self._manifest = manifest
-                self._link.publish(self._topics.manifest, messages.encode(manifest), retain=True)
+                self._publish(self._topics.manifest, manifest, retain=True)
                 self._report(
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
@@ -183,13 +215,22 @@ class Server:
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
 
+    def _send(self, site: str, channel: str, message: messages.Message) -> None:
+        topic = self._topics.party(site, channel)
+        if isinstance(message, messages.Welcome) and (keys := self._channel.group_keys) is not None:
+            self._publish(topic, keys)
+        self._publish(topic, message)
+
+    def _publish(self, topic: str, message: messages.Message, *, retain: bool = False) -> None:
+        self._link.publish(topic, self._channel.send(topic, messages.encode(message)), retain=retain)
+
     def _opened(self) -> life.Opened:
         position = self._rounds.position
         return life.Opened(
             position.round,
             position.version,
             position.model,
-            self._rounds.parts,
+            self._parts.of(self._rounds.parts),
             self._rounds.receipts,
             self._rounds.earlier_receipts,
             finished=position.finished,
@@ -199,7 +240,8 @@ class Server:
         )
 
     def _state(self, *, online: bool) -> bytes:
-        return messages.encode(messages.AggregatorState(online=online, boot=self._boot))
+        state = messages.encode(messages.AggregatorState(online=online, boot=self._boot))
+        return self._channel.send(self._topics.aggregator_state, state)
 
 
 def _from(name: str, message: Any) -> life.FromSite | life.FromShard:

@@ -43,7 +43,8 @@ class ShardServer:
             rounds.plan, self._shard, max_update_bytes=rounds.max_update_bytes, before=rounds.before
         )
         client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
-        self._link = mqtt.Link(broker, client_id, will=self._last_words, tls=tls, login=login)
+        topic, words = self._last_words
+        self._link = mqtt.Link(broker, client_id, will=(topic, lambda: words), tls=tls, login=login)
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()
         self._gone: set[str] = set()  # sites that left with the final model

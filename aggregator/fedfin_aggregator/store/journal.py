@@ -74,9 +74,10 @@ class UpdateRow:
 class Journal:
     """The file and those beside it. Every method that writes is one transaction."""
 
-    def __init__(self, path: Path, *, create: Plan | None = None) -> None:
+    def __init__(self, path: Path, *, create: Plan | None = None, run: str | None = None) -> None:
+        """`create`: make it, for this plan and a new run, or `run`. Raises StateError."""
         if create is not None:
-            _create(path, create)
+            _create(path, create, run or secrets.token_hex(8))
         elif not path.exists():
             raise StateError(
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
@@ -281,7 +282,7 @@ class Journal:
             yield round_, site, self._update_files.read(folded, offset, size)
 
 
-def _create(path: Path, plan: Plan) -> None:
+def _create(path: Path, plan: Plan, run: str) -> None:
     """Make the file under another name first: an interrupted init leaves nothing that looks like a journal."""
     if path.exists():
         raise StateError(f"{path.parent}: there is an aggregator here already; choose another folder")
@@ -289,5 +290,5 @@ def _create(path: Path, plan: Plan) -> None:
     fresh.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as db:
         db.executescript(_SCHEMA + version_records.SCHEMA)
-        db.execute("INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(plan), secrets.token_hex(8)))
+        db.execute("INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(plan), run))
     fresh.rename(path)

@@ -3,10 +3,12 @@
 import secrets
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
+
+from msgspec import structs
 
 from fedfin import limits
 from fedfin.encoders.bundle import read_manifest
@@ -15,11 +17,12 @@ from fedfin.link import link_events, mqtt
 from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plan import Plan
-from fedfin.protocol import messages
+from fedfin.protocol import messages, transfer
 from fedfin.protocol import site_states as life
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
+from fedfin.trust.channel import OpenSiteEnd, SiteEnd
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.cases.dataset import Dataset, load_dataset
@@ -51,10 +54,12 @@ class Costs:
 class Agent:
     """One site in one federation, until it is finished. `report(event, facts)` tells the outside.
 
-    `keep_deltas`: a folder for the raw deltas of every training round.
+    `channel`: signs and seals; None: nobody does. `keep_deltas`: a folder for the raw deltas of every training round.
     """
 
-    def __init__(self, site: Site, report: Report, *, keep_deltas: Path | None = None) -> None:
+    def __init__(
+        self, site: Site, report: Report, *, channel: SiteEnd | None = None, keep_deltas: Path | None = None
+    ) -> None:
         settings = site.settings
         self._site, self._report, self._keep_deltas = site, report, keep_deltas
         self._topics = Topics(settings.federation)
@@ -68,12 +73,15 @@ class Agent:
             encoders=encoders,
             memory=self._state.memory(),
         )
-        will = (self._topic("up/state"), self._online(online=False))
+        self._channel: SiteEnd = channel or OpenSiteEnd()
+        will = self._topic("up/state"), lambda: self._online(online=False)
         client_id = f"fedfin-{settings.federation}-{settings.site}"
         self._link = mqtt.Link(
             settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
         )
         self._plan: Plan | None = None
+        self._run = ""
+        self._unreadable: life.Assemble | None = None  # until the group key for it is here
         self._dataset: Dataset | None = None
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
@@ -101,6 +109,7 @@ class Agent:
         finally:
             self._stop_worker()
             self._link.stop((self._topic("up/state"), self._online(online=False)))
+            self._channel.close()
             traffic = self._link.traffic
             self.costs.bytes_up, self.costs.bytes_down = traffic.up, traffic.down
             self.costs.seconds_waiting = time.monotonic() - started - self.costs.seconds_training
@@ -140,6 +149,7 @@ class Agent:
             self._topic("dn/chunk"),
             self._topics.manifest,
             self._topics.aggregator_state,
+            *self._channel.topics,
         ):
             self._link.subscribe(topic)
         self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
@@ -162,17 +172,34 @@ class Agent:
         if not payload:
             return  # a cleared retained message
         try:
+            if topic in self._channel.topics:
+                self._on_charter(topic, payload)
+                return
+            payload = self._channel.receive(topic, payload)
             if topic == self._topics.manifest:
                 self._feed(messages.decode(payload, messages.RoundManifest))
             elif topic == self._topics.aggregator_state:
                 self._on_aggregator(messages.decode(payload, messages.AggregatorState))
             elif topic == self._topic("dn/ctl"):
-                self._feed(messages.decode(payload, messages.DownControl))
+                self._on_control(messages.decode(payload, messages.DownControl))
             else:
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
                 self._feed(messages.decode(payload, messages.Chunk, limit=limit))
         except ProtocolError as error:
             self._report("bad-message", {"reason": str(error)})
+
+    def _on_charter(self, topic: str, payload: bytes) -> None:
+        if (news := self._channel.heed(topic, payload)) is not None:
+            self._report("charter", {"reason": news})
+
+    def _on_control(self, message: messages.DownControl) -> None:
+        if not isinstance(message, messages.GroupKeys):
+            self._feed(message)
+            return
+        self._channel.take_keys(message)
+        wanted, self._unreadable = self._unreadable, None
+        if wanted is not None:
+            self._assemble(wanted)
 
     def _on_aggregator(self, state: messages.AggregatorState) -> None:
         if not state.online:
@@ -185,7 +212,7 @@ class Agent:
     def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
         match effect:
             case life.Send(channel, message):
-                token = self._link.publish(self._topic(channel), messages.encode(message))
+                token = self._publish(self._topic(channel), message)
                 if channel == "up/chunk":
                     self._chunk_tokens.add(token)
             case life.Follow(kind, version, index):
@@ -211,9 +238,13 @@ class Agent:
             case life.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {reason}")
 
+    def _publish(self, topic: str, message: messages.Message) -> int:
+        return self._link.publish(topic, self._channel.send(topic, messages.encode(message)))
+
     def _join(self, run: str, plan: Plan) -> None:
+        self._channel.check_plan(plan.digest(), run)
         self._dataset = load_dataset(self._site, plan)
-        self._plan = plan
+        self._plan, self._run = plan, run
         self._state.join(run, plan)
         self._report(
             "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
@@ -227,13 +258,30 @@ class Agent:
 
     def _assemble(self, wanted: life.Assemble) -> None:
         assert self._plan is not None
+        parts = (*wanted.deltas, *([] if wanted.snapshot is None else [wanted.snapshot]))
+        if not all(map(self._channel.has_key, parts)):  # the aggregator's answer to a hello brings it
+            self._unreadable = wanted
+            self._publish(self._topic("up/ctl"), self._machine.hello)
+            return
         try:
-            self._state.model.assemble(wanted, self._plan)
+            self._state.model.assemble(self._opened(wanted), self._plan)
         except ProtocolError as error:
             self._report("bad-model", {"version": wanted.version, "reason": str(error)})
             self._events.put(life.Misfit(str(error)))
         else:
             self._events.put(life.Assembled(wanted.version, wanted.model))
+
+    def _opened(self, wanted: life.Assemble) -> life.Assemble:
+        """Its parts as the aggregator made them. Raises ProtocolError."""
+        first = wanted.version - len(wanted.deltas) + 1
+        snapshot = wanted.snapshot
+        if snapshot is not None:
+            snapshot = self._channel.open_part("snapshot", first - 1, snapshot)
+        deltas = [
+            self._channel.open_part("delta", version, delta)
+            for version, delta in enumerate(wanted.deltas, first)
+        ]
+        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas))
 
     def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
@@ -257,13 +305,27 @@ class Agent:
                 self._state.model.tensors(self._plan),
                 self._dataset,
                 self._site.settings.site,
+                self._run,
                 self._state.feedback(),
                 report=self._report,
                 stop=stop.is_set,
                 keep=self._keep_deltas,
             )
+            sealed = self._channel.seal_update(outbox.payload, work.round)
+            if sealed is not outbox.payload:
+                outbox = structs.replace(outbox, sealed=sealed)
             self._state.put_update(outbox)
-            self._events.put(life.Done(work.round, outbox.payload))
+            self._report(
+                "sending",
+                {
+                    "round": work.round,
+                    "task": outbox.task,
+                    "bytes": len(outbox.offer),
+                    "id": transfer.whole_id(outbox.offer).hex(),
+                    "to": self._channel.aggregator,
+                },
+            )
+            self._events.put(life.Done(work.round, outbox.offer))
         except TaskStoppedError:
             pass
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
@@ -288,4 +350,5 @@ class Agent:
 
     def _online(self, *, online: bool) -> bytes:
         done = self._machine.state is life.State.FINISHED
-        return messages.encode(messages.SiteState(online=online, boot=self._boot, done=done))
+        state = messages.SiteState(online=online, boot=self._boot, done=done)
+        return self._channel.send(self._topic("up/state"), messages.encode(state))

@@ -55,15 +55,12 @@ class GlobalModelFile:
     def assemble(self, wanted: Assemble, plan: Plan) -> None:
         """Make the wanted version of the parts, and keep it. Raises ProtocolError when that is not what comes out."""
         if wanted.snapshot is not None and not wanted.deltas:
-            payload, tensors = (
-                wanted.snapshot,
-                None,
-            )  # its id was checked when it had come (fedfin/protocol/fetch.py)
+            payload, tensors = wanted.snapshot, None
         else:
             tensors = self._applied(wanted, plan)
             payload = encode_model(tensors, plan=plan.digest(), version=wanted.version)
-            if transfer.whole_id(payload) != wanted.model:
-                raise ProtocolError(f"the parts of version {wanted.version} do not make it")
+        if transfer.whole_id(payload) != wanted.model:
+            raise ProtocolError(f"the parts of version {wanted.version} do not make it")
         write_over(self._path, payload)  # a damaged one is fetched again
         self.id, self.version, self._tensors = wanted.model, wanted.version, tensors
         self._payload = payload if tensors is None else b""

@@ -14,7 +14,9 @@ from fedfin_edge.agent.error_feedback import Feedback, Packed, pack
 
 
 class Outbox(msgspec.Struct, frozen=True):
-    """`payload`: the Update; `owed` when it counts, `lost` when it does not: see fedfin_edge/agent/error_feedback.py.
+    """`payload`: the Update; `sealed`: what is sent of it, where that differs.
+
+    `owed` when it counts, `lost` when it does not: see fedfin_edge/agent/error_feedback.py.
 
     `lost` None: it is the update's own body, which need not be written twice.
     """
@@ -24,6 +26,12 @@ class Outbox(msgspec.Struct, frozen=True):
     payload: bytes
     owed: bytes
     lost: bytes | None
+    sealed: bytes = b""
+
+    @property
+    def offer(self) -> bytes:
+        """What travels: the same bytes however often it is asked for, also after a restart."""
+        return self.sealed or self.payload
 
     def lost_body(self) -> bytes:
         """What was lost if the update does not count."""
@@ -34,6 +42,7 @@ def make_outbox(
     plan: Plan,
     work: Work,
     site: str,
+    run: str,
     values: Tensors,
     weights: Mapping[str, int],
     metrics: Mapping[str, float],
@@ -51,6 +60,7 @@ def make_outbox(
         shapes,
         site=site,
         plan=plan.digest(),
+        run=run,
         round_=work.round,
         task=work.task,
         base=work.version,

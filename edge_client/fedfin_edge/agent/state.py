@@ -68,7 +68,7 @@ class AgentState:
     def memory(self) -> Memory:
         """What the site machine must know of earlier lives."""
         progress, outbox = self.progress, _read(self._outbox, Outbox)
-        offer = None if outbox is None else (outbox.round, outbox.payload)
+        offer = None if outbox is None else (outbox.round, outbox.offer)
         return Memory(progress.run, progress.settled, self.model.id, self.model.version, offer)
 
     def join(self, run: str, plan: Plan) -> None:

@@ -1,0 +1,98 @@
+"""`fedfin edge accept`: a person at the site reads the plan, compares a fingerprint, and takes in the admission."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedfin.command_line.parsers import Commands, add_command
+
+if TYPE_CHECKING:
+    from fedfin.plan import Plan
+    from fedfin.trust.admission import Admission
+    from fedfin.trust.charter import Charter
+    from fedfin_edge.site import Site
+
+_DESCRIPTION = """\
+Shows in plain words what the plan asks of this site, then asks for the coordinator's fingerprint: call the
+coordinator and compare it. From then on this site obeys that coordinator's charters, for this plan in this run,
+and nobody else. Another plan or run needs another admission."""
+_EXAMPLE = "fedfin edge accept st-mary st-mary.admission"
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    summary = "read what the plan asks, compare the coordinator's fingerprint, and take part from then on"
+    parser = add_command(commands, "accept", summary, example=_EXAMPLE, description=_DESCRIPTION)
+    parser.add_argument("folder", type=Path, help="site folder")
+    parser.add_argument("admission", type=Path, help="file from the coordinator")
+    parser.add_argument(
+        "--fingerprint", metavar="TEXT", help="of the coordinator's key, compared by telephone"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, show, confirm, keep. Raises SettingsError, StateError."""
+    from fedfin.command_line import fingerprints
+    from fedfin.trust.accepted import accept
+    from fedfin.trust.admission import read_admission
+    from fedfin_edge.site import open_site
+
+    site = open_site(args.folder)
+    admission, charter = read_admission(args.admission)
+    _check(site, admission, charter)
+    print(f"charter {charter.number} of {charter.federation}, until {charter.expires}:")
+    print(f"  sites: {', '.join(charter.seats)}; at least {charter.least_sites} behind a version")
+    for line in in_plain_words(admission.plan):
+        print(f"  {line}")
+    fingerprints.confirm(charter.fingerprint, args.fingerprint, "the coordinator")
+    _keep_certificate(site, admission)
+    accept(site.trust_path, charter, admission.charter)
+    print(f"accepted. next: fedfin edge run {args.folder}")
+    return 0
+
+
+def _check(site: "Site", admission: "Admission", charter: "Charter") -> None:
+    from fedfin.errors import SettingsError
+    from fedfin.trust.charter import today
+    from fedfin.trust.identity import load_identity
+
+    settings = site.settings
+    if (admission.site, charter.federation) != (settings.site, settings.federation):
+        raise SettingsError(
+            f"the admission is for {admission.site} in {charter.federation}; this folder is {settings.site} in"
+            f" {settings.federation}"
+        )
+    charter.check_day(today())
+    seat = charter.seats.get(settings.site)
+    if seat is None or seat.keys != load_identity(site.trust_path).public:
+        raise SettingsError(
+            "the admission is for other keys than this site's; send the coordinator a new request"
+            " (`fedfin edge request`)"
+        )
+
+
+def in_plain_words(plan: "Plan") -> list[str]:
+    """What a plan asks of a site, and what of it leaves the site."""
+    from fedfin.protocol.schedule import last_round, task_of
+    from fedfin_edge.agent.explain_update import TELLS
+
+    tasks = dict.fromkeys(task_of(plan, round_) for round_ in range(1, last_round(plan) + 1))
+    lines = [
+        f"plan {plan.digest()}",
+        f"learns: {', '.join(plan.labels)}; from: {', '.join(plan.dims)}; in {last_round(plan)} rounds",
+        "what leaves this site:",
+    ]
+    return lines + [f"  {task}: {TELLS[task]}" for task in tasks]
+
+
+def _keep_certificate(site: "Site", admission: "Admission") -> None:
+    """Who this site is at the broker, if the coordinator passed that on."""
+    from fedfin.files import write_atomically
+    from fedfin_edge.site import CA, CERTIFICATE
+
+    for name, pem in ((CA, admission.ca), (CERTIFICATE, admission.certificate)):
+        if pem:
+            write_atomically(site.trust_path / name, pem.encode())
+    if admission.broker and admission.broker != site.settings.broker:
+        print(f"note: the coordinator's broker is {admission.broker}; site.toml has {site.settings.broker}")

@@ -1,0 +1,46 @@
+"""How both ends print their audit logs."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fedfin.command_line.parsers import Commands, add_command
+from fedfin.trust.audit_log import Entry, read_audit
+
+
+def add(commands: Commands, what: str, example: str, run: Callable[[argparse.Namespace], int]) -> None:
+    """The command's parser."""
+    summary = "print and verify the audit log: who, what, when, bytes, digest"
+    parser = add_command(commands, "audit", summary, example=example)
+    parser.add_argument("folder", type=Path, help=what)
+    parser.add_argument("--json", action="store_true", help="as JSON lines")
+    parser.set_defaults(run=run)
+
+
+def print_audit(path: Path, *, as_json: bool) -> int:
+    """Each entry, and in the end that the chain holds. Raises StateError at the first line that does not follow."""
+    if as_json:
+        for entry in read_audit(path):
+            print(msgspec.json.encode(entry).decode())
+        return 0
+    entries, table = 0, Table()
+    for column in ("n", "time (UTC)", "what", "facts"):
+        table.add_column(column, overflow="fold")
+    head = ""
+    try:
+        for entry in read_audit(path):
+            table.add_row(str(entry.n), entry.time, Text(entry.event), Text(_facts(entry)))
+            entries, head = entry.n, entry.hash
+    finally:
+        Console().print(table)
+    print(f"{entries} entries, each follows from the one before; head {head[:32]}")
+    return 0
+
+
+def _facts(entry: Entry) -> str:
+    return ", ".join(f"{key} {value}" for key, value in entry.facts.items())

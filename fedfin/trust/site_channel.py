@@ -1,0 +1,139 @@
+"""A site's end, with keys: it says what it says signed, and hears only the aggregator that the charter names."""
+
+from pathlib import Path
+
+from fedfin.errors import EvictedError, FedfinError, ProtocolError
+from fedfin.protocol.messages import GroupKeys, PartKind, plain
+from fedfin.protocol.topics import Topics
+from fedfin.trust import envelope, sealing
+from fedfin.trust.accepted import accept, current_charter, read_accepted
+from fedfin.trust.channel import message_context, part_context, update_context
+from fedfin.trust.charter import Charter, read_charter, today
+from fedfin.trust.counters import Counters
+from fedfin.trust.identity import load_identity
+
+COUNTERS = "counters.json"
+_EPOCH = 4  # bytes in front of a sealed part: which group key
+
+
+class SiteChannel:
+    """Raises StateError, SettingsError when the folder is not that of an admitted site, or the charter has expired."""
+
+    def __init__(self, folder: Path, site: str, topics: Topics) -> None:
+        self._folder, self._site, self._topics = folder, site, topics
+        self._identity = load_identity(folder)
+        self._accepted = read_accepted(folder)
+        self._charter = current_charter(folder, self._accepted)
+        self._check(self._charter)
+        self._counters = Counters(folder / COUNTERS)
+        self._group_keys: dict[int, bytes] = {}
+
+    @property
+    def charter(self) -> Charter:
+        """The newest that was seen."""
+        return self._charter
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """New charters come on one."""
+        return (self._topics.charter,)
+
+    @property
+    def aggregator(self) -> str:
+        """The fingerprint of its keys."""
+        return self._charter.aggregator.fingerprint
+
+    def send(self, topic: str, message: bytes) -> bytes:
+        """Signed; control messages are sealed to the aggregator, too."""
+        if self._topics.is_chunk(topic):
+            return message  # of sealed bytes, and covered by the outline
+        if topic.endswith("/ctl"):
+            context = message_context(self._accepted.run, topic)
+            message = sealing.seal(message, self._charter.aggregator.recipient, context)
+        counter = self._counters.next()
+        run = self._accepted.run
+        return envelope.sign(message, self._identity.signing, run=run, topic=topic, counter=counter)
+
+    def receive(self, topic: str, data: bytes) -> bytes:
+        """Signed by the aggregator, and not older than what came before."""
+        if self._topics.is_chunk(topic):
+            return data
+        aggregator, run = self._charter.aggregator, self._accepted.run
+        opened = envelope.verify(data, aggregator.verifier, run=run, topic=topic)
+        own = topic.endswith("/ctl")
+        if topic != self._topics.aggregator_state:  # the broker knows who is there, and can pretend it anyway
+            self._counters.check(f"{aggregator.signing} {topic}", opened.counter, again=not own)
+        if not own:
+            return opened.body
+        return sealing.open_sealed(opened.body, self._identity.sealing, message_context(run, topic))
+
+    def heed(self, topic: str, data: bytes) -> str | None:  # noqa: ARG002 - there is one topic
+        """A charter: the coordinator's signature makes it one, whoever brought it."""
+        try:
+            text = data.decode()
+            charter = read_charter(text, "the charter that came", self._accepted.coordinator)
+        except (FedfinError, UnicodeDecodeError) as error:
+            return f"a charter was ignored: {plain(error)}"
+        if charter.federation != self._charter.federation or charter.number <= self._charter.number:
+            return None
+        if (charter.plan, charter.run) != (self._accepted.plan, self._accepted.run):
+            raise EvictedError(
+                f"charter {charter.number} is for another plan or run; ask the coordinator for an admission to it, and"
+                " `fedfin edge accept` that"
+            )
+        self._check(charter)
+        accept(self._folder, charter, text)
+        self._charter = charter
+        return f"charter {charter.number}: {len(charter.roster)} sites, until {charter.expires}"
+
+    def _check(self, charter: Charter) -> None:
+        charter.check_day(today())
+        seat = charter.seats.get(self._site)
+        if seat is None:
+            raise EvictedError(f"charter {charter.number} does not list this site; ask the coordinator why")
+        if seat.keys != self._identity.public:
+            raise EvictedError(
+                f"charter {charter.number} lists other keys for this site than those in {self._folder}; send the"
+                " coordinator a new request (`fedfin edge request`)"
+            )
+
+    def seal_update(self, update: bytes, round_: int) -> bytes:
+        """To the aggregator alone."""
+        context = update_context(self._accepted.run, self._site, round_)
+        return sealing.seal(update, self._charter.aggregator.recipient, context)
+
+    def take_keys(self, message: GroupKeys) -> None:
+        """It came sealed to this site."""
+        self._group_keys |= dict(enumerate(message.keys, message.first))
+
+    def has_key(self, part: bytes) -> bool:
+        """It is named in front of the part."""
+        return _epoch(part) in self._group_keys
+
+    def open_part(self, kind: PartKind, version: int, part: bytes) -> bytes:
+        """By the group key of its epoch."""
+        epoch = _epoch(part)
+        if epoch not in self._group_keys:
+            raise ProtocolError(f"there is no group key of epoch {epoch} here")
+        context = part_context(self._accepted.run, kind, version, epoch)
+        return sealing.open_for_group(part[_EPOCH:], self._group_keys[epoch], context)
+
+    def check_plan(self, digest: str, run: str) -> None:
+        """People accepted one plan in one run."""
+        if (digest, run) != (self._accepted.plan, self._accepted.run):
+            raise EvictedError(
+                "its plan is not the one that was accepted at this site (`fedfin edge accept`)"
+            )
+
+    def close(self) -> None:
+        """The counters."""
+        self._counters.save()
+
+
+def _epoch(part: bytes) -> int:
+    return int.from_bytes(part[:_EPOCH], "big")
+
+
+def with_epoch(epoch: int, sealed: bytes) -> bytes:
+    """A sealed part as it travels."""
+    return epoch.to_bytes(_EPOCH, "big") + sealed
