@@ -41,18 +41,22 @@ from fedfin_aggregator.store.journal import Journal
 
 @dataclass(frozen=True)
 class Case:
-    """What is run. `width`: of the FIN decoder, which makes the size of an update."""
+    """What is run. `width`: of the FIN decoder, which makes the size of an update; `keys`: signed and sealed."""
 
     sites: int
     tls: bool = False
     width: int = LARGE
     bare: bool = False
+    keys: bool = False
 
 
 CASES = {
     "one": Case(1),
     "plain": Case(8),
     "tls": Case(8, tls=True),
+    "keys": Case(8, keys=True),
+    "small": Case(8, width=SMALL),
+    "small-keys": Case(8, width=SMALL, keys=True),
     "small-tls": Case(8, tls=True, width=SMALL),
     "sixteen": Case(16),
     "thirty-two": Case(32),
@@ -122,7 +126,7 @@ class _Federation:
         # Round 1 pools moments, round 2 trains first; what counts begins with round 3.
         self._first, self._last = 3, 3 + rounds
         url = broker.url.replace("mqtt:", "mqtts:") if case.tls else broker.url
-        shape = {"sites": case.sites, "rounds": self._last - 1, "width": case.width}
+        shape = {"sites": case.sites, "rounds": self._last - 1, "width": case.width, "keys": case.keys}
         self._folders = Folders(folder, url, tls, **shape)
         self._pids = {"broker": broker.pid}
         self._cpu: dict[int, dict[str, float]] = {}

@@ -57,13 +57,16 @@ def main() -> None:
     """Take part until the federation is finished."""
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
     _replace_tasks(number)
+    from fedfin.trust.accepted import has_accepted
     from fedfin_edge.agent import agent
+    from fedfin_edge.agent.admitted import admitted_agent
     from fedfin_edge.site import open_site
 
     vars(agent)["load_dataset"] = lambda *_: range(CASES)
     site = open_site(folder)
     with only_process(site.folder, "fedfin edge run"), JsonLines(sys.stdout) as report:
-        agent.Agent(site, report).run()
+        make_agent = admitted_agent if has_accepted(site.trust_path) else agent.Agent
+        make_agent(site, report).run()
 
 
 if __name__ == "__main__":

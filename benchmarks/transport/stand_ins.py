@@ -1,15 +1,24 @@
 """The folders of a federation whose sites are stand-ins (stand_in_site.py): real but for encoders, cases, training."""
 
+import contextlib
+import datetime as dt
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from benchmarks.transport.certificates import Authority
+from fedfin import limits
 from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.trust.accepted import CHARTER, TRUST, accept
+from fedfin.trust.charter import today
+from fedfin.trust.identity import make_identity
+from fedfin.trust.request import Request
+from fedfin_aggregator.coordinator import found
 from fedfin_aggregator.store.journal import Journal
 
 AGGREGATOR = "aggregator"
@@ -40,16 +49,27 @@ class Folders:
     """The aggregator's folder and those of its sites; `commands` run them as `python -m ...`."""
 
     def __init__(
-        self, folder: Path, url: str, tls: Mapping[str, str], *, sites: int, rounds: int, width: int = LARGE
+        self,
+        folder: Path,
+        url: str,
+        tls: Mapping[str, str],
+        *,
+        sites: int,
+        rounds: int,
+        width: int = LARGE,
+        keys: bool = False,
     ) -> None:
-        self._folder, self._url, self._tls = folder, url, tls
+        self._folder, self._url, self._tls, self._keys = folder, url, tls, keys
         encoders = {name: _bundle(folder / name, name, dim) for name, dim in DIMS.items()}
         self.plan = make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders)
         self.journal = self._make(AGGREGATOR) / "journal.sqlite"
-        Journal(self.journal, create=self.plan).close()
+        with contextlib.closing(Journal(self.journal, create=self.plan)) as journal:
+            run = journal.run
         self.sites = [f"site-{number:02d}" for number in range(sites)]
         for name in self.sites:
             (self._make(name) / "site.toml").write_text(self._settings(name), encoding="utf-8")
+        if keys:
+            self._admit(run)
 
     @property
     def commands(self) -> dict[str, list[str]]:
@@ -61,12 +81,33 @@ class Folders:
             str(self._folder / AGGREGATOR),
             "--broker",
             self._url,
-            "--no-keys",
+            *([] if self._keys else ["--no-keys"]),
         ]
         serve += ["--json", *(word for key, path in self._tls.items() for word in (f"--{key}", path))]
         site = "benchmarks.transport.stand_in_site"
         sites = {name: [site, str(self._folder / name), str(i)] for i, name in enumerate(self.sites)}
         return {AGGREGATOR: serve} | sites
+
+    def _admit(self, run: str) -> None:
+        """All of them by one charter."""
+        coordinator = found(
+            self._folder / "study",
+            self.plan,
+            self._request(AGGREGATOR, "aggregator", run=run, plan=self.plan.digest()),
+            least_sites=1,
+            expires=today() + dt.timedelta(days=1),
+        )
+        requests = [self._request(name, "site") for name in self.sites]
+        coordinator.admit(requests, limits.SITE_WEIGHT, broker="", files={})
+        text = (self._folder / "study" / CHARTER).read_text(encoding="utf-8")
+        for name in (AGGREGATOR, *self.sites):
+            accept(self._folder / name / TRUST, coordinator.charter, text)
+
+    def _request(self, name: str, role: Literal["site", "aggregator"], **facts: str) -> Request:
+        keys = make_identity(self._folder / name / TRUST).public
+        return Request(
+            role=role, name=name, federation=FEDERATION, keys=keys, certificate_request="", **facts
+        )
 
     def _make(self, name: str) -> Path:
         folder = self._folder / name

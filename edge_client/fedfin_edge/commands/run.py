@@ -7,16 +7,6 @@ from pathlib import Path
 from fedfin.command_line import no_keys
 from fedfin.command_line.parsers import Commands, add_command
 
-# Events in the audit log, and whether they are on the disk before anything else happens.
-AUDITED = {
-    "joined": True,
-    "sending": True,
-    "closed": False,
-    "charter": True,
-    "finished": True,
-    "bad-message": False,
-}
-
 
 def add(commands: Commands) -> None:
     """Add the sub-command's parser."""
@@ -43,21 +33,13 @@ def run(args: argparse.Namespace) -> int:
 
     from fedfin.command_line.progress import JsonLines, RoundBar
     from fedfin.lock import only_process
-    from fedfin.protocol.topics import Topics
-    from fedfin.trust.audit_log import AUDIT, AuditLog, audited
-    from fedfin.trust.site_channel import SiteChannel
+    from fedfin_edge.agent.admitted import admitted_agent
     from fedfin_edge.agent.agent import Agent
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
-    keys = no_keys.check_keys(site.trust_path, args, "fedfin edge request")
+    make_agent = admitted_agent if no_keys.check_keys(site.trust_path, args, "fedfin edge request") else Agent
     with only_process(site.folder, "fedfin edge run"), reporter as report:
-        if not keys:
-            Agent(site, report, keep_deltas=args.keep_deltas).run()
-            return 0
-        channel = SiteChannel(site.trust_path, site.settings.site, Topics(site.settings.federation))
-        log = AuditLog(site.trust_path / AUDIT)
-        log.add("start", {"site": site.settings.site, "charter": channel.charter.number})
-        Agent(site, audited(report, log, AUDITED), channel=channel, keep_deltas=args.keep_deltas).run()
+        make_agent(site, report, keep_deltas=args.keep_deltas).run()
     return 0

@@ -1,0 +1,28 @@
+"""The agent of a site that was admitted: it signs and seals, and writes down what it does."""
+
+from pathlib import Path
+
+from fedfin.protocol.topics import Topics
+from fedfin.trust.audit_log import AUDIT, AuditLog, audited
+from fedfin.trust.site_channel import SiteChannel
+from fedfin_edge.agent.agent import Agent
+from fedfin_edge.agent.update import Report
+from fedfin_edge.site import Site
+
+# Events in the audit log, and whether they are on the disk before anything else happens.
+AUDITED = {
+    "joined": True,
+    "sending": True,
+    "closed": False,
+    "charter": True,
+    "finished": True,
+    "bad-message": False,
+}
+
+
+def admitted_agent(site: Site, report: Report, *, keep_deltas: Path | None = None) -> Agent:
+    """Raises StateError, SettingsError, EvictedError when the site is not admitted, or not any more."""
+    channel = SiteChannel(site.trust_path, site.settings.site, Topics(site.settings.federation))
+    log = AuditLog(site.trust_path / AUDIT)
+    log.add("start", {"site": site.settings.site, "charter": channel.charter.number})
+    return Agent(site, audited(report, log, AUDITED), channel=channel, keep_deltas=keep_deltas)
