@@ -5,7 +5,6 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from fedfin.encoders.bundle import TextRecipe
-from fedfin.errors import InputError
 from fedfin_export.quantize.calibration import MIN_CASES, read_calibration
 from fedfin_export.sources.float_encoder import FloatEncoder
 
@@ -41,7 +40,10 @@ def test_texts_are_calibrated_on_as_sites_read_them(encoder, tmp_path):
     assert plain[0] == [[ord(letter) for letter in PLAIN[0]]]
 
 
-def test_markup_around_no_text_is_refused(encoder, tmp_path):
-    """As a site would refuse it."""
-    with pytest.raises(InputError, match="is markup around no text"):
-        token_ids(encoder, tmp_path / "texts", [*PLAIN * MIN_CASES, "<p></p>"])
+def test_a_text_that_sites_would_leave_out_is_skipped_by_its_line(encoder, tmp_path):
+    """As an image that cannot be read is."""
+    path = tmp_path / "texts"
+    path.write_text("\n".join(["Lungs clear.", "", "<p></p>", *PLAIN * MIN_CASES]), encoding="utf-8")
+    found = read_calibration(encoder, path)
+    assert found.skipped == (f"{path}, line 3: is markup around no text",)
+    assert len(found.hold_out) == 1 + len(PLAIN) * MIN_CASES
