@@ -29,11 +29,12 @@ def reference(path: Path) -> Pixels:
 
 def _photograph(image: Image.Image) -> Pixels:
     """What is transparent weighs as much as it is opaque: the rest is black."""
+    grey = image.mode in {"1", "L", "LA"}
     if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB" if image.mode == "P" else image.mode), np.float64)
+        return np.asarray(image.convert("L" if grey else "RGB"), np.float64)
     layer = np.asarray(image.convert("RGBA"), np.float64)
     colours: Pixels = layer[:, :, :3] * layer[:, :, 3:] / 255
-    return colours[:, :, 0] if image.mode in {"1", "L", "LA"} else colours
+    return colours[:, :, 0] if grey else colours
 
 
 def show(dataset: Any) -> Pixels:

@@ -9,7 +9,7 @@ _BREAKS = (".br", ".sp", ".ce")
 _DELIMITERS = {"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\", "P": "#"}
 
 # One letter after a drive, as in C:\T\scan, is a path; all others are formatting, delimiters or hexadecimal bytes.
-# Those left out switch to another character set by ISO 2022 (2.7.3), which the table's own encoding has made void, or
+# Those left out switch to another character set by ISO 2022 (2.7.2), which the table's own encoding has made void, or
 # mean what sender and receiver agreed upon (2.7.7).
 ESCAPE = re.compile(
     r"\\(?P<format>\.(?:br|sp|ce|fi|nf|in|sk|ti))(?:[+-]?\d{1,3})?\\"

@@ -16,7 +16,7 @@ MAX_RTF = 1 << 16
 # From each of these, striprtf searches up to the end of the line for a font's character set or a link's address: for
 # seconds, where there are none. A line break says nothing in RTF, and ends the search. Links are read as what is shown.
 _SEARCHED = re.compile(r"(?<!\\)((?:\\\\)*)(?=\\f(?:ield|\d))", re.IGNORECASE)
-# And for the end of a font's name; without a semicolon that would take minutes.
+# And for the end of a font's name, from each character on if there is no semicolon.
 _LAST_SEMICOLON = r"{\*;}"
 _BEFORE_RTF = "\ufeff \t\r\n"
 # Names that de-identification tools put in brackets in place of what they removed.

@@ -59,7 +59,7 @@ def test_hl7_escapes_are_decoded_once(cell, text):
     ],
 )
 def test_hl7_escapes_that_no_reader_can_know_are_left_out_and_noted(cell, text, notes):
-    """Switches of the character set (2.7.3), void in a table's own, and what a sender made up (2.7.7)."""
+    """Switches of the character set (2.7.2), void in a table's own, and what a sender made up (2.7.7)."""
     assert read_text(cell) == Text(text, notes)
 
 
