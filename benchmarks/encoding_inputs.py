@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
+    JPEG2000,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -18,7 +19,9 @@ from pydicom.uid import (
 ROWS, COLUMNS, BITS, SIDE = 3000, 2500, 12, 256
 CALIBRATION_IMAGES = 24
 # Images of a kind as a multiple of --count: a run of each kind takes about as long.
-TIMES = {"DICOM": 4, "JPEG 2000": 1, "PNG": 40}
+TIMES = {"DICOM": 4, "JPEG 2000": 1, "JPEG 2000, lossy": 3, "PNG": 40}
+# Of the 12 bits of a pixel: what archives commonly keep of radiographs that they compress with losses.
+LOSSY_RATIO = 10
 
 
 def make_inputs(folder: Path, count: int) -> dict[str, list[Path]]:
@@ -29,7 +32,7 @@ def make_inputs(folder: Path, count: int) -> dict[str, list[Path]]:
     for kind, paths in files.items():
         for number in range(count * TIMES[kind]):
             pixels[0, :2] = divmod(number, 256)
-            path = folder / f"{kind.replace(' ', '-')}-{number}.{'png' if kind == 'PNG' else 'dcm'}"
+            path = folder / f"{kind}-{number}.{'png' if kind == 'PNG' else 'dcm'}"
             _write(path, kind, pixels)
             paths.append(path)
     return files
@@ -53,6 +56,8 @@ def _write(path: Path, kind: str, pixels: NDArray[np.uint16]) -> None:
     dataset = _dicom(pixels)
     if kind == "JPEG 2000":
         dataset.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg")
+    if kind == "JPEG 2000, lossy":
+        dataset.compress(JPEG2000, encoding_plugin="pylibjpeg", j2k_cr=[LOSSY_RATIO])
     dataset.save_as(path, enforce_file_format=True)
 
 

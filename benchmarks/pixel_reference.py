@@ -24,7 +24,17 @@ def reference(path: Path) -> Pixels:
             image = Image.open(path, formats=("PNG", "JPEG"))
         except OSError:
             return show(pydicom.dcmread(path, force=True))
-        return np.asarray(ImageOps.exif_transpose(image).convert(image.mode[:3]), np.float64)
+        return _photograph(ImageOps.exif_transpose(image))
+
+
+def _photograph(image: Image.Image) -> Pixels:
+    """What is transparent weighs as much as it is opaque: the rest is black."""
+    grey = image.mode in {"1", "L", "LA"}
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("L" if grey else "RGB"), np.float64)
+    layer = np.asarray(image.convert("RGBA"), np.float64)
+    colours: Pixels = layer[:, :, :3] * layer[:, :, 3:] / 255
+    return colours[:, :, 0] if grey else colours
 
 
 def show(dataset: Any) -> Pixels:
@@ -36,8 +46,17 @@ def show(dataset: Any) -> Pixels:
         return np.asarray(colours / np.iinfo(colours.dtype).max * 255, np.float64)
     if dataset.SamplesPerPixel == 3:
         return np.asarray(pixels / (2.0**dataset.BitsStored - 1) * 255, np.float64)
-    grey = _grey(pixels, dataset)
+    grey = _grey(_stored(pixels, dataset), dataset)
     return 255 - grey if kind == "MONOCHROME1" else grey
+
+
+def _stored(pixels: NDArray[Any], dataset: Any) -> NDArray[Any]:
+    """The BitsStored bits below HighBit: pydicom leaves in what other bits hold, which is no value (PS3.5 8.1.1)."""
+    if pixels.dtype.kind == "f":
+        return pixels
+    above = 8 * pixels.dtype.itemsize - 1 - dataset.HighBit
+    stored: NDArray[Any] = pixels << above >> above + dataset.HighBit + 1 - dataset.BitsStored
+    return stored
 
 
 def _grey(pixels: NDArray[Any], dataset: Any) -> Pixels:
@@ -50,9 +69,9 @@ def _grey(pixels: NDArray[Any], dataset: Any) -> Pixels:
         low, high = _window_range(dataset, values.dtype)
         return np.asarray((apply_voi_lut(values, dataset) - low) / (high - low) * 255, np.float64)
     kept = values[_is_picture(pixels, dataset)]
-    spread = float(kept.max()) - float(kept.min())
+    low, high = float(np.nanmin(kept)), float(np.nanmax(kept))
     # Of one single value nothing is to be seen, whatever the padding is.
-    return np.clip((values.astype(np.float64) - float(kept.min())) / (spread or np.inf) * 255, 0, 255)
+    return np.clip((values.astype(np.float64) - low) / (high - low or np.inf) * 255, 0, 255)
 
 
 def _top(item: Any) -> int:

@@ -5,7 +5,7 @@
 The reference is pydicom's own processing, and dcmtk's where it is installed (apt-get install dcmtk).
 
     equal      within one grey level of 255, without a note
-    noted      the file leaves something open; a note says what was decided
+    noted      the file leaves something open, a note says what was decided, and it is as near or without a reference
     refused    with the reason
     different  none of these: a fault
 """
@@ -25,6 +25,7 @@ from fedfin.encoders.images import read_image
 from fedfin.errors import InputError
 
 VERDICTS = ("equal", "noted", "refused", "different")
+NO_REFERENCE = "no reference"
 NEAR = 1.5  # one grey level, and half of one for rounding
 
 
@@ -49,15 +50,20 @@ def judge(path: Path) -> Verdict:
     seen = np.asarray(picture.image, np.float64)
     dicom = kind.partition(",")[0] not in ("PNG", "JPEG")
     other = _nearness(seen, dcmtk(path) if dicom else None)
-    if picture.notes:
-        return Verdict(str(path), kind, "noted", "; ".join(picture.notes), other)
+    notes = "; ".join(picture.notes)
+    near = _nearness_to_reference(seen, path)
+    if near == "near" or other == "near":
+        return Verdict(str(path), kind, "noted" if picture.notes else "equal", notes, other)
+    if picture.notes and near.startswith(NO_REFERENCE):
+        return Verdict(str(path), kind, "noted", f"{notes} ({near})", other)
+    return Verdict(str(path), kind, "different", "; ".join(filter(None, (notes, near))), other)
+
+
+def _nearness_to_reference(seen: Pixels, path: Path) -> str:
     try:
-        near = _nearness(seen, reference(path))
+        return _nearness(seen, reference(path))
     except Exception as error:  # noqa: BLE001  the reference refuses what it likes
-        near = f"no reference ({type(error).__name__})"
-    # What pydicom does not mend (HighBit) dcmtk does.
-    equal = near == "near" or other == "near"
-    return Verdict(str(path), kind, "equal" if equal else "different", "" if equal else near, other)
+        return f"{NO_REFERENCE} ({type(error).__name__})"
 
 
 def _nearness(seen: Pixels, right: Pixels | None) -> str:
@@ -65,7 +71,7 @@ def _nearness(seen: Pixels, right: Pixels | None) -> str:
         return "none"
     if right.shape != seen.shape:
         return f"shape {right.shape}"
-    far = float(np.abs(seen - right).max())
+    far = float(np.nanmax(np.abs(seen - right)))  # what is no number in the reference has none to compare
     return "near" if far <= NEAR else f"{far:.0f} levels"
 
 

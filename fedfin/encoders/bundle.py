@@ -29,7 +29,7 @@ FORMAT: Literal[1] = 1
 # the digest of each image, so features from another reading are made anew.
 READER = 2
 # Likewise for texts: markup, escapes and windows (texts.py, preprocessing.py).
-TEXT_READER = 3
+TEXT_READER = 4
 
 # Pillow's filters, in the order of its numbers, which are those of `resample` in preprocessor_config.json.
 Interpolation = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]

@@ -13,7 +13,13 @@ _INLINE = (
     "|tt|u|[a-z]+:[a-z]+"
 )
 _UNSEEN = "script|style|title"
-_TAG = rf"/?(?:{_BLOCKS}|{_CELLS}|{_INLINE}|{_UNSEEN})(?:\s[^<>=]+=[^<>]*|\s*/?)>"
+# The attributes that are written without a value (HTML 4.01's, and hidden).
+_BARE = (
+    "border|checked|compact|declare|defer|disabled|hidden|ismap|multiple|nohref|noresize|noshade|nowrap|readonly"
+    "|selected"
+)
+_ATTRIBUTES = rf"\s[^<>=]+=[^<>]*|(?:\s+(?:{_BARE}))*\s*/?"
+_TAG = rf"/?(?:{_BLOCKS}|{_CELLS}|{_INLINE}|{_UNSEEN})(?:{_ATTRIBUTES})>"
 _ENTITY = r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
 
 # "CRP < 5", "a <b and c> d" and <DATE> are no markup.

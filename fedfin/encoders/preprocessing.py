@@ -65,10 +65,20 @@ def image_tensor(recipe: ImageRecipe, image: "Image") -> NDArray[np.float32]:
         image = image.resize(size, Image.Resampling[recipe.interpolation.upper()])
     left, top = (size[0] - recipe.crop) // 2, (size[1] - recipe.crop) // 2
     image = image.crop((left, top, left + recipe.crop, top + recipe.crop))
-    # Grey becomes RGB only now: channels are resized one by one, so the bits are the same in a third of the time.
-    image = image.convert("RGB" if recipe.channels == 3 else "L")  # noqa: PLR2004 - RGB
-    pixels = np.asarray(image).reshape(recipe.crop, recipe.crop, recipe.channels)
-    return np.stack([levels[pixels[:, :, channel]] for channel, levels in enumerate(_normalized(recipe))])
+    return _look_up(_normalized(recipe), np.asarray(image).reshape(recipe.crop, recipe.crop, -1))
+
+
+def _look_up(levels: NDArray[np.float32], pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pixels [rows, columns, channels] by their channel's levels [channels, 256], as [channels, rows, columns].
+
+    One channel stands for all: channels are resized one by one, so grey has the same bits in a third of the time.
+    """
+    pixels = np.broadcast_to(pixels, (*pixels.shape[:2], len(levels)))
+    found = np.empty((len(levels), *pixels.shape[:2]), np.float32)
+    for channel, row in enumerate(levels):
+        # No byte is out of range, and numpy's check for it would have every channel copied.
+        row.take(pixels[:, :, channel], out=found[channel], mode="clip")
+    return found
 
 
 def _normalized(recipe: ImageRecipe) -> NDArray[np.float32]:

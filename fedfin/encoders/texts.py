@@ -1,18 +1,23 @@
 """From a cell of text to plain text: RTF, HTML and HL7 escapes are decoded, and noted. No tokenizer.
 
-Plain text comes back as it went in, character by character. Changes here must raise the text prefix in
-fedfin_edge/cases/digests.py, so that features from another reading are made anew.
+Plain text comes back as it went in, character by character. Changes here must raise
+`fedfin.encoders.bundle.TEXT_READER`, so that features from another reading are made anew.
 """
 
 import re
 from dataclasses import dataclass
 
-from fedfin.encoders.hl7_escapes import ESCAPE, decode_hl7
+from fedfin.encoders.hl7_escapes import decode_hl7
 from fedfin.encoders.html_text import MARKUP, html_to_text
 from fedfin.errors import InputError
 
-# striprtf's time grows with the square of what some control words repeat; reports are a tenth of this.
+# Reports are a tenth of this; what is larger holds pictures.
 MAX_RTF = 1 << 16
+# From each of these, striprtf searches up to the end of the line for a font's character set or a link's address: for
+# seconds, where there are none. A line break says nothing in RTF, and ends the search. Links are read as what is shown.
+_SEARCHED = re.compile(r"(?<!\\)((?:\\\\)*)(?=\\f(?:ield|\d))", re.IGNORECASE)
+# And for the end of a font's name, from each character on if there is no semicolon.
+_LAST_SEMICOLON = r"{\*;}"
 _BEFORE_RTF = "\ufeff \t\r\n"
 # Names that de-identification tools put in brackets in place of what they removed.
 _REMOVED = (
@@ -39,10 +44,7 @@ def read_text(cell: str) -> Text:
 
     HL7 escapes go first, as RTF and HTML travel inside them.
     """
-    text, notes = cell, []
-    if not _is_rtf(text) and ESCAPE.search(text):
-        text = decode_hl7(text)
-        notes.append("has HL7 escapes: these are decoded")
+    text, notes = (cell, []) if _is_rtf(cell) else decode_hl7(cell)
     if _is_rtf(text):
         text = _rtf_to_text(text)
         notes.append("is RTF: read as plain text")
@@ -65,8 +67,9 @@ def _rtf_to_text(rtf: str) -> str:
 
     if len(rtf) > MAX_RTF:
         raise InputError(f"is RTF of more than {MAX_RTF:,} characters: save it as plain text")
+    rtf = _SEARCHED.sub(r"\1\n", rtf.lstrip(_BEFORE_RTF)) + _LAST_SEMICOLON
     try:
-        text: str = rtf_to_text(rtf.lstrip(_BEFORE_RTF), errors="replace")
+        text: str = rtf_to_text(rtf, errors="replace")
     except Exception:  # noqa: BLE001 - whatever it meets in a damaged file
         raise InputError("is RTF that cannot be read: save it as plain text") from None
     # Characters beyond the first 65,536 are two halves in RTF, and a half alone is no text.

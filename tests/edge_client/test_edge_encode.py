@@ -264,8 +264,29 @@ def test_texts_in_markup_are_decoded_and_counted_but_never_printed(maker, encode
     site.features_path.unlink()
     edge("encode", site.folder)
     told = capsys.readouterr()
-    assert "noted in 2 places: has HTML tags or entities: read as plain text\n" in told.out
+    assert told.err.count("has HTML tags or entities: read as plain text (noted)\n") == 1
+    assert "HTML" not in told.out
     assert "lungs" not in told.out + told.err
+
+
+def test_notes_of_what_did_not_change_are_told_again(maker, encode):
+    """By every run, and of the same content in another row: else only the first would say what a site has."""
+    texts = ["<p>clear lungs</p>", r"clear\.br\<p>lungs</p>", "clear", "<p>clear lungs</p>"]
+    site = maker.site(maker.table([{"case": f"c{i}", "text": text} for i, text in enumerate(texts)]), "text")
+    first, second = encode(site), encode(site)
+    assert second["counts"]["text"] == {"inputs": 4, "encoded": 0, "known": 4, "failed": 0}
+    assert [problem["row"] for problem in first["problems"]] == [2, 3, 3, 5]
+    assert (first["problems"], first["notes"]) == (second["problems"], second["notes"])
+
+
+def test_a_store_from_before_notes_were_kept_is_read_as_having_none(maker, encode):
+    """Its features are right: nothing is encoded anew."""
+    site = maker.site(maker.table([{"case": "a", "text": "<p>clear lungs</p>"}]), "text")
+    encode(site)
+    with closing(sqlite3.connect(site.features_path)) as database:
+        database.execute("DROP TABLE notes")
+    report = encode(site)
+    assert (report["counts"]["text"]["known"], report["problems"]) == (1, [])
 
 
 def features(site):

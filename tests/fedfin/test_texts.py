@@ -1,11 +1,14 @@
 """Cells as reporting systems write them come to the tokenizer as plain text, and what was done is noted."""
 
+import time
+
 import pytest
 
 from fedfin.encoders.texts import Text, read_text
 from fedfin.errors import InputError
 
 HL7, RTF = "has HL7 escapes: these are decoded", "is RTF: read as plain text"
+LEFT_OUT = "has HL7 escapes of character sets, or of the sender's own: these are left out"
 HTML = "has HTML tags or entities: read as plain text"
 MARKS = "has marks of de-identification in place of words"
 
@@ -16,7 +19,7 @@ MARKS = "has marks of de-identification in place of words"
         "No effusion.\r\nHeart  normal. ",
         "CRP <5 mg/l, SpO2 > 90 %, size < b > a, <150",
         "R&D; A & B; AT&T &c; x&y;",
-        r"C:\T\scan, \\server\images, 5\6, a\b",
+        r"C:\T\scan, D:\Z1\scan, \\server\images\Zebra\Cafe5\M24, 5\6, a\b",
         "{curly} [square] __ under__score ____________",
         "Größe 5 µm, ≥ 3, “quoted”, naïve",
         "47,XXX karyotype; T1 xxx",
@@ -41,8 +44,23 @@ def test_plain_text_stays_as_it_is(cell):
     ],
 )
 def test_hl7_escapes_are_decoded_once(cell, text):
-    """HL7 v2.8, section 2.7; what an escaped backslash spells is no escape."""
+    """HL7 v2.5, section 2.7; what an escaped backslash spells is no escape."""
     assert read_text(cell) == Text(text, (HL7,))
+
+
+@pytest.mark.parametrize(
+    ("cell", "text", "notes"),
+    [
+        (r"\C2D41\Herzgröße\C2842\ normal", "Herzgröße normal", (LEFT_OUT,)),
+        (r"\M2442\a\M242844\b", "ab", (LEFT_OUT,)),
+        (r"\Z0102\Clear\ZB1\.", "Clear.", (LEFT_OUT,)),
+        (r"Clear\.br\\Z1\No mass", "Clear\nNo mass", (HL7, LEFT_OUT)),
+        (r"\E\Z1\E\ was sent", r"\Z1\ was sent", (HL7,)),
+    ],
+)
+def test_hl7_escapes_that_no_reader_can_know_are_left_out_and_noted(cell, text, notes):
+    """Switches of the character set (2.7.2), void in a table's own, and what a sender made up (2.7.7)."""
+    assert read_text(cell) == Text(text, notes)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +78,10 @@ def test_hl7_escapes_are_decoded_once(cell, text):
         ("<table><tr><td>Heart</td><td>normal</td></tr></table>", "Heart normal"),
         ("<list><item>Clear</item><item><content ID='f1'>No mass</content></item></list>", "Clear\nNo mass"),
         ("a &amp;lt; b", "a &lt; b"),
+        (
+            "<table border><tr><td nowrap>a <b normal c></td></tr></table><hr noshade />b",
+            "a <b normal c>\nb",
+        ),
     ],
 )
 def test_html_gives_what_a_reader_sees(cell, text):
@@ -115,10 +137,37 @@ def test_damaged_rtf_is_refused_without_its_text(cell):
         read_text(cell)
 
 
-def test_rtf_that_would_take_very_long_is_refused():
-    """Its reader is quadratic in what some control words repeat."""
+def test_rtf_with_pictures_in_it_is_refused():
+    """A report is a tenth of the limit."""
     with pytest.raises(InputError, match="more than 65,536 characters"):
         read_text(r"{\rtf1 " + r"\f0 clear " * 10_000 + "}")
+
+
+@pytest.mark.parametrize(
+    "rtf",
+    [
+        r"\f0" * 21_000 + " clear",
+        r"\f0\fcharset0 " + "a" * 60_000,
+        r"clear" + r"{\field{\*\fldinst{" * 500 + 'HYPERLINK "" ' * 500,
+    ],
+)
+def test_rtf_takes_no_time_out_of_proportion(rtf):
+    """Its reader searches each line for what may not come: unbroken, these take 3 to 13 s, and longer links minutes."""
+    begun = time.process_time()
+    assert read_text(r"{\rtf1 " + rtf).text
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (r"a\\f0 b\f1\'e4\u228\f0?x", "a\\f0 bä\xe4?x"),
+        (r'see {\field{\*\fldinst{HYPERLINK "http://x"}}{\fldrslt {the note}}}.', "see the note."),
+    ],
+)
+def test_fonts_and_links_leave_the_words_as_they_are_shown(cell, text):
+    """What is put in to end a search is no text, and an escaped backslash begins no control word."""
+    assert read_text(r"{\rtf1 " + cell + "}") == Text(text, (RTF,))
 
 
 @pytest.mark.parametrize(

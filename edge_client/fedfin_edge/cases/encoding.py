@@ -4,12 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedfin.encoders.bundle import read_manifest
 from fedfin_edge.cases.digests import Input
-from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.cases.feature_store import Encoded, FeatureStore
 from fedfin_edge.cases.problem import Problem
 from fedfin_edge.cases.table import Case, Table, read_table
 from fedfin_edge.cases.worker_messages import Outcome
@@ -127,15 +124,14 @@ class _ModalityRun:
 
     def _take(self, outcomes: Iterator[tuple[tuple[Case, bytes], Outcome]], step: Callable[[], None]) -> None:
         """Keep what comes, a batch at a time."""
-        made: dict[bytes, NDArray[np.float32]] = {}
+        made: dict[bytes, Encoded] = {}
         for (case, digest), outcome in outcomes:
             if outcome.features is None:
                 self._reason_of[digest] = outcome.reason
                 self._fail(case, outcome.reason)
                 continue
-            made[digest] = outcome.features
-            self.problems += [Problem(case.row, self._column, note, "noted") for note in outcome.notes]
-            self._rows.add(case.row)
+            made[digest] = Encoded(outcome.features, outcome.notes)
+            self._use(case, outcome.notes)
             self.count.encoded += 1
             if len(made) == BATCH:
                 self._store.add(self._encoder, made)
@@ -149,7 +145,11 @@ class _ModalityRun:
             self._fail(case, self._reason_of[digest])
             return
         self.count.known += 1
+        self._use(case, self._store.notes(self._encoder, digest))
+
+    def _use(self, case: Case, notes: tuple[str, ...]) -> None:
         self._rows.add(case.row)
+        self.problems += [Problem(case.row, self._column, note, "noted") for note in notes]
 
     def _fail(self, case: Case, reason: str) -> None:
         self.count.failed += 1

@@ -2,6 +2,8 @@
 
     features(encoder, input) -> vector    key: the encoder's digest and the input's, 32 bytes each;
                                           value: little-endian float32
+    notes(encoder, input) -> notes        what was noted when such an input was read, a line each: only kinds,
+                                          as `Prepared` has them; most inputs have none
     files(path) -> size, mtime, digest    so that a file is hashed again only when it has changed, or is read
                                           in another way; the path only as the SHA-256 of that way and the
                                           path: file names often are patient numbers
@@ -15,6 +17,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -29,10 +32,21 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS features (
     encoder BLOB NOT NULL, input BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (encoder, input)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (
+    encoder BLOB NOT NULL, input BLOB NOT NULL, notes TEXT NOT NULL, PRIMARY KEY (encoder, input)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest BLOB NOT NULL
 ) WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One input's features, float32 [dim], and what was noted when it was read."""
+
+    features: NDArray[np.float32]
+    notes: tuple[str, ...] = ()
 
 
 class FeatureStore:
@@ -67,13 +81,14 @@ class FeatureStore:
     ) -> None:
         self._database.close()
 
-    def add(self, encoder: str, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
-        """Keep vectors by input digest, and the file digests learned since, in one transaction."""
-        rows = [
-            (bytes.fromhex(encoder), key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()
-        ]
+    def add(self, encoder: str, made: Mapping[bytes, Encoded]) -> None:
+        """Keep what was made by input digest, and the file digests learned since, in one transaction."""
+        key = bytes.fromhex(encoder)
+        rows = [(key, digest, each.features.astype("<f4").tobytes()) for digest, each in made.items()]
+        notes = [(key, digest, "\n".join(each.notes)) for digest, each in made.items() if each.notes]
         with self._explained(), self._database:
             self._database.executemany("INSERT OR IGNORE INTO features VALUES (?, ?, ?)", rows)
+            self._database.executemany("INSERT OR IGNORE INTO notes VALUES (?, ?, ?)", notes)
             self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", self._learned)
         self._learned.clear()
 
@@ -94,6 +109,13 @@ class FeatureStore:
         if len(row[0]) != 4 * dim:
             raise StateError(f"{self._path}: is damaged; delete it and run `fedfin edge encode` again")
         return np.frombuffer(row[0], "<f4").astype(np.float32)
+
+    def notes(self, encoder: str, digest: bytes) -> tuple[str, ...]:
+        """What was noted of one input; nothing of one that was kept before notes were."""
+        query = "SELECT notes FROM notes WHERE encoder = ? AND input = ?"
+        with self._explained():
+            row = self._database.execute(query, (bytes.fromhex(encoder), digest)).fetchone()
+        return tuple(row[0].split("\n")) if row else ()
 
     def digest(self, value: Input) -> bytes:
         """The input's digest; a file that has not changed since it was last hashed is not read again.

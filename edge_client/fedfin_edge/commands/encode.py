@@ -85,8 +85,6 @@ def run(args: argparse.Namespace) -> int:
 def _show_counts(report: "Report", seconds: float) -> None:
     for name, count in report.counts.items():
         print(f"{name}: {count.encoded} encoded, {count.known} known already, {count.failed} failed")
-    for note, times in report.notes.items():
-        print(f"noted in {times} {'place' if times == 1 else 'places'}: {note}")
     encoded = sum(count.encoded for count in report.counts.values())
     if not encoded and report.usable:
         print("nothing to encode: every usable input has its features")

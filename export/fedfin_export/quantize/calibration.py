@@ -28,7 +28,7 @@ HOLD_OUT_EVERY = 3
 
 @dataclass(frozen=True)
 class Calibration:
-    """Batches of one case each, as int8 text encoders scale activations by the batch; `skipped` files."""
+    """Batches of one case each, as int8 text encoders scale activations by the batch; what was `skipped`."""
 
     calibrate: list[Batch]
     hold_out: list[Batch]
@@ -39,14 +39,15 @@ def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     """Cases from a folder of images, a file of texts (one a line) or a .npy of vectors [n, length].
 
     Images: every third in sorted order is held out, the same each time. Texts and vectors: all are held out,
-    as dynamic quantization calibrates on nothing. Raises InputError.
+    as dynamic quantization calibrates on nothing. Images and texts that sites would leave out are skipped.
+    Raises InputError.
     """
     recipe = encoder.recipe
     skipped: list[str] = []
     if isinstance(recipe, ImageRecipe):
         batches = _images(encoder, recipe, path, skipped)
     elif isinstance(recipe, TextRecipe):
-        batches = _texts(recipe, encoder.tokenizer or "", path)
+        batches = _texts(recipe, encoder.tokenizer or "", path, skipped)
     else:
         batches = _vectors(recipe, path)
     if len(batches) < MIN_CASES:
@@ -54,7 +55,7 @@ def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
             f"{path}: {len(batches)} usable cases to calibrate on; give at least {MIN_CASES}, better 100"
         )
     if not isinstance(recipe, ImageRecipe):
-        return Calibration([], batches)
+        return Calibration([], batches, tuple(skipped))
     hold_out = batches[::HOLD_OUT_EVERY]
     calibrate = [batch for index, batch in enumerate(batches) if index % HOLD_OUT_EVERY]
     return Calibration(calibrate, hold_out, tuple(skipped))
@@ -85,28 +86,31 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
 
 
-def _texts(recipe: TextRecipe, tokenizer_json: str, path: Path | None) -> list[Batch]:
+def _texts(recipe: TextRecipe, tokenizer_json: str, path: Path | None, skipped: list[str]) -> list[Batch]:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(tokenizer_json)
-    return [
-        dict(window.feeds)
-        for text in _spread(_lines(path))
-        for window in text_windows(recipe, tokenizer, read_text(text).text)
-    ]
+    batches: list[Batch] = []
+    for line, text in _spread(_lines(path)):
+        try:
+            windows = text_windows(recipe, tokenizer, read_text(text).text)
+        except InputError as error:
+            skipped.append(f"{path}, line {line}: {error}")
+            continue
+        batches += [dict(window.feeds) for window in windows]
+    return batches
 
 
-def _lines(path: Path | None) -> Sequence[str]:
-    if path is None:
-        return SENTENCES
+def _lines(path: Path | None) -> Sequence[tuple[int, str]]:
+    """The lines that hold a text, with their numbers."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = SENTENCES if path is None else path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: cannot read the texts ({type(error).__name__}); "
             "--calibrate wants a UTF-8 file with one text a line"
         ) from None
-    return [line.strip() for line in lines if line.strip()]
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _vectors(recipe: VectorRecipe, path: Path | None) -> list[Batch]:
