@@ -126,8 +126,9 @@ class _Federation:
         # Round 1 pools moments, round 2 trains first; what counts begins with round 3.
         self._first, self._last = 3, 3 + rounds
         url = broker.url.replace("mqtt:", "mqtts:") if case.tls else broker.url
-        shape = {"sites": case.sites, "rounds": self._last - 1, "width": case.width, "keys": case.keys}
-        self._folders = Folders(folder, url, tls, **shape)
+        self._folders = Folders(
+            folder, url, tls, sites=case.sites, rounds=self._last - 1, width=case.width, keys=case.keys
+        )
         self._pids = {"broker": broker.pid}
         self._cpu: dict[int, dict[str, float]] = {}
         self._memory: dict[str, float] = {}

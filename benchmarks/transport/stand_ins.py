@@ -93,7 +93,7 @@ class Folders:
         coordinator = found(
             self._folder / "study",
             self.plan,
-            self._request(AGGREGATOR, "aggregator", run=run, plan=self.plan.digest()),
+            self._request(AGGREGATOR, "aggregator", run),
             least_sites=1,
             expires=today() + dt.timedelta(days=1),
         )
@@ -103,10 +103,15 @@ class Folders:
         for name in (AGGREGATOR, *self.sites):
             accept(self._folder / name / TRUST, coordinator.charter, text)
 
-    def _request(self, name: str, role: Literal["site", "aggregator"], **facts: str) -> Request:
-        keys = make_identity(self._folder / name / TRUST).public
+    def _request(self, name: str, role: Literal["site", "aggregator"], run: str | None = None) -> Request:
         return Request(
-            role=role, name=name, federation=FEDERATION, keys=keys, certificate_request="", **facts
+            role=role,
+            name=name,
+            federation=FEDERATION,
+            keys=make_identity(self._folder / name / TRUST).public,
+            certificate_request="",
+            run=run,
+            plan=self.plan.digest(),
         )
 
     def _make(self, name: str) -> Path:

@@ -58,10 +58,11 @@ class Fetch:
         for kind, _, incoming in self._parts():
             payloads[kind].append(incoming.data())
         snapshot = payloads["snapshot"][0] if payloads["snapshot"] else None
+        checked = not payloads["delta"] and self._way[0][1].outline.id == manifest.model
         self._way, self._incoming = [], {}
         return [
             *self._subscribe(),
-            Assemble(manifest.version, manifest.model, snapshot, tuple(payloads["delta"])),
+            Assemble(manifest.version, manifest.model, snapshot, tuple(payloads["delta"]), checked),
         ]
 
     def _parts(self) -> list[tuple[PartKind, Part, transfer.Incoming]]:

@@ -148,13 +148,15 @@ class MakeFirst:
 class Assemble:
     """Apply the deltas to the snapshot (None: to the kept model); keep what comes out when `model` is its id.
 
-    Report Assembled or Misfit. Each part is whole and equal to its own digest.
+    Report Assembled or Misfit. Each part is whole and equal to its own digest. `checked`: the snapshot alone is the
+    model, and its digest is the model's.
     """
 
     version: int
     model: bytes
     snapshot: bytes | None
     deltas: tuple[bytes, ...]
+    checked: bool = False
 
 
 @dataclass(frozen=True)

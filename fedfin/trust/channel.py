@@ -35,8 +35,11 @@ class SiteEnd(Protocol):
     def heed(self, topic: str, data: bytes) -> str | None:
         """A message on one of `topics`; what a person should know of it. Raises EvictedError, SettingsError."""
 
-    def seal_update(self, update: bytes, round_: int) -> bytes:
-        """An update's payload."""
+    def new_seal(self, round_: int) -> bytes:
+        """For one update; kept with it, so that it can be sealed again to the same bytes. Empty: there is none."""
+
+    def seal_update(self, update: bytes, round_: int, seal: bytes) -> bytes:
+        """An update's payload. `seal`: of this update."""
 
     def take_keys(self, message: GroupKeys) -> None:
         """Keep the keys of the run's models."""
@@ -112,7 +115,11 @@ class OpenSiteEnd:
         """There is nothing to heed."""
         return None
 
-    def seal_update(self, update: bytes, round_: int) -> bytes:  # noqa: ARG002
+    def new_seal(self, round_: int) -> bytes:  # noqa: ARG002
+        """None."""
+        return b""
+
+    def seal_update(self, update: bytes, round_: int, seal: bytes) -> bytes:  # noqa: ARG002
         """As it is."""
         return update
 

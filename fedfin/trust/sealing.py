@@ -24,8 +24,19 @@ _FIRST_NONCE = bytes(_NONCE)  # each key encrypts once
 
 def seal(data: bytes, recipient: X25519PublicKey, context: bytes) -> bytes:
     """For one recipient."""
+    return seal_with(new_seal(recipient, context), data, context)
+
+
+def new_seal(recipient: X25519PublicKey, context: bytes) -> bytes:
+    """A content key, sealed to the recipient, and behind it the key itself: for one message, and a secret till then."""
     key = os.urandom(_KEY)
-    return _SUITE.encrypt(key, recipient, context) + AESGCM(key).encrypt(_FIRST_NONCE, pad(data), context)
+    return _SUITE.encrypt(key, recipient, context) + key
+
+
+def seal_with(new: bytes, data: bytes, context: bytes) -> bytes:
+    """The same bytes for the same data, so that a sender need not keep what is sealed. Never for other data."""
+    sealed_key, key = new[:_SEALED_KEY], new[_SEALED_KEY:]
+    return sealed_key + AESGCM(key).encrypt(_FIRST_NONCE, pad(data), context)
 
 
 def open_sealed(sealed: bytes, key: X25519PrivateKey, context: bytes) -> bytes:

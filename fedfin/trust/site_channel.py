@@ -97,10 +97,16 @@ class SiteChannel:
                 " coordinator a new request (`fedfin edge request`)"
             )
 
-    def seal_update(self, update: bytes, round_: int) -> bytes:
+    def new_seal(self, round_: int) -> bytes:
         """To the aggregator alone."""
-        context = update_context(self._accepted.run, self._site, round_)
-        return sealing.seal(update, self._charter.aggregator.recipient, context)
+        return sealing.new_seal(self._charter.aggregator.recipient, self._update_context(round_))
+
+    def seal_update(self, update: bytes, round_: int, seal: bytes) -> bytes:
+        """As `new_seal` said."""
+        return sealing.seal_with(seal, update, self._update_context(round_)) if seal else update
+
+    def _update_context(self, round_: int) -> bytes:
+        return update_context(self._accepted.run, self._site, round_)
 
     def take_keys(self, message: GroupKeys) -> None:
         """It came sealed to this site."""

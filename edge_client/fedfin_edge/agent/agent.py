@@ -17,7 +17,7 @@ from fedfin.link import link_events, mqtt
 from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plan import Plan
-from fedfin.protocol import messages, transfer
+from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
@@ -66,14 +66,14 @@ class Agent:
         self._boot = secrets.token_hex(8)
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._state = AgentState(site.state_path)
+        self._channel: SiteEnd = channel or OpenSiteEnd()
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
         self._machine = SiteMachine(
             site=settings.site,
             boot=self._boot,
             encoders=encoders,
-            memory=self._state.memory(),
+            memory=self._state.memory(self._channel.seal_update),
         )
-        self._channel: SiteEnd = channel or OpenSiteEnd()
         will = self._topic("up/state"), lambda: self._online(online=False)
         client_id = f"fedfin-{settings.federation}-{settings.site}"
         self._link = mqtt.Link(
@@ -81,6 +81,7 @@ class Agent:
         )
         self._plan: Plan | None = None
         self._run = ""
+        self._sending = b""  # the id of the update that was offered last
         self._unreadable: life.Assemble | None = None  # until the group key for it is here
         self._dataset: Dataset | None = None
         self._stop = threading.Event()
@@ -212,9 +213,7 @@ class Agent:
     def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
         match effect:
             case life.Send(channel, message):
-                token = self._publish(self._topic(channel), message)
-                if channel == "up/chunk":
-                    self._chunk_tokens.add(token)
+                self._send(channel, message)
             case life.Follow(kind, version, index):
                 self._link.subscribe(self._topics.chunk(kind, version, index))
             case life.Unfollow(kind, version, index):
@@ -237,6 +236,22 @@ class Agent:
                 self._finish(version)
             case life.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {reason}")
+
+    def _send(self, channel: str, message: messages.Message) -> None:
+        if isinstance(message, messages.Begin):
+            self._report_sending(message)
+        token = self._publish(self._topic(channel), message)
+        if channel == "up/chunk":
+            self._chunk_tokens.add(token)
+
+    def _report_sending(self, begin: messages.Begin) -> None:
+        """Once for each update: it is on the disk, and from now on it can leave this site."""
+        outbox, id_ = self._state.offered, begin.outline.id
+        if outbox is None or id_ == self._sending:
+            return
+        self._sending = id_
+        facts = {"round": begin.round, "task": outbox.task, "bytes": begin.outline.size, "id": id_.hex()}
+        self._report("sending", facts | {"to": self._channel.aggregator})
 
     def _publish(self, topic: str, message: messages.Message) -> int:
         return self._link.publish(topic, self._channel.send(topic, messages.encode(message)))
@@ -311,21 +326,10 @@ class Agent:
                 stop=stop.is_set,
                 keep=self._keep_deltas,
             )
-            sealed = self._channel.seal_update(outbox.payload, work.round)
-            if sealed is not outbox.payload:
-                outbox = structs.replace(outbox, sealed=sealed)
-            self._state.put_update(outbox)
-            self._report(
-                "sending",
-                {
-                    "round": work.round,
-                    "task": outbox.task,
-                    "bytes": len(outbox.offer),
-                    "id": transfer.whole_id(outbox.offer).hex(),
-                    "to": self._channel.aggregator,
-                },
-            )
-            self._events.put(life.Done(work.round, outbox.offer))
+            seal = self._channel.new_seal(work.round)
+            self._state.put_update(structs.replace(outbox, seal=seal))
+            offer = self._channel.seal_update(outbox.payload, work.round, seal)
+            self._events.put(life.Done(work.round, offer))
         except TaskStoppedError:
             pass
         except Exception as error:  # noqa: BLE001 - the main thread raises it again

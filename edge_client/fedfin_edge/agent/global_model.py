@@ -59,7 +59,7 @@ class GlobalModelFile:
         else:
             tensors = self._applied(wanted, plan)
             payload = encode_model(tensors, plan=plan.digest(), version=wanted.version)
-        if transfer.whole_id(payload) != wanted.model:
+        if not wanted.checked and transfer.whole_id(payload) != wanted.model:
             raise ProtocolError(f"the parts of version {wanted.version} do not make it")
         write_over(self._path, payload)  # a damaged one is fetched again
         self.id, self.version, self._tensors = wanted.model, wanted.version, tensors

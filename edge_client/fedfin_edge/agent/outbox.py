@@ -14,7 +14,7 @@ from fedfin_edge.agent.error_feedback import Feedback, Packed, pack
 
 
 class Outbox(msgspec.Struct, frozen=True):
-    """`payload`: the Update; `sealed`: what is sent of it, where that differs.
+    """`payload`: the Update; `seal`: what it is sealed with on its way (fedfin/trust/channel.py).
 
     `owed` when it counts, `lost` when it does not: see fedfin_edge/agent/error_feedback.py.
 
@@ -26,12 +26,7 @@ class Outbox(msgspec.Struct, frozen=True):
     payload: bytes
     owed: bytes
     lost: bytes | None
-    sealed: bytes = b""
-
-    @property
-    def offer(self) -> bytes:
-        """What travels: the same bytes however often it is asked for, also after a restart."""
-        return self.sealed or self.payload
+    seal: bytes = b""
 
     def lost_body(self) -> bytes:
         """What was lost if the update does not count."""

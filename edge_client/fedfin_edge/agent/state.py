@@ -14,6 +14,7 @@ found out, and fetched again. An update in the outbox may have been accepted or 
 again, gets the same receipt, and settles it as if for the first time.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +30,9 @@ from fedfin_edge.agent.global_model import GlobalModelFile
 from fedfin_edge.agent.outbox import Outbox
 
 JOIN = "`fedfin edge run` takes part and makes updates"
+
+
+Seal = Callable[[bytes, int, bytes], bytes]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -65,10 +69,15 @@ class AgentState:
         except msgspec.MsgspecError:
             raise StateError(f"{self._progress} is damaged; remove {self.folder} to join afresh") from None
 
-    def memory(self) -> Memory:
-        """What the site machine must know of earlier lives."""
+    @property
+    def offered(self) -> Outbox | None:
+        """The update without a receipt, if there is one."""
+        return self._waiting or _read(self._outbox, Outbox)
+
+    def memory(self, seal: Seal = lambda update, *_: update) -> Memory:
+        """What the site machine must know of earlier lives. `seal`: makes of an update the bytes that travelled."""
         progress, outbox = self.progress, _read(self._outbox, Outbox)
-        offer = None if outbox is None else (outbox.round, outbox.offer)
+        offer = None if outbox is None else (outbox.round, seal(outbox.payload, outbox.round, outbox.seal))
         return Memory(progress.run, progress.settled, self.model.id, self.model.version, offer)
 
     def join(self, run: str, plan: Plan) -> None:
@@ -125,8 +134,8 @@ class AgentState:
             self._outbox.unlink()
 
     def _take_waiting(self) -> Outbox | None:
-        outbox, self._waiting = self._waiting, None
-        return outbox or _read(self._outbox, Outbox)
+        outbox, self._waiting = self.offered, None
+        return outbox
 
     def _owe(self, outbox: Outbox, *, accepted: bool) -> None:
         if outbox.task != "train":
