@@ -180,9 +180,9 @@ class Federation:
             set_up("edge", "encode", folder / name)
         self.keys = keys
         if keys:
-            self._charter()
+            self.charter()
 
-    def _charter(self) -> None:
+    def charter(self) -> None:
         """As the coordinator, the aggregator's operator and the sites do it, by files."""
         folder, study = self.folder, self.folder / "study"
         set_up("aggregator", "request", folder / "agg", "--out", folder / "agg.request")
