@@ -12,7 +12,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from fedfin import limits
 from fedfin.codec.presets import Preset
+from fedfin.errors import SettingsError
 from fedfin.settings import pattern, read_toml
 
 NAME = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
@@ -161,7 +163,7 @@ class Plan(_Closed, frozen=True):
 
     federation: Name
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=1024)]
-    modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=64)]
+    modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=limits.MODALITIES)]
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
     model: Model = Model()
     training: Training = Training()
@@ -204,7 +206,14 @@ def read_plan(path: Path) -> Plan:
 
     Raises SettingsError, naming the file, the key and the remedy.
     """
-    return read_toml(path, Plan, what="plan")
+    from fedfin.model.plan_size import check_size  # it measures plans, so it is built on this module
+
+    plan = read_toml(path, Plan, what="plan")
+    try:
+        check_size(plan)
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return plan
 
 
 def plan_toml(plan: Plan) -> str:
