@@ -7,15 +7,13 @@ key is an error) and its digest names the federation's rules.
 import hashlib
 import math
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
 from fedfin import limits
 from fedfin.codec.presets import Preset
-from fedfin.errors import SettingsError
-from fedfin.settings import pattern, read_toml
+from fedfin.settings import pattern
 
 NAME = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
 # \Z, because $ also matches before a newline at the end.
@@ -201,23 +199,8 @@ class Plan(_Closed, frozen=True):
         return hashlib.sha256(msgspec.msgpack.encode(self, order="deterministic")).hexdigest()
 
 
-def read_plan(path: Path) -> Plan:
-    """Read and check a plan file.
-
-    Raises SettingsError, naming the file, the key and the remedy.
-    """
-    from fedfin.model.plan_size import check_size  # it measures plans, so it is built on this module
-
-    plan = read_toml(path, Plan, what="plan")
-    try:
-        check_size(plan)
-    except ValueError as error:
-        raise SettingsError(f"{path}: {error}") from None
-    return plan
-
-
 def plan_toml(plan: Plan) -> str:
-    """The plan as the TOML that `read_plan` reads."""
+    """The plan as the TOML that `fedfin.model.plan_file.read_plan` reads."""
     lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed")]
     for modality in plan.modalities:
         lines += ["", "[[modalities]]", *_pairs(modality)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.files import make_folder
 from fedfin.folders import warn_if_open
-from fedfin.plan import read_plan
+from fedfin.model.plan_file import read_plan
 from fedfin.protocol.schedule import last_round
 from fedfin_aggregator.folder import JOURNAL
 from fedfin_aggregator.store.journal import Journal

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))
         if not args.json:
-            print_summary(journal, Console())
+            print_summary(journal, Console(markup=False))
             print(f"final model: {args.folder / FINAL_MODEL}")
     return 0
 
