@@ -127,7 +127,7 @@ class FeatureStore:
             raise StateError(
                 f"{self._path}: cannot use the feature store ({error}); check disk space and permissions"
             ) from None
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite quotes damaged names
             raise StateError(
-                f"{self._path}: is damaged ({error}); delete it and run `fedfin edge encode` again"
+                f"{self._path}: is damaged ({type(error).__name__}); delete it and run `fedfin edge encode` again"
             ) from None
