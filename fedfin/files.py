@@ -1,17 +1,27 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there; what FedFIN makes belongs to its user alone, whatever the umask.
 
+Bundles and exported models, which are made to be handed on, are in folders.py.
+"""
+
+import errno
 import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO, Any
 
 from fedfin.errors import StateError
 
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, unless it is there. Raises StateError."""
+    """Make a folder for its user alone, and those above it as the umask says, unless it is there. Raises StateError."""
+    if path.is_dir():
+        return
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
     except OSError as error:
         raise StateError(
             f"{path}: cannot make this folder ({error.strerror}); choose another, or check permissions"
@@ -35,13 +45,38 @@ def write_atomically(path: Path, data: Data, *, spare: Path | None = None) -> No
         raise _unwritable(path, error) from None
 
 
+def read_at_most(path: Path, most: int) -> bytes:
+    """A file's bytes. Raises OSError, of a file larger than `most` bytes too: nothing of it is read further."""
+    with path.open("rb") as stream:
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
+    return data
+
+
+def open_private(path: Path, mode: str) -> IO[Any]:
+    """`open` in a binary mode; a file that is made is for its user alone. Raises OSError."""
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags, FILE_MODE))
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file for its user alone unless it is there: SQLite gives its own files the same rights.
+
+    Raises StateError.
+    """
+    try:
+        open_private(path, "ab").close()
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
 def write_over(path: Path, data: bytes) -> None:
     """Write into the file that is there: neither whole after a crash nor durable. Raises StateError.
 
     For what can be had again and is checked when it is read: for 5 MB 0.2 ms.
     """
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE), "wb") as stream:
             stream.write(data)
             stream.truncate()
     except OSError as error:

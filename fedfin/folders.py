@@ -1,13 +1,27 @@
-"""A folder that appears whole or not at all."""
+"""A folder that appears whole or not at all, and whether others may look into one."""
 
 import contextlib
 import os
+import shlex
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from fedfin.errors import StateError
+
+_OTHERS = 0o077  # the rights of the group and of everybody
+
+
+def warn_if_open(folder: Path) -> None:
+    """Tell on standard error that others on this machine may look into the folder, and the remedy."""
+    if folder.is_dir() and folder.stat().st_mode & _OTHERS:
+        print(
+            f"fedfin: warning: {folder} is open to other users of this machine;"
+            f" close it: chmod -R go-rwx {shlex.quote(str(folder))}",
+            file=sys.stderr,
+        )
 
 
 def check_free(out: Path, marker: str, *, force: bool) -> None:
@@ -26,6 +40,8 @@ def check_free(out: Path, marker: str, *, force: bool) -> None:
 @contextlib.contextmanager
 def whole_folder(out: Path, marker: str, *, force: bool = False) -> Iterator[Path]:
     """A temporary sibling of `out` to fill; renamed to `out` when the block ends well, else deleted.
+
+    For bundles, exported models and the like: they are handed on, and their rights are as the umask says.
 
     Ctrl-C counts as ending badly. With `force` an older folder with `marker` is replaced, and put back if
     the renaming fails. Raises StateError.

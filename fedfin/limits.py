@@ -24,6 +24,13 @@ CHUNKS = 4096  # per transfer: 1 GiB, and 128 KiB of digests in Begin
 TRANSFER_BYTES = CHUNKS * CHUNK_BYTES
 LISTED_DELTAS = 32  # between versions, offered at once; at 130 bytes each in a manifest
 TENSORS = 4096  # per update or model
+# Of a plan's model or of one update. The default model has 1.2 million, and a site that trains holds each about ten
+# times for a while: the largest plan costs it about 1.5 GB.
+PLAN_VALUES = 1 << 25
+MODALITIES = 64  # of a plan, and of a site
+SETTINGS_BYTES = (
+    1 << 20
+)  # a plan, a site's settings, a bundle's manifest: the longest lists of labels take 200 KB
 NAME_CHARS = 128  # a metric's name
 METRICS = 64  # named numbers beside an update
 GROUP_KEYS = 64  # that one message brings: one for each charter of a run that removed a site

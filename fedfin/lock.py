@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedfin.errors import StateError
+from fedfin.files import open_private
 
 LOCK = ".lock"
 
@@ -18,7 +19,7 @@ def only_process(folder: Path, what: str) -> Iterator[None]:
     processes lock two files of one name. Raises StateError when another process holds it or it cannot be written.
     """
     try:
-        stream = (folder / LOCK).open("ab")
+        stream = open_private(folder / LOCK, "ab")
     except OSError as error:
         raise StateError(
             f"{folder / LOCK}: cannot write the lock file ({error.strerror}); check the folder and its permissions"

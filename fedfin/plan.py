@@ -7,13 +7,13 @@ key is an error) and its digest names the federation's rules.
 import hashlib
 import math
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from fedfin import limits
 from fedfin.codec.presets import Preset
-from fedfin.settings import pattern, read_toml
+from fedfin.settings import pattern
 
 NAME = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
 # \Z, because $ also matches before a newline at the end.
@@ -161,7 +161,7 @@ class Plan(_Closed, frozen=True):
 
     federation: Name
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=1024)]
-    modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=64)]
+    modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=limits.MODALITIES)]
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
     model: Model = Model()
     training: Training = Training()
@@ -199,16 +199,8 @@ class Plan(_Closed, frozen=True):
         return hashlib.sha256(msgspec.msgpack.encode(self, order="deterministic")).hexdigest()
 
 
-def read_plan(path: Path) -> Plan:
-    """Read and check a plan file.
-
-    Raises SettingsError, naming the file, the key and the remedy.
-    """
-    return read_toml(path, Plan, what="plan")
-
-
 def plan_toml(plan: Plan) -> str:
-    """The plan as the TOML that `read_plan` reads."""
+    """The plan as the TOML that `fedfin.model.plan_file.read_plan` reads."""
     lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed")]
     for modality in plan.modalities:
         lines += ["", "[[modalities]]", *_pairs(modality)]

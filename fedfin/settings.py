@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 import msgspec
 import msgspec.inspect
 
+from fedfin import limits
+from fedfin.decoding import UNDECODABLE
 from fedfin.errors import SettingsError
+from fedfin.files import read_at_most
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,17 +36,19 @@ def read_toml(path: Path, kind: type[T], *, what: str) -> T:
     `what` names the file in messages ("plan", "site settings"). Raises SettingsError.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_at_most(path, limits.SETTINGS_BYTES).decode()
     except FileNotFoundError:
         raise SettingsError(f"{path}: there is no such {what} file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot read the {what} file ({error}); it must be UTF-8 TOML") from None
     try:
         return msgspec.convert(tomllib.loads(text), kind)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {explain(str(error), kind)}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    except UNDECODABLE:
+        raise SettingsError(f"{path}: is nested too deeply, or holds a number that is too long") from None
 
 
 def explain(message: str, kind: type) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from fedfin.folders import warn_if_open
 from fedfin_aggregator.store.journal import Journal
 
 JOURNAL = "journal.sqlite"
@@ -10,5 +11,6 @@ FINAL_MODEL = "final.fedfin"
 
 
 def open_journal(folder: Path) -> contextlib.closing[Journal]:
-    """The folder's journal, closed when the block ends. Raises StateError."""
+    """The folder's journal, closed when the block ends; warns when others may look into it. Raises StateError."""
+    warn_if_open(folder)
     return contextlib.closing(Journal(folder / JOURNAL))

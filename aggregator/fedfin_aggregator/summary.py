@@ -5,11 +5,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fedfin.model.model_spec import SCENARIOS_MEAN
+from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
+from fedfin.plan import Plan
 from fedfin_aggregator.rounds.rounds import DROPPED
 from fedfin_aggregator.store.journal import Journal
 
-AUC = "auc."
+AUC, CASES = "auc.", "cases."
 LOSSES = {"label loss": "label_loss", "FIN loss": "fin_loss"}  # column -> what a training site sends
 
 
@@ -58,7 +59,7 @@ def print_summary(journal: Journal, console: Console) -> None:
     if facts["final"] is None:
         console.print("not finished: the last round evaluates the final model")
         return
-    console.print(_final(facts["final"]))
+    console.print(_final(journal.plan, facts["final"]))
 
 
 def _rounds(facts: dict[str, Any]) -> Table:
@@ -78,15 +79,14 @@ def _rounds(facts: dict[str, Any]) -> Table:
     return table
 
 
-def _final(results: dict[str, float]) -> Table:
+def _final(plan: Plan, results: dict[str, float]) -> Table:
     final = Table(
         title="final model on the sites' held-out cases (pooled histograms)", caption=SCENARIOS_MEAN
     )
     for column in ("shown", "cases", "macro AUC x 100"):
         final.add_column(column, justify="left" if column == "shown" else "right")
-    for name, cases in sorted(results.items()):
-        if name.startswith("cases."):
-            scenario = name.removeprefix("cases.")
+    for scenario in sorted(scenarios(plan)):  # never by the results' names: sites name metrics freely
+        if (cases := results.get(CASES + scenario)) is not None:
             final.add_row(scenario, f"{cases:.0f}", _number(results.get(AUC + scenario), 1, 100.0))
     return final
 

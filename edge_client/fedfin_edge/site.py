@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 
 from fedfin.errors import SettingsError
+from fedfin.folders import warn_if_open
 from fedfin.link.login import Login
 from fedfin.link.tls import Tls
 from fedfin.plan import Name
@@ -156,7 +157,7 @@ class Site:
 
 
 def open_site(folder: Path) -> Site:
-    """Open a site folder.
+    """Open a site folder; warn on standard error when other users may look into it.
 
     Raises SettingsError when it is none, or when its settings are wrong.
     """
@@ -164,4 +165,5 @@ def open_site(folder: Path) -> Site:
         raise SettingsError(
             f"{folder} is no site folder: it has no {SETTINGS}; make one with `fedfin edge init`"
         )
+    warn_if_open(folder)
     return Site(folder, read_toml(folder / SETTINGS, SiteSettings, what="site settings"))

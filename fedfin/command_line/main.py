@@ -14,6 +14,7 @@ from types import ModuleType
 from fedfin import __version__
 from fedfin.command_line import checkout
 from fedfin.errors import FedfinError, MissingExtraError
+from fedfin.plain_text import plain_lines
 
 # group -> (module, one line for the overview). Names, not imports: nothing loads before it is asked for,
 # and `fedfin` stays independent of the parts that build on it.
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parse(arguments)
         return int(args.run(args))
     except FedfinError as error:
-        print(f"fedfin: {error}", file=sys.stderr)
+        print(f"fedfin: {plain_lines(str(error))}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in EXTRA_OF:

@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fedfin.plain_text import plain_text
+
 
 class JsonLines:
     """Each event as one JSON object on a line: {"event": ..., "time": seconds since the epoch, ...}."""
@@ -153,7 +155,7 @@ def _line(event: str, facts: dict[str, Any]) -> str:
 
 
 def _plain(value: object) -> str:
-    """Without anything that a terminal would obey: it may have come over the network."""
+    """A number in few digits, and text as `plain_text`: it may have come over the network."""
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= WHOLE else f"{value:.4g}"
-    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in str(value))
+    return plain_text(str(value))

@@ -19,6 +19,7 @@ from rich.progress import (
 
 from fedfin.demo.processes import Processes, run_command
 from fedfin.demo.stages import FEDERATION
+from fedfin.plain_text import plain_text
 from fedfin.plan import Plan, plan_toml
 from fedfin.protocol.schedule import last_round
 
@@ -62,7 +63,7 @@ class Board:
                 if not self._console.is_terminal:
                     self._say(facts)
             elif event == "bad-message" or (event == "update" and not facts["accepted"]):
-                self._console.print(f"  {facts['site']}: {facts['reason']}")
+                self._console.print(f"  {facts['site']}: {plain_text(str(facts['reason']))}", markup=False)
 
     def site(self, name: str, event: str, facts: dict[str, Any]) -> None:
         """An event of a site's process."""

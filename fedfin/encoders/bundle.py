@@ -13,14 +13,20 @@ must hold the same digest: features of two variants of one encoder differ (cosin
 """
 
 import hashlib
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from fedfin import limits
+from fedfin.decoding import UNDECODABLE
+from fedfin.encoders.onnx_file import check_whole
 from fedfin.errors import BundleError
+from fedfin.files import read_at_most
 from fedfin.plan import Digest, Name
+from fedfin.settings import explain, pattern
 
 MANIFEST = "manifest.json"
 FORMAT: Literal[1] = 1
@@ -33,6 +39,17 @@ TEXT_READER = 4
 
 # Pillow's filters, in the order of its numbers, which are those of `resample` in preprocessor_config.json.
 Interpolation = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
+# A name in the bundle's own folder, and nowhere else.
+FileName = Annotated[
+    str,
+    pattern(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z", "a file name of letters, digits, ., - and _, no path"),
+]
+GraphName = Annotated[
+    str, pattern(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,122}\.onnx\Z", "a file name that ends in .onnx")
+]
+# An image is scaled up to it: 20 times as long as wide (picture.py), it has 84 million pixels.
+Side = Annotated[int, msgspec.Meta(ge=1, le=2048)]
+Dim = Annotated[int, msgspec.Meta(ge=1, le=65_536)]  # as in a plan
 
 
 class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
@@ -46,8 +63,8 @@ class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     are read with; a manifest without one means that of whoever opens it.
     """
 
-    resize: int
-    crop: int
+    resize: Side
+    crop: Side
     channels: Literal[1, 3]
     interpolation: Interpolation
     scale: float
@@ -56,6 +73,13 @@ class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     input_name: str = "pixels"
     fit: Literal["shorter side", "squash"] = "shorter side"
     reader: int = READER
+
+    def __post_init__(self) -> None:
+        """Refuse what would divide by zero, or fits no channel."""
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError("mean and std need one number a channel")
+        if not all(map(math.isfinite, (self.scale, *self.mean, *self.std))) or 0.0 in self.std:
+            raise ValueError("scale, mean and std must be finite, and no std 0")
 
 
 class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="text"):
@@ -67,10 +91,10 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     input_ids, attention_mask and token_type_ids. `reader` is the TEXT_READER that texts are read with.
     """
 
-    tokenizer: str
+    tokenizer: FileName
     max_tokens: Annotated[int, msgspec.Meta(ge=8, le=8192)]
     pad_id: int
-    inputs: tuple[str, ...]
+    inputs: tuple[Literal["input_ids", "attention_mask", "token_type_ids"], ...]
     overlap: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
     max_windows: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 64
     pooling: Literal["mean by new tokens"] = "mean by new tokens"
@@ -80,7 +104,7 @@ class TextRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
 class VectorRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="vector"):
     """A fixed-length float vector per case, handed to the encoder as float32 [n, length]."""
 
-    length: Annotated[int, msgspec.Meta(ge=1)]
+    length: Dim
     input_name: str = "values"
 
 
@@ -93,14 +117,21 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     format: Literal[1] = FORMAT
     name: Name
     modality: Name
-    dim: Annotated[int, msgspec.Meta(ge=1)]
-    onnx: str
+    dim: Dim
+    onnx: GraphName
     recipe: Recipe
-    files: dict[str, Digest]
+    files: Annotated[dict[FileName, Digest], msgspec.Meta(max_length=64)]
     quantization: str
     source: str
     licence: str
     versions: dict[str, str]
+
+    def __post_init__(self) -> None:
+        """Refuse a bundle whose features depend on a file without a digest."""
+        used = [self.onnx] + ([self.recipe.tokenizer] if isinstance(self.recipe, TextRecipe) else [])
+        for name in used:
+            if name not in self.files:
+                raise ValueError(f"files has no digest of {name}")
 
     def digest(self) -> str:
         """SHA-256 of the canonical manifest, in hex: the encoder's identity in plans and feature stores."""
@@ -115,26 +146,29 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except OSError:
+        manifest = msgspec.json.decode(read_at_most(path, limits.SETTINGS_BYTES), type=Manifest)
+    except FileNotFoundError:
         found = (
             f"is no encoder bundle: it has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
         )
         raise BundleError(
             f"{folder}: {found}; a site gets its bundles from the coordinator, who makes them with `fedfin export`"
         ) from None
-    except msgspec.MsgspecError as error:
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except UNDECODABLE as error:
         raise BundleError(
-            f"{path}: not a bundle manifest of format {FORMAT}: {error}; export it again"
+            f"{path}: not a bundle manifest of format {FORMAT}: {explain(str(error), Manifest)}; export it again"
         ) from None
     _check_reader(path, manifest.recipe)
     for name, digest in manifest.files.items():
-        if "/" in name or "\\" in name or name.startswith("."):
-            raise BundleError(f"{path}: file name {name!r} leaves the bundle; export it again")
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise BundleError(f"{folder / name} is a link out of the bundle; put the file itself there")
         if _digest_of_state(folder / name, _state(folder / name)) != digest:
             raise BundleError(
                 f"{folder / name} is not the file that the manifest names; export the bundle again"
             )
+    _check_whole(folder / manifest.onnx, _state(folder / manifest.onnx))
     return manifest
 
 
@@ -142,6 +176,12 @@ def read_manifest(folder: Path) -> Manifest:
 def _digest_of_state(path: Path, _state: tuple[int, ...]) -> str:
     """The digest of a file in this state: a command opens its bundles several times, and hashes each file once."""
     return file_digest(path)
+
+
+@lru_cache(maxsize=64)
+def _check_whole(path: Path, _state: tuple[int, ...]) -> None:
+    """Raises BundleError when the graph keeps tensors in other files."""
+    check_whole(path)
 
 
 def _state(path: Path) -> tuple[int, ...]:

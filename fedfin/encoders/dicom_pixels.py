@@ -12,6 +12,7 @@ installed; all come with `fedfin[predict]` and with licences that go with ours:
 
 import re
 import struct
+from itertools import pairwise
 from typing import Any
 
 from numpy.typing import NDArray
@@ -45,8 +46,12 @@ SAMPLES = {
     "YBR_ICT": 3,
 }
 # A JPEG's or JPEG-LS's frame header: marker, length, precision, rows, columns (ITU-T T.81 B.2.2, T.87 C.2.2).
-_FRAME_HEADER = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]..(.)(....)", re.DOTALL)
+# Within a lookahead, so that headers that overlap are all found.
+_FRAME_HEADER = re.compile(rb"(?=\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]..(.)(....))", re.DOTALL)
 _END_OF_STREAM = b"\xff\xd9"
+_START_OF_J2K = b"\xff\x4f\xff\x51"  # SOC, SIZ (ITU-T T.800 A.5.1)
+_RLE_NOTHING, _MOST_RUN, _MOST_SEGMENTS, _RLE_GROWTH = 128, 128, 15, 64
+_FREE_RLE_BYTES = 64 << 20  # that a segment may grow to without being looked at
 
 
 def read_stored(dataset: Any, notes: list[str]) -> NDArray[Any]:
@@ -96,6 +101,7 @@ def _check_compressed(dataset: Any, syntax: uid.UID, notes: list[str]) -> None:
     _check_decoder(syntax, int(dataset.BitsStored))
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax == uid.RLELossless:
+        _check_rle(frame, int(dataset.Rows) * int(dataset.Columns))
         return
     _check_stream_size(frame, syntax)
     if _END_OF_STREAM not in frame[-4:]:
@@ -123,12 +129,34 @@ def _check_decoder(syntax: uid.UID, bits: int) -> None:
 def _check_stream_size(frame: bytes, syntax: uid.UID) -> None:
     """Refuse a stream by the size that it claims itself: a decoder allocates that, not what the file says."""
     if syntax in _J2K:
-        start = frame.index(b"\xff\x4f\xff\x51")  # SOC, SIZ (ITU-T T.800 A.5.1)
-        right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
-        check_pixels(right - left, bottom - top)
-    elif found := _FRAME_HEADER.search(frame):
+        start = frame.index(_START_OF_J2K)
+        # A box before the stream may hold another start, for show: all that are there must be small enough.
+        while start >= 0:
+            right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
+            check_pixels(right - left, bottom - top)
+            start = -1 if frame.startswith(_START_OF_J2K) else frame.find(_START_OF_J2K, start + 1)
+    for found in _FRAME_HEADER.finditer(frame) if syntax not in _J2K else ():  # likewise in a comment
         height, width = struct.unpack(">2H", found[2])
         check_pixels(width, height)
+
+
+def _check_rle(frame: bytes, pixels: int) -> None:
+    """Refuse segments that grow beyond the image: two bytes may become 128 (PS3.5 G.3), and a decoder makes them all.
+
+    Only where there are enough bytes for that: honest images are not read twice.
+    """
+    count = struct.unpack_from("<I", frame)[0]
+    if not 1 <= count <= _MOST_SEGMENTS or len(frame) * _RLE_GROWTH <= count * _FREE_RLE_BYTES:
+        return  # pydicom refuses the number, or nothing large can come of it
+    starts = [*struct.unpack_from(f"<{count}I", frame, 4), len(frame)]
+    for start, end in pairwise(starts):
+        grown, at = 0, start
+        while at < end:
+            code = frame[at]
+            grown += code + 1 if code < _RLE_NOTHING else 0 if code == _RLE_NOTHING else 257 - code
+            at += 2 if code > _RLE_NOTHING else code + 2 if code < _RLE_NOTHING else 1
+            if grown > pixels + 1 + _MOST_RUN:
+                raise InputError("is DICOM whose compressed pixels are more than it claims")
 
 
 def _check_sign(frame: bytes, representation: int, notes: list[str]) -> None:

@@ -14,6 +14,10 @@ from PIL.Image import Image
 from fedfin.encoders.photographs import SIGNATURES, read_photograph
 from fedfin.encoders.picture import Picture
 from fedfin.errors import InputError
+from fedfin.files import read_at_most
+
+# The largest detectors' images are about 60 MB, uncompressed; in colour with 16 bits the most pixels take 512 MiB.
+MAX_FILE = 512 << 20
 
 # Archives write files without the preamble, and name them without a suffix: such a file begins with an
 # element of group 0002 or 0008, in either byte order.
@@ -27,7 +31,7 @@ def read_image(path: Path) -> Picture:
     as `fedfin.encoders.photographs` says. Raises InputError with the reason, without the path.
     """
     try:
-        data = path.read_bytes()
+        data = read_at_most(path, MAX_FILE)
     except OSError as error:
         raise InputError(f"cannot read the file ({error.strerror})") from None
     if not data:

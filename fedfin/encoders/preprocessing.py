@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from fedfin.encoders.bundle import ImageRecipe, TextRecipe
 from fedfin.errors import BundleError, InputError
+from fedfin.files import read_at_most
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+MAX_TOKENIZER = 64 << 20  # bytes of tokenizer.json; those of 250,000 tokens have 17 MB
 
 # Detectors deliver 8 to 16 bits, and 12-bit radiographs are often stored unscaled in 16-bit PNGs: the
 # smallest depth that holds an image's maximum is taken as its depth, or such images would come out black.
@@ -103,7 +106,7 @@ def open_tokenizer(path: Path) -> Any:
     from tokenizers import Tokenizer
 
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        return Tokenizer.from_str(read_at_most(path, MAX_TOKENIZER).decode())
     except Exception as error:  # noqa: BLE001 - tokenizers raises bare Exception for whatever it cannot parse
         raise BundleError(f"{path}: not a usable tokenizer.json ({error}); export the bundle again") from None
 
@@ -144,7 +147,7 @@ def _window(recipe: TextRecipe, encoding: Any, repeated: int) -> Window:
         "attention_mask": encoding.attention_mask,
         "token_type_ids": encoding.type_ids,
     }
-    feeds = {name: np.array([rows[name]], np.int64) for name in recipe.inputs}
+    feeds: dict[str, NDArray[np.int64]] = {name: np.array([rows[name]], np.int64) for name in recipe.inputs}
     own = len(encoding.ids) - sum(encoding.special_tokens_mask)
     return Window(feeds, own - repeated)
 

@@ -6,10 +6,13 @@ from typing import Literal
 
 import msgspec
 
+from fedfin import limits
 from fedfin.codec import Tensors, compress, every_tensor
+from fedfin.decoding import UNDECODABLE
 from fedfin.errors import InputError
-from fedfin.files import write_atomically
+from fedfin.files import read_at_most, write_atomically
 from fedfin.model.model_spec import model_shapes
+from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan
 
 
@@ -28,6 +31,10 @@ class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     body: bytes
 
+    def __post_init__(self) -> None:
+        """Refuse a plan that is too large before its tensors are made."""
+        check_size(self.plan)
+
 
 def encode_model_file(model: ModelFile) -> bytes:
     """The file's bytes."""
@@ -43,9 +50,11 @@ def write_model(path: Path, model: ModelFile) -> None:
 def read_model(path: Path) -> ModelFile:
     """Read a model file and check every tensor against its plan. Raises InputError or ProtocolError."""
     try:
-        content = msgspec.msgpack.decode(path.read_bytes(), type=_Content)
+        content = msgspec.msgpack.decode(read_at_most(path, limits.TRANSFER_BYTES), type=_Content)
     except OSError as error:
         raise InputError(f"{path}: cannot read the model file ({error.strerror})") from None
-    except msgspec.MsgspecError as error:
-        raise InputError(f"{path}: not a FedFIN model file ({error})") from None
+    except UNDECODABLE as error:
+        raise InputError(
+            f"{path}: not a FedFIN model file ({error}); copy it again from the aggregator"
+        ) from None
     return ModelFile(content.plan, content.version, every_tensor(content.body, model_shapes(content.plan)))

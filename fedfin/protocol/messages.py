@@ -24,8 +24,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fedfin import limits
+from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
+from fedfin.model.plan_size import check_size
 from fedfin.plan import Digest, Name, Plan
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.padding import most_sealed_bytes
@@ -59,7 +61,7 @@ class Hello(Message, frozen=True):
     """A site asks to take part. `encoders`: the bundle digest it holds for each modality."""
 
     boot: Boot
-    encoders: dict[str, Digest]
+    encoders: Annotated[dict[Name, Digest], msgspec.Meta(max_length=limits.MODALITIES)]
 
 
 class Welcome(Message, frozen=True):
@@ -67,6 +69,10 @@ class Welcome(Message, frozen=True):
 
     run: Boot
     plan: Plan
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that is too large before a site makes anything of it."""
+        check_size(self.plan)
 
 
 class Evict(Message, frozen=True):
@@ -236,7 +242,7 @@ def decode(data: bytes, kind: Any, *, limit: int = limits.CONTROL_BYTES) -> Any:
         raise ProtocolError(f"a message of {len(data)} bytes exceeds the limit of {limit}")
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ProtocolError(f"not a message of the protocol: {plain(error)}") from None
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fedfin import limits
 from fedfin.codec import Shapes, Tensors, compress, decompress, every_tensor, most_bytes
+from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Digest
@@ -133,7 +134,7 @@ def decode_payload(data: bytes, kind: type[_P]) -> _P:
     """Bytes into one of the three, not yet checked against the plan. Raises ProtocolError."""
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ProtocolError(f"not a valid {kind.__name__.lower()}: {plain(error)}") from None
 
 

@@ -10,14 +10,16 @@ from fedfin.encoders import bundle
 from fedfin.encoders.bundle import MANIFEST, Manifest, VectorRecipe, read_manifest
 from fedfin.errors import BundleError
 
+GRAPH = b"\x08\x0a"  # onnx.proto: ir_version = 10
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A bundle as far as its manifest goes."""
-    (tmp_path / "encoder.onnx").write_bytes(b"graph")
+    (tmp_path / "encoder.onnx").write_bytes(GRAPH)
     manifest = Manifest(
         name="double", modality="lab", dim=2, onnx="encoder.onnx", recipe=VectorRecipe(length=2),
-        files={"encoder.onnx": hashlib.sha256(b"graph").hexdigest()},
+        files={"encoder.onnx": hashlib.sha256(GRAPH).hexdigest()},
         quantization="none", source="test", licence="Apache-2.0", versions={},
     )  # fmt: skip
     (tmp_path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
@@ -38,7 +40,7 @@ def test_a_bundle_that_is_opened_again_is_not_hashed_again(
 def test_a_file_that_changes_between_two_openings_is_noticed(folder: Path) -> None:
     """Same length, other bytes."""
     read_manifest(folder)
-    (folder / "encoder.onnx").write_bytes(b"GRAPH")
+    (folder / "encoder.onnx").write_bytes(GRAPH[::-1])
     with pytest.raises(BundleError, match="is not the file that the manifest names"):
         read_manifest(folder)
 

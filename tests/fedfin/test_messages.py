@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fedfin import limits
 from fedfin.codec import compress
 from fedfin.errors import ProtocolError
-from fedfin.plan import Modality, Plan
+from fedfin.plan import NAME, Modality, Plan
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.messages import (
     AggregatorState,
@@ -53,13 +53,14 @@ def _part(version: int, size: int) -> Part:
 
 ids = st.binary(min_size=32, max_size=32)
 boots = st.text("0123456789abcdef", min_size=16, max_size=16)
+names = st.from_regex(NAME, fullmatch=True)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 counts = st.integers(0, 2**31 - 1)
 reasons = st.text(max_size=limits.REASON_CHARS)
 bitmaps = st.binary(min_size=1, max_size=512)
 outlines = st.binary(min_size=1, max_size=5000).map(lambda data: transfer.outline(data, 1024))
 ANY_MESSAGE = st.one_of(
-    st.builds(Hello, boot=boots, encoders=st.dictionaries(st.text(max_size=5), digests, max_size=3)),
+    st.builds(Hello, boot=boots, encoders=st.dictionaries(names, digests, max_size=3)),
     st.builds(Welcome, run=boots, plan=st.just(PLAN)),
     st.builds(Evict, reason=reasons),
     st.builds(Begin, run=boots, round=counts, outline=outlines),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from fedfin.command_line.main import main
 from fedfin.errors import SettingsError
 from fedfin.link.broker_url import BrokerUrl
-from fedfin.plan import Modality, Plan, Training, plan_toml, read_plan
+from fedfin.model.plan_file import read_plan
+from fedfin.plan import Modality, Plan, Training, plan_toml
 from fedfin.protocol.schedule import last_round, preset_down, preset_up
 
 GOOD = f"""

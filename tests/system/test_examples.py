@@ -16,7 +16,8 @@ from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.link import link_events, mqtt
 from fedfin.link.tls import Tls
-from fedfin.plan import Plan, read_plan
+from fedfin.model.plan_file import read_plan
+from fedfin.plan import Plan
 from fedfin.protocol.topics import Topics
 from fedfin_edge.site import open_site
 

@@ -8,6 +8,7 @@ import msgspec
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import SettingsError
+from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan, plan_toml
 from fedfin.settings import explain
 
@@ -46,9 +47,11 @@ def _plan(args: argparse.Namespace) -> Plan:
         "rounds": {"count": args.rounds, "sites": args.sites},
     }
     try:
-        return msgspec.convert(raw, Plan)
-    except msgspec.ValidationError as error:
+        plan = msgspec.convert(raw, Plan)
+        check_size(plan)
+    except (msgspec.ValidationError, ValueError) as error:
         reason = explain(str(error), Plan)
         raise SettingsError(
             f"the draft would be no valid plan: {reason}; correct the option for it"
         ) from None
+    return plan

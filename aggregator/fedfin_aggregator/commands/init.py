@@ -5,7 +5,8 @@ from pathlib import Path
 
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.files import make_folder
-from fedfin.plan import read_plan
+from fedfin.folders import warn_if_open
+from fedfin.model.plan_file import read_plan
 from fedfin.protocol.schedule import last_round
 from fedfin_aggregator.folder import JOURNAL
 from fedfin_aggregator.store.journal import Journal
@@ -25,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the folder and its journal. Raises SettingsError, StateError."""
     plan = read_plan(args.plan)
     make_folder(args.folder)
+    warn_if_open(args.folder)
     Journal(args.folder / JOURNAL, create=plan).close()
     print(
         f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds"

@@ -13,6 +13,7 @@ from fedfin.command_line.parsers import Commands, add_command
 from fedfin.command_line.progress import JsonLines, RoundBar
 from fedfin.errors import SettingsError
 from fedfin.files import write_atomically
+from fedfin.folders import warn_if_open
 from fedfin.lock import only_process
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.shards import Shard
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))
         if not args.json:
-            print_summary(journal, Console())
+            print_summary(journal, Console(markup=False))
             print(f"final model: {args.folder / FINAL_MODEL}")
     return 0
 
@@ -98,6 +99,7 @@ def _audited(report: Report, folder: Path, channel: AggregatorChannel) -> Report
 
 
 def _serve_shard(args: argparse.Namespace, shard: Shard) -> int:
+    warn_if_open(args.folder)
     with (
         contextlib.closing(ShardJournal(args.folder / JOURNAL)) as journal,
         only_process(args.folder, "fedfin aggregator serve"),

@@ -28,5 +28,5 @@ def run(args: argparse.Namespace) -> int:
             json.dump(summary(journal), sys.stdout, indent=2)
             print()
         else:
-            print_summary(journal, Console())
+            print_summary(journal, Console(markup=False))
     return 0

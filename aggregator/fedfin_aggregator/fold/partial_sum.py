@@ -12,6 +12,7 @@ import numpy as np
 
 from fedfin import limits
 from fedfin.codec import Shapes
+from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Digest
@@ -90,7 +91,7 @@ def decode_sum(data: bytes) -> PartialSum:
     """Bytes into a PartialSum, not yet checked against the plan. Raises ProtocolError."""
     try:
         return msgspec.msgpack.decode(data, type=PartialSum)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ProtocolError(f"not a valid partial sum: {plain(error)}") from None
 
 

@@ -8,7 +8,7 @@ here has to survive a crash: a chunk is not acknowledged to its site, and one th
 from pathlib import Path
 
 from fedfin.errors import StateError
-from fedfin.files import make_folder
+from fedfin.files import make_folder, open_private
 
 MEMORY_BYTES = 8 * 1024 * 1024  # 64 updates of 100 KB, as many as arrive at once
 
@@ -31,7 +31,7 @@ class Spool:
             return
         path = self._path(site)
         try:
-            with path.open("r+b" if path.exists() else "xb") as file:
+            with open_private(path, "r+b" if path.exists() else "xb") as file:
                 file.seek(offset)
                 file.write(data)
         except OSError as error:

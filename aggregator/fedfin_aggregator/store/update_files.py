@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fedfin.errors import StateError
-from fedfin.files import flush_folder
+from fedfin.files import flush_folder, open_private
 
 
 class UpdateFiles:
@@ -24,7 +24,7 @@ class UpdateFiles:
         """Add an update, durable with the next `flush`; where it begins in its round's file. Raises StateError."""
         path = self._path(round_)
         try:
-            with path.open("ab") as stream:
+            with open_private(path, "ab") as stream:
                 offset = stream.tell()
                 stream.write(payload)
         except OSError as error:
@@ -36,7 +36,7 @@ class UpdateFiles:
         """Make what was added durable. Raises StateError."""
         for path, fresh in self._unflushed.items():
             try:
-                with path.open("ab") as stream:
+                with open_private(path, "ab") as stream:
                     os.fdatasync(stream.fileno())
                 if fresh:
                     flush_folder(self._folder)

@@ -16,6 +16,7 @@ from fedfin.errors import EvictedError, LinkError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
+from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
 from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
@@ -235,7 +236,7 @@ class Agent:
             case life.Finish(version):
                 self._finish(version)
             case life.Leave(reason):
-                raise EvictedError(f"the aggregator dropped this site: {reason}")
+                raise EvictedError(f"the aggregator dropped this site: {plain_text(reason)}")
 
     def _send(self, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Begin):

@@ -11,6 +11,7 @@ from rich.table import Table
 from fedfin.codec.layout import Kind, Layout, read_forms
 from fedfin.codec.reader import Reader
 from fedfin.model.model_spec import Task, task_specs
+from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, open_update
 from fedfin_edge.cases.dataset import FEW
@@ -80,7 +81,7 @@ def _values(array: NDArray[np.float32]) -> dict[str, Any]:
 
 def print_explanation(facts: dict[str, Any]) -> None:
     """As a table on standard output."""
-    console = Console()
+    console = Console(markup=False)  # names of metrics are free text
     raw = 4 * facts["values"]
     table = Table(
         title=f"update of {facts['site']}, round {facts['round']} ({facts['task']}),"
@@ -104,6 +105,6 @@ def print_explanation(facts: dict[str, Any]) -> None:
     console.print(f"It tells {facts['tells']}.")
     console.print(table)
     for warning in facts["warnings"]:
-        console.print(f"[bold]warning:[/bold] {warning}")
+        console.print(f"warning: {warning}")
     for name, value in facts["metrics"].items():
-        console.print(f"metric {name}: {value:.6g}")
+        console.print(f"metric {plain_text(name)}: {value:.6g}")

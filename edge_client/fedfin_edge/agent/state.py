@@ -20,8 +20,10 @@ from typing import TypeVar
 
 import msgspec
 
+from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError, StateError
-from fedfin.files import write_atomically
+from fedfin.files import make_folder, write_atomically
+from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.site_machine import Memory
@@ -47,7 +49,7 @@ class AgentState:
     """The folder."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.folder = folder
         self._plan = folder / "plan.json"
         self._progress = folder / "progress.json"
@@ -66,7 +68,7 @@ class AgentState:
             return Progress()
         try:
             return msgspec.json.decode(self._progress.read_bytes(), type=Progress)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             raise StateError(f"{self._progress} is damaged; remove {self.folder} to join afresh") from None
 
     @property
@@ -93,11 +95,13 @@ class AgentState:
     def plan(self) -> Plan:
         """The plan of the run that this site takes part in. StateError when there is none, or it is damaged."""
         try:
-            return msgspec.json.decode(self._plan.read_bytes(), type=Plan)
+            plan = msgspec.json.decode(self._plan.read_bytes(), type=Plan)
+            check_size(plan)
         except FileNotFoundError:
             raise StateError(f"{self.folder}: this site has not taken part yet; {JOIN}") from None
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             raise StateError(f"{self._plan} is damaged; remove {self.folder} to join afresh") from None
+        return plan
 
     def feedback(self) -> Feedback:
         """What the next update owes; nothing when the file is of another run, or damaged."""
@@ -154,7 +158,7 @@ class AgentState:
             raise StateError(f"{self.folder}: no update was made yet; {JOIN}")
         try:
             return decode_payload(msgspec.msgpack.decode(path.read_bytes(), type=Outbox).payload, Update)
-        except (msgspec.MsgspecError, ProtocolError):
+        except (*UNDECODABLE, ProtocolError):
             raise StateError(f"{path} is damaged; remove it: the next round makes a new one") from None
 
     def _save(self, progress: Progress) -> None:
@@ -168,5 +172,5 @@ def _read(path: Path, kind: type[_T]) -> _T | None:
     """None when there is no such file, or it is damaged."""
     try:
         return msgspec.msgpack.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, *UNDECODABLE):
         return None

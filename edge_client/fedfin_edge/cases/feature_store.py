@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import StateError
+from fedfin.files import make_private
+from fedfin.schema import check_schema
 from fedfin_edge.cases.digests import IMAGE_READING, Input, digest_input
 
 FORMAT = 1
@@ -56,6 +58,7 @@ class FeatureStore:
         """Open or create. Raises StateError when the file is no store of this format."""
         self._path = path
         self._learned: list[tuple[bytes, int, int, bytes]] = []
+        make_private(path)
         with self._explained():
             # The wait is for a second process; transactions take milliseconds.
             self._database = sqlite3.connect(path, timeout=30.0)
@@ -72,6 +75,7 @@ class FeatureStore:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
+        check_schema(self._database, _SCHEMA)
 
     def __enter__(self) -> "FeatureStore":
         return self
@@ -106,7 +110,7 @@ class FeatureStore:
             row = self._database.execute(query, (bytes.fromhex(encoder), digest)).fetchone()
         if row is None:
             return None
-        if len(row[0]) != 4 * dim:
+        if not isinstance(row[0], bytes) or len(row[0]) != 4 * dim:
             raise StateError(f"{self._path}: is damaged; delete it and run `fedfin edge encode` again")
         return np.frombuffer(row[0], "<f4").astype(np.float32)
 
@@ -131,8 +135,8 @@ class FeatureStore:
         query = "SELECT digest FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
         with self._explained():
             row = self._database.execute(query, (path, status.st_size, status.st_mtime_ns)).fetchone()
-        if row is not None:
-            return bytes(row[0])
+        if row is not None and isinstance(row[0], bytes):
+            return row[0]
         digest = digest_input(value)
         self._learned.append((path, status.st_size, status.st_mtime_ns, digest))
         return digest
@@ -145,7 +149,7 @@ class FeatureStore:
             raise StateError(
                 f"{self._path}: cannot use the feature store ({error}); check disk space and permissions"
             ) from None
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite quotes damaged names
             raise StateError(
-                f"{self._path}: is damaged ({error}); delete it and run `fedfin edge encode` again"
+                f"{self._path}: is damaged ({type(error).__name__}); delete it and run `fedfin edge encode` again"
             ) from None

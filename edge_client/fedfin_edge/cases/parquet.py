@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # pandas' own numbering of rows, which in a CSV file is a column without a name.
 _INDEX = re.compile(r"__index_level_\d+__")
 BATCH = 10_000
+MAX_ROWS = 1 << 22
+MAX_UNPACKED = 1 << 30
 
 
 def read_parquet(path: Path, progress: Progress) -> Rows:
@@ -28,6 +30,7 @@ def read_parquet(path: Path, progress: Progress) -> Rows:
     try:
         with pq.ParquetFile(path) as file:
             total = file.metadata.num_rows
+            _check_size(path, file.metadata)
             columns = read_header(path, ["" if _INDEX.fullmatch(n) else n for n in file.schema_arrow.names])
             rows = Rows([name for name in columns if name])
             for batch in file.iter_batches(BATCH):
@@ -39,6 +42,17 @@ def read_parquet(path: Path, progress: Progress) -> Rows:
             f"{path}: cannot be read as a Parquet file ({type(error).__name__}); write it anew"
         ) from None
     return rows
+
+
+def _check_size(path: Path, metadata: Any) -> None:
+    """Refuse a file by what it says it grows to."""
+    groups = range(metadata.num_row_groups)
+    grown = sum(metadata.row_group(group).total_byte_size for group in groups)
+    if metadata.num_rows > MAX_ROWS or grown > MAX_UNPACKED:
+        raise InputError(
+            f"{path}: holds {metadata.num_rows:,} rows of {grown >> 20:,} MiB; at most {MAX_ROWS:,} rows and"
+            f" {MAX_UNPACKED >> 20} MiB are read: split it"
+        )
 
 
 def _cells(batch: "RecordBatch") -> Iterator[list[Any]]:

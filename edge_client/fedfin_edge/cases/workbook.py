@@ -11,6 +11,8 @@ from fedfin_edge.cases.plain import plain_cell
 from fedfin_edge.cases.problem import Problem
 from fedfin_edge.cases.rows import READING, SOME_ROWS, Progress, Rows, read_header
 
+# The workbook of 300,000 reports in benchmarks/table_rows.py has about 200 MB.
+MAX_UNPACKED = 512 << 20
 MAX_ROWS = 1 << 20  # Excel's limit; openpyxl makes every row up to the number that a damaged file claims
 
 
@@ -24,6 +26,7 @@ def read_workbook(path: Path, progress: Progress) -> Rows:
 
     try:
         with path.open("rb") as stream, warnings.catch_warnings():
+            _check_unpacked(path, stream)
             # openpyxl warns of what it leaves out, such as styles and drop-down lists: nothing that we read.
             warnings.simplefilter("ignore", UserWarning)
             # A stream, since openpyxl goes by a path's suffix: a workbook may be called .csv.
@@ -57,6 +60,18 @@ def _read_sheet(path: Path, book: Any, progress: Progress) -> tuple[str, Rows]:
     if len(sheets) > 1:
         rows.problems.append(Problem(1, "", f"the first of {len(sheets)} sheets is read", "noted"))
     return sheets[0].title, rows
+
+
+def _check_unpacked(path: Path, stream: BinaryIO) -> None:
+    """Refuse a workbook by what its parts say they grow to: zipfile reads no more of each."""
+    with ZipFile(stream) as archive:
+        grown = sum(part.file_size for part in archive.infolist())
+    if grown > MAX_UNPACKED:
+        raise InputError(
+            f"{path}: the workbook unpacks to {grown >> 20:,} MiB, more than {MAX_UNPACKED >> 20};"
+            " split it, or save it as CSV"
+        )
+    stream.seek(0)
 
 
 def _has_formulas(stream: BinaryIO) -> bool:

@@ -15,6 +15,7 @@ from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import InputError, SettingsError, StateError
 from fedfin.files import make_folder, write_atomically
+from fedfin.folders import warn_if_open
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.settings import explain
 from fedfin_edge.site import SETTINGS, STATE, Site, SiteSettings
@@ -172,5 +173,7 @@ def _quote(text: str) -> str:
 
 
 def _write(folder: Path, text: str) -> None:
+    make_folder(folder)
     make_folder(folder / STATE)
+    warn_if_open(folder)
     write_atomically(folder / SETTINGS, text.encode())

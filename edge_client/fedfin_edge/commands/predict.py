@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import ImageRecipe, TextRecipe
 from fedfin.errors import InputError, SettingsError
+from fedfin.plain_text import plain_text
 
 if TYPE_CHECKING:
     from fedfin_edge.cases.digests import Input
@@ -132,8 +133,8 @@ def _show(answers: "list[Answer]", problems: "list[Problem]") -> None:
 
 
 def _show_one(answer: "Answer") -> None:
-    shares = "  ".join(f"{label} {share:.3f}" for label, share in answer.probability.items())
-    print(f"{answer.case}: {shares or 'not answered: no input could be used'}")
+    shares = "  ".join(f"{plain_text(label)} {share:.3f}" for label, share in answer.probability.items())
+    print(f"{plain_text(answer.case)}: {shares or 'not answered: no input could be used'}")
     if answer.answered:
         imputed = ", ".join(f"{m} ({answer.explained[m]:.0%} known)" for m in answer.imputed) or "nothing"
         print(f"  given: {', '.join(answer.given)}; imputed: {imputed}")

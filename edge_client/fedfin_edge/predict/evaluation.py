@@ -8,6 +8,7 @@ from rich.table import Table
 
 from fedfin.model.metrics import macro_auc, per_label_auc
 from fedfin.model.model_spec import SCENARIOS_MEAN
+from fedfin.plain_text import plain_text
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.scenarios import scenarios
 from fedfin_edge.predict.predictor import Predictor
@@ -46,10 +47,10 @@ def print_scores(scores: dict[str, Any]) -> None:
         table.add_column(f"{name}\n{facts['cases']} cases", justify="right")
     labels = next(iter(scores.values()))["labels"]
     for label in labels:
-        table.add_row(label, *(_auc(facts["labels"].get(label)) for facts in scores.values()))
+        table.add_row(plain_text(label), *(_auc(facts["labels"].get(label)) for facts in scores.values()))
     table.add_section()
     table.add_row("macro", *(_auc(facts["macro_auc"]) for facts in scores.values()))
-    Console().print(table)
+    Console(markup=False).print(table)  # labels are free text
 
 
 def _auc(value: float | None) -> str:

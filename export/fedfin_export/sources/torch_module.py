@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fedfin.decoding import UNDECODABLE
 from fedfin.encoders.bundle import ImageRecipe, Recipe, TextRecipe, VectorRecipe
 from fedfin.errors import InputError
 from fedfin_export.reasons import definition_line, first_line, users_line
@@ -82,7 +83,7 @@ def read_recipe(path: Path) -> Recipe:
         recipe: Recipe = msgspec.json.decode(path.read_bytes(), type=Recipe)
     except OSError as error:
         raise InputError(f"{path}: cannot read the recipe ({error.strerror}); check --recipe") from None
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise InputError(
             f"{path}: not a preprocessing recipe: {error}; docs/export.md shows one of each kind"
         ) from None

@@ -1,0 +1,70 @@
+"""How large the model and the updates of a plan are, from its numbers alone.
+
+A plan of a few hundred bytes can ask for terabytes, and it may come from the network: it is measured before any array
+is made of it.
+"""
+
+import math
+from typing import get_args
+
+from msgspec.structs import replace
+
+from fedfin import limits
+from fedfin.codec import Shapes
+from fedfin.model.model_spec import Task, model_shapes, needs_second_moments, task_specs
+from fedfin.plan import Model, Plan
+
+# The least that each key can be, and what must go with it.
+_LEAST: dict[str, dict[str, int]] = {
+    "fin_width": {"fin_width": 8, "fin_heads": 1},
+    "fin_layers": {"fin_layers": 1},
+    "head_width": {"head_width": 0},
+    "basis_total": {"basis_total": 0},
+}
+
+
+def check_size(plan: Plan) -> None:
+    """Raises ValueError when the plan's model or one of its updates is too large; it names the key to lower."""
+    values, tensors = _values(plan), _tensors(plan)
+    if values > limits.PLAN_VALUES:
+        raise ValueError(
+            f"the plan makes {values:,} values, at most {limits.PLAN_VALUES:,} are allowed; lower {_largest(plan)}"
+        )
+    if tensors > limits.TENSORS:
+        raise ValueError(
+            f"the plan makes {tensors:,} tensors, at most {limits.TENSORS:,} are allowed; name fewer modalities"
+        )
+
+
+def _largest(plan: Plan) -> str:
+    """The first key, with its value, that lowered alone makes the plan small enough; else the one that does most."""
+    lowered = {f"model.{key} = {getattr(plan.model, key)}": _lowered(plan, key) for key in _LEAST}
+    narrow = tuple(replace(modality, dim=1) for modality in plan.modalities)
+    lowered[f"modalities.dim = {max(plan.dims.values())}"] = replace(plan, modalities=narrow)
+    lowered[f"the number of labels, {len(plan.labels)}"] = replace(plan, labels=plan.labels[:1])
+    left = {key: _values(smaller) for key, smaller in lowered.items()}
+    enough = (key for key, values in left.items() if values <= limits.PLAN_VALUES)
+    return next(enough, min(left, key=lambda key: left[key]))
+
+
+def _lowered(plan: Plan, key: str) -> Plan:
+    model: Model = replace(plan.model, **_LEAST[key])
+    return replace(plan, model=model)
+
+
+def _values(plan: Plan) -> int:
+    """Of the model, or of an update if that has more."""
+    return max(sum(map(math.prod, shapes.values())) for shapes in _shapes(plan))
+
+
+def _tensors(plan: Plan) -> int:
+    return max(map(len, _shapes(plan)))
+
+
+def _shapes(plan: Plan) -> list[Shapes]:
+    tasks: set[Task] = set(get_args(Task))
+    if not needs_second_moments(plan):
+        tasks.remove("second_moments")
+    if plan.model.answer != "both":  # a table of all patterns of 64 modalities would have 2^64 rows
+        tasks.remove("calibrate")
+    return [model_shapes(plan), *(task_specs(plan, task) for task in sorted(tasks))]

@@ -1,0 +1,132 @@
+"""What fuzzing starts from: real inputs of each kind, made here, so that nothing is kept that anybody sent."""
+
+import io
+import sqlite3
+import struct
+
+import msgspec
+import numpy as np
+from PIL import Image
+
+from fedfin.codec import compress
+from fedfin.codec.presets import PRESETS
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_file import ModelFile, encode_model_file
+from fedfin.plan import Modality, Model, Plan, plan_toml
+from fedfin.protocol import messages, transfer
+from fedfin.protocol.payloads import encode_model
+from fedfin_aggregator.store.journal import SCHEMA
+from fuzz.fuzz_codec import SHAPES
+
+PLAN = Plan(
+    federation="ward",
+    labels=("x",),
+    modalities=(Modality(name="image", encoder="a" * 64, dim=2),),
+    model=Model(fin="zero", answer="head", head_width=0),
+)
+OUTLINE = transfer.outline(b"x" * 3000, 1024)
+_RTF = b"\x01\\b bold\\b0\\par {\\*\\x {\\u8226?}}\\'e9\\uc1 }"
+
+
+def seeds(target: str) -> list[bytes]:
+    """Those of one target; a single zero byte where there are none."""
+    make = globals().get(f"_{target}")
+    return make() if make else [b"\0"]
+
+
+def _messages() -> list[bytes]:
+    run = "0" * 16
+    some = (
+        messages.Hello(boot=run, encoders={"image": "a" * 64}),
+        messages.Welcome(run=run, plan=PLAN),
+        messages.Begin(run=run, round=1, outline=OUTLINE),
+        messages.Missing(id=OUTLINE.id, bitmap=b"\7"),
+        messages.Receipt(id=OUTLINE.id, accepted=True),
+        messages.Evict(reason="why"),
+        transfer.chunk(b"x" * 3000, OUTLINE, 0),
+    )
+    hostile = bytes.fromhex("83a46b696e64a568656c6c6fa17601a45b2f785d01")
+    return [*map(messages.encode, some), hostile]
+
+
+def _payloads() -> list[bytes]:
+    return [encode_model(initial_model(PLAN), plan=PLAN.digest(), version=1)]
+
+
+def _codec() -> list[bytes]:
+    random = np.random.default_rng(0)
+    found = []
+    for at, shapes in enumerate(SHAPES):
+        values = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+        found += [bytes([at]) + compress(values, shapes, preset).body for preset in PRESETS]
+    return found
+
+
+def _transfer() -> list[bytes]:
+    return [bytes([0, 0, 50, 0, 1, 51, 50, 0])]
+
+
+def _case_table() -> list[bytes]:
+    return [
+        b"\0case,text,label\na,clear,1\n",
+        b'\2{"case": "a", "image": [1.0], "x": 1}\n',
+        b"\4PK\3\4",
+        b"\5PAR1",
+    ]
+
+
+def _text() -> list[bytes]:
+    return [_RTF, b"\2a<br>b</p>&eacute;<script>x</script>", b"\3\\F\\\\X0D\\", b"\4-->", b"\0plain"]
+
+
+def _image() -> list[bytes]:
+    found = []
+    for kind, mode in (("PNG", "L"), ("PNG", "P"), ("PNG", "RGBA"), ("JPEG", "L"), ("JPEG", "CMYK")):
+        stream = io.BytesIO()
+        Image.new(mode, (9, 7)).save(stream, kind)
+        found.append(stream.getvalue())
+    return found
+
+
+def _dicom() -> list[bytes]:
+    elements = [
+        (0x0028, 0x0002, b"US", struct.pack("<H", 1)),
+        (0x0028, 0x0004, b"CS", b"MONOCHROME2 "),
+        *((0x0028, at, b"US", struct.pack("<H", value)) for at, value in _SHAPE.items()),
+        (0x0028, 0x1050, b"DS", b"8 "),
+        (0x0028, 0x1051, b"DS", b"9 "),
+    ]
+    body = b"".join(struct.pack("<HH2sH", g, e, vr, len(v)) + v for g, e, vr, v in elements)
+    pixels = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, 16) + bytes(range(16))
+    syntax = struct.pack("<HH2sH", 2, 0x10, b"UI", 20) + b"1.2.840.10008.1.2.1\0"
+    length = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(syntax))
+    return [bytes(128) + b"DICM" + length + syntax + body + pixels]
+
+
+_SHAPE = {0x0010: 4, 0x0011: 4, 0x0100: 8, 0x0101: 8, 0x0102: 7, 0x0103: 0}
+
+
+def _bundle() -> list[bytes]:
+    manifest = {
+        "format": 1, "name": "m", "modality": "image", "dim": 2, "onnx": "encoder.onnx",
+        "recipe": {"kind": "vector", "length": 2}, "files": {"encoder.onnx": "a" * 64},
+        "quantization": "", "source": "", "licence": "", "versions": {},
+    }  # fmt: skip
+    graph = bytes.fromhex("3a0a2a086a0612046c6f6331")
+    return [msgspec.json.encode(manifest), graph, b'{"format":1,"name":"\xff"}']
+
+
+def _model_file() -> list[bytes]:
+    whole = encode_model_file(ModelFile(PLAN, 1, initial_model(PLAN)))
+    return [whole, bytes.fromhex("81a46b696e64a1ff")]
+
+
+def _settings() -> list[bytes]:
+    return [plan_toml(PLAN).encode(), b'site = "s"\n[cases]\ntable = "t"\n[modalities.image]\nbundle = "b"\n']
+
+
+def _store() -> list[bytes]:
+    database = sqlite3.connect(":memory:")
+    database.executescript(SCHEMA)
+    database.execute("INSERT INTO plan VALUES (?, 'r')", (msgspec.json.encode(PLAN),))
+    return [database.serialize(), b"SQLite format 3\0", b"{}"] if hasattr(database, "serialize") else [b"{}"]
