@@ -1,12 +1,13 @@
 """What a federation came to, as a table or as JSON."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from fedfin.model.model_spec import SCENARIOS_MEAN
-from fedfin_aggregator.rounds.rounds import DROPPED
+from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
+from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT
 from fedfin_aggregator.store.journal import Journal
 
 AUC = "auc."
@@ -50,6 +51,11 @@ def print_summary(journal: Journal, console: Console) -> None:
             console.print(
                 f"round {row['round']}: its second moments were of too many cases and are not in the model"
             )
+        if row.get(LEFT_OUT):
+            console.print(
+                f"round {row['round']}: second moments of {row[LEFT_OUT]:.0f} sites have no solution and are not in"
+                " the model"
+            )
     if facts["silent"]:
         console.print(f"not waited for until they send an update again: {', '.join(facts['silent'])}")
     if journal.role.startswith("shard"):
@@ -58,7 +64,7 @@ def print_summary(journal: Journal, console: Console) -> None:
     if facts["final"] is None:
         console.print("not finished: the last round evaluates the final model")
         return
-    console.print(_final(facts["final"]))
+    console.print(_final(facts["final"], scenarios(journal.plan)))
 
 
 def _rounds(facts: dict[str, Any]) -> Table:
@@ -78,15 +84,14 @@ def _rounds(facts: dict[str, Any]) -> Table:
     return table
 
 
-def _final(results: dict[str, float]) -> Table:
+def _final(results: dict[str, float], asked: Iterable[str]) -> Table:
     final = Table(
         title="final model on the sites' held-out cases (pooled histograms)", caption=SCENARIOS_MEAN
     )
     for column in ("shown", "cases", "macro AUC x 100"):
         final.add_column(column, justify="left" if column == "shown" else "right")
-    for name, cases in sorted(results.items()):
-        if name.startswith("cases."):
-            scenario = name.removeprefix("cases.")
+    for scenario in sorted(asked):
+        if (cases := results.get(f"cases.{scenario}")) is not None:
             final.add_row(scenario, f"{cases:.0f}", _number(results.get(AUC + scenario), 1, 100.0))
     return final
 
