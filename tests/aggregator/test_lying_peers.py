@@ -239,6 +239,18 @@ def test_four_names_cannot_fill_a_round(tmp_path: Path) -> None:
     assert rounds.position.round == 2
 
 
+def test_the_parts_of_second_moments_claim_no_more_cases_together(tmp_path: Path) -> None:
+    """A site's two halves are two thirds of what the plan allows each."""
+    plan = replace(PLAN, rounds=replace(PLAN.rounds, cases_per_site=60))
+    drawn = draw(plan, 80, 1)
+    half = np.arange(80) % 2 == 0
+    halves = Dataset(drawn.features, drawn.present, drawn.labels, drawn.held_out, second_half=half)
+    rounds = started(tmp_path, plan=plan)
+    rounds.close(1)
+    payload = moments_of("s0", 2, 1, *second_moments(plan, halves), plan=plan)
+    assert "claims 80 cases; the plan allows a site 60" in judge(rounds, "s0", payload).reason
+
+
 def test_a_shards_sum_claims_no_more_cases_than_its_sites_may(tmp_path: Path) -> None:
     """One update cannot stand for more than one site's cases."""
     shard = new_shard(tmp_path / "0", Shard(0, 1))

@@ -30,7 +30,7 @@ from fedfin.errors import StateError
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.shards import Shard
 from fedfin_aggregator.rounds.root_rounds import RootRounds
-from fedfin_aggregator.rounds.rounds import DROPPED
+from fedfin_aggregator.rounds.update_checks import DROPPED
 from fedfin_aggregator.store.journal import Journal
 
 

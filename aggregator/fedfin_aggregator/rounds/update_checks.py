@@ -3,6 +3,7 @@
 Of one update, or of a shard's sum: means of what cases can give are such means, too.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import CALIBRATION, Task
+from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Plan
 from fedfin_aggregator.closed_form import moment_checks
 
@@ -45,13 +47,21 @@ def check_values(plan: Plan, task: Task, values: Values, weights: Weights) -> No
 
 def check_cases(plan: Plan, weights: Weights, updates: int = 1) -> None:
     """No site claims more cases than the plan lets it, so that few names cannot fill a sum. Raises ProtocolError."""
-    most = plan.rounds.cases_per_site
+    most, claimed = plan.rounds.cases_per_site, Counter[str]()
     for name, weight in weights.items():
+        claimed[_whole(name)] += weight
+    for name, weight in claimed.items():
         if weight > most * updates:
             raise ProtocolError(
                 f"tensor {name} claims {weight} cases; the plan allows a site {most}; if it has them, the coordinator"
                 " must raise rounds.cases_per_site"
             )
+
+
+def _whole(name: str) -> str:
+    """What a tensor is a part of: second moments come in parts, by group, half and population; others are whole."""
+    kind, _, rest = name.rpartition("/")[2].removeprefix(OTHER_HALF).partition(".")
+    return f"{kind}.{rest.partition('.')[2]}" if kind in ("second", "labels") else name
 
 
 def check_metrics(names: Iterable[str]) -> None:
