@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test test-network test-wheel simulate crash-matrix check docs format clean
+.PHONY: help demo test test-network test-wheel simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -31,6 +31,10 @@ simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that
 
 crash-matrix: $(READY)  ## SIGKILL of every process at every state of the protocol, over a real broker; minutes
 	$(BIN)/pytest -m broker tests/system/test_crash_matrix.py
+
+fuzz: $(READY)  ## hostile bytes for every target in fuzz/, a minute each; FUZZ="--seconds 600 rounds" for others
+	-$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt 'atheris>=3'
+	PYTHONPATH=.:tests $(BIN)/python -m fuzz $(FUZZ)
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -41,7 +41,10 @@ REASON_CHARS = 500  # why an update was refused or a site dropped
 VALUE_ABS = 2.0**16
 ROUND_WEIGHT = 2**22
 FRACTION_BITS = 24
-SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor
+SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor, whatever the plan says
+FEATURE_ABS = (
+    2.0**8
+)  # of a feature, in the root of its mean square: its square must be below VALUE_ABS to travel
 
 # A question without an answer is asked again after this long.
 RETRY_S = 5.0

@@ -47,11 +47,12 @@ class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Modality(_Closed, frozen=True):
-    """One modality: which encoder makes its features, and how long they are."""
+    """One modality: which encoder makes its features, how long they are, and how large they can be."""
 
     name: Name
     encoder: Digest
     dim: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+    feature_limit: Annotated[float, msgspec.Meta(gt=0.0, le=limits.FEATURE_ABS)] = limits.FEATURE_ABS
 
 
 class Model(_Closed, frozen=True):
@@ -90,7 +91,8 @@ class Rounds(_Closed, frozen=True):
     """When a round closes, whom it asks, and what becomes of late updates (fedfin/protocol/policy.py).
 
     `sites`: the target; `min_sites`: the quorum; `invite`: how many sites a training round asks (0: all);
-    `buffer`: asynchronous, how many updates make a version (0: half the target).
+    `buffer`: asynchronous, how many updates make a version (0: half the target). `cases_per_site`: more than these no
+    site may claim; `max_share`: a site's greatest part in a sum of three or more sites.
     """
 
     count: Positive = 20
@@ -103,6 +105,8 @@ class Rounds(_Closed, frozen=True):
     staleness_exponent: Annotated[float, msgspec.Meta(ge=0.0, le=4.0)] = 0.5
     staleness_limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
     buffer: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    cases_per_site: Annotated[int, msgspec.Meta(ge=1, le=limits.SITE_WEIGHT)] = 100_000
+    max_share: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

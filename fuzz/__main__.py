@@ -1,45 +1,84 @@
-"""`python -m fuzz --seconds N [TARGET ...]`: run fuzz targets; the first finding ends the run with exit code 1.
+"""Throw hostile bytes at what reads them: `python -m fuzz --seconds N [TARGET ...]`, or `make fuzz FUZZ="..."`.
 
-Seeds (seeds.py) are mutated at random, the same way in every run; a finding is printed in hex.
+A target is a file `fuzz_{noun}.py` with a function `fuzz(data: bytes) -> None` that raises for what must not be.
+With atheris the bytes are led by coverage, from the seeds on; where it is not installed, or cannot be, the seeds
+(seeds.py) are mutated at random. A finding ends the run with exit code 1, and is to become a test.
 """
 
 import argparse
 import importlib
 import random
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from fuzz.seeds import seeds
 
+PACKAGES = ["fedfin", "fedfin_edge", "fedfin_aggregator", "fedfin_export"]
+MOST_BYTES = 4096
 TARGETS = sorted(path.stem.removeprefix("fuzz_") for path in Path(__file__).parent.glob("fuzz_*.py"))
 
 
 def main() -> int:
-    """Each target for so many seconds."""
-    parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", default=TARGETS)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    """Each target for so many seconds, in a process of its own: atheris ends it. 1 if any found something."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz")
+    parser.add_argument("--seconds", type=int, default=60, help="for each target (default: 60)")
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)} (default: all)"
+    )
     args = parser.parse_args()
-    for name in args.targets:
-        fuzz: Callable[[bytes], None] = importlib.import_module(f"fuzz.fuzz_{name}").fuzz
-        print(f"{name}: {_run(name, fuzz, args.seconds):,} inputs", flush=True)
-    return 0
+    if odd := sorted(set(args.targets) - set(TARGETS)):
+        parser.error(f"no target {odd[0]!r}; choose of {', '.join(TARGETS)}")
+    if len(args.targets) == 1:
+        _fuzz(args.targets[0], args.seconds)
+        return 0
+    command = [sys.executable, "-m", "fuzz", "--seconds", str(args.seconds)]
+    results = [subprocess.run([*command, target], check=False) for target in args.targets or TARGETS]
+    return int(any(result.returncode for result in results))
 
 
-def _run(name: str, fuzz: Callable[[bytes], None], seconds: float) -> int:
-    end, count, known = time.monotonic() + seconds, 0, seeds(name)
-    draw = random.Random(count)  # noqa: S311 - the same inputs in every run
-    while time.monotonic() < end:
+def _fuzz(target: str, seconds: int) -> None:
+    name = f"fuzz.fuzz_{target}"
+    try:
+        import atheris
+    except ImportError:
+        print(f"{target}: atheris is not installed; seeds mutated at random instead", flush=True)
+        _mutate(target, importlib.import_module(name).fuzz, seconds)
+        return
+    with atheris.instrument_imports(include=PACKAGES):
+        fuzz = importlib.import_module(name).fuzz
+    Path("build").mkdir(exist_ok=True)
+    options = {
+        "max_total_time": seconds,
+        "max_len": MOST_BYTES,
+        "len_control": 0,  # short inputs alone would take minutes to grow
+        "artifact_prefix": f"build/fuzz-{target}-",
+    }
+    corpus = tempfile.mkdtemp(
+        prefix=f"fuzz-{target}-"
+    )  # atheris ends the process: nobody is left to remove it
+    for number, seed in enumerate(seeds(target)):
+        (Path(corpus) / str(number)).write_bytes(seed)
+    atheris.Setup([target, *(f"-{option}={value}" for option, value in options.items()), corpus], fuzz)
+    atheris.Fuzz()
+
+
+def _mutate(target: str, fuzz: Callable[[bytes], None], seconds: int) -> None:
+    """The same inputs in every run."""
+    until, count, known = time.monotonic() + seconds, 0, seeds(target)
+    draw = random.Random(0)  # noqa: S311 - no secret
+    while time.monotonic() < until:
         data = known[count] if count < len(known) else _mutated(draw, known)
         try:
             fuzz(data)
         except BaseException:
-            print(f"{name}: finding {data.hex()}", file=sys.stderr, flush=True)
+            print(f"{target}: finding {data.hex()}", file=sys.stderr, flush=True)
             raise
         count += 1
-    return count
+    print(f"{target}: {count:,} inputs, nothing found", flush=True)
 
 
 def _mutated(draw: random.Random, known: list[bytes]) -> bytes:

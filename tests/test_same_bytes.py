@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
 from fedfin.model.model_file import ModelFile, encode_model_file
-from fedfin.model.model_spec import needs_second_moments, solved_shapes, task_specs
+from fedfin.model.model_spec import CALIBRATION, needs_second_moments, solved_shapes, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF, basis_dim, pack, sent_shapes
 from fedfin.plan import Codec, Modality, Model, Plan, Stage
 from fedfin.plan import Rounds as RoundsPlan
@@ -291,18 +291,26 @@ def _exact(plan: Plan, work: Work, _model: Tensors, site: str, feedback: Feedbac
             if work.task == "evaluate":
                 values[name] = _histograms(f"{key}/{name}", shape)
             elif work.task != "train" or whole(f"{key}/{name}/sent", (1,), 2)[0]:
-                values[name] = (whole(f"{key}/{name}", shape, FINEST) / 2**26).astype(np.float32)
+                drawn = (whole(f"{key}/{name}", shape, FINEST) / 2**26).astype(np.float32)
+                values[name] = drawn if work.task == "train" else _possible(name, drawn)
         weights = dict.fromkeys(values, WEIGHTS[site])
     metrics = {"cases": float(WEIGHTS[site]), "label_loss": float(whole(key, (1,), 99)[0] / 128)}
     return make_outbox(plan, work, site, feedback.run, values, weights, metrics, feedback)
 
 
+def _possible(name: str, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of values below 1/8: what cases can give, still exact. Mean squares are above the square of any mean."""
+    if name == CALIBRATION:
+        return np.abs(drawn)
+    return np.abs(drawn) + np.float32(1 / 64) if name.endswith(".square") else drawn
+
+
 def _histograms(key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Half of each class's cases in one bin, which is then the largest of all sites' and keeps the rest exact."""
+    """A quarter of the cases in one bin of each class, which is the largest of all sites' and keeps the rest exact."""
     shares = np.zeros(shape, np.float32)
-    shares[..., 64] = 0.5
+    shares[..., 64] = 0.25
     for place, chosen in np.ndenumerate(whole(key, (*shape[:-1], 2), 60)):
-        shares[(*place[:-1], 160 + int(chosen))] += 0.25
+        shares[(*place[:-1], 160 + int(chosen))] += 0.125
     return shares
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
-from fedfin_aggregator.rounds.rounds import DROPPED
+from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT
 from fedfin_aggregator.store.journal import Journal
 
 AUC, CASES = "auc.", "cases."
@@ -50,6 +50,11 @@ def print_summary(journal: Journal, console: Console) -> None:
         if row.get(DROPPED):
             console.print(
                 f"round {row['round']}: its second moments were of too many cases and are not in the model"
+            )
+        if row.get(LEFT_OUT):
+            console.print(
+                f"round {row['round']}: second moments of {row[LEFT_OUT]:.0f} sites have no solution and are not in"
+                " the model"
             )
     if facts["silent"]:
         console.print(f"not waited for until they send an update again: {', '.join(facts['silent'])}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.transport.stand_in_values import possible
 from fedfin.codec import Tensors
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import Task, task_specs
@@ -50,7 +51,7 @@ def site_name(number: int) -> str:
 
 
 def draw(plan: Plan, task: Task, round_: int, number: int) -> Drawn:
-    """Values of the plan's shapes: small deltas, or moments or histogram shares between 0 and 1."""
+    """Values of the plan's shapes: small deltas, or moments or histograms that cases can give."""
     random = np.random.default_rng([plan.seed, round_, number])
     shapes = task_specs(plan, task)
     if task == "train":
@@ -58,7 +59,7 @@ def draw(plan: Plan, task: Task, round_: int, number: int) -> Drawn:
             name: random.standard_normal(s, np.float32) * np.float32(0.01) for name, s in shapes.items()
         }
     else:
-        values = {name: random.random(s, np.float32) for name, s in shapes.items()}
+        values = possible(task, shapes, random)
     weight = (
         1 + number % 97
     )  # different sites count differently; 10,000 of them stay below limits.ROUND_WEIGHT

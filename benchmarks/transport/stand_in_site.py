@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.transport.stand_in_values import possible
 from fedfin.codec import Tensors
 from fedfin.command_line.progress import JsonLines
 from fedfin.lock import only_process
@@ -33,7 +34,7 @@ class Ready:
     def run_task(
         self, plan: Plan, task: Task, _: int, __: Tensors, ___: Any, ____: str, **_____: Callable[..., Any]
     ) -> TaskResult:
-        """Deltas around 0.01 for training, shares between 0 and 1 else."""
+        """Deltas around 0.01 for training, else what cases can give."""
         if task not in self._drawn:
             random, shapes = np.random.default_rng([plan.seed, self._number]), task_specs(plan, task)
             if task == "train":
@@ -41,7 +42,7 @@ class Ready:
                     n: random.standard_normal(s, np.float32) * np.float32(0.01) for n, s in shapes.items()
                 }
             else:
-                values = {n: random.random(s, np.float32) for n, s in shapes.items()}
+                values = possible(task, shapes, random)
             self._drawn[task] = TaskResult(values, dict.fromkeys(values, CASES), {"cases": float(CASES)})
         return self._drawn[task]
 

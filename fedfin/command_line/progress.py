@@ -49,6 +49,7 @@ class RoundBar:
             "bad-model",
             "charter",
             "diverged",
+            "left-out",
             "stalled",
             "waiting",
             "finished",
@@ -150,7 +151,7 @@ class ProgressBar:
 
 def _line(event: str, facts: dict[str, Any]) -> str:
     """The event with what is known of it; a reason that is empty says nothing."""
-    words = ", ".join(f"{key} {_plain(value)}" for key, value in facts.items() if value != "")
+    words = ", ".join(f"{_plain(key)} {_plain(value)}" for key, value in facts.items() if value != "")
     return f"{event}: {words}" if words else event
 
 

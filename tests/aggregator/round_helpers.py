@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.transport.stand_in_values import possible
 from fedfin.codec import compress
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan
@@ -31,6 +32,7 @@ RUN = "1" * 16  # of every journal in these tests (conftest.py)
 METRICS = {
     "moments": {"cases": 5.0},
     "train": {"cases": 5.0, "label_loss": 0.25, "fin_loss": 0.75},
+    "calibrate": {"cases": 5.0},
     "evaluate": {"cases": 5.0},
 }
 
@@ -42,7 +44,7 @@ def update(
     task = task_of(plan_, round_)
     rng = np.random.default_rng([*site.encode(), round_])
     if tensors is None:
-        tensors = {n: rng.random(s).astype(np.float32) for n, s in task_specs(plan_, task).items()}
+        tensors = possible(task, task_specs(plan_, task), rng)
     shapes = task_specs(plan_, task)
     facts = {"site": site, "plan": plan_.digest(), "run": RUN, "round_": round_, "task": task, "base": base}
     metrics = {"metrics": METRICS[task]}

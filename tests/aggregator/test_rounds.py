@@ -110,7 +110,7 @@ def test_a_negative_histogram_cannot_end_the_aggregator(tmp_path: Path) -> None:
     shape = task_specs(PLAN, "evaluate")["eval.all"]
     hostile = update("s0", 4, rounds.position.version, tensors={"eval.all": -np.ones(shape, np.float32)})
     receipt = judge(rounds, "s0", hostile)
-    assert (receipt.accepted, receipt.reason) == (False, "a score histogram holds a negative share")
+    assert (receipt.accepted, receipt.reason) == (False, "tensor eval.all holds a negative share")
     play(rounds)
     assert rounds.position.finished
 
@@ -130,8 +130,8 @@ def test_the_largest_deltas_do_not_make_a_model_that_none_can_read(tmp_path: Pat
 def test_no_metric_of_a_site_can_pose_as_a_fact(tmp_path: Path) -> None:
     """A metric named like a column changes nothing in what `show` says."""
     rounds = new_rounds(tmp_path)
-    false = {"round": 99.0, "closed": 0.0, "sites": 77.0, "task": 1.0, "loss": 0.5}
-    judge(rounds, "s0", update("s0", 1, 0, metrics=false))
+    false = {"round": 99.0, "closed": 0.0, "seconds": 77.0, "task": 1.0, "loss": 0.5}
+    assert judge(rounds, "s0", update("s0", 1, 0, metrics=false)).accepted
     rounds.close(1)
     row = summary(rounds.journal)["rounds"][0]
     assert (row["round"], row["task"], row["closed"], row["sites"]) == (1, "moments", True, 1.0)

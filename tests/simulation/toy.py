@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 
+from benchmarks.transport.stand_in_values import possible
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
 from fedfin_edge.cases.dataset import Dataset
@@ -42,10 +43,11 @@ def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, 
         return tasks.run_task(plan, task, round_, model, cases, site, progress=lambda _: None, stop=stop)
     rng = np.random.default_rng([*site.encode(), round_])
     deltas, weights = {}, {}
-    for name, shape in task_specs(plan, task).items():
-        drift = 0.1 * float(np.mean(model[name])) if name in model else 0.0
-        deltas[name] = (rng.random(shape) + drift).astype(np.float32)
-        weights[name] = int(rng.integers(1, 100))
+    count = int(rng.integers(1, 100))
+    for name, values in possible(task, task_specs(plan, task), rng).items():
+        drift = 0.1 * float(np.mean(model[name])) if task == "train" else 0.0
+        deltas[name] = values + np.float32(drift)
+        weights[name] = int(rng.integers(1, 100)) if task == "train" else count
     return TaskResult(deltas, weights, {"loss": 1.0})
 
 

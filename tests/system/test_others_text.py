@@ -64,7 +64,7 @@ def test_an_error_with_text_of_others_is_printed_plainly(
     check_plain(capsys.readouterr().err)
 
 
-def _update(plan, task: str, round_: int, base: int, metrics: dict[str, float]) -> bytes:
+def _update(plan, task: str, run: str, round_: int, base: int, metrics: dict[str, float]) -> bytes:
     shapes = task_specs(plan, task)
     tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
     return encode_update(
@@ -73,6 +73,7 @@ def _update(plan, task: str, round_: int, base: int, metrics: dict[str, float]) 
         shapes,
         site="s0",
         plan=plan.digest(),
+        run=run,
         round_=round_,
         task=task,
         base=base,
@@ -91,7 +92,9 @@ def test_a_metric_named_as_markup_cannot_end_aggregator_show(tmp_path: Path) -> 
         while not rounds.position.finished:
             at = rounds.position
             task = journal.rounds()[-1].task
-            sent = _update(plan, task, at.round, at.version, {f"cases.{HOSTILE}"[:100]: 1.0})
+            sent = _update(
+                plan, task, rounds.journal.run, at.round, at.version, {f"cases.{HOSTILE}"[:100]: 1.0}
+            )
             assert rounds.judge(at.round, "s0", bytes(32), sent).accepted
             rounds.close(at.round)
     check_plain(fedfin("aggregator", "show", folder).stdout)
@@ -109,7 +112,7 @@ def test_explain_update_prints_names_of_metrics_plainly(tmp_path: Path) -> None:
     plan = make_plan({}, modalities=(IMAGE,))
     state = AgentState(site / "state")
     state.join("0" * 16, plan)
-    sent = _update(plan, "moments", 1, 0, {HOSTILE: 1.0})
+    sent = _update(plan, "moments", "1" * 16, 1, 0, {HOSTILE: 1.0})
     state.put_update(Outbox(1, "moments", sent, b"", b""))
     check_plain(fedfin("edge", "explain-update", site).stdout)
 

@@ -6,6 +6,7 @@ from itertools import compress, product
 import numpy as np
 from numpy.typing import NDArray
 
+from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import pattern_row, solved_shapes
 from fedfin.plan import Plan
 from fedfin_aggregator.closed_form.blend import Blend
@@ -19,15 +20,24 @@ Tensors = dict[str, NDArray[np.float64]]
 def solve(plan: Plan, groups: Sequence[Sums]) -> Tensors:
     """Every tensor that is solved, by name (fedfin/model/model_spec.py); zero where the data say nothing.
 
-    groups: the sums of each group of sites, as a fold has them.
+    groups: the sums of each group of sites, as a fold has them. Raises ProtocolError when they have no solution:
+    then they are the moments of no cases, though each site's passed moment_checks.py.
     """
+    try:
+        with np.errstate(all="ignore"):  # what becomes of it is seen below
+            found = _found(plan, groups)
+    except np.linalg.LinAlgError:
+        raise ProtocolError("the second moments have no solution") from None
+    if not all(np.isfinite(values).all() for values in found.values()):
+        raise ProtocolError("the second moments have no finite solution")
+    return {name: np.zeros(shape) for name, shape in solved_shapes(plan).items()} | found
+
+
+def _found(plan: Plan, groups: Sequence[Sums]) -> Tensors:
+    """What the plan's model has of it."""
     fits = Fits(plan, folds(plan, groups))
-    tensors = {name: np.zeros(shape) for name, shape in solved_shapes(plan).items()}
     found = _imputation(fits) | _experts(fits)
-    for name in tensors.keys() & found.keys():
-        if np.isfinite(found[name]).all():  # else the moments were no moments of anything
-            tensors[name] = found[name]
-    return tensors
+    return {name: found[name] for name in solved_shapes(plan).keys() & found.keys()}
 
 
 def _imputation(fits: Fits) -> Tensors:

@@ -11,7 +11,7 @@ from rich.table import Table
 from fedfin.command_line import fingerprints
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import SettingsError
-from fedfin.plan import read_plan
+from fedfin.model.plan_file import read_plan
 from fedfin.trust.charter import Charter, today
 from fedfin.trust.request import read_request
 from fedfin_aggregator.coordinator import Coordinator, check_aggregator, found

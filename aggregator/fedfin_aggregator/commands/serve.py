@@ -15,6 +15,7 @@ from fedfin.errors import SettingsError
 from fedfin.files import write_atomically
 from fedfin.folders import warn_if_open
 from fedfin.lock import only_process
+from fedfin.plan import Plan
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.shards import Shard
 from fedfin.protocol.topics import Topics
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     if args.shards is not None and not 1 <= args.shards <= limits.SHARDS:
         raise SettingsError(f"--shards {args.shards}: a root has 1 to {limits.SHARDS} shards")
     with open_journal(args.folder) as journal, only_process(args.folder, "fedfin aggregator serve"):
+        if args.shards:
+            _check_shardable(journal.plan)
         journal.claim(f"the root of {args.shards} shards" if args.shards else "one aggregator")
         rounds = RootRounds(journal) if args.shards else Rounds(journal)
         channel = _channel(args, journal)
@@ -105,11 +108,21 @@ def _serve_shard(args: argparse.Namespace, shard: Shard) -> int:
         only_process(args.folder, "fedfin aggregator serve"),
         _reporter(args, journal) as report,
     ):
+        _check_shardable(journal.plan)
         _channel(args, journal)
         journal.claim(f"shard {shard.index}/{shard.count}")
         tls, login = broker_options.tls(args), broker_options.login(args)
         ShardServer(ShardRounds(journal, shard), args.broker, report, tls=tls, login=login).serve()
     return 0
+
+
+def _check_shardable(plan: Plan) -> None:
+    """A shard sums before anybody knows what all sites claim. Raises SettingsError."""
+    if plan.rounds.max_share < 1:
+        raise SettingsError(
+            f"the plan's rounds.max_share is {plan.rounds.max_share:g}, which shards cannot keep; serve without"
+            " shards, or set it to 1.0"
+        )
 
 
 def _reporter(args: argparse.Namespace, journal: Journal) -> JsonLines | RoundBar:

@@ -93,6 +93,15 @@ class FoldedMeans(Mapping[str, NDArray[np.float64]]):
         return len(self._sums)
 
 
+def less(sums: Mapping[str, Sum], part: Mapping[str, Sum]) -> dict[str, Sum]:
+    """The sums without a part of them, exactly; what nothing is left of is not there."""
+    rest = {
+        name: Sum(sum_.total - part[name].total, sum_.weight - part[name].weight) if name in part else sum_
+        for name, sum_ in sums.items()
+    }
+    return {name: sum_ for name, sum_ in rest.items() if sum_.weight}
+
+
 def _add_rounded(total: NDArray[np.int64], values: NDArray[np.float32], scale: float) -> None:
     """Block by block: 2.2 ms for 5 MB, where whole tensors at a time took 4.9."""
     into, flat = total.reshape(-1), values.reshape(-1)

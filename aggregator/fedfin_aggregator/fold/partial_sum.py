@@ -4,6 +4,7 @@ Integers, so that sums of sums are the sums themselves: the model has the same b
 """
 
 import math
+import sys
 from fractions import Fraction
 from typing import Annotated
 
@@ -117,8 +118,12 @@ def unpack(sum_: PartialSum, shapes: Shapes) -> dict[str, Sum]:
 
 
 def metric_sums(sum_: PartialSum) -> dict[str, tuple[Fraction, int]]:
-    """As Means keeps them."""
-    return {name: (Fraction(metric.total), metric.count) for name, metric in sum_.metrics.items()}
+    """As Means keeps them. Raises ProtocolError for a sum that no numbers have: its mean would be no number."""
+    sums = {name: (Fraction(metric.total), metric.count) for name, metric in sum_.metrics.items()}
+    for name, (total, count) in sums.items():
+        if abs(total) > count * Fraction(sys.float_info.max):
+            raise ProtocolError(f"metric {name!r} has a sum that is larger than any of its sites' can be")
+    return sums
 
 
 def max_bytes(shapes: Shapes) -> int:

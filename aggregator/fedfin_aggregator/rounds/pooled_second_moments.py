@@ -42,23 +42,29 @@ class SecondMoments:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder, self._plan = folder, plan
 
-    def add(self, new: Mapping[str, Sum], round_: int, before: int | None) -> tuple[dict[str, Sum], bool]:
-        """All second moments there are, if this round adds some (else none), and whether its own had to be dropped.
+    def with_new(self, new: Mapping[str, Sum], before: int | None) -> tuple[dict[str, Sum], bool]:
+        """All second moments there are, if a round adds some (else none), and whether its own had to be dropped.
 
         They are when a group would have more than MOST_CASES: thousands of sites that claim a million cases each.
         before: the last round that added something. Raises StateError when its file is missing or damaged.
         """
         if not new:
             return {}, False
-        fold, dropped = Fold(MOST_CASES), False
-        if before is not None:
-            fold.merge(self._read(self._path(before)))
+        fold = Fold(MOST_CASES)
+        fold.merge(self.kept(before))
         try:
             fold.merge(new)
         except ProtocolError:
-            dropped = True
-        write_atomically(self._path(round_), _parts(fold.sums))
-        return fold.sums, dropped
+            return fold.sums, True
+        return fold.sums, False
+
+    def kept(self, round_: int | None) -> dict[str, Sum]:
+        """Those that this round left; none where there was no such round. Raises StateError."""
+        return {} if round_ is None else self._read(self._path(round_))
+
+    def keep(self, sums: Mapping[str, Sum], round_: int) -> None:
+        """Write them down for the rounds after this one, before it is closed."""
+        write_atomically(self._path(round_), _parts(sums))
 
     def keep_only(self, round_: int | None) -> None:
         """Remove the files of all rounds but this one, and what a crash left unfinished."""

@@ -1,12 +1,16 @@
 """The rounds of a root: what it judges and folds are its shards' sums."""
 
+from collections.abc import Mapping
+
 from fedfin.errors import ProtocolError
+from fedfin.model.model_spec import Task
+from fedfin.plan import Plan
 from fedfin.protocol.schedule import task_of
 from fedfin_aggregator.closed_form.groups import by_group, is_grouped
-from fedfin_aggregator.closed_form.moment_checks import check
-from fedfin_aggregator.fold.fold import FoldedMeans
+from fedfin_aggregator.fold.fold import FoldedMeans, Sum
 from fedfin_aggregator.fold.partial_sum import decode_sum, max_bytes, metric_sums, unpack
 from fedfin_aggregator.rounds.rounds import Rounds, Taken, sum_shapes, tasks
+from fedfin_aggregator.rounds.update_checks import check_cases, check_metrics, check_values
 
 
 class RootRounds(Rounds):
@@ -24,12 +28,27 @@ class RootRounds(Rounds):
         if (sum_.shard, sum_.plan, sum_.round, sum_.task, sum_.base) != expected:
             raise ProtocolError("the sum names another shard, plan, round, task or version than the root's")
         sums = unpack(sum_, sum_shapes(self.plan, task))
-        if task == "evaluate" and any((part.total < 0).any() for part in sums.values()):
-            raise ProtocolError("a score histogram holds a negative share")
-        grouped = {name: part for name, part in sums.items() if is_grouped(name)}
-        for group in by_group(grouped):
-            check(self.plan, FoldedMeans(group), {name: part.weight for name, part in group.items()})
+        metrics = metric_sums(sum_)
+        grouped = _check(self.plan, task, sums, sum_.updates)
+        check_metrics(metrics)
         self._fold.merge(sums)
-        self._means.merge(sum_.updates, sum_.size, metric_sums(sum_))
+        self._means.merge(sum_.updates, sum_.size, metrics)
         self.late += sum_.late
-        return Taken({}, bool(grouped))
+        return Taken({}, grouped)
+
+    def _second_moments_of(self, round_: int, _site: str, payload: bytes) -> Mapping[str, Sum]:
+        sums = unpack(decode_sum(payload), sum_shapes(self.plan, task_of(self.plan, round_)))
+        return {name: part for name, part in sums.items() if is_grouped(name)}
+
+
+def _check(plan: Plan, task: Task, sums: Mapping[str, Sum], updates: int) -> bool:
+    """As its sites' updates are judged. Whether the sum holds second moments. Raises ProtocolError."""
+    weights = {name: part.weight for name, part in sums.items()}
+    check_cases(plan, weights, updates)
+    groups = by_group({name: part for name, part in sums.items() if is_grouped(name)})
+    for group in groups:
+        of_group = {name: part.weight for name, part in group.items()}
+        check_values(plan, "second_moments", FoldedMeans(group), of_group)
+    if task != "second_moments":
+        check_values(plan, task, FoldedMeans({n: s for n, s in sums.items() if not is_grouped(n)}), weights)
+    return bool(groups)

@@ -1,6 +1,6 @@
 """The rounds' arithmetic and records: judge an update, fold it, close a round. No network in here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fedfin import limits
@@ -17,16 +17,15 @@ from fedfin.protocol.reception import TWICE
 from fedfin.protocol.round_states import Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
 from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped
-from fedfin_aggregator.closed_form.moment_checks import check
-from fedfin_aggregator.fold.fold import Fold
+from fedfin_aggregator.fold.fold import Fold, Sum
 from fedfin_aggregator.fold.means import Means
-from fedfin_aggregator.rounds.close import close_round, fold_update
+from fedfin_aggregator.fold.site_shares import SiteShares
+from fedfin_aggregator.rounds.close import fold_update
 from fedfin_aggregator.rounds.pooled_second_moments import SecondMoments
+from fedfin_aggregator.rounds.solvable import Solvable, close_solvable
+from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, check_cases, check_metrics, check_values
 from fedfin_aggregator.rounds.versions import Versions
 from fedfin_aggregator.store.journal import Journal, UpdateRow
-
-# Among a closed round's results: its second moments were too many cases and are not in the model.
-DROPPED = "second_moments_dropped"
 
 
 def tasks(plan: Plan) -> set[Task]:
@@ -83,6 +82,7 @@ class Rounds:
         """Turn to the current round, with what the journal has of it already."""
         self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
+        self._shares = SiteShares(self.plan.rounds.max_share)
         self.late = 0  # updates for earlier rounds that count in this one
         gave = self.journal.gave_second_moments(before=self.position.round)
         self._contributors, self._newest_contribution = set(gave), max(gave.values(), default=None)
@@ -150,27 +150,69 @@ class Rounds:
         self.journal.add_update(row, payload)
         return Receipt(id=id_, accepted=True)
 
-    def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> None:
+    def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """Fold the round into the next model version, or, in the last round, into the final metrics.
 
         `roster`: every known site, and whether it is silent, for whoever goes on from here (None: as before).
+        Returns the sites whose second moments had to be left out, so that there is a solution.
         """
         task = task_of(self.plan, round_)
-        results = self.results()
-        following = None
+        results, following = self.results(), None
+        left_out: tuple[str, ...] = ()
         if task == "evaluate":
             results |= _evaluation(self._fold)
         if round_ < last_round(self.plan):
-            sums = self._fold.sums
-            new = {name: sum_ for name, sum_ in sums.items() if is_grouped(name)}
-            pooled, dropped = self._second_moments.add(new, round_, self._newest_contribution)
+            closed, dropped = self._closed(task, round_)
             results |= {DROPPED: 1.0} if dropped else {}
-            added, replaced = close_round(self.plan, task, sums, pooled, self._versions.current)
-            step = self._versions.next(added, replaced, preset_down(self.plan, round_))
+            left_out = closed.left_out
+            results |= {LEFT_OUT: float(len(left_out))} if left_out else {}
+            step = self._versions.next(closed.added, closed.replaced, preset_down(self.plan, round_))
             following = task_of(self.plan, round_ + 1), step
         self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
         self._collect()
         self._second_moments.keep_only(self._newest_contribution)
+        return left_out
+
+    def _closed(self, task: Task, round_: int) -> tuple[Solvable, bool]:
+        """What the round makes of the model, and whether its second moments were too many; they are written down."""
+        sums = self._shared(round_)
+        new = {name: sum_ for name, sum_ in sums.items() if is_grouped(name)}
+        pooled, dropped = self._second_moments.with_new(new, self._newest_contribution)
+        closed = close_solvable(self.plan, task, sums, pooled, self._versions.current, self._given(round_))
+        if new:
+            kept = closed.second_moments
+            if kept is None:  # the next round looks for them under this one's number
+                kept = self._second_moments.kept(self._newest_contribution)
+            self._second_moments.keep(kept, round_)
+        return closed, dropped
+
+    def _shared(self, round_: int) -> Mapping[str, Sum]:
+        """The round's sums, with no site's part larger than the plan lets it be; second moments stay as they are."""
+        capped = self._shares.capped()
+        if not capped:
+            return self._fold.sums
+        fold = Fold(self._weight_limit)
+        for number, site, payload in self.journal.payloads(round_):
+            update, values, weights = self._checked(number, site, payload)
+            if update.task != "second_moments":
+                kept = {n: int(weight * capped.get((n, site), 1)) for n, weight in weights.items()}
+                fold.add(values, kept, self._share(number))
+        return fold.sums | {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
+
+    def _given(self, round_: int) -> Iterator[tuple[str, Mapping[str, Sum]]]:
+        """Each site that gave its second moments in this round, with these."""
+        gave = {row.site for row in self.journal.updates(round_) if row.gave_second_moments}
+        for number, site, payload in self.journal.payloads(round_):
+            if site in gave and (sums := self._second_moments_of(number, site, payload)):
+                yield site, sums
+
+    def _second_moments_of(self, round_: int, site: str, payload: bytes) -> Mapping[str, Sum]:
+        """Those of an update that was accepted."""
+        update, values, weights = self._checked(round_, site, payload)
+        fold = Fold()
+        if update.task == "second_moments":
+            fold_update(fold, update.task, values, weights, site)
+        return fold.sums
 
     def _take(self, round_: int, site: str, payload: bytes) -> Taken:
         """Check and fold one update. Raises ProtocolError, and then nothing of it is folded."""
@@ -180,6 +222,7 @@ class Rounds:
             gave = self._add_second_moments(round_, site, values, weights)
         else:
             fold_update(self._fold, update.task, values, weights, site, self._share(round_))
+            self._shares.add(site, weights)
         self.late += round_ != self.position.round
         self._means.add(len(payload), update.metrics)
         return Taken(update.metrics, gave)
@@ -198,8 +241,9 @@ class Rounds:
         values, weights = open_update(update, task_specs(self.plan, task))
         if (most := max(weights.values(), default=0)) > (cap := self.case_caps.get(site, most)):
             raise ProtocolError(f"it claims {most} cases; the charter grants this site {cap}")
-        if task == "evaluate" and any((histogram < 0).any() for histogram in values.values()):
-            raise ProtocolError("a score histogram holds a negative share")
+        check_cases(self.plan, weights)
+        check_metrics(update.metrics)
+        check_values(self.plan, task, values, weights)
         return update, values, weights
 
     def _task(self, round_: int, named: Task) -> Task:
@@ -216,7 +260,6 @@ class Rounds:
         They do not age: late ones count in full. Raises ProtocolError.
         """
         self._share(round_)
-        check(self.plan, values, weights)
         gave = bool(values) and site not in self._contributors
         if gave:
             fold_update(self._fold, "second_moments", values, weights, site)

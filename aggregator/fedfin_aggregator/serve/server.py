@@ -205,7 +205,12 @@ class Server:
                 self._incoming.take(effect)
             case life.CloseRound(round_, roster):
                 self._judge()  # what is complete has come in time
-                self._rounds.close(round_, roster)
+                left_out = self._rounds.close(round_, roster)
+                if left_out:
+                    reason = "their second moments have no solution with those of the others"
+                    self._report(
+                        "left-out", {"round": round_, "sites": ", ".join(left_out), "reason": reason}
+                    )
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
                 self._rounds.journal.tidy()

@@ -1,0 +1,107 @@
+"""What no cases of a site can give is refused when it comes, so that nothing that follows can fail on it.
+
+Of one update, or of a shard's sum: means of what cases can give are such means, too.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedfin.errors import ProtocolError
+from fedfin.model.model_spec import CALIBRATION, Task
+from fedfin.model.second_moment_spec import OTHER_HALF
+from fedfin.plan import Plan
+from fedfin_aggregator.closed_form import moment_checks
+
+Floats = NDArray[np.float64]
+Values = Mapping[str, NDArray[np.float32] | Floats]
+Weights = Mapping[str, int]
+
+# What rounding may add, of a value and absolutely: that of float32 and of the fold, in 512 shares that are added.
+SLACK, LEAST = 1e-5, 1e-4
+# Among a closed round's results: its second moments were too many cases and are not in the model; those of so many
+# sites have no solution.
+DROPPED, LEFT_OUT = "second_moments_dropped", "second_moments_left_out"
+# All that the results say beside the means of the sites' metrics; `show` believes them.
+RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT})
+RESULT_PREFIXES = ("auc.", "cases.")
+
+
+def check_values(plan: Plan, task: Task, values: Values, weights: Weights) -> None:
+    """Judge the means of a task, and the cases behind each. Raises ProtocolError.
+
+    Not those of training: a delta may be anything that the codec carries.
+    """
+    if task == "moments":
+        _check_moments(plan, values, weights)
+    elif task == "second_moments":
+        moment_checks.check(plan, values, weights)
+    elif task == "calibrate" and CALIBRATION in values:
+        _check_calibration(values[CALIBRATION])
+    elif task == "evaluate":
+        for name, histogram in values.items():
+            _check_shares(f"tensor {name}", histogram)
+
+
+def check_cases(plan: Plan, weights: Weights, updates: int = 1) -> None:
+    """No site claims more cases than the plan lets it, so that few names cannot fill a sum. Raises ProtocolError."""
+    most, claimed = plan.rounds.cases_per_site, Counter[str]()
+    for name, weight in weights.items():
+        claimed[_whole(name)] += weight
+    for name, weight in claimed.items():
+        if weight > most * updates:
+            raise ProtocolError(
+                f"tensor {name} claims {weight} cases; the plan allows a site {most}; if it has them, the coordinator"
+                " must raise rounds.cases_per_site"
+            )
+
+
+def _whole(name: str) -> str:
+    """What a tensor is a part of: second moments come in parts, by group, half and population; others are whole."""
+    kind, _, rest = name.rpartition("/")[2].removeprefix(OTHER_HALF).partition(".")
+    return f"{kind}.{rest.partition('.')[2]}" if kind in ("second", "labels") else name
+
+
+def check_metrics(names: Iterable[str]) -> None:
+    """No metric of a site poses as what the aggregator found. Raises ProtocolError."""
+    for name in names:
+        if name in RESULTS or name.startswith(RESULT_PREFIXES):
+            raise ProtocolError(f"metric {name!r} has the name of a result, which a site cannot tell")
+
+
+def _check_moments(plan: Plan, values: Values, weights: Weights) -> None:
+    """Mean squares are at least the means' squares (Jensen), and within what the plan lets features be."""
+    for modality in plan.modalities:
+        names = [f"norm.{modality.name}.{part}" for part in ("mean", "square")]
+        if weights.get(names[0]) != weights.get(names[1]):
+            raise ProtocolError(f"tensors {names[0]} and {names[1]} count different cases")
+        if names[0] not in values:
+            continue
+        mean, square = (values[name].astype(np.float64) for name in names)
+        if (square > modality.feature_limit**2 * (1 + SLACK)).any():
+            raise ProtocolError(
+                f"features of {modality.name} are larger than {modality.feature_limit:g} in the root of their mean"
+                " square; if the encoder gives such, the coordinator must raise the modality's feature_limit"
+            )
+        if (np.square(mean) > square * (1 + SLACK) + LEAST).any():
+            raise ProtocolError(f"tensor {names[1]} holds less than the squares of the means")
+
+
+def _check_calibration(scores: NDArray[np.floating]) -> None:
+    """[patterns, labels, classes, 5]: shares of cases, and two means of squares.
+
+    A logit's mean may exceed the root of its mean square: what is too large to travel is cut down.
+    """
+    _check_shares(f"tensor {CALIBRATION}", scores[..., :1])
+    if (scores[..., (2, 4)] < 0).any():
+        raise ProtocolError(f"tensor {CALIBRATION} holds a mean square below zero")
+
+
+def _check_shares(what: str, shares: NDArray[np.floating]) -> None:
+    """[..., classes, bins]: shares of one whole."""
+    if (shares < 0).any():
+        raise ProtocolError(f"{what} holds a negative share")
+    if (shares.sum(axis=(-2, -1), dtype=np.float64) > 1 + LEAST).any():
+        raise ProtocolError(f"{what} holds shares of more than all cases")
