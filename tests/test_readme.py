@@ -128,6 +128,8 @@ def test_files_that_where_things_are_points_at_are_in_their_rooms() -> None:
         "aggregator serve",
         "aggregator show",
         "aggregator model",
+        "broker",
+        "broker kit",
         "edge init",
         "edge encode",
         "edge run",
