@@ -61,13 +61,24 @@ class KitBroker:
         )
 
     @contextlib.contextmanager
-    def running(self, settings: str = "") -> Iterator[subprocess.Popen]:
-        """The broker, with these lines of settings more; it is given the kit's files as they are."""
-        conf = self.folder / "run.conf"
+    def running(
+        self, *, environment: dict[str, str] | None = None, rules: str | None = None, **changed: str
+    ) -> Iterator[subprocess.Popen]:
+        """The broker with the kit's files, or other `rules`; lines of `changed` replace the kit's, "" drops them."""
+        conf, own, other = self.folder / "run.conf", self.folder / "kit/broker", self.folder / "other.acl"
+        text = (own / "mosquitto.conf").read_text()
+        if rules is not None:
+            other.write_text(rules)
+            text = text.replace(str(own / "mosquitto.acl"), str(other))
+        lines = text.splitlines()
+        lines = [line for line in lines if line.split(" ")[0] not in changed]
+        listener = next(index for index, line in enumerate(lines) if line.startswith("listener "))
+        lines[listener + 1 : listener + 1] = [f"{key} {value}" for key, value in changed.items() if value]
         user = "user root\n" if os.geteuid() == 0 else ""  # else it could not read what root's kit wrote
-        conf.write_text(user + (self.folder / "kit/broker/mosquitto.conf").read_text() + settings)
+        conf.write_text(user + "\n".join(lines) + "\n")
         with (self.folder / "mosquitto.log").open("a") as log:
-            process = subprocess.Popen([PROGRAM, "-c", conf], stdout=log, stderr=log)
+            variables = os.environ | (environment or {})
+            process = subprocess.Popen([PROGRAM, "-c", conf], stdout=log, stderr=log, env=variables)
         try:
             wait_for_port("127.0.0.1", self.port, 20.0)
             yield process
@@ -118,9 +129,9 @@ class Peer:
         """The next thing that happens."""
         return self._link.events.get(timeout=seconds)
 
-    def write(self, topic: str, payload: bytes = b"x") -> str | None:
+    def write(self, topic: str, payload: bytes = b"x", *, retain: bool = False) -> str | None:
         """What the broker answers: None, or why not."""
-        token = self._link.publish(topic, payload)
+        token = self._link.publish(topic, payload, retain=retain)
         while True:
             match self.next():
                 case link_events.Taken(taken, refused) if taken == token:

@@ -130,6 +130,7 @@ def test_files_that_where_things_are_points_at_are_in_their_rooms() -> None:
         "aggregator model",
         "broker",
         "broker kit",
+        "broker check",
         "edge init",
         "edge encode",
         "edge run",
