@@ -1,6 +1,8 @@
 """What `fedfin broker kit` writes, on a real mosquitto: who gets in, and what each may do there."""
 
+import contextlib
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from federation import Federation
 from kit_broker import FEDERATION, SITES, KitBroker, Peer, ask, kit_broker, refused
 
 from benchmarks.transport.certificates import Authority
+from fedfin.broker.kit import sizing
 from fedfin.link import link_events
 from fedfin.link.tls import Tls
 from fedfin.protocol.topics import Topics
@@ -167,3 +170,27 @@ def test_a_federation_of_three_sites_runs_over_the_kit(tmp_path: Path) -> None:
         federation.run()
     for name in ("agg", *federation.names):
         assert "refused" not in {event["event"] for event in federation.events(name)}
+
+
+def resident_bytes(pid: int) -> int:
+    """What a process has in memory."""
+    (line,) = [
+        each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("VmRSS:")
+    ]
+    return int(line.split()[1]) * 1024
+
+
+def test_a_connection_costs_no_more_memory_than_sizing_says(tmp_path: Path) -> None:
+    """TLS and mosquitto's own, over a hundred connections that are let in."""
+    broker, count = kit_broker(tmp_path), 100
+    with broker.running() as process, contextlib.ExitStack() as open_:
+        context = broker.tls("s0").context()
+        before = resident_bytes(process.pid)
+        for _ in range(count):
+            raw = socket.create_connection(("localhost", broker.port), 5.0)
+            connection = open_.enter_context(context.wrap_socket(raw, server_hostname="localhost"))
+            connection.settimeout(0.01)
+            with contextlib.suppress(TimeoutError):
+                connection.recv(1)
+        each = (resident_bytes(process.pid) - before) / count
+    assert 8 * 1024 < each < sizing.CONNECTION_BYTES
