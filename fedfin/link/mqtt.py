@@ -255,14 +255,14 @@ def _announced(properties: Any) -> Announced:
     """What CONNACK holds; before MQTT 5 it holds nothing."""
     if not isinstance(properties, Properties):
         return Announced(protocol="3.1.1")
-    said = {
+    names = {
         "maximum_packet": "MaximumPacketSize",
         "receive_maximum": "ReceiveMaximum",
         "maximum_qos": "MaximumQoS",
         "retain_available": "RetainAvailable",
         "session_expiry_s": "SessionExpiryInterval",
     }
-    found = {field: getattr(properties, name) for field, name in said.items() if hasattr(properties, name)}
+    found = {field: getattr(properties, name) for field, name in names.items() if hasattr(properties, name)}
     return Announced(**found)
 
 

@@ -259,7 +259,8 @@ def test_no_rules_at_all(kit: KitBroker, check) -> None:
     """Certificates alone do not keep a site from being the aggregator."""
     with kit.running(rules="pattern readwrite #\n"):
         said = check().only("FAIL", "rights of others")
-    assert "fedfin/1/ward/global/manifest" in said
+    assert "may write site/fedfin-check/up/ctl" in said
+    assert "global/manifest, which are not its own" in said
 
 
 def test_packets_that_are_too_small(kit: KitBroker, check) -> None:

@@ -22,9 +22,10 @@ def rights(target: Target, session: Session, *, open_to_all: bool) -> Iterator[F
     assert target.name is not None
     must, must_not = _of_the_aggregator(topics) if target.is_aggregator else _of_a_site(topics, target.name)
     if session.announced.protocol == "5":
-        yield _must(session, target.name, must)
-        yield _must_not(session, target.name, must_not, open_to_all=open_to_all)
-    yield _reads(session, target.name, _to_read(topics, target.name, aggregator=target.is_aggregator))
+        yield _must(session, topics, target.name, must)
+        yield _must_not(session, topics, target.name, must_not, open_to_all=open_to_all)
+    to_read = _to_read(topics, target.name, aggregator=target.is_aggregator)
+    yield _reads(session, topics, target.name, to_read)
 
 
 def _of_a_site(topics: Topics, name: str) -> tuple[list[str], list[str]]:
@@ -54,26 +55,32 @@ def _to_read(topics: Topics, name: str, *, aggregator: bool) -> list[str]:
     ]
 
 
-def _must(session: Session, name: str, topics: list[str]) -> Finding:
-    refused = [topic for topic in topics if session.publish(topic) is not None]
-    if refused:
-        return fail("rights to write", f"{name} may not write {', '.join(refused)}", _RULES)
-    return passed("rights to write", f"{name} may write {', '.join(topics)}")
+def _must(session: Session, topics: Topics, name: str, must: list[str]) -> Finding:
+    if refused := [topic for topic in must if session.publish(topic) is not None]:
+        return fail("rights to write", f"{name} may not write {_shown(topics, refused)}", _RULES)
+    return passed("rights to write", f"{name} may write {_shown(topics, must)}")
 
 
-def _must_not(session: Session, name: str, topics: list[str], *, open_to_all: bool) -> Finding:
-    allowed = [topic for topic in topics if session.publish(topic) is None]
+def _must_not(
+    session: Session, topics: Topics, name: str, must_not: list[str], *, open_to_all: bool
+) -> Finding:
+    allowed = [topic for topic in must_not if session.publish(topic) is None]
     if not allowed:
-        return passed("rights of others", f"{name} may not write {', '.join(topics)}")
-    says = f"{name} may write {', '.join(allowed)}, which are not its own"
+        return passed("rights of others", f"{name} may not write {_shown(topics, must_not)}")
+    says = f"{name} may write {_shown(topics, allowed)}, which are not its own"
     kind = warn if open_to_all else fail
     return kind("rights of others", says, _RULES)
 
 
-def _reads(session: Session, name: str, topics: list[str]) -> Finding:
-    refused = [topic for topic in topics if session.subscribe(topic) is not None]
-    for topic in topics:
+def _reads(session: Session, topics: Topics, name: str, to_read: list[str]) -> Finding:
+    refused = [topic for topic in to_read if session.subscribe(topic) is not None]
+    for topic in to_read:
         session.unsubscribe(topic)
     if refused:
-        return fail("rights to read", f"{name} may not subscribe to {', '.join(refused)}", _RULES)
-    return passed("rights to read", f"{name} may subscribe to {', '.join(topics)}")
+        return fail("rights to read", f"{name} may not subscribe to {_shown(topics, refused)}", _RULES)
+    return passed("rights to read", f"{name} may subscribe to {_shown(topics, to_read)}")
+
+
+def _shown(topics: Topics, which: list[str]) -> str:
+    """Below the federation's root, which all of them begin with."""
+    return ", ".join(topic.removeprefix(f"{topics.root}/") for topic in which)

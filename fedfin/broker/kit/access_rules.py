@@ -97,11 +97,11 @@ def mosquitto_acl(federation: str, shards: int = 0, shut_out: Iterable[str] = ()
 
 
 def table(federation: str, shards: int = 0) -> str:
-    """The same for people, in Markdown."""
-    lines = ["| topic | who | may | for |", "|---|---|---|---|"]
+    """The same for people, in Markdown; topics below the federation's root."""
+    lines, root = ["| topic | who | may | for |", "|---|---|---|---|"], Topics(federation).root
     for rule in rules(federation, shards):
         who = "each site" if rule.who == EVERYBODY else rule.who
-        topic = rule.topic.replace(EVERYBODY, "{site}")
+        topic = rule.topic.removeprefix(f"{root}/").replace(EVERYBODY, "{site}")
         may = rule.access.replace("readwrite", "read and write")
         lines.append(f"| `{topic}` | {who} | {may} | {rule.why} |")
     return "\n".join(lines) + "\n"

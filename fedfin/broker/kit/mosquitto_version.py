@@ -19,8 +19,8 @@ def installed_version() -> Version | None:
     """Whose rules the installed one keeps; None when there is none. Raises SettingsError for one before 2.0."""
     if (program := find_program()) is None:
         return None
-    told = subprocess.run([program, "-h"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"mosquitto version (\d+)\.(\d+)", told)
+    answer = subprocess.run([program, "-h"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"mosquitto version (\d+)\.(\d+)", answer)
     if version is None:
         return None
     number = int(version[1]), int(version[2])

@@ -64,7 +64,8 @@ A client that comes back sends a request with a new key; `--renew NAME` lets it 
 
 ## Rights, topic by topic
 
-`{acl}`. What is not listed is denied; the broker says so in the answer to a message of QoS 1.
+`{acl}`, below `fedfin/1/{federation}/`. What is not listed is denied; the broker says so in its answer at
+QoS 1.
 
 {rights}
 ## Configuration, line by line
