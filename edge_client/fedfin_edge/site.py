@@ -20,13 +20,11 @@ from fedfin.link.login import Login
 from fedfin.link.tls import Tls
 from fedfin.plan import Name
 from fedfin.settings import pattern, read_toml
-from fedfin.trust.accepted import TRUST
-from fedfin.trust.identity import BROKER as BROKER_KEY
+from fedfin.trust.accepted import TRUST, admitted_tls
 
 SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
 STATE = "state"
-CA, CERTIFICATE = "broker-ca.pem", "broker.pem"  # in the folder of keys
 
 Broker = Annotated[str, pattern(r"^mqtts?://[^\s/]+$", "a URL like mqtts://broker.example:8883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
@@ -127,14 +125,8 @@ class Site:
         """The files for mqtts://, if any are named."""
         files = self.settings.tls
         if files is None:
-            return self._admitted_tls
+            return admitted_tls(self.trust_path)
         return Tls(*(self._path(name) for name in (files.ca, files.certificate, files.key)))
-
-    @property
-    def _admitted_tls(self) -> Tls | None:
-        """What came with the admission."""
-        files = [self.trust_path / name for name in (CA, CERTIFICATE, BROKER_KEY)]
-        return Tls(*files) if all(path.exists() for path in files) else None
 
     @property
     def login(self) -> Login | None:

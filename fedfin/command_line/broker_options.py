@@ -13,6 +13,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", required=True, metavar="URL", help="mqtts://HOST[:PORT] or mqtt://HOST[:PORT]"
     )
+    add_access(parser)
+
+
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """What TLS and a user name need."""
     parser.add_argument(
         "--ca",
         type=Path,

@@ -19,6 +19,7 @@ from fedfin.plain_text import plain_lines
 # group -> (module, one line for the overview). Names, not imports: nothing loads before it is asked for,
 # and `fedfin` stays independent of the parts that build on it.
 GROUPS: dict[str, tuple[str, str]] = {
+    "broker": ("fedfin.broker.cli", "the broker: certificates and configuration; find out what is wrong"),
     "demo": ("fedfin.demo.cli", "a whole federation on this machine"),
     "export": ("fedfin_export.cli", "turn encoders into quantized ONNX bundles; export a trained model"),
     "edge": ("fedfin_edge.cli", "a site: set up, encode cases, train, predict"),

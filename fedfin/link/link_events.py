@@ -7,10 +7,26 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Announced:
+    """What the broker says of itself when it lets us in (MQTT 5, section 3.2.2.3); the defaults are its silence.
+
+    `maximum_packet`: bytes; None: it names no limit. `protocol`: MQTT's version.
+    """
+
+    protocol: str = "5"
+    maximum_packet: int | None = None
+    receive_maximum: int = 65_535
+    maximum_qos: int = 2
+    retain_available: bool = True
+    session_expiry_s: int = 0
+
+
+@dataclass(frozen=True)
 class Up:
     """Connected; no session is kept at the broker, so the owner subscribes again. `chunk_size` fits its packets."""
 
     chunk_size: int
+    announced: Announced = Announced()
 
 
 @dataclass(frozen=True)

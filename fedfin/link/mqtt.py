@@ -25,7 +25,7 @@ from fedfin import limits
 from fedfin.errors import LinkError, SettingsError
 from fedfin.link.backoff import Backoff
 from fedfin.link.broker_url import BrokerUrl
-from fedfin.link.link_events import Arrived, Broken, Down, LinkEvent, Taken, Up
+from fedfin.link.link_events import Announced, Arrived, Broken, Down, LinkEvent, Taken, Up
 from fedfin.link.login import Login
 from fedfin.link.tls import Tls
 
@@ -219,14 +219,12 @@ class Link:
         if reason.is_failure:
             self._ended = f"the broker at {self._broker.address} refuses {self._client_id}: {reason}"
             return
-        announced = (
-            getattr(properties, "MaximumPacketSize", None) if isinstance(properties, Properties) else None
-        )
+        announced = _announced(properties)
         self._down_reported = False
         self._ended = f"the connection to {self._broker.address} was lost"
-        self._max_packet = announced or 2**28
+        self._max_packet = announced.maximum_packet or 2**28
         room = self._max_packet - limits.PACKET_OVERHEAD_BYTES
-        self._tell(Up(max(1024, min(limits.CHUNK_BYTES, room))))
+        self._tell(Up(max(1024, min(limits.CHUNK_BYTES, room)), announced))
 
     def _on_disconnect(
         self, _: paho.Client, __: Any, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Any
@@ -253,6 +251,21 @@ class Link:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
             self._tell(Taken(token, f"subscription: {refused[0]}"))
+
+
+def _announced(properties: Any) -> Announced:
+    """What CONNACK holds; before MQTT 5 it holds nothing."""
+    if not isinstance(properties, Properties):
+        return Announced(protocol="3.1.1")
+    names = {
+        "maximum_packet": "MaximumPacketSize",
+        "receive_maximum": "ReceiveMaximum",
+        "maximum_qos": "MaximumQoS",
+        "retain_available": "RetainAvailable",
+        "session_expiry_s": "SessionExpiryInterval",
+    }
+    found = {field: getattr(properties, name) for field, name in names.items() if hasattr(properties, name)}
+    return Announced(**found)
 
 
 def _tune(_: paho.Client, __: Any, sock: Any) -> None:

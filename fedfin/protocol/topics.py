@@ -54,6 +54,10 @@ class Topics:
         """The site whose down topic this is."""
         return topic.removeprefix(f"{self.root}/site/").partition("/")[0]
 
+    def check(self, name: str) -> str:
+        """Where `name` writes to itself, to find out what the broker lets through (`fedfin broker check`)."""
+        return f"{self.root}/check/{name}"
+
     def chunk(self, kind: PartKind, version: int, index: int | None) -> str:
         """Retained chunk `index` of a part of the model; None: the filter for all of them."""
         return f"{self.root}/global/{kind[0]}/{version}/{'+' if index is None else index}"

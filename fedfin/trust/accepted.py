@@ -6,13 +6,15 @@ import msgspec
 
 from fedfin.errors import StateError
 from fedfin.files import make_folder, write_atomically
+from fedfin.link.tls import Tls
 from fedfin.plan import Digest
 from fedfin.protocol.messages import Boot
 from fedfin.trust.charter import Charter, read_charter
-from fedfin.trust.identity import KeyHex
+from fedfin.trust.identity import BROKER, KeyHex
 
 TRUST = "trust"  # the folder in a site's or an aggregator's, with the keys
 CHARTER = "charter"
+CA, CERTIFICATE = "broker-ca.pem", "broker.pem"  # who signed the broker's certificate, and ours
 _ACCEPTED = "accepted.json"
 
 
@@ -51,6 +53,19 @@ def current_charter(folder: Path, accepted: Accepted) -> Charter:
             f"{path} is missing or damaged; `accept` what the coordinator sent once more"
         ) from None
     return read_charter(text, str(path), accepted.coordinator)
+
+
+def admitted_tls(folder: Path) -> Tls | None:
+    """How this party connects, if the broker's operator has given it a certificate."""
+    files = [folder / name for name in (CA, CERTIFICATE, BROKER)]
+    return Tls(*files) if all(path.exists() for path in files) else None
+
+
+def keep_certificate(folder: Path, ca: str, certificate: str) -> None:
+    """From the broker's operator, in PEM; empty: there is none. Raises StateError."""
+    for name, pem in ((CA, ca), (CERTIFICATE, certificate)):
+        if pem:
+            write_atomically(folder / name, pem.encode())
 
 
 def accept(folder: Path, charter: Charter, text: str) -> None:

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.x509.oid import NameOID
 
 from fedfin.errors import StateError
 from fedfin.files import make_folder, write_atomically
 from fedfin.settings import pattern
+from fedfin.trust.certificate_requests import make_key, make_request
 
 SIGNING, SEALING, BROKER = "signing.key", "sealing.key", "broker.key"
 KeyHex = Annotated[str, pattern(r"^(?:[0-9a-f]{2}){32}\Z", "a public key: 64 digits 0-9 and a-f")]
@@ -86,7 +84,7 @@ def make_identity(folder: Path) -> Identity:
     for name, generate in (
         (SIGNING, Ed25519PrivateKey.generate),
         (SEALING, X25519PrivateKey.generate),
-        (BROKER, lambda: generate_ec_key(SECP256R1())),
+        (BROKER, make_key),
     ):
         if not (folder / name).exists():
             write_key(folder / name, generate())
@@ -127,6 +125,4 @@ def certificate_request(folder: Path, name: str) -> str:
     key = read_key(folder / BROKER)
     if not isinstance(key, EllipticCurvePrivateKey):
         raise StateError(f"{folder / BROKER} is {_OTHER}")
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    signed = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    return signed.public_bytes(serialization.Encoding.PEM).decode()
+    return make_request(name, key).public_bytes(serialization.Encoding.PEM).decode()

@@ -131,7 +131,17 @@ def test_a_running_aggregator_prints_hostile_messages_plainly_and_goes_on(tmp_pa
     plan_file.write_text(plan_toml(make_plan({}, modalities=(IMAGE,))))
     set_up("aggregator", "init", plan_file, folder)
     with run_broker("mosquitto", tmp_path) as url:
-        command = [sys.executable, "-m", "fedfin", "aggregator", "serve", str(folder), "--broker", url]
+        command = [
+            sys.executable,
+            "-m",
+            "fedfin",
+            "aggregator",
+            "serve",
+            str(folder),
+            "--broker",
+            url,
+            "--no-keys",
+        ]
         serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         port, topic = int(url.rpartition(":")[2]), "fedfin/1/ward/site/s0/up/ctl"
         for _ in range(5):

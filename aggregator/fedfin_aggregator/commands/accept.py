@@ -7,7 +7,7 @@ from fedfin.command_line import fingerprints
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import SettingsError
 from fedfin.trust import signed_text
-from fedfin.trust.accepted import TRUST, accept, has_accepted, read_accepted
+from fedfin.trust.accepted import TRUST, accept, has_accepted, keep_certificate, read_accepted
 from fedfin.trust.charter import read_charter
 from fedfin.trust.identity import load_identity
 from fedfin_aggregator.folder import open_journal
@@ -21,6 +21,12 @@ def add(commands: Commands) -> None:
     parser.add_argument("charter", type=Path, help="the coordinator's")
     parser.add_argument(
         "--fingerprint", metavar="TEXT", help="of the coordinator's key, compared by telephone"
+    )
+    parser.add_argument(
+        "--kit",
+        type=Path,
+        metavar="FOLDER",
+        help="of `fedfin broker kit`: its certificate for the aggregator is kept",
     )
     parser.set_defaults(run=run)
 
@@ -44,6 +50,10 @@ def run(args: argparse.Namespace) -> int:
         )
     if known is None:
         fingerprints.confirm(charter.fingerprint, args.fingerprint, "the coordinator")
+    if args.kit is not None:
+        own = args.kit / "clients" / "aggregator"
+        ca = signed_text.read_text(own / "ca.pem", "the broker's CA")
+        keep_certificate(trust, ca, signed_text.read_text(own / "aggregator.pem", "the certificate"))
     accept(trust, charter, text)
     print(f"charter {charter.number}: {len(charter.roster)} sites, until {charter.expires}")
     print(f"next: fedfin aggregator serve {args.folder} --broker mqtts://HOST")

@@ -19,7 +19,7 @@ from fedfin.plan import Plan
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.shards import Shard
 from fedfin.protocol.topics import Topics
-from fedfin.trust.accepted import TRUST
+from fedfin.trust.accepted import TRUST, admitted_tls
 from fedfin.trust.aggregator_channel import AggregatorChannel
 from fedfin.trust.audit_log import AUDIT, AuditLog, Report, audited
 from fedfin_aggregator.folder import FINAL_MODEL, JOURNAL, open_journal
@@ -70,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
         rounds = RootRounds(journal) if args.shards else Rounds(journal)
         channel = _channel(args, journal)
         with _reporter(args, journal) as report:
-            tls, login = broker_options.tls(args), broker_options.login(args)
+            tls, login = (
+                broker_options.tls(args) or admitted_tls(args.folder / TRUST),
+                broker_options.login(args),
+            )
             heard = report if channel is None else _audited(report, args.folder, channel)
             Server(
                 rounds, args.broker, heard, shards=args.shards or 0, tls=tls, login=login, channel=channel

@@ -158,8 +158,8 @@ class Server:
         self._retained.clear_others()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
-        if (address := self._topics.parse_up(topic)) is None:
-            return
+        if not payload or (address := self._topics.parse_up(topic)) is None:
+            return  # no bytes: a cleared retained message, or `fedfin broker check`
         site, channel = address
         try:
             payload = self._channel.receive(site, topic, payload)

@@ -123,6 +123,8 @@ class ShardServer:
             self._feed(Published())
 
     def _on_message(self, topic: str, payload: bytes) -> None:
+        if not payload:
+            return  # a cleared retained message, or `fedfin broker check`
         try:
             if topic == self._topics.manifest:
                 self._feed(messages.decode(payload, messages.RoundManifest))

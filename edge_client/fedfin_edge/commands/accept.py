@@ -88,11 +88,8 @@ def in_plain_words(plan: "Plan") -> list[str]:
 
 def _keep_certificate(site: "Site", admission: "Admission") -> None:
     """Who this site is at the broker, if the coordinator passed that on."""
-    from fedfin.files import write_atomically
-    from fedfin_edge.site import CA, CERTIFICATE
+    from fedfin.trust.accepted import keep_certificate
 
-    for name, pem in ((CA, admission.ca), (CERTIFICATE, admission.certificate)):
-        if pem:
-            write_atomically(site.trust_path / name, pem.encode())
+    keep_certificate(site.trust_path, admission.ca, admission.certificate)
     if admission.broker and admission.broker != site.settings.broker:
         print(f"note: the coordinator's broker is {admission.broker}; site.toml has {site.settings.broker}")

@@ -1,0 +1,93 @@
+"""Who is let in: we, with what we have; whoever comes; and whether our name is ours alone."""
+
+from collections.abc import Iterator
+
+from fedfin import limits
+from fedfin.broker.check.finding import Finding, fail, passed, warn
+from fedfin.broker.check.session import Session
+from fedfin.broker.check.target import Target
+from fedfin.errors import LinkError
+from fedfin.link.link_events import Announced
+
+CLIENT_ID, OTHER_CLIENT_ID = "fedfin-check-1", "fedfin-check-2"
+TAKEOVER_S = 1.0
+_REMEDIES = {
+    "etain": ("retained", "let the broker keep retained messages (mosquitto: `retain_available true`)"),
+    "authorized": ("connect", "give the certificate, or --user with its password, that the broker asks for"),
+    "password": ("connect", "correct --user or the password"),
+    "mqtts:// or mqtt://": (
+        "connect",
+        "write mqtts:// if the broker speaks TLS on this port, or correct the port",
+    ),
+    "taken over": ("identity", "end what runs under this name (`fedfin edge run`, `serve`) while you check"),
+}
+
+
+def not_let_in(error: LinkError) -> Finding:
+    """Why the broker ends our connection, by what it says."""
+    for word, (probe, remedy) in _REMEDIES.items():
+        if word in str(error):
+            return fail(probe, str(error), remedy)
+    return fail("connect", str(error), "look into the broker's log: it says why it ends a connection")
+
+
+def let_in(announced: Announced) -> Iterator[Finding]:
+    """What the broker offers those whom it lets in."""
+    if announced.protocol != "5":
+        says = f"the broker speaks MQTT {announced.protocol}, which does not say when it refuses a message"
+        yield warn("connect", says, "use a broker with MQTT 5: rights can be asked only there")
+    else:
+        yield passed("connect", "let in, with MQTT 5")
+    yield _session(announced)
+
+
+def _session(announced: Announced) -> Finding:
+    if announced.maximum_qos < 1:
+        return fail("session", "the broker takes only QoS 0, which may be lost", "allow QoS 1")
+    problems = []
+    if announced.receive_maximum < limits.WINDOW:
+        problems.append(f"takes {announced.receive_maximum} messages at once; FedFIN sends {limits.WINDOW}")
+    if announced.session_expiry_s:
+        problems.append(f"keeps our session for {announced.session_expiry_s} s after we have gone")
+    if problems:
+        remedy = "raise the receive maximum to 8, and let sessions end with their connection"
+        return warn("session", f"the broker {' and '.join(problems)}", remedy)
+    return passed("session", f"ends with its connection; {announced.receive_maximum} messages at once")
+
+
+def open_door(target: Target) -> Finding:
+    """Whether somebody gets in who shows nothing."""
+    try:
+        with Session(target.without_credentials(), OTHER_CLIENT_ID):
+            pass
+    except LinkError:
+        return passed("strangers", "nobody gets in without showing who they are")
+    return everybody_gets_in()
+
+
+def everybody_gets_in() -> Finding:
+    """What a broker for trying things out does."""
+    return warn(
+        "strangers",
+        "the broker lets in whoever comes, so anybody may pose as the aggregator or a site",
+        "for trying things out only; `fedfin broker kit` makes one that asks for certificates",
+    )
+
+
+def tied(target: Target, session: Session) -> Finding:
+    """Whether the broker knows us by our certificate: then a second connection ends the first, whatever its id.
+
+    The last question over `session`: it may be ended by this one.
+    """
+    try:
+        with Session(target, OTHER_CLIENT_ID):
+            ended = session.ended(TAKEOVER_S)
+    except LinkError:
+        ended = True  # the first one came back and ended the second
+    if ended:
+        return passed("identity", f"{target.name}: the client id is tied to it")
+    return warn(
+        "identity",
+        "the broker lets a client choose its client id: whoever is let in can end another's connection",
+        "tie it to the certificate (mosquitto: `use_username_as_clientid true`)",
+    )

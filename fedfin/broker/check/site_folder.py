@@ -1,0 +1,48 @@
+"""What a site's settings say of the broker; the rest of site.toml is the edge client's."""
+
+from pathlib import Path
+
+import msgspec
+
+from fedfin.broker.check.target import Target
+from fedfin.errors import SettingsError
+from fedfin.link.login import Login
+from fedfin.link.tls import Tls
+from fedfin.plan import Name
+from fedfin.settings import read_toml
+
+SETTINGS = "site.toml"
+
+
+class _Tls(msgspec.Struct):
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+class _Login(msgspec.Struct):
+    user: str
+    password_file: str | None = None
+
+
+class _Access(msgspec.Struct):
+    site: Name
+    federation: Name
+    broker: str
+    tls: _Tls | None = None
+    login: _Login | None = None
+
+
+def read_site_folder(folder: Path) -> Target:
+    """Paths in site.toml start at its folder. Raises SettingsError."""
+    if not folder.is_dir():
+        raise SettingsError(f"{folder}: there is no such site folder; make one with `fedfin edge init`")
+    found = read_toml(folder / SETTINGS, _Access, what="site settings")
+
+    def place(name: str | None) -> Path | None:
+        return None if name is None else folder / name
+
+    files = found.tls or _Tls()
+    tls = Tls(place(files.ca), place(files.certificate), place(files.key)) if found.tls else None
+    login = Login(found.login.user, place(found.login.password_file)) if found.login else None
+    return Target(found.broker, tls, login, federation=found.federation, claimed=found.site)

@@ -1,0 +1,126 @@
+"""TLS: version, the broker's certificate, and whether it takes ours."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+from cryptography import x509
+
+from fedfin.broker.check.finding import Finding, fail, passed, warn
+from fedfin.broker.check.own_certificate import not_yet_valid
+from fedfin.broker.check.target import Target
+from fedfin.broker.kit import certificates
+from fedfin.link.mqtt import CONNECT_S
+from fedfin.link.tls import Tls
+
+# In TLS 1.3 a client's certificate is judged after the handshake; whoever is refused hears it within a round trip.
+REFUSAL_S = 1.0
+_NOT_YET_VALID, _EXPIRED = 9, 10  # OpenSSL's verification results (x509_vfy.h)
+_OTHER_NAME = {62, 64}
+
+
+def tls(target: Target) -> Iterator[Finding]:
+    """One handshake as the link does it; where it fails, one more that trusts anybody, to see whom it shows."""
+    if not target.broker.tls:
+        yield warn(
+            "tls",
+            "mqtt:// is in the clear: who listens reads and changes everything",
+            "use mqtts:// with a certificate",
+        )
+        return
+    files = target.tls or Tls()
+    try:
+        with _handshake(target, files.context()) as connection:
+            yield from _shown(connection)
+            yield _taken(connection, files, target)
+    except ssl.SSLCertVerificationError as error:
+        yield _not_trusted(error, files, _certificate_of(target, files))
+    except (ssl.SSLError, OSError) as error:
+        yield _no_tls(error, files)
+
+
+def _handshake(target: Target, context: ssl.SSLContext) -> ssl.SSLSocket:
+    raw = socket.create_connection((target.broker.host, target.broker.port), CONNECT_S)
+    return context.wrap_socket(raw, server_hostname=target.broker.host)
+
+
+def _shown(connection: ssl.SSLSocket) -> Iterator[Finding]:
+    version, der = connection.version(), connection.getpeercert(binary_form=True)
+    if version == "TLSv1.3":
+        yield passed("tls", version)
+    else:
+        remedy = "have the broker speak TLS 1.3 (mosquitto: `tls_version tlsv1.3`)"
+        yield warn("tls", f"the broker speaks {version}, which shows certificates to who listens", remedy)
+    if der is not None:
+        yield _ends(x509.load_der_x509_certificate(der))
+
+
+def _ends(certificate: x509.Certificate) -> Finding:
+    end, days = f"{certificate.not_valid_after_utc:%Y-%m-%d}", certificates.days_left(certificate)
+    if days < certificates.SOON_DAYS:
+        remedy = "its operator should renew it (`fedfin broker kit --renew broker`)"
+        return warn("broker certificate", f"it ends on {end}, in {days} days", remedy)
+    return passed("broker certificate", f"trusted, of this host, until {end}")
+
+
+def _taken(connection: ssl.SSLSocket, files: Tls, target: Target) -> Finding:
+    """A broker says nothing before we do, unless it refuses us."""
+    connection.settimeout(REFUSAL_S)
+    try:
+        connection.recv(1)
+    except TimeoutError:
+        with_ours = "takes our certificate" if target.certificate else "asks for no certificate"
+        return passed("client certificate", f"the broker {with_ours}")
+    except ssl.SSLError as error:
+        return _refused(files.explain(error), target)
+    except OSError as error:
+        return _refused(f"the broker ended the connection ({error.strerror})", target)
+    return _refused("the broker ended the connection", target)
+
+
+def _refused(words: str, target: Target) -> Finding:
+    says, _, remedy = words.partition("; ")
+    if not target.certificate:
+        remedy = "give the certificate that you have from the operator, with --certificate and --key"
+    return fail("client certificate", says, remedy or "ask the broker's operator for a certificate")
+
+
+def _certificate_of(target: Target, files: Tls) -> x509.Certificate | None:
+    """Whatever certificate the broker shows; nothing is sent to it."""
+    context = files.context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with _handshake(target, context) as connection:
+            der = connection.getpeercert(binary_form=True)
+    except OSError:
+        return None
+    return x509.load_der_x509_certificate(der) if der else None
+
+
+def _not_trusted(
+    error: ssl.SSLCertVerificationError, files: Tls, certificate: x509.Certificate | None
+) -> Finding:
+    says, _, remedy = files.explain(error).partition("; ")
+    if certificate is None:
+        return fail("broker certificate", says, remedy)
+    if error.verify_code == _NOT_YET_VALID:
+        return not_yet_valid("the broker's certificate", certificate, "its operator must renew it")
+    if error.verify_code == _EXPIRED:
+        end = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+        return fail("broker certificate", f"the broker's certificate ended on {end}", remedy)
+    if error.verify_code in _OTHER_NAME:
+        return fail(
+            "host name", f"the certificate is for {', '.join(certificates.hosts_of(certificate))}", remedy
+        )
+    return fail("broker certificate", f"{says} (its issuer: {certificate.issuer.rfc4514_string()})", remedy)
+
+
+def _no_tls(error: OSError, files: Tls) -> Finding:
+    if isinstance(error, ssl.SSLError):
+        says, _, remedy = files.explain(error).partition("; ")
+    else:
+        says, remedy = f"the connection broke in the handshake ({error.strerror or error})", ""
+    return fail(
+        "tls", says, remedy or "if this port is the one for mqtt://, leave out the s; or correct the port"
+    )

@@ -1,0 +1,1 @@
+"""The commands of `fedfin broker`, one file for each."""

@@ -1,0 +1,1 @@
+"""`fedfin broker kit`: certificates, mosquitto's configuration and rights, a systemd unit, a page that explains."""

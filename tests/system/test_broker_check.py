@@ -1,0 +1,343 @@
+"""`fedfin broker check` against brokers that are broken in one way each: that one is named, and no other."""
+
+import json
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from federation import broker as plain_broker
+from federation import need_mosquitto
+from kit_broker import FEDERATION, KitBroker, Peer, kit_broker
+
+from benchmarks.transport.certificates import Authority
+from fedfin.broker.kit import certificates
+from fedfin.command_line.main import main
+from fedfin.demo.processes import free_port
+from fedfin.protocol.topics import Topics
+from fedfin.trust import certificate_requests
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> KitBroker:
+    """Not running."""
+    return kit_broker(tmp_path_factory.mktemp("kit"))
+
+
+class Report:
+    """What one check printed; `codes`: its exit code."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: object) -> None:
+        self.code = main(["broker", "check", *map(str, arguments), "--json"])
+        self.findings = json.loads(capsys.readouterr().out)
+
+    def not_passed(self) -> list[tuple[str, str]]:
+        """(verdict, probe) of all that is not PASS."""
+        return [(each["verdict"], each["probe"]) for each in self.findings if each["verdict"] != "PASS"]
+
+    def only(self, verdict: str, probe: str) -> str:
+        """What it says of the one thing that is wrong, with its remedy; the exit code goes with it."""
+        assert self.not_passed() == [(verdict, probe)], self.findings
+        assert self.code == (7 if verdict == "FAIL" else 0)
+        (found,) = [each for each in self.findings if each["probe"] == probe and each["verdict"] == verdict]
+        assert found["remedy"]
+        return f"{found['says']}; {found['remedy']}"
+
+
+@pytest.fixture
+def check(kit: KitBroker, capsys: pytest.CaptureFixture[str]):
+    """Ask the kit's broker, as s0 unless told otherwise."""
+
+    def ask(url: str | None = None, name: str = "s0", **files: Path | None) -> Report:
+        tls = kit.tls(name)
+        given = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key} | files
+        options = [word for key, path in given.items() if path for word in (f"--{key}", path)]
+        return Report(capsys, url or kit.url, "--federation", FEDERATION, *options)
+
+    return ask
+
+
+def certificate(
+    kit: KitBroker, folder: Path, name: str, *, start: int, end: int, server: bool = False
+) -> dict[str, Path]:
+    """One of the kit's CA, valid from `start` to `end` days from now."""
+    key = certificate_requests.make_key()
+    ca = certificates.read(kit.folder / "kit/ca/ca.pem")
+    signer = serialization.load_pem_private_key((kit.folder / "kit/ca/ca.key").read_bytes(), None)
+    times = [certificates.now() + timedelta(days=days) for days in (start, end)]
+    subject = certificate_requests.common_name(name)
+    builder = x509.CertificateBuilder(
+        ca.subject, subject, key.public_key(), x509.random_serial_number(), *times
+    )
+    for extension, critical in certificates.profile(("localhost",) if server else ()):
+        builder = builder.add_extension(extension, critical=critical)
+    (folder / "own.pem").write_bytes(certificates.pem(builder.sign(signer, hashes.SHA256())))
+    (folder / "own.key").write_bytes(certificate_requests.key_pem(key))
+    return {"certificate": folder / "own.pem", "key": folder / "own.key"}
+
+
+def as_server(files: dict[str, Path]) -> dict[str, str]:
+    """As lines of mosquitto's configuration."""
+    return {"certfile": str(files["certificate"]), "keyfile": str(files["key"])}
+
+
+def retained(kit: KitBroker) -> list[str]:
+    """Topics of all that is retained, as whoever may read everything finds it at the next start."""
+    with kit.running(rules="pattern read #\n"), Peer(kit.url, kit.tls("s2")) as peer:
+        peer.follow("#")
+        return peer.heard()
+
+
+@pytest.mark.parametrize("name", ["s0", "aggregator"])
+def test_the_kits_own_broker_passes(kit: KitBroker, check, name: str) -> None:
+    """Every line, for a site and for the aggregator."""
+    with kit.running():
+        report = check(name=name)
+    assert report.not_passed() == []
+    assert report.code == 0
+    probes = [each["probe"] for each in report.findings]
+    assert probes == [
+        "clock", "certificate", "dns", "tcp", "tls", "broker certificate", "client certificate", "connect", "session",
+        "strangers", "rights to write", "rights of others", "rights to read", "retained", "packet", "round trip",
+        "throughput", "identity",
+    ]  # fmt: skip
+
+
+def test_nothing_is_left_at_the_broker(kit: KitBroker, check) -> None:
+    """What is retained survives a restart, and what another client retained does; of the check there is nothing."""
+    mark = Topics(FEDERATION).site("s1", "up/state")
+    with kit.running():
+        check()
+        with Peer(kit.url, kit.tls("s1")) as peer:
+            peer.write(mark, retain=True)
+    assert retained(kit) == [mark]
+
+
+def test_a_name_that_does_not_resolve(check) -> None:
+    """The top-level domain `invalid` never does (RFC 2606)."""
+    assert "broker.invalid does not resolve" in check("mqtts://broker.invalid").only("FAIL", "dns")
+
+
+def test_a_port_where_nobody_listens(check) -> None:
+    """As when the broker is not started."""
+    assert "nobody listens there; start the broker" in check(f"mqtts://localhost:{free_port()}").only(
+        "FAIL", "tcp"
+    )
+
+
+def test_a_port_without_tls(check, tmp_path: Path) -> None:
+    """The URL says mqtts."""
+    with plain_broker("mosquitto", tmp_path) as url:
+        said = check(url.replace("mqtt://127.0.0.1", "mqtts://localhost")).only("FAIL", "tls")
+    assert "leave out the s" in said
+
+
+def test_a_port_with_tls_called_without(kit: KitBroker, capsys: pytest.CaptureFixture[str]) -> None:
+    """The URL says mqtt: that it is in the clear is said, too."""
+    with kit.running():
+        report = Report(capsys, f"mqtt://localhost:{kit.port}", "--federation", FEDERATION, "--as", "s0")
+    assert report.not_passed() == [("WARN", "tls"), ("FAIL", "connect")]
+    assert "write mqtts:// if the broker speaks TLS" in report.findings[-1]["remedy"]
+
+
+def test_tls_1_2_only(kit: KitBroker, check, tmp_path: Path) -> None:
+    """It works. mosquitto's own setting is the least version; OpenSSL's holds it to the older one."""
+    sections = "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMaxProtocol = TLSv1.2\n"
+    (tmp_path / "openssl.cnf").write_text(sections)
+    with kit.running(environment={"OPENSSL_CONF": str(tmp_path / "openssl.cnf")}, tls_version="tlsv1.2"):
+        said = check().only("WARN", "tls")
+    assert "speaks TLSv1.2" in said
+
+
+def test_a_certificate_of_another_ca(kit: KitBroker, check, tmp_path: Path) -> None:
+    """The client knows another CA than the broker has."""
+    other = Authority(tmp_path / "other")
+    with kit.running():
+        said = check(ca=other.ca).only("FAIL", "broker certificate")
+    assert "not signed by a CA that" in said
+    assert "FedFIN broker CA of ward" in said
+
+
+def test_a_certificate_for_another_host(kit: KitBroker, check) -> None:
+    """The names that it is for are shown."""
+    with kit.running():
+        said = check(f"mqtts://127.0.0.1:{kit.port}").only("FAIL", "host name")
+    assert "the certificate is for localhost; write the name" in said
+
+
+def test_a_broker_whose_certificate_has_ended(kit: KitBroker, check, tmp_path: Path) -> None:
+    """Since when is shown."""
+    old = certificate(kit, tmp_path, "localhost", start=-9, end=-2, server=True)
+    with kit.running(**as_server(old)):
+        said = check().only("FAIL", "broker certificate")
+    assert "ended on" in said
+    assert "operator must renew it" in said
+
+
+def test_a_broker_whose_certificate_begins_tomorrow(kit: KitBroker, check, tmp_path: Path) -> None:
+    """So does every certificate to a clock that is a day behind."""
+    new = certificate(kit, tmp_path, "localhost", start=1, end=9, server=True)
+    with kit.running(**as_server(new)):
+        said = check().only("FAIL", "clock")
+    assert "the broker's certificate is valid from" in said
+    assert "set this machine's clock" in said
+
+
+def test_our_certificate_begins_tomorrow(kit: KitBroker, check, tmp_path: Path) -> None:
+    """Known before anything is sent."""
+    said = check(**certificate(kit, tmp_path, "s0", start=1, end=9)).only("FAIL", "clock")
+    assert "our certificate is valid from" in said
+
+
+def test_our_certificate_has_ended(kit: KitBroker, check, tmp_path: Path) -> None:
+    """Known before anything is sent."""
+    said = check(**certificate(kit, tmp_path, "s0", start=-9, end=-2)).only("FAIL", "certificate")
+    assert "who renews it" in said
+
+
+def test_our_certificate_ends_soon(kit: KitBroker, check, tmp_path: Path) -> None:
+    """All works; the days are shown."""
+    with kit.running():
+        said = check(**certificate(kit, tmp_path, "s0", start=-9, end=9)).only("WARN", "certificate")
+    assert "in 8 days" in said or "in 9 days" in said
+
+
+def test_our_certificate_was_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The broker says so."""
+    made = kit_broker(tmp_path)
+    tls = made.tls("s0")
+    old = shutil.copy(tls.certificate, tmp_path / "old.pem")
+    made.kit("--revoke", "s0")
+    with made.running():
+        capsys.readouterr()
+        files = ("--ca", tls.ca, "--certificate", old, "--key", tls.key)
+        said = Report(capsys, made.url, "--federation", FEDERATION, *files).only("FAIL", "client certificate")
+    assert "was revoked" in said
+
+
+def test_our_certificate_is_of_another_ca(kit: KitBroker, check, tmp_path: Path) -> None:
+    """The broker says so, in its way."""
+    pair = Authority(tmp_path / "other").issue("s0", days=60)
+    with kit.running():
+        said = check(certificate=pair.certificate, key=pair.key).only("FAIL", "client certificate")
+    assert "ask its operator" in said
+
+
+def test_no_certificate_where_one_is_wanted(kit: KitBroker, capsys: pytest.CaptureFixture[str]) -> None:
+    """What to give is said."""
+    with kit.running():
+        report = Report(capsys, kit.url, "--ca", kit.tls("s0").ca)
+    assert "with --certificate and --key" in report.only("FAIL", "client certificate")
+
+
+def test_another_name_than_the_certificates(
+    kit: KitBroker, check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Known before anything is sent."""
+    tls = kit.tls("s0")
+    files = ("--ca", tls.ca, "--certificate", tls.certificate, "--key", tls.key)
+    said = Report(capsys, kit.url, "--federation", FEDERATION, "--as", "s1", *files).only("FAIL", "identity")
+    assert "is of 's0', not of 's1'" in said
+
+
+def test_rules_of_another_federation(kit: KitBroker, check) -> None:
+    """No right at all; what needs one is not blamed."""
+    rules = (kit.folder / "kit/broker/mosquitto.acl").read_text()
+    with kit.running(rules=rules.replace("/ward/", "/chest/")):
+        report = check()
+    assert report.not_passed() == [("FAIL", "rights to write"), ("WARN", "own topic")]
+    assert report.code == 7
+    assert "the federation's name" in next(
+        each["remedy"] for each in report.findings if each["verdict"] == "FAIL"
+    )
+
+
+def test_no_rules_at_all(kit: KitBroker, check) -> None:
+    """Certificates alone do not keep a site from being the aggregator."""
+    with kit.running(rules="pattern readwrite #\n"):
+        said = check().only("FAIL", "rights of others")
+    assert "may write site/fedfin-check/up/ctl" in said
+    assert "global/manifest, which are not its own" in said
+
+
+def test_packets_that_are_too_small(kit: KitBroker, check) -> None:
+    """As the broker announces it."""
+    with kit.running(max_packet_size="100000"):
+        said = check().only("FAIL", "packet")
+    assert "100000 bytes at most" in said
+    assert "max_packet_size 266240" in said
+
+
+def test_payloads_that_are_too_small(kit: KitBroker, check) -> None:
+    """The broker announces nothing, and refuses."""
+    with kit.running(message_size_limit="100000"):
+        assert "260 KiB" in check().only("FAIL", "packet")
+
+
+def test_no_retained_messages(kit: KitBroker, check) -> None:
+    """A site that comes late would never hear of the round."""
+    with kit.running(retain_available="false"):
+        assert "retain_available true" in check().only("FAIL", "retained")
+
+
+def test_client_ids_that_are_free(kit: KitBroker, check) -> None:
+    """All works, and one site can end another's connection."""
+    with kit.running(use_username_as_clientid=""):
+        assert "use_username_as_clientid true" in check().only("WARN", "identity")
+
+
+def test_a_broker_for_trying_things_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It works, and everything that it does not protect is said; nothing fails."""
+    with plain_broker("mosquitto", tmp_path) as url:
+        report = Report(capsys, url, "--federation", FEDERATION, "--as", "s0")
+    assert report.not_passed() == [("WARN", "tls"), ("WARN", "strangers"), ("WARN", "rights of others")]
+    assert report.code == 0
+
+
+def test_without_a_federation_the_rest_is_asked(kit: KitBroker, capsys: pytest.CaptureFixture[str]) -> None:
+    """And what was not is said."""
+    tls = kit.tls("s0")
+    with kit.running():
+        report = Report(capsys, kit.url, "--ca", tls.ca, "--certificate", tls.certificate, "--key", tls.key)
+    assert "--federation NAME" in report.only("WARN", "rights")
+
+
+def test_a_site_asks_with_its_folders_settings(
+    kit: KitBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line each, for people; paths start at the folder."""
+    tls = kit.tls("s0")
+    for path in (tls.ca, tls.certificate, tls.key):
+        shutil.copy(path, tmp_path)
+    files = f'ca = "ca.pem"\ncertificate = "{tls.certificate.name}"\nkey = "{tls.key.name}"'
+    head = f'site = "s0"\nfederation = "{FEDERATION}"\nbroker = "{kit.url}"\n'
+    (tmp_path / "site.toml").write_text(f"{head}[tls]\n{files}\n")
+    with kit.running():
+        assert main(["broker", "check", "--site-folder", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 18
+    assert all(line.startswith("PASS  ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "name the broker by its URL"),
+        (("mqtts://x", "--site-folder", "y"), "give nothing beside it"),
+        (("--site-folder", "nowhere"), "there is no such site folder"),
+        (("http://x",), "only mqtts://"),
+        (("mqtts://x", "--ca", "nowhere"), "cannot read the CA file"),
+        (("mqtts://x", "--certificate", "nowhere", "--key", "k"), "cannot read the client certificate"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_told(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 3, and nothing is asked."""
+    need_mosquitto()
+    assert main(["broker", "check", *arguments]) == 3
+    assert words in capsys.readouterr().err

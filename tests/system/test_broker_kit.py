@@ -1,0 +1,196 @@
+"""What `fedfin broker kit` writes, on a real mosquitto: who gets in, and what each may do there."""
+
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from federation import Federation
+from kit_broker import FEDERATION, SITES, KitBroker, Peer, ask, kit_broker, refused
+
+from benchmarks.transport.certificates import Authority
+from fedfin.broker.kit import sizing
+from fedfin.link import link_events
+from fedfin.link.tls import Tls
+from fedfin.protocol.topics import Topics
+
+pytestmark = pytest.mark.broker
+TOPICS = Topics(FEDERATION)
+CHANNELS = ("up/state", "up/ctl", "up/chunk", "dn/ctl", "dn/chunk")
+ALL = {
+    *(TOPICS.site(site, channel) for site in SITES for channel in CHANNELS),
+    TOPICS.aggregator_state,
+    TOPICS.manifest,
+    TOPICS.chunk("snapshot", 0, 0),
+    *(TOPICS.check(name) for name in ("aggregator", *SITES)),
+    f"{TOPICS.root}/else",
+    "fedfin/1/other/global/manifest",
+    "else",
+}
+OF_A_SITE = {*(TOPICS.site("s0", channel) for channel in CHANNELS[:3]), TOPICS.check("s0")}
+OF_THE_AGGREGATOR = {
+    *(TOPICS.site(site, channel) for site in SITES for channel in CHANNELS[3:]),
+    TOPICS.aggregator_state,
+    TOPICS.manifest,
+    TOPICS.chunk("snapshot", 0, 0),
+    TOPICS.check("aggregator"),
+}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KitBroker]:
+    """One that runs while this file's tests do."""
+    made = kit_broker(tmp_path_factory.mktemp("broker"))
+    with made.running():
+        yield made
+
+
+@pytest.mark.parametrize("topic", sorted(ALL))
+def test_a_site_writes_its_own_three_topics_and_no_other(broker: KitBroker, topic: str) -> None:
+    """Neither another's, nor what is the aggregator's, nor anything outside the federation."""
+    with Peer(broker.url, broker.tls("s0")) as peer:
+        answer = peer.write(topic)
+    assert (answer is None) == (topic in OF_A_SITE), answer
+    assert answer is None or "ot authorized" in answer
+
+
+@pytest.mark.parametrize("topic", sorted(ALL))
+def test_the_aggregator_writes_to_sites_and_to_all_but_never_as_a_site(broker: KitBroker, topic: str) -> None:
+    """The reverse."""
+    with Peer(broker.url, broker.tls("aggregator")) as peer:
+        answer = peer.write(topic)
+    assert (answer is None) == (topic in OF_THE_AGGREGATOR), answer
+
+
+def test_a_site_reads_its_own_and_what_is_for_all(broker: KitBroker) -> None:
+    """Subscribed to everything there is, it hears nothing that is for, or from, another."""
+    with (
+        Peer(broker.url, broker.tls("s0")) as s0,
+        Peer(broker.url, broker.tls("s1")) as s1,
+        Peer(broker.url, broker.tls("aggregator")) as aggregator,
+    ):
+        s0.follow("#", TOPICS.site("s1", "dn/ctl"), TOPICS.site("s1", "up/ctl"))
+        s1.follow(TOPICS.site("s1", "dn/ctl"))
+        aggregator.follow(TOPICS.site("+", "up/ctl"))
+        for name in ("s0", "s1"):
+            assert aggregator.write(TOPICS.site(name, "dn/ctl")) is None
+        assert aggregator.write(TOPICS.manifest) is None
+        assert s1.write(TOPICS.site("s1", "up/ctl")) is None
+        assert s1.heard() == [TOPICS.site("s1", "dn/ctl")]
+        assert aggregator.heard() == [TOPICS.site("s1", "up/ctl")]
+        assert set(s0.heard()) == {TOPICS.site("s0", "dn/ctl"), TOPICS.manifest}
+
+
+def test_without_a_certificate_nobody_gets_in(broker: KitBroker) -> None:
+    """The broker says what it wants."""
+    ca = broker.tls("s0").ca
+    assert "wants a client certificate" in refused(broker.url, Tls(ca))
+
+
+def test_a_certificate_of_another_ca_is_refused(broker: KitBroker, tmp_path: Path) -> None:
+    """Whatever name it holds."""
+    pair = Authority(tmp_path / "other").issue("s0")
+    assert "our client certificate" in refused(
+        broker.url, Tls(broker.tls("s0").ca, pair.certificate, pair.key)
+    )
+
+
+def test_the_brokers_own_certificate_is_no_clients(broker: KitBroker) -> None:
+    """It is for a server: whoever steals it from the broker's machine cannot be a client with it."""
+    kit = broker.folder / "kit" / "broker"
+    said = refused(broker.url, Tls(kit / "ca.pem", kit / "broker.pem", kit / "broker.key"))
+    assert "refuses our client certificate" in said
+
+
+def test_a_site_with_anothers_client_id_ends_nobodys_connection(broker: KitBroker) -> None:
+    """Its client id is its certificate's name, so it replaces itself alone."""
+    with (
+        Peer(broker.url, broker.tls("s1"), "s1") as s1,
+        Peer(broker.url, broker.tls("s0"), "s1") as liar,
+    ):
+        assert isinstance(liar.first, link_events.Up)
+        assert "ot authorized" in str(liar.write(TOPICS.site("s1", "up/ctl")))
+        assert s1.write(TOPICS.site("s1", "up/ctl")) is None  # still there
+        with Peer(broker.url, broker.tls("s0"), "another"):
+            assert isinstance(liar.next(), link_events.Down)
+
+
+def test_a_packet_of_260_kib_passes_and_a_larger_one_does_not(broker: KitBroker) -> None:
+    """The broker says the limit when a client connects."""
+    with Peer(broker.url, broker.tls("s0")) as peer:
+        assert isinstance(peer.first, link_events.Up)
+        assert peer.first.chunk_size == 256 * 1024
+        assert peer.first.announced.maximum_packet == 260 * 1024
+        topic = TOPICS.site("s0", "up/chunk")
+        assert peer.write(topic, bytes(260 * 1024 - len(topic) - 16)) is None
+
+
+def test_a_revoked_site_is_silenced_at_once_and_does_not_come_back(tmp_path: Path) -> None:
+    """One signal to the broker does it; the others are not touched, and a new certificate lets it in again."""
+    broker = kit_broker(tmp_path)
+    with broker.running() as process, Peer(broker.url, broker.tls("s1")) as s1:
+        tls, copy = broker.tls("s0"), tmp_path / "old.pem"
+        copy.write_bytes(tls.certificate.read_bytes())
+        old = Tls(tls.ca, copy, tls.key)
+        with Peer(broker.url, old) as s0:
+            s0.follow(TOPICS.manifest)
+            assert s0.write(TOPICS.site("s0", "up/ctl")) is None
+            broker.kit("--revoke", "s0")
+            process.send_signal(signal.SIGHUP)
+            started = time.monotonic()
+            while (answer := s0.write(TOPICS.site("s0", "up/ctl"))) is None:
+                assert time.monotonic() - started < 5.0
+            assert "ot authorized" in answer
+        assert "was revoked" in refused(broker.url, old)
+        assert s1.write(TOPICS.site("s1", "up/ctl")) is None
+        broker.kit("--sites", tmp_path / "sites.txt")  # its request still lies there
+        assert not tls.certificate.exists()
+        ask(tmp_path, "s0")
+        broker.kit("--renew", "s0")
+        process.send_signal(signal.SIGHUP)
+        with Peer(broker.url, broker.tls("s0")) as again:
+            assert again.write(TOPICS.site("s0", "up/ctl")) is None
+
+
+def test_a_federation_of_three_sites_runs_over_the_kit(tmp_path: Path) -> None:
+    """No more rights are needed: nobody is refused anything. Real processes, certificates of their own requests."""
+    broker = kit_broker(tmp_path)
+    with broker.running():
+        tls = broker.tls("aggregator")
+        federation = Federation(tmp_path, broker.url, options=("--ca", tls.ca))
+        for name in federation.names:
+            own = broker.tls(name)
+            settings = federation.folder / name / "site.toml"
+            lines = f'[tls]\ncertificate = "{own.certificate}"\nkey = "{own.key}"'
+            settings.write_text(settings.read_text().replace("[tls]", lines))
+        federation.options = ("--ca", tls.ca, "--certificate", tls.certificate, "--key", tls.key)
+        federation.run()
+    for name in ("agg", *federation.names):
+        assert "refused" not in {event["event"] for event in federation.events(name)}
+
+
+def resident_bytes(pid: int) -> int:
+    """What a process has in memory."""
+    (line,) = [
+        each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("VmRSS:")
+    ]
+    return int(line.split()[1]) * 1024
+
+
+def test_a_connection_costs_no_more_memory_than_sizing_says(tmp_path: Path) -> None:
+    """TLS and mosquitto's own, over a hundred connections that are let in."""
+    broker, count = kit_broker(tmp_path), 100
+    with broker.running() as process, contextlib.ExitStack() as open_:
+        context = broker.tls("s0").context()
+        before = resident_bytes(process.pid)
+        for _ in range(count):
+            raw = socket.create_connection(("localhost", broker.port), 5.0)
+            connection = open_.enter_context(context.wrap_socket(raw, server_hostname="localhost"))
+            connection.settimeout(0.01)
+            with contextlib.suppress(TimeoutError):
+                connection.recv(1)
+        each = (resident_bytes(process.pid) - before) / count
+    assert 8 * 1024 < each < sizing.CONNECTION_BYTES
