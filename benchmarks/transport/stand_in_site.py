@@ -18,6 +18,7 @@ from fedfin.command_line.progress import JsonLines
 from fedfin.lock import only_process
 from fedfin.model.model_spec import Task, task_specs
 from fedfin.plan import Plan
+from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.task import TaskResult
 
 CASES = 8
@@ -53,6 +54,11 @@ def _replace_tasks(number: int) -> None:
     sys.modules[stand_in.__name__] = stand_in
 
 
+def _cases(plan: Plan) -> Dataset:
+    """So many without any features."""
+    return Dataset({}, {}, np.zeros((CASES, len(plan.labels)), np.float32), np.zeros(CASES, np.bool_))
+
+
 def main() -> None:
     """Take part until the federation is finished."""
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
@@ -60,7 +66,7 @@ def main() -> None:
     from fedfin_edge.agent import agent
     from fedfin_edge.site import open_site
 
-    vars(agent)["load_dataset"] = lambda *_: range(CASES)
+    vars(agent)["load_dataset"] = lambda _, plan: _cases(plan)
     site = open_site(folder)
     with only_process(site.folder, "fedfin edge run"), JsonLines(sys.stdout) as report:
         agent.Agent(site, report).run()

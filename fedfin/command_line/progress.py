@@ -45,6 +45,8 @@ class RoundBar:
             "refused",
             "bad-message",
             "bad-model",
+            "bad-manifest",
+            "answered-before",
             "diverged",
             "stalled",
             "waiting",
@@ -80,6 +82,7 @@ class RoundBar:
         """Move the bar, or print what needs attention."""
         if event == "joined":
             self._progress.update(self._task, total=facts["rounds"])
+            self._print(_line(event, facts))
         elif event == "closed":
             self._progress.advance(self._task)
             if not self._console.is_terminal:

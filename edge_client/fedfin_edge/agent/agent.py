@@ -20,6 +20,17 @@ from fedfin.protocol import site_states as life
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
+from fedfin_edge.agent.answers import Answers
+from fedfin_edge.agent.joining import (
+    answer_of,
+    check_answers,
+    check_run,
+    forgotten,
+    labels_not_used,
+    labels_without_values,
+)
+from fedfin_edge.agent.outbox import Outbox
+from fedfin_edge.agent.plan_policy import check_plan
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.cases.dataset import Dataset, load_dataset
@@ -28,6 +39,7 @@ from fedfin_edge.tasks.task import TaskStoppedError
 
 TICK_S = 0.5
 OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out
+FINISHED_S = 10.0  # a site that has the final model waits so long for an aggregator that begins another run
 
 
 @dataclass(frozen=True)
@@ -51,22 +63,26 @@ class Costs:
 class Agent:
     """One site in one federation, until it is finished. `report(event, facts)` tells the outside.
 
-    `keep_deltas`: a folder for the raw deltas of every training round.
+    `keep_deltas`: a folder for the raw deltas of every training round. `again`: a person allows whatever run the
+    aggregator is at (answers.py).
     """
 
-    def __init__(self, site: Site, report: Report, *, keep_deltas: Path | None = None) -> None:
+    def __init__(
+        self, site: Site, report: Report, *, keep_deltas: Path | None = None, again: bool = False
+    ) -> None:
         settings = site.settings
-        self._site, self._report, self._keep_deltas = site, report, keep_deltas
+        self._site, self._report, self._keep_deltas, self._again = site, report, keep_deltas, again
         self._topics = Topics(settings.federation)
         self._boot = secrets.token_hex(8)
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._state = AgentState(site.state_path)
+        self._answers = Answers(site.answers_path)
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
         self._machine = SiteMachine(
             site=settings.site,
             boot=self._boot,
             encoders=encoders,
-            memory=self._state.memory(),
+            memory=self._state.memory(self._answers.rounds()),
         )
         will = (self._topic("up/state"), self._online(online=False))
         client_id = f"fedfin-{settings.federation}-{settings.site}"
@@ -75,6 +91,7 @@ class Agent:
         )
         self._plan: Plan | None = None
         self._dataset: Dataset | None = None
+        self._data = ""  # the data set's digest
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
         self._chunk_tokens: set[int] = set()
@@ -93,6 +110,8 @@ class Agent:
         try:
             while self._machine.state is not life.State.FINISHED:
                 self._step()
+                if self._nothing_more_comes(time.monotonic() - started):
+                    break
                 if not self._ever_online and time.monotonic() - started > OFFLINE_S:
                     raise LinkError(
                         f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s"
@@ -106,6 +125,15 @@ class Agent:
             self.costs.seconds_waiting = time.monotonic() - started - self.costs.seconds_training
             self.costs.peak_rss_mb = peak_rss_mb()
             self._report("costs", asdict(self.costs))
+
+    def _nothing_more_comes(self, seconds: float) -> bool:
+        """Whether this site was finished when it was started, and no aggregator has anything for it."""
+        waited = seconds > FINISHED_S and self._plan is None
+        if not (waited and self._state.progress.finished and self._state.final_path.exists()):
+            return False
+        version = last_round(self._state.plan()) - 1
+        self._report("finished", {"version": version, "model": str(self._state.final_path)})
+        return True
 
     def _step(self) -> None:
         try:
@@ -182,7 +210,7 @@ class Agent:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
+    def _act(self, effect: life.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
         match effect:
             case life.Send(channel, message):
                 token = self._link.publish(self._topic(channel), messages.encode(message))
@@ -208,16 +236,45 @@ class Agent:
                 self._report("closed", {"round": round_, "accepted": accepted, "reason": reason})
             case life.Finish(version):
                 self._finish(version)
+            case life.Distrust(reason):
+                self._report("bad-manifest", {"reason": reason})
             case life.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {reason}")
 
     def _join(self, run: str, plan: Plan) -> None:
+        """Raises SettingsError, ProtocolError or StateError when this site's people did not agree to it."""
+        check_plan(self._site, plan)
+        if self._again:
+            self._answers.allow(run)
+        check_run(self._state, self._answers, run, plan)
         self._dataset = load_dataset(self._site, plan)
+        self._data = self._dataset.digest()
+        check_answers(self._site, self._answers, run, plan, self._data)
         self._plan = plan
         self._state.join(run, plan)
-        self._report(
-            "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
-        )
+        self._look_back(run)
+        joined = {
+            "federation": plan.federation,
+            "rounds": last_round(plan),
+            "cases": len(self._dataset),
+            "labels_without_values": labels_without_values(plan, self._dataset),
+            "labels_not_used": labels_not_used(plan, self._site.labels),
+        }
+        self._report("joined", joined)
+
+    def _look_back(self, run: str) -> None:
+        """What an earlier life saved and did not write down yet; what it wrote down, and has lost since."""
+        if self._state.waiting is not None:
+            self._record(self._state.waiting)
+        if lost := forgotten(self._state, self._answers, run):
+            if any(answer.task == "second_moments" for answer in lost):
+                self._state.remember_second_moments()
+            self._report("answered-before", {"rounds": ", ".join(str(answer.round) for answer in lost)})
+
+    def _record(self, outbox: Outbox) -> None:
+        """Before an update is offered to anybody."""
+        assert self._plan is not None
+        self._answers.record(answer_of(outbox, self._state.progress.run, self._plan, self._data))
 
     def _make_first(self) -> None:
         assert self._plan is not None
@@ -263,6 +320,7 @@ class Agent:
                 keep=self._keep_deltas,
             )
             self._state.put_update(outbox)
+            self._record(outbox)
             self._events.put(life.Done(work.round, outbox.payload))
         except TaskStoppedError:
             pass
@@ -281,6 +339,7 @@ class Agent:
         assert self._plan is not None
         tensors = self._state.model.tensors(self._plan)
         write_model(self._state.final_path, ModelFile(self._plan, version, tensors))
+        self._state.finish()
         self._report("finished", {"version": version, "model": str(self._state.final_path)})
 
     def _topic(self, channel: str) -> str:

@@ -22,6 +22,11 @@ def add(commands: Commands) -> None:
         metavar="FOLDER",
         help="also write each training round's raw float32 deltas there, as .npz files; they stay on this machine",
     )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="take part in the run that the aggregator is at, although this site has answered the plan in another",
+    )
     parser.set_defaults(run=run)
 
 
@@ -37,5 +42,5 @@ def run(args: argparse.Namespace) -> int:
     site = open_site(args.folder)
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
     with only_process(site.folder, "fedfin edge run"), reporter as report:
-        Agent(site, report, keep_deltas=args.keep_deltas).run()
+        Agent(site, report, keep_deltas=args.keep_deltas, again=args.again).run()
     return 0
