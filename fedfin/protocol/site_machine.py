@@ -197,8 +197,8 @@ class SiteMachine:
 
     def _distrust(self, reason: str) -> list[Effect]:
         """What no aggregator of this plan says is not remembered: it must not make us deaf to the true one."""
-        told, self._distrusted = self._distrusted, True
-        return [] if told else [Distrust(reason)]
+        repeated, self._distrusted = self._distrusted, True
+        return [] if repeated else [Distrust(reason)]
 
     def _turn_to(self, manifest: RoundManifest) -> list[Effect]:
         """A newer round runs."""

@@ -54,12 +54,11 @@ def test_wanting_a_replaced_version_is_answered_with_the_manifest() -> None:
 
 def test_wanted_chunks_are_sent_and_no_others() -> None:
     """Bits 0 and 2 of the snapshot's three; the delta's one; none for a bitmap that does not fit."""
-    answers = Aggregator().ask(Want(part="snapshot", version=0, bitmap=b"\x05"))
-    assert [chunk.index for chunk in answers] == [0, 2]
-    assert [chunk.data for chunk in Aggregator().ask(Want(part="delta", version=1, bitmap=b"\x01"))] == [
-        b"d" * 10
-    ]
-    assert Aggregator().ask(Want(part="snapshot", version=0, bitmap=b"\xff")) == []
+    wanted = Want(part="snapshot", version=0, bitmap=b"\x05")
+    assert Aggregator().feed(wanted) == [agg.SendChunks("s0", "snapshot", 0, (0, 2))]
+    wanted = Want(part="delta", version=1, bitmap=b"\x01")
+    assert Aggregator().feed(wanted) == [agg.SendChunks("s0", "delta", 1, (0,))]
+    assert Aggregator().feed(Want(part="snapshot", version=0, bitmap=b"\xff")) == []
 
 
 def test_a_new_version_publishes_what_is_new_and_clears_the_rest_after_the_manifest() -> None:

@@ -19,6 +19,7 @@ from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.incoming import Incoming, Report
+from fedfin_aggregator.serve.mail import Mail
 from fedfin_aggregator.serve.retained import Retained
 
 TICK_S = 0.2
@@ -48,6 +49,7 @@ class Server:
         self._shards = shards
         self._machine = self._new_machine()
         self._retained = Retained(self._link, self._topics, rounds.journal)
+        self._mail = Mail(self._publish, self._retained.chunk)
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left with the final model
@@ -99,10 +101,13 @@ class Server:
                 self._on_up(chunk_size)
             case link_events.Down(reason):
                 self._report("offline", {"reason": reason})
+                self._mail.cut()
                 self._feed(life.Disconnected())
             case link_events.Taken(token, None):
                 self._retained.taken(token)
-            case link_events.Taken(_, refused):
+                self._mail.taken(token)
+            case link_events.Taken(token, refused):
+                self._mail.taken(token)
                 self._report("refused", {"reason": refused})
             case link_events.Arrived(topic, payload):
                 self._on_message(topic, payload)
@@ -158,7 +163,9 @@ class Server:
     def _act(self, effect: life.Effect) -> None:
         match effect:
             case life.Send(site, channel, message):
-                self._link.publish(self._topics.party(site, channel), messages.encode(message))
+                self._mail.post(site, channel, message)
+            case life.SendChunks(site, kind, version, indices):
+                self._mail.want(site, (kind, version), indices)
             case life.PublishPart():
                 self._retained.put(effect)
             case life.ClearParts(listed):
@@ -182,6 +189,10 @@ class Server:
             case life.Lacking(round_, shards):
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
+
+    def _publish(self, site: str, channel: str, message: messages.Message) -> tuple[int, int]:
+        payload = messages.encode(message)
+        return self._link.publish(self._topics.party(site, channel), payload), len(payload)
 
     def _opened(self) -> life.Opened:
         position = self._rounds.position
