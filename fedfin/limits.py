@@ -17,6 +17,11 @@ SENDERS = 64
 # A sender that is silent for so long yields its place when others wait: the time in which a site asks twice.
 SILENCE_S = 10.0
 
+# Answers on their way to one site at once: one travels while one is acknowledged, and one waits behind.
+ANSWERS = 3
+# ... and to all sites together, in bytes: what the client's queue holds at most, whatever is asked for.
+ANSWER_BYTES = 8 * 1024 * 1024
+
 CONTROL_BYTES = (
     384 * 1024
 )  # a control message; the longest is RoundManifest: two digests per chunk of a model

@@ -24,7 +24,7 @@ def fuzz(data: bytes) -> None:
         folder = scratch_file(name, data).parent
     with contextlib.suppress(REFUSED):
         state = AgentState(folder)
-        state.memory()
+        state.memory({})
         state.feedback()
     with contextlib.suppress(REFUSED):
         AgentState(folder).plan()

@@ -19,6 +19,7 @@ from fedfin.command_line.progress import JsonLines
 from fedfin.lock import only_process
 from fedfin.model.model_spec import Task, task_specs
 from fedfin.plan import Plan
+from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.task import TaskResult
 
 CASES = 8
@@ -54,6 +55,11 @@ def _replace_tasks(number: int) -> None:
     sys.modules[stand_in.__name__] = stand_in
 
 
+def _cases(plan: Plan) -> Dataset:
+    """So many without any features."""
+    return Dataset({}, {}, np.zeros((CASES, len(plan.labels)), np.float32), np.zeros(CASES, np.bool_))
+
+
 def main() -> None:
     """Take part until the federation is finished."""
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
@@ -63,7 +69,7 @@ def main() -> None:
     from fedfin_edge.agent.admitted import admitted_agent
     from fedfin_edge.site import open_site
 
-    vars(agent)["load_dataset"] = lambda *_: range(CASES)
+    vars(agent)["load_dataset"] = lambda _, plan: _cases(plan)
     site = open_site(folder)
     with only_process(site.folder, "fedfin edge run"), JsonLines(sys.stdout) as report:
         make_agent = admitted_agent if has_accepted(site.trust_path) else agent.Agent

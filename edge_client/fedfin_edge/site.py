@@ -2,6 +2,7 @@
 
     site.toml         typed, closed settings (SiteSettings)
     features.sqlite   what the encoders made of the cases; safe to delete, `fedfin edge encode` makes it again
+    answers.jsonl     what this site has answered, so that it never answers twice; never delete it
     state/            what the agent must remember across a restart
     trust/            the site's keys, the charter that its people accepted, the audit log
 
@@ -18,17 +19,19 @@ from fedfin.errors import SettingsError
 from fedfin.folders import warn_if_open
 from fedfin.link.login import Login
 from fedfin.link.tls import Tls
-from fedfin.plan import Name
+from fedfin.plan import Digest, Name
 from fedfin.settings import pattern, read_toml
 from fedfin.trust.accepted import TRUST, admitted_tls
 
 SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
 STATE = "state"
+ANSWERS = "answers.jsonl"
 
 Broker = Annotated[str, pattern(r"^mqtts?://[^\s/]+$", "a URL like mqtts://broker.example:8883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+Most = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,15 +41,15 @@ class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class CaseColumns(_Closed, frozen=True):
     """Where the case table is and what its columns are called.
 
-    The case, patient and split columns may be absent from the table. `labels` empty: every column that is
-    nothing else is a label.
+    The case, patient and split columns may be absent from the table. `labels`: those that this site answers for, and
+    no others; None, where a table is read for no site: every column that is nothing else.
     """
 
     table: Text
     case: Text = "case"
     patient: Text = "patient"
     split: Text = "split"
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
 
 
 class ModalitySettings(_Closed, frozen=True):
@@ -71,6 +74,19 @@ class LoginSettings(_Closed, frozen=True):
     password_file: Text | None = None
 
 
+class Policy(_Closed, frozen=True):
+    """What a plan may ask of this site. `plan`: the digest of the one that people approved.
+
+    The defaults are far above what the plan's own defaults ask for: 24 rounds of 1 epoch, 1180 random features.
+    """
+
+    plan: Digest | None = None
+    most_rounds: Most = 2_000
+    most_epochs: Most = 50
+    most_megabytes: Most = 500
+    most_basis: Most = 4_096
+
+
 class SiteSettings(_Closed, frozen=True):
     """What site.toml holds. `held_out` is the share of patients never trained on, kept for evaluation."""
 
@@ -80,13 +96,14 @@ class SiteSettings(_Closed, frozen=True):
     cases: CaseColumns
     modalities: Annotated[dict[Name, ModalitySettings], msgspec.Meta(min_length=1)]
     held_out: HeldOut = 0.2
+    policy: Policy = Policy()
     tls: TlsFiles | None = None
     login: LoginSettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse one column in two roles: its cells would be read twice with different meanings."""
         cases = self.cases
-        roles = [cases.case, cases.patient, cases.split, *cases.labels]
+        roles = [cases.case, cases.patient, cases.split, *(cases.labels or ())]
         roles += [modality.column for modality in self.modalities.values()]
         twice = sorted({name for name in roles if roles.count(name) > 1})
         if twice:
@@ -104,6 +121,16 @@ class Site:
     def features_path(self) -> Path:
         """The feature store."""
         return self.folder / FEATURES
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that this site answers for."""
+        return self.settings.cases.labels or ()
+
+    @property
+    def answers_path(self) -> Path:
+        """What this site has answered."""
+        return self.folder / ANSWERS
 
     @property
     def state_path(self) -> Path:

@@ -48,6 +48,8 @@ class RoundBar:
             "bad-message",
             "bad-model",
             "charter",
+            "bad-manifest",
+            "answered-before",
             "diverged",
             "left-out",
             "stalled",
@@ -84,6 +86,7 @@ class RoundBar:
         """Move the bar, or print what needs attention."""
         if event == "joined":
             self._progress.update(self._task, total=facts["rounds"])
+            self._print(_line(event, facts))
         elif event == "closed":
             self._progress.advance(self._task)
             if not self._console.is_terminal:

@@ -1,5 +1,6 @@
 """The model of version 0: the same bits on every platform, so that it never travels. numpy only."""
 
+import functools
 import hashlib
 import math
 
@@ -14,6 +15,13 @@ from fedfin.plan import Plan
 def initial_model(plan: Plan) -> dict[str, NDArray[np.float32]]:
     """The model of version 0: the same bits on every platform, from plan.seed and each tensor's name."""
     return {name: _draw(plan.seed, name, spec) for name, spec in tensor_specs(plan).items()}
+
+
+@functools.lru_cache(maxsize=1)  # asked of every version that arrives
+def fixed_tensors(plan: Plan) -> dict[str, NDArray[np.float32]]:
+    """The tensors that nothing ever changes, as they are in every version."""
+    specs = tensor_specs(plan).items()
+    return {name: _draw(plan.seed, name, spec) for name, spec in specs if spec.trained_by == "fixed"}
 
 
 def _draw(seed: int, name: str, spec: TensorSpec) -> NDArray[np.float32]:

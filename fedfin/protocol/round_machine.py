@@ -48,6 +48,7 @@ from fedfin.protocol.round_states import (
     Removed,
     Seal,
     Send,
+    SendChunks,
     Stalled,
     State,
     Tick,
@@ -292,9 +293,9 @@ class RoundMachine:
         key = message.part, message.version
         if key not in self._parts:
             return self._where(site)
-        outline, data = self._parts[key]
+        outline, _ = self._parts[key]
         try:
             wanted = transfer.indices(message.bitmap, len(outline.chunks))
         except ProtocolError:
             return []
-        return [Send(site, "dn/chunk", transfer.chunk(data, outline, i)) for i in wanted]
+        return [SendChunks(site, *key, tuple(wanted))] if wanted else []

@@ -147,6 +147,16 @@ class Send:
 
 
 @dataclass(frozen=True)
+class SendChunks:
+    """Publish these chunks of a part on a site's down channel: it lacks them."""
+
+    site: str
+    kind: PartKind
+    version: int
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class PublishPart:
     """Publish a part's chunks, retained."""
 
@@ -222,7 +232,18 @@ class Lacking:
     shards: tuple[str, ...]
 
 
-Effect = Send | PublishPart | PublishManifest | ClearParts | Spool | Judge | CloseRound | Stalled | Lacking
+Effect = (
+    Send
+    | SendChunks
+    | PublishPart
+    | PublishManifest
+    | ClearParts
+    | Spool
+    | Judge
+    | CloseRound
+    | Stalled
+    | Lacking
+)
 Receiving = Send | Spool | Judge  # what taking updates in asks for
 
 _S = State

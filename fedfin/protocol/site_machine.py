@@ -5,8 +5,8 @@ each event, bytes that must survive a crash go out as effects before anything is
 What is legal in which state is the table in site_states.py.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
@@ -14,6 +14,7 @@ from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol.fetch import Fetch
 from fedfin.protocol.invitation import draw
+from fedfin.protocol.manifest_checks import Succession, objection
 from fedfin.protocol.messages import (
     Chunk,
     Evict,
@@ -33,6 +34,7 @@ from fedfin.protocol.site_states import (
     Assembled,
     Connected,
     Disconnected,
+    Distrust,
     Done,
     Effect,
     Event,
@@ -55,7 +57,8 @@ class Memory:
     """What a site remembers from before a restart.
 
     `settled`: the last round of `run` that has a receipt; `model`, `version`: id and version of the kept global
-    model (None: there is none); `offer`: round and payload of an update without a receipt.
+    model (None: there is none); `offer`: round and payload of an update without a receipt; `answered`: by run, the
+    rounds whose answers were made, and may have left, whatever else was forgotten.
     """
 
     run: str = ""
@@ -63,6 +66,7 @@ class Memory:
     model: bytes = b""
     version: int | None = None
     offer: tuple[int, bytes] | None = None
+    answered: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 class SiteMachine:
@@ -76,7 +80,10 @@ class SiteMachine:
         self._run = memory.run
         self._settled = memory.settled
         self._model, self._version = memory.model, memory.version
+        self._answered = memory.answered
         self._manifest: RoundManifest | None = None
+        self._succession = Succession()
+        self._distrusted = False  # whether a manifest was ignored, which is told once
         self._online = False
         self._now = 0.0
         self._retry_at = 0.0
@@ -131,7 +138,8 @@ class SiteMachine:
     def _tick(self, _: Tick) -> list[Effect]:
         if not self._online or self._now < self._retry_at or self._outgoing.busy:
             return []
-        self._retry_at = self._now + (limits.IDLE_S if self.state is State.IDLE else limits.RETRY_S)
+        idle = self.state is State.IDLE and self._manifest is not None
+        self._retry_at = self._now + (limits.IDLE_S if idle else limits.RETRY_S)
         return self._ask()
 
     def _ask(self) -> list[Effect]:
@@ -151,7 +159,11 @@ class SiteMachine:
             if event.run == self._run:
                 return []
             self.state = State.EVICTED
-            return [Leave("the aggregator began another run of the plan; start this site again to take part")]
+            return [
+                Leave(
+                    "the aggregator began another run of the plan; to take part, start this site with --again"
+                )
+            ]
         join = Join(event.run, event.plan)
         self._plan = event.plan
         if event.run != self._run:  # deltas of another run's versions lead elsewhere
@@ -171,20 +183,31 @@ class SiteMachine:
     # Rounds.
 
     def _round_manifest(self, event: RoundManifest) -> list[Effect]:
+        if event.run != self._run:
+            return []
+        assert self._plan is not None
+        if (reason := objection(self._plan, event)) is not None:
+            return self._distrust(reason)
         known = self._manifest
-        if known is not None and known.run == event.run and _age(event) <= _age(known):
+        if known is not None and _age(event) <= _age(known):
             return []
-        if self.state is not State.JOINING and event.run != self._run:
-            return []
+        if known is not None and not self._succession.believes(event, known.round):
+            return [Send("up/ctl", self.hello)] if self._online else []
         self._manifest = event
-        if self.state in {
-            State.JOINING,
-            State.ASSEMBLING,
-        }:  # its turn comes when the plan, or the model, is there
+        return self._turn_to(event)
+
+    def _distrust(self, reason: str) -> list[Effect]:
+        """What no aggregator of this plan says is not remembered: it must not make us deaf to the true one."""
+        repeated, self._distrusted = self._distrusted, True
+        return [] if repeated else [Distrust(reason)]
+
+    def _turn_to(self, manifest: RoundManifest) -> list[Effect]:
+        """A newer round runs."""
+        if self.state is State.ASSEMBLING:  # its turn comes when the model is there
             return []
         if self.state is State.SENDING:  # its receipt comes all the same, and says "late"
             return self._ask() if self._online and not self._outgoing.busy else []
-        if self.state is State.WORKING and self._still_counts(event):
+        if self.state is State.WORKING and self._still_counts(manifest):
             return []  # not interrupted: it is sent when it is done, however late
         effects: list[Effect] = [Abandon(self._working)] if self.state is State.WORKING else []
         if self.state is not State.FETCHING:
@@ -198,13 +221,15 @@ class SiteMachine:
 
     def _has_work(self, manifest: RoundManifest) -> bool:
         asked = draw(manifest.run, manifest.round, self._site) <= manifest.threshold
-        return manifest.state == "finished" or (asked and manifest.round > self._settled)
+        answered = manifest.round <= self._settled or manifest.round in self._answered.get(self._run, ())
+        return manifest.state == "finished" or (asked and not answered)
 
     def _next_round(self) -> list[Effect]:
         """Take up what the manifest asks for, if it is new."""
         manifest = self._manifest
-        self._retry_at = self._now + limits.IDLE_S
-        if manifest is None or manifest.run != self._run or not self._has_work(manifest):
+        # Without any, the answer to our hello got lost.
+        self._retry_at = self._now + (limits.RETRY_S if manifest is None else limits.IDLE_S)
+        if manifest is None or not self._has_work(manifest):
             self.state = State.IDLE
             return self._fetch.stop()
         if manifest.model != self._model:

@@ -192,13 +192,33 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class Distrust:
+    """A manifest that no aggregator of this plan can have made is ignored. Told for the first such only."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Leave:
     """The aggregator dropped this site."""
 
     reason: str
 
 
-Effect = Send | Follow | Unfollow | Join | MakeFirst | Assemble | Work | Abandon | Settle | Finish | Leave
+Effect = (
+    Send
+    | Follow
+    | Unfollow
+    | Join
+    | MakeFirst
+    | Assemble
+    | Work
+    | Abandon
+    | Settle
+    | Finish
+    | Distrust
+    | Leave
+)
 
 _S = State
 _AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.WORKING, _S.FINISHED, _S.EVICTED)
@@ -207,8 +227,8 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Connected: (_S.JOINING,),
         Disconnected: (_S.JOINING,),
         Tick: (_S.JOINING,),
-        RoundManifest: (_S.JOINING,),
-        Welcome: (*_AFTER_MANIFEST, _S.ASSEMBLING, _S.SENDING),
+        # No manifest: what one may say is known from the plan, and with the plan comes the manifest, too.
+        Welcome: (_S.IDLE, _S.ASSEMBLING, _S.SENDING),
         Evict: (_S.EVICTED,),
     },
     _S.IDLE: {

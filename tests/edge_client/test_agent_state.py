@@ -67,7 +67,7 @@ def _filled(folder: Path) -> AgentState:
 def test_a_new_site_remembers_nothing(tmp_path: Path) -> None:
     """Empty values, and a plain error for what is not there."""
     state = AgentState(tmp_path / "state")
-    assert (state.progress, state.memory()) == (Progress(), Memory())
+    assert (state.progress, state.memory({})) == (Progress(), Memory())
     for what in (state.last_update, state.plan):
         with pytest.raises(StateError, match="yet; `fedfin edge run`"):
             what()
@@ -78,7 +78,7 @@ def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
     _filled(tmp_path).settle(accepted=True)
     AgentState(tmp_path).put_update(_outbox(3))
     state = AgentState(tmp_path)
-    assert state.memory() == Memory(RUN, 2, MODEL_ID, 0, (3, _update(3)))
+    assert state.memory({}) == Memory(RUN, 2, MODEL_ID, 0, (3, _update(3)))
     assert state.plan() == PLAN
 
 
@@ -87,7 +87,7 @@ def test_a_damaged_outbox_is_as_if_there_were_none(tmp_path: Path) -> None:
     state = _filled(tmp_path)
     (tmp_path / "outbox.msgpack").write_bytes(_update()[:-3])
     state = AgentState(state.folder)
-    assert state.memory().offer is None
+    assert state.memory({}).offer is None
     state.settle(accepted=True)
     state.abandon()
     assert state.progress.settled == 0
@@ -101,14 +101,14 @@ def test_joining_the_same_run_keeps_the_update_another_drops_it(tmp_path: Path) 
     state.settle(accepted=False)
     state.put_update(_outbox(3))
     state.join(RUN, PLAN)
-    assert state.memory().offer is not None
+    assert state.memory({}).offer is not None
     assert state.progress.settled == 2
     state.put_update(_outbox(3, lost=b"x"))
     state.settle(accepted=False)
     assert state.feedback().lost == b"x"
     state.put_update(_outbox(4))
     state.join("2" * 16, PLAN)
-    assert state.memory().offer is None
+    assert state.memory({}).offer is None
     assert state.progress == Progress("2" * 16, 0)
     assert state.feedback() == Feedback("2" * 16)
 
@@ -117,7 +117,7 @@ def test_a_damaged_model_is_fetched_again(tmp_path: Path) -> None:
     """It counts as none."""
     _filled(tmp_path)
     (tmp_path / "model.msgpack").write_bytes(MODEL[:-1])
-    memory = AgentState(tmp_path).memory()
+    memory = AgentState(tmp_path).memory({})
     assert (memory.model, memory.version) == (b"", None)
 
 
@@ -125,7 +125,7 @@ def test_a_settled_update_can_still_be_explained(tmp_path: Path) -> None:
     """It is not sent again, but kept to look at; the next one takes its place at once."""
     state = _filled(tmp_path)
     state.settle(accepted=True)
-    assert state.memory().offer is None
+    assert state.memory({}).offer is None
     assert state.last_update().round == 2
     state.put_update(_outbox(3))
     assert state.last_update().round == 3
@@ -142,7 +142,7 @@ def test_a_crash_while_one_update_takes_the_others_place_loses_neither(tmp_path:
     state.settle(accepted=True)
     assert state.last_update().round == 3
     state.put_update(_outbox(4))
-    assert AgentState(tmp_path).memory().offer == (4, _update(4))
+    assert AgentState(tmp_path).memory({}).offer == (4, _update(4))
 
 
 def test_damaged_progress_says_what_to_do(tmp_path: Path) -> None:

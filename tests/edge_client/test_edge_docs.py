@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fedfin_edge.site import CaseColumns, LoginSettings, ModalitySettings, SiteSettings, TlsFiles
+from fedfin_edge.site import CaseColumns, LoginSettings, ModalitySettings, Policy, SiteSettings, TlsFiles
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs/edge.md").read_text(encoding="utf-8")
@@ -22,6 +22,7 @@ SOURCES = [
         (SiteSettings, ""),
         (CaseColumns, "cases."),
         (ModalitySettings, "modalities.NAME."),
+        (Policy, "policy."),
         (TlsFiles, "tls."),
         (LoginSettings, "login."),
     ],
@@ -31,6 +32,7 @@ def test_every_key_is_documented(kind, prefix):
     keys = {prefix + field.name for field in msgspec.structs.fields(kind)} - {
         "cases",
         "modalities",
+        "policy",
         "tls",
         "login",
     }

@@ -8,6 +8,7 @@ from edge_sites import INIT, edge, make_image_bundle
 
 from fedfin.command_line.main import main
 from fedfin.errors import BundleError, InputError, SettingsError, StateError
+from fedfin_edge.cases.table import read_table
 from fedfin_edge.commands.init import to_toml
 from fedfin_edge.site import CaseColumns, ModalitySettings, SiteSettings, open_site
 
@@ -138,3 +139,38 @@ def test_a_table_without_a_usable_case_is_refused_with_its_reasons(maker):
     with pytest.raises(InputError, match=r"(?s)not one case can be used.*no input of any modality"):
         maker.site(table)
     assert not list(maker.folder.rglob("site.toml"))
+
+
+def test_the_label_columns_that_are_there_are_written_down_and_told(maker, capsys):
+    """From then on no other column is a label, also one that is added to the table later."""
+    rows = [{"case": "a", "text": "clear", "effusion": 1, "mass": 0, "age": 71}]
+    site = maker.site(maker.table(rows), "text")
+    assert "this site answers for these labels and no others: effusion, mass\n" in capsys.readouterr().out
+    assert open_site(site.folder).settings.cases.labels == ("effusion", "mass")
+    maker.table([row | {"smoker": 1} for row in rows])
+    assert read_table(site).cases[0].labels == {"effusion": 1.0, "mass": 0.0}
+
+
+def test_label_picks_those_that_are_answered_for(maker, capsys):
+    """A column that the table does not have is refused."""
+    table = maker.table([{"case": "a", "text": "clear", "effusion": 1, "mass": 0, "smoker": 1}])
+    with pytest.raises(SettingsError, match="names the column 'masses'"):
+        maker.site(table, "text", options=["--label", "masses"])
+    site = maker.site(table, "text", options=["--label", "mass", "--label", "effusion"])
+    assert "no others: mass, effusion\n" in capsys.readouterr().out
+    assert read_table(site).cases[0].labels == {"effusion": 1.0, "mass": 0.0}
+
+
+@pytest.mark.parametrize("labels", ["labels = []", ""])
+def test_a_site_that_names_no_label_answers_for_none(maker, labels):
+    """Also one whose settings are from before, when an empty list exposed every column of ones and zeros."""
+    site = maker.site(maker.table([{"case": "a", "text": "clear", "effusion": 1}]), "text")
+    path = site.folder / "site.toml"
+    path.write_text(re.sub(r"labels = .*", labels, path.read_text()))
+    assert read_table(open_site(site.folder)).cases[0].labels == {}
+
+
+def test_a_table_without_labels_is_told(maker, capsys):
+    """It may be meant so."""
+    maker.site(maker.table([{"case": "a", "text": "clear"}]), "text")
+    assert "no label column was found: this site answers for none" in capsys.readouterr().out

@@ -96,7 +96,7 @@ class Site:
 
     def count(self) -> None:
         """The aggregator accepts what is in the outbox; the site has not heard of it yet."""
-        _, payload = self.state.memory().offer
+        _, payload = self.state.memory({}).offer
         self.got.append(_read(decode_payload(payload, Update).body))
 
     def all_of_it(self) -> dict[str, np.ndarray]:
@@ -132,7 +132,7 @@ def test_an_abandoned_update_is_not_lost(tmp_path: Path) -> None:
     site.work(2)
     for _ in range(2):
         site.state.abandon()
-        assert site.state.memory().offer is None
+        assert site.state.memory({}).offer is None
         assert _near(site.all_of_it(), _deltas(2))
 
 
@@ -170,9 +170,9 @@ def test_a_crash_while_settling_neither_loses_nor_doubles(at: int, accepted: boo
     ):
         site.state.settle(accepted=accepted)
     site.state = AgentState(tmp_path)
-    assert site.state.memory().offer[0] == 3
+    assert site.state.memory({}).offer[0] == 3
     site.state.settle(accepted=accepted)
-    assert site.state.memory().offer is None
+    assert site.state.memory({}).offer is None
     assert site.state.progress.settled == 3
     assert _near(site.all_of_it(), _sum(_deltas(2), _deltas(3)))
 

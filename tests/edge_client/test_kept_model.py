@@ -152,3 +152,36 @@ def test_another_run_starts_from_nothing(tmp_path: Path) -> None:
         model.tensors(PLAN)
     model.make_first(PLAN)
     assert (tmp_path / "model.msgpack").read_bytes() == PAYLOADS[0]
+
+
+BASIS = Plan(
+    federation="ward",
+    labels=("x",),
+    modalities=(Modality(name="labs", encoder="a" * 64, dim=4),),
+    model=Model(answer="experts", head_width=0, basis_total=8),
+)
+
+
+@pytest.mark.parametrize("name", ["basis.labs.weight", "basis.labs.bias"])
+def test_a_model_whose_random_features_are_not_as_they_were_drawn_is_refused(
+    name: str, tmp_path: Path
+) -> None:
+    """Chosen ones would make second moments tell single cases: by a snapshot, a delta, or in the kept file."""
+    digest, shapes = BASIS.digest(), model_shapes(BASIS)
+    drawn = initial_model(BASIS)
+    chosen = drawn | {name: np.nextafter(drawn[name], np.float32(9))}
+    payload = encode_model(chosen, plan=digest, version=1)
+    replaced, nothing = (
+        compress({name: chosen[name]}, shapes, "exact").body,
+        compress({}, shapes, "exact").body,
+    )
+    delta = msgspec.msgpack.encode(GlobalDelta(plan=digest, version=1, set=replaced, add=nothing))
+    model = GlobalModelFile(tmp_path / "model.msgpack")
+    model.make_first(BASIS)
+    for snapshot, deltas in ((payload, ()), (None, (delta,))):
+        with pytest.raises(ProtocolError, match=f"{name} is not as it was drawn"):
+            model.assemble(Assemble(1, whole_id(payload), snapshot, deltas), BASIS)
+    assert model.version == 0
+    (tmp_path / "model.msgpack").write_bytes(payload)
+    with pytest.raises(ProtocolError, match=f"{name} is not as it was drawn"):
+        GlobalModelFile(tmp_path / "model.msgpack").tensors(BASIS)

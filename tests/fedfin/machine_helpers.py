@@ -1,5 +1,6 @@
 """The two machines, each alone with messages made by hand."""
 
+from fedfin.model.model_spec import Task
 from fedfin.plan import Modality, Model, Plan, Rounds
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states as site_
@@ -7,6 +8,7 @@ from fedfin.protocol import transfer
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.messages import Begin, Chunk, Hello, Part, RoundManifest, Welcome
 from fedfin.protocol.round_machine import RoundMachine
+from fedfin.protocol.schedule import task_of
 from fedfin.protocol.site_machine import Memory, SiteMachine
 
 CHUNK = 1024
@@ -15,8 +17,8 @@ MODALITIES = (Modality(name="image", encoder=ENCODER, dim=6), Modality(name="tex
 
 
 def make_plan(**rules) -> Plan:
-    """Two training rounds of three sites, all of which must answer."""
-    rounds = Rounds(**({"count": 2, "sites": 3, "min_sites": 3, "deadline_s": 1e6} | rules))
+    """Ten training rounds of three sites, all of which must answer: round 1 is for moments, 12 the last."""
+    rounds = Rounds(**({"count": 10, "sites": 3, "min_sites": 3, "deadline_s": 1e6} | rules))
     model = Model(answer="head", fin="mlp", fin_width=16, fin_layers=1, head_width=8)
     return Plan(federation="ward", labels=("effusion",), modalities=MODALITIES, model=model, rounds=rounds)
 
@@ -44,19 +46,21 @@ def manifest_of(
     snapshot: int | None = None,
     model: bytes = MODEL,
     threshold: int = EVERYONE,
+    task: Task | None = None,
 ) -> RoundManifest:
-    """Version = round; by way of the snapshot of that version, or of an earlier one and deltas of 100 bytes."""
-    base = round_ if snapshot is None else snapshot
+    """By way of the snapshot of the round's version, or of an earlier one and deltas of 100 bytes."""
+    version = round_ - 1
+    base = version if snapshot is None else snapshot
     return RoundManifest(
         run=run,
         round=round_,
-        task="train",
+        task=task or task_of(PLAN, round_),
         state=state,
         threshold=threshold,
-        version=round_,
+        version=version,
         model=model,
         snapshot=part_of(base, snapshot_of(base)),
-        deltas=tuple(part_of(version, delta_of(version)) for version in range(base + 1, round_ + 1)),
+        deltas=tuple(part_of(number, delta_of(number)) for number in range(base + 1, round_)),
     )
 
 

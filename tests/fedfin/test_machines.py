@@ -54,12 +54,11 @@ def test_wanting_a_replaced_version_is_answered_with_the_manifest() -> None:
 
 def test_wanted_chunks_are_sent_and_no_others() -> None:
     """Bits 0 and 2 of the snapshot's three; the delta's one; none for a bitmap that does not fit."""
-    answers = Aggregator().ask(Want(part="snapshot", version=0, bitmap=b"\x05"))
-    assert [chunk.index for chunk in answers] == [0, 2]
-    assert [chunk.data for chunk in Aggregator().ask(Want(part="delta", version=1, bitmap=b"\x01"))] == [
-        b"d" * 10
-    ]
-    assert Aggregator().ask(Want(part="snapshot", version=0, bitmap=b"\xff")) == []
+    wanted = Want(part="snapshot", version=0, bitmap=b"\x05")
+    assert Aggregator().feed(wanted) == [agg.SendChunks("s0", "snapshot", 0, (0, 2))]
+    wanted = Want(part="delta", version=1, bitmap=b"\x01")
+    assert Aggregator().feed(wanted) == [agg.SendChunks("s0", "delta", 1, (0,))]
+    assert Aggregator().feed(Want(part="snapshot", version=0, bitmap=b"\xff")) == []
 
 
 def test_a_new_version_publishes_what_is_new_and_clears_the_rest_after_the_manifest() -> None:
@@ -164,7 +163,7 @@ def test_an_update_of_an_abandoned_round_is_ignored() -> None:
     """The worker may finish in the very moment in which its round closes."""
     site = Site()
     site.feed(manifest_of(2))
-    assert site.feed(manifest_of(3)) == [site_.Abandon(2), site_.Work(3, "train", 3)]
+    assert site.feed(manifest_of(3)) == [site_.Abandon(2), site_.Work(3, "train", 2)]
     assert site.feed(site_.Done(2, PAYLOAD)) == []
     assert site.state is site_.State.WORKING
 
@@ -200,7 +199,7 @@ def test_a_broker_with_smaller_packets_gets_smaller_chunks() -> None:
 def test_a_site_takes_the_deltas_since_its_version() -> None:
     """Of those that are listed only the later ones; it asks the aggregator for what the broker does not bring."""
     site = Site(OLD_MODEL, version=3)
-    assert site.feed(manifest_of(5, snapshot=1)) == [
+    assert site.feed(manifest_of(6, snapshot=1)) == [
         site_.Follow("delta", 4, None),
         site_.Follow("delta", 5, None),
     ]
@@ -209,14 +208,14 @@ def test_a_site_takes_the_deltas_since_its_version() -> None:
     assert site.feed(site_.Tick()) == [site_.Send("up/ctl", Want(part="delta", version=4, bitmap=b"\x01"))]
     effects = site.feed(*chunks_of(delta_of(4)))
     assert effects[-1] == site_.Assemble(5, MODEL, None, (delta_of(4), delta_of(5)))
-    assert site.feed(site_.Assembled(5, MODEL)) == [site_.Work(5, "train", 5)]
+    assert site.feed(site_.Assembled(5, MODEL)) == [site_.Work(6, "train", 5)]
 
 
 @pytest.mark.parametrize("version", [None, 0, 6])
 def test_a_late_joiner_takes_the_snapshot_and_the_deltas_after_it(version: int | None) -> None:
     """So does a site whose version is older than every delta, or is of a future that never was."""
     site = Site(OLD_MODEL, version=version)
-    site.feed(manifest_of(5, snapshot=4))
+    site.feed(manifest_of(6, snapshot=4))
     effects = site.feed(*chunks_of(snapshot_of(4)), *chunks_of(delta_of(5)))
     assert effects[-1] == site_.Assemble(5, MODEL, snapshot_of(4), (delta_of(5),))
 
@@ -224,7 +223,7 @@ def test_a_late_joiner_takes_the_snapshot_and_the_deltas_after_it(version: int |
 def test_what_does_not_come_out_right_is_built_anew_from_the_snapshot() -> None:
     """Then it must be right: if not, the site leaves and says so."""
     site = Site(OLD_MODEL, version=4)
-    site.feed(manifest_of(5, snapshot=4), *chunks_of(delta_of(5)))
+    site.feed(manifest_of(6, snapshot=4), *chunks_of(delta_of(5)))
     assert site.state is site_.State.ASSEMBLING
     assert site.feed(site_.Misfit("x"))[0] == site_.Follow("snapshot", 4, None)
     site.feed(*chunks_of(snapshot_of(4)), *chunks_of(delta_of(5)))
@@ -237,7 +236,7 @@ def test_what_does_not_come_out_right_is_built_anew_from_the_snapshot() -> None:
 def test_a_model_larger_than_the_plan_s_is_not_fetched(deltas: int) -> None:
     """A manifest of a few KB could announce a GiB: nothing is allocated for it, whatever the way."""
     site = Site(OLD_MODEL, version=4)
-    honest = manifest_of(5, snapshot=5 - deltas)
+    honest = manifest_of(6, snapshot=5 - deltas)
     outline = replace(honest.snapshot.outline, size=2**20, chunks=(b"c" * 32,) * 1024)
     tracemalloc.start()
     (leave,) = site.feed(replace(honest, snapshot=replace(honest.snapshot, outline=outline)))
@@ -253,25 +252,24 @@ def test_another_run_s_version_is_nothing_to_build_on() -> None:
     site = Site(OLD_MODEL, version=4)
     site.machine.state = site_.State.JOINING
     assert site.feed(Welcome(run=OTHER_RUN, plan=PLAN)) == [site_.Join(OTHER_RUN, PLAN), site_.MakeFirst()]
-    assert site.feed(manifest_of(5, run=OTHER_RUN, snapshot=4)) == []
+    assert site.feed(manifest_of(6, run=OTHER_RUN, snapshot=4)) == []
     assert site.feed(site_.Assembled(0, OLD_MODEL))[0] == site_.Follow("snapshot", 4, None)
 
 
 def test_the_first_model_does_not_travel() -> None:
     """A site that has made it works at once; one that joins later takes the deltas since."""
     site = Site(OLD_MODEL, version=4)
-    for version, first in ((0, site_.Work(0, "train", 0)), (2, site_.Follow("delta", 1, None))):
+    for version, first in ((0, site_.Work(1, "moments", 0)), (2, site_.Follow("delta", 1, None))):
         site.machine._run, site.machine._manifest = "", None
         site.machine.state = site_.State.JOINING
-        site.feed(Welcome(run=RUN, plan=PLAN), manifest_of(version, snapshot=0))
-        site.machine._settled = -1
+        site.feed(Welcome(run=RUN, plan=PLAN), manifest_of(version + 1, snapshot=0))
         assert site.feed(site_.Assembled(0, MODEL if version == 0 else OLD_MODEL))[0] == first
 
 
 def test_after_a_cut_only_the_missing_chunks_are_subscribed_to() -> None:
     """What is here already does not come a second time."""
     site = Site(OLD_MODEL)
-    site.feed(manifest_of(5), chunks_of(snapshot_of(5))[1], site_.Disconnected())
+    site.feed(manifest_of(6), chunks_of(snapshot_of(5))[1], site_.Disconnected())
     assert site.feed(site_.Connected(CHUNK))[1:] == [
         site_.Follow("snapshot", 5, 0),
         site_.Follow("snapshot", 5, 2),
@@ -281,19 +279,19 @@ def test_after_a_cut_only_the_missing_chunks_are_subscribed_to() -> None:
 def test_a_slow_site_keeps_what_a_later_manifest_needs_too() -> None:
     """Rounds that are faster than its download do not set it back."""
     site = Site(OLD_MODEL)
-    site.feed(manifest_of(5, snapshot=5), *chunks_of(snapshot_of(5))[:2])
-    assert site.feed(manifest_of(6, snapshot=5)) == [site_.Follow("delta", 6, None)]
+    site.feed(manifest_of(6, snapshot=5), *chunks_of(snapshot_of(5))[:2])
+    assert site.feed(manifest_of(7, snapshot=5)) == [site_.Follow("delta", 6, None)]
     effects = site.feed(chunks_of(snapshot_of(5))[2], *chunks_of(delta_of(6)))
     assert effects[-1] == site_.Assemble(6, MODEL, snapshot_of(5), (delta_of(6),))
-    (gone,) = Site(OLD_MODEL, version=4).feed(manifest_of(5, snapshot=4), manifest_of(7))[1:2]
+    (gone,) = Site(OLD_MODEL, version=4).feed(manifest_of(6, snapshot=4), manifest_of(7))[1:2]
     assert gone == site_.Unfollow("delta", 5, None)
 
 
 def test_a_newer_manifest_waits_until_the_model_is_assembled() -> None:
     """And then goes on from there."""
     site = Site(OLD_MODEL, version=4)
-    site.feed(manifest_of(5, snapshot=4), *chunks_of(delta_of(5)))
-    assert site.feed(manifest_of(6, snapshot=4, model=b"n" * 32)) == []
+    site.feed(manifest_of(6, snapshot=4), *chunks_of(delta_of(5)))
+    assert site.feed(manifest_of(7, snapshot=4, model=b"n" * 32)) == []
     assert site.feed(site_.Assembled(5, MODEL)) == [site_.Follow("delta", 6, None)]
 
 
@@ -303,7 +301,7 @@ def test_an_update_without_a_receipt_comes_before_anything_else() -> None:
     assert site.state is site_.State.SENDING
     assert site.feed(manifest_of(3)) == [site_.Send("up/ctl", begin_of())]
     receipt = Receipt(id=begin_of().outline.id, accepted=False, reason="late")
-    assert site.feed(receipt) == [site_.Settle(2, False, "late"), site_.Work(3, "train", 3)]
+    assert site.feed(receipt) == [site_.Settle(2, False, "late"), site_.Work(3, "train", 2)]
 
 
 def test_another_run_does_not_get_the_update_of_this_one() -> None:

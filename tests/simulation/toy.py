@@ -39,8 +39,8 @@ def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, 
     if stop():
         raise TaskStoppedError
     if task == "second_moments":
-        cases = _cases(plan, site)
-        return tasks.run_task(plan, task, round_, model, cases, site, progress=lambda _: None, stop=stop)
+        cases_ = cases(plan, site)
+        return tasks.run_task(plan, task, round_, model, cases_, site, progress=lambda _: None, stop=stop)
     rng = np.random.default_rng([*site.encode(), round_])
     deltas, weights = {}, {}
     count = int(rng.integers(1, 100))
@@ -51,7 +51,7 @@ def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, 
     return TaskResult(deltas, weights, {"loss": 1.0})
 
 
-def _cases(plan: Plan, site: str) -> Dataset:
+def cases(plan: Plan, site: str) -> Dataset:
     """Some of every site, of which half have no text: second moments must be those of cases."""
     rng, count = np.random.default_rng([*site.encode()]), 10
     present = {m: np.arange(count) >= count * place // 2 for place, m in enumerate(plan.dims)}

@@ -33,6 +33,11 @@ class Retained:
             chunk = transfer.chunk(payload.data, part.outline, index)
             self._publish(payload.kind, payload.version, index, messages.encode(chunk))
 
+    def chunk(self, key: Key, index: int) -> messages.Chunk | None:
+        """A chunk of a part that is on offer; None when it is not any more."""
+        part = self._parts.get(key)
+        return None if part is None else transfer.chunk(part.payload.data, part.outline, index)
+
     def keep_only(self, listed: Iterable[Key]) -> None:
         """These are on offer and no others."""
         wanted = set(listed)

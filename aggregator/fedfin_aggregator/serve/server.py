@@ -21,6 +21,7 @@ from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.incoming import Incoming, Report
+from fedfin_aggregator.serve.mail import Mail
 from fedfin_aggregator.serve.retained import Retained
 from fedfin_aggregator.serve.sealed_parts import SealedParts
 
@@ -54,6 +55,7 @@ class Server:
         self._shards = shards
         self._machine = self._new_machine()
         self._retained = Retained(self._link, self._topics, rounds.journal)
+        self._mail = Mail(self._hand_over, self._retained.chunk)
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left with the final model
@@ -111,7 +113,7 @@ class Server:
         self._publish_charter()
         if change.removed and (keys := self._channel.group_keys) is not None:
             for site in self._channel.case_caps:
-                self._publish(self._topics.site(site, "dn/ctl"), keys)
+                self._mail.post(site, "dn/ctl", keys)
         removed = ", ".join(change.removed)
         self._report("charter", {"number": change.number, "removed": removed, "reason": ""})
 
@@ -129,10 +131,13 @@ class Server:
                 self._on_up(chunk_size)
             case link_events.Down(reason):
                 self._report("offline", {"reason": reason})
+                self._mail.cut()
                 self._feed(life.Disconnected())
             case link_events.Taken(token, None):
                 self._retained.taken(token)
-            case link_events.Taken(_, refused):
+                self._mail.taken(token)
+            case link_events.Taken(token, refused):
+                self._mail.taken(token)
                 self._report("refused", {"reason": refused})
             case link_events.Arrived(topic, payload):
                 self._on_message(topic, payload)
@@ -154,7 +159,7 @@ class Server:
         self._feed(life.Reconnected())
         # A broker that lost its memory has no retained messages: say again where we stand.
         self._retained.publish_again()
-        self._publish(self._topics.manifest, self._manifest, retain=True)
+        self._publish_manifest(self._manifest)
         self._retained.clear_others()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
@@ -187,17 +192,19 @@ class Server:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:
+    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
         match effect:
             case life.Send(site, channel, message):
-                self._send(site, channel, message)
+                self._post(site, channel, message)
+            case life.SendChunks(site, kind, version, indices):
+                self._mail.want(site, (kind, version), indices)
             case life.PublishPart():
                 self._retained.put(effect)
             case life.ClearParts(listed):
                 self._retained.keep_only(listed)
             case life.PublishManifest(manifest):
                 self._manifest = manifest
-                self._publish(self._topics.manifest, manifest, retain=True)
+                self._publish_manifest(manifest)
                 self._report(
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
@@ -220,14 +227,19 @@ class Server:
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
 
-    def _send(self, site: str, channel: str, message: messages.Message) -> None:
-        topic = self._topics.party(site, channel)
+    def _post(self, site: str, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Welcome) and (keys := self._channel.group_keys) is not None:
-            self._publish(topic, keys)
-        self._publish(topic, message)
+            self._mail.post(site, channel, keys)
+        self._mail.post(site, channel, message)
 
-    def _publish(self, topic: str, message: messages.Message, *, retain: bool = False) -> None:
-        self._link.publish(topic, self._channel.send(topic, messages.encode(message)), retain=retain)
+    def _hand_over(self, site: str, channel: str, message: messages.Message) -> tuple[int, int]:
+        topic = self._topics.party(site, channel)
+        payload = self._channel.send(topic, messages.encode(message))
+        return self._link.publish(topic, payload), len(payload)
+
+    def _publish_manifest(self, manifest: messages.RoundManifest) -> None:
+        payload = self._channel.send(self._topics.manifest, messages.encode(manifest))
+        self._link.publish(self._topics.manifest, payload, retain=True)
 
     def _opened(self) -> life.Opened:
         position = self._rounds.position

@@ -17,6 +17,7 @@ from fedfin.protocol.site_states import Connected, Disconnected, Published
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.serve.incoming import Incoming, Report
+from fedfin_aggregator.serve.mail import Mail
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round: some sites may not have heard of their receipt yet
@@ -45,6 +46,7 @@ class ShardServer:
         client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
         topic, words = self._last_words
         self._link = mqtt.Link(broker, client_id, will=(topic, lambda: words), tls=tls, login=login)
+        self._mail = Mail(self._publish, lambda *_: None)  # a shard offers no model
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()
         self._gone: set[str] = set()  # sites that left with the final model
@@ -95,6 +97,7 @@ class ShardServer:
             case link_events.Down(reason):
                 self._report("offline", {"reason": reason})
                 self._chunk_tokens.clear()
+                self._mail.cut()
                 self._feed(Disconnected())
             case link_events.Taken(token, refused):
                 self._on_taken(token, refused)
@@ -116,6 +119,7 @@ class ShardServer:
         self._feed(Connected(chunk_size))
 
     def _on_taken(self, token: int, refused: str | None) -> None:
+        self._mail.taken(token)
         if refused is not None:
             self._report("refused", {"reason": refused})
         if token in self._chunk_tokens:
@@ -159,7 +163,7 @@ class ShardServer:
     def _act(self, effect: life.Effect) -> None:
         match effect:
             case Send(site, channel, message):
-                self._link.publish(self._topics.site(site, channel), messages.encode(message))
+                self._mail.post(site, channel, message)
             case life.SendUp(channel, message):
                 token = self._link.publish(self._own(channel), messages.encode(message))
                 if channel == "up/chunk":
@@ -182,6 +186,10 @@ class ShardServer:
                 self._report("finished", {})
             case life.Leave(reason):
                 raise EvictedError(f"the root dropped this shard: {reason}")
+
+    def _publish(self, site: str, channel: str, message: messages.Message) -> tuple[int, int]:
+        payload = messages.encode(message)
+        return self._link.publish(self._topics.site(site, channel), payload), len(payload)
 
     def _own(self, channel: str) -> str:
         return self._topics.party(self._shard.name, channel)

@@ -20,9 +20,11 @@ AUDITED = {
 }
 
 
-def admitted_agent(site: Site, report: Report, *, keep_deltas: Path | None = None) -> Agent:
+def admitted_agent(
+    site: Site, report: Report, *, keep_deltas: Path | None = None, again: bool = False
+) -> Agent:
     """Raises StateError, SettingsError, EvictedError when the site is not admitted, or not any more."""
     channel = SiteChannel(site.trust_path, site.settings.site, Topics(site.settings.federation))
     log = AuditLog(site.trust_path / AUDIT)
     log.add("start", {"site": site.settings.site, "charter": channel.charter.number})
-    return Agent(site, audited(report, log, AUDITED), channel=channel, keep_deltas=keep_deltas)
+    return Agent(site, audited(report, log, AUDITED), channel=channel, keep_deltas=keep_deltas, again=again)

@@ -24,6 +24,17 @@ from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
+from fedfin_edge.agent.answers import Answers
+from fedfin_edge.agent.joining import (
+    answer_of,
+    check_answers,
+    check_run,
+    forgotten,
+    labels_not_used,
+    labels_without_values,
+)
+from fedfin_edge.agent.outbox import Outbox
+from fedfin_edge.agent.plan_policy import check_plan
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.cases.dataset import Dataset, load_dataset
@@ -32,6 +43,7 @@ from fedfin_edge.tasks.task import TaskStoppedError
 
 TICK_S = 0.5
 OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out
+FINISHED_S = 10.0  # a site that has the final model waits so long for an aggregator that begins another run
 
 
 @dataclass(frozen=True)
@@ -56,24 +68,32 @@ class Agent:
     """One site in one federation, until it is finished. `report(event, facts)` tells the outside.
 
     `channel`: signs and seals; None: nobody does. `keep_deltas`: a folder for the raw deltas of every training round.
+    `again`: a person allows whatever run the aggregator is at (answers.py).
     """
 
     def __init__(
-        self, site: Site, report: Report, *, channel: SiteEnd | None = None, keep_deltas: Path | None = None
+        self,
+        site: Site,
+        report: Report,
+        *,
+        channel: SiteEnd | None = None,
+        keep_deltas: Path | None = None,
+        again: bool = False,
     ) -> None:
         settings = site.settings
-        self._site, self._report, self._keep_deltas = site, report, keep_deltas
+        self._site, self._report, self._keep_deltas, self._again = site, report, keep_deltas, again
         self._topics = Topics(settings.federation)
         self._boot = secrets.token_hex(8)
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._state = AgentState(site.state_path)
         self._channel: SiteEnd = channel or OpenSiteEnd()
+        self._answers = Answers(site.answers_path)
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
         self._machine = SiteMachine(
             site=settings.site,
             boot=self._boot,
             encoders=encoders,
-            memory=self._state.memory(self._channel.seal_update),
+            memory=self._state.memory(self._answers.rounds(), self._channel.seal_update),
         )
         will = self._topic("up/state"), lambda: self._online(online=False)
         client_id = f"fedfin-{settings.federation}-{settings.site}"
@@ -85,6 +105,7 @@ class Agent:
         self._sending = b""  # the id of the update that was offered last
         self._unreadable: life.Assemble | None = None  # until the group key for it is here
         self._dataset: Dataset | None = None
+        self._data = ""  # the data set's digest
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
         self._chunk_tokens: set[int] = set()
@@ -103,6 +124,8 @@ class Agent:
         try:
             while self._machine.state is not life.State.FINISHED:
                 self._step()
+                if self._nothing_more_comes(time.monotonic() - started):
+                    break
                 if not self._ever_online and time.monotonic() - started > OFFLINE_S:
                     raise LinkError(
                         f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s"
@@ -117,6 +140,15 @@ class Agent:
             self.costs.seconds_waiting = time.monotonic() - started - self.costs.seconds_training
             self.costs.peak_rss_mb = peak_rss_mb()
             self._report("costs", asdict(self.costs))
+
+    def _nothing_more_comes(self, seconds: float) -> bool:
+        """Whether this site was finished when it was started, and no aggregator has anything for it."""
+        waited = seconds > FINISHED_S and self._plan is None
+        if not (waited and self._state.progress.finished and self._state.final_path.exists()):
+            return False
+        version = last_round(self._state.plan()) - 1
+        self._report("finished", {"version": version, "model": str(self._state.final_path)})
+        return True
 
     def _step(self) -> None:
         try:
@@ -235,6 +267,8 @@ class Agent:
                 self._report("closed", {"round": round_, "accepted": accepted, "reason": reason})
             case life.Finish(version):
                 self._finish(version)
+            case life.Distrust(reason):
+                self._report("bad-manifest", {"reason": reason})
             case life.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {plain_text(reason)}")
 
@@ -247,7 +281,7 @@ class Agent:
 
     def _report_sending(self, begin: messages.Begin) -> None:
         """Once for each update: it is on the disk, and from now on it can leave this site."""
-        outbox, id_ = self._state.offered, begin.outline.id
+        outbox, id_ = self._state.waiting, begin.outline.id
         if outbox is None or id_ == self._sending:
             return
         self._sending = id_
@@ -259,12 +293,39 @@ class Agent:
 
     def _join(self, run: str, plan: Plan) -> None:
         self._channel.check_plan(plan.digest(), run)
+        """Raises SettingsError, ProtocolError or StateError when this site's people did not agree to it."""
+        check_plan(self._site, plan)
+        if self._again:
+            self._answers.allow(run)
+        check_run(self._state, self._answers, run, plan)
         self._dataset = load_dataset(self._site, plan)
+        self._data = self._dataset.digest()
+        check_answers(self._site, self._answers, run, plan, self._data)
         self._plan, self._run = plan, run
         self._state.join(run, plan)
-        self._report(
-            "joined", {"federation": plan.federation, "rounds": last_round(plan), "cases": len(self._dataset)}
-        )
+        self._look_back(run)
+        joined = {
+            "federation": plan.federation,
+            "rounds": last_round(plan),
+            "cases": len(self._dataset),
+            "labels_without_values": labels_without_values(plan, self._dataset),
+            "labels_not_used": labels_not_used(plan, self._site.labels),
+        }
+        self._report("joined", joined)
+
+    def _look_back(self, run: str) -> None:
+        """What an earlier life saved and did not write down yet; what it wrote down, and has lost since."""
+        if self._state.waiting is not None:
+            self._record(self._state.waiting)
+        if lost := forgotten(self._state, self._answers, run):
+            if any(answer.task == "second_moments" for answer in lost):
+                self._state.remember_second_moments()
+            self._report("answered-before", {"rounds": ", ".join(str(answer.round) for answer in lost)})
+
+    def _record(self, outbox: Outbox) -> None:
+        """Before an update is offered to anybody."""
+        assert self._plan is not None
+        self._answers.record(answer_of(outbox, self._state.progress.run, self._plan, self._data))
 
     def _make_first(self) -> None:
         assert self._plan is not None
@@ -328,7 +389,9 @@ class Agent:
                 keep=self._keep_deltas,
             )
             seal = self._channel.new_seal(work.round)
-            self._state.put_update(structs.replace(outbox, seal=seal))
+            outbox = structs.replace(outbox, seal=seal)
+            self._state.put_update(outbox)
+            self._record(outbox)
             offer = self._channel.seal_update(outbox.payload, work.round, seal)
             self._events.put(life.Done(work.round, offer))
         except TaskStoppedError:
@@ -348,6 +411,7 @@ class Agent:
         assert self._plan is not None
         tensors = self._state.model.tensors(self._plan)
         write_model(self._state.final_path, ModelFile(self._plan, version, tensors))
+        self._state.finish()
         self._report("finished", {"version": version, "model": str(self._state.final_path)})
 
     def _topic(self, channel: str) -> str:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from fedfin.codec import Tensors
 from fedfin.errors import ProtocolError
 from fedfin.files import write_atomically, write_over
-from fedfin.model.initial_model import initial_model
+from fedfin.model.initial_model import fixed_tensors, initial_model
 from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
@@ -19,7 +21,6 @@ class GlobalModelFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._tensors: Tensors | None = None
-        self._payload = b""  # as it was written last, until its tensors are asked for
         self.id = b""
         self.version: int | None = None
         if path.exists():
@@ -35,15 +36,16 @@ class GlobalModelFile:
     def tensors(self, plan: Plan) -> Tensors:
         """The model's values. Raises ProtocolError when the file is not of this plan, or damaged."""
         if self._tensors is None:
-            payload = self._payload or (self._path.read_bytes() if self._path.exists() else b"")
-            _, self._tensors = decode_model(payload, plan=plan.digest(), shapes=model_shapes(plan))
-            self._payload = b""
+            payload = self._path.read_bytes() if self._path.exists() else b""
+            _, tensors = decode_model(payload, plan=plan.digest(), shapes=model_shapes(plan))
+            check_model(plan, tensors)
+            self._tensors = tensors
         return self._tensors
 
     def forget(self) -> None:
         """Another run's versions say nothing."""
         self._path.unlink(missing_ok=True)
-        self.id, self.version, self._tensors, self._payload = b"", None, None, b""
+        self.id, self.version, self._tensors = b"", None, None
 
     def make_first(self, plan: Plan) -> None:
         """Version 0, which every site makes of the plan: the same bits on every platform."""
@@ -53,17 +55,20 @@ class GlobalModelFile:
         self.id, self.version, self._tensors = transfer.whole_id(payload), 0, tensors
 
     def assemble(self, wanted: Assemble, plan: Plan) -> None:
-        """Make the wanted version of the parts, and keep it. Raises ProtocolError when that is not what comes out."""
+        """Make the wanted version of the parts, and keep it.
+
+        Raises ProtocolError when that is not what comes out, or nothing to work with.
+        """
+        tensors = self._applied(wanted, plan)
+        check_model(plan, tensors)
         if wanted.snapshot is not None and not wanted.deltas:
-            payload, tensors = wanted.snapshot, None
+            payload = wanted.snapshot
         else:
-            tensors = self._applied(wanted, plan)
             payload = encode_model(tensors, plan=plan.digest(), version=wanted.version)
         if not wanted.checked and transfer.whole_id(payload) != wanted.model:
             raise ProtocolError(f"the parts of version {wanted.version} do not make it")
         write_over(self._path, payload)  # a damaged one is fetched again
         self.id, self.version, self._tensors = wanted.model, wanted.version, tensors
-        self._payload = payload if tensors is None else b""
 
     def _applied(self, wanted: Assemble, plan: Plan) -> Tensors:
         digest, shapes = plan.digest(), model_shapes(plan)
@@ -75,3 +80,14 @@ class GlobalModelFile:
         for version, delta in enumerate(wanted.deltas, first):
             tensors = apply_delta(tensors, delta, plan=digest, version=version, shapes=shapes)
         return tensors
+
+
+def check_model(plan: Plan, tensors: Tensors) -> None:
+    """Raises ProtocolError for a model that no honest aggregator makes.
+
+    What is never trained is as it was drawn: with random features of its own choice, whoever poses as the aggregator
+    would have second moments tell single cases. Values are finite and bounded already (fedfin/codec/compression.py).
+    """
+    for name, drawn in fixed_tensors(plan).items():
+        if not np.array_equal(tensors[name].view(np.uint32), drawn.view(np.uint32)):
+            raise ProtocolError(f"tensor {name} is not as it was drawn, although nothing trains it")

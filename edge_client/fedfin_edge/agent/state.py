@@ -14,11 +14,12 @@ found out, and fetched again. An update in the outbox may have been accepted or 
 again, gets the same receipt, and settles it as if for the first time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError, StateError
@@ -38,11 +39,12 @@ Seal = Callable[[bytes, int, bytes], bytes]
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far the site is in which run, and whether its second moments are in."""
+    """How far the site is in which run, whether its second moments are in, and whether it has the final model."""
 
     run: str = ""
     settled: int = 0
     gave_second_moments: bool = False
+    finished: bool = False
 
 
 class AgentState:
@@ -72,15 +74,20 @@ class AgentState:
             raise StateError(f"{self._progress} is damaged; remove {self.folder} to join afresh") from None
 
     @property
-    def offered(self) -> Outbox | None:
+    def waiting(self) -> Outbox | None:
         """The update without a receipt, if there is one."""
         return self._waiting or _read(self._outbox, Outbox)
 
-    def memory(self, seal: Seal = lambda update, *_: update) -> Memory:
-        """What the site machine must know of earlier lives. `seal`: makes of an update the bytes that travelled."""
-        progress, outbox = self.progress, _read(self._outbox, Outbox)
+    def memory(
+        self, answered: Mapping[str, frozenset[int]], seal: Seal = lambda update, *_: update
+    ) -> Memory:
+        """What the site machine must know of earlier lives.
+
+        `answered`: rounds, by run (answers.py); `seal`: makes of an update the bytes that travelled.
+        """
+        progress, outbox = self.progress, self.waiting
         offer = None if outbox is None else (outbox.round, seal(outbox.payload, outbox.round, outbox.seal))
-        return Memory(progress.run, progress.settled, self.model.id, self.model.version, offer)
+        return Memory(progress.run, progress.settled, self.model.id, self.model.version, offer, answered)
 
     def join(self, run: str, plan: Plan) -> None:
         """Remember the run and its plan; what belongs to another one is dropped."""
@@ -91,6 +98,14 @@ class AgentState:
             self.model.forget()
             write_atomically(self._plan, msgspec.json.encode(plan))
             self._save(Progress(run))
+
+    def remember_second_moments(self) -> None:
+        """They were given, before this folder was lost."""
+        self._save(replace(self.progress, gave_second_moments=True))
+
+    def finish(self) -> None:
+        """The final model is on disk."""
+        self._save(replace(self.progress, finished=True))
 
     def plan(self) -> Plan:
         """The plan of the run that this site takes part in. StateError when there is none, or it is damaged."""
@@ -125,7 +140,8 @@ class AgentState:
         self._owe(outbox, accepted=accepted)
         before = self.progress
         gave = before.gave_second_moments or (accepted and outbox.task == "second_moments")
-        self._save(Progress(before.run, max(outbox.round, before.settled), gave))
+        settled = max(outbox.round, before.settled)
+        self._save(replace(before, settled=settled, gave_second_moments=gave))
         if self._last.exists():
             self._last.replace(self._spare)
         self._outbox.replace(self._last)
@@ -138,7 +154,7 @@ class AgentState:
             self._outbox.unlink()
 
     def _take_waiting(self) -> Outbox | None:
-        outbox, self._waiting = self.offered, None
+        outbox, self._waiting = self.waiting, None
         return outbox
 
     def _owe(self, outbox: Outbox, *, accepted: bool) -> None:

@@ -51,6 +51,22 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def known_labels(self) -> NDArray[np.bool_]:
+        """Which labels any case has a value for, bool [labels]."""
+        return np.asarray((~np.isnan(self.labels)).any(axis=0))
+
+    def digest(self) -> str:
+        """SHA-256 of all of it, in hex: whether a question is asked of the same cases again."""
+        total = hashlib.sha256(f"{len(self)}\n".encode())
+        for modality in sorted(self.features):
+            total.update(f"{modality} {self.features[modality].shape[1]}\n".encode())
+            total.update(np.ascontiguousarray(self.features[modality]).data)
+            total.update(np.ascontiguousarray(self.present[modality]).data)
+        for part in (self.labels, self.held_out, self.calibration_held_out, self.in_second_half):
+            total.update(np.ascontiguousarray(part).data)
+        return total.hexdigest()
+
 
 def load_dataset(site: Site, plan: Plan) -> Dataset:
     """The site's cases in the plan's modalities and labels; needs neither torch nor onnxruntime.

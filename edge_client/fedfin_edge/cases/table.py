@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from fedfin.encoders.bundle import ImageRecipe, Manifest, TextRecipe, read_manifest
 from fedfin.errors import InputError, SettingsError
 from fedfin_edge.cases.cells import (
@@ -59,8 +61,10 @@ class Table:
     labels: list[str]
 
 
-def read_table(site: Site, progress: Progress = silent) -> Table:
+def read_table(site: Site, progress: Progress = silent, *, find_labels: bool = False) -> Table:
     """Read a site's case table; the site's bundles say what each modality's column holds.
+
+    Only the labels that site.toml names are read. `find_labels`: where it does not name any, those that there are.
 
     Raises InputError when the table cannot be used at all, SettingsError when it lacks a column that
     site.toml names, BundleError when a bundle cannot be opened.
@@ -69,8 +73,10 @@ def read_table(site: Site, progress: Progress = silent) -> Table:
         name: input_column(modality.column, read_manifest(site.bundle_path(name)))
         for name, modality in site.settings.modalities.items()
     }
-    settings = str(site.folder / SETTINGS)
-    return parse_table(site.table_path, site.settings.cases, inputs, settings=settings, progress=progress)
+    settings, names = str(site.folder / SETTINGS), site.settings.cases
+    if not find_labels:
+        names = msgspec.structs.replace(names, labels=site.labels)
+    return parse_table(site.table_path, names, inputs, settings=settings, progress=progress)
 
 
 def input_column(column: str, manifest: Manifest) -> InputColumn:
@@ -137,7 +143,7 @@ def _check_columns(
         )
         if name != default
     ]
-    wanted += [*names.labels, *(source.column for source in inputs.values())]
+    wanted += [*(names.labels or ()), *(source.column for source in inputs.values())]
     for name in wanted:
         if columns and name not in columns:
             raise SettingsError(
@@ -163,7 +169,7 @@ def _blank_missing_words(rows: Rows) -> None:
 
 def _label_columns(rows: Rows, names: CaseColumns, inputs: dict[str, InputColumn]) -> list[str]:
     """The label columns; unless they are named, a column without a single label value is none."""
-    if names.labels:
+    if names.labels is not None:
         return list(names.labels)
     taken = {names.case, names.patient, names.split, *(source.column for source in inputs.values())}
     labels = []

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from fedfin.command_line import fingerprints
     from fedfin.trust.accepted import accept
     from fedfin.trust.admission import read_admission
+    from fedfin_edge.agent.answers import allow_run
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     fingerprints.confirm(charter.fingerprint, args.fingerprint, "the coordinator")
     _keep_certificate(site, admission)
     accept(site.trust_path, charter, admission.charter)
+    allow_run(site, charter.run)
     print(f"accepted. next: fedfin edge run {args.folder}")
     return 0
 

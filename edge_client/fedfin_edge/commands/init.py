@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,7 +18,10 @@ from fedfin.files import make_folder, write_atomically
 from fedfin.folders import warn_if_open
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.settings import explain
-from fedfin_edge.site import SETTINGS, STATE, Site, SiteSettings
+from fedfin_edge.site import SETTINGS, STATE, Policy, Site, SiteSettings
+
+if TYPE_CHECKING:
+    from fedfin_edge.cases.table import Table
 
 _DESCRIPTION = """\
 Make a site folder: site.toml, and state/ for what the agent must remember. The bundles are checked; each
@@ -42,6 +45,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--cases", required=True, type=Path, metavar="TABLE", help="the case table")
     parser.add_argument("--bundle", required=True, type=Path, action="append", metavar="PATH",
                         help="an encoder bundle; once per modality")  # fmt: skip
+    parser.add_argument("--label", action="append", metavar="NAME",
+                        help="a label column that this site answers for (default: all there are)")  # fmt: skip
     parser.add_argument("--column", action="append", default=[], metavar="MODALITY=NAME",
                         help="the table's column of a modality, where it is called otherwise")  # fmt: skip
     parser.set_defaults(run=run)
@@ -57,11 +62,13 @@ def run(args: argparse.Namespace) -> int:
     BrokerUrl.parse(args.broker)
     settings = _settings(args, lambda path: _from(folder, path))
     # "a/b/.." needs a folder "a/b", which is not made before everything is known to be right.
-    count = _check_table(Site(folder, _settings(args, lambda path: str(path.absolute()))))
-    _write(folder, to_toml(settings))
+    table = _check_table(Site(folder, _settings(args, lambda path: str(path.absolute()))))
+    cases = msgspec.structs.replace(settings.cases, labels=tuple(table.labels))
+    _write(folder, to_toml(msgspec.structs.replace(settings, cases=cases)))
     modalities = ", ".join(f"{name} (column {each.column})" for name, each in settings.modalities.items())
     print(f"{folder / SETTINGS}: site {settings.site} of federation {settings.federation}, {modalities}")
-    print(f"{count} cases in {args.cases}")
+    print(f"{len(table.cases)} cases in {args.cases}")
+    print(_answered_for(table.labels))
     print(f"next: fedfin edge encode {folder}    then: fedfin edge run {folder}")
     return 0
 
@@ -85,7 +92,7 @@ def _settings(args: argparse.Namespace, place: Callable[[Path], str]) -> SiteSet
         "site": args.site,
         "federation": args.federation,
         "broker": args.broker,
-        "cases": {"table": place(args.cases)},
+        "cases": {"table": place(args.cases), "labels": args.label},
         "modalities": modalities,
     } | _access(args, place)
     try:
@@ -124,17 +131,24 @@ def _from(folder: Path, path: Path) -> str:
     return str(path) if path.is_absolute() else os.path.relpath(path, folder.resolve())
 
 
-def _check_table(site: Site) -> int:
+def _answered_for(labels: list[str]) -> str:
+    """For the person who must know what is learnt of the cases."""
+    if not labels:
+        return "no label column was found: this site answers for none; name them as `labels` in site.toml, or --label"
+    return f"this site answers for these labels and no others: {', '.join(labels)}"
+
+
+def _check_table(site: Site) -> "Table":
     from fedfin.command_line.progress import ProgressBar
     from fedfin_edge.cases.table import read_table
 
     with ProgressBar() as bar:
-        table = read_table(site, bar.update)
+        table = read_table(site, bar.update, find_labels=True)
     if not table.cases:
         counts = Counter((problem.column, problem.reason) for problem in table.problems)
         why = [f"  {column or 'row'}: {reason} ({count} x)" for (column, reason), count in counts.items()]
         raise InputError("\n".join([f"{site.table_path}: not one case can be used:", *why]))
-    return len(table.cases)
+    return table
 
 
 def to_toml(settings: SiteSettings) -> str:
@@ -151,14 +165,21 @@ def to_toml(settings: SiteSettings) -> str:
         f"case = {_quote(cases.case)}          # these three columns may be absent from the table",
         f"patient = {_quote(cases.patient)}",
         f"split = {_quote(cases.split)}",
-        f"labels = [{', '.join(map(_quote, cases.labels))}]            # empty: every other column",
+        f"labels = [{', '.join(map(_quote, cases.labels or ()))}]          # what this site answers for, nothing else",
     ]
+    if settings.policy != Policy():
+        lines += ["", "[policy]", *_policy(settings.policy)]
     for section in ("tls", "login"):
         if (access := getattr(settings, section)) is not None:
             lines += ["", f"[{section}]", *_given(access)]
     for name, modality in settings.modalities.items():
         lines += ["", f"[modalities.{name}]", *_given(modality)]
     return "\n".join(lines) + "\n"
+
+
+def _policy(policy: Policy) -> list[str]:
+    plan = [] if policy.plan is None else [f"plan = {_quote(policy.plan)}"]
+    return [*plan, *(f"{key} = {getattr(policy, key)}" for key in Policy.__struct_fields__ if key != "plan")]
 
 
 def _given(section: msgspec.Struct) -> list[str]:

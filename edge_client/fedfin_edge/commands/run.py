@@ -24,6 +24,11 @@ def add(commands: Commands) -> None:
         help="also write each training round's raw float32 deltas there, as .npz files; they stay on this machine",
     )
     no_keys.add(parser)
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="take part in the run that the aggregator is at, although this site has answered the plan in another",
+    )
     parser.set_defaults(run=run)
 
 
@@ -41,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
     make_agent = admitted_agent if no_keys.check_keys(site.trust_path, args, "fedfin edge request") else Agent
     with only_process(site.folder, "fedfin edge run"), reporter as report:
-        make_agent(site, report, keep_deltas=args.keep_deltas).run()
+        make_agent(site, report, keep_deltas=args.keep_deltas, again=args.again).run()
     return 0

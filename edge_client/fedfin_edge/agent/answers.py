@@ -1,0 +1,121 @@
+"""What this site has answered: one line for each update that may have left it, in the site's folder beside `state/`.
+
+Whoever may ask the same of the same cases twice learns from the difference. So each round of a run is answered once,
+also when `state/` was lost, and another run of the same plan over the same data set needs a person's word.
+
+An update is saved in the outbox first, then its line is written here, then it is offered: whatever is killed when, the
+bytes that go out are those of the line, or none.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from fedfin.errors import StateError
+from fedfin.files import flush_folder
+from fedfin.model.model_spec import Task
+from fedfin_edge.site import Site
+
+
+class Answer(msgspec.Struct, frozen=True, tag_field="kind", tag="answer"):
+    """An update: whose plan and run it is of, what it answers, from which data set, and its id, in hex."""
+
+    plan: str
+    run: str
+    round: int
+    task: Task
+    data: str
+    update: str
+
+
+class Allowed(msgspec.Struct, frozen=True, tag_field="kind", tag="allowed"):
+    """A person has said that this run may be answered, whatever was answered before."""
+
+    run: str
+
+
+_DECODER = msgspec.json.Decoder(Answer | Allowed)
+
+
+class Answers:
+    """The file. Raises StateError when it is damaged, or cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[Answer | Allowed] = []
+        data = path.read_bytes() if path.exists() else b""
+        # A line that a crash cut short was not written yet: nothing was offered that depends on it.
+        self._size = data.rfind(b"\n") + 1
+        try:
+            self._lines = _DECODER.decode_lines(data[: self._size])
+        except msgspec.MsgspecError:
+            raise StateError(
+                f"{path} is damaged; restore it from a backup: without it, what this site has answered is not known"
+            ) from None
+
+    @property
+    def _answers(self) -> list[Answer]:
+        return [line for line in self._lines if isinstance(line, Answer)]
+
+    def of(self, run: str) -> list[Answer]:
+        """The answers in a run, oldest first."""
+        return [answer for answer in self._answers if answer.run == run]
+
+    def rounds(self) -> dict[str, frozenset[int]]:
+        """The rounds that were answered, by run."""
+        answers = self._answers
+        return {run: frozenset(a.round for a in answers if a.run == run) for run in {a.run for a in answers}}
+
+    def allows(self, run: str) -> bool:
+        """Whether a person has said that this run may be answered."""
+        return Allowed(run) in self._lines
+
+    def another_run(self, plan: str, run: str, data: str) -> str | None:
+        """Another run in which the plan (its digest) was answered from the same data set, before `run` ever was."""
+        if self.of(run) or self.allows(run):
+            return None
+        return next((a.run for a in self._answers if (a.plan, a.data) == (plan, data)), None)
+
+    def record(self, answer: Answer) -> None:
+        """Make it durable that this update may leave; again: nothing. Raises StateError for a second, different one."""
+        for known in self.of(answer.run):
+            if known.round == answer.round:
+                if known.update != answer.update:
+                    raise StateError(
+                        f"{self._path}: round {answer.round} was answered already, with another update"
+                    )
+                return
+        self._append(answer)
+
+    def allow(self, run: str) -> None:
+        """Make it durable that a person allows this run."""
+        if not self.allows(run):
+            self._append(Allowed(run))
+
+    def _append(self, line: Answer | Allowed) -> None:
+        data = msgspec.json.encode(line) + b"\n"
+        try:
+            _append(self._path, self._size, data)
+        except OSError as error:
+            raise StateError(
+                f"{self._path}: cannot write it ({error.strerror}); check the free space"
+            ) from None
+        self._size += len(data)
+        self._lines.append(line)
+
+
+def allow_run(site: Site, run: str) -> None:
+    """A person allows this run at this site. Raises StateError."""
+    Answers(site.answers_path).allow(run)
+
+
+def _append(path: Path, size: int, data: bytes) -> None:
+    """Write after the first `size` bytes; durable once this returns."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
+        stream.truncate(size)
+        stream.seek(size)
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    flush_folder(path.parent)

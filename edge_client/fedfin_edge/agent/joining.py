@@ -1,0 +1,66 @@
+"""Whether this site takes part in a run: what its people allowed, and what it has answered before."""
+
+from fedfin.errors import ProtocolError, StateError
+from fedfin.plan import Plan
+from fedfin.protocol import transfer
+from fedfin_edge.agent.answers import Answer, Answers
+from fedfin_edge.agent.outbox import Outbox
+from fedfin_edge.agent.state import AgentState
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.site import Site
+
+AGAIN = "`fedfin edge run --again` takes part in it"
+
+
+def check_run(state: AgentState, answers: Answers, run: str, plan: Plan) -> None:
+    """Before a data set is looked at: a run has one plan, and an update on its way is left for no other run.
+
+    Raises ProtocolError, StateError.
+    """
+    if state.progress.run == run:
+        if state.plan().digest() != plan.digest():
+            raise ProtocolError(
+                f"the aggregator has another plan for run {run} than before; ask the coordinator why"
+            )
+    elif state.waiting is not None and not answers.allows(run):
+        raise StateError(
+            f"{state.folder}: holds an update of run {state.progress.run} that has no receipt yet, and the aggregator"
+            f" is at another run, {run}. If the coordinator did begin anew, {AGAIN}, and drops the update"
+        )
+
+
+def check_answers(site: Site, answers: Answers, run: str, plan: Plan, data: str) -> None:
+    """Raises StateError when the same was asked of the same data set (its digest) before, in another run."""
+    other = answers.another_run(plan.digest(), run, data)
+    if other is not None:
+        raise StateError(
+            f"{site.answers_path}: this site has answered this plan from the same cases in run {other}; the aggregator"
+            f" is at another run, {run}. Who asks twice can learn from the difference: if your people agree, {AGAIN}"
+        )
+
+
+def answer_of(outbox: Outbox, run: str, plan: Plan, data: str) -> Answer:
+    """The line for an update that is about to leave."""
+    id_ = transfer.whole_id(outbox.payload).hex()
+    return Answer(plan=plan.digest(), run=run, round=outbox.round, task=outbox.task, data=data, update=id_)
+
+
+def forgotten(state: AgentState, answers: Answers, run: str) -> list[Answer]:
+    """Answers in this run that the agent's state knows nothing of: it was lost."""
+    waiting = 0 if state.waiting is None else state.waiting.round
+    return [
+        answer
+        for answer in answers.of(run)
+        if answer.round > state.progress.settled and answer.round != waiting
+    ]
+
+
+def labels_without_values(plan: Plan, dataset: Dataset) -> str:
+    """The labels of the plan that no case of this site has a value for."""
+    known = zip(plan.labels, dataset.known_labels, strict=True)
+    return ", ".join(label for label, is_known in known if not is_known)
+
+
+def labels_not_used(plan: Plan, own: tuple[str, ...]) -> str:
+    """This site's labels that the plan does not use."""
+    return ", ".join(label for label in own if label not in plan.labels)

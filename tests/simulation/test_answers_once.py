@@ -1,0 +1,42 @@
+"""A site that loses its state again and again never answers a round twice, and goes on with those that follow."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fedfin.plan import Rounds
+from simulation.faults import CrashError, Faults
+from simulation.toy import solved_plan, toy_plan
+from simulation.world import World
+
+
+@pytest.mark.parametrize("make", [toy_plan, solved_plan])
+@pytest.mark.parametrize("event", ["closed", "round", "joined"])
+def test_a_round_is_answered_once_whenever_the_state_is_lost(event: str, make, tmp_path: Path) -> None:
+    """At every round it closes, begins, or joins in: the watch (watch.py) sees each offer and each computation."""
+    rounds = Rounds(count=5, sites=3, min_sites=2, deadline_s=1000.0)
+    world = World(1, make(rounds), 3, Faults(), tmp_path)
+    site, lives = world.sites[2], 0
+    for other in world.sites[:2]:
+        other.training_s = 60.0, 70.0  # the round is still open when the site is back
+    site.training_s = 0.1, 0.2
+
+    def strike(who: str, what: str, _: dict) -> None:
+        nonlocal lives
+        if (who, what) == ("s2", event) and lives < 6:
+            lives += 1
+            shutil.rmtree(site.folder / "state")
+            site.unflushed.clear()
+            raise CrashError
+
+    world.on_report = strike
+    world.run()
+    assert lives == 6
+    assert all(row["sites"] >= 2 for row in world.results)
+    answered = [
+        line for line in (site.folder / "answers.jsonl").read_text().splitlines() if '"answer"' in line
+    ]
+    assert answered
+    if event == "closed":
+        assert world.tally["answered-before"] >= 3
