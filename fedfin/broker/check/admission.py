@@ -15,6 +15,7 @@ _REMEDIES = {
     "etain": ("retained", "let the broker keep retained messages (mosquitto: `retain_available true`)"),
     "authorized": ("connect", "give the certificate, or --user with its password, that the broker asks for"),
     "password": ("connect", "correct --user or the password"),
+    "does not answer": ("connect", "correct the port: what listens there does not speak MQTT"),
     "mqtts:// or mqtt://": (
         "connect",
         "write mqtts:// if the broker speaks TLS on this port, or correct the port",
