@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from federation import Federation
+from cryptography import x509
+from federation import Federation, set_up, start
 from kit_broker import FEDERATION, SITES, KitBroker, Peer, ask, kit_broker, refused
 
 from benchmarks.transport.certificates import Authority
@@ -155,18 +156,29 @@ def test_a_revoked_site_is_silenced_at_once_and_does_not_come_back(tmp_path: Pat
             assert again.write(TOPICS.site("s0", "up/ctl")) is None
 
 
+def options_of(broker: KitBroker, name: str) -> tuple[object, ...]:
+    """On a command line."""
+    tls = broker.tls(name)
+    return ("--ca", tls.ca, "--certificate", tls.certificate, "--key", tls.key)
+
+
+def federation_of(broker: KitBroker) -> Federation:
+    """Three sites with cases and a plan; each is let in by its own certificate."""
+    federation = Federation(broker.folder, broker.url, options=("--ca", broker.tls("aggregator").ca))
+    for name in federation.names:
+        own = broker.tls(name)
+        settings = federation.folder / name / "site.toml"
+        lines = f'[tls]\ncertificate = "{own.certificate}"\nkey = "{own.key}"'
+        settings.write_text(settings.read_text().replace("[tls]", lines))
+    return federation
+
+
 def test_a_federation_of_three_sites_runs_over_the_kit(tmp_path: Path) -> None:
     """No more rights are needed: nobody is refused anything. Real processes, certificates of their own requests."""
     broker = kit_broker(tmp_path)
     with broker.running():
-        tls = broker.tls("aggregator")
-        federation = Federation(tmp_path, broker.url, options=("--ca", tls.ca))
-        for name in federation.names:
-            own = broker.tls(name)
-            settings = federation.folder / name / "site.toml"
-            lines = f'[tls]\ncertificate = "{own.certificate}"\nkey = "{own.key}"'
-            settings.write_text(settings.read_text().replace("[tls]", lines))
-        federation.options = ("--ca", tls.ca, "--certificate", tls.certificate, "--key", tls.key)
+        federation = federation_of(broker)
+        federation.options = options_of(broker, "aggregator")
         federation.run()
     for name in ("agg", *federation.names):
         assert "refused" not in {event["event"] for event in federation.events(name)}
@@ -194,3 +206,65 @@ def test_a_connection_costs_no_more_memory_than_sizing_says(tmp_path: Path) -> N
                 connection.recv(1)
         each = (resident_bytes(process.pid) - before) / count
     assert 8 * 1024 < each < sizing.CONNECTION_BYTES
+
+
+def serial_shown(broker: KitBroker) -> int:
+    """Of the certificate that the broker shows to who connects now."""
+    context = broker.tls("s0").context()
+    with (
+        socket.create_connection(("localhost", broker.port), 5.0) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as connection,
+    ):
+        return x509.load_der_x509_certificate(connection.getpeercert(binary_form=True)).serial_number
+
+
+def test_a_new_certificate_of_the_broker_is_shown_after_a_reload(tmp_path: Path) -> None:
+    """Nobody is disconnected by it."""
+    broker = kit_broker(tmp_path)
+    with broker.running() as process, Peer(broker.url, broker.tls("s1")) as s1:
+        before = serial_shown(broker)
+        broker.kit("--renew", "broker")
+        process.send_signal(signal.SIGHUP)
+        until = time.monotonic() + 5.0
+        while serial_shown(broker) == before:
+            assert time.monotonic() < until
+        assert s1.write(TOPICS.site("s1", "up/ctl")) is None
+
+
+def test_what_the_aggregator_retained_is_there_after_a_restart(tmp_path: Path) -> None:
+    """For a site that comes then."""
+    broker = kit_broker(tmp_path)
+    with broker.running(), Peer(broker.url, broker.tls("aggregator")) as aggregator:
+        assert aggregator.write(TOPICS.manifest, retain=True) is None
+    with broker.running(), Peer(broker.url, broker.tls("s0")) as s0:
+        s0.follow(TOPICS.manifest)
+        assert s0.heard() == [TOPICS.manifest]
+
+
+def test_shards_have_the_rights_that_they_need(tmp_path: Path) -> None:
+    """A root, two shards and three sites, in real processes: nobody is refused anything."""
+    broker, roles = (
+        kit_broker(tmp_path),
+        {"aggregator": ("--shards", 2), "shard-0": ("--shard", "0/2"), "shard-1": ("--shard", "1/2")},
+    )
+    for name in ("shard-0", "shard-1"):
+        ask(tmp_path, name)
+    broker.kit("--shards", 2)
+    with broker.running():
+        federation = federation_of(broker)
+        started = {}
+        for name, role in roles.items():
+            set_up("aggregator", "init", tmp_path / "plan.toml", tmp_path / name)
+            words = ("--broker", broker.url, *options_of(broker, name), *role, "--json")
+            started[name] = start(
+                "aggregator", "serve", tmp_path / name, *words, log=tmp_path / f"{name}.log"
+            )
+        for name in federation.names:
+            started[name] = start("edge", "run", tmp_path / name, "--json", log=tmp_path / f"{name}.log")
+        try:
+            assert {name: process.wait(120) for name, process in started.items()} == dict.fromkeys(started, 0)
+        finally:
+            for process in started.values():
+                process.kill()
+    for name in started:
+        assert "refused" not in {event["event"] for event in federation.events(name)}
