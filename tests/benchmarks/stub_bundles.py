@@ -12,16 +12,18 @@ RECIPES = {
     "text": TextRecipe("tokenizer.json", 8, 0, ("input_ids",)),
 }
 
+FILES = {"image": ["encoder.onnx"], "text": ["encoder.onnx", "tokenizer.json"]}
+
 
 def write_bundle(folder, kind):
-    """A bundle's manifest, that names no files; 2 features."""
+    """A bundle's manifest, without the files that it names; 2 features."""
     manifest = Manifest(
         name=f"stub-{kind}",
         modality=kind,
         dim=2,
         onnx="encoder.onnx",
         recipe=RECIPES[kind],
-        files={},
+        files=dict.fromkeys(FILES[kind], "0" * 64),
         quantization="none",
         source="made in a test",
         licence="Apache-2.0",
