@@ -49,6 +49,7 @@ class RoundBar:
             "answered-before",
             "diverged",
             "stalled",
+            "throttled",
             "waiting",
             "finished",
         }
