@@ -212,6 +212,22 @@ class CloseRound:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A site's state, which the broker keeps: it came, or went."""
+
+    site: str
+    state: SiteState
+
+
+@dataclass(frozen=True)
+class Throttled:
+    """So many messages were more than their senders may send, and were dropped; `sites`: who sent most of them."""
+
+    messages: int
+    sites: str
+
+
+@dataclass(frozen=True)
 class Stalled:
     """The deadline passed with fewer than the quorum: the round goes on for another one.
 
@@ -241,6 +257,8 @@ Effect = (
     | Spool
     | Judge
     | CloseRound
+    | Seen
+    | Throttled
     | Stalled
     | Lacking
 )

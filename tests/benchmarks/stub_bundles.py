@@ -1,5 +1,6 @@
 """Bundles without a graph, for an encoder that a test puts in their place."""
 
+import hashlib
 from typing import ClassVar
 
 import msgspec
@@ -12,24 +13,27 @@ RECIPES = {
     "text": TextRecipe("tokenizer.json", 8, 0, ("input_ids",)),
 }
 
+NOTHING = b"\x08\x0a"  # as a graph: its version and no more
 FILES = {"image": ["encoder.onnx"], "text": ["encoder.onnx", "tokenizer.json"]}
 
 
 def write_bundle(folder, kind):
-    """A bundle's manifest, without the files that it names; 2 features."""
+    """A bundle's manifest, and files that hold nothing; 2 features."""
     manifest = Manifest(
         name=f"stub-{kind}",
         modality=kind,
         dim=2,
         onnx="encoder.onnx",
         recipe=RECIPES[kind],
-        files=dict.fromkeys(FILES[kind], "0" * 64),
+        files=dict.fromkeys(FILES[kind], hashlib.sha256(NOTHING).hexdigest()),
         quantization="none",
         source="made in a test",
         licence="Apache-2.0",
         versions={},
     )
     folder.mkdir(parents=True)
+    for name in FILES[kind]:
+        (folder / name).write_bytes(NOTHING)
     (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     return folder
 

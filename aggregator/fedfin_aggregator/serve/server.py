@@ -176,14 +176,16 @@ class Server:
                 self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
             else:
                 state = messages.decode(payload, messages.SiteState)
-                self._feed(life.FromSite(site, state))
-                self._on_site_state(site, state)
-                self._report("site", {"site": site, "online": state.online})
+                if is_shard(site):
+                    self._on_site_state(site, state)
+                else:
+                    self._feed(life.FromSite(site, state))
         except ProtocolError as error:
             self._report("bad-message", {"site": site, "reason": str(error)})
 
     def _on_site_state(self, site: str, state: messages.SiteState) -> None:
-        if state.online:
+        self._report("site", {"site": site, "online": state.online})
+        if state.online and (is_shard(site) or self._machine.knows(site)):
             self._here.add(site)
         elif state.done and site in self._here and self._machine.state is life.State.FINISHED:
             self._gone.add(site)  # a retained one of before we came says nothing
@@ -209,7 +211,12 @@ class Server:
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
             case life.Spool() | life.Judge():
+                self._here.add(effect.site)
                 self._incoming.take(effect)
+            case life.Seen(site, state):
+                self._on_site_state(site, state)
+            case life.Throttled():
+                self._report("throttled", asdict(effect))
             case life.CloseRound(round_, roster):
                 self._judge()  # what is complete has come in time
                 left_out = self._rounds.close(round_, roster)

@@ -142,7 +142,8 @@ class ShardServer:
     def _on_site(self, site: str, channel: str, payload: bytes) -> None:
         if channel == "up/ctl":
             message = messages.decode(payload, messages.UpControl)
-            self._follow(site)
+            if self._machine.admits(site, time.monotonic()):
+                self._follow(site)
             self._feed(FromSite(site, message))
         elif channel == "up/chunk":
             limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
