@@ -68,6 +68,18 @@ class Gate:
         self._nameless = 0  # messages of others that were dropped
         self._reported = 0.0
 
+    def enroll(self, sites: frozenset[str]) -> list[str]:
+        """From now on these alone may take part; who held a place and may not any more."""
+        self._enrolled = sites
+        gone = sorted(self._places.keys() - sites)
+        for site in gone:
+            del self._places[site]
+        return gone
+
+    def may(self, site: str) -> bool:
+        """Whether the name may ever take part."""
+        return self._enrolled is None or site in self._enrolled
+
     def know(self, sites: Iterable[str], now: float) -> None:
         """Sites of an earlier life, or whose update was accepted: they keep their place."""
         for site in sites:
@@ -86,8 +98,7 @@ class Gate:
                 return True
             self._dropped[site] += 1
             return False
-        barred = self._enrolled is not None and site not in self._enrolled
-        if barred or not self._bucket(kind, now).take(now):
+        if not self.may(site) or not self._bucket(kind, now).take(now):
             self._nameless += 1
             return False
         return True

@@ -39,6 +39,7 @@ from fedfin.protocol.round_states import (
     Delivers,
     Disconnected,
     Effect,
+    Enrolled,
     Event,
     FromSite,
     Judged,
@@ -46,7 +47,6 @@ from fedfin.protocol.round_states import (
     PublishManifest,
     PublishPart,
     Reconnected,
-    Removed,
     Seal,
     Seen,
     Send,
@@ -92,7 +92,7 @@ class RoundMachine:
             Opened: self._opened,
             Judged: self._judged,
             Delivers: self._delivers,
-            Removed: self._removed,
+            Enrolled: self._enrolled,
             Seal: self._seal,
             Disconnected: self._disconnected,
             Reconnected: self._reconnected,
@@ -125,8 +125,10 @@ class RoundMachine:
 
     def _opened(self, event: Opened) -> list[Effect]:
         if self.state is State.STARTING:
-            self._roster = Roster(event.roster, strangers=not event.roster)
-            self._gate.know([*event.roster, *event.receipts, *event.earlier], self._now)
+            roster = {site: silent for site, silent in event.roster.items() if self._gate.may(site)}
+            self._roster = Roster(roster, strangers=not roster)
+            known = (*roster, *event.receipts, *event.earlier)
+            self._gate.know(filter(self._gate.may, known), self._now)
         self._round = event.round
         lasting = self._now - self._plan.rounds.deadline_s
         recent = {round_: when for round_, when in self._opened_at.items() if when >= lasting}
@@ -253,8 +255,10 @@ class RoundMachine:
         self._roster.welcome(site)
         return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan)), *self._where(site)]
 
-    def _removed(self, event: Removed) -> list[Effect]:
-        return [*self._evict(event.site, event.reason), *self._close_if_over()]
+    def _enrolled(self, event: Enrolled) -> list[Effect]:
+        gone = self._gate.enroll(event.sites)
+        evicted = [effect for site in gone for effect in self._evict(site, event.reason)]
+        return [*evicted, *self._close_if_over()]
 
     def _evict(self, site: str, reason: str) -> list[Effect]:
         self._roster.drop(site)

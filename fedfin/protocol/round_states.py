@@ -57,10 +57,10 @@ class Delivers:
 
 
 @dataclass(frozen=True)
-class Removed:
-    """A site has lost its seat: it is dropped, and told why."""
+class Enrolled:
+    """These sites may take part, and no others: who has lost its seat is dropped, and told why."""
 
-    site: str
+    sites: frozenset[str]
     reason: str
 
 
@@ -134,7 +134,9 @@ class Tick:
     """Time has passed."""
 
 
-Event = FromSite | FromShard | Removed | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
+Event = (
+    FromSite | FromShard | Enrolled | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
+)
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.STARTING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
     _S.COLLECTING: {
         FromSite: (_S.COLLECTING,),
-        Removed: (_S.COLLECTING, _S.FOLDING),
+        Enrolled: (_S.COLLECTING, _S.FOLDING),
         Judged: (_S.COLLECTING, _S.FOLDING),
         Disconnected: (_S.COLLECTING,),
         Reconnected: (_S.COLLECTING,),
@@ -281,12 +283,12 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     # its shards' sums: meanwhile sites are welcome, and fetch what they lack.
     _S.FOLDING: {
         FromSite: (_S.FOLDING,),
-        Removed: (_S.FOLDING,),
+        Enrolled: (_S.FOLDING,),
         Judged: (_S.FOLDING,),
         Delivers: (_S.FOLDING,),
         Disconnected: (_S.FOLDING,),
         Reconnected: (_S.FOLDING,),
         Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED),
     },
-    _S.FINISHED: {FromSite: (_S.FINISHED,), Removed: (_S.FINISHED,)},
+    _S.FINISHED: {FromSite: (_S.FINISHED,), Enrolled: (_S.FINISHED,)},
 }

@@ -56,6 +56,11 @@ class AggregatorChannel:
         return (self._folder / CHARTER).read_bytes()
 
     @property
+    def enrolled(self) -> frozenset[str]:
+        """Those of the roster."""
+        return frozenset(self._enrolled)
+
+    @property
     def case_caps(self) -> dict[str, int]:
         """More cases than these a site may not claim."""
         return {name: seat.cases for name, seat in self._enrolled.items()}

@@ -73,6 +73,10 @@ class AggregatorEnd(Protocol):
         """The charter, to be published; None: there is none."""
 
     @property
+    def enrolled(self) -> frozenset[str] | None:
+        """The sites that may take part; None: any."""
+
+    @property
     def case_caps(self) -> Mapping[str, int]:
         """More cases than these a site may not claim."""
 
@@ -146,6 +150,7 @@ class OpenAggregatorEnd:
 
     group_keys: GroupKeys | None = None
     charter_text: bytes | None = None
+    enrolled: frozenset[str] | None = None
     case_caps: Mapping[str, int] = {}
 
     def refresh(self) -> Change | None:

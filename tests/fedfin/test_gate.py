@@ -151,3 +151,12 @@ def test_a_shard_keeps_no_offers_of_names_without_end() -> None:
     for number in range(MOST + 1000):
         shard.receive(agg.FromSite(f"n{number}", begin_of()), 0.0)
     assert len(shard._early) == MOST
+
+
+def test_a_new_roster_takes_places_and_says_whose() -> None:
+    """Who is not enrolled any more gets none again."""
+    gate = Gate(sites=3, enrolled=frozenset({"a", "b"}))
+    assert gate.admits("a", 0.0)
+    assert gate.admits("b", 0.0)
+    assert gate.enroll(frozenset({"b", "c"})) == ["a"]
+    assert [gate.admits(site, 1.0) for site in ("a", "b", "c")] == [False, True, True]

@@ -19,6 +19,7 @@ from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
+from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.mail import Mail
@@ -44,7 +45,7 @@ class Server:
         channel: AggregatorEnd | None = None,
     ) -> None:
         self._rounds = rounds
-        self._report = report
+        self._report = report = throttled(report, "bad-message")
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
         self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
@@ -69,7 +70,7 @@ class Server:
         plan, run, limit = rounds.plan, rounds.journal.run, most_sealed_bytes(rounds.max_update_bytes)
         if self._shards:
             return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
-        return RoundMachine(plan, run=run, max_update_bytes=limit)
+        return RoundMachine(plan, run=run, max_update_bytes=limit, enrolled=self._channel.enrolled)
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
@@ -108,8 +109,8 @@ class Server:
             self._report("charter", {"number": change.number, "removed": "", "reason": change.problem})
             return
         self._rounds.case_caps = self._channel.case_caps
-        for site in change.removed:
-            self._feed(life.Removed(site, f"charter {change.number} does not list this site"))
+        reason = f"charter {change.number} does not list this site"
+        self._feed(life.Enrolled(self._channel.enrolled or frozenset(), reason))
         self._publish_charter()
         if change.removed and (keys := self._channel.group_keys) is not None:
             for site in self._channel.case_caps:

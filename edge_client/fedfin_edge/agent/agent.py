@@ -24,6 +24,7 @@ from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
+from fedfin.trust.throttle import throttled
 from fedfin_edge.agent.answers import Answers
 from fedfin_edge.agent.joining import (
     answer_of,
@@ -81,7 +82,8 @@ class Agent:
         again: bool = False,
     ) -> None:
         settings = site.settings
-        self._site, self._report, self._keep_deltas, self._again = site, report, keep_deltas, again
+        self._site, self._keep_deltas, self._again = site, keep_deltas, again
+        self._report = throttled(report, "bad-message")
         self._topics = Topics(settings.federation)
         self._boot = secrets.token_hex(8)
         self._events: SimpleQueue[Any] = SimpleQueue()
