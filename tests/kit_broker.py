@@ -113,7 +113,7 @@ class Peer:
     """One client; its client id is a lie unless the broker makes it true."""
 
     def __init__(self, url: str, tls: Tls | None, client_id: str = "anybody") -> None:
-        self._link = mqtt.Link(url, client_id, will=("nowhere", b""), tls=tls)
+        self._link = mqtt.Link(url, client_id, will=("nowhere", bytes), tls=tls)
         self._heard: list[str] = []
 
     def __enter__(self) -> "Peer":

@@ -14,26 +14,26 @@ RECIPES = {
 }
 
 NOTHING = b"\x08\x0a"  # as a graph: its version and no more
-FILES = {"image": ["encoder.onnx"], "text": ["encoder.onnx", "tokenizer.json"]}
 
 
-def write_bundle(folder, kind):
+def write_bundle(folder, kind, tokenizer=NOTHING):
     """A bundle's manifest, and files that hold nothing; 2 features."""
+    files = {"encoder.onnx": NOTHING} | ({"tokenizer.json": tokenizer} if kind == "text" else {})
     manifest = Manifest(
         name=f"stub-{kind}",
         modality=kind,
         dim=2,
         onnx="encoder.onnx",
         recipe=RECIPES[kind],
-        files=dict.fromkeys(FILES[kind], hashlib.sha256(NOTHING).hexdigest()),
+        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         quantization="none",
         source="made in a test",
         licence="Apache-2.0",
         versions={},
     )
     folder.mkdir(parents=True)
-    for name in FILES[kind]:
-        (folder / name).write_bytes(NOTHING)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
     (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     return folder
 
