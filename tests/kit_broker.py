@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from federation import need_mosquitto, set_up
 
 from fedfin.broker.kit import certificate_requests
+from fedfin.broker.kit.parties import certificate_of
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.link import link_events, mqtt
 from fedfin.link.tls import Tls
@@ -56,9 +57,7 @@ class KitBroker:
     def tls(self, name: str) -> Tls:
         """What a client has."""
         kit = self.folder / "kit"
-        return Tls(
-            kit / "broker" / "ca.pem", kit / "clients" / name / f"{name}.pem", self.folder / f"{name}.key"
-        )
+        return Tls(kit / "ca.pem", certificate_of(kit, name), self.folder / f"{name}.key")
 
     @contextlib.contextmanager
     def running(

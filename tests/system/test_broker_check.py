@@ -14,9 +14,13 @@ from federation import need_mosquitto
 from kit_broker import FEDERATION, KitBroker, Peer, kit_broker
 
 from benchmarks.transport.certificates import Authority
+from fedfin.broker.check.admission import not_let_in
+from fedfin.broker.check.session import Session
+from fedfin.broker.check.target import Target
 from fedfin.broker.kit import certificate_requests, certificates
 from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port
+from fedfin.errors import LinkError
 from fedfin.lock import only_process
 from fedfin.protocol.topics import Topics
 
@@ -332,6 +336,17 @@ def test_a_site_that_runs_must_be_stopped_first(
     with only_process(tmp_path, "fedfin edge run"):
         assert main(["broker", "check", "--site-folder", str(tmp_path)]) == 9
     assert "another `fedfin edge run` is at work" in capsys.readouterr().err
+
+
+def test_a_client_of_the_same_name_that_runs_is_the_remedy(kit: KitBroker) -> None:
+    """It takes the connection over; mosquitto 2.1 says so, 2.0 does not."""
+    target = Target(kit.url, kit.tls("s0"), federation=FEDERATION)
+    with kit.running(), Session(target, "one") as session, Peer(kit.url, kit.tls("s0")):
+        with pytest.raises(LinkError) as ended:
+            session.publish(session.topic)
+        found = not_let_in(ended.value)
+    assert found.failed
+    assert "end what runs under this name" in found.remedy
 
 
 def test_a_server_that_never_answers(

@@ -13,11 +13,7 @@ from federation import Federation, set_up, start
 from kit_broker import FEDERATION, SITES, KitBroker, Peer, ask, kit_broker, refused
 
 from benchmarks.transport.certificates import Authority
-from fedfin.broker.check.admission import not_let_in
-from fedfin.broker.check.session import Session
-from fedfin.broker.check.target import Target
 from fedfin.broker.kit import sizing
-from fedfin.errors import LinkError
 from fedfin.link import link_events
 from fedfin.link.tls import Tls
 from fedfin.protocol.topics import Topics
@@ -119,17 +115,6 @@ def test_a_site_with_anothers_client_id_ends_nobodys_connection(broker: KitBroke
         assert s1.write(TOPICS.site("s1", "up/ctl")) is None  # still there
         with Peer(broker.url, broker.tls("s0"), "another"):
             assert isinstance(liar.next(), link_events.Down)
-
-
-def test_the_check_names_the_other_client_that_takes_its_connection_over(broker: KitBroker) -> None:
-    """Such as the site's own agent; mosquitto 2.1 says so, 2.0 does not."""
-    target = Target(broker.url, broker.tls("s0"), federation=FEDERATION)
-    with Session(target, "one") as session, Peer(broker.url, broker.tls("s0")):
-        with pytest.raises(LinkError) as ended:
-            session.publish(session.topic)
-        found = not_let_in(ended.value)
-    assert found.failed
-    assert "end what runs under this name" in found.remedy
 
 
 def test_a_packet_of_260_kib_passes_and_a_larger_one_does_not(broker: KitBroker) -> None:

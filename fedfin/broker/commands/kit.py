@@ -195,4 +195,4 @@ def _sizing(settings: "KitSettings") -> str:
 def _next(args: argparse.Namespace) -> str:
     if args.revoke:
         return "copy broker/ to the broker's machine and reload it: only then is the revocation obeyed"
-    return "copy broker/ to the broker's machine, and each folder of clients/ to its client"
+    return "copy broker/ to the broker's machine, and to each client its certificate and ca.pem"

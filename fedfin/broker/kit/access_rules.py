@@ -43,6 +43,7 @@ def _of_the_aggregator(topics: Topics, *, sharded: bool) -> Iterable[Rule]:
     yield Rule(who, "write", topics.site("+", "dn/ctl"), "plan, rounds and receipts, to one site")
     yield Rule(who, "write", topics.site("+", "dn/chunk"), "parts of a model that a site asked for again")
     yield Rule(who, "readwrite", topics.aggregator_state, "whether the aggregator is there")
+    yield Rule(who, "readwrite", f"{topics.root}/agg/charter", "the coordinator's charter")
     yield Rule(who, "readwrite", f"{topics.root}/global/#", "the open round and the model's versions")
     if sharded:
         for channel in ("up/state", "up/ctl", "up/chunk"):
@@ -71,6 +72,7 @@ def _of_everybody(topics: Topics) -> Iterable[Rule]:
     yield Rule(who, "read", topics.site(who, "dn/ctl"), "what the aggregator tells this site alone")
     yield Rule(who, "read", topics.site(who, "dn/chunk"), "parts that this site asked for again")
     yield Rule(who, "read", topics.aggregator_state, "whether the aggregator is there")
+    yield Rule(who, "read", f"{topics.root}/agg/charter", "the coordinator's charter")
     yield Rule(who, "read", f"{topics.root}/global/#", "the open round and the model's versions")
     yield Rule(who, "readwrite", topics.check(who), "`fedfin broker check`: to itself; it clears it again")
 

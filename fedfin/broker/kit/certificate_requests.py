@@ -73,9 +73,12 @@ def read_requests(folder: Path) -> dict[str, x509.CertificateSigningRequest]:
 
 
 def _read(path: Path) -> x509.CertificateSigningRequest | None:
-    """The request in a file, or None when it holds none. Raises SettingsError."""
+    """The request in a file, or None when it holds none; in JSON its ends of line are written out.
+
+    Raises SettingsError.
+    """
     with path.open("rb") as stream:
-        pem = _PEM.search(stream.read(MOST_BYTES))
+        pem = _PEM.search(stream.read(MOST_BYTES).replace(rb"\n", b"\n"))
     if pem is None:
         return None
     try:

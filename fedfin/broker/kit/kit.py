@@ -4,7 +4,8 @@
     README.md     the page for the operator
     ca/           the CA's key, its certificate, what it has signed; or, with another CA, to-sign/ and signed/
     broker/       goes to the broker's machine
-    clients/NAME/ goes to the aggregator, a shard, a site: its certificate, and the CA's
+    sites/NAME.pem, aggregator.pem, shard-0.pem ...   certificates of the clients
+    ca.pem        the CA's, for all of them
 
 A run adds what is missing and leaves what is there: certificates are made anew only for names that are to be renewed.
 """
@@ -44,7 +45,7 @@ class Kit:
     def __init__(self, folder: Path, settings: KitSettings) -> None:
         self._folder, self._settings = folder, settings
         self._broker = folder / "broker"
-        for each in (folder, self._broker, folder / "clients"):
+        for each in (folder, self._broker, folder / "sites"):
             make_folder(each)
             each.chmod(0o700)
         ca = folder / "ca"
@@ -93,7 +94,8 @@ class Kit:
         if revoked is not None:
             write_atomically(self._broker / mosquitto_conf.REVOKED, revoked)
         if self._authority.ca is not None:
-            write_atomically(self._broker / mosquitto_conf.CA, certificates.pem(self._authority.ca))
+            for place in (self._folder, self._broker):
+                write_atomically(place / mosquitto_conf.CA, certificates.pem(self._authority.ca))
         write_atomically(self._folder / "README.md", page.text(settings).encode())
 
     def standings(self, requests: Requests) -> list[Standing]:
@@ -141,9 +143,7 @@ class Kit:
         self._sign(BROKER, request, place, hosts)
 
     def _request_of_a_made_key(self, name: str) -> x509.CertificateSigningRequest:
-        place = self._certificate(name).with_suffix(".key")
-        make_folder(place.parent)
-        return make_request(name, _key(place))
+        return make_request(name, _key(self._certificate(name).with_suffix(".key")))
 
     def _sign(
         self, name: str, request: x509.CertificateSigningRequest, place: Path, hosts: tuple[str, ...] = ()
@@ -154,11 +154,9 @@ class Kit:
             if isinstance(authority, Authority)
             else authority.certify(name, request, hosts)
         )
-        if certificate is None or authority.ca is None:
+        if certificate is None:
             return
-        make_folder(place.parent)
         write_atomically(place, certificates.pem(certificate))
-        write_atomically(place.parent / mosquitto_conf.CA, certificates.pem(authority.ca))
 
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -13,7 +13,8 @@ Written by `fedfin broker kit`; the next run writes it anew. Clients reach the b
 |---|---|---|
 | `ca/` | the CA: `ca.key` signs certificates, so whoever has it can be anybody | nowhere; keep a backup |
 | `broker/` | certificate, key, configuration, rights, unit | to the broker's machine |
-| `clients/NAME/` | `NAME.pem`, the certificate, and `ca.pem` | to that client; neither is secret |
+| `ca.pem` | the CA's certificate | to everybody |
+| `sites/NAME.pem`, `aggregator.pem` | the clients' certificates; not secret | to that client |
 | `kit.toml` | what the kit was told | nowhere |
 
 ## Install
@@ -39,7 +40,7 @@ Then ask it, from the machine of a client:
 ## Add a site
 
 Put its name into the list of sites and its request (`NAME.csr`) into the folder of requests, run the kit again, and
-send it `clients/NAME/`. The broker need not be told: its rules go by the name in the certificate.
+send it `sites/NAME.pem` and `ca.pem`. The broker need not be told: its rules go by the name in the certificate.
 
 ## Renew
 
