@@ -84,7 +84,7 @@ def _read(path: Path) -> x509.CertificateSigningRequest | None:
     try:
         request = x509.load_pem_x509_csr(pem[0])
         problem = _problem(request)
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
         problem = "it is damaged"
     if problem:
         raise SettingsError(

@@ -253,12 +253,14 @@ def test_shards_have_the_rights_that_they_need(tmp_path: Path) -> None:
         started = {}
         for name, role in roles.items():
             set_up("aggregator", "init", tmp_path / "plan.toml", tmp_path / name)
-            words = ("--broker", broker.url, *options_of(broker, name), *role, "--json")
+            words = ("--broker", broker.url, *options_of(broker, name), *role, "--json", "--no-keys")
             started[name] = start(
                 "aggregator", "serve", tmp_path / name, *words, log=tmp_path / f"{name}.log"
             )
         for name in federation.names:
-            started[name] = start("edge", "run", tmp_path / name, "--json", log=tmp_path / f"{name}.log")
+            started[name] = start(
+                "edge", "run", tmp_path / name, "--json", "--no-keys", log=tmp_path / f"{name}.log"
+            )
         try:
             assert {name: process.wait(120) for name, process in started.items()} == dict.fromkeys(started, 0)
         finally:
