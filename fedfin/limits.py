@@ -70,6 +70,7 @@ RETRY_S = 5.0
 # A tally names every site that has an answer. So that it stays below 30 KB/s, the next one may follow after this long
 # per answer: of ten sites the root hears at once, of five hundred four times a second.
 TALLY_S = 0.0005
+AWAIT_S = 60.0  # how often the aggregator tells its operator which sites an open round waits for
 REMIND_S = 30.0  # how often the root tells its operator which shards it waits for
 SHARDS = 256  # of one federation; each may add 1/SHARDS of ROUND_WEIGHT at least
 # A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.

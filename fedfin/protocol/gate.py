@@ -76,6 +76,11 @@ class Gate:
             del self._places[site]
         return gone
 
+    @property
+    def unheard(self) -> set[str]:
+        """Enrolled, and not heard of yet."""
+        return set(self._enrolled or ()) - self._places.keys()
+
     def may(self, site: str) -> bool:
         """Whether the name may ever take part."""
         return self._enrolled is None or site in self._enrolled

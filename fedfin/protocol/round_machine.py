@@ -34,6 +34,7 @@ from fedfin.protocol.reception import Reception
 from fedfin.protocol.roster import Roster
 from fedfin.protocol.round_states import (
     LEGAL,
+    Awaiting,
     ClearParts,
     CloseRound,
     Delivers,
@@ -86,6 +87,7 @@ class RoundMachine:
         self._gate = Gate(sites=plan.rounds.sites, enrolled=enrolled)
         self._attendance = self._attend()
         self._opened_at: dict[int, float] = {}  # by round, of those whose deadline may not have passed
+        self._tell_at = 0.0  # when to say next whom the round waits for
         self._cut_at: float | None = None  # since when our own link is down
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             FromSite: self._from_site,
@@ -140,6 +142,7 @@ class RoundMachine:
             wanted=lambda round_: not event.finished and self._wanted(round_),
         )
         self._attendance = self._attend()
+        self._tell_at = self._now + limits.AWAIT_S
         for site, receipt in event.receipts.items():
             self._attendance.answer(site, accepted=receipt.accepted)
         self._attendance.late(event.late)
@@ -189,7 +192,18 @@ class RoundMachine:
         dropped = self._gate.dropped(self._now)
         effects: list[Effect] = [] if dropped is None else [Throttled(*dropped)]
         effects += self._reception.call_next(self._now)
-        return [*effects, *(self._stall() if self._verdict is Verdict.STALL else self._close_if_over())]
+        over = self._stall() if self._verdict is Verdict.STALL else self._close_if_over()
+        return [*effects, *(over or self._awaiting())]
+
+    def _awaiting(self) -> list[Effect]:
+        """Now and then, while a round is open."""
+        if self.state is not State.COLLECTING or self._now < self._tell_at:
+            return []
+        self._tell_at = self._now + limits.AWAIT_S
+        attendance = self._attendance
+        sites = sorted({*attendance.owing(self._now), *self._gate.unheard})
+        left = attendance.left(self._now)
+        return [Awaiting(self._round, attendance.accepted, attendance.quorum, tuple(sites), left)]
 
     @property
     def _verdict(self) -> Verdict:

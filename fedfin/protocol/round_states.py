@@ -243,6 +243,17 @@ class Stalled:
 
 
 @dataclass(frozen=True)
+class Awaiting:
+    """For people: the round is open, and these sites have not answered; after `seconds` it can close without them."""
+
+    round: int
+    accepted: int
+    quorum: int
+    sites: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Lacking:
     """The round is closed, and these shards have not delivered its sum yet."""
 
@@ -262,6 +273,7 @@ Effect = (
     | Seen
     | Throttled
     | Stalled
+    | Awaiting
     | Lacking
 )
 Receiving = Send | Spool | Judge  # what taking updates in asks for

@@ -12,6 +12,7 @@ from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan, plan_toml
 from fedfin.settings import explain
 
+QUORUM = 3  # at least, where there are as many: a sum of fewer says much about each
 A_THIRD = 0.34  # of three equal sites none has more: rounding must not clip it
 EXAMPLE = (
     "fedfin aggregator draft --federation chest --bundle bundles/image --bundle bundles/text"
@@ -45,7 +46,12 @@ def _plan(args: argparse.Namespace) -> Plan:
         "federation": args.federation,
         "labels": args.label,
         "modalities": [{"name": m.modality, "encoder": m.digest(), "dim": m.dim} for m in manifests],
-        "rounds": {"count": args.rounds, "sites": args.sites, "max_share": A_THIRD},
+        "rounds": {
+            "count": args.rounds,
+            "sites": args.sites,
+            "min_sites": min(args.sites, QUORUM),
+            "max_share": A_THIRD,
+        },
     }
     try:
         plan = msgspec.convert(raw, Plan)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from fedfin.command_line.parsers import Commands, add_command
-from fedfin.files import write_atomically
+from fedfin.files import make_folder, write_atomically
 from fedfin.trust.accepted import TRUST
 from fedfin.trust.identity import certificate_request, make_identity
 from fedfin.trust.request import Request, sign_request
@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
         run=run_,
         plan=plan.digest(),
     )
+    make_folder(args.out.parent)
     write_atomically(args.out, sign_request(request, identity).encode())
     print(f"{args.out}: send it to the coordinator, by any mail")
     print(f"fingerprint, for the coordinator to compare by telephone: {identity.public.fingerprint}")

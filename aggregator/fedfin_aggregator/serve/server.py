@@ -195,7 +195,7 @@ class Server:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
+    def _act(self, effect: life.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
         match effect:
             case life.Send(site, channel, message):
                 self._post(site, channel, message)
@@ -231,6 +231,8 @@ class Server:
                 self._rounds.journal.tidy()
             case life.Stalled():
                 self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
+            case life.Awaiting():
+                self._report("waiting", {"reason": _awaiting(effect)})
             case life.Lacking(round_, shards):
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
@@ -267,6 +269,13 @@ class Server:
     def _state(self, *, online: bool) -> bytes:
         state = messages.encode(messages.AggregatorState(online=online, boot=self._boot))
         return self._channel.send(self._topics.aggregator_state, state)
+
+
+def _awaiting(waiting: life.Awaiting) -> str:
+    sites = ", ".join(waiting.sites) or "sites that nobody has heard of"
+    rest = max(0, waiting.quorum - waiting.accepted)
+    until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
+    return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
 
 
 def _from(name: str, message: Any) -> life.FromSite | life.FromShard:

@@ -360,7 +360,9 @@ class Agent:
             self._channel.open_part("delta", version, delta)
             for version, delta in enumerate(wanted.deltas, first)
         ]
-        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas))
+        # A snapshot alone was signed for as this model, by the digest of what carried it: to hash it adds nothing.
+        checked = wanted.checked or (snapshot is not None and snapshot is not wanted.snapshot and not deltas)
+        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas), checked=checked)
 
     def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})

@@ -135,7 +135,7 @@ def check(settings: KitSettings) -> str:
     """Ask the broker as the aggregator."""
     return (
         f"fedfin broker check {settings.url} --federation {settings.federation} --as aggregator"
-        " --ca ca.pem --certificate aggregator.pem --key aggregator.key"
+        " --ca ca.pem --certificate aggregator.pem --key chest/trust/broker.key"
     )
 
 
