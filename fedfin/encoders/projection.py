@@ -20,7 +20,7 @@ from fedfin.plan import Modality
 class Projection:
     """Axes [columns, dim] and the mean [dim] that is taken off before."""
 
-    def __init__(self, mean: NDArray[np.float32], axes: NDArray[np.float32]) -> None:
+    def __init__(self, mean: NDArray[np.floating], axes: NDArray[np.floating]) -> None:
         self._mean = mean.astype(np.float64)
         self._axes = axes.astype(np.float64)
 
@@ -32,6 +32,10 @@ class Projection:
         products = self._axes * (features - self._mean)
         columns: NDArray[np.float32] = products.sum(axis=1).astype(np.float32)
         return columns
+
+    def first(self, columns: int) -> "Projection":
+        """The projection to no more than so many columns; 0: to all."""
+        return Projection(self._mean, self._axes[: columns or None])
 
     def __len__(self) -> int:
         return len(self._axes)
