@@ -2,15 +2,13 @@
 
 Of D dimensions and n patients, whoever sees the sum of the second moments tells patients in it from others by how far
 out each seems to be: in deviations the two differ by D^(3/2) / (sqrt(2) n). At D = (n / 2)^(2/3) that is an AUC of .60
-(docs/dimensions.md). The tightest sum is that of the complete cases: it has all modalities at once. Random features
-count as any others.
+(docs/dimensions.md). The tightest sum is that of the complete cases: it has all modalities at once.
+Random features are dimensions, too, and no better ones than columns where encoders give many features: none are drafted.
 """
 
 LEAST, MOST = 8, 256
 PATIENTS_A_UNIT = 2  # of D^(3/2)
 SHARE_COMPLETE = 5  # every fifth patient, where nothing else is said: pairs at two sites of ten
-# From 16 columns on, three random features beside each did better than as many columns more (docs/dimensions.md).
-LINEAR, FOLD = 16, 4
 
 
 def together(complete: int) -> int:
@@ -18,14 +16,9 @@ def together(complete: int) -> int:
     return int((complete / PATIENTS_A_UNIT) ** (2 / 3))
 
 
-def basis_for(complete: int, modalities: int) -> int:
-    """Columns and random features of each of the modalities; 8 at least and 1,024 at most, whatever is allowed."""
-    return min(max(together(complete) // modalities, LEAST), FOLD * MOST)
-
-
-def columns_for(basis: int) -> int:
-    """How many of them are columns, 8 to 256."""
-    return min(basis, max(LINEAR, basis // FOLD))
+def columns_for(complete: int, modalities: int) -> int:
+    """Dimensions of each of the modalities; 8 at least and 256 at most, whatever the patients allow."""
+    return min(max(together(complete) // modalities, LEAST), MOST)
 
 
 def complete_of(patients: int, modalities: int) -> int:

@@ -5,7 +5,7 @@ import pytest
 from fedfin.command_line.main import main
 from fedfin.model.plan_file import read_plan
 from fedfin.model.second_moment_spec import basis_dim
-from fedfin_aggregator.dimensions import basis_for, columns_for, together
+from fedfin_aggregator.dimensions import columns_for, together
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_dimensions_follow_from_the_patients(draft):
     assert code == 0
     assert (plan.modalities[0].dim, plan.modalities[0].scale, plan.model.basis_total) == (13, "modality", 13)
     assert basis_dim(plan, "image") == 1 + 13
-    assert "100 patients are taken to have every modality: of each 13 columns" in said
+    assert "100 patients are taken to have every modality: 13 dimensions of each" in said
 
 
 def test_a_bundle_has_no_more_columns_than_it_has(draft):
@@ -64,6 +64,6 @@ def test_more_complete_patients_than_patients_are_refused(draft):
 @pytest.mark.parametrize("modalities", [1, 2, 3])
 def test_all_modalities_together_stay_well_below_the_patients(patients, modalities):
     """Unless the least dimensions of each are more than the patients allow."""
-    basis = basis_for(patients, modalities)
-    assert basis == 8 or modalities * basis <= together(patients) < patients / 3
-    assert 8 <= columns_for(basis) <= min(basis, 256)
+    columns = columns_for(patients, modalities)
+    assert columns == 8 or modalities * columns <= together(patients) < patients / 3
+    assert 8 <= columns <= 256

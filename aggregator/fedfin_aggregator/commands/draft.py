@@ -14,7 +14,7 @@ from fedfin.errors import SettingsError
 from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan, plan_toml
 from fedfin.settings import explain
-from fedfin_aggregator.dimensions import LEAST, basis_for, columns_for, complete_of, together
+from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, together
 
 EXAMPLE = (
     "fedfin aggregator draft --federation chest --bundle bundles/image --bundle bundles/text"
@@ -63,9 +63,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         "labels": args.label,
         "modalities": [_modality(manifest, dim) for manifest, dim in zip(manifests, dims, strict=True)],
         # Random features are dimensions, too.
-        "model": {}
-        if args.patients is None
-        else {"basis_total": max(sum(dims), len(dims) * _basis(args, dims))},
+        "model": {} if args.patients is None else {"basis_total": sum(dims)},
         "rounds": {"count": args.rounds, "sites": args.sites},
     }
     try:
@@ -96,13 +94,10 @@ def _dims(args: argparse.Namespace, manifests: Sequence[Manifest]) -> list[int]:
     """How many features of each bundle, by the patients; what is not as it should be goes to standard error."""
     if args.patients is None:
         return [manifest.columns for manifest in manifests]
-    complete, basis = _complete(args, len(manifests)), _basis(args, manifests)
-    columns = columns_for(basis)
-    _tell(
-        f"{complete} patients are taken to have every modality: of each {columns} columns,"
-        f" {basis} dimensions with random features"
-    )
-    if together(complete) < len(manifests) * basis:
+    complete = args.complete or complete_of(args.patients, len(manifests))
+    columns = columns_for(complete, len(manifests))
+    _tell(f"{complete} patients are taken to have every modality: {columns} dimensions of each")
+    if together(complete) < len(manifests) * columns:
         _tell(f"these are few patients for {LEAST} dimensions of each: sums tell more of each of them")
     for path, manifest in zip(args.bundle, manifests, strict=True):
         if not manifest.projection:
@@ -110,14 +105,6 @@ def _dims(args: argparse.Namespace, manifests: Sequence[Manifest]) -> list[int]:
                 f"{path} has no projection: all {manifest.dim} features are taken; `fedfin export projection`"
             )
     return [min(columns, m.columns) if m.projection else m.dim for m in manifests]
-
-
-def _complete(args: argparse.Namespace, modalities: int) -> int:
-    return args.complete or complete_of(args.patients, modalities)
-
-
-def _basis(args: argparse.Namespace, modalities: Sequence[object]) -> int:
-    return basis_for(_complete(args, len(modalities)), len(modalities))
 
 
 def _tell(line: str) -> None:
