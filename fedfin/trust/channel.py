@@ -14,6 +14,8 @@ import msgspec
 
 from fedfin.protocol.messages import GroupKeys, PartKind
 
+_EPOCH = 4  # bytes
+
 
 class SiteEnd(Protocol):
     """A site's."""
@@ -185,6 +187,16 @@ def update_context(run: str, site: str, round_: int) -> bytes:
 def part_context(run: str, kind: PartKind, version: int, epoch: int) -> bytes:
     """What a sealed part of a model is."""
     return msgspec.msgpack.encode(("fedfin part 1", run, kind, version, epoch))
+
+
+def with_epoch(epoch: int, sealed: bytes) -> bytes:
+    """A sealed part as it travels: in front, which group key opens it."""
+    return epoch.to_bytes(_EPOCH, "big") + sealed
+
+
+def split_epoch(part: bytes) -> tuple[int, bytes]:
+    """The epoch of a part as it travels, and what is sealed."""
+    return int.from_bytes(part[:_EPOCH], "big"), part[_EPOCH:]
 
 
 def message_context(run: str, topic: str) -> bytes:

@@ -294,8 +294,8 @@ class Agent:
         return self._link.publish(topic, self._channel.send(topic, messages.encode(message)))
 
     def _join(self, run: str, plan: Plan) -> None:
+        """Raises EvictedError, SettingsError, ProtocolError or StateError when people here did not agree to it."""
         self._channel.check_plan(plan.digest(), run)
-        """Raises SettingsError, ProtocolError or StateError when this site's people did not agree to it."""
         check_plan(self._site, plan)
         if self._again:
             self._answers.allow(run)
@@ -360,9 +360,7 @@ class Agent:
             self._channel.open_part("delta", version, delta)
             for version, delta in enumerate(wanted.deltas, first)
         ]
-        # A snapshot alone was signed for as this model, by the digest of what carried it: to hash it adds nothing.
-        checked = wanted.checked or (snapshot is not None and snapshot is not wanted.snapshot and not deltas)
-        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas), checked=checked)
+        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas))
 
     def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
