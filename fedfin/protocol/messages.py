@@ -19,7 +19,7 @@ never in MQTT properties, so that any broker will do.
     global/d/V/I     Chunk (retained) of a delta
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -52,8 +52,9 @@ class Message(
     tag_field="kind",
     tag=lambda name: name.lower(),
 ):
-    """The part that all messages share."""
+    """The part that all messages share. `private`: with keys, sealed to its one receiver (fedfin/trust/channel.py)."""
 
+    private: ClassVar[bool] = True
     v: Literal[1] = VERSION
 
 
@@ -114,6 +115,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Begin(Message, frozen=True):
     """A site offers an update for `round`, or asks again where it stands: the answer is Missing or a Receipt."""
 
+    private: ClassVar[bool] = False
     run: Boot
     round: Count
     outline: Outline
@@ -122,6 +124,7 @@ class Begin(Message, frozen=True):
 class Missing(Message, frozen=True):
     """Which chunks of an update the aggregator still lacks: bit i of byte i // 8, lowest bit first."""
 
+    private: ClassVar[bool] = False
     id: Id
     bitmap: Bitmap
 
@@ -137,6 +140,7 @@ class Receipt(Message, frozen=True):
 class Want(Message, frozen=True):
     """A site asks for chunks of a global model's part that the broker did not deliver."""
 
+    private: ClassVar[bool] = False
     part: PartKind
     version: Count
     bitmap: Bitmap
@@ -176,6 +180,7 @@ class RoundManifest(Message, frozen=True):
     `threshold`: which sites the round asks (fedfin/protocol/invitation.py).
     """
 
+    private: ClassVar[bool] = False
     run: Boot
     round: Count
     task: Task

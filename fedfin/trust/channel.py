@@ -28,8 +28,8 @@ class SiteEnd(Protocol):
     def aggregator(self) -> str:
         """The fingerprint of who can read what is sent; empty: whoever reads the broker's topics."""
 
-    def send(self, topic: str, message: bytes) -> bytes:
-        """A message to the aggregator as it travels."""
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
+        """A message to the aggregator as it travels; a private one is for nobody else to read."""
 
     def receive(self, topic: str, data: bytes) -> bytes:
         """What came, if it is from whom it must be from. Raises ProtocolError."""
@@ -85,8 +85,8 @@ class AggregatorEnd(Protocol):
     def refresh(self) -> Change | None:
         """Look for a newer charter: cheap enough for every tick."""
 
-    def send(self, topic: str, message: bytes) -> bytes:
-        """A message to one site or to all, as it travels."""
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
+        """A message to one site or to all, as it travels; a private one is for nobody else to read."""
 
     def receive(self, site: str, topic: str, data: bytes) -> bytes:
         """What came, if it is from the site that the topic names. Raises ProtocolError."""
@@ -111,11 +111,13 @@ class OpenSiteEnd:
     topics: tuple[str, ...] = ()
     aggregator = ""
 
-    def send(self, topic: str, message: bytes) -> bytes:  # noqa: ARG002 - the protocol's
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:  # noqa: ARG002 - the protocol's
         """As it is."""
         return message
 
-    receive = send
+    def receive(self, topic: str, data: bytes) -> bytes:  # noqa: ARG002
+        """As it is."""
+        return data
 
     def heed(self, topic: str, data: bytes) -> str | None:  # noqa: ARG002
         """There is nothing to heed."""
@@ -159,7 +161,7 @@ class OpenAggregatorEnd:
         """There is none."""
         return None
 
-    def send(self, topic: str, message: bytes) -> bytes:  # noqa: ARG002
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:  # noqa: ARG002
         """As it is."""
         return message
 

@@ -244,7 +244,7 @@ class Server:
 
     def _hand_over(self, site: str, channel: str, message: messages.Message) -> tuple[int, int]:
         topic = self._topics.party(site, channel)
-        payload = self._channel.send(topic, messages.encode(message))
+        payload = self._channel.send(topic, messages.encode(message), private=message.private)
         return self._link.publish(topic, payload), len(payload)
 
     def _publish_manifest(self, manifest: messages.RoundManifest) -> None:

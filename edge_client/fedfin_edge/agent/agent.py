@@ -291,7 +291,8 @@ class Agent:
         self._report("sending", facts | {"to": self._channel.aggregator})
 
     def _publish(self, topic: str, message: messages.Message) -> int:
-        return self._link.publish(topic, self._channel.send(topic, messages.encode(message)))
+        payload = self._channel.send(topic, messages.encode(message), private=message.private)
+        return self._link.publish(topic, payload)
 
     def _join(self, run: str, plan: Plan) -> None:
         """Raises EvictedError, SettingsError, ProtocolError or StateError when people here did not agree to it."""
@@ -353,14 +354,16 @@ class Agent:
     def _opened(self, wanted: life.Assemble) -> life.Assemble:
         """Its parts as the aggregator made them. Raises ProtocolError."""
         first = wanted.version - len(wanted.deltas) + 1
-        snapshot = wanted.snapshot
+        snapshot, checked = wanted.snapshot, wanted.checked
         if snapshot is not None:
             snapshot = self._channel.open_part("snapshot", first - 1, snapshot)
+            # The aggregator has signed the digest of what it sealed as this version: a second digest says no more.
+            checked |= snapshot is not wanted.snapshot and not wanted.deltas
         deltas = [
             self._channel.open_part("delta", version, delta)
             for version, delta in enumerate(wanted.deltas, first)
         ]
-        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas))
+        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas), checked=checked)
 
     def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
