@@ -88,7 +88,7 @@ class RoundBar:
         if event == "joined":
             self._progress.update(self._task, total=facts["rounds"])
             self._print(_line(event, facts))
-        elif event == "closed":
+        elif event in ("closed", "received"):
             self._progress.advance(self._task)
             if not self._console.is_terminal:
                 self._print(_line(event, facts))

@@ -22,7 +22,7 @@ from fedfin.protocol.topics import Topics
 from fedfin.trust.accepted import TRUST, admitted_tls
 from fedfin.trust.aggregator_channel import AggregatorChannel
 from fedfin.trust.audit_log import AUDIT, AuditLog, Report, audited
-from fedfin_aggregator.folder import FINAL_MODEL, JOURNAL, open_journal
+from fedfin_aggregator.folder import FINAL_MODEL, JOURNAL, enrolled, open_journal
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))
         if not args.json:
-            print_summary(journal, Console(markup=False))
+            print_summary(journal, Console(markup=False), enrolled(args.folder))
             print(f"final model: {args.folder / FINAL_MODEL}")
     return 0
 

@@ -44,6 +44,7 @@ from fedfin_edge.tasks.task import TaskStoppedError
 
 TICK_S = 0.5
 OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out
+WORD_S = 3.0  # an aggregator that is there answers sooner
 FINISHED_S = 10.0  # a site that has the final model waits so long for an aggregator that begins another run
 
 
@@ -112,6 +113,7 @@ class Agent:
         self._worker: threading.Thread | None = None
         self._chunk_tokens: set[int] = set()
         self._ever_online = False
+        self._word_due: float | None = None  # when to tell that nobody has answered since we are online
         self._offline_reason = "no answer"
         self.costs = Costs()
 
@@ -156,6 +158,7 @@ class Agent:
         try:
             event = self._events.get(timeout=TICK_S)
         except Empty:
+            self._tell_if_no_word_came()
             self._feed(life.Tick())
             return
         match event:
@@ -189,13 +192,18 @@ class Agent:
         ):
             self._link.subscribe(topic)
         self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
-        if self._plan is None:
-            reason = (
-                f"connected; no word yet from federation {self._site.settings.federation!r}:"
-                " if none comes, ask its coordinator whether the name is right and the aggregator runs"
-            )
-            self._report("waiting", {"reason": reason})
+        self._word_due = time.monotonic() + WORD_S if self._plan is None else None
         self._feed(life.Connected(chunk_size))
+
+    def _tell_if_no_word_came(self) -> None:
+        if self._plan is not None or self._word_due is None or time.monotonic() < self._word_due:
+            return
+        self._word_due = None
+        reason = (
+            f"connected; no word yet from federation {self._site.settings.federation!r}:"
+            " ask its coordinator whether the name is right and the aggregator runs"
+        )
+        self._report("waiting", {"reason": reason})
 
     def _on_taken(self, token: int, refused: str | None) -> None:
         if refused is not None:
@@ -266,7 +274,7 @@ class Agent:
                 self._state.abandon()
             case life.Settle(round_, accepted, reason):
                 self._state.settle(accepted=accepted)
-                self._report("closed", {"round": round_, "accepted": accepted, "reason": reason})
+                self._report("received", {"round": round_, "accepted": accepted, "reason": reason})
             case life.Finish(version):
                 self._finish(version)
             case life.Distrust(reason):
