@@ -3,6 +3,7 @@
 Of D dimensions and n patients, whoever sees the sum of the second moments tells patients in it from others by how far
 out each seems to be: in deviations the two differ by D^(3/2) / (sqrt(2) n). At D = (n / 2)^(2/3) that is an AUC of .60
 (docs/dimensions.md). The tightest sum is that of the complete cases: it has all modalities at once.
+Random features are dimensions, too, and no better ones where encoders give many features: none are drafted.
 """
 
 LEAST, MOST = 8, 256
