@@ -52,8 +52,8 @@ def summand(
     for name, place in _places(shapes).items():
         if name in values:
             add_rounded(words[place], values[name], weights[name] * ONE)
-    told = words[len(words) - 2 * len(metric_names(task)) :].reshape(-1, 2)
-    for row, name in zip(told, metric_names(task), strict=True):
+    metric_words = words[len(words) - 2 * len(metric_names(task)) :].reshape(-1, 2)
+    for row, name in zip(metric_words, metric_names(task), strict=True):
         if name in metrics:
             row[:] = round(min(max(metrics[name], -LARGEST_METRIC), LARGEST_METRIC) * ONE), 1
     return words.view(np.uint64)
@@ -68,9 +68,11 @@ def opened(plan: Plan, task: Task, words: Words) -> Opened:
         for name, place in _places(shapes).items()
         if weights[name]
     }
-    told = sums[len(sums) - 2 * len(metric_names(task)) :].reshape(-1, 2).tolist()
+    metric_words = sums[len(sums) - 2 * len(metric_names(task)) :].reshape(-1, 2).tolist()
     metrics = {
-        name: (total, count) for name, (total, count) in zip(metric_names(task), told, strict=True) if count
+        name: (total, count)
+        for name, (total, count) in zip(metric_names(task), metric_words, strict=True)
+        if count
     }
     return Opened(tensors, metrics)
 
