@@ -37,6 +37,7 @@ Columns = Literal["own", "shared"]
 Answer = Literal["both", "head", "experts"]
 Gate = Literal["none", "explained"]
 Scale = Literal["feature", "modality"]
+Privacy = Literal["open", "secure"]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -181,12 +182,13 @@ class Codec(_Closed, frozen=True):
 
 
 class Plan(_Closed, frozen=True):
-    """One federation's plan."""
+    """One federation's plan. `privacy`: whether the aggregator sees each site's update, or their sums alone."""
 
     federation: Name
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=1024)]
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=limits.MODALITIES)]
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+    privacy: Privacy = "open"
     model: Model = Model()
     training: Training = Training()
     rounds: Rounds = Rounds()
@@ -212,6 +214,26 @@ class Plan(_Closed, frozen=True):
                 f"model.fin_width ({self.model.fin_width}) must be a multiple of model.fin_heads"
                 f" ({self.model.fin_heads})"
             )
+        if self.privacy == "secure":
+            self._check_secure()
+
+    def _check_secure(self) -> None:
+        """What cannot be done with sums that nobody sees a part of."""
+        rounds, least = self.rounds, limits.LEAST_SUMMED
+        presets = {self.codec.up, *(stage.up for stage in self.codec.schedule)}
+        problems = {
+            f"needs rounds.min_sites of {least} or more; it is {rounds.min_sites}": rounds.min_sites < least,
+            f"is for at most {limits.COHORT} sites (rounds.sites)": rounds.sites > limits.COHORT,
+            'needs rounds.mode = "sync": a sum has to wait for its sites': rounds.mode != "sync",
+            'needs rounds.late = "reject": a late update alone is no sum': rounds.late != "reject",
+            "needs rounds.max_share = 1.0: nobody sees a site's part": rounds.max_share < 1,
+            'needs codec.up = "exact", in its schedule, too: what is sparse does not add up under masks': (
+                presets != {"exact"}
+            ),
+        }
+        for problem, there in problems.items():
+            if there:
+                raise ValueError(f'privacy = "secure" {problem}; or set privacy = "open"')
 
     @property
     def dims(self) -> dict[str, int]:
@@ -225,7 +247,7 @@ class Plan(_Closed, frozen=True):
 
 def plan_toml(plan: Plan) -> str:
     """The plan as the TOML that `fedfin.model.plan_file.read_plan` reads."""
-    lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed")]
+    lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed", "privacy")]
     for modality in plan.modalities:
         lines += ["", "[[modalities]]", *_pairs(modality)]
     for section in ("model", "training", "rounds", "codec"):

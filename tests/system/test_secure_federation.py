@@ -1,0 +1,40 @@
+"""Federations whose aggregator sees sums alone, over a real mosquitto."""
+
+from pathlib import Path
+
+from federation import Federation, broker
+
+from fedfin.model.model_file import read_model
+from fedfin.plan import Model, Rounds
+
+FEW = Rounds(count=2, sites=3, min_sites=3, deadline_s=60.0)
+
+
+def test_a_secure_federation_comes_to_the_model_of_an_open_one(tmp_path: Path) -> None:
+    """Masks are gone from the sums to the last bit."""
+    models = []
+    for privacy in ("open", "secure"):
+        place = tmp_path / privacy
+        place.mkdir()
+        with broker("mosquitto", place) as url:
+            Federation(place, url, keys=True, rounds=FEW, privacy=privacy).run()
+        models.append(read_model(place / "agg" / "final.fedfin").tensors)
+    assert models[0].keys() == models[1].keys()
+    for name, array in models[0].items():
+        assert (array == models[1][name]).all(), name
+
+
+def test_every_task_goes_through_sums(tmp_path: Path) -> None:
+    """Moments, second moments, training, calibration and evaluation of the default model; nothing comes beside them."""
+    with broker("mosquitto", tmp_path) as url:
+        federation = Federation(
+            tmp_path, url, keys=True, rounds=FEW, privacy="secure", model=Model(basis_total=16)
+        )
+        federation.run()
+    events = federation.events("agg")
+    sums = [event for event in events if event["event"] == "sum"]
+    assert [event["round"] for event in sums] == [1, 2, 3, 4, 5, 6]
+    assert all(event["accepted"] and event["sites"] == "s0, s1, s2" for event in sums), sums
+    closed = [event for event in events if event["event"] == "closed"]
+    assert [event["sites"] for event in closed] == [3.0] * 6
+    assert closed[-1]["cases.as-is"] > 0
