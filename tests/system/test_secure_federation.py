@@ -1,8 +1,9 @@
 """Federations whose aggregator sees sums alone, over a real mosquitto."""
 
+import time
 from pathlib import Path
 
-from federation import Federation, broker
+from federation import Federation, broker, start
 
 from fedfin.model.model_file import read_model
 from fedfin.plan import Model, Rounds
@@ -38,3 +39,32 @@ def test_every_task_goes_through_sums(tmp_path: Path) -> None:
     closed = [event for event in events if event["event"] == "closed"]
     assert [event["sites"] for event in closed] == [3.0] * 6
     assert closed[-1]["cases.as-is"] > 0
+
+
+def test_an_aggregator_that_is_killed_in_an_attempt_goes_on(tmp_path: Path) -> None:
+    """Its next life makes another attempt, or opens the sum that the one before was about to open."""
+    with broker("mosquitto", tmp_path) as url:
+        federation = Federation(tmp_path, url, keys=True, rounds=FEW, privacy="secure")
+        serve = ("aggregator", "serve", tmp_path / "agg", "--broker", url, "--json")
+        first = start(*serve, log=tmp_path / "first.log")
+        sites = [
+            start("edge", "run", tmp_path / n, "--json", log=tmp_path / f"{n}.log") for n in federation.names
+        ]
+        processes = [first, *sites]
+        try:
+            _wait_for(tmp_path / "first.log", '"cohort"')
+            first.kill()
+            first.wait()
+            processes.append(start(*serve, log=tmp_path / "agg.log"))
+            codes = [process.wait(60) for process in processes[1:]]
+        finally:
+            for process in processes:
+                process.kill()
+    assert codes == [0] * 4, (tmp_path / "agg.log").read_text()[-2000:]
+
+
+def _wait_for(log: Path, word: str) -> None:
+    end = time.monotonic() + 60
+    while word not in log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.005)
