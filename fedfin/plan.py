@@ -37,7 +37,7 @@ Columns = Literal["own", "shared"]
 Answer = Literal["both", "head", "experts"]
 Gate = Literal["none", "explained"]
 Scale = Literal["feature", "modality"]
-Privacy = Literal["open", "secure"]
+Level = Literal["open", "secure"]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -152,6 +152,17 @@ class Rounds(_Closed, frozen=True):
         return self.buffer or (self.sites + 1) // 2
 
 
+class Privacy(_Closed, frozen=True):
+    """What the aggregator learns. `level`: each site's update, or sums over at least three sites alone."""
+
+    level: Level = "open"
+
+    @property
+    def summed(self) -> bool:
+        """Whether the aggregator sees sums alone."""
+        return self.level != "open"
+
+
 class Stage(_Closed, frozen=True, rename={"from_round": "from"}):
     """Other presets from a training round on; the first one is 1."""
 
@@ -182,13 +193,13 @@ class Codec(_Closed, frozen=True):
 
 
 class Plan(_Closed, frozen=True):
-    """One federation's plan. `privacy`: whether the aggregator sees each site's update, or their sums alone."""
+    """One federation's plan."""
 
     federation: Name
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=1024)]
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=limits.MODALITIES)]
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
-    privacy: Privacy = "open"
+    privacy: Privacy = Privacy()
     model: Model = Model()
     training: Training = Training()
     rounds: Rounds = Rounds()
@@ -214,7 +225,7 @@ class Plan(_Closed, frozen=True):
                 f"model.fin_width ({self.model.fin_width}) must be a multiple of model.fin_heads"
                 f" ({self.model.fin_heads})"
             )
-        if self.privacy == "secure":
+        if self.privacy.summed:
             self._check_secure()
 
     def _check_secure(self) -> None:
@@ -233,7 +244,7 @@ class Plan(_Closed, frozen=True):
         }
         for problem, there in problems.items():
             if there:
-                raise ValueError(f'privacy = "secure" {problem}; or set privacy = "open"')
+                raise ValueError(f'privacy.level = "secure" {problem}; or set it to "open"')
 
     @property
     def dims(self) -> dict[str, int]:
@@ -247,10 +258,10 @@ class Plan(_Closed, frozen=True):
 
 def plan_toml(plan: Plan) -> str:
     """The plan as the TOML that `fedfin.model.plan_file.read_plan` reads."""
-    lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed", "privacy")]
+    lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed")]
     for modality in plan.modalities:
         lines += ["", "[[modalities]]", *_pairs(modality)]
-    for section in ("model", "training", "rounds", "codec"):
+    for section in ("privacy", "model", "training", "rounds", "codec"):
         lines += ["", f"[{section}]", *_pairs(getattr(plan, section))]
     for stage in plan.codec.schedule:
         lines += ["", "[[codec.schedule]]", *_pairs(stage)]

@@ -344,7 +344,7 @@ class SiteMachine:
 
     @property
     def _secure(self) -> bool:
-        return self._plan is not None and self._plan.privacy == "secure"
+        return self._plan is not None and self._plan.privacy.summed
 
     def _sum_question(self, event: SumQuestion) -> list[Effect]:
         if not self._secure or (event.run, event.round) != (self._run, self._working):

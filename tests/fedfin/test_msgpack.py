@@ -53,10 +53,10 @@ OF_AN_ATTEMPT = {"run": BOOT, "round": 2, "attempt": b"a" * 16}
 SUM_KEY = SumKey(key=b"k" * 32, signature=SIGNATURE)
 SUMS = (
     Ready(run=BOOT, round=2),
-    Cohort(names=("north", "south"), **OF_AN_ATTEMPT),
+    Cohort(names=("east", "north", "south"), **OF_AN_ATTEMPT),
     Dealing(key=SUM_KEY, shares={}, **OF_AN_ATTEMPT),
     Dealt(keys={"north": SUM_KEY}, shares={}, **OF_AN_ATTEMPT),
-    Survivors(names=("north",), **OF_AN_ATTEMPT),
+    Survivors(names=("east", "north", "south"), **OF_AN_ATTEMPT),
     Consent(signature=SIGNATURE, **OF_AN_ATTEMPT),
     Consents(signatures={"north": SIGNATURE}, **OF_AN_ATTEMPT),
     Reveal(seeds={}, keys={}, **OF_AN_ATTEMPT),
@@ -77,6 +77,8 @@ def _plain(value: Any) -> Any:
     """What another implementation must see of a field: maps, arrays, text, bytes, numbers."""
     if isinstance(value, msgspec.Struct):
         fields = {f.encode_name: _plain(getattr(value, f.name)) for f in msgspec.structs.fields(value)}
+        if value.__struct_config__.array_like:
+            return list(fields.values())
         tag = value.__struct_config__.tag
         return fields if tag is None else {"kind": tag} | fields
     if isinstance(value, dict):

@@ -6,19 +6,20 @@ from pathlib import Path
 from federation import Federation, broker, start
 
 from fedfin.model.model_file import read_model
-from fedfin.plan import Model, Rounds
+from fedfin.plan import Model, Privacy, Rounds
 
+SECURE = Privacy(level="secure")
 FEW = Rounds(count=2, sites=3, min_sites=3, deadline_s=60.0)
 
 
 def test_a_secure_federation_comes_to_the_model_of_an_open_one(tmp_path: Path) -> None:
     """Masks are gone from the sums to the last bit."""
     models = []
-    for privacy in ("open", "secure"):
-        place = tmp_path / privacy
+    for level in ("open", "secure"):
+        place = tmp_path / level
         place.mkdir()
         with broker("mosquitto", place) as url:
-            Federation(place, url, keys=True, rounds=FEW, privacy=privacy).run()
+            Federation(place, url, keys=True, rounds=FEW, privacy=Privacy(level=level)).run()
         models.append(read_model(place / "agg" / "final.fedfin").tensors)
     assert models[0].keys() == models[1].keys()
     for name, array in models[0].items():
@@ -29,7 +30,7 @@ def test_every_task_goes_through_sums(tmp_path: Path) -> None:
     """Moments, second moments, training, calibration and evaluation of the default model; nothing comes beside them."""
     with broker("mosquitto", tmp_path) as url:
         federation = Federation(
-            tmp_path, url, keys=True, rounds=FEW, privacy="secure", model=Model(basis_total=16)
+            tmp_path, url, keys=True, rounds=FEW, privacy=SECURE, model=Model(basis_total=16)
         )
         federation.run()
     events = federation.events("agg")
@@ -44,7 +45,7 @@ def test_every_task_goes_through_sums(tmp_path: Path) -> None:
 def test_an_aggregator_that_is_killed_in_an_attempt_goes_on(tmp_path: Path) -> None:
     """Its next life makes another attempt, or opens the sum that the one before was about to open."""
     with broker("mosquitto", tmp_path) as url:
-        federation = Federation(tmp_path, url, keys=True, rounds=FEW, privacy="secure")
+        federation = Federation(tmp_path, url, keys=True, rounds=FEW, privacy=SECURE)
         serve = ("aggregator", "serve", tmp_path / "agg", "--broker", url, "--json")
         first = start(*serve, log=tmp_path / "first.log")
         sites = [

@@ -94,18 +94,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rounds(args: argparse.Namespace, journal: Journal) -> Rounds:
-    if journal.plan.privacy == "secure":
+    if journal.plan.privacy.summed:
         return SecureRounds(journal)
     return RootRounds(journal) if args.shards else Rounds(journal)
 
 
 def _check_private(plan: Plan, channel: AggregatorChannel | None, *, sharded: bool) -> None:
     """Secure sums need keys, and one aggregator. At "open" it is said. Raises SettingsError."""
-    if plan.privacy == "open":
+    if not plan.privacy.summed:
         print(f"fedfin: {OPEN}", file=sys.stderr)
     elif channel is None or sharded:
         raise SettingsError(
-            'the plan\'s privacy is "secure", which needs keys (docs/keys.md) and no shards; or set it to "open"'
+            'the plan\'s privacy.level is "secure", which needs keys (docs/keys.md) and no shards; or set it to "open"'
         )
 
 

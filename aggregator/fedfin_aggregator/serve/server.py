@@ -72,7 +72,7 @@ class Server:
         plan, run, limit = rounds.plan, rounds.journal.run, most_sealed_bytes(rounds.max_update_bytes)
         if self._shards:
             return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
-        if plan.privacy == "secure":
+        if plan.privacy.summed:
             return SecureRoundMachine(
                 plan,
                 run=run,

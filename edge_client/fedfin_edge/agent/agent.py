@@ -328,7 +328,7 @@ class Agent:
         check_answers(self._site, self._answers, run, plan, self._data)
         self._plan, self._run = plan, run
         self._state.join(run, plan)
-        if plan.privacy == "secure":
+        if plan.privacy.summed:
             self._sums = Summing(self._site.settings.site, plan, run, self._channel, self._state.folder)
         self._look_back(run)
         joined = {
@@ -416,7 +416,7 @@ class Agent:
                 keep=self._keep_deltas,
             )
             # Masked values need no seal: they say nothing without all the others'.
-            seal = b"" if self._plan.privacy == "secure" else self._channel.new_seal(work.round)
+            seal = b"" if self._plan.privacy.summed else self._channel.new_seal(work.round)
             outbox = structs.replace(outbox, seal=seal)
             self._state.put_update(outbox)
             self._record(outbox)

@@ -24,8 +24,8 @@ class Summing:
     def __init__(self, site: str, plan: Plan, run: str, channel: SiteEnd, folder: Path) -> None:
         if channel.identity is None:
             raise SettingsError(
-                'the plan\'s privacy is "secure", which needs keys: `fedfin edge request`, and `accept` what comes back'
-                " (docs/keys.md)"
+                'the plan\'s privacy.level is "secure", which needs keys: `fedfin edge request`, and `accept` what'
+                " comes back (docs/keys.md)"
             )
         self._plan, self._run, self._path = plan, run, folder / "secure-sum.msgpack"
         self._member = Member(
