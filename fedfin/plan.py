@@ -37,6 +37,7 @@ Columns = Literal["own", "shared"]
 Answer = Literal["both", "head", "experts"]
 Gate = Literal["none", "explained"]
 Scale = Literal["feature", "modality"]
+Level = Literal["open", "secure"]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -151,6 +152,17 @@ class Rounds(_Closed, frozen=True):
         return self.buffer or (self.sites + 1) // 2
 
 
+class Privacy(_Closed, frozen=True):
+    """What the aggregator learns. `level`: each site's update, or sums over at least three sites alone."""
+
+    level: Level = "open"
+
+    @property
+    def summed(self) -> bool:
+        """Whether the aggregator sees sums alone."""
+        return self.level != "open"
+
+
 class Stage(_Closed, frozen=True, rename={"from_round": "from"}):
     """Other presets from a training round on; the first one is 1."""
 
@@ -187,6 +199,7 @@ class Plan(_Closed, frozen=True):
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=1024)]
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=limits.MODALITIES)]
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+    privacy: Privacy = Privacy()
     model: Model = Model()
     training: Training = Training()
     rounds: Rounds = Rounds()
@@ -212,6 +225,26 @@ class Plan(_Closed, frozen=True):
                 f"model.fin_width ({self.model.fin_width}) must be a multiple of model.fin_heads"
                 f" ({self.model.fin_heads})"
             )
+        if self.privacy.summed:
+            self._check_secure()
+
+    def _check_secure(self) -> None:
+        """What cannot be done with sums that nobody sees a part of."""
+        rounds, least = self.rounds, limits.LEAST_SUMMED
+        presets = {self.codec.up, *(stage.up for stage in self.codec.schedule)}
+        problems = {
+            f"needs rounds.min_sites of {least} or more; it is {rounds.min_sites}": rounds.min_sites < least,
+            f"is for at most {limits.COHORT} sites (rounds.sites)": rounds.sites > limits.COHORT,
+            'needs rounds.mode = "sync": a sum has to wait for its sites': rounds.mode != "sync",
+            'needs rounds.late = "reject": a late update alone is no sum': rounds.late != "reject",
+            "needs rounds.max_share = 1.0: nobody sees a site's part": rounds.max_share < 1,
+            'needs codec.up = "exact", in its schedule, too: what is sparse does not add up under masks': (
+                presets != {"exact"}
+            ),
+        }
+        for problem, there in problems.items():
+            if there:
+                raise ValueError(f'privacy.level = "secure" {problem}; or set it to "open"')
 
     @property
     def dims(self) -> dict[str, int]:
@@ -228,7 +261,7 @@ def plan_toml(plan: Plan) -> str:
     lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed")]
     for modality in plan.modalities:
         lines += ["", "[[modalities]]", *_pairs(modality)]
-    for section in ("model", "training", "rounds", "codec"):
+    for section in ("privacy", "model", "training", "rounds", "codec"):
         lines += ["", f"[{section}]", *_pairs(getattr(plan, section))]
     for stage in plan.codec.schedule:
         lines += ["", "[[codec.schedule]]", *_pairs(stage)]

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -124,6 +125,14 @@ class AggregatorChannel:
         if not opened.sealed:
             return opened.body
         return sealing.open_sealed(opened.body, self._identity.sealing, message_context(run, topic))
+
+    def has_signed(self, site: str, statement: bytes, signature: bytes) -> bool:
+        """By the key that the roster has for it."""
+        try:
+            self._enrolled[site].keys.verifier.verify(signature, statement)
+        except (KeyError, InvalidSignature):
+            return False
+        return True
 
     def open_update(self, site: str, round_: int, payload: bytes) -> bytes:
         """It opens as this site's for this round alone."""

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from fedfin.protocol.messages import GroupKeys, PartKind
+from fedfin.trust.identity import Identity, PublicKeys
 
 _EPOCH = 4  # bytes
 
@@ -27,6 +28,14 @@ class SiteEnd(Protocol):
     @property
     def aggregator(self) -> str:
         """The fingerprint of who can read what is sent; empty: whoever reads the broker's topics."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """This site's own keys; None: it has none, and cannot take part in secure sums."""
+
+    @property
+    def roster(self) -> Mapping[str, PublicKeys]:
+        """The keys of the charter's sites."""
 
     def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
         """A message to the aggregator as it travels; a private one is for nobody else to read."""
@@ -91,6 +100,9 @@ class AggregatorEnd(Protocol):
     def receive(self, site: str, topic: str, data: bytes) -> bytes:
         """What came, if it is from the site that the topic names. Raises ProtocolError."""
 
+    def has_signed(self, site: str, statement: bytes, signature: bytes) -> bool:
+        """Whether the charter's site signed this."""
+
     def open_update(self, site: str, round_: int, payload: bytes) -> bytes:
         """An update's bytes. Raises ProtocolError."""
 
@@ -110,6 +122,8 @@ class OpenSiteEnd:
 
     topics: tuple[str, ...] = ()
     aggregator = ""
+    identity: Identity | None = None
+    roster: Mapping[str, PublicKeys] = {}
 
     def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:  # noqa: ARG002 - the protocol's
         """As it is."""
@@ -168,6 +182,10 @@ class OpenAggregatorEnd:
     def receive(self, site: str, topic: str, data: bytes) -> bytes:  # noqa: ARG002
         """As it is."""
         return data
+
+    def has_signed(self, site: str, statement: bytes, signature: bytes) -> bool:  # noqa: ARG002
+        """Nobody signs anything."""
+        return False
 
     def open_update(self, site: str, round_: int, payload: bytes) -> bytes:  # noqa: ARG002
         """As it is."""

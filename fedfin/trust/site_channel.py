@@ -10,7 +10,7 @@ from fedfin.trust.accepted import accept, current_charter, read_accepted
 from fedfin.trust.channel import message_context, part_context, split_epoch, update_context
 from fedfin.trust.charter import Charter, read_charter, today
 from fedfin.trust.counters import COUNTERS, Counters
-from fedfin.trust.identity import load_identity
+from fedfin.trust.identity import Identity, PublicKeys, load_identity
 
 
 class SiteChannel:
@@ -39,6 +39,16 @@ class SiteChannel:
     def aggregator(self) -> str:
         """The fingerprint of its keys."""
         return self._charter.aggregator.fingerprint
+
+    @property
+    def identity(self) -> Identity:
+        """This site's keys."""
+        return self._identity
+
+    @property
+    def roster(self) -> dict[str, PublicKeys]:
+        """The keys of the charter's sites."""
+        return {name: seat.keys for name, seat in self._charter.seats.items()}
 
     def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
         """Signed; control messages that are private are sealed to the aggregator, too."""

@@ -14,7 +14,7 @@ from fedfin.protocol.messages import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE
-from fedfin.protocol.round_states import Payload
+from fedfin.protocol.round_states import OpenSum, Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
 from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped
 from fedfin_aggregator.fold.fold import Fold, Sum
@@ -60,13 +60,16 @@ class Position:
 
 
 class Rounds:
-    """All rounds of one federation, on top of its journal."""
+    """All rounds of one federation, on top of its journal. `sealed`: whether updates come sealed to the aggregator."""
+
+    sealed = True
 
     def __init__(self, journal: Journal, *, weight_limit: int = limits.ROUND_WEIGHT) -> None:
         self.journal = journal
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
         self._weight_limit = weight_limit
+        self.unopened: OpenSum | None = None  # a secure sum that was about to be opened (secure_rounds.py)
         self.case_caps: Mapping[str, int] = {}  # more cases than these a site may not claim
         self._second_moments = SecondMoments(journal.folder, self.plan)
         self._begin()

@@ -37,6 +37,7 @@ from fedfin_edge.agent.joining import (
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.plan_policy import check_plan
 from fedfin_edge.agent.state import AgentState
+from fedfin_edge.agent.summing import Summing
 from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.cases.dataset import Dataset, load_dataset
 from fedfin_edge.site import Site
@@ -104,6 +105,7 @@ class Agent:
             settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
         )
         self._plan: Plan | None = None
+        self._sums: Summing | None = None  # with secure sums, once there is a plan
         self._run = ""
         self._sending = b""  # the id of the update that was offered last
         self._unreadable: life.Assemble | None = None  # until the group key for it is here
@@ -253,7 +255,7 @@ class Agent:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
+    def _act(self, effect: life.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
         match effect:
             case life.Send(channel, message):
                 self._send(channel, message)
@@ -269,6 +271,10 @@ class Agent:
                 self._assemble(effect)
             case life.Work():
                 self._work(effect)
+            case life.SayReady(round_):
+                self._publish(self._topic("up/ctl"), self._summing().ready(round_))
+            case life.TakePart(message):
+                self._take_part(message)
             case life.Abandon():
                 self._stop_worker()
                 self._state.abandon()
@@ -281,6 +287,23 @@ class Agent:
                 self._report("bad-manifest", {"reason": reason})
             case life.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {plain_text(reason)}")
+
+    def _summing(self) -> Summing:
+        assert self._sums is not None
+        return self._sums
+
+    def _take_part(self, message: life.SumQuestion) -> None:
+        """A lie of the aggregator's costs its sum, and is told."""
+        outbox = self._state.waiting
+        try:
+            answer = None if outbox is None else self._summing().answer(message, outbox.payload)
+        except ProtocolError as error:
+            self._report("bad-message", {"reason": str(error)})
+            return
+        if isinstance(answer, messages.Message):
+            self._publish(self._topic("up/ctl"), answer)
+        elif answer is not None:
+            self._feed(life.Masked(message.round, answer))
 
     def _send(self, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Begin):
@@ -314,6 +337,8 @@ class Agent:
         check_answers(self._site, self._answers, run, plan, self._data)
         self._plan, self._run = plan, run
         self._state.join(run, plan)
+        if plan.privacy.summed:
+            self._sums = Summing(self._site.settings.site, plan, run, self._channel, self._state.folder)
         self._look_back(run)
         joined = {
             "federation": plan.federation,
@@ -401,7 +426,8 @@ class Agent:
                 stop=stop.is_set,
                 keep=self._keep_deltas,
             )
-            seal = self._channel.new_seal(work.round)
+            # Masked values need no seal: they say nothing without all the others'.
+            seal = b"" if self._plan.privacy.summed else self._channel.new_seal(work.round)
             outbox = structs.replace(outbox, seal=seal)
             self._state.put_update(outbox)
             self._record(outbox)
