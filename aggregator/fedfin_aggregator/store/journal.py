@@ -277,8 +277,10 @@ class Journal:
         return {site: bool(silent) for site, silent in self._db.execute("SELECT site, silent FROM site")}
 
     def parts(self) -> dict[str, PartRow]:
-        """What each site gave, of those that gave anything."""
-        counts = self._db.execute("SELECT site, sum(accepted), sum(NOT accepted) FROM upd GROUP BY site")
+        """What each site gave, of those that gave anything; a sum's name, or a shard's, has a slash."""
+        counts = self._db.execute(
+            "SELECT site, sum(accepted), sum(NOT accepted) FROM upd WHERE site NOT LIKE '%/%' GROUP BY site"
+        )
         reasons = {
             # SQLite takes the bare column from the row that holds the maximum.
             site: reason
