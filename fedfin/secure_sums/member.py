@@ -139,7 +139,9 @@ class Member:
         if strangers := sorted(set(names) - self._roster().keys()):
             raise ProtocolError(f"{strangers[0]} is asked into a sum, and is not in the charter's roster")
         if len(names) < self._least:
-            raise ProtocolError(f"a sum of {len(names)} sites is asked for; the plan wants {self._least}")
+            raise ProtocolError(
+                f"a sum of {len(names)} sites is asked for; plan and charter want {self._least}"
+            )
 
     def _sum_key(self, message: Cohort, key: X25519PrivateKey, seed: bytes) -> SumKey:
         public, commitment = key.public_key().public_bytes_raw(), hashlib.sha256(seed).digest()

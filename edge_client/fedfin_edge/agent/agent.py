@@ -34,6 +34,7 @@ from fedfin_edge.agent.joining import (
     forgotten,
     labels_not_used,
     labels_without_values,
+    who_sees,
 )
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.plan_policy import check_plan
@@ -351,6 +352,7 @@ class Agent:
             "cases": len(self._dataset),
             "labels_without_values": labels_without_values(plan, self._dataset),
             "labels_not_used": labels_not_used(plan, self._site.labels),
+            "privacy": who_sees(plan, self._channel.least_sites),
         }
         self._report("joined", joined)
 
