@@ -1,0 +1,29 @@
+"""Membership from means of features and of their squares: whether they lean towards this record.
+
+The likelihood ratio of shifted means (Sankararaman et al., Nature Genetics 2009), in whitened features.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.leakage.listener import MOMENTS, Seen
+from benchmarks.leakage.people import Floats, People
+from benchmarks.leakage.whiten import whitener
+
+Whiteners = tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]
+
+
+def whiteners(reference: People) -> Whiteners:
+    """Of features, and of their squares."""
+    features = reference.features.astype(np.float64)
+    return whitener(features), whitener(np.square(features))
+
+
+def scores(seen: Seen, candidates: People, usual: Whiteners) -> Floats:
+    """How much likelier each candidate is behind the means, [n]."""
+    features = candidates.features.astype(np.float64)
+    total = np.zeros(len(candidates))
+    for whiten, name, values in zip(usual, MOMENTS, (features, np.square(features)), strict=True):
+        total += whiten(values) @ whiten(seen.values[name][None])[0]
+    return total
