@@ -1,4 +1,4 @@
-"""Membership from the trained model: whether the loss of this record is lower, also than with a model that never saw it.
+"""Membership from the trained model: whether its loss of this record is lower, also than a model's that never saw it.
 
 Yeom et al., CSF 2018 (loss threshold); Carlini et al., S&P 2022 (likelihood ratio; here with one reference model).
 """

@@ -1,4 +1,4 @@
-"""Membership from second moments: whether this record is within what they span, or do they lean towards it?"""
+"""Membership from second moments: whether a record is within what they span, or they lean towards it."""
 
 import numpy as np
 

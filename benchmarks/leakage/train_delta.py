@@ -1,4 +1,4 @@
-"""Membership from what one round of training changes: whether it goes where this record's own training goes?"""
+"""Membership from what one round of training changes: whether it goes where this record's own training goes."""
 
 import numpy as np
 from numpy.typing import NDArray
