@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 IMPORTS = (
-    "aggregator",
+    "fedfin_aggregator.cli",
     "fedfin_aggregator.serve.server",
     "fedfin.command_line.main",
     "fedfin_edge.agent.agent",

@@ -16,6 +16,20 @@ KEEPALIVE_S = 60
 SENDERS = 64
 # A sender that is silent for so long yields its place when others wait: the time in which a site asks twice.
 SILENCE_S = 10.0
+# ... and so does one that sent less than this meanwhile, 64 kbit/s: a chunk now and then must not hold a place. What a
+# slow site had under way is taken all the same.
+LEAST_BYTES = 80_000
+# Names that hold a place where there is no roster: enough for a small federation's trials and replaced machines, ...
+NAMES = 256
+# ... and for a large one's sites and their successors. A place is some 2 KB.
+NAMES_PER_SITE = 4
+# A name that never gave an update and is quiet for so long yields its place to another when all are taken.
+FORGET_S = 600.0
+# Messages of one name: at once, and a minute from then on. An honest site asks every RETRY_S, 12 times a minute.
+HELLOS = (20, 60)  # it says hello at each connection, too, and when it missed rounds
+BEGINS = (200, 1200)  # one or two a round, and the fastest rounds measured take 0.1 s
+WANTS = (200, 800)  # one for each of 33 parts, every RETRY_S: 396
+STATES = (40, 60)  # two for each connection
 
 # Answers on their way to one site at once: one travels while one is acknowledged, and one waits behind.
 ANSWERS = 3
@@ -56,6 +70,7 @@ RETRY_S = 5.0
 # A tally names every site that has an answer. So that it stays below 30 KB/s, the next one may follow after this long
 # per answer: of ten sites the root hears at once, of five hundred four times a second.
 TALLY_S = 0.0005
+AWAIT_S = 60.0  # how often the aggregator tells its operator which sites an open round waits for
 REMIND_S = 30.0  # how often the root tells its operator which shards it waits for
 SHARDS = 256  # of one federation; each may add 1/SHARDS of ROUND_WEIGHT at least
 # A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.

@@ -29,11 +29,14 @@ Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
+# Features that keep their scale can be so many, times 36, in their mean square (second_moment_spec.py): it must travel.
+MOST_OF_ONE_SCALE = 1024
 MOST_FOR_EXPERTS = 8  # modalities: the blend has a row for each combination of them
 FinVariant = Literal["zero", "mean", "uniform", "mlp", "decoder", "gaussian", "refined"]
 Columns = Literal["own", "shared"]
 Answer = Literal["both", "head", "experts"]
 Gate = Literal["none", "explained"]
+Scale = Literal["feature", "modality"]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -47,12 +50,29 @@ class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Modality(_Closed, frozen=True):
-    """One modality: which encoder makes its features, how long they are, and how large they can be."""
+    """One modality: which encoder makes its features, how many are taken, and how large they can be.
+
+    `scale`: whether each feature is divided by its own deviation, or all by that of the modality, as columns of a
+    projection should be: those that hardly vary would be noise made large.
+    """
 
     name: Name
     encoder: Digest
     dim: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+    scale: Scale = "feature"
     feature_limit: Annotated[float, msgspec.Meta(gt=0.0, le=limits.FEATURE_ABS)] = limits.FEATURE_ABS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scale == "modality" and self.dim > MOST_OF_ONE_SCALE:
+            raise ValueError(
+                f'scale = "modality" is for {MOST_OF_ONE_SCALE} features at most; {self.name!r} has {self.dim}'
+            )
+
+    @property
+    def most_variance(self) -> int:
+        """Of a standardised feature: all of the modality's may be in one."""
+        return self.dim if self.scale == "modality" else 1
 
 
 class Model(_Closed, frozen=True):

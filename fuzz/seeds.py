@@ -1,5 +1,6 @@
 """What fuzzing starts from: real inputs of each kind, made here, so that nothing is kept that anybody sent."""
 
+import functools
 import io
 import sqlite3
 import struct
@@ -15,8 +16,12 @@ from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.plan import Modality, Model, Plan, plan_toml
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.payloads import encode_model
+from fedfin.trust.audit_log import AuditLog
+from fedfin.trust.identity import certificate_request, load_identity
+from fedfin.trust.request import Request, sign_request
 from fedfin_aggregator.store.journal import SCHEMA
 from fuzz.fuzz_codec import SHAPES
+from fuzz.trust_parties import PLACE, TOPICS, coordinator, ends
 
 PLAN = Plan(
     federation="ward",
@@ -130,3 +135,34 @@ def _store() -> list[bytes]:
     database.executescript(SCHEMA)
     database.execute("INSERT INTO plan VALUES (?, 'r')", (msgspec.json.encode(PLAN),))
     return [database.serialize(), b"SQLite format 3\0", b"{}"] if hasattr(database, "serialize") else [b"{}"]
+
+
+@functools.cache
+def _envelopes() -> list[bytes]:
+    site, aggregator = ends()
+    topic, seal = TOPICS.site("s0", "up/ctl"), site.new_seal(1)
+    hello = messages.encode(messages.Hello(boot="0" * 16, encoders={"image": "a" * 64}))
+    return [
+        site.send(topic, hello),
+        aggregator.send(TOPICS.manifest, hello),
+        site.seal_update(hello, 1, seal),
+        aggregator.seal_part("delta", 1, hello),
+        aggregator.charter_text,
+    ]
+
+
+def _documents() -> list[bytes]:
+    made, folder = coordinator(), PLACE / "study"
+    log = AuditLog(PLACE / "audit.jsonl")
+    log.add("start", {"charter": made.charter.number})
+    identity = load_identity(PLACE / "s0")
+    seat = made.charter.seats["s0"]
+    pem = certificate_request(PLACE / "s0", "s0")
+    request = Request(role="site", name="s0", federation="ward", keys=seat.keys, certificate_request=pem)
+    return [
+        (folder / "charter").read_bytes(),
+        made.admission_path("s0").read_bytes(),
+        sign_request(request, identity).encode(),
+        (PLACE / "audit.jsonl").read_bytes(),
+        pem.encode(),
+    ]

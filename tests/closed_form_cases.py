@@ -18,13 +18,13 @@ DIMS = {"image": 6, "text": 4}
 CAUSES = 3  # hidden variables that features and labels come from
 
 
-def make_plan(dims=DIMS, *, labels=2, rounds=2, head_width=0, **model) -> Plan:
+def make_plan(dims=DIMS, *, labels=2, rounds=2, head_width=0, scale="feature", **model) -> Plan:
     """Closed forms and experts only, unless told otherwise."""
     shape = {"fin": "gaussian", "answer": "experts", "basis_total": 0, "head_width": head_width} | model
     return Plan(
         federation="ward",
         labels=tuple(f"label-{i}" for i in range(labels)),
-        modalities=tuple(Modality(name=m, encoder="0" * 64, dim=dim) for m, dim in dims.items()),
+        modalities=tuple(Modality(name=m, encoder="0" * 64, dim=dim, scale=scale) for m, dim in dims.items()),
         model=Model(**shape),
         rounds=Rounds(count=rounds, sites=3, min_sites=1, deadline_s=60.0),
     )

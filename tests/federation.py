@@ -215,7 +215,8 @@ class Federation:
 
     def events(self, name: str) -> list[dict]:
         """What "agg" or a site has reported."""
-        return [json.loads(line) for line in (self.folder / f"{name}.log").read_text().splitlines()]
+        lines = (self.folder / f"{name}.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]  # the rest was for people
 
     def run(self, seconds: float = 120.0) -> None:
         """Run aggregator and sites as processes to the end."""

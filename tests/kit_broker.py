@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from federation import need_mosquitto, set_up
 
+from fedfin.broker.kit.parties import certificate_of
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.link import link_events, mqtt
 from fedfin.link.tls import Tls
@@ -56,9 +57,7 @@ class KitBroker:
     def tls(self, name: str) -> Tls:
         """What a client has."""
         kit = self.folder / "kit"
-        return Tls(
-            kit / "broker" / "ca.pem", kit / "clients" / name / f"{name}.pem", self.folder / f"{name}.key"
-        )
+        return Tls(kit / "ca.pem", certificate_of(kit, name), self.folder / f"{name}.key")
 
     @contextlib.contextmanager
     def running(
@@ -114,7 +113,7 @@ class Peer:
     """One client; its client id is a lie unless the broker makes it true."""
 
     def __init__(self, url: str, tls: Tls | None, client_id: str = "anybody") -> None:
-        self._link = mqtt.Link(url, client_id, will=("nowhere", b""), tls=tls)
+        self._link = mqtt.Link(url, client_id, will=("nowhere", bytes), tls=tls)
         self._heard: list[str] = []
 
     def __enter__(self) -> "Peer":

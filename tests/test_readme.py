@@ -5,14 +5,19 @@ import shlex
 from pathlib import Path
 
 import pytest
-from federation import broker, fedfin, set_up, start
+from federation import fedfin, need_mosquitto, set_up, start
+from kit_broker import KitBroker
 
 from fedfin.command_line.main import main
+from fedfin.demo.processes import free_port
 from fedfin.demo.synthetic import make_cases
+from fedfin.trust.request import read_request
+from fedfin_aggregator.coordinator import Coordinator
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-STAND_IN = "mqtt://broker.example:1883"
+STAND_IN = "broker.example"
+SITES = ("st-mary", "st-john")
 
 
 def commands() -> list[str]:
@@ -30,58 +35,81 @@ def find(start_: str) -> str:
     return command
 
 
-def words(command: str, url: str, site: str = "st-mary") -> list[str]:
+def words(command: str, host: str, site: str = "st-mary") -> list[str]:
     """Its arguments, with this test's broker and, for a second site, another name."""
-    line = command.partition(">")[0].replace(STAND_IN, url).replace("st-mary", site)
+    line = command.partition(">")[0].replace(STAND_IN, host).replace("st-mary", site)
     return shlex.split(line)[1:]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What README's user has: images to calibrate on, cases, one image."""
+    """What README's users have: images to calibrate on, cases, one image, a list of sites, a folder for requests."""
     table = make_cases(tmp_path / "made", 40, 1)
     (tmp_path / "xrays").symlink_to(tmp_path / "made" / "images")
     (tmp_path / "images").symlink_to(tmp_path / "made" / "images")
     (tmp_path / "cases.csv").write_text(table.read_text())
     (tmp_path / "chest.png").write_bytes(next((tmp_path / "made" / "images").glob("*.png")).read_bytes())
+    (tmp_path / "sites.txt").write_text("\n".join(SITES))
+    (tmp_path / "requests").mkdir()
+    (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+def fingerprints(*names: str) -> list[str]:
+    """What these parties read to the coordinator by telephone."""
+    keys = [read_request(Path(f"requests/{name}.request")).keys.fingerprint for name in names]
+    return [word for key in keys for word in ("--fingerprint", key)]
+
+
+@pytest.mark.broker
 def test_the_first_ten_minutes_work_as_written(folder: Path) -> None:
-    """Coordinator and two hospitals follow README to the letter, over the embedded broker, to a prediction."""
-    with broker("embedded", folder) as url:
+    """All of README's people follow it to the letter, over mosquitto from the kit, to a prediction."""
+    need_mosquitto()
+    kit = KitBroker(folder, free_port())
+    host = f"localhost:{kit.port}"
 
-        def run(start_: str, site: str = "st-mary") -> str:
-            return fedfin(*words(find(start_), url, site)).stdout
+    def run(start_: str, *more: str, site: str = "st-mary") -> str:
+        return fedfin(*words(find(start_), host, site), *more).stdout
 
-        def export(start_: str) -> None:
-            set_up(*words(find(start_), url))  # here, where torch is imported already
+    def here(start_: str, *more: object) -> None:
+        set_up(*words(find(start_), host), *more)  # in this process, where much is imported already
 
-        export("fedfin export encoder --preset efficientnet-lite0")
-        export("fedfin export encoder --preset minilm-l6")
-        draft = run("fedfin aggregator draft").replace("count = 20", "count = 2")
-        (folder / "plan.toml").write_text(draft)
-        run("fedfin aggregator init")
-        for site in ("st-mary", "st-john"):
-            run("fedfin edge init", site)
-            run("fedfin edge encode", site)
-        running = [start(*words(find("fedfin aggregator serve"), url), log=folder / "serve.log")]
+    here("fedfin export encoder --preset efficientnet-lite0")
+    here("fedfin export encoder --preset minilm-l6")
+    draft = run("fedfin aggregator draft").replace("count = 20", "count = 2")
+    (folder / "plan.toml").write_text(draft)
+    here("fedfin aggregator init")
+    here("fedfin aggregator request")
+    for site in SITES:
+        run("fedfin edge init", site=site)
+        run("fedfin edge encode", site=site)
+        run("fedfin edge request", site=site)
+    place = ("--port", kit.port, "--etc", folder / "kit/broker", "--data", folder / "data")
+    set_up(*words(find("fedfin broker kit"), "localhost"), *place)
+    here("fedfin aggregator charter", *fingerprints("aggregator"))
+    here("fedfin aggregator admit", *fingerprints(*SITES))
+    coordinator = ("--fingerprint", Coordinator(Path("study")).charter.fingerprint)
+    here("fedfin aggregator accept", *coordinator)
+    for site in SITES:
+        assert "what leaves this site" in run("fedfin edge accept", *coordinator, site=site)
+    with kit.running():
+        running = [start(*words(find("fedfin aggregator serve"), host), log=folder / "serve.log")]
         running += [
-            start(*words(find("fedfin edge run"), url, site), log=folder / f"{site}.log")
-            for site in ("st-mary", "st-john")
+            start(*words(find("fedfin edge run"), host, site), log=folder / f"{site}.log") for site in SITES
         ]
         try:
             assert [process.wait(120) for process in running] == [0, 0, 0], (folder / "serve.log").read_text()
         finally:
             for process in running:
                 process.kill()
-        assert "macro AUC" in run("fedfin aggregator show")
-        export("fedfin export model")
-        assert "eval." in run("fedfin edge explain-update")
-        assert "imputed: text" in run("fedfin edge predict")
-        assert "macro" in run("fedfin edge evaluate")
-    followed = "export encoder|export model|aggregator|edge"
+    assert "eval." in run("fedfin edge explain-update")
+    assert "each follows from the one before" in run("fedfin edge audit")
+    assert "macro AUC" in run("fedfin aggregator show")
+    here("fedfin export model")
+    assert "imputed: text" in run("fedfin edge predict")
+    assert "macro" in run("fedfin edge evaluate")
+    followed = "export encoder|export model|aggregator|edge|broker kit"
     assert all(re.match(rf"fedfin ({followed})", command) for command in commands())
 
 
@@ -125,6 +153,12 @@ def test_files_that_where_things_are_points_at_are_in_their_rooms() -> None:
         "export model",
         "aggregator draft",
         "aggregator init",
+        "aggregator request",
+        "aggregator charter",
+        "aggregator admit",
+        "aggregator remove",
+        "aggregator accept",
+        "aggregator audit",
         "aggregator serve",
         "aggregator show",
         "aggregator model",
@@ -133,6 +167,9 @@ def test_files_that_where_things_are_points_at_are_in_their_rooms() -> None:
         "broker check",
         "edge init",
         "edge encode",
+        "edge request",
+        "edge accept",
+        "edge audit",
         "edge run",
         "edge predict",
         "edge evaluate",

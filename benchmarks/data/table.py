@@ -86,7 +86,7 @@ def _vectors(store: FeatureStore, case: Case, manifests: Mapping[str, Manifest])
             digest = store.digest(value)
         except OSError:
             continue  # counted when it was to be encoded
-        vector = store.get(manifests[name].digest(), digest, manifests[name].dim)
+        vector = store.get(manifests[name].digest(), digest, manifests[name].columns)
         if vector is not None:
             found[name] = vector
     return found
@@ -106,7 +106,7 @@ def _assemble(
             for row, case in enumerate(cases)
         ]
     )
-    blank = {name: np.zeros(manifest.dim, np.float32) for name, manifest in manifests.items()}
+    blank = {name: np.zeros(manifest.columns, np.float32) for name, manifest in manifests.items()}
     return Cases(
         {name: np.stack([vectors.get(name, blank[name]) for vectors in found]) for name in manifests},
         {name: np.array([name in vectors for vectors in found], np.bool_) for name in manifests},

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.study.method import ByModality, Floats, Imputed, Present
-from fedfin.fusion.model import FLOOR, RELATIVE_FLOOR, FusionModel, Imputation
+from fedfin.fusion.modality import key
+from fedfin.fusion.model import FusionModel, Imputation, Standardise
 from fedfin.plan import Plan
 
 BATCH = 256  # cases at a time, to bound memory
@@ -19,7 +20,7 @@ class FusionAnswers:
     """A plan's model with its trained tensors."""
 
     def __init__(self, plan: Plan, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        self._plan, self._tensors = plan, tensors
+        self._plan = plan
         self._model = FusionModel(plan)
         self._model.load_tensors(tensors)
 
@@ -54,13 +55,14 @@ class FusionAnswers:
                 yield self._model(chosen, {m: torch.from_numpy(present[m][rows]) for m in self._plan.dims})
 
     def _in_units(self, modality: str, parts: list[Imputation]) -> Imputed:
-        """From pooled standard deviations back to the encoder's."""
-        mean, square = (self._tensors[f"norm.{modality}.{part}"] for part in ("mean", "square"))
-        variance = np.maximum(square - np.square(mean), RELATIVE_FLOOR * square + FLOOR)
+        """From standardised units back to the encoder's."""
+        norm = self._model.norm[key(modality)]
+        assert isinstance(norm, Standardise)
+        mean, unit, variance = (part.numpy() for part in (norm.mean, norm.unit(), norm.pooled_variance()))
         estimate = np.concatenate([part.mean[modality].numpy() for part in parts])
         claimed = [_rows(part.spread[modality], part.mean[modality]) for part in parts if part.spread]
         return Imputed(
-            (estimate * np.sqrt(variance) + mean).astype(np.float32),
+            (estimate * unit + mean).astype(np.float32),
             (np.concatenate(claimed) * variance).astype(np.float32) if claimed else None,
         )
 

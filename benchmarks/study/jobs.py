@@ -10,7 +10,8 @@ import msgspec
 from benchmarks.study.deal import Recipe
 from benchmarks.study.method import Method
 from benchmarks.study.methods.plan_method import PlanMethod
-from benchmarks.study.settings import DATA, EVERY, SETTINGS, Ablation, Data, Runs, Setting, Study
+from benchmarks.study.methods.projected import Projected
+from benchmarks.study.settings import DATA, EVERY, SETTINGS, Ablation, Data, Reduction, Runs, Setting, Study
 from fedfin.errors import SettingsError
 from fedfin.plan import Modality, Plan
 
@@ -74,12 +75,30 @@ def _jobs(study: Study, methods: Mapping[str, Method], seeds: int | None) -> lis
 
 def _methods(where: str, runs: Runs, known: Mapping[str, Method], recipe: Recipe) -> list[Method]:
     names = list(known) if EVERY in runs.methods else list(runs.methods)
-    wanted = [*names, *(ablation.method for ablation in runs.ablations)]
+    wanted = [*names, *(each.method for each in runs.ablations), *(each.method for each in runs.reductions)]
     if unknown := [name for name in wanted if name not in known]:
         raise SettingsError(f"study: key {where}.methods: {unknown[0]!r} is not one of {', '.join(known)}")
     return [
         *(known[name] for name in names),
         *(_ablated(where, known[a.method], a, value, recipe) for a in runs.ablations for value in a.values),
+        *(
+            one
+            for reduction in runs.reductions
+            for one in _reduced(where, known[reduction.method], reduction)
+        ),
+    ]
+
+
+def _reduced(where: str, method: Method, reduction: Reduction) -> list[Method]:
+    """The method in each number of dimensions. Raises SettingsError for one without a plan."""
+    if not isinstance(method, PlanMethod):
+        raise SettingsError(f"study: key {where}.reductions: {method.name!r} has no plan; remove it there")
+    axes, scale, bundles = reduction.axes, reduction.scale, tuple(sorted(reduction.bundles.items()))
+    kind = f"{method.name}/{axes}{'-of-bundle' if bundles else ''}/{scale}"
+    return [
+        Projected(f"{kind}/{dims or 'all'}/{basis:g}", method, axes, scale, dims, basis, bundles)
+        for dims in reduction.dims
+        for basis in reduction.basis
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fedfin.errors import SettingsError
-from fedfin.plan import Fraction, Model, Name, Positive, Training
+from fedfin.plan import Fraction, Model, Name, Positive, Scale, Training
 from fedfin.settings import pattern, read_toml
 
 PRESETS = Path(__file__).parent / "presets"
@@ -117,6 +117,23 @@ class Ablation(_Closed, frozen=True):
     section: Literal["model", "training"] = "model"
 
 
+class Reduction(_Closed, frozen=True):
+    """A method in few public dimensions: every combination of `dims` (0: all there are) and `basis`.
+
+    The axes are of the setting's public cases, or those of the projected `bundles`, by modality, with paths from the
+    working folder. `basis`: how many times the dimensions closed forms read, with random features; 1: none.
+    """
+
+    axes: Literal["principal", "random"]
+    dims: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=256)], ...], msgspec.Meta(min_length=1)]
+    method: str = "fedfin"
+    scale: Scale = "modality"
+    bundles: dict[str, str] = {}
+    basis: Annotated[tuple[Annotated[float, msgspec.Meta(ge=1, le=64)], ...], msgspec.Meta(min_length=1)] = (
+        1.0,
+    )
+
+
 class Runs(_Closed, frozen=True):
     """Every combination of these. `methods` ["*"]: all; `seeds`: how many, 0: as many as the study says."""
 
@@ -124,6 +141,7 @@ class Runs(_Closed, frozen=True):
     settings: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     methods: tuple[str, ...] = ()
     ablations: tuple[Ablation, ...] = ()
+    reductions: tuple[Reduction, ...] = ()
     seeds: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 

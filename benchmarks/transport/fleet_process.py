@@ -5,6 +5,7 @@ import json
 import selectors
 import time
 from collections import deque
+from collections.abc import Callable
 
 from benchmarks.transport.fleet_models import FleetModels
 from benchmarks.transport.fleet_site import FleetSite
@@ -31,7 +32,7 @@ class FleetProcess:
         for number in range(first, first + count):
             site = FleetSite(federation, number, models)
             site.link = link = PolledLink(
-                broker, site.client_id, will=site.will, tls=tls, selector=self._selector
+                broker, site.client_id, will=_will(site), tls=tls, selector=self._selector
             )
             self._sites[link] = site
         self._waiting = deque((0.0, link) for link in self._sites)  # (not before, who wants a connection)
@@ -80,6 +81,11 @@ class FleetProcess:
         if site is not None and site.finished:
             del self._sites[link]
             link.close(site.will)
+
+
+def _will(site: FleetSite) -> tuple[str, Callable[[], bytes]]:
+    topic, words = site.will
+    return topic, lambda: words
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from fedfin_aggregator.store.journal import Journal
 AGGREGATOR = "aggregator"
 FEDERATION = "benchmark"
 DIMS = {"image": 1280, "text": 384}
+NEVER_RUN = b"\x08\x0a"  # a graph of nothing but its version
 LARGE, SMALL = 128, 8  # widths of the FIN decoder: updates of 5 MB and of 50 KB
 
 
@@ -141,7 +142,7 @@ def issue_certificates(folder: Path, address: str) -> tuple[str, dict[str, str]]
 def _bundle(folder: Path, modality: str, dim: int) -> str:
     """A bundle that is only ever named, never run; its digest."""
     folder.mkdir()
-    (folder / "encoder.onnx").write_bytes(b"never run")
+    (folder / "encoder.onnx").write_bytes(NEVER_RUN)
     manifest = Manifest(
         name="stand-in",
         modality=modality,

@@ -1,15 +1,22 @@
-"""From a float encoder to a bundle folder: export, quantize, judge, write."""
+"""From a float encoder to a bundle folder: export, quantize, judge, project, write."""
 
+import shutil
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
-from fedfin import __version__
+from fedfin import __version__, limits
+from fedfin.decoding import UNDECODABLE
 from fedfin.encoders.bundle import MANIFEST, Manifest, TextRecipe, file_digest, read_manifest
+from fedfin.errors import BundleError
+from fedfin.files import read_at_most
 from fedfin.folders import whole_folder
+from fedfin_export import projection
 from fedfin_export.card import card
+from fedfin_export.projection import Wanted
 from fedfin_export.quantize import onnx_graph, parity, quantize
 from fedfin_export.quantize.calibration import Batch, Calibration
 from fedfin_export.quantize.parity import Agreement, Parity
@@ -21,11 +28,17 @@ CARD = "CARD.md"
 
 
 def write_bundle(
-    encoder: FloatEncoder, calibration: Calibration, out: Path, *, force: bool
+    encoder: FloatEncoder,
+    calibration: Calibration,
+    out: Path,
+    *,
+    force: bool,
+    projected: tuple[Wanted, Iterable[Batch]] | None = None,
 ) -> tuple[Manifest, Parity]:
-    """Write the bundle folder `out`, whole or not at all.
+    """Write the bundle folder `out`, whole or not at all. `projected`: a projection, and the cases that it is made of.
 
-    Raises ParityError when no quantization stays within the bound, StateError when `out` is not free.
+    Raises ParityError when no quantization stays within the bound, StateError when `out` is not free, InputError when
+    there can be no such projection.
     """
     with whole_folder(out, MANIFEST, force=force) as folder, tempfile.TemporaryDirectory() as scratch:
         dim, how, report = _quantize(encoder, calibration, Path(scratch), folder / ONNX)
@@ -34,11 +47,52 @@ def write_bundle(
             (folder / encoder.recipe.tokenizer).write_text(encoder.tokenizer or "", encoding="utf-8")
             files.append(encoder.recipe.tokenizer)
         manifest = _manifest(encoder, dim, how, {name: file_digest(folder / name) for name in files})
-        _write_json(folder / MANIFEST, manifest)
-        _write_json(folder / PARITY, report)
-        (folder / CARD).write_text(card(manifest, report), encoding="utf-8")
-        read_manifest(folder)  # what is published is what a site will accept
+        if projected is not None:
+            wanted, batches = projected
+            manifest = projection.project(folder, manifest, batches, wanted)
+        _describe(folder, manifest, report)
     return manifest, report
+
+
+def write_projected(
+    bundle: Path, batches: Iterable[Batch], wanted: Wanted, out: Path, *, force: bool
+) -> tuple[Manifest, Parity]:
+    """Write `out`: the bundle with a projection, in place of its own if it has one.
+
+    Raises BundleError for what is no bundle, else as `write_bundle`.
+    """
+    manifest, report = read_manifest(bundle), read_parity(bundle)
+    with whole_folder(out, MANIFEST, force=force) as folder:
+        plain = without_projection(manifest)
+        for name in plain.files:
+            shutil.copyfile(bundle / name, folder / name)
+        manifest = projection.project(folder, plain, batches, wanted)
+        _describe(folder, manifest, report)
+    return manifest, report
+
+
+def without_projection(manifest: Manifest) -> Manifest:
+    """The manifest of the encoder alone."""
+    if not manifest.projection:
+        return manifest
+    files = {name: digest for name, digest in manifest.files.items() if name != manifest.projection.file}
+    return msgspec.structs.replace(manifest, files=files, projection=msgspec.UNSET)
+
+
+def read_parity(bundle: Path) -> Parity:
+    """What was measured when the bundle was exported. Raises BundleError."""
+    try:
+        return msgspec.json.decode(read_at_most(bundle / PARITY, limits.SETTINGS_BYTES), type=Parity)
+    except (OSError, *UNDECODABLE):
+        raise BundleError(f"{bundle / PARITY}: is missing or damaged; export the bundle again") from None
+
+
+def _describe(folder: Path, manifest: Manifest, report: Parity) -> None:
+    """What is published is what a site will accept."""
+    _write_json(folder / MANIFEST, manifest)
+    _write_json(folder / PARITY, report)
+    (folder / CARD).write_text(card(manifest, report), encoding="utf-8")
+    read_manifest(folder)
 
 
 def _quantize(

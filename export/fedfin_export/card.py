@@ -19,6 +19,7 @@ A FedFIN encoder bundle: a frozen `{manifest.modality}` encoder, {manifest.dim} 
 - Licence: {manifest.licence}
 - Input: {describe(manifest.recipe)}
 - Quantization: {manifest.quantization}
+- Projection: {describe_projection(manifest)}
 - Made with: {versions}
 
 | | float | int8 |
@@ -43,3 +44,12 @@ def describe(recipe: Recipe) -> str:
     if isinstance(recipe, TextRecipe):
         return f"text, cut at {recipe.max_tokens} tokens"
     return f"vector of {recipe.length} values"
+
+
+def describe_projection(manifest: Manifest) -> str:
+    """What becomes of the features in the end."""
+    recipe = manifest.projection
+    if not recipe:
+        return "none"
+    drawn = f", drawn from seed {recipe.seed}" if recipe.axes == "random" else ""
+    return f"{recipe.columns} {recipe.axes} axes{drawn}, about the mean of {recipe.cases} calibration cases"

@@ -4,7 +4,7 @@ import argparse
 
 from fedfin.command_line.parsers import add_group
 
-COMMANDS = ("encoder", "model")
+COMMANDS = ("encoder", "projection", "model")
 
 
 def build(parser: argparse.ArgumentParser) -> None:

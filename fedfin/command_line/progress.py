@@ -53,6 +53,7 @@ class RoundBar:
             "diverged",
             "left-out",
             "stalled",
+            "throttled",
             "waiting",
             "finished",
         }

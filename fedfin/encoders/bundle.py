@@ -5,6 +5,7 @@ A bundle is a folder:
     manifest.json   this module's Manifest
     encoder.onnx    one input batch -> features [n, dim]; pooling is inside the graph
     tokenizer.json  text bundles only
+    projection.f32  bundles with a projection only (projection.py)
     parity.json     how far int8 strays from float, sizes and latencies before and after
     CARD.md         one page for people
 
@@ -50,6 +51,8 @@ GraphName = Annotated[
 # An image is scaled up to it: 20 times as long as wide (picture.py), it has 84 million pixels.
 Side = Annotated[int, msgspec.Meta(ge=1, le=2048)]
 Dim = Annotated[int, msgspec.Meta(ge=1, le=65_536)]  # as in a plan
+# Few dimensions are what a projection is for. The more there are, the less a sum over patients hides each of them.
+MOST_COLUMNS = 256
 
 
 class ImageRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
@@ -111,8 +114,26 @@ class VectorRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
 Recipe = ImageRecipe | TextRecipe | VectorRecipe
 
 
+class ProjectionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The bundle's last step: from the encoder's features to fewer `columns`, by the means and axes in `file`.
+
+    `axes`: principal ones of `cases` calibration cases, the widest first, or random orthonormal ones drawn from `seed`.
+    Either way a plan may take the first few columns alone.
+    """
+
+    file: FileName
+    axes: Literal["principal", "random"]
+    columns: Annotated[int, msgspec.Meta(ge=1, le=MOST_COLUMNS)]
+    cases: Annotated[int, msgspec.Meta(ge=1)]
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What manifest.json holds. `files` maps every file that features depend on to its SHA-256."""
+    """What manifest.json holds. `files` maps every file that features depend on to its SHA-256.
+
+    `dim` is how many features the graph gives. `projection` is unset where those are the case's: so bundles of before
+    keep their digest.
+    """
 
     format: Literal[1] = FORMAT
     name: Name
@@ -125,13 +146,23 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     source: str
     licence: str
     versions: dict[str, str]
+    projection: ProjectionRecipe | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        """Refuse a bundle whose features depend on a file without a digest."""
+        """Refuse a bundle whose features depend on a file without a digest, and more columns than features."""
         used = [self.onnx] + ([self.recipe.tokenizer] if isinstance(self.recipe, TextRecipe) else [])
+        if self.projection:
+            used.append(self.projection.file)
+            if self.projection.columns > self.dim:
+                raise ValueError(f"projection.columns ({self.projection.columns}) exceeds dim ({self.dim})")
         for name in used:
             if name not in self.files:
                 raise ValueError(f"files has no digest of {name}")
+
+    @property
+    def columns(self) -> int:
+        """How many features a case has in the end."""
+        return self.projection.columns if self.projection else self.dim
 
     def digest(self) -> str:
         """SHA-256 of the canonical manifest, in hex: the encoder's identity in plans and feature stores."""
@@ -169,6 +200,7 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{folder / name} is not the file that the manifest names; export the bundle again"
             )
     _check_whole(folder / manifest.onnx, _state(folder / manifest.onnx))
+    _check_projection(folder, manifest)
     return manifest
 
 
@@ -182,6 +214,23 @@ def _digest_of_state(path: Path, _state: tuple[int, ...]) -> str:
 def _check_whole(path: Path, _state: tuple[int, ...]) -> None:
     """Raises BundleError when the graph keeps tensors in other files."""
     check_whole(path)
+
+
+def _check_projection(folder: Path, manifest: Manifest) -> None:
+    """Raises BundleError when the file has not the length of what the manifest says is in it."""
+    if not manifest.projection:
+        return
+    path, wanted = folder / manifest.projection.file, projection_bytes(manifest)
+    if (found := _state(path)[-1]) != wanted:
+        raise BundleError(
+            f"{path} has {found:,} bytes; a mean and {manifest.columns} axes of {manifest.dim} features are {wanted:,};"
+            " export the bundle again"
+        )
+
+
+def projection_bytes(manifest: Manifest) -> int:
+    """Of a projection's file: float32 means and axes, [1 + columns, dim]."""
+    return 4 * (1 + manifest.columns) * manifest.dim
 
 
 def _state(path: Path) -> tuple[int, ...]:

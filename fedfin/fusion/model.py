@@ -18,7 +18,7 @@ from fedfin.fusion.modality import ByModality, key, parts, total, wire_name
 from fedfin.fusion.spread import Spread
 from fedfin.model.fin_spec import CLOSED_FORMS, TRAINED, fin_variant
 from fedfin.model.model_spec import cosines, has_own_columns
-from fedfin.plan import Plan
+from fedfin.plan import Plan, Scale
 
 # In standard deviations. Beyond, a feature is an outlier, and one case would steer a small site's round.
 CLIP = 6.0
@@ -30,7 +30,8 @@ RELATIVE_FLOOR, FLOOR = 1e-6, 1e-12
 class Imputation:
     """Estimates of every modality, standardised; empty where the FIN makes none.
 
-    mean: modality -> float32 [n, dim]; spread: the variance that is left, [n or 1, dim], 1 where nothing is known.
+    mean: modality -> float32 [n, dim]; spread: the share of the variance that is left, [n or 1, dim], 1 where nothing
+    is known.
     """
 
     mean: dict[str, Tensor]
@@ -57,7 +58,7 @@ class FusionModel(nn.Module):
         self.expert = None if self._answer == "head" else Experts(reads, labels)
         self.blend = None if self._answer == "head" else Blend(len(dims), labels)
         self.calibration = Calibration(2 ** len(dims), labels) if self._answer == "both" else None
-        self.norm = parts({modality: Standardise(dim) for modality, dim in dims.items()})
+        self.norm = parts({m.name: Standardise(m.dim, m.scale) for m in plan.modalities})
 
     def forward(self, features: ByModality, present: ByModality) -> tuple[Tensor, Imputation]:
         """Answer cases as they come.
@@ -87,7 +88,7 @@ class FusionModel(nn.Module):
     def impute(self, standard: ByModality, shown: ByModality) -> Imputation:
         """Estimate every modality from those shown. standard: float32 [n, dim], zero where not shown."""
         mean = self.fin(standard, shown)
-        spread = {} if self.spread is None else self.spread(shown)
+        spread = {} if self.spread is None else self.spread({m: self._norm(m).variance() for m in shown})
         if self.gaussian is not None:
             closed = self.gaussian(self.expanded(standard), shown)
             mean = {m: values + mean[m] if m in mean else values for m, values in closed.items()}
@@ -98,7 +99,7 @@ class FusionModel(nn.Module):
         """What is known of each missing modality: share of its features' variance, [n, modalities]; 0 where given."""
         known = missing(present)
         columns = [
-            known[m] * (1 - imputed.spread[m]).mean(dim=1) if m in imputed.spread else 0.0 * mask
+            known[m] * self._norm(m).mean_share(1 - imputed.spread[m]) if m in imputed.spread else 0.0 * mask
             for m, mask in present.items()
         ]
         return torch.stack(columns, dim=1)
@@ -127,9 +128,14 @@ class FusionModel(nn.Module):
     def standardise(self, features: ByModality, present: ByModality) -> dict[str, Tensor]:
         """Features in pooled standard deviations from the pooled mean; zero where not present."""
         return {
-            modality: torch.where(present[modality].unsqueeze(1), self.norm[key(modality)](values), 0.0)
+            modality: torch.where(present[modality].unsqueeze(1), self._norm(modality)(values), 0.0)
             for modality, values in features.items()
         }
+
+    def _norm(self, modality: str) -> "Standardise":
+        norm = self.norm[key(modality)]
+        assert isinstance(norm, Standardise)
+        return norm
 
     def load_tensors(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         """Copy values from wire tensors. Raises KeyError or ValueError when they are not the plan's."""
@@ -165,18 +171,36 @@ def load_model(plan: Plan, tensors: Mapping[str, NDArray[np.float32]]) -> Fusion
 class Standardise(nn.Module):
     """Pooled moments of one modality; buffers, so that no gradient trains them."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, scale: Scale = "feature") -> None:
         super().__init__()
+        self._keeps_scale = scale == "modality"
         self.mean: Tensor
         self.square: Tensor
         self.register_buffer("mean", torch.empty(dim))
         self.register_buffer("square", torch.empty(dim))
 
     def forward(self, features: Tensor) -> Tensor:
-        """[n, dim] to [n, dim], clipped to +-CLIP."""
+        """[n, dim] to [n, dim]: deviations of each feature, clipped to +-CLIP, then at the features' own scale."""
+        clipped = ((features - self.mean) / self.pooled_variance().sqrt()).clamp(-CLIP, CLIP)
+        return clipped * self.variance().sqrt() if self._keeps_scale else clipped
+
+    def pooled_variance(self) -> Tensor:
+        """[dim], in the encoder's units."""
         floor = RELATIVE_FLOOR * self.square + FLOOR
-        std = torch.maximum(self.square - self.mean.square(), floor).sqrt()
-        return ((features - self.mean) / std).clamp(-CLIP, CLIP)
+        return torch.maximum(self.square - self.mean.square(), floor)
+
+    def variance(self) -> Tensor:
+        """[dim], of the standardised features: all 1, or 1 in the mean."""
+        pooled = self.pooled_variance()
+        return pooled / pooled.mean() if self._keeps_scale else torch.ones_like(pooled)
+
+    def mean_share(self, shares: Tensor) -> Tensor:
+        """The share of the modality's variance, [n], from those of its features, [n or 1, dim]."""
+        return (shares * self.variance()).mean(dim=1)
+
+    def unit(self) -> Tensor:
+        """What one is of the standardised features in the encoder's units, [dim]."""
+        return (self.pooled_variance() / self.variance()).sqrt()
 
 
 def missing(shown: ByModality) -> dict[str, Tensor]:

@@ -16,6 +16,11 @@ class Spread(nn.Module):
         for modality, dim in dims.items():
             self.register_buffer(key(modality), torch.empty(dim))
 
-    def forward(self, shown: ByModality) -> dict[str, Tensor]:
-        """Modality -> variance [1, dim], the same whatever is shown."""
-        return {m: getattr(self, key(m)).clamp(0.0, 1.0).unsqueeze(0) for m in shown}
+    def forward(self, variance: ByModality) -> dict[str, Tensor]:
+        """Modality -> share of the features' variance [1, dim], the same whatever is shown.
+
+        variance: modality -> [dim], of the standardised features.
+        """
+        return {
+            m: (getattr(self, key(m)) / of_m).clamp(0.0, 1.0).unsqueeze(0) for m, of_m in variance.items()
+        }

@@ -29,6 +29,8 @@ _ALERTS = {
     "UNSUPPORTED_PROTOCOL": "the broker speaks only TLS before 1.2; its operator must update it",
     "WRONG_VERSION_NUMBER": "what answers there does not speak TLS; is it the port for mqtt:// (without s)?",
     "UNEXPECTED_EOF": "the broker ended the TLS handshake; it may want a client certificate",
+    # Who sends at once after the handshake of TLS 1.3 may meet the closed connection before the alert that says why.
+    "EOF_OCCURRED": "the broker ended the TLS connection; it may want a client certificate, or refuse ours",
 }
 
 

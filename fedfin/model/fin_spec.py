@@ -86,11 +86,12 @@ def _refined_fin(plan: Plan) -> Specs:
 
 
 def _spread(plan: Plan) -> Specs:
+    """Nothing is claimed before it is measured: each starts with the most variance that a feature can have."""
     if fin_variant(plan) not in TRAINED:
         return {}
     return {
-        f"spread.{modality}": TensorSpec((dim,), "spread", modality, start=1.0)
-        for modality, dim in plan.dims.items()
+        f"spread.{m.name}": TensorSpec((m.dim,), "spread", m.name, start=float(m.most_variance))
+        for m in plan.modalities
     }
 
 

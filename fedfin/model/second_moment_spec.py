@@ -36,7 +36,8 @@ OTHER_HALF = (
 )
 # What a site may send: 1280 + 384 features of complete cases alone are 5.7 MB.
 MOST_BYTES = 6_000_000
-# Of a mean square: features are clipped to 6 standard deviations (fusion/model.py: CLIP), a random one is below 2^0.5.
+# Of a mean square, in the feature's variance: features are clipped to 6 standard deviations (fusion/model.py: CLIP), a
+# random one is below 2^0.5.
 LARGEST = 36.0
 
 

@@ -61,6 +61,10 @@ class Attendance:
         if task == "train":
             self.threshold = invitation.threshold(run, round_, list(roster.expected(now)), rounds.invite)
 
+    def left(self, now: float) -> float:
+        """Seconds to the deadline."""
+        return max(0.0, self._deadline - now)
+
     @property
     def accepted(self) -> int:
         """How many updates count towards target and quorum: late ones do only where no round is waited for."""

@@ -84,12 +84,12 @@ class Reception:
         round_, under_way = self._transfers.get(site, (0, None))
         if under_way is None or message.id != under_way.plan.id:
             return []
-        self._admission.heard(site, now)
         try:
             if not under_way.add(message):
                 return []
         except ProtocolError:
             return []  # damaged, or cut for another packet size: it counts as missing and is asked for again
+        self._admission.came(site, len(message.data))
         plan = under_way.plan
         spool = Spool(site, message.index * plan.chunk_size, message.data, plan.size)
         if not under_way.complete:

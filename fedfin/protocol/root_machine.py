@@ -44,8 +44,11 @@ class RootMachine:
         shards: int,
         max_sum_bytes: int,
         chunk_size: int = limits.CHUNK_BYTES,
+        enrolled: frozenset[str] | None = None,
     ) -> None:
-        self._inner = RoundMachine(plan, run=run, max_update_bytes=0, chunk_size=chunk_size)
+        self._inner = RoundMachine(
+            plan, run=run, max_update_bytes=0, chunk_size=chunk_size, enrolled=enrolled
+        )
         self._plan, self._run = plan, run
         self._digest = plan.digest()
         self._shards = [Shard(index, shards) for index in range(shards)]
@@ -60,6 +63,10 @@ class RootMachine:
     def state(self) -> State:
         """The inner machine's: folding, until every shard's sum is here."""
         return self._inner.state
+
+    def knows(self, site: str) -> bool:
+        """Whether the name holds a place among those that may take part."""
+        return self._inner.knows(site)
 
     def receive(self, event: Event, now: float) -> list[Effect]:
         """One event at `now` seconds (monotonic); what must be done, in this order."""

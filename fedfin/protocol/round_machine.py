@@ -14,6 +14,7 @@ from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
+from fedfin.protocol.gate import Gate
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
@@ -33,11 +34,13 @@ from fedfin.protocol.reception import Reception
 from fedfin.protocol.roster import Roster
 from fedfin.protocol.round_states import (
     LEGAL,
+    Awaiting,
     ClearParts,
     CloseRound,
     Delivers,
     Disconnected,
     Effect,
+    Enrolled,
     Event,
     FromSite,
     Judged,
@@ -45,12 +48,13 @@ from fedfin.protocol.round_states import (
     PublishManifest,
     PublishPart,
     Reconnected,
-    Removed,
     Seal,
+    Seen,
     Send,
     SendChunks,
     Stalled,
     State,
+    Throttled,
     Tick,
 )
 from fedfin.protocol.schedule import task_of
@@ -60,8 +64,15 @@ class RoundMachine:
     """All rounds of one federation."""
 
     def __init__(
-        self, plan: Plan, *, run: str, max_update_bytes: int, chunk_size: int = limits.CHUNK_BYTES
+        self,
+        plan: Plan,
+        *,
+        run: str,
+        max_update_bytes: int,
+        chunk_size: int = limits.CHUNK_BYTES,
+        enrolled: frozenset[str] | None = None,
     ) -> None:
+        """`enrolled`: the only sites that may take part; None: any."""
         self.state = State.STARTING
         self._plan = plan
         self._run = run
@@ -73,15 +84,17 @@ class RoundMachine:
         self._manifest: RoundManifest | None = None
         self._reception = Reception(max_bytes=max_update_bytes)
         self._roster = Roster({}, strangers=True)
+        self._gate = Gate(sites=plan.rounds.sites, enrolled=enrolled)
         self._attendance = self._attend()
         self._opened_at: dict[int, float] = {}  # by round, of those whose deadline may not have passed
+        self._tell_at = 0.0  # when to say next whom the round waits for
         self._cut_at: float | None = None  # since when our own link is down
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             FromSite: self._from_site,
             Opened: self._opened,
             Judged: self._judged,
             Delivers: self._delivers,
-            Removed: self._removed,
+            Enrolled: self._enrolled,
             Seal: self._seal,
             Disconnected: self._disconnected,
             Reconnected: self._reconnected,
@@ -114,7 +127,10 @@ class RoundMachine:
 
     def _opened(self, event: Opened) -> list[Effect]:
         if self.state is State.STARTING:
-            self._roster = Roster(event.roster, strangers=not event.roster)
+            roster = {site: silent for site, silent in event.roster.items() if self._gate.may(site)}
+            self._roster = Roster(roster, strangers=not roster)
+            known = (*roster, *event.receipts, *event.earlier)
+            self._gate.know(filter(self._gate.may, known), self._now)
         self._round = event.round
         lasting = self._now - self._plan.rounds.deadline_s
         recent = {round_: when for round_, when in self._opened_at.items() if when >= lasting}
@@ -126,6 +142,7 @@ class RoundMachine:
             wanted=lambda round_: not event.finished and self._wanted(round_),
         )
         self._attendance = self._attend()
+        self._tell_at = self._now + limits.AWAIT_S
         for site, receipt in event.receipts.items():
             self._attendance.answer(site, accepted=receipt.accepted)
         self._attendance.late(event.late)
@@ -172,8 +189,21 @@ class RoundMachine:
     def _tick(self, _: Tick) -> list[Effect]:
         if self._cut_at is not None:
             return []
-        calls = self._reception.call_next(self._now)
-        return [*calls, *(self._stall() if self._verdict is Verdict.STALL else self._close_if_over())]
+        dropped = self._gate.dropped(self._now)
+        effects: list[Effect] = [] if dropped is None else [Throttled(*dropped)]
+        effects += self._reception.call_next(self._now)
+        over = self._stall() if self._verdict is Verdict.STALL else self._close_if_over()
+        return [*effects, *(over or self._awaiting())]
+
+    def _awaiting(self) -> list[Effect]:
+        """Now and then, while a round is open."""
+        if self.state is not State.COLLECTING or self._now < self._tell_at:
+            return []
+        self._tell_at = self._now + limits.AWAIT_S
+        attendance = self._attendance
+        sites = sorted({*attendance.owing(self._now), *self._gate.unheard})
+        left = attendance.left(self._now)
+        return [Awaiting(self._round, attendance.accepted, attendance.quorum, tuple(sites), left)]
 
     @property
     def _verdict(self) -> Verdict:
@@ -215,7 +245,13 @@ class RoundMachine:
     # Messages of sites.
 
     def _from_site(self, event: FromSite) -> list[Effect]:
+        if not self._gate.passes(event.site, event.message, self._now):
+            return []
         return self._messages[type(event.message)](event.site, event.message)
+
+    def knows(self, site: str) -> bool:
+        """Whether the name holds a place among those that may take part."""
+        return self._gate.knows(site)
 
     def _hello(self, site: str, message: Hello) -> list[Effect]:
         for modality, digest in sorted(message.encoders.items()):
@@ -228,19 +264,24 @@ class RoundMachine:
         if not set(message.encoders) & set(self._encoders):
             have = ", ".join(sorted(self._encoders))
             return self._evict(site, f"the plan's modalities are {have}; you have none of them")
+        if not self._gate.admits(site, self._now):
+            return []
         self._roster.welcome(site)
         return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan)), *self._where(site)]
 
-    def _removed(self, event: Removed) -> list[Effect]:
-        return [*self._evict(event.site, event.reason), *self._close_if_over()]
+    def _enrolled(self, event: Enrolled) -> list[Effect]:
+        gone = self._gate.enroll(event.sites)
+        evicted = [effect for site in gone for effect in self._evict(site, event.reason)]
+        return [*evicted, *self._close_if_over()]
 
     def _evict(self, site: str, reason: str) -> list[Effect]:
         self._roster.drop(site)
+        self._gate.leave(site)
         return [Send(site, "dn/ctl", Evict(reason=reason))]
 
     def _site_state(self, site: str, message: SiteState) -> list[Effect]:
         self._roster.presence(site, self._now, online=message.online)
-        return []
+        return [Seen(site, message)]
 
     def _where(self, site: str) -> list[Effect]:
         """The manifest once more, for a site that may have missed it."""
@@ -249,6 +290,8 @@ class RoundMachine:
     def _begin(self, site: str, message: Begin) -> list[Effect]:
         if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
+        if not self._gate.admits(site, self._now):
+            return []
         self._delivers(Delivers(site, message.round))
         if (answer := self._reception.answer(site, message)) is not None:
             return [answer]
@@ -259,7 +302,7 @@ class RoundMachine:
         return [*self._reception.begin(site, message, self._now)]
 
     def _delivers(self, event: Delivers) -> list[Effect]:
-        if self._in_time(event.round):
+        if self._in_time(event.round) and self._gate.admits(event.site, self._now):
             self._roster.delivers(event.site)
         return []
 
@@ -282,6 +325,7 @@ class RoundMachine:
         return [*self._reception.chunk(site, message, self._now)]
 
     def _judged(self, event: Judged) -> list[Effect]:
+        self._gate.know((site for site, _, receipt in event.answers if receipt.accepted), self._now)
         for site, round_, receipt in event.answers:
             if round_ == self._round:
                 self._attendance.answer(site, accepted=receipt.accepted)
@@ -290,6 +334,8 @@ class RoundMachine:
         return [*self._reception.judged(event.answers), *self._close_if_over()]
 
     def _want(self, site: str, message: Want) -> list[Effect]:
+        if not self._gate.admits(site, self._now):
+            return []
         key = message.part, message.version
         if key not in self._parts:
             return self._where(site)

@@ -57,10 +57,10 @@ class Delivers:
 
 
 @dataclass(frozen=True)
-class Removed:
-    """A site has lost its seat: it is dropped, and told why."""
+class Enrolled:
+    """These sites may take part, and no others: who has lost its seat is dropped, and told why."""
 
-    site: str
+    sites: frozenset[str]
     reason: str
 
 
@@ -134,7 +134,9 @@ class Tick:
     """Time has passed."""
 
 
-Event = FromSite | FromShard | Removed | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
+Event = (
+    FromSite | FromShard | Enrolled | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
+)
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,22 @@ class CloseRound:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A site's state, which the broker keeps: it came, or went."""
+
+    site: str
+    state: SiteState
+
+
+@dataclass(frozen=True)
+class Throttled:
+    """So many messages were more than their senders may send, and were dropped; `sites`: who sent most of them."""
+
+    messages: int
+    sites: str
+
+
+@dataclass(frozen=True)
 class Stalled:
     """The deadline passed with fewer than the quorum: the round goes on for another one.
 
@@ -222,6 +240,17 @@ class Stalled:
     accepted: int
     quorum: int
     missed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Awaiting:
+    """For people: the round is open, and these sites have not answered; after `seconds` it can close without them."""
+
+    round: int
+    accepted: int
+    quorum: int
+    sites: tuple[str, ...]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -241,7 +270,10 @@ Effect = (
     | Spool
     | Judge
     | CloseRound
+    | Seen
+    | Throttled
     | Stalled
+    | Awaiting
     | Lacking
 )
 Receiving = Send | Spool | Judge  # what taking updates in asks for
@@ -251,7 +283,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.STARTING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
     _S.COLLECTING: {
         FromSite: (_S.COLLECTING,),
-        Removed: (_S.COLLECTING, _S.FOLDING),
+        Enrolled: (_S.COLLECTING, _S.FOLDING),
         Judged: (_S.COLLECTING, _S.FOLDING),
         Disconnected: (_S.COLLECTING,),
         Reconnected: (_S.COLLECTING,),
@@ -263,12 +295,12 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     # its shards' sums: meanwhile sites are welcome, and fetch what they lack.
     _S.FOLDING: {
         FromSite: (_S.FOLDING,),
-        Removed: (_S.FOLDING,),
+        Enrolled: (_S.FOLDING,),
         Judged: (_S.FOLDING,),
         Delivers: (_S.FOLDING,),
         Disconnected: (_S.FOLDING,),
         Reconnected: (_S.FOLDING,),
         Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED),
     },
-    _S.FINISHED: {FromSite: (_S.FINISHED,), Removed: (_S.FINISHED,)},
+    _S.FINISHED: {FromSite: (_S.FINISHED,), Enrolled: (_S.FINISHED,)},
 }

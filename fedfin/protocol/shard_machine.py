@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from fedfin import limits
 from fedfin.plan import Plan
+from fedfin.protocol.gate import Gate
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
@@ -48,8 +49,15 @@ class ShardMachine:
     """All rounds of one shard. `before`: the run and round that it stood at before a restart."""
 
     def __init__(
-        self, plan: Plan, shard: Shard, *, max_update_bytes: int, before: tuple[str, int] = ("", 0)
+        self,
+        plan: Plan,
+        shard: Shard,
+        *,
+        max_update_bytes: int,
+        before: tuple[str, int] = ("", 0),
+        enrolled: frozenset[str] | None = None,
     ) -> None:
+        """`enrolled`: the only sites that may take part; None: any."""
         self.state = State.WAITING
         self._plan, self._shard = plan, shard
         self._digest = plan.digest()
@@ -60,6 +68,7 @@ class ShardMachine:
         self._online = False
         self._manifest: RoundManifest | None = None  # of the round at hand
         self._following: RoundManifest | None = None  # one that came while a sum was on its way
+        self._gate = Gate(sites=plan.rounds.sites, enrolled=enrolled)
         self._reception = Reception(max_bytes=max_update_bytes)
         self._early: dict[str, Begin] = {}  # offers that came between two rounds
         self._outgoing = Outgoing()
@@ -210,6 +219,7 @@ class ShardMachine:
         return [OpenRound(event)]
 
     def _round_opened(self, event: RoundOpened) -> list[Effect]:
+        self._gate.know([*event.receipts, *event.earlier], self._now)
         self._reception.open(self._round, event.receipts, event.earlier, wanted=self._wanted)
         self._late, self._refused, self._reported = set(event.late), set(), -1
         if event.settled:
@@ -244,13 +254,21 @@ class ShardMachine:
 
     def _from_site(self, event: FromSite) -> list[Effect]:
         message = event.message
+        if not self._gate.passes(event.site, message, self._now):
+            return []
         if isinstance(message, Begin):
             return self._begin(event.site, message)
         if isinstance(message, Chunk) and self.state is State.COLLECTING:
             return [*self._reception.chunk(event.site, message, self._now)]
         return []  # the rest of what sites say is for the root
 
+    def admits(self, site: str, now: float) -> bool:
+        """Whether the name has a place among those that may send, or gets one."""
+        return self._gate.admits(site, now)
+
     def _begin(self, site: str, message: Begin) -> list[Effect]:
+        if not self.admits(site, self._now):
+            return []
         if (
             self._run and message.run != self._run
         ):  # the plan was set up anew: it must hear that before it sends
@@ -277,6 +295,7 @@ class ShardMachine:
         return self._reception.objection(site, message)
 
     def _judged(self, event: Judged) -> list[Effect]:
+        self._gate.know((site for site, _, receipt in event.answers if receipt.accepted), self._now)
         self._late |= {
             site for site, round_, receipt in event.answers if receipt.accepted and round_ != self._round
         }

@@ -12,11 +12,10 @@ from fedfin.protocol.messages import GroupKeys, PartKind
 from fedfin.protocol.topics import Topics
 from fedfin.trust import envelope, sealing
 from fedfin.trust.accepted import CHARTER, current_charter, read_accepted
-from fedfin.trust.channel import Change, message_context, part_context, update_context
+from fedfin.trust.channel import Change, message_context, part_context, update_context, with_epoch
 from fedfin.trust.charter import Charter, Seat, today
-from fedfin.trust.counters import Counters
+from fedfin.trust.counters import COUNTERS, Counters
 from fedfin.trust.identity import load_identity
-from fedfin.trust.site_channel import COUNTERS, with_epoch
 
 
 class AggregatorChannel:
@@ -54,6 +53,11 @@ class AggregatorChannel:
     def charter_text(self) -> bytes:
         """As the coordinator signed it."""
         return (self._folder / CHARTER).read_bytes()
+
+    @property
+    def enrolled(self) -> frozenset[str]:
+        """Those of the roster."""
+        return frozenset(self._enrolled)
 
     @property
     def case_caps(self) -> dict[str, int]:
@@ -101,7 +105,11 @@ class AggregatorChannel:
         return envelope.sign(message, self._identity.signing, run=run, topic=topic, counter=counter)
 
     def receive(self, site: str, topic: str, data: bytes) -> bytes:
-        """Signed by the key that the roster has for the site."""
+        """Signed by the key that the roster has for the site.
+
+        Raises ProtocolError; SettingsError from the day on on which the charter has expired.
+        """
+        self._charter.check_day(today())
         seat = self._enrolled.get(site)
         if seat is None:
             raise ProtocolError("it is not in the charter's roster")

@@ -67,6 +67,7 @@ class AuditLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._n, self._before = 0, FIRST
+        self._handle: int | None = None
         if path.exists():
             self._drop_torn_line()
             for entry in read_audit(path):
@@ -85,12 +86,11 @@ class AuditLog:
         now = dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         entry = Entry(self._n + 1, now, event, facts, self._before).hashed()
         try:
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(msgspec.json.encode(entry, order="deterministic") + b"\n")
-                stream.flush()
-                if durable:
-                    os.fsync(stream.fileno())
+            if self._handle is None:
+                self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.write(self._handle, msgspec.json.encode(entry, order="deterministic") + b"\n")
+            if durable:
+                os.fsync(self._handle)
         except OSError as error:
             raise StateError(
                 f"{self._path}: cannot write it ({error.strerror}); check permissions and free space"

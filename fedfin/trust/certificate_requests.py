@@ -73,16 +73,18 @@ def read_requests(folder: Path) -> dict[str, x509.CertificateSigningRequest]:
 
 
 def _read(path: Path) -> x509.CertificateSigningRequest | None:
-    """The request in a file, or None when it holds none. Raises SettingsError."""
+    """The request in a file, or None when it holds none; in JSON its ends of line are written out.
+
+    Raises SettingsError.
+    """
     with path.open("rb") as stream:
-        text = stream.read(MOST_BYTES).replace(rb"\n", b"\n")  # `fedfin edge request` puts it into JSON
-        pem = _PEM.search(text)
+        pem = _PEM.search(stream.read(MOST_BYTES).replace(rb"\n", b"\n"))
     if pem is None:
         return None
     try:
         request = x509.load_pem_x509_csr(pem[0])
         problem = _problem(request)
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
         problem = "it is damaged"
     if problem:
         raise SettingsError(

@@ -14,6 +14,8 @@ import msgspec
 
 from fedfin.protocol.messages import GroupKeys, PartKind
 
+_EPOCH = 4  # bytes
+
 
 class SiteEnd(Protocol):
     """A site's."""
@@ -71,6 +73,10 @@ class AggregatorEnd(Protocol):
     @property
     def charter_text(self) -> bytes | None:
         """The charter, to be published; None: there is none."""
+
+    @property
+    def enrolled(self) -> frozenset[str] | None:
+        """The sites that may take part; None: any."""
 
     @property
     def case_caps(self) -> Mapping[str, int]:
@@ -146,6 +152,7 @@ class OpenAggregatorEnd:
 
     group_keys: GroupKeys | None = None
     charter_text: bytes | None = None
+    enrolled: frozenset[str] | None = None
     case_caps: Mapping[str, int] = {}
 
     def refresh(self) -> Change | None:
@@ -180,6 +187,16 @@ def update_context(run: str, site: str, round_: int) -> bytes:
 def part_context(run: str, kind: PartKind, version: int, epoch: int) -> bytes:
     """What a sealed part of a model is."""
     return msgspec.msgpack.encode(("fedfin part 1", run, kind, version, epoch))
+
+
+def with_epoch(epoch: int, sealed: bytes) -> bytes:
+    """A sealed part as it travels: in front, which group key opens it."""
+    return epoch.to_bytes(_EPOCH, "big") + sealed
+
+
+def split_epoch(part: bytes) -> tuple[int, bytes]:
+    """The epoch of a part as it travels, and what is sealed."""
+    return int.from_bytes(part[:_EPOCH], "big"), part[_EPOCH:]
 
 
 def message_context(run: str, topic: str) -> bytes:

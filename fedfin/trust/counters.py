@@ -15,6 +15,7 @@ import msgspec
 from fedfin.errors import ProtocolError
 from fedfin.files import write_atomically
 
+COUNTERS = "counters.json"  # in the folder of keys
 SAVE_S = 30.0
 _AHEAD = int(SAVE_S * 1e6)
 

@@ -5,10 +5,11 @@ from typing import Literal
 
 import msgspec
 
+from fedfin.files import make_folder, write_atomically
 from fedfin.plan import Digest, Name
 from fedfin.protocol.messages import Boot
 from fedfin.trust import signed_text
-from fedfin.trust.identity import Identity, PublicKeys
+from fedfin.trust.identity import Identity, PublicKeys, certificate_request, make_identity
 
 DOMAIN = "fedfin request 1"
 WHAT = "a request to take part"
@@ -30,6 +31,32 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 def sign_request(request: Request, identity: Identity) -> str:
     """The request's text; the signature shows that who asks holds the keys."""
     return signed_text.sign(request, DOMAIN, identity.signing)
+
+
+def write_request(
+    trust: Path,
+    out: Path,
+    *,
+    role: Literal["site", "aggregator"],
+    name: str,
+    federation: str,
+    run: str | None = None,
+    plan: str | None = None,
+) -> PublicKeys:
+    """Make the keys of this trust folder, unless they are there, and write the request. Raises StateError."""
+    identity = make_identity(trust)
+    request = Request(
+        role=role,
+        name=name,
+        federation=federation,
+        keys=identity.public,
+        certificate_request=certificate_request(trust, name),
+        run=run,
+        plan=plan,
+    )
+    make_folder(out.parent)
+    write_atomically(out, sign_request(request, identity).encode())
+    return identity.public
 
 
 def read_request(path: Path) -> Request:

@@ -7,13 +7,10 @@ from fedfin.protocol.messages import GroupKeys, PartKind, plain
 from fedfin.protocol.topics import Topics
 from fedfin.trust import envelope, sealing
 from fedfin.trust.accepted import accept, current_charter, read_accepted
-from fedfin.trust.channel import message_context, part_context, update_context
+from fedfin.trust.channel import message_context, part_context, split_epoch, update_context
 from fedfin.trust.charter import Charter, read_charter, today
-from fedfin.trust.counters import Counters
+from fedfin.trust.counters import COUNTERS, Counters
 from fedfin.trust.identity import load_identity
-
-COUNTERS = "counters.json"
-_EPOCH = 4  # bytes in front of a sealed part: which group key
 
 
 class SiteChannel:
@@ -55,7 +52,11 @@ class SiteChannel:
         return envelope.sign(message, self._identity.signing, run=run, topic=topic, counter=counter)
 
     def receive(self, topic: str, data: bytes) -> bytes:
-        """Signed by the aggregator, and not older than what came before."""
+        """Signed by the aggregator, and not older than what came before.
+
+        Raises ProtocolError; SettingsError from the day on on which the charter has expired.
+        """
+        self._charter.check_day(today())
         if self._topics.is_chunk(topic):
             return data
         aggregator, run = self._charter.aggregator, self._accepted.run
@@ -114,15 +115,15 @@ class SiteChannel:
 
     def has_key(self, part: bytes) -> bool:
         """It is named in front of the part."""
-        return _epoch(part) in self._group_keys
+        return split_epoch(part)[0] in self._group_keys
 
     def open_part(self, kind: PartKind, version: int, part: bytes) -> bytes:
         """By the group key of its epoch."""
-        epoch = _epoch(part)
+        epoch, sealed = split_epoch(part)
         if epoch not in self._group_keys:
             raise ProtocolError(f"there is no group key of epoch {epoch} here")
         context = part_context(self._accepted.run, kind, version, epoch)
-        return sealing.open_for_group(part[_EPOCH:], self._group_keys[epoch], context)
+        return sealing.open_for_group(sealed, self._group_keys[epoch], context)
 
     def check_plan(self, digest: str, run: str) -> None:
         """People accepted one plan in one run."""
@@ -134,12 +135,3 @@ class SiteChannel:
     def close(self) -> None:
         """The counters."""
         self._counters.save()
-
-
-def _epoch(part: bytes) -> int:
-    return int.from_bytes(part[:_EPOCH], "big")
-
-
-def with_epoch(epoch: int, sealed: bytes) -> bytes:
-    """A sealed part as it travels."""
-    return epoch.to_bytes(_EPOCH, "big") + sealed

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rich.console import Console
 from round_helpers import PLAN as TRAINED_PLAN
-from round_helpers import judge, play, reopened, update
+from round_helpers import RUN, judge, play, reopened, update
 from second_moment_rounds import CROSS, GIVEN, PLAN, collecting, new_shard, solved, started, tensors
 from second_moment_rounds import given as moments_of
 
@@ -171,7 +171,7 @@ def test_a_root_leaves_out_a_shard_whose_sum_cannot_be_solved(tmp_path: Path, no
     root.close(1)
     for index, site in ((0, "s1"), (1, "s0")):
         shard = new_shard(tmp_path / f"{index}", Shard(index, 2))
-        shard.open(SimpleNamespace(run="r", round=2, task="second_moments", version=1))
+        shard.open(SimpleNamespace(run=RUN, round=2, task="second_moments", version=1))
         values, weights = GIVEN[site]
         values = {n: v * np.float32(index == 0) if n.startswith("second") else v for n, v in values.items()}
         assert judge(shard, site, moments_of(site, 2, 1, values, weights)).accepted
@@ -254,7 +254,7 @@ def test_the_parts_of_second_moments_claim_no_more_cases_together(tmp_path: Path
 def test_a_shards_sum_claims_no_more_cases_than_its_sites_may(tmp_path: Path) -> None:
     """One update cannot stand for more than one site's cases."""
     shard = new_shard(tmp_path / "0", Shard(0, 1))
-    shard.open(SimpleNamespace(run="r", round=1, task="moments", version=0))
+    shard.open(SimpleNamespace(run=RUN, round=1, task="moments", version=0))
     assert judge(shard, "s0", update("s0", 1, 0, plan_=PLAN)).accepted
     for sum_ in shard._fold.sums.values():
         sum_.weight, sum_.total = 2**20, sum_.total * (2**20 // 5)
@@ -286,7 +286,7 @@ def test_a_metrics_name_is_neither_markup_nor_a_terminals_orders(tmp_path: Path)
 def test_a_shards_metric_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
     """Its mean is no float: the round could not close."""
     shard = new_shard(tmp_path / "0", Shard(0, 1))
-    shard.open(SimpleNamespace(run="r", round=1, task="moments", version=0))
+    shard.open(SimpleNamespace(run=RUN, round=1, task="moments", version=0))
     assert judge(shard, "s0", update("s0", 1, 0, plan_=PLAN)).accepted
     honest = msgspec.structs.asdict(decode_sum(shard.sum_up(1)))
     honest["metrics"] = {"cases": {"total": "1" + "0" * 400 + "/1", "count": 1}}

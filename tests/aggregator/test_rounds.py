@@ -144,3 +144,12 @@ def test_no_honest_update_exceeds_the_size_limit(round_: int, tmp_path: Path) ->
     metrics = {f"{number:0128}": 1.0 for number in range(limits.METRICS)}
     payload = update("s" * 64, round_, 0, metrics=metrics, weight=limits.SITE_WEIGHT)
     assert len(payload) <= new_rounds(tmp_path).max_update_bytes < 10 * len(payload)
+
+
+def test_a_site_claims_no_more_cases_than_the_charter_grants(tmp_path: Path) -> None:
+    """Its update is refused, with both numbers; others have caps of their own."""
+    rounds = new_rounds(tmp_path)
+    rounds.case_caps = {"s0": 4, "s1": 5}
+    refused, accepted = (judge(rounds, site, update(site, 1, 0)) for site in ("s0", "s1"))
+    assert "claims 5 cases; the charter grants this site 4" in refused.reason
+    assert accepted.accepted

@@ -1,5 +1,6 @@
 """Bundles without a graph, for an encoder that a test puts in their place."""
 
+import hashlib
 from typing import ClassVar
 
 import msgspec
@@ -12,22 +13,27 @@ RECIPES = {
     "text": TextRecipe("tokenizer.json", 8, 0, ("input_ids",)),
 }
 
+NOTHING = b"\x08\x0a"  # as a graph: its version and no more
 
-def write_bundle(folder, kind):
-    """A bundle's manifest, that names no files; 2 features."""
+
+def write_bundle(folder, kind, tokenizer=NOTHING):
+    """A bundle's manifest, and files that hold nothing; 2 features."""
+    files = {"encoder.onnx": NOTHING} | ({"tokenizer.json": tokenizer} if kind == "text" else {})
     manifest = Manifest(
         name=f"stub-{kind}",
         modality=kind,
         dim=2,
         onnx="encoder.onnx",
         recipe=RECIPES[kind],
-        files={},
+        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         quantization="none",
         source="made in a test",
         licence="Apache-2.0",
         versions={},
     )
     folder.mkdir(parents=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
     (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     return folder
 

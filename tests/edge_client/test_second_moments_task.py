@@ -128,6 +128,20 @@ def test_an_honest_site_is_never_refused(seed: int) -> None:
         check(plan, *second_moments(plan, dataset))
 
 
+def test_an_honest_site_whose_features_keep_their_scale_is_never_refused() -> None:
+    """Also where one feature has all the variance, and the site all the outliers."""
+    plan = make_plan({"a": 5, "b": 4}, scale="modality", basis_total=20)
+    model = initial_model(plan)
+    model["norm.a.square"] = np.array([1.0, 1e-6, 1e-6, 1e-6, 1e-6], np.float32)
+    dataset = draw(plan, 40, 0)
+    dataset.features["a"][:, 0] = 1e6
+    values, weights = second_moments(plan, dataset, model=model)
+    assert diagonal(values["second.complete.a.a"])[1] == pytest.approx(5 * LARGEST, rel=1e-3)
+    check(plan, values, weights)
+    with pytest.raises(ProtocolError, match="mean squares that no clipped features have"):
+        check(make_plan({"a": 5, "b": 4}, basis_total=20), values, weights)
+
+
 def test_the_greatest_mean_square_is_that_of_the_clip() -> None:
     """Both ends agree."""
     assert LARGEST == CLIP**2

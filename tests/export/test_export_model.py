@@ -30,14 +30,18 @@ MODELS = {
     "gaussian": CLOSED,
     "refined": CLOSED | {"gate": "explained"},
 }
+# What standardised features are divided by.
+SCALES = [*((fin, "feature") for fin in MODELS), ("mlp", "modality"), ("gaussian", "modality")]
 
 
-def trained(fin):
+def trained(fin, scale="feature"):
     """A model with every tensor off its start, as training leaves it."""
     plan = Plan(
         federation="test",
         labels=("a", "b"),
-        modalities=tuple(Modality(name=name, encoder="0" * 64, dim=dim) for name, dim in DIMS.items()),
+        modalities=tuple(
+            Modality(name=name, encoder="0" * 64, dim=dim, scale=scale) for name, dim in DIMS.items()
+        ),
         model=Model(
             **{"answer": "head", "basis_total": 0} | MODELS[fin],
             fin=fin,
@@ -65,10 +69,10 @@ def cases():
     return features, present
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=SCALES, ids="-".join)
 def exported(request, tmp_path_factory):
     """(model, folder) of each FIN variant; exporting takes seconds."""
-    model, folder = trained(request.param), tmp_path_factory.mktemp(request.param) / "model"
+    model, folder = trained(*request.param), tmp_path_factory.mktemp("-".join(request.param)) / "model"
     export_model(model, folder)
     return model, folder
 

@@ -2,9 +2,9 @@
 
 from fedfin.model.model_spec import Task
 from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.protocol import round_states, transfer
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states as site_
-from fedfin.protocol import transfer
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.messages import Begin, Chunk, Hello, Part, RoundManifest, Welcome
 from fedfin.protocol.round_machine import RoundMachine
@@ -28,6 +28,12 @@ RUN, OTHER_RUN = "1" * 16, "2" * 16
 MODEL, OLD_MODEL = b"m" * 32, b"o" * 32
 PAYLOAD = bytes(range(256)) * 12  # three chunks
 HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER})
+
+
+def deeds(machine, now: float) -> list:
+    """What the aggregator's machine does at a tick, but for what it tells people."""
+    effects = machine.receive(round_states.Tick(), now)
+    return [effect for effect in effects if not isinstance(effect, round_states.Awaiting)]
 
 
 def begin_of(payload: bytes = PAYLOAD, *, run: str = RUN, round_: int = 2, chunk_size: int = CHUNK) -> Begin:

@@ -1,5 +1,7 @@
 """Whose turn it is to send."""
 
+import pytest
+
 from fedfin import limits
 from fedfin.protocol.admission import Admission
 
@@ -30,7 +32,7 @@ def test_a_silent_sender_yields_when_others_wait() -> None:
     admission = Admission(senders=2)
     for site in "abc":
         admission.ask(site, 0.0)
-    admission.heard("b", limits.SILENCE_S)
+    admission.came("b", limits.LEAST_BYTES)
     assert admission.next(limits.SILENCE_S - 0.1) == []
     assert admission.next(limits.SILENCE_S) == ["c"]
     assert not admission.ask("a", limits.SILENCE_S + 1.0)
@@ -52,3 +54,30 @@ def test_who_leaves_the_line_is_not_called() -> None:
     admission.leave("b")
     admission.leave("a")
     assert admission.next(1.0) == ["c"]
+
+
+@pytest.mark.parametrize("size", [0, 1024, limits.LEAST_BYTES // 2])
+def test_64_names_that_only_ask_or_send_next_to_nothing_do_not_hold_all_places(size: int) -> None:
+    """They ask every second, and send a little now and then; it once kept an honest site out for ever."""
+    admission, liars = Admission(), [f"liar-{number}" for number in range(limits.SENDERS)]
+    for liar in liars:
+        admission.ask(liar, 0.0)
+    assert not admission.ask("honest", 1.0)
+    for second in range(1, int(limits.SILENCE_S)):
+        for liar in liars:
+            admission.ask(liar, float(second))
+        assert admission.next(float(second)) == []
+    for liar in liars:
+        admission.came(liar, size)
+    assert admission.next(limits.SILENCE_S) == ["honest"]
+
+
+def test_who_sends_at_the_least_rate_keeps_its_place() -> None:
+    """Window after window."""
+    admission = Admission(senders=1)
+    admission.ask("slow", 0.0)
+    admission.ask("other", 0.0)
+    for window in range(1, 10):
+        admission.came("slow", limits.LEAST_BYTES)
+        assert admission.next(window * limits.SILENCE_S) == []
+    assert admission.next(10 * limits.SILENCE_S) == ["other"]

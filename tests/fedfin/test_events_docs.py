@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fedfin.command_line.progress import RoundBar
-from fedfin.protocol.round_states import Stalled
+from fedfin.protocol.round_states import Stalled, Throttled
 from fedfin_edge.agent.agent import Costs
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ SOURCES = {
     "A shard": [*SERVE.glob("shard*.py"), SERVE / "incoming.py"],
 }
 OPEN = "and its results"  # fields that a round's metrics name
-OF_A_DATACLASS = {"costs": Costs, "stalled": Stalled}  # `asdict` of one of these
+OF_A_DATACLASS = {"costs": Costs, "stalled": Stalled, "throttled": Throttled}  # `asdict` of one of these
 
 
 class Event(NamedTuple):

@@ -46,6 +46,10 @@ BAD = {
         ('"mlp"', '"mlpp"'),
         "key model.fin: Invalid enum value 'mlpp'; one of decoder, gaussian, mean, mlp, refined, uniform, zero",
     ),
+    "too many of one scale": (
+        ("dim = 3", 'dim = 1025\nscale = "modality"'),
+        r"key modalities\[0\]: scale = \"modality\" is for 1024 features at most; 'image' has 1025",
+    ),
     "bad name": (('"ward"', '"My Ward"'), "key federation: must be 1 to 64 of a-z"),
     "short digest": (("a" * 64, "abc"), r"key modalities\[0\].encoder: must be a SHA-256"),
     "label twice": (('["x", "y"]', '["x", "x"]'), "label 'x' is named twice"),

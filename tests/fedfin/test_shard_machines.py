@@ -211,7 +211,7 @@ def test_while_the_root_waits_for_a_sum_it_says_so_and_goes_on_answering() -> No
     kinds = [type(e.message) for e in root.machine.receive(agg.FromSite("s9", HELLO), late)]
     assert kinds == [Welcome, RoundManifest]
     want = Want(part="delta", version=1, bitmap=b"\x01")
-    assert root.machine.receive(agg.FromSite("s9", want), late)[0].channel == "dn/chunk"
+    assert root.machine.receive(agg.FromSite("s9", want), late) == [agg.SendChunks("s9", "delta", 1, (0,))]
 
 
 def test_the_root_takes_no_update_of_a_site_but_waits_for_who_offers_one() -> None:

@@ -150,7 +150,7 @@ def test_a_state_file_that_is_no_utf_8_is_a_plain_error_or_counts_for_nothing(
     state.put_update(Outbox(1, "train", b"", b"", b""))
     (tmp_path / name).write_bytes(NOT_UTF_8[name])
     with contextlib.suppress(StateError):
-        AgentState(tmp_path).memory()
+        AgentState(tmp_path).memory({})
         AgentState(tmp_path).plan()
         assert name == "outbox.msgpack"
     with pytest.raises(StateError, match="damaged"):

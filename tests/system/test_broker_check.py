@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,9 +14,14 @@ from federation import need_mosquitto
 from kit_broker import FEDERATION, KitBroker, Peer, kit_broker
 
 from benchmarks.transport.certificates import Authority
+from fedfin.broker.check.admission import not_let_in
+from fedfin.broker.check.session import Session
+from fedfin.broker.check.target import Target
 from fedfin.broker.kit import certificates
 from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port
+from fedfin.errors import LinkError
+from fedfin.lock import only_process
 from fedfin.protocol.topics import Topics
 from fedfin.trust import certificate_requests
 
@@ -321,6 +327,59 @@ def test_a_site_asks_with_its_folders_settings(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 18
     assert all(line.startswith("PASS  ") for line in lines)
+
+
+def test_a_site_that_runs_must_be_stopped_first(
+    kit: KitBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else each would end the other's connection, again and again."""
+    (tmp_path / "site.toml").write_text(f'site = "s0"\nfederation = "{FEDERATION}"\nbroker = "{kit.url}"\n')
+    with only_process(tmp_path, "fedfin edge run"):
+        assert main(["broker", "check", "--site-folder", str(tmp_path)]) == 9
+    assert "another `fedfin edge run` is at work" in capsys.readouterr().err
+
+
+def test_a_client_of_the_same_name_that_runs_is_the_remedy(kit: KitBroker) -> None:
+    """It takes the connection over; mosquitto 2.1 says so, 2.0 does not."""
+    target = Target(kit.url, kit.tls("s0"), federation=FEDERATION)
+    with kit.running(), Session(target, "one") as session, Peer(kit.url, kit.tls("s0")):
+        with pytest.raises(LinkError) as ended:
+            session.publish(session.topic)
+        found = not_let_in(ended.value)
+    assert found.failed
+    assert "end what runs under this name" in found.remedy
+
+
+def test_a_server_that_never_answers(
+    check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without TLS; the time to wait is shortened here."""
+    monkeypatch.setattr("fedfin.broker.check.tls_probe.CONNECT_S", 0.5)
+    monkeypatch.setattr("fedfin.broker.check.session.ANSWER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = f"localhost:{server.getsockname()[1]}"
+        assert "broke in the handshake" in check(f"mqtts://{where}").only("FAIL", "tls")
+        report = Report(capsys, f"mqtt://{where}")
+    assert report.not_passed() == [("WARN", "tls"), ("FAIL", "connect")]
+    assert "does not speak MQTT" in report.findings[-1]["remedy"]
+
+
+def test_text_in_a_certificate_does_nothing_to_a_terminal(
+    kit: KitBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who holds the port may put anything into its own."""
+    key = certificate_requests.make_key()
+    name = certificate_requests.common_name("\x1b[2J\x1b]0;owned\x07")
+    times = (certificates.now() - timedelta(days=1), certificates.now() + timedelta(days=1))
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), *times)
+    (tmp_path / "odd.pem").write_bytes(certificates.pem(builder.sign(key, hashes.SHA256())))
+    (tmp_path / "odd.key").write_bytes(certificate_requests.key_pem(key))
+    odd = {"certificate": tmp_path / "odd.pem", "key": tmp_path / "odd.key"}
+    with kit.running(**as_server(odd)):
+        assert main(["broker", "check", kit.url, "--ca", str(kit.tls("s0").ca)]) == 7
+    printed = capsys.readouterr().out
+    assert "owned" in printed
+    assert all(sign.isprintable() or sign == "\n" for sign in printed)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_the_site_fits_the_plan(tmp_path: Path, plan: Plan) -> None:
 
 @pytest.mark.parametrize("name", ["mosquitto.conf", "mosquitto.acl"])
 def test_the_broker_is_what_the_kit_makes(tmp_path: Path, name: str) -> None:
-    """So there is one truth, and tests/system/test_broker_kit.py runs it. After a change, copy it from a kit."""
+    """So there is one truth, and tests/system/test_kit_on_mosquitto.py runs it. After a change, copy it from a kit."""
     command = ["broker", "kit", "--out", str(tmp_path / "kit"), "--federation", "chest"]
     assert main([*command, "--host", "broker.example", "--mosquitto", "2.0"]) == 0
     assert (tmp_path / "kit/broker" / name).read_text() == (EXAMPLES / name).read_text()

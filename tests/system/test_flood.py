@@ -67,7 +67,9 @@ def test_wants_without_end_cost_the_aggregator_no_more_than_the_limit(
     set_up("aggregator", "init", tmp_path / "plan.toml", tmp_path / "agg")
     log = tmp_path / "agg.log"
     with broker("mosquitto", tmp_path) as url:
-        server = start("aggregator", "serve", tmp_path / "agg", "--broker", url, "--json", log=log)
+        server = start(
+            "aggregator", "serve", tmp_path / "agg", "--broker", url, "--json", "--no-keys", log=log
+        )
         try:
             _wait_until_it_serves(log)
             time.sleep(1.0)

@@ -22,7 +22,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory):
 def test_a_finished_site_that_is_started_again_says_so_and_ends(finished: Federation) -> None:
     """Nobody is there to begin another run; it once waited for ever."""
     began = time.monotonic()
-    done = fedfin("edge", "run", finished.folder / "s0")
+    done = fedfin("edge", "run", finished.folder / "s0", "--no-keys")
     assert time.monotonic() - began < 60
     assert "finished: version 2, model " in done.stderr
     assert "final.fedfin" in done.stderr
@@ -34,14 +34,20 @@ def test_another_run_is_answered_only_with_a_person_s_word(finished: Federation)
     shutil.copytree(folder / "s0", folder / "again")
     set_up("aggregator", "init", folder / "plan.toml", folder / "agg2")
     server = start(
-        "aggregator", "serve", folder / "agg2", "--broker", finished.broker_url, log=folder / "agg2.log"
+        "aggregator",
+        "serve",
+        folder / "agg2",
+        "--broker",
+        finished.broker_url,
+        "--no-keys",
+        log=folder / "agg2.log",
     )
     try:
-        refused = fedfin("edge", "run", folder / "again", check=False)
+        refused = fedfin("edge", "run", folder / "again", "--no-keys", check=False)
         assert refused.returncode == 9
         assert "has answered this plan from the same cases in run" in refused.stderr
         assert "edge run --again" in refused.stderr
-        done = fedfin("edge", "run", folder / "again", "--again")
+        done = fedfin("edge", "run", folder / "again", "--no-keys", "--again")
         assert "finished: " in done.stderr
         assert server.wait(60) == 0
     finally:

@@ -105,10 +105,11 @@ def _check_counts(part: _Part) -> None:
 
 def _check_squares(part: _Part, values: Values) -> None:
     """The constant is one, and features are clipped."""
+    variance = {modality.name: modality.most_variance for modality in part.plan.modalities}
     for one, other in part.pairs:
         name = part.second(one, other)
         squares = diagonal(_floats(values[name])) if one == other else values[name][:1, :1].ravel()
-        if squares[0] != 1.0 or squares.min() < 0.0 or squares.max() > LARGEST * (1 + SLACK):
+        if squares[0] != 1.0 or squares.min() < 0.0 or squares.max() > LARGEST * variance[one] * (1 + SLACK):
             raise ProtocolError(f"tensor {name} holds mean squares that no clipped features have")
 
 

@@ -51,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
     if known is None:
         fingerprints.confirm(charter.fingerprint, args.fingerprint, "the coordinator")
     if args.kit is not None:
-        own = args.kit / "clients" / "aggregator"
-        ca = signed_text.read_text(own / "ca.pem", "the broker's CA")
-        keep_certificate(trust, ca, signed_text.read_text(own / "aggregator.pem", "the certificate"))
+        ca = signed_text.read_text(args.kit / "ca.pem", "the broker's CA")
+        own = signed_text.read_text(args.kit / "aggregator.pem", "the aggregator's certificate")
+        keep_certificate(trust, ca, own)
     accept(trust, charter, text)
     print(f"charter {charter.number}: {len(charter.roster)} sites, until {charter.expires}")
     print(f"next: fedfin aggregator serve {args.folder} --broker mqtts://HOST")

@@ -65,10 +65,9 @@ def _files(kit: Path | None, requests: list[Request]) -> dict[str, str]:
     """What the broker's operator made for the sites."""
     if kit is None:
         return {}
-    files = {}
+    files = {"ca": signed_text.read_text(kit / "ca.pem", "the broker's CA")}
     for request in requests:
-        files["ca"] = signed_text.read_text(kit / "clients" / request.name / "ca.pem", "the broker's CA")
         files[request.name] = signed_text.read_text(
-            kit / "clients" / request.name / f"{request.name}.pem", "a site's certificate"
+            kit / "sites" / f"{request.name}.pem", "a site's certificate"
         )
     return files

@@ -1,20 +1,26 @@
 """`fedfin aggregator draft`: a plan for these encoder bundles and labels, to be edited."""
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from fedfin.command_line.parsers import Commands, add_command
-from fedfin.encoders.bundle import read_manifest
+from fedfin.encoders.bundle import Manifest, read_manifest
 from fedfin.errors import SettingsError
 from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan, plan_toml
 from fedfin.settings import explain
+from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, together
 
+QUORUM = 3  # at least, where there are as many: a sum of fewer says much about each
+A_THIRD = 0.34  # of three equal sites none has more: rounding must not clip it
 EXAMPLE = (
     "fedfin aggregator draft --federation chest --bundle bundles/image --bundle bundles/text"
-    " --label effusion --label nodule --sites 10 > plan.toml"
+    " --label effusion --label nodule --sites 10 --patients 3000 > plan.toml"
 )
 
 
@@ -28,23 +34,44 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--label", required=True, action="append", metavar="NAME", help="once per label")
     parser.add_argument("--sites", type=int, default=2, help="how many sites a round waits for (default: 2)")
+    parser.add_argument(
+        "--patients",
+        type=int,
+        metavar="N",
+        help="of all sites together: the dimensions of projected bundles follow from it (default: all there are)",
+    )
+    parser.add_argument(
+        "--complete",
+        type=int,
+        metavar="N",
+        help="how many of the patients have every modality (default: a fifth; with one modality all)",
+    )
     parser.add_argument("--rounds", type=int, default=20, help="rounds of training (default: 20)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan. Raises SettingsError, BundleError."""
+    _check_patients(args)
     print(plan_toml(_plan(args)), end="")
     return 0
 
 
 def _plan(args: argparse.Namespace) -> Plan:
     manifests = [read_manifest(path) for path in args.bundle]
+    dims = _dims(args, manifests)
     raw = {
         "federation": args.federation,
         "labels": args.label,
-        "modalities": [{"name": m.modality, "encoder": m.digest(), "dim": m.dim} for m in manifests],
-        "rounds": {"count": args.rounds, "sites": args.sites},
+        "modalities": [_modality(manifest, dim) for manifest, dim in zip(manifests, dims, strict=True)],
+        # Random features are dimensions, too.
+        "model": {} if args.patients is None else {"basis_total": sum(dims)},
+        "rounds": {
+            "count": args.rounds,
+            "sites": args.sites,
+            "min_sites": min(args.sites, QUORUM),
+            "max_share": A_THIRD,
+        },
     }
     try:
         plan = msgspec.convert(raw, Plan)
@@ -55,3 +82,37 @@ def _plan(args: argparse.Namespace) -> Plan:
             f"the draft would be no valid plan: {reason}; correct the option for it"
         ) from None
     return plan
+
+
+def _check_patients(args: argparse.Namespace) -> None:
+    if args.patients is not None and args.patients < 1:
+        raise SettingsError(f"--patients {args.patients}: must be 1 or more")
+    if args.complete is not None and not 1 <= args.complete <= (args.patients or 0):
+        raise SettingsError(f"--complete {args.complete}: must be from 1 to the number that --patients says")
+
+
+def _modality(manifest: Manifest, dim: int) -> dict[str, Any]:
+    """Columns of a projection keep their scale."""
+    scale = {"scale": "modality"} if manifest.projection else {}
+    return {"name": manifest.modality, "encoder": manifest.digest(), "dim": dim, **scale}
+
+
+def _dims(args: argparse.Namespace, manifests: Sequence[Manifest]) -> list[int]:
+    """How many features of each bundle, by the patients; what is not as it should be goes to standard error."""
+    if args.patients is None:
+        return [manifest.columns for manifest in manifests]
+    complete = args.complete or complete_of(args.patients, len(manifests))
+    columns = columns_for(complete, len(manifests))
+    _tell(f"{complete} patients are taken to have every modality: {columns} dimensions of each")
+    if together(complete) < len(manifests) * columns:
+        _tell(f"these are few patients for {LEAST} dimensions of each: sums tell more of each of them")
+    for path, manifest in zip(args.bundle, manifests, strict=True):
+        if not manifest.projection:
+            _tell(
+                f"{path} has no projection: all {manifest.dim} features are taken; `fedfin export projection`"
+            )
+    return [min(columns, m.columns) if m.projection else m.dim for m in manifests]
+
+
+def _tell(line: str) -> None:
+    print(f"draft: {line}", file=sys.stderr)

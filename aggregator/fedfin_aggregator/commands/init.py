@@ -31,5 +31,6 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds"
     )
-    print(f"next: fedfin aggregator serve {args.folder} --broker mqtts://HOST")
+    print(f"next: fedfin aggregator request {args.folder} --out aggregator.request")
+    print(f"or, to try things out: fedfin aggregator serve {args.folder} --broker mqtt://HOST --no-keys")
     return 0

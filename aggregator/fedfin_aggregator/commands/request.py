@@ -4,10 +4,8 @@ import argparse
 from pathlib import Path
 
 from fedfin.command_line.parsers import Commands, add_command
-from fedfin.files import write_atomically
 from fedfin.trust.accepted import TRUST
-from fedfin.trust.identity import certificate_request, make_identity
-from fedfin.trust.request import Request, sign_request
+from fedfin.trust.request import write_request
 from fedfin_aggregator.folder import open_journal
 
 NAME = "aggregator"  # also in the broker's certificate
@@ -29,18 +27,15 @@ def run(args: argparse.Namespace) -> int:
     """Keys that are there stay as they are. Raises StateError."""
     with open_journal(args.folder) as journal:
         plan, run_ = journal.plan, journal.run
-    trust = args.folder / TRUST
-    identity = make_identity(trust)
-    request = Request(
+    keys = write_request(
+        args.folder / TRUST,
+        args.out,
         role="aggregator",
         name=NAME,
         federation=plan.federation,
-        keys=identity.public,
-        certificate_request=certificate_request(trust, NAME),
         run=run_,
         plan=plan.digest(),
     )
-    write_atomically(args.out, sign_request(request, identity).encode())
     print(f"{args.out}: send it to the coordinator, by any mail")
-    print(f"fingerprint, for the coordinator to compare by telephone: {identity.public.fingerprint}")
+    print(f"fingerprint, for the coordinator to compare by telephone: {keys.fingerprint}")
     return 0

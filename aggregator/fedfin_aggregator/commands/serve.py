@@ -32,8 +32,8 @@ from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.shard_journal import ShardJournal
 from fedfin_aggregator.summary import print_summary
 
-# Events in the audit log, and whether they are on the disk before anything else happens.
-AUDITED = {"update": False, "closed": True, "charter": True, "stalled": False, "bad-message": False}
+# Events in the audit log, and whether they are on the disk before anything else happens: the journal holds the rest.
+AUDITED = {"update": False, "closed": False, "charter": True, "stalled": False, "bad-message": False}
 EXAMPLE = "fedfin aggregator serve /srv/fedfin/chest --broker mqtts://broker.example --ca ca.pem"
 
 

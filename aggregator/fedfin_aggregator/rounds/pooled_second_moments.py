@@ -24,7 +24,8 @@ from fedfin_aggregator.fold.fold import Fold, Sum
 
 _ITEM = np.dtype("<i8")
 _LENGTH_BYTES = 8
-# Cases of one group, in all rounds together: their sums stay below 2^62, as those of one round (fold/fold.py).
+# Cases of one group, in all rounds together: their sums stay below 2^62, as those of one round (fold/fold.py). Fewer
+# where a standardised feature may have more than the variance one.
 MOST_CASES = int(limits.VALUE_ABS / LARGEST) * limits.ROUND_WEIGHT
 
 
@@ -50,7 +51,7 @@ class SecondMoments:
         """
         if not new:
             return {}, False
-        fold = Fold(MOST_CASES)
+        fold = Fold(MOST_CASES // max(modality.most_variance for modality in self._plan.modalities))
         fold.merge(self.kept(before))
         try:
             fold.merge(new)

@@ -19,6 +19,7 @@ from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
+from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.mail import Mail
@@ -44,7 +45,7 @@ class Server:
         channel: AggregatorEnd | None = None,
     ) -> None:
         self._rounds = rounds
-        self._report = report
+        self._report = report = throttled(report, "bad-message")
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
         self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
@@ -69,7 +70,7 @@ class Server:
         plan, run, limit = rounds.plan, rounds.journal.run, most_sealed_bytes(rounds.max_update_bytes)
         if self._shards:
             return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
-        return RoundMachine(plan, run=run, max_update_bytes=limit)
+        return RoundMachine(plan, run=run, max_update_bytes=limit, enrolled=self._channel.enrolled)
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
@@ -108,8 +109,8 @@ class Server:
             self._report("charter", {"number": change.number, "removed": "", "reason": change.problem})
             return
         self._rounds.case_caps = self._channel.case_caps
-        for site in change.removed:
-            self._feed(life.Removed(site, f"charter {change.number} does not list this site"))
+        reason = f"charter {change.number} does not list this site"
+        self._feed(life.Enrolled(self._channel.enrolled or frozenset(), reason))
         self._publish_charter()
         if change.removed and (keys := self._channel.group_keys) is not None:
             for site in self._channel.case_caps:
@@ -176,14 +177,16 @@ class Server:
                 self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
             else:
                 state = messages.decode(payload, messages.SiteState)
-                self._feed(life.FromSite(site, state))
-                self._on_site_state(site, state)
-                self._report("site", {"site": site, "online": state.online})
+                if is_shard(site):
+                    self._on_site_state(site, state)
+                else:
+                    self._feed(life.FromSite(site, state))
         except ProtocolError as error:
             self._report("bad-message", {"site": site, "reason": str(error)})
 
     def _on_site_state(self, site: str, state: messages.SiteState) -> None:
-        if state.online:
+        self._report("site", {"site": site, "online": state.online})
+        if state.online and (is_shard(site) or self._machine.knows(site)):
             self._here.add(site)
         elif state.done and site in self._here and self._machine.state is life.State.FINISHED:
             self._gone.add(site)  # a retained one of before we came says nothing
@@ -192,7 +195,7 @@ class Server:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
+    def _act(self, effect: life.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
         match effect:
             case life.Send(site, channel, message):
                 self._post(site, channel, message)
@@ -209,7 +212,12 @@ class Server:
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
             case life.Spool() | life.Judge():
+                self._here.add(effect.site)
                 self._incoming.take(effect)
+            case life.Seen(site, state):
+                self._on_site_state(site, state)
+            case life.Throttled():
+                self._report("throttled", asdict(effect))
             case life.CloseRound(round_, roster):
                 self._judge()  # what is complete has come in time
                 left_out = self._rounds.close(round_, roster)
@@ -223,6 +231,8 @@ class Server:
                 self._rounds.journal.tidy()
             case life.Stalled():
                 self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
+            case life.Awaiting():
+                self._report("waiting", {"reason": _awaiting(effect)})
             case life.Lacking(round_, shards):
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
@@ -259,6 +269,13 @@ class Server:
     def _state(self, *, online: bool) -> bytes:
         state = messages.encode(messages.AggregatorState(online=online, boot=self._boot))
         return self._channel.send(self._topics.aggregator_state, state)
+
+
+def _awaiting(waiting: life.Awaiting) -> str:
+    sites = ", ".join(waiting.sites) or "sites that nobody has heard of"
+    rest = max(0, waiting.quorum - waiting.accepted)
+    until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
+    return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
 
 
 def _from(name: str, message: Any) -> life.FromSite | life.FromShard:

@@ -15,6 +15,7 @@ from fedfin.protocol.round_states import FromSite, Judge, Send, Spool, Tick
 from fedfin.protocol.shard_machine import ShardMachine
 from fedfin.protocol.site_states import Connected, Disconnected, Published
 from fedfin.protocol.topics import Topics
+from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.mail import Mail
@@ -35,7 +36,7 @@ class ShardServer:
         tls: Tls | None = None,
         login: Login | None = None,
     ) -> None:
-        self._rounds, self._report = rounds, report
+        self._rounds, self._report = rounds, throttled(report, "bad-message")
         self._shard = rounds.shard
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
@@ -142,7 +143,8 @@ class ShardServer:
     def _on_site(self, site: str, channel: str, payload: bytes) -> None:
         if channel == "up/ctl":
             message = messages.decode(payload, messages.UpControl)
-            self._follow(site)
+            if self._machine.admits(site, time.monotonic()):
+                self._follow(site)
             self._feed(FromSite(site, message))
         elif channel == "up/chunk":
             limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES

@@ -24,6 +24,7 @@ from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
+from fedfin.trust.throttle import throttled
 from fedfin_edge.agent.answers import Answers
 from fedfin_edge.agent.joining import (
     answer_of,
@@ -81,7 +82,8 @@ class Agent:
         again: bool = False,
     ) -> None:
         settings = site.settings
-        self._site, self._report, self._keep_deltas, self._again = site, report, keep_deltas, again
+        self._site, self._keep_deltas, self._again = site, keep_deltas, again
+        self._report = throttled(report, "bad-message")
         self._topics = Topics(settings.federation)
         self._boot = secrets.token_hex(8)
         self._events: SimpleQueue[Any] = SimpleQueue()
@@ -292,8 +294,8 @@ class Agent:
         return self._link.publish(topic, self._channel.send(topic, messages.encode(message)))
 
     def _join(self, run: str, plan: Plan) -> None:
+        """Raises EvictedError, SettingsError, ProtocolError or StateError when people here did not agree to it."""
         self._channel.check_plan(plan.digest(), run)
-        """Raises SettingsError, ProtocolError or StateError when this site's people did not agree to it."""
         check_plan(self._site, plan)
         if self._again:
             self._answers.allow(run)

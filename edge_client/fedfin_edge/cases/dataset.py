@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.encoders.bundle import read_manifest
-from fedfin.errors import BundleError, StateError
+from fedfin.encoders.projection import read_fitting_manifest
+from fedfin.errors import StateError
 from fedfin.plan import Modality, Plan
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.cases.table import Case, read_table
@@ -72,15 +72,16 @@ def load_dataset(site: Site, plan: Plan) -> Dataset:
     """The site's cases in the plan's modalities and labels; needs neither torch nor onnxruntime.
 
     Labels that the site does not know are NaN. Raises StateError when nothing is encoded, BundleError when
-    the site's encoder is not the plan's, InputError and SettingsError as `read_table` does.
+    the site's encoder is not the plan's or gives too few features, InputError and SettingsError as `read_table` does.
     """
     modalities = _shared_modalities(site, plan)
+    columns = {m.name: read_fitting_manifest(site.bundle_path(m.name), m).columns for m in modalities}
     encode = f"run `fedfin edge encode {site.folder}` first"
     if not site.features_path.is_file():
         raise StateError(f"{site.folder}: no case is encoded yet; {encode}")
     cases = read_table(site).cases
     with FeatureStore(site.features_path) as store:
-        found = [_features(store, case, modalities) for case in cases]
+        found = [_features(store, case, modalities, columns) for case in cases]
     kept = [row for row, features in enumerate(found) if features]
     if not kept:
         raise StateError(f"{site.folder}: none of the {len(cases)} cases has features; {encode}")
@@ -103,18 +104,13 @@ def _shared_modalities(site: Site, plan: Plan) -> list[Modality]:
         raise StateError(
             f"{site.folder}: the site has none of the plan's modalities ({wanted}); it cannot take part"
         )
-    for modality in shared:
-        bundle = site.bundle_path(modality.name)
-        if read_manifest(bundle).digest() != modality.encoder:
-            raise BundleError(
-                f"{bundle}: is not the encoder that the plan names for {modality.name!r}"
-                f" ({modality.encoder[:12]}…); ask the coordinator for that bundle"
-            )
     return shared
 
 
-def _features(store: FeatureStore, case: Case, modalities: list[Modality]) -> Features:
-    """Those of the case's features that are in the store."""
+def _features(
+    store: FeatureStore, case: Case, modalities: list[Modality], columns: dict[str, int]
+) -> Features:
+    """Those of the case's features that are in the store; of a projection's `columns` the first, as the plan says."""
     found: Features = {}
     for modality in modalities:
         if modality.name not in case.inputs:
@@ -123,9 +119,9 @@ def _features(store: FeatureStore, case: Case, modalities: list[Modality]) -> Fe
             digest = store.digest(case.inputs[modality.name])
         except OSError:
             continue  # `fedfin edge encode` names the file; here it counts as unencoded
-        vector = store.get(modality.encoder, digest, modality.dim)
+        vector = store.get(modality.encoder, digest, columns[modality.name])
         if vector is not None:
-            found[modality.name] = vector
+            found[modality.name] = vector[: modality.dim]
     return found
 
 

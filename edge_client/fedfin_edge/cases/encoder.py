@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fedfin.encoders.bundle import Manifest, read_manifest
 from fedfin.encoders.preprocessing import pool_windows
+from fedfin.encoders.projection import Projection, read_projection
 from fedfin.errors import BundleError, InputError
 from fedfin_edge.cases.digests import Input, digest_input
 from fedfin_edge.cases.prepare import Feeds, Prepare, make_prepare
@@ -23,24 +24,32 @@ from fedfin_edge.cases.prepare import Feeds, Prepare, make_prepare
 class Encoder:
     """A verified bundle with its onnxruntime session."""
 
-    def __init__(self, folder: Path, manifest: Manifest, session: onnxruntime.InferenceSession) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        session: onnxruntime.InferenceSession,
+        projection: Projection | None = None,
+    ) -> None:
         self.manifest = manifest
+        self._projection = projection
         self._folder = folder
         self._session = session
         self._prepare: Prepare = make_prepare(folder, manifest.recipe)
 
     def encode(self, inputs: Sequence[Input]) -> NDArray[np.float32]:
-        """Features float32 [n, dim]. Raises InputError, with the reason, at the first input that is bad."""
-        features = np.zeros((len(inputs), self.manifest.dim), np.float32)
+        """Features float32 [n, columns]. Raises InputError, with the reason, at the first input that is bad."""
+        features = np.zeros((len(inputs), self.manifest.columns), np.float32)
         for row, value in enumerate(inputs):
             features[row], _ = self.encode_noted(value)
         return features
 
     def encode_noted(self, value: Input) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-        """Features float32 [dim] of one input, and what was noted when it was read. Raises InputError."""
+        """Features float32 [columns] of one input, and what was noted when it was read. Raises InputError."""
         prepared = self._prepare(value)
         rows = np.stack([self.run(feeds) for feeds, _ in prepared.parts])
-        return pool_windows(rows, [weight for _, weight in prepared.parts]), prepared.notes
+        features = pool_windows(rows, [weight for _, weight in prepared.parts])
+        return self._projection(features) if self._projection else features, prepared.notes
 
     def digest_input(self, value: Input) -> bytes:
         """The input's part of the feature store's key. Raises OSError when a file cannot be read."""
@@ -85,4 +94,4 @@ def open_encoder(folder: Path) -> Encoder:
             f"{folder / manifest.onnx}: onnxruntime {onnxruntime.__version__} cannot load it"
             f" ({type(error).__name__}); export it again or update onnxruntime"
         ) from error
-    return Encoder(folder, manifest, session)
+    return Encoder(folder, manifest, session, read_projection(folder, manifest))

@@ -17,7 +17,7 @@ from fedfin_edge.cases.digests import Input
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: its features, float32 [dim], or the reason why it has none; what was noted."""
+    """What became of one input: its features, float32 [columns], or the reason why it has none; what was noted."""
 
     features: NDArray[np.float32] | None
     reason: str = ""

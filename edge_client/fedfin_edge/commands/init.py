@@ -69,7 +69,10 @@ def run(args: argparse.Namespace) -> int:
     print(f"{folder / SETTINGS}: site {settings.site} of federation {settings.federation}, {modalities}")
     print(f"{len(table.cases)} cases in {args.cases}")
     print(_answered_for(table.labels))
-    print(f"next: fedfin edge encode {folder}    then: fedfin edge run {folder}")
+    print(
+        f"next: fedfin edge encode {folder}    then: fedfin edge request {folder} --out {settings.site}.request"
+    )
+    print(f"or, to try things out: fedfin edge encode {folder}, fedfin edge run {folder} --no-keys")
     return 0
 
 

@@ -20,21 +20,12 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Keys that are there stay as they are. Raises SettingsError, StateError."""
-    from fedfin.files import write_atomically
-    from fedfin.trust.identity import certificate_request, make_identity
-    from fedfin.trust.request import Request, sign_request
+    from fedfin.trust.request import write_request
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
-    identity = make_identity(site.trust_path)
-    request = Request(
-        role="site",
-        name=site.settings.site,
-        federation=site.settings.federation,
-        keys=identity.public,
-        certificate_request=certificate_request(site.trust_path, site.settings.site),
-    )
-    write_atomically(args.out, sign_request(request, identity).encode())
-    print(f"{args.out}: send it to the coordinator, by any mail; the private keys stay in {site.trust_path}")
-    print(f"fingerprint, for the coordinator to compare by telephone: {identity.public.fingerprint}")
+    settings, trust = site.settings, site.trust_path
+    keys = write_request(trust, args.out, role="site", name=settings.site, federation=settings.federation)
+    print(f"{args.out}: send it to the coordinator, by any mail; the private keys stay in {trust}")
+    print(f"fingerprint, for the coordinator to compare by telephone: {keys.fingerprint}")
     return 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fedfin.encoders.projection import check_columns
 from fedfin.errors import BundleError, InputError
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.encoder import Encoder, open_encoder
@@ -35,16 +36,17 @@ class Answer:
 
 
 def open_encoders(predictor: Predictor, bundles: Sequence[Path]) -> dict[str, Encoder]:
-    """The bundles' encoders by the plan's modality. Raises BundleError for one it does not name."""
-    names = {modality.encoder: modality.name for modality in predictor.plan.modalities}
+    """The bundles' encoders by the plan's modality. Raises BundleError for one that it does not name or cannot use."""
+    modalities = {modality.encoder: modality for modality in predictor.plan.modalities}
     encoders = {}
     for folder in bundles:
         encoder = open_encoder(folder)
         digest = encoder.manifest.digest()
-        if digest not in names:
+        if digest not in modalities:
             raise BundleError(f"{folder}: the model was not trained with this encoder;"
                               " give the bundles that the federation's plan names")  # fmt: skip
-        encoders[names[digest]] = encoder
+        check_columns(folder, encoder.manifest, modalities[digest])
+        encoders[modalities[digest].name] = encoder
     return encoders
 
 
@@ -59,7 +61,7 @@ def predict_case(
         except InputError as error:
             left_out[modality] = str(error)
             continue
-        features[modality] = row[np.newaxis]
+        features[modality] = row[np.newaxis, : predictor.plan.dims[modality]]
         if notes:
             noted[modality] = notes
     if not features:

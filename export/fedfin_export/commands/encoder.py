@@ -10,6 +10,7 @@ from fedfin.errors import InputError
 
 if TYPE_CHECKING:
     from fedfin.encoders.bundle import Manifest
+    from fedfin_export.projection import Wanted
     from fedfin_export.quantize.parity import Parity
     from fedfin_export.sources.float_encoder import FloatEncoder
 
@@ -19,6 +20,7 @@ EXAMPLES = """\
   fedfin export encoder --preset efficientnet-lite0 --calibrate xrays/ bundles/image
   fedfin export encoder --preset efficientnet-lite0 --layer block:10 --calibrate xrays/ bundles/image
   fedfin export encoder --preset minilm-l6 bundles/text
+  fedfin export encoder --preset minilm-l6 --project principal --calibrate reports.txt bundles/text
   fedfin export encoder --hf my-bert/ --calibrate reports.txt bundles/text
   fedfin export encoder --torch encoders.py:make --recipe recipe.json --calibrate xrays/ bundles/image
 
@@ -65,6 +67,7 @@ def add(commands: Commands) -> None:
         "--weights", metavar="FILE", type=Path, help="xrv-densenet121: a state dict of your own"
     )
     parser.add_argument("--name", help="the bundle's name (default: the preset's, folder's or module's)")
+    add_projection_options(parser)
     parser.add_argument("--licence", help="licence of the weights, as the card states it")
     parser.add_argument("--force", action="store_true", help="replace OUT if it is a bundle")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from fedfin_export.bundle_writer import write_bundle
-    from fedfin_export.quantize.calibration import read_calibration
+    from fedfin_export.quantize.calibration import MAX_AXIS_CASES, Source, read_batches, read_calibration
 
     torch.set_num_threads(1)
     encoder = load_encoder(args)
@@ -94,13 +97,18 @@ def run(args: argparse.Namespace) -> int:
         f"{len(calibration.hold_out)} held out (a minute or so)",
         file=sys.stderr,
     )
-    manifest, report = write_bundle(encoder, calibration, args.out, force=args.force)
+    projected = None
+    if wanted := wanted_projection(args):
+        batches = read_batches(Source.of(encoder), args.calibrate, MAX_AXIS_CASES, [])
+        projected = (wanted, batches)
+    manifest, report = write_bundle(encoder, calibration, args.out, force=args.force, projected=projected)
     print(as_json(manifest, report) if args.json else as_text(args.out, manifest, report))
     return 0
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Refuse options that the chosen source would ignore. Raises InputError."""
+    """Refuse options that would be ignored. Raises InputError."""
+    wanted_projection(args)
     for option, wanted in (
         ("layer", args.preset == "efficientnet-lite0"),
         ("weights", args.preset == "xrv-densenet121"),
@@ -110,6 +118,38 @@ def check_options(args: argparse.Namespace) -> None:
             raise InputError(f"--{option} does not belong to {args.preset or 'this source'}; leave it out")
     if args.torch and args.recipe is None:
         raise InputError("--torch needs --recipe FILE: the preprocessing that every site will reproduce")
+
+
+def add_projection_options(parser: argparse.ArgumentParser) -> None:
+    """Of the commands that make one."""
+    parser.add_argument(
+        "--project",
+        choices=("principal", "random"),
+        help="a last step to few columns: principal axes of the calibration cases, or axes drawn from --seed",
+    )
+    parser.add_argument(
+        "--dims",
+        metavar="N",
+        type=int,
+        help="columns of --project, 1 to 256 (default: 256, or as many as the calibration cases allow)",
+    )
+    parser.add_argument("--seed", type=int, help="of random axes (default: 0)")
+
+
+def wanted_projection(args: argparse.Namespace) -> "Wanted | None":
+    """What the options ask for. Raises InputError."""
+    from fedfin.encoders.bundle import MOST_COLUMNS
+    from fedfin_export.projection import Wanted
+
+    if args.project is None and (args.dims is not None or args.seed is not None):
+        raise InputError("--dims and --seed are for a projection; add --project principal or random")
+    if args.project == "principal" and args.seed is not None:
+        raise InputError("--seed is for random axes; leave it out, or use --project random")
+    if args.dims is not None and not 1 <= args.dims <= MOST_COLUMNS:
+        raise InputError(f"--dims {args.dims}: a projection has 1 to {MOST_COLUMNS} columns")
+    if args.seed is not None and not 0 <= args.seed < 1 << 32:
+        raise InputError(f"--seed {args.seed}: must be from 0 to {(1 << 32) - 1}")
+    return Wanted(args.project, args.dims, args.seed or 0) if args.project else None
 
 
 def load_encoder(args: argparse.Namespace) -> "FloatEncoder":
@@ -156,9 +196,12 @@ def as_json(manifest: "Manifest", report: "Parity") -> str:
 
 def as_text(out: Path, manifest: "Manifest", report: "Parity") -> str:
     """The result for people."""
+    from fedfin_export.card import describe_projection
+
     before, after, cosine = report.before, report.after, report.cosine
     return (
         f"{out}: {manifest.name}, {manifest.modality}, {manifest.dim} features\n"
+        f"  projection  {describe_projection(manifest)}\n"
         f"  size     {before.bytes / 1e6:8.1f} MB -> {after.bytes / 1e6:.1f} MB\n"
         f"  latency  {before.latency_ms:8.1f} ms -> {after.latency_ms:.1f} ms  (one case, one thread)\n"
         f"  cosine to float: mean {cosine.mean:.4f}, worst {cosine.worst:.4f}, "

@@ -1,15 +1,15 @@
-"""The cases that int8 is calibrated on, and the hold-out on which it is then judged."""
+"""The cases that int8 is calibrated on, the hold-out on which it is then judged, and those that axes are made of."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.encoders.bundle import ImageRecipe, TextRecipe, VectorRecipe
+from fedfin.encoders.bundle import ImageRecipe, Recipe, TextRecipe, VectorRecipe
 from fedfin.encoders.images import read_image
 from fedfin.encoders.preprocessing import image_tensor, text_windows
 from fedfin.encoders.texts import read_text
@@ -17,12 +17,17 @@ from fedfin.errors import InputError
 from fedfin_export.quantize.sentences import SENTENCES
 from fedfin_export.sources.float_encoder import FloatEncoder
 
+if TYPE_CHECKING:
+    from fedfin_export.sources.image_processor import ImageProcessor
+
 Batch = dict[str, NDArray[Any]]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", "")  # archives write DICOM without a suffix
 MIN_CASES = 12
 # Ranges settle within about a hundred images; more only costs time.
 MAX_CASES = 192
+# Axes need more cases than there are of them.
+MAX_AXIS_CASES = 1024
 HOLD_OUT_EVERY = 3
 
 
@@ -35,6 +40,20 @@ class Calibration:
     skipped: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Source:
+    """What inputs are made by. `processor`: what the recipe was made of, where there is one."""
+
+    recipe: Recipe
+    tokenizer: str | None = None
+    processor: "ImageProcessor | None" = None
+
+    @classmethod
+    def of(cls, encoder: FloatEncoder) -> "Source":
+        """An encoder's."""
+        return cls(encoder.recipe, encoder.tokenizer, encoder.processor)
+
+
 def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     """Cases from a folder of images, a file of texts (one a line) or a .npy of vectors [n, length].
 
@@ -44,12 +63,7 @@ def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     """
     recipe = encoder.recipe
     skipped: list[str] = []
-    if isinstance(recipe, ImageRecipe):
-        batches = _images(encoder, recipe, path, skipped)
-    elif isinstance(recipe, TextRecipe):
-        batches = _texts(recipe, encoder.tokenizer or "", path, skipped)
-    else:
-        batches = _vectors(recipe, path)
+    batches = list(read_batches(Source.of(encoder), path, MAX_CASES, skipped))
     if len(batches) < MIN_CASES:
         raise InputError(
             f"{path}: {len(batches)} usable cases to calibrate on; give at least {MIN_CASES}, better 100"
@@ -61,44 +75,52 @@ def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     return Calibration(calibrate, hold_out, tuple(skipped))
 
 
+def read_batches(source: Source, path: Path | None, most: int, skipped: list[str]) -> Iterator[Batch]:
+    """At most so many cases, one by one; what cannot be used is added to `skipped`. Raises InputError."""
+    recipe = source.recipe
+    if isinstance(recipe, ImageRecipe):
+        return _images(source, recipe, path, most, skipped)
+    if isinstance(recipe, TextRecipe):
+        return _texts(recipe, source.tokenizer or "", path, most, skipped)
+    return _vectors(recipe, path, most)
+
+
 def _images(
-    encoder: FloatEncoder, recipe: ImageRecipe, folder: Path | None, skipped: list[str]
-) -> list[Batch]:
+    source: Source, recipe: ImageRecipe, folder: Path | None, most: int, skipped: list[str]
+) -> Iterator[Batch]:
     if folder is None:
         raise InputError("an image encoder is calibrated on images: add --calibrate FOLDER_OF_IMAGES")
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder of images; check --calibrate")
-    batches: list[Batch] = []
-    for path in _spread(_image_files(folder)):
+    for path in _spread(_image_files(folder), most):
         try:
             image = read_image(path).image
         except InputError as error:
             skipped.append(f"{path}: {error}")
             continue
         tensor = image_tensor(recipe, image)
-        if encoder.processor is not None:
-            encoder.processor.check(recipe, image, tensor)
-        batches.append({recipe.input_name: tensor[np.newaxis]})
-    return batches
+        if source.processor is not None:
+            source.processor.check(recipe, image, tensor)
+        yield {recipe.input_name: tensor[np.newaxis]}
 
 
 def _image_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
 
 
-def _texts(recipe: TextRecipe, tokenizer_json: str, path: Path | None, skipped: list[str]) -> list[Batch]:
+def _texts(
+    recipe: TextRecipe, tokenizer_json: str, path: Path | None, most: int, skipped: list[str]
+) -> Iterator[Batch]:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(tokenizer_json)
-    batches: list[Batch] = []
-    for line, text in _spread(_lines(path)):
+    for line, text in _spread(_lines(path), most):
         try:
             windows = text_windows(recipe, tokenizer, read_text(text).text)
         except InputError as error:
             skipped.append(f"{path}, line {line}: {error}")
             continue
-        batches += [dict(window.feeds) for window in windows]
-    return batches
+        yield from (dict(window.feeds) for window in windows)
 
 
 def _lines(path: Path | None) -> Sequence[tuple[int, str]]:
@@ -113,7 +135,7 @@ def _lines(path: Path | None) -> Sequence[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _vectors(recipe: VectorRecipe, path: Path | None) -> list[Batch]:
+def _vectors(recipe: VectorRecipe, path: Path | None, most: int) -> Iterator[Batch]:
     if path is None:
         raise InputError("a vector encoder is calibrated on vectors: add --calibrate FILE.npy")
     try:
@@ -122,13 +144,14 @@ def _vectors(recipe: VectorRecipe, path: Path | None) -> list[Batch]:
         raise InputError(f"{path}: cannot read it as .npy ({type(error).__name__})") from None
     if values.ndim != 2 or values.shape[1] != recipe.length:  # noqa: PLR2004 - cases by values
         raise InputError(f"{path}: shape {values.shape}; the recipe wants [n, {recipe.length}]")
-    return [{recipe.input_name: row[np.newaxis].astype(np.float32)} for row in _spread(list(values))]
+    for row in _spread(list(values), most):
+        yield {recipe.input_name: row[np.newaxis].astype(np.float32)}
 
 
-def _spread(items: Sequence[Any]) -> list[Any]:
-    """At most MAX_CASES of the items, evenly over all of them."""
-    step = max(1, len(items) / MAX_CASES)
+def _spread(items: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of the items, evenly over all of them."""
+    step = max(1, len(items) / most)
     return [
         items[int(index * step)]
-        for index in itertools.takewhile(lambda index: int(index * step) < len(items), range(MAX_CASES))
+        for index in itertools.takewhile(lambda index: int(index * step) < len(items), range(most))
     ]

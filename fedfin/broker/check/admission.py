@@ -11,15 +11,18 @@ from fedfin.link.link_events import Announced
 
 CLIENT_ID, OTHER_CLIENT_ID = "fedfin-check-1", "fedfin-check-2"
 TAKEOVER_S = 1.0
+_END_THE_OTHER = "end what runs under this name (`fedfin edge run`, `aggregator serve`) while you check"
 _REMEDIES = {
     "etain": ("retained", "let the broker keep retained messages (mosquitto: `retain_available true`)"),
     "authorized": ("connect", "give the certificate, or --user with its password, that the broker asks for"),
     "password": ("connect", "correct --user or the password"),
+    "does not answer": ("connect", "correct the port: what listens there does not speak MQTT"),
     "mqtts:// or mqtt://": (
         "connect",
         "write mqtts:// if the broker speaks TLS on this port, or correct the port",
     ),
-    "taken over": ("identity", "end what runs under this name (`fedfin edge run`, `serve`) while you check"),
+    "taken over": ("identity", _END_THE_OTHER),
+    "was lost": ("connect", f"{_END_THE_OTHER}; otherwise the broker's log says why it ends a connection"),
 }
 
 

@@ -32,8 +32,11 @@ class Session:
     def __enter__(self) -> "Session":
         self._link.start()
         try:
-            first = self._next(ANSWER_S + mqtt.CONNECT_S)
+            first = self._next(ANSWER_S)
             assert isinstance(first, Up)
+        except queue.Empty:
+            self._link.stop()
+            raise LinkError(f"who listens there does not answer within {ANSWER_S:.0f} s") from None
         except LinkError:
             self._link.stop()
             raise

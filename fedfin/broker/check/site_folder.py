@@ -10,6 +10,7 @@ from fedfin.link.login import Login
 from fedfin.link.tls import Tls
 from fedfin.plan import Name
 from fedfin.settings import read_toml
+from fedfin.trust.accepted import TRUST, admitted_tls
 
 SETTINGS = "site.toml"
 
@@ -34,7 +35,10 @@ class _Access(msgspec.Struct):
 
 
 def read_site_folder(folder: Path) -> Target:
-    """Paths in site.toml start at its folder. Raises SettingsError."""
+    """Paths in site.toml start at its folder; a certificate that came with the admission counts, too.
+
+    Raises SettingsError.
+    """
     if not folder.is_dir():
         raise SettingsError(f"{folder}: there is no such site folder; make one with `fedfin edge init`")
     found = read_toml(folder / SETTINGS, _Access, what="site settings")
@@ -43,6 +47,7 @@ def read_site_folder(folder: Path) -> Target:
         return None if name is None else folder / name
 
     files = found.tls or _Tls()
-    tls = Tls(place(files.ca), place(files.certificate), place(files.key)) if found.tls else None
+    named = Tls(place(files.ca), place(files.certificate), place(files.key))
+    tls = named if found.tls else admitted_tls(folder / TRUST)
     login = Login(found.login.user, place(found.login.password_file)) if found.login else None
     return Target(found.broker, tls, login, federation=found.federation, claimed=found.site)

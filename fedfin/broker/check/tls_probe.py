@@ -51,8 +51,8 @@ def _shown(connection: ssl.SSLSocket) -> Iterator[Finding]:
     else:
         remedy = "have the broker speak TLS 1.3 (mosquitto: `tls_version tlsv1.3`)"
         yield warn("tls", f"the broker speaks {version}, which shows certificates to who listens", remedy)
-    if der is not None:
-        yield _ends(x509.load_der_x509_certificate(der))
+    if (certificate := _parsed(der)) is not None:
+        yield _ends(certificate)
 
 
 def _ends(certificate: x509.Certificate) -> Finding:
@@ -92,10 +92,17 @@ def _certificate_of(target: Target, files: Tls) -> x509.Certificate | None:
     context.verify_mode = ssl.CERT_NONE
     try:
         with _handshake(target, context) as connection:
-            der = connection.getpeercert(binary_form=True)
+            return _parsed(connection.getpeercert(binary_form=True))
     except OSError:
         return None
-    return x509.load_der_x509_certificate(der) if der else None
+
+
+def _parsed(der: bytes | None) -> x509.Certificate | None:
+    """None for one that OpenSSL reads and cryptography does not: it is stricter."""
+    try:
+        return x509.load_der_x509_certificate(der) if der else None
+    except ValueError:
+        return None
 
 
 def _not_trusted(

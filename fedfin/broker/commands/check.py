@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fedfin.command_line import broker_options
 from fedfin.command_line.parsers import Commands, add_command
+from fedfin.plain_text import plain_text
 
 if TYPE_CHECKING:
     from fedfin.broker.check.finding import Finding
@@ -81,5 +82,6 @@ def _target(args: argparse.Namespace) -> "Iterator[Target]":
 
 
 def _print(finding: "Finding") -> None:
+    """A certificate may hold any text that its maker liked."""
     remedy = f"; {finding.remedy}" if finding.remedy else ""
-    print(f"{finding.verdict.value}  {finding.probe}: {finding.says}{remedy}", flush=True)
+    print(plain_text(f"{finding.verdict.value}  {finding.probe}: {finding.says}{remedy}"), flush=True)

@@ -169,13 +169,16 @@ def _change(args: argparse.Namespace, settings: "KitSettings", kit: "Kit", reque
 
 
 def _print(args: argparse.Namespace, settings: "KitSettings", standings: list["Standing"]) -> None:
+    from fedfin.broker.kit.parties import certificate_of
+
     if args.json:
         print(json.dumps([asdict(standing) for standing in standings]))
         return
     width = max(len(standing.name) for standing in standings)
     for standing in standings:
         print(f"{standing.name:{width}}  {standing.state}")
-    made = [name for name in settings.clients if (args.out / "clients" / name / f"{name}.key").exists()]
+    keys = {name: certificate_of(args.out, name).with_suffix(".key") for name in settings.clients}
+    made = [name for name, key in keys.items() if key.exists()]
     if made:
         print(_KEYS_TRAVEL.format(", ".join(made)), file=sys.stderr)
     print(_sizing(settings))
@@ -192,4 +195,4 @@ def _sizing(settings: "KitSettings") -> str:
 def _next(args: argparse.Namespace) -> str:
     if args.revoke:
         return "copy broker/ to the broker's machine and reload it: only then is the revocation obeyed"
-    return "copy broker/ to the broker's machine, and each folder of clients/ to its client"
+    return "copy broker/ to the broker's machine, and to each client its certificate and ca.pem"

@@ -36,8 +36,13 @@ def hosts_of(certificate: x509.Certificate) -> tuple[str, ...]:
     """The host names and addresses that it is for."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, ValueError):
         return ()
+    return listed(names)
+
+
+def listed(names: x509.SubjectAlternativeName) -> tuple[str, ...]:
+    """Host names, then addresses in their shortest form."""
     addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
     return (*names.get_values_for_type(x509.DNSName), *addresses)
 

@@ -4,7 +4,8 @@
     README.md     the page for the operator
     ca/           the CA's key, its certificate, what it has signed; or, with another CA, to-sign/ and signed/
     broker/       goes to the broker's machine
-    clients/NAME/ goes to the aggregator, a shard, a site: its certificate, and the CA's
+    sites/NAME.pem, aggregator.pem, shard-0.pem ...   certificates of the clients
+    ca.pem        the CA's, for all of them
 
 A run adds what is missing and leaves what is there: certificates are made anew only for names that are to be renewed.
 """
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fedfin.broker.kit import access_rules, certificates, mosquitto_conf, page, systemd_unit
 from fedfin.broker.kit.authority import Authority
 from fedfin.broker.kit.other_authority import OtherAuthority
-from fedfin.broker.kit.parties import BROKER
+from fedfin.broker.kit.parties import BROKER, certificate_of
 from fedfin.broker.kit.settings import KitSettings
 from fedfin.errors import SettingsError, StateError
 from fedfin.files import make_folder, write_atomically
@@ -43,8 +44,8 @@ class Kit:
 
     def __init__(self, folder: Path, settings: KitSettings) -> None:
         self._folder, self._settings = folder, settings
-        self._broker, self._clients = folder / "broker", folder / "clients"
-        for each in (folder, self._broker, self._clients):
+        self._broker = folder / "broker"
+        for each in (folder, self._broker, folder / "sites"):
             make_folder(each)
             each.chmod(0o700)
         ca = folder / "ca"
@@ -93,7 +94,8 @@ class Kit:
         if revoked is not None:
             write_atomically(self._broker / mosquitto_conf.REVOKED, revoked)
         if self._authority.ca is not None:
-            write_atomically(self._broker / mosquitto_conf.CA, certificates.pem(self._authority.ca))
+            for place in (self._folder, self._broker):
+                write_atomically(place / mosquitto_conf.CA, certificates.pem(self._authority.ca))
         write_atomically(self._folder / "README.md", page.text(settings).encode())
 
     def standings(self, requests: Requests) -> list[Standing]:
@@ -128,20 +130,20 @@ class Kit:
         return f"waits for its request: put it into the folder that --requests names, as {name}.csr"
 
     def _certificate(self, name: str) -> Path:
-        return self._clients / name / f"{name}.pem"
+        return certificate_of(self._folder, name)
 
     def _certify_broker(self, *, anew: bool) -> None:
         hosts, place = self._settings.hosts, self._broker / mosquitto_conf.CERTIFICATE
         before = certificates.read(place)
-        if before is not None and not anew and set(hosts) <= set(certificates.hosts_of(before)):
+        wanted = certificates.listed(certificates.alternative_names(hosts))
+        if before is not None and not anew and set(wanted) <= set(certificates.hosts_of(before)):
             return
         key = _key(self._broker / mosquitto_conf.KEY)
         request = make_request(hosts[0], key, (certificates.alternative_names(hosts),))
         self._sign(BROKER, request, place, hosts)
 
     def _request_of_a_made_key(self, name: str) -> x509.CertificateSigningRequest:
-        make_folder(self._clients / name)
-        return make_request(name, _key(self._clients / name / f"{name}.key"))
+        return make_request(name, _key(self._certificate(name).with_suffix(".key")))
 
     def _sign(
         self, name: str, request: x509.CertificateSigningRequest, place: Path, hosts: tuple[str, ...] = ()
@@ -152,11 +154,9 @@ class Kit:
             if isinstance(authority, Authority)
             else authority.certify(name, request, hosts)
         )
-        if certificate is None or authority.ca is None:
+        if certificate is None:
             return
-        make_folder(place.parent)
         write_atomically(place, certificates.pem(certificate))
-        write_atomically(place.parent / mosquitto_conf.CA, certificates.pem(authority.ca))
 
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:

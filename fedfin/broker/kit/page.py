@@ -13,7 +13,8 @@ Written by `fedfin broker kit`; the next run writes it anew. Clients reach the b
 |---|---|---|
 | `ca/` | the CA: `ca.key` signs certificates, so whoever has it can be anybody | nowhere; keep a backup |
 | `broker/` | certificate, key, configuration, rights, unit | to the broker's machine |
-| `clients/NAME/` | `NAME.pem`, the certificate, and `ca.pem` | to that client; neither is secret |
+| `ca.pem` | the CA's certificate | to everybody |
+| `sites/NAME.pem`, `aggregator.pem` | the clients' certificates; not secret | to that client |
 | `kit.toml` | what the kit was told | nowhere |
 
 ## Install
@@ -39,7 +40,7 @@ Then ask it, from the machine of a client:
 ## Add a site
 
 Put its name into the list of sites and its request (`NAME.csr`) into the folder of requests, run the kit again, and
-send it `clients/NAME/`. The broker need not be told: its rules go by the name in the certificate.
+send it `sites/NAME.pem` and `ca.pem`. The broker need not be told: its rules go by the name in the certificate.
 
 ## Renew
 
@@ -113,15 +114,17 @@ def install(settings: KitSettings) -> str:
 
 
 def nftables(port: int) -> str:
-    """Rules for nft: per address ten new connections a minute, after a first burst."""
-    limit = "limit rate over 10/minute burst 20 packets"
+    """Rules for nft: per address thirty new connections a minute, after a first burst."""
+    limit, new = "limit rate over 30/minute burst 60 packets", f"tcp dport {port} ct state new"
     return "\n".join(
         [
             "table inet fedfin {",
             "  set callers { type ipv4_addr; flags dynamic; timeout 5m; }",
+            "  set callers6 { type ipv6_addr; flags dynamic; timeout 5m; }",
             "  chain input {",
             "    type filter hook input priority 0;",
-            f"    tcp dport {port} ct state new add @callers {{ ip saddr {limit} }} drop",
+            f"    {new} add @callers {{ ip saddr {limit} }} drop",
+            f"    {new} add @callers6 {{ ip6 saddr {limit} }} drop",
             "  }",
             "}",
         ]
@@ -132,7 +135,7 @@ def check(settings: KitSettings) -> str:
     """Ask the broker as the aggregator."""
     return (
         f"fedfin broker check {settings.url} --federation {settings.federation} --as aggregator"
-        " --ca ca.pem --certificate aggregator.pem --key aggregator.key"
+        " --ca ca.pem --certificate aggregator.pem --key chest/trust/broker.key"
     )
 
 

@@ -16,6 +16,16 @@ def shard_name(index: int) -> str:
     return f"shard-{index}"
 
 
+def is_site(name: str) -> bool:
+    """Else it names a part of FedFIN itself."""
+    return name not in {BROKER, AGGREGATOR} and not _SHARD.fullmatch(name)
+
+
+def certificate_of(kit: Path, name: str) -> Path:
+    """Where the kit keeps a client's certificate."""
+    return (kit / "sites" if is_site(name) else kit) / f"{name}.pem"
+
+
 def check_site(name: str, where: str) -> None:
     """Refuse what cannot be a site's name, or is another party's. Raises SettingsError."""
     if not re.fullmatch(NAME, name):
@@ -23,7 +33,7 @@ def check_site(name: str, where: str) -> None:
             f"{where}: {name!r} cannot be a site's name; 1 to 64 of a-z, 0-9, - and _, the first and last a letter"
             " or digit"
         )
-    if name in {BROKER, AGGREGATOR} or _SHARD.fullmatch(name):
+    if not is_site(name):
         raise SettingsError(f"{where}: {name!r} is not free for a site: it names a part of FedFIN itself")
 
 

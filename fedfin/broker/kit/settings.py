@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fedfin import limits
-from fedfin.broker.kit.parties import AGGREGATOR, shard_name
+from fedfin.broker.kit.parties import AGGREGATOR, certificate_of, shard_name
 from fedfin.errors import SettingsError
 from fedfin.files import write_atomically
 from fedfin.plan import Name
@@ -68,7 +68,7 @@ def settle(folder: Path, options: dict[str, Any]) -> KitSettings:
             f"{folder} is the kit of federation {before['federation']!r}; choose another folder with --out"
         )
     for name in sorted({*before.get("sites", ())} - {*raw.get("sites", ())}):
-        if (folder / "clients" / name / f"{name}.pem").exists():
+        if certificate_of(folder, name).exists():
             raise SettingsError(
                 f"site {name!r} has a certificate but is not in the list of sites any more; shut it out first:"
                 f" fedfin broker kit --out {folder} --revoke {name}"

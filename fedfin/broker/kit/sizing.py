@@ -7,8 +7,8 @@ from fedfin import limits
 PACKET_BYTES = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES  # the largest that FedFIN sends
 # What one client may have under way and unacknowledged: a window, as FedFIN sends itself.
 INFLIGHT_BYTES = limits.WINDOW * PACKET_BYTES
-# A connection with TLS takes 28 KiB with mosquitto 2.0.11, 32 with 2.1.2 (tests/system/test_broker_kit.py), and as much
-# again for a few messages.
+# With TLS: 28 KiB with mosquitto 2.0.11, 32 with 2.1.2 (tests/system/test_kit_on_mosquitto.py); as much again for a few
+# messages.
 CONNECTION_BYTES = 64 * 1024
 # Old and new snapshot at once while one replaces the other, and deltas of at most one snapshot (docs/protocol.md).
 SNAPSHOTS = 3

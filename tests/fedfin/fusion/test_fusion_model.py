@@ -167,6 +167,40 @@ def test_features_are_standardised_and_clipped():
     assert out[0].item() == 6.0
 
 
+def test_features_of_one_scale_keep_what_is_large_and_what_is_small():
+    """(x - mean) / the root of the mean variance, so that this is 1 in the mean; each clipped at 6 of its own."""
+    model = fusion_model(make_plan({"image": 3, "text": 2}, scale="modality"), {})
+    model.norm["m_image"].mean.fill_(1.0)
+    model.norm["m_image"].square.copy_(torch.tensor([1 + 25.0, 1 + 1.0, 1 + 1.0]))
+    values = torch.tensor([[6.0, 2.0, 1.0], [1.0, 1.0, 100.0]])
+    standard = model.standardise({"image": values}, {"image": torch.tensor([True, True])})["image"]
+    assert standard[0].tolist() == pytest.approx([5 / 3, 1 / 3, 0.0])
+    assert standard[1].tolist() == pytest.approx([0.0, 0.0, 6 / 3])
+
+
+def test_what_is_explained_of_features_of_one_scale_counts_by_their_variance():
+    """A wide feature that is known weighs more than two narrow ones that are not."""
+    model = fusion_model(make_plan({"image": 3, "text": 2}, scale="modality"), {})
+    model.norm["m_image"].mean.fill_(0.0)
+    model.norm["m_image"].square.copy_(torch.tensor([8.0, 1.0, 1.0]))
+    model.gaussian.explained["m_text"].m_image.copy_(torch.tensor([0.5, 0.0, 0.0]))
+    present = {"image": torch.tensor([False]), "text": torch.tensor([True])}
+    standard = {"image": torch.zeros(1, 3), "text": torch.zeros(1, 2)}
+    explained = model.explained(model.impute(standard, present), present)
+    assert explained.tolist()[0] == pytest.approx([0.4, 0.0])
+
+
+def test_a_trained_fin_claims_nothing_of_features_of_one_scale_before_it_is_measured():
+    """However wide one of them is: its error can be as large as all variance there is."""
+    plan = make_plan({"image": 3, "text": 2}, scale="modality", fin="mlp", answer="head")
+    model = fusion_model(plan, {})
+    model.norm["m_image"].mean.fill_(0.0)
+    model.norm["m_image"].square.copy_(torch.tensor([1.0, 0.0, 0.0]))
+    present = {"image": torch.tensor([False]), "text": torch.tensor([True])}
+    standard = {"image": torch.zeros(1, 3), "text": torch.zeros(1, 2)}
+    assert model.impute(standard, present).spread["image"].tolist() == [[1.0, 1.0, 1.0]]
+
+
 def test_load_refuses_tensors_of_another_plan():
     """A missing name and a wrong shape are errors, never half a model."""
     tensors = loaded(small_plan("mlp", 2)).dump_tensors()

@@ -4,10 +4,11 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from parties import PLAN, RUN, TOPICS, Parties
+from parties import FAR, PLAN, RUN, TOPICS, Parties
 
 from fedfin.errors import EvictedError, ProtocolError, SettingsError, StateError
 from fedfin.protocol import messages
+from fedfin.trust import aggregator_channel, site_channel
 from fedfin.trust.accepted import accept
 from fedfin.trust.charter import read_charter, today
 from fedfin.trust.site_channel import SiteChannel
@@ -202,6 +203,20 @@ def test_an_expired_charter_is_not_obeyed(tmp_path: Path) -> None:
     for open_ in (parties.aggregator, lambda: parties.site("s0")):
         with pytest.raises(SettingsError, match=r"expired on .* the coordinator"):
             open_()
+
+
+def test_a_charter_that_expires_while_both_ends_run_ends_them(
+    parties: Parties, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the next message that comes."""
+    site, aggregator = parties.site("s0"), parties.aggregator()
+    up, down = site.send(UP, HELLO), aggregator.send(DOWN, EVICT)
+    for module in (site_channel, aggregator_channel):
+        monkeypatch.setattr(module, "today", lambda: FAR + dt.timedelta(days=1))
+    with pytest.raises(SettingsError, match="expired on"):
+        aggregator.receive("s0", UP, up)
+    with pytest.raises(SettingsError, match="expired on"):
+        site.receive(DOWN, down)
 
 
 def test_an_aggregator_with_other_keys_cannot_serve(parties: Parties, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Desk:
 
     def certificate(self, name: str) -> x509.Certificate:
         """What the kit gives this client."""
-        found = certificates.read(self.kit / "clients" / name / f"{name}.pem")
+        found = certificates.read(self.kit / "sites" / f"{name}.pem")
         assert found is not None
         return found
 
@@ -89,7 +89,7 @@ def test_who_asked_gets_a_certificate_and_who_did_not_is_waited_for(
         in told
     )
     assert "st-mary     valid until" in told
-    assert not (desk.kit / "clients/st-john").exists()
+    assert not (desk.kit / "sites/st-john.pem").exists()
 
 
 def test_a_second_run_changes_nothing_and_a_new_site_touches_nobody(desk: Desk) -> None:
@@ -101,8 +101,8 @@ def test_a_second_run_changes_nothing_and_a_new_site_touches_nobody(desk: Desk) 
     desk.asks("st-john")
     assert desk.run() == 0
     after = desk.files()
-    new = {"clients/st-john/st-john.pem", "clients/st-john/ca.pem"}
-    assert {name for name in after if after[name] != before.get(name)} == new | {"ca/issued.json"}
+    new = {"sites/st-john.pem", "ca/issued.json"}
+    assert {name for name in after if after[name] != before.get(name)} == new
 
 
 def test_keys_are_readable_by_their_owner_only(desk: Desk) -> None:
@@ -110,7 +110,7 @@ def test_keys_are_readable_by_their_owner_only(desk: Desk) -> None:
     desk.new()
     for name in ("ca/ca.key", "broker/broker.key"):
         assert (desk.kit / name).stat().st_mode & 0o777 == 0o600
-    for name in (".", "ca", "broker", "clients"):
+    for name in (".", "ca", "broker", "sites"):
         assert (desk.kit / name).stat().st_mode & 0o777 == 0o700
 
 
@@ -119,10 +119,10 @@ def test_no_key_of_a_client_is_in_the_kit_unless_it_was_told_to_make_them(
 ) -> None:
     """Then it says that they travel."""
     desk.new()
-    assert not list((desk.kit / "clients").rglob("*.key"))
+    assert {path.name for path in desk.kit.rglob("*.key")} == {"ca.key", "broker.key"}
     capsys.readouterr()
     assert desk.run("--make-keys") == 0
-    assert [path.name for path in (desk.kit / "clients").rglob("*.key")] == ["st-john.key"]
+    assert [path.name for path in (desk.kit / "sites").iterdir() if path.suffix == ".key"] == ["st-john.key"]
     assert "the keys of st-john were made here and will travel" in capsys.readouterr().err
 
 
@@ -132,7 +132,7 @@ def test_renewing_one_leaves_the_others(desk: Desk) -> None:
     before = desk.files()
     assert desk.run("--renew", "st-mary") == 0
     changed = {name for name, data in desk.files().items() if data != before[name]}
-    assert changed == {"clients/st-mary/st-mary.pem", "ca/issued.json"}
+    assert changed == {"sites/st-mary.pem", "ca/issued.json"}
     assert not list(x509.load_pem_x509_crl((desk.kit / "broker/crl.pem").read_bytes()))
 
 
@@ -212,12 +212,15 @@ def test_a_request_that_cannot_be_trusted_is_refused_by_name(
 
 
 def test_text_around_a_request_and_files_that_are_none_do_not_matter(desk: Desk) -> None:
-    """A request may come in a letter."""
+    """A request may come in a letter, or in a document of JSON."""
     path = desk.folder / "requests" / "st-mary.csr"
     path.write_bytes(b"Dear operator,\n\n" + path.read_bytes() + b"\nYours\n")
+    path = desk.folder / "requests" / "aggregator.csr"
+    path.write_text(json.dumps({"name": "aggregator", "certificate_request": path.read_text()}, indent=2))
     (desk.folder / "requests" / "notes.txt").write_text("call St. John")
     assert desk.new() == 0
     assert desk.certificate("st-mary")
+    assert (desk.kit / "aggregator.pem").exists()
 
 
 def test_two_requests_of_one_name_are_refused(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

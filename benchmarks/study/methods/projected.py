@@ -1,0 +1,103 @@
+"""Methods in few public dimensions: every modality projected before anything trains."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from benchmarks.study.federation import Federation
+from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present, Progress, Trained
+from benchmarks.study.methods.plan_method import PlanMethod
+from fedfin.encoders.bundle import read_manifest
+from fedfin.encoders.projection import Projection, read_projection
+from fedfin.plan import Plan, Scale
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_export.projection import Axes, Wanted, make_axes
+
+
+@dataclass(frozen=True)
+class Projected:
+    """A method's plan in `dims` columns of each modality, with axes of the public cases, which no site has.
+
+    dims: 0 for as many columns as there are; basis: random features fill closed forms' input to so many times the
+    columns; bundles: modality and projected bundle, whose axes are taken instead.
+    """
+
+    name: str
+    method: PlanMethod
+    axes: Axes
+    scale: Scale
+    dims: int
+    basis: float
+    bundles: tuple[tuple[str, str], ...] = ()
+
+    def train(self, federation: Federation, progress: Progress) -> Trained:
+        """As the method, in the columns."""
+        public = federation.public
+        projections = {
+            m: self._projection(m, values[public.present[m]]) for m, values in public.features.items()
+        }
+        plan = self.plan(federation.plan, {m: len(projection) for m, projection in projections.items()})
+        sites, recorded = (
+            {name: _projected(dataset, projections) for name, dataset in datasets.items()}
+            for datasets in (federation.sites, federation.recorded)
+        )
+        judge = _projected(federation.judge, projections)
+        small = dataclasses.replace(
+            federation,
+            plan=plan,
+            sites=sites,
+            recorded=recorded,
+            public=_projected(public, projections),
+            judge=judge,
+        )
+        return TrainedInColumns(self.method.train(small, progress), projections)
+
+    def plan(self, base: Plan, columns: Mapping[str, int]) -> Plan:
+        """The plan that trains, in these columns by modality."""
+        modalities = tuple(
+            msgspec.structs.replace(m, dim=columns[m.name], scale=self.scale) for m in base.modalities
+        )
+        model = msgspec.structs.replace(base.model, basis_total=round(self.basis * sum(columns.values())))
+        return msgspec.structs.replace(base, modalities=modalities, model=model)
+
+    def _projection(self, modality: str, features: Floats) -> Projection:
+        if (folder := dict(self.bundles).get(modality)) is not None:
+            projection = read_projection(Path(folder), read_manifest(Path(folder)))
+            assert projection is not None, "the study names bundles with a projection"
+            return projection.first(self.dims)
+        axes = make_axes(features.astype(np.float64), Wanted(self.axes))
+        return Projection(features.mean(axis=0), axes.astype(np.float32)).first(self.dims)
+
+
+class TrainedInColumns:
+    """What was trained, for features as encoders give them. It says nothing of imputation, which is in columns."""
+
+    def __init__(self, trained: Trained, projections: Mapping[str, Projection]) -> None:
+        self._trained, self._projections = trained, projections
+
+    @property
+    def costs(self) -> Costs:
+        """As trained; a projection's multiply-adds are the encoder's."""
+        return self._trained.costs
+
+    def answer(self, features: ByModality, present: Present) -> Floats:
+        """Probability [n, labels]."""
+        return self._trained.answer(_columns(features, self._projections), present)
+
+    def impute(self, _features: ByModality, _present: Present) -> Mapping[str, Imputed]:
+        """Nothing in the encoders' units."""
+        return {}
+
+
+def _projected(dataset: Dataset, projections: Mapping[str, Projection]) -> Dataset:
+    columns = _columns(dataset.features, projections)
+    shown = {m: np.where(dataset.present[m][:, None], values, np.float32(0)) for m, values in columns.items()}
+    return dataclasses.replace(dataset, features=shown)
+
+
+def _columns(features: ByModality, projections: Mapping[str, Projection]) -> dict[str, Floats]:
+    return {m: np.stack([projections[m](row) for row in values]) for m, values in features.items()}

@@ -1,0 +1,58 @@
+"""Few dimensions in the study: what trains in them, and how its table counts."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from codec_files import mfeat_cache
+from study_cases import dealt, pool, row
+
+from benchmarks.dimensions import columns
+from benchmarks.study.grid import attempt
+from benchmarks.study.jobs import jobs
+from benchmarks.study.methods.plan_method import PlanMethod
+from benchmarks.study.methods.projected import Projected
+from benchmarks.study.methods.registry import METHODS
+from benchmarks.study.settings import Reduction, Runs, Study
+from fedfin.errors import SettingsError
+from fedfin.plan import Model
+
+
+def study(*reductions):
+    """One setting of mfeat with a linear head."""
+    runs = Runs(data=("mfeat",), settings=("8:0:2",), reductions=reductions)
+    return Study(seeds=1, rounds=1, model=Model(head_width=0), runs=(runs,))
+
+
+def test_a_reduction_trains_in_so_many_columns_and_sends_less(tmp_path):
+    """A job for each number of dimensions, and less travels in fewer."""
+    cache = mfeat_cache(tmp_path / "cache", digits=300)
+    few, more = (
+        attempt(job, cache) for job in jobs([study(Reduction(axes="principal", dims=(1, 2)))], METHODS)
+    )
+    assert few["method"] == "fedfin/principal/modality/1/1"
+    assert few["up"] < more["up"]
+    assert all(0 <= view["auc"] <= 100 for view in few["views"].values())
+
+
+def test_axes_are_those_of_the_public_cases_alone():
+    """With the test cases changed, the same model comes out."""
+    federation = dealt(pool(900), ratio="2:0:2", public=0.2)
+    moved = {m: values + 100 for m, values in federation.judge.features.items()}
+    other = dataclasses.replace(federation, judge=dataclasses.replace(federation.judge, features=moved))
+    method = Projected("p", PlanMethod("fedfin"), "principal", "modality", 2, 1.0)
+    asked = federation.judge.features, federation.judge.present
+    answers = [method.train(one, lambda _: None).answer(*asked) for one in (federation, other)]
+    assert np.array_equal(*answers)
+
+
+def test_a_method_without_a_plan_is_refused():
+    """With the key."""
+    with pytest.raises(SettingsError, match=r"runs\[0\].reductions: 'p-fin' has no plan"):
+        jobs([study(Reduction(axes="random", dims=(2,), method="p-fin"))], METHODS)
+
+
+def test_a_gain_is_that_over_all_dimensions_of_the_same_seed():
+    """Seeds that only one of the two has do not count."""
+    rows = [row("fedfin", 80.0), row("few", 79.0), row("few", 10.0, seed=1), row("fedfin", 70.0, seed=2)]
+    assert columns(rows)["few"] == {("d", "8:0:2", view): -1.0 for view in rows[0]["views"]}
