@@ -9,7 +9,7 @@ from benchmarks.leakage.people import LABELS, MODALITY, Floats, People
 from benchmarks.study.rounds import Rounds
 from fedfin.codec import Tensors
 from fedfin.model.model_spec import Task, task_specs
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import MOST_OF_ONE_SCALE, Modality, Model, Plan
 from fedfin.plan import Rounds as RoundPolicy
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.schedule import first_training_round, task_of
@@ -24,7 +24,7 @@ MOMENTS = f"norm.{MODALITY}.mean", f"norm.{MODALITY}.square"
 
 @dataclass(frozen=True)
 class Seen:
-    """Values of a task by tensor name, float64, and the cases behind each: of one site, or of all sites' sum."""
+    """Values of a task by tensor name, float64, and the cases behind each: of one site, or of a sum of sites."""
 
     values: Mapping[str, Floats]
     weights: Mapping[str, int]
@@ -34,23 +34,30 @@ class Seen:
 class Listened:
     """A federation from its first round to its last.
 
-    seen: scope, then task, to what was seen; before: the model that each task started from; final: the last one.
+    sent: by task, what each site sent, of training in its first round; before: the model that each task started from;
+    final: the last one.
     """
 
     plan: Plan
-    seen: Mapping[str, Mapping[Task, Seen]]
+    sent: Mapping[Task, Sequence[Seen]]
     before: Mapping[Task, Tensors]
     final: Tensors
 
 
-def make_plan(dims: Mapping[str, int], rounds: int, *, random_features: int = 0) -> Plan:
-    """The default model over these features; `random_features`: up to how many values they are filled with such."""
+def make_plan(dims: Mapping[str, int], rounds: int) -> Plan:
+    """As `draft` writes it: the default model, and columns of a projection keep their scale."""
     return Plan(
         federation="leakage",
         labels=LABELS,
-        modalities=tuple(Modality(name=name, encoder="0" * 64, dim=dim) for name, dim in dims.items()),
-        model=Model(basis_total=random_features),
+        modalities=tuple(_modality(name, dim) for name, dim in dims.items()),
+        model=Model(basis_total=0),
         rounds=RoundPolicy(count=rounds, sites=1, min_sites=1),
+    )
+
+
+def _modality(name: str, dim: int) -> Modality:
+    return Modality(
+        name=name, encoder="0" * 64, dim=dim, scale="modality" if dim <= MOST_OF_ONE_SCALE else "feature"
     )
 
 
@@ -64,25 +71,23 @@ def send(plan: Plan, task: Task, number: int, model: Tensors, dataset: Dataset, 
 
 
 def listen(plan: Plan, people: Sequence[People]) -> Listened:
-    """Run the federation of these sites; what is seen of training is its first round."""
+    """Run the federation of these sites."""
     sites = {f"site-{number}": one.dataset() for number, one in enumerate(people)}
     rounds = Rounds(plan, sites)
-    seen: dict[str, dict[Task, Seen]] = {"one site": {}, "all sites": {}}
+    sent: dict[Task, list[Seen]] = {}
     before: dict[Task, Tensors] = {}
     for number in rounds.numbers:
         task = task_of(plan, number)
         if number <= first_training_round(plan):
             before[task] = rounds.model
-            sent = [send(plan, task, number, rounds.model, dataset, site) for site, dataset in sites.items()]
-            seen["one site"][task], seen["all sites"][task] = sent[0], _sum(sent)
+            sent[task] = [send(plan, task, number, rounds.model, data, site) for site, data in sites.items()]
         rounds.run(number)
-    return Listened(plan, seen, before, rounds.model)
+    return Listened(plan, sent, before, rounds.model)
 
 
-def _sum(sent: Sequence[Seen]) -> Seen:
-    """As the aggregator folds it."""
+def summed(parts: Sequence[Seen]) -> Seen:
+    """As the aggregator folds them."""
     fold = Fold()
-    for one in sent:
+    for one in parts:
         fold.add({name: value.astype(np.float32) for name, value in one.values.items()}, one.weights)
-    means = FoldedMeans(fold.sums)
-    return Seen(dict(means), {name: sum_.weight for name, sum_ in fold.sums.items()})
+    return Seen(dict(FoldedMeans(fold.sums)), {name: sum_.weight for name, sum_ in fold.sums.items()})

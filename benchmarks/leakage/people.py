@@ -1,7 +1,6 @@
 """Patients whose records the attacks look for: one case each, every feature known, with labels."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ Floats = NDArray[np.float64]
 MODALITY = "features"
 LABELS = ("finding", "coin")  # one that features tell of, and one that nothing tells of: chance is .5
 WHOLE = 1664  # features of the study's two encoders: 1280 of an image, 384 of a text
-REFERENCE = 1000  # made-up cases of nobody's patients, which a listener has too
+VALIDATION_EVERY = 10  # one patient of so many calibrates the head, which does not train on them
 _CAUSES, _SPREAD = 200, 0.8
 
 
@@ -27,14 +26,22 @@ class People:
     def __len__(self) -> int:
         return len(self.features)
 
-    def rows(self, chosen: slice | NDArray[np.intp]) -> "People":
+    def rows(self, chosen: slice | NDArray[np.generic]) -> "People":
         """Some of them."""
         return People(self.features[chosen], self.labels[chosen])
 
+    @property
+    def trained_on(self) -> NDArray[np.bool_]:
+        """At a site: who is in everything that it sends but the calibration, bool [n]."""
+        return np.asarray(np.arange(len(self)) % VALIDATION_EVERY != VALIDATION_EVERY - 1)
+
     def dataset(self) -> Dataset:
-        """As a site holds them: all are trained on."""
+        """As a site holds them: nobody is held out of all."""
         everyone = np.ones(len(self), np.bool_)
-        return Dataset({MODALITY: self.features}, {MODALITY: everyone}, self.labels, ~everyone)
+        present = {MODALITY: everyone}
+        return Dataset(
+            {MODALITY: self.features}, present, self.labels, ~everyone, validation=~self.trained_on
+        )
 
 
 def made_up(count: int, seed: int) -> People:
@@ -48,23 +55,7 @@ def made_up(count: int, seed: int) -> People:
     causes = rng.normal(size=(count, _CAUSES))
     mixed = causes @ mixing + 0.5 * rng.normal(size=(count, WHOLE))
     finding = causes[:, 0] + causes[:, 1] + rng.logistic(size=count) > 0
-    return People(np.exp(_SPREAD * mixed).astype(np.float32), _with_coin(finding, rng))
-
-
-def covid_cxr(folder: Path, cache: Path, seed: int) -> People:
-    """One case of each patient of that collection with both an X-ray and a note, in an order that the seed draws.
-
-    Raises InputError when the files or the encoders cannot be had.
-    """
-    from benchmarks.data.loaders import load_cases
-
-    cases = load_cases("covid", cache, folder=folder)
-    both = np.flatnonzero(cases.present["image"] & cases.present["text"])
-    _, first = np.unique(cases.groups[both], return_index=True)
-    rng = np.random.default_rng([seed, 2])
-    rows = rng.permutation(both[first])
-    features = np.concatenate([cases.features["image"][rows], cases.features["text"][rows]], axis=1)
-    return People(features, _with_coin(cases.labels[rows, 0], rng))
+    return People(np.exp(_SPREAD * mixed).astype(np.float32), with_coin(finding, rng))
 
 
 def deal(people: People, sizes: list[int]) -> list[People]:
@@ -80,6 +71,7 @@ def together(parts: list[People]) -> People:
     return People(np.concatenate([p.features for p in parts]), np.concatenate([p.labels for p in parts]))
 
 
-def _with_coin(finding: NDArray[np.generic], rng: np.random.Generator) -> NDArray[np.float32]:
+def with_coin(finding: NDArray[np.generic], rng: np.random.Generator) -> NDArray[np.float32]:
+    """LABELS of people of whom `finding` is known, [n, LABELS]."""
     coin = rng.integers(0, 2, len(finding))
     return np.stack([finding.astype(np.float32), coin.astype(np.float32)], axis=1)

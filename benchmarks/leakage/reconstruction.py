@@ -8,18 +8,18 @@ features are far from Gaussian, and ICA finds the rotation that makes them so (H
 import numpy as np
 
 from benchmarks.leakage.people import Floats
+from benchmarks.leakage.spectrum import Spectrum
 
 MOST_SOURCES = 300  # of the largest variances: more take minutes
 FOUND = 0.9  # cosine
 _STEPS, _TOLERANCE, _RANK = 200, 1e-5, 1e-6
 
 
-def reconstruct(square: Floats, patients: int, seed: int) -> Floats:
-    """Records but for their sign and length, [sources, d], from the mean outer product of `patients` of them."""
-    variances, axes = np.linalg.eigh(square)
-    rank = int((variances > _RANK * variances[-1]).sum())
+def reconstruct(seen: Spectrum, patients: int, seed: int) -> Floats:
+    """Records but for their sign and length, [sources, d], from the second moments of `patients` of them."""
+    rank = int((seen.variances > _RANK * seen.variances[-1]).sum())
     sources = min(patients, rank, MOST_SOURCES)
-    white = axes[:, -sources:].T * len(square) ** 0.5
+    white = seen.axes[:, -sources:].T * len(seen.axes) ** 0.5
     centred = white - white.mean(axis=1, keepdims=True)
     values, rotation = np.linalg.eigh(np.atleast_2d(np.cov(centred, bias=True)))
     kept = values > _RANK * values[-1]
