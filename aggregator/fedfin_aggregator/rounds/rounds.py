@@ -275,13 +275,16 @@ class Rounds:
 
 
 def _evaluation(fold: Fold) -> Mapping[str, float]:
-    """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many."""
+    """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many.
+
+    None of fewer cases than limits.LEAST_CASES: it would tell of single scores.
+    """
     results: dict[str, float] = {}
     means = fold.means()
     for name, sum_ in fold.sums.items():
         auc = macro_histogram_auc(means[name])
         scenario = name.removeprefix("eval.")
         results[f"cases.{scenario}"] = float(sum_.weight)
-        if auc is not None:
+        if auc is not None and sum_.weight >= limits.LEAST_CASES:
             results[f"auc.{scenario}"] = auc
     return results

@@ -10,6 +10,7 @@ from fedfin.encoders.projection import read_fitting_manifest
 from fedfin.errors import StateError
 from fedfin.plan import Modality, Plan
 from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.cases.floor import Floor
 from fedfin_edge.cases.table import Case, read_table
 from fedfin_edge.site import Site
 
@@ -26,7 +27,8 @@ class Dataset:
     labels: float32 [n, labels], 1, 0 or NaN (unknown); held_out: bool [n], never trained on;
     left_out: cases of the table without any features; unencoded: inputs of the table without features;
     validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case);
-    second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case).
+    second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case);
+    patient: int64 [n], whose case each is (None: each is of another); least_patients: the site's floor.
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -37,6 +39,14 @@ class Dataset:
     unencoded: int = 0
     validation: NDArray[np.bool_] | None = None
     second_half: NDArray[np.bool_] | None = None
+    patient: NDArray[np.int64] | None = None
+    least_patients: int = 0
+
+    @property
+    def floor(self) -> Floor:
+        """Below which nothing leaves by itself."""
+        each = np.arange(len(self)) if self.patient is None else self.patient
+        return Floor(self.least_patients, each)
 
     @property
     def in_second_half(self) -> NDArray[np.bool_]:
@@ -92,6 +102,7 @@ def load_dataset(site: Site, plan: Plan) -> Dataset:
         [found[row] for row in kept],
         held_out=_held_out(cases, plan.seed, site.settings.held_out),
         seed=plan.seed,
+        least_patients=site.settings.policy.least_patients,
         left_out=len(cases) - len(kept),
         unencoded=inputs - sum(map(len, found)),
     )
@@ -132,6 +143,7 @@ def _assemble(
     *,
     held_out: dict[str, bool],
     seed: int,
+    least_patients: int,
     left_out: int,
     unencoded: int,
 ) -> Dataset:
@@ -151,6 +163,8 @@ def _assemble(
         unencoded,
         np.array([_draw(f"validation\n{case.patient}", seed) < VALIDATION for case in cases], np.bool_),
         np.array([_draw(f"half\n{case.patient}", seed) < 1 / 2 for case in cases], np.bool_),
+        np.unique([case.patient for case in cases], return_inverse=True)[1],
+        least_patients,
     )
 
 
