@@ -44,7 +44,8 @@ def run(level: Level) -> list[Recovered]:
 
     def see(task: Task, first: Dataset) -> Seen:
         sites = [first, *_others()][: level.sums[0]]
-        return level.sees([_sent(task, site) for site in sites])
+        held = [replace(site, least_patients=level.least_patients) for site in sites]
+        return level.sees([_sent(task, site) for site in held])
 
     return [Recovered(name, level.name, attack(see)) for name, attack in ATTACKS.items()]
 

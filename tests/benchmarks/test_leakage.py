@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.leakage import differencing
 from benchmarks.leakage.hits import membership
-from benchmarks.leakage.levels import OPEN, SECURE
+from benchmarks.leakage.levels import FLOORS, OPEN, SECURE
 from benchmarks.leakage.listener import listen
 from benchmarks.leakage.measure import View, attack, make_listener
 from benchmarks.leakage.people import WHOLE, deal, made_up
@@ -88,6 +88,8 @@ def test_a_level_sees_the_mean_of_the_cases_behind_a_sum(world):
 def test_what_shows_one_patient_is_found_in_open_and_not_in_a_sum_of_three():
     """But for two submissions: a difference of sums is a difference."""
     assert {one.attack for one in differencing.run(OPEN) if one.recovered} == set(differencing.ATTACKS)
+    left = {one.attack for one in differencing.run(FLOORS) if one.recovered}
+    assert set(differencing.ATTACKS) - left == {"the one incomplete case", "the single positive of a label"}
     found = {one.attack for one in differencing.run(SECURE) if one.recovered}
     assert found == {"one patient added between two submissions"}
 
