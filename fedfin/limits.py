@@ -31,6 +31,9 @@ BEGINS = (200, 1200)  # one or two a round, and the fastest rounds measured take
 WANTS = (200, 800)  # one for each of 33 parts, every RETRY_S: 396
 STATES = (40, 60)  # two for each connection
 
+# People behind a number that leaves a site by itself, or cases behind a result that is shown: fewer tell of each.
+LEAST_PATIENTS = LEAST_CASES = 10
+
 # Answers on their way to one site at once: one travels while one is acknowledged, and one waits behind.
 ANSWERS = 3
 # ... and to all sites together, in bytes: what the client's queue holds at most, whatever is asked for.

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from fedfin import limits
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
 from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT
@@ -112,8 +113,15 @@ def _final(plan: Plan, results: dict[str, float]) -> Table:
         final.add_column(column, justify="left" if column == "shown" else "right")
     for scenario in sorted(scenarios(plan)):  # never by the results' names: sites name metrics freely
         if (cases := results.get(CASES + scenario)) is not None:
-            final.add_row(scenario, f"{cases:.0f}", _number(results.get(AUC + scenario), 1, 100.0))
+            final.add_row(scenario, *_scored(cases, results.get(AUC + scenario)))
     return final
+
+
+def _scored(cases: float, auc: float | None) -> tuple[str, str]:
+    """Of one scenario: cases and AUC."""
+    if cases < limits.LEAST_CASES:
+        return f"fewer than {limits.LEAST_CASES}", "suppressed"
+    return f"{cases:.0f}", _number(auc, 1, 100.0)
 
 
 def _number(value: float | None, digits: int, scale: float = 1.0) -> str:

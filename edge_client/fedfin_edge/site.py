@@ -15,6 +15,7 @@ from typing import Annotated
 
 import msgspec
 
+from fedfin import limits
 from fedfin.errors import SettingsError
 from fedfin.folders import warn_if_open
 from fedfin.link.login import Login
@@ -32,6 +33,7 @@ Broker = Annotated[str, pattern(r"^mqtts?://[^\s/]+$", "a URL like mqtts://broke
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Most = Annotated[int, msgspec.Meta(ge=0)]
+Least = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,7 +79,8 @@ class LoginSettings(_Closed, frozen=True):
 class Policy(_Closed, frozen=True):
     """What a plan may ask of this site. `plan`: the digest of the one that people approved.
 
-    The defaults are far above what the plan's own defaults ask for: 24 rounds of 1 epoch, 1180 random features.
+    `least_patients`: what fewer of them tell together does not leave by itself (cases/floor.py). The defaults of what
+    is bounded are far above what the plan's own defaults ask for: 24 rounds of 1 epoch, 1180 random features.
     """
 
     plan: Digest | None = None
@@ -85,6 +88,7 @@ class Policy(_Closed, frozen=True):
     most_epochs: Most = 50
     most_megabytes: Most = 500
     most_basis: Most = 4_096
+    least_patients: Least = limits.LEAST_PATIENTS
 
 
 class SiteSettings(_Closed, frozen=True):

@@ -1,6 +1,7 @@
 """The journal and the commands on it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,25 @@ def test_show_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "0.2500" in shown
     assert "0.7500" in shown
     assert "only-image" in shown
+
+
+def test_results_of_fewer_than_ten_cases_are_shown_as_suppressed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They would tell of single scores."""
+    rounds = new_rounds(tmp_path)
+    for _ in range(3):
+        play(rounds)
+    at = rounds.position
+    for site in ("s0", "s1", "s2"):
+        judge(rounds, site, update(site, at.round, at.version, weight=3))
+    rounds.close(at.round)
+    main(["aggregator", "show", str(tmp_path), "--json"])
+    final = json.loads(capsys.readouterr().out)["final"]
+    assert final["cases.all"] == 9
+    assert not any(name.startswith("auc.") for name in final)
+    main(["aggregator", "show", str(tmp_path)])
+    assert re.search("all.*fewer than 10.*suppressed", capsys.readouterr().out)
 
 
 def test_payloads_are_kept_only_while_their_round_is_open(tmp_path: Path) -> None:

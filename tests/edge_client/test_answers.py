@@ -109,6 +109,15 @@ def test_other_cases_another_plan_and_the_same_run_are_not_the_same_question(tmp
     check_answers(site, answers, OTHER, replace(PLAN, seed=1), DATA)
 
 
+def test_a_run_keeps_its_data_set_until_a_person_allows_another(tmp_path: Path) -> None:
+    """Who has the answers before and after one patient came could subtract them."""
+    site, answers = _site(tmp_path), _answers(tmp_path, FIRST)
+    with pytest.raises(StateError, match=r"from other cases than it has now\. .*run --again"):
+        check_answers(site, answers, RUN, PLAN, MORE_DATA)
+    allow_run(site, RUN)
+    check_answers(site, _answers(tmp_path), RUN, PLAN, MORE_DATA)
+
+
 def test_another_run_does_not_wipe_an_update_without_a_receipt(tmp_path: Path) -> None:
     """Nobody could vouch for it: the same bytes are offered when the former run is back; a person may drop them."""
     state, answers = AgentState(tmp_path / "state"), _answers(tmp_path)

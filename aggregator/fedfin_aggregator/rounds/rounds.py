@@ -302,7 +302,8 @@ class Rounds:
 def _evaluation(fold: Fold, shared: Mapping[str, Sum]) -> Mapping[str, float]:
     """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many.
 
-    `shared`: the same sums with no site's part larger than the plan lets it be.
+    No AUC of fewer cases than limits.LEAST_CASES: it would tell of single scores. `shared`: the same sums, in which no
+    site's part is larger than the plan lets it be.
     """
     results: dict[str, float] = {}
     means = FoldedMeans(shared)
@@ -310,6 +311,6 @@ def _evaluation(fold: Fold, shared: Mapping[str, Sum]) -> Mapping[str, float]:
         auc = macro_histogram_auc(means[name])
         scenario = name.removeprefix("eval.")
         results[f"cases.{scenario}"] = float(sum_.weight)
-        if auc is not None:
+        if auc is not None and sum_.weight >= limits.LEAST_CASES:
             results[f"auc.{scenario}"] = auc
     return results

@@ -30,8 +30,10 @@ from fedfin_edge.agent.answers import Answers
 from fedfin_edge.agent.joining import (
     answer_of,
     check_answers,
+    check_patients,
     check_run,
     forgotten,
+    labels_below_floor,
     labels_not_used,
     labels_without_values,
     who_sees,
@@ -340,13 +342,14 @@ class Agent:
         return self._link.publish(topic, payload)
 
     def _join(self, run: str, plan: Plan) -> None:
-        """Raises EvictedError, SettingsError, ProtocolError or StateError when people here did not agree to it."""
+        """Raises EvictedError, InputError, SettingsError, ProtocolError or StateError: this site must not take part."""
         self._channel.check_plan(plan.digest(), run)
         check_plan(self._site, plan)
         if self._again:
             self._answers.allow(run)
         check_run(self._state, self._answers, run, plan)
         self._dataset = load_dataset(self._site, plan)
+        check_patients(self._site, self._dataset)
         self._data = self._dataset.digest()
         check_answers(self._site, self._answers, run, plan, self._data)
         self._plan, self._run = plan, run
@@ -361,6 +364,7 @@ class Agent:
             "cases": len(self._dataset),
             "labels_without_values": labels_without_values(plan, self._dataset),
             "labels_not_used": labels_not_used(plan, self._site.labels),
+            "labels_below_floor": labels_below_floor(plan, self._dataset),
             "privacy": who_sees(plan, self._channel.least_sites),
         }
         self._report("joined", joined)

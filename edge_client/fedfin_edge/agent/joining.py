@@ -1,13 +1,15 @@
 """Whether this site takes part in a run: what its people allowed, and what it has answered before."""
 
-from fedfin.errors import ProtocolError, StateError
+import numpy as np
+
+from fedfin.errors import InputError, ProtocolError, StateError
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin_edge.agent.answers import Answer, Answers
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.site import Site
+from fedfin_edge.site import SETTINGS, Site
 
 AGAIN = "`fedfin edge run --again` takes part in it"
 
@@ -29,8 +31,31 @@ def check_run(state: AgentState, answers: Answers, run: str, plan: Plan) -> None
         )
 
 
+def check_patients(site: Site, dataset: Dataset) -> None:
+    """Raises InputError when so few patients are here that whatever they tell says much about each."""
+    patients, least = (
+        dataset.floor.patients(np.ones(len(dataset), np.bool_)),
+        site.settings.policy.least_patients,
+    )
+    if patients < least:
+        raise InputError(
+            f"{site.table_path}: cases of {patients} patients have features, and policy.least_patients in {SETTINGS} is"
+            f" {least}: this site sends nothing. Add cases, take part together with another site, or lower it if your"
+            " people agree; and tell the coordinator that nobody should wait for this site"
+        )
+
+
 def check_answers(site: Site, answers: Answers, run: str, plan: Plan, data: str) -> None:
-    """Raises StateError when the same was asked of the same data set (its digest) before, in another run."""
+    """Raises StateError when the same was asked of the same data set (its digest) before, in another run.
+
+    Or when this run was answered from another data set: the difference of two answers tells of who came between.
+    """
+    if not answers.allows(run) and any(answer.data != data for answer in answers.of(run)):
+        raise StateError(
+            f"{site.table_path}: in run {run} this site has answered from other cases than it has now. Who gets both"
+            " answers can subtract them: put the former cases, labels and features back, or wait for another run;"
+            f" if your people agree, {AGAIN} with these"
+        )
     other = answers.another_run(plan.digest(), run, data)
     if other is not None:
         raise StateError(
@@ -59,6 +84,13 @@ def labels_without_values(plan: Plan, dataset: Dataset) -> str:
     """The labels of the plan that no case of this site has a value for."""
     known = zip(plan.labels, dataset.known_labels, strict=True)
     return ", ".join(label for label, is_known in known if not is_known)
+
+
+def labels_below_floor(plan: Plan, dataset: Dataset) -> str:
+    """The labels of the plan of which so few training patients have one answer that label moments leave them out."""
+    train = ~dataset.held_out
+    withheld = zip(plan.labels, dataset.floor.of(train).withheld(dataset.labels[train]), strict=True)
+    return ", ".join(label for label, is_withheld in withheld if is_withheld)
 
 
 def who_sees(plan: Plan, least_sites: int) -> str:

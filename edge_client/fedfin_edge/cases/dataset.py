@@ -1,6 +1,7 @@
 """A site's encoded cases as arrays: what training and evaluation see."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from fedfin.encoders.projection import read_fitting_manifest
 from fedfin.errors import StateError
 from fedfin.plan import Modality, Plan
 from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.cases.floor import Floor
 from fedfin_edge.cases.table import Case, read_table
 from fedfin_edge.site import Site
 
@@ -26,7 +28,9 @@ class Dataset:
     labels: float32 [n, labels], 1, 0 or NaN (unknown); held_out: bool [n], never trained on;
     left_out: cases of the table without any features; unencoded: inputs of the table without features;
     validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case);
-    second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case).
+    second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case);
+    patient: int64 [n], whose case each is (None: each is of another); least_patients: the floor of
+    what leaves together.
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -37,6 +41,14 @@ class Dataset:
     unencoded: int = 0
     validation: NDArray[np.bool_] | None = None
     second_half: NDArray[np.bool_] | None = None
+    patient: NDArray[np.int64] | None = None
+    least_patients: int = 0
+
+    @property
+    def floor(self) -> Floor:
+        """Below which nothing leaves by itself."""
+        each = np.arange(len(self)) if self.patient is None else self.patient
+        return Floor(self.least_patients, each)
 
     @property
     def in_second_half(self) -> NDArray[np.bool_]:
@@ -92,6 +104,7 @@ def load_dataset(site: Site, plan: Plan) -> Dataset:
         [found[row] for row in kept],
         held_out=_held_out(cases, plan.seed, site.settings.held_out),
         seed=plan.seed,
+        least_patients=least_patients(site.settings.policy.least_patients, plan),
         left_out=len(cases) - len(kept),
         unencoded=inputs - sum(map(len, found)),
     )
@@ -125,6 +138,11 @@ def _features(
     return found
 
 
+def least_patients(least: int, plan: Plan) -> int:
+    """The floor of a cell. In a sum over sites, a part that is so small is one of `min_sites` parts."""
+    return math.ceil(least / plan.rounds.min_sites) if plan.privacy.summed else least
+
+
 def _assemble(
     plan: Plan,
     cases: list[Case],
@@ -132,6 +150,7 @@ def _assemble(
     *,
     held_out: dict[str, bool],
     seed: int,
+    least_patients: int,
     left_out: int,
     unencoded: int,
 ) -> Dataset:
@@ -151,6 +170,8 @@ def _assemble(
         unencoded,
         np.array([_draw(f"validation\n{case.patient}", seed) < VALIDATION for case in cases], np.bool_),
         np.array([_draw(f"half\n{case.patient}", seed) < 1 / 2 for case in cases], np.bool_),
+        np.unique([case.patient for case in cases], return_inverse=True)[1],
+        least_patients,
     )
 
 

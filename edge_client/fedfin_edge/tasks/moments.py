@@ -7,15 +7,16 @@ from fedfin_edge.cases.dataset import Dataset
 
 
 def pool_moments(dataset: Dataset) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
-    """Moments over the training cases that have each modality, and their number.
+    """Moments over the training cases that have each modality, if enough patients are behind them, and their number.
 
     Weighted by that number, the means of several sites are those of their pooled cases.
     """
     tensors, weights = {}, {}
     for modality, features in dataset.features.items():
-        rows = features[dataset.present[modality] & ~dataset.held_out].astype(np.float64)
-        if not len(rows):
+        cases = dataset.present[modality] & ~dataset.held_out
+        if not dataset.floor.allows(cases):
             continue
+        rows = features[cases].astype(np.float64)
         for name, mean in (("mean", rows.mean(axis=0)), ("square", np.square(rows).mean(axis=0))):
             tensors[f"norm.{modality}.{name}"] = mean.astype(np.float32)
             weights[f"norm.{modality}.{name}"] = len(rows)

@@ -21,6 +21,7 @@ from fedfin.model.second_moment_spec import (
 )
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import FEW, Dataset
+from fedfin_edge.cases.floor import Floor
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,35 +41,51 @@ def pool_second_moments(
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
     """Tensors of `fedfin.model.second_moment_spec` over the training cases, and the number of cases behind each.
 
-    Weighted by that number, the means of several sites are those of their pooled cases.
+    Weighted by that number, the means of several sites are those of their pooled cases. What is below the site's floor
+    is left out: a tensor that too few patients are behind, or in it a label that too few of them have, or have not.
     """
     train = ~dataset.held_out
+    floor = dataset.floor.of(train)
     basis, present = _basis(model, plan, dataset, train)
     labels = dataset.labels[train].astype(np.float64)
     tensors, weights = {}, {}
-    for part in _parts(plan, present, dataset.in_second_half[train]):
+    for part in _parts(plan, present, dataset.in_second_half[train], labels, floor):
         for name, held, (one, other) in _named(plan, part, present):
+            if not floor.allows(held):
+                continue
             if other is None:
-                tensors[name] = _with_labels(labels[held], basis[one][held])
+                tensors[name] = _with_labels(floor.of(held).recorded(labels[held]), basis[one][held])
             else:
                 tensors[name] = _products(basis[one][held], basis[other][held], same=one == other)
             weights[name] = int(held.sum())
     return tensors, weights
 
 
-def _parts(plan: Plan, present: dict[str, Mask], second: Mask) -> list[_Part]:
+def _parts(plan: Plan, present: dict[str, Mask], second: Mask, labels: Floats, floor: Floor) -> list[_Part]:
     """The site's cases, as finely parted as MOST_BYTES allows.
 
     Halves are for complete cases of several modalities: few sites may have them. They are not for so few cases that
-    their moments may tell about single ones. A half matters more than what incomplete cases blur.
+    their moments may tell about single ones, nor where they withhold a label that the whole need not. A half matters
+    more than what incomplete cases blur.
     """
     every = np.logical_and.reduce(list(present.values()))
     complete, partial = _Part("complete", "", every), _Part("partial", "", ~every)
     first, other = _Part("complete", "", every & ~second), _Part("complete", OTHER_HALF, every & second)
     ways = [[complete, partial], [_Part("partial", "", np.ones_like(every))]]
-    if len(plan.dims) > 1 and min(int(half.cases.sum()) for half in (first, other)) >= FEW:
+    halves = [first.cases, other.cases]
+    if len(plan.dims) > 1 and _are_enough(halves) and not _withhold_more(halves, every, labels, floor):
         ways = [[first, other, partial], [_Part("partial", "", ~other.cases), other], *ways]
     return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
+
+
+def _are_enough(halves: list[Mask]) -> bool:
+    return min(int(cases.sum()) for cases in halves) >= FEW
+
+
+def _withhold_more(halves: list[Mask], whole: Mask, labels: Floats, floor: Floor) -> bool:
+    """Whether a label is below the floor in a half, and not in the whole."""
+    of_whole = floor.of(whole).withheld(labels[whole])
+    return any(bool((floor.of(half).withheld(labels[half]) & ~of_whole).any()) for half in halves)
 
 
 def _named(

@@ -1,0 +1,37 @@
+"""What the aggregator sees under each level of privacy that a plan may ask for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.leakage.listener import Seen, summed
+from fedfin import limits
+
+LEAST_SITES = 3  # of a federation that is attacked
+
+
+@dataclass(frozen=True)
+class Level:
+    """name: the plan's word for it. sums: of how many sites' parts the aggregator sees the sum, and no part of it.
+
+    least_patients: each site's floor on what it submits.
+    """
+
+    name: str
+    sums: tuple[int, ...]
+    least_patients: int = 0
+
+    def sees(self, parts: Sequence[Seen]) -> Seen:
+        """From what so many sites submit. Secure sums equal the plain fold, so this is the fold."""
+        return summed(parts)
+
+
+OPEN = Level("open", sums=(1,))
+FLOORS = replace(OPEN, name="open, floors", least_patients=limits.LEAST_PATIENTS)
+SECURE = Level("secure", sums=(LEAST_SITES, 10))
+LEVELS = (OPEN, SECURE)
+EXACT = (OPEN, FLOORS, SECURE)  # for what shows one patient whatever their number
+
+
+def views(sites: int) -> list[tuple[Level, int]]:
+    """What is attacked of a federation of so many sites: a level, and of how many sites the sum is."""
+    return [(level, count) for level in LEVELS for count in level.sums if max(count, LEAST_SITES) == sites]

@@ -1,0 +1,93 @@
+"""What a listener has: updates as sites send them, their sums as the aggregator makes them, and the models between."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.leakage.people import LABELS, MODALITY, Floats, People
+from benchmarks.study.rounds import Rounds
+from fedfin.codec import Tensors
+from fedfin.model.model_spec import Task, task_specs
+from fedfin.plan import MOST_OF_ONE_SCALE, Modality, Model, Plan
+from fedfin.plan import Rounds as RoundPolicy
+from fedfin.protocol.payloads import Update, decode_payload, open_update
+from fedfin.protocol.schedule import first_training_round, task_of
+from fedfin.protocol.site_states import Work
+from fedfin_aggregator.fold.fold import Fold, FoldedMeans
+from fedfin_edge.agent.error_feedback import Feedback
+from fedfin_edge.agent.update import make_update
+from fedfin_edge.cases.dataset import Dataset
+
+MOMENTS = f"norm.{MODALITY}.mean", f"norm.{MODALITY}.square"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Values of a task by tensor name, float64, and the cases behind each: of one site, or of a sum of sites."""
+
+    values: Mapping[str, Floats]
+    weights: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Listened:
+    """A federation from its first round to its last.
+
+    sent: by task, what each site sent, of training in its first round; before: the model that each task started from;
+    final: the last one.
+    """
+
+    plan: Plan
+    sent: Mapping[Task, Sequence[Seen]]
+    before: Mapping[Task, Tensors]
+    final: Tensors
+
+
+def make_plan(dims: Mapping[str, int], rounds: int) -> Plan:
+    """As `draft` writes it: the default model, and columns of a projection keep their scale."""
+    return Plan(
+        federation="leakage",
+        labels=LABELS,
+        modalities=tuple(_modality(name, dim) for name, dim in dims.items()),
+        model=Model(basis_total=0),
+        rounds=RoundPolicy(count=rounds, sites=1, min_sites=1),
+    )
+
+
+def _modality(name: str, dim: int) -> Modality:
+    return Modality(
+        name=name, encoder="0" * 64, dim=dim, scale="modality" if dim <= MOST_OF_ONE_SCALE else "feature"
+    )
+
+
+def send(plan: Plan, task: Task, number: int, model: Tensors, dataset: Dataset, site: str = "site-0") -> Seen:
+    """A site's update, made by its own code, and read from the bytes that it would send."""
+    work = Work(number, task, number - 1)
+    callbacks = {"report": lambda *_: None, "stop": lambda: False}
+    outbox = make_update(plan, work, model, dataset, site, "0" * 16, Feedback(""), **callbacks)  # type: ignore[arg-type]
+    values, weights = open_update(decode_payload(outbox.payload, Update), task_specs(plan, task))
+    return Seen({name: value.astype(np.float64) for name, value in values.items()}, weights)
+
+
+def listen(plan: Plan, people: Sequence[People]) -> Listened:
+    """Run the federation of these sites."""
+    sites = {f"site-{number}": one.dataset() for number, one in enumerate(people)}
+    rounds = Rounds(plan, sites)
+    sent: dict[Task, list[Seen]] = {}
+    before: dict[Task, Tensors] = {}
+    for number in rounds.numbers:
+        task = task_of(plan, number)
+        if number <= first_training_round(plan):
+            before[task] = rounds.model
+            sent[task] = [send(plan, task, number, rounds.model, data, site) for site, data in sites.items()]
+        rounds.run(number)
+    return Listened(plan, sent, before, rounds.model)
+
+
+def summed(parts: Sequence[Seen]) -> Seen:
+    """As the aggregator folds them."""
+    fold = Fold()
+    for one in parts:
+        fold.add({name: value.astype(np.float32) for name, value in one.values.items()}, one.weights)
+    return Seen(dict(FoldedMeans(fold.sums)), {name: sum_.weight for name, sum_ in fold.sums.items()})

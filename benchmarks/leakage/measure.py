@@ -1,0 +1,180 @@
+"""One cell of the leakage table: a federation, and every attack on what is seen of it at each level."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.leakage import (
+    final_model,
+    first_moments,
+    known_labels,
+    reconstruction,
+    second_moments,
+    train_delta,
+)
+from benchmarks.leakage.hits import area, membership
+from benchmarks.leakage.levels import views
+from benchmarks.leakage.listener import Listened, Seen, listen, make_plan
+from benchmarks.leakage.people import MODALITY, Floats, People, together
+from benchmarks.leakage.spectrum import Spectrum, spectrum
+from fedfin.fusion.model import load_model
+from fedfin.model.model_spec import Task
+
+MOST_CANDIDATES = 300  # members, and as many others, whose membership is guessed
+WEAK, STRONG = "weak", "strong"  # who knows a record, and who knows the population, too
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What the strong one has besides what it hears: cases of the population, and what was trained on them alone."""
+
+    reference: People
+    whiteners: first_moments.Whiteners
+    heard: Listened
+
+    @property
+    def delta(self) -> Seen:
+        """What the reference cases would send of the first training."""
+        return self.heard.sent["train"][0]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What every attack reached on the sum of so many sites, each of so many patients, in so many dimensions.
+
+    scores: by name of attack and adversary: AUC; of "records found" and "records by chance" a share.
+    """
+
+    level: str
+    sites: int
+    patients: int
+    dims: int
+    scores: Mapping[str, float]
+
+
+def make_listener(reference: People, rounds: int) -> Listener:
+    """Once for all federations over the same features."""
+    plan = make_plan({MODALITY: reference.features.shape[1]}, rounds)
+    return Listener(reference, first_moments.whiteners(reference), listen(plan, [reference]))
+
+
+def attack(listener: Listener, sites: Sequence[People], others: People, seed: int) -> list[Cell]:
+    """Every attack at every level. others: of the same distribution, at no site."""
+    heard = listen(listener.heard.plan, sites)
+    found = []
+    for level, count in views(len(sites)):
+        seen = {task: level.sees(parts[:count]) for task, parts in heard.sent.items()}
+        members = members_of(sites[:count], seed)
+        view = View(listener, heard, seen, together([members, others]), len(members), seed)
+        size, dims = len(sites[0]), others.features.shape[1]
+        found.append(Cell(level.name, count, size, dims, view.scores()))
+    return found
+
+
+def members_of(sites: Sequence[People], seed: int) -> People:
+    """Patients who are in all that the sites send: some, in an order that the seed draws."""
+    everyone = together([site.rows(site.trained_on) for site in sites])
+    return everyone.rows(np.random.default_rng([seed, 4]).permutation(len(everyone))[:MOST_CANDIDATES])
+
+
+@dataclass(frozen=True)
+class View:
+    """What is seen of a federation, and of whom the adversary asks whether he is in it: the first `members` are."""
+
+    listener: Listener
+    heard: Listened
+    seen: Mapping[Task, Seen]
+    candidates: People
+    members: int
+    seed: int
+
+    def scores(self) -> dict[str, float]:
+        """Of every attack."""
+        tests = {
+            "moments": self.moments(),
+            "second moments": self.second_moments(),
+            "train delta": self.train_delta(),
+            "final model": self.final_model(),
+        }
+        found = {}
+        for attack_, (weak, more) in tests.items():
+            found[f"{attack_}, {WEAK}"] = membership(weak, self.is_member)
+            found[f"{attack_}, {STRONG}"] = membership([*weak, *more], self.is_member)
+        found["records found"], found["records by chance"] = self.records()
+        return found | {"label": self.label()}
+
+    @cached_property
+    def is_member(self) -> NDArray[np.bool_]:
+        """Of the candidates, [n]."""
+        return np.asarray(np.arange(len(self.candidates)) < self.members)
+
+    def moments(self) -> tuple[list[Floats], list[Floats]]:
+        """Scores of the weak one's tests, and of what the strong one can do beside them."""
+        seen, whiteners = self.seen["moments"], self.listener.whiteners
+        weak = first_moments.closeness(seen, self.candidates)
+        return [weak], [first_moments.likelihood_ratio(seen, self.candidates, whiteners)]
+
+    def second_moments(self) -> tuple[list[Floats], list[Floats]]:
+        """As `moments`."""
+        usual_rows = self._basis(self.listener.reference)
+        population = usual_rows.T @ usual_rows / len(usual_rows)
+        usual, rows = spectrum(population), self._rows
+        more = [
+            second_moments.likelihood_ratio(self._spectrum, usual, rows),
+            second_moments.lean(self._square, population, usual, rows),
+        ]
+        return [second_moments.leverage(self._spectrum, rows), self._cosines], more
+
+    def train_delta(self) -> tuple[list[Floats], list[Floats]]:
+        """As `moments`."""
+        plan, seen, before = self.heard.plan, self.seen["train"], self.heard.before["train"]
+        drop = train_delta.loss_drop(plan, seen, before, self.candidates)
+        usual = train_delta.loss_drop(plan, self.listener.delta, before, self.candidates)
+        return [drop, train_delta.loss_after(plan, seen, before, self.candidates)], [drop - usual]
+
+    def final_model(self) -> tuple[list[Floats], list[Floats]]:
+        """As `moments`."""
+        plan, final, usual = self.heard.plan, self.heard.final, self.listener.heard.final
+        weak = final_model.knowledge(plan, final, self.candidates)
+        return weak, final_model.likelihood_ratios(plan, final, usual, self.candidates)
+
+    def records(self) -> tuple[float, float]:
+        """Shares of members, and of the others, who were found in the second moments without being known."""
+        hits = self._cosines > reconstruction.FOUND
+        return float(hits[self.is_member].mean()), float(hits[~self.is_member].mean())
+
+    def label(self) -> float:
+        """AUC of a coin that only members' label products tell of, among members."""
+        products = second_moments.with_labels(self.seen["second_moments"])
+        read = known_labels.scores(self._spectrum, products, self._rows)[self.is_member]
+        return area(read, self.candidates.labels[self.is_member, known_labels.COIN] == 1)
+
+    @cached_property
+    def _square(self) -> Floats:
+        return second_moments.of_features(self.seen["second_moments"])
+
+    @cached_property
+    def _spectrum(self) -> Spectrum:
+        return spectrum(self._square)
+
+    @cached_property
+    def _rows(self) -> Floats:
+        return self._basis(self.candidates)
+
+    @cached_property
+    def _cosines(self) -> Floats:
+        patients = next(iter(self.seen["second_moments"].weights.values()))
+        found = reconstruction.reconstruct(self._spectrum, patients, self.seed)
+        return reconstruction.nearest(found[:, 1:], self._rows[:, 1:])
+
+    def _basis(self, people: People) -> Floats:
+        """As second moments see them: standardised, with the constant."""
+        model = load_model(self.heard.plan, self.heard.before["second_moments"])
+        there = torch.ones(len(people), dtype=torch.bool)
+        features = {MODALITY: torch.from_numpy(people.features)}
+        standard = model.standardise(features, {MODALITY: there})[MODALITY]
+        return second_moments.with_constant(standard.numpy().astype(np.float64))

@@ -1,0 +1,53 @@
+"""What a run of the benchmark found, as a file and on the screen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.leakage.differencing import Recovered
+from benchmarks.leakage.measure import Cell
+from benchmarks.leakage.tables import single_table, tables
+from fedfin.errors import InputError
+
+
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """data: whose records; rounds: of training; seeds: draws of patients, of which cells are the means."""
+
+    data: str
+    rounds: int
+    seeds: int
+    cells: Sequence[Cell]
+    single: Sequence[Recovered]
+
+
+def report_json(report: Report) -> str:
+    """As JSON, a line for each cell."""
+    text = msgspec.json.encode(report).decode()
+    return text.replace('{"level"', '\n{"level"').replace('{"attack"', '\n{"attack"') + "\n"
+
+
+def read_report(path: Path) -> Report:
+    """Raises InputError for a file that is none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Report)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise InputError(f"{path}: is no output of `python -m benchmarks.leakage --json` ({error})") from None
+
+
+def print_report(report: Report) -> None:
+    """A table for each attack."""
+    console = Console(width=120)
+    console.print(f"{report.data} records, {report.rounds} rounds of training, mean of {report.seeds} draws")
+    for title, rows in tables(report.cells).items():
+        console.print(_table(title, rows))
+    console.print(_table("", single_table(report.single)))
+
+
+def _table(title: str, rows: list[list[str]]) -> Table:
+    table = Table(*rows[0], title=title)
+    for row in rows[1:]:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,38 @@
+"""The floor: what too few patients tell together does not leave a site by itself. It counts people, not cases."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """least: patients. patient: int64 [n], whose case each is."""
+
+    least: int
+    patient: NDArray[np.int64]
+
+    def patients(self, cases: Mask) -> int:
+        """How many are behind these cases, bool [n]."""
+        return len(np.unique(self.patient[cases]))
+
+    def allows(self, cases: Mask) -> bool:
+        """Whether there is any case, and enough patients are behind them."""
+        return bool(cases.any()) and self.patients(cases) >= self.least
+
+    def of(self, cases: Mask) -> "Floor":
+        """The same among these cases."""
+        return Floor(self.least, self.patient[cases])
+
+    def withheld(self, labels: NDArray[np.floating[Any]]) -> Mask:
+        """Of [n, labels] those of whose two answers one is that of some patients, but too few, bool [labels]."""
+        answers = ((column == 0, column == 1) for column in labels.T)
+        return np.array([any(cases.any() and not self.allows(cases) for cases in pair) for pair in answers])
+
+    def recorded(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Labels [n, labels] without those: unknown (NaN), as where a site has not recorded them."""
+        return np.where(self.withheld(labels), np.nan, labels)

@@ -1,0 +1,113 @@
+"""The benchmark of leakage: every attack works where it should, and finds nothing where there is nothing."""
+
+import re
+
+import numpy as np
+import pytest
+
+from benchmarks.leakage import differencing
+from benchmarks.leakage.hits import membership
+from benchmarks.leakage.levels import FLOORS, OPEN, SECURE
+from benchmarks.leakage.listener import listen
+from benchmarks.leakage.measure import View, attack, make_listener
+from benchmarks.leakage.people import WHOLE, deal, made_up
+from benchmarks.leakage.real_people import hancock
+from benchmarks.leakage.report import Report, read_report, report_json
+from fedfin.errors import InputError
+
+PATIENTS, SITES = 10, 3
+ATTACKS = ("moments", "second moments", "train delta", "final model")
+
+
+@pytest.fixture(scope="module")
+def world():
+    """What a listener knows, others who are at no site, and three small sites, in all dimensions."""
+    reference, others, *sites = deal(made_up(430, seed=0), [200, 200, *[PATIENTS] * SITES])
+    return make_listener(reference, rounds=3), others, sites
+
+
+@pytest.fixture(scope="module")
+def cells(world):
+    """By level."""
+    listener, others, sites = world
+    return {cell.level: cell for cell in attack(listener, sites, others, seed=0)}
+
+
+@pytest.mark.parametrize("adversary", ["weak", "strong"])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_on_ten_patients_in_all_dimensions_finds_nearly_all(cells, name, adversary):
+    """Else a low figure elsewhere would say nothing: the attack might be void."""
+    assert cells["open"].dims == WHOLE
+    assert cells["open"].scores[f"{name}, {adversary}"] > 0.9
+
+
+def test_ten_records_are_found_and_their_labels_read_by_who_knew_none(cells):
+    """From second moments in all dimensions."""
+    scores = cells["open"].scores
+    assert scores["records found"] > 0.9
+    assert scores["records by chance"] == 0.0
+    assert scores["label"] > 0.9
+
+
+def test_a_sum_of_three_small_sites_tells_of_their_patients_too(cells):
+    """While these are fewer than the dimensions."""
+    assert cells["secure"].scores["second moments, weak"] > 0.9
+
+
+def test_no_attack_tells_apart_people_who_were_not_there(world):
+    """Of two groups of a hundred strangers each: AUC .5, but for its deviation of .04."""
+    listener, others, sites = world
+    heard = listen(listener.heard.plan, sites)
+    seen = {task: parts[0] for task, parts in heard.sent.items()}
+    view = View(listener, heard, seen, others, len(others) // 2, seed=0)
+    scores = view.scores()
+    for name in ATTACKS:
+        for adversary in ("weak", "strong"):
+            assert abs(scores[f"{name}, {adversary}"] - 0.5) < 0.13
+    assert abs(scores["label"] - 0.5) < 0.18
+    assert scores["records found"] == scores["records by chance"] == 0.0
+
+
+def test_the_best_of_many_tests_that_know_nothing_is_no_better_than_chance():
+    """A test is picked on other candidates than it is judged by."""
+    rng = np.random.default_rng(0)
+    is_member = np.arange(100) < 50
+    found = [membership(list(rng.normal(size=(20, 100))), is_member) for _ in range(40)]
+    assert abs(np.mean(found) - 0.5) < 0.03
+
+
+def test_a_level_sees_the_mean_of_the_cases_behind_a_sum(world):
+    """As the aggregator folds it."""
+    parts = world[0].heard.sent["moments"]
+    name = "norm.features.mean"
+    seen = SECURE.sees([parts[0], parts[0]])
+    assert np.allclose(seen.values[name], parts[0].values[name], atol=1e-6)
+    assert seen.weights[name] == 2 * parts[0].weights[name]
+
+
+def test_what_shows_one_patient_is_found_in_open_and_not_in_a_sum_of_three():
+    """But for two submissions: a difference of sums is a difference."""
+    assert {one.attack for one in differencing.run(OPEN) if one.recovered} == set(differencing.ATTACKS)
+    left = {one.attack for one in differencing.run(FLOORS) if one.recovered}
+    assert set(differencing.ATTACKS) - left == {"the one incomplete case", "the single positive of a label"}
+    found = {one.attack for one in differencing.run(SECURE) if one.recovered}
+    assert found == {"one patient added between two submissions"}
+
+
+def test_a_folder_that_is_not_the_data_set_s_is_an_error_that_names_it(tmp_path):
+    """And no traceback."""
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path}: is not the folder")):
+        hancock(tmp_path, seed=0)
+
+
+def test_a_report_reads_back_as_it_was_written(tmp_path, cells):
+    """So that the tables can be printed of a file."""
+    report = Report(
+        data="made-up", rounds=3, seeds=1, cells=list(cells.values()), single=differencing.run(OPEN)
+    )
+    path = tmp_path / "leakage.json"
+    path.write_text(report_json(report), encoding="utf-8")
+    assert read_report(path) == report
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="is no output of"):
+        read_report(path)

@@ -1,0 +1,119 @@
+"""The floor: what too few patients tell together does not leave a site by itself."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from closed_form_cases import draw, make_plan, second_moments
+from edge_sites import edge
+
+from fedfin.errors import InputError
+from fedfin.limits import LEAST_PATIENTS
+from fedfin.model.second_moment_spec import OTHER_HALF
+from fedfin_edge.agent.joining import check_patients, labels_below_floor
+from fedfin_edge.cases.dataset import FEW, Dataset, load_dataset
+from fedfin_edge.cases.floor import Floor
+from fedfin_edge.site import open_site
+from fedfin_edge.tasks.moments import pool_moments
+
+PLAN = make_plan({"image": 4, "text": 3}, labels=2)
+
+
+def floored(dataset: Dataset, least: int = LEAST_PATIENTS) -> Dataset:
+    """With a floor."""
+    return replace(dataset, least_patients=least)
+
+
+def with_text(count: int, cases: int = 40) -> Dataset:
+    """So many of its cases have a text beside the image."""
+    dataset = draw(PLAN, cases, 1)
+    return replace(dataset, present=dataset.present | {"text": np.arange(cases) < count})
+
+
+def with_positives(count: int, cases: int = 40) -> Dataset:
+    """Of the first label."""
+    dataset = draw(PLAN, cases, 1)
+    dataset.labels[:, 0] = np.arange(cases) < count
+    return dataset
+
+
+def test_people_are_counted_and_not_cases() -> None:
+    """Ten cases of nine patients are below a floor of ten."""
+    everyone = np.ones(10, np.bool_)
+    assert Floor(10, np.arange(10)).allows(everyone)
+    assert not Floor(10, np.array([0, 0, *range(1, 9)])).allows(everyone)
+    assert not Floor(0, np.arange(10)).allows(~everyone)
+
+
+def test_moments_of_a_modality_that_too_few_patients_have_are_not_sent() -> None:
+    """Those of the other are."""
+    assert {name.split(".")[1] for name in pool_moments(floored(with_text(9)))[0]} == {"image"}
+    assert {name.split(".")[1] for name in pool_moments(floored(with_text(10)))[0]} == {"image", "text"}
+
+
+@pytest.mark.parametrize(("complete", "sent"), [(40, {"complete"}), (31, {"complete"}), (9, {"partial"})])
+def test_second_moments_of_too_few_incomplete_or_complete_cases_are_not_sent(
+    complete: int, sent: set[str]
+) -> None:
+    """Whichever of both they are."""
+    names = second_moments(PLAN, floored(with_text(complete)))[0]
+    assert {name.split(".")[1] for name in names} == sent
+    assert {name.split(".")[1] for name in second_moments(PLAN, with_text(39))[0]} == {"complete", "partial"}
+
+
+@pytest.mark.parametrize(("positives", "told"), [(0, True), (1, False), (9, False), (10, True), (31, False)])
+def test_a_label_with_too_few_of_an_answer_is_as_if_it_were_not_recorded(positives: int, told: bool) -> None:
+    """A lone negative is shown by all positives as well; and the other label is told of all the same."""
+    dataset = with_positives(positives)
+    dataset.labels[:, 1] = np.arange(40) % 2
+    moments = second_moments(PLAN, floored(dataset))[0]["labels.complete.image"]
+    assert bool(moments[0].any()) == told
+    assert np.array_equal(moments[1], second_moments(PLAN, dataset)[0]["labels.complete.image"][1])
+    assert labels_below_floor(PLAN, floored(dataset)) == ("" if told else PLAN.labels[0])
+
+
+def test_halves_go_together_where_a_label_is_below_the_floor_in_one_of_them() -> None:
+    """So that the whole tells of it."""
+    half = np.arange(2 * FEW) % 2 == 1
+
+    def sent(positives: int) -> dict[str, np.ndarray]:
+        dataset = with_positives(positives, 2 * FEW)
+        dataset.labels[:, 1] = np.arange(2 * FEW) < FEW
+        return second_moments(PLAN, floored(replace(dataset, second_half=half)))[0]
+
+    assert any(name.startswith(OTHER_HALF) for name in sent(20))
+    together = sent(18)
+    assert not any(name.startswith(OTHER_HALF) for name in together)
+    assert together["labels.complete.image"][0].any()
+
+
+def test_without_a_floor_everything_is_sent() -> None:
+    """As studies send, whose cases are public."""
+    moments = second_moments(PLAN, with_positives(1))[0]["labels.complete.image"]
+    assert moments[0, 1].any()
+
+
+def test_a_site_of_too_few_patients_sends_nothing_and_says_whom_to_tell(maker, make_plan) -> None:
+    """Two cases of one patient are one; the floor is the site's own."""
+    rows = [
+        {
+            "case": f"c{n}",
+            "patient": f"p{n // 2}",
+            "image": maker.image(f"{n}.png", n),
+            "text": "clear",
+            "effusion": 0,
+        }
+        for n in range(4)
+    ]
+    site = maker.site(maker.table(rows))
+    edge("encode", site.folder)
+    dataset = load_dataset(site, make_plan())
+    with pytest.raises(
+        InputError, match=r"of 2 patients .* policy.least_patients in site.toml is 10: .* coordinator"
+    ):
+        check_patients(site, dataset)
+    settings = Path(site.folder / "site.toml")
+    settings.write_text(settings.read_text() + "\n[policy]\nleast_patients = 2\n", encoding="utf-8")
+    lower = open_site(site.folder)
+    check_patients(lower, load_dataset(lower, make_plan()))
