@@ -1,19 +1,23 @@
 """The benchmark of leakage: every attack works where it should, and finds nothing where there is nothing."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.leakage import differencing
 from benchmarks.leakage.hits import membership
-from benchmarks.leakage.levels import FLOORS, OPEN, SECURE
+from benchmarks.leakage.levels import EXACT, FLOORS, OPEN, SECURE
 from benchmarks.leakage.listener import listen
 from benchmarks.leakage.measure import View, attack, make_listener
 from benchmarks.leakage.people import WHOLE, deal, made_up
 from benchmarks.leakage.real_people import hancock
 from benchmarks.leakage.report import Report, read_report, report_json
+from benchmarks.leakage.tables import single_table, tables
 from fedfin.errors import InputError
+
+ROOT = Path(__file__).parents[2]
 
 PATIENTS, SITES = 10, 3
 ATTACKS = ("moments", "second moments", "train delta", "final model")
@@ -111,3 +115,38 @@ def test_a_report_reads_back_as_it_was_written(tmp_path, cells):
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match="is no output of"):
         read_report(path)
+
+
+PAGE = (ROOT / "docs" / "leakage.md").read_text(encoding="utf-8")
+MEASURED = ROOT / "benchmarks" / "leakage" / "measured"
+SHOWN = {
+    "made-up": {f"membership from {name}" for name in ATTACKS} | {"records found", "label of a known member"},
+    "hancock": {"membership from second moments", "membership from final model"},
+    "covid-cxr": {"membership from second moments", "membership from final model", "records found"},
+}
+
+
+def in_markdown(rows):
+    """A table of the page."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_page_has_the_tables_of_what_was_measured(name):
+    """Figure by figure."""
+    found = tables(read_report(MEASURED / f"{name}.json").cells)
+    assert [title for title in SHOWN[name] if in_markdown(found[title]) not in PAGE] == []
+
+
+def test_the_page_says_what_shows_one_patient_today():
+    """These attacks are exact, so they are made anew."""
+    today = [one for level in EXACT for one in differencing.run(level)]
+    assert in_markdown(single_table(today)) in PAGE
+    assert read_report(MEASURED / "made-up.json").single == today
+
+
+def test_every_table_of_the_page_is_measured():
+    """None was written by hand."""
+    blocks = re.findall(r"(?:^\|.*\n)+", PAGE, flags=re.MULTILINE)
+    assert len(blocks) == sum(map(len, SHOWN.values())) + 1
