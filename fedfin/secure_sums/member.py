@@ -177,7 +177,7 @@ class Member:
                 put_on.add_pair(masks.pair_seed(own.key, peer.key, where), self._site, name)
         put_on.apply(words)
         own.masked = True
-        return own.id + words.astype(masks.WORD, copy=False).tobytes()
+        return b"".join((own.id, words.astype(masks.WORD, copy=False).data))
 
     def _check_dealt(self, own: _Attempt, message: Dealt) -> None:
         """Enough of the cohort, each with a key that it signed itself."""
