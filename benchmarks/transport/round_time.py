@@ -15,6 +15,7 @@ import json
 import statistics
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,18 +37,24 @@ from benchmarks.transport.stand_ins import (
     update_mb,
 )
 from fedfin.demo.processes import Processes
+from fedfin.plan import Level
+from fedfin.protocol.schedule import last_round
 from fedfin_aggregator.store.journal import Journal
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is run. `width`: of the FIN decoder, which makes the size of an update; `keys`: signed and sealed."""
+    """What is run. `width`: of the FIN decoder, which makes the size of an update; `keys`: signed and sealed.
+
+    `level`: with "secure" the aggregator sees sums alone; it needs keys.
+    """
 
     sites: int
     tls: bool = False
     width: int = LARGE
     bare: bool = False
     keys: bool = False
+    level: Level = "open"
 
 
 CASES = {
@@ -60,6 +67,10 @@ CASES = {
     "small-tls": Case(8, tls=True, width=SMALL),
     "sixteen": Case(16),
     "thirty-two": Case(32),
+    "ten-keys": Case(10, keys=True),
+    "ten-secure": Case(10, keys=True, level="secure"),
+    "ten-small-keys": Case(10, width=SMALL, keys=True),
+    "ten-small-secure": Case(10, width=SMALL, keys=True, level="secure"),
     "floor-one": Case(1, bare=True),
     "floor": Case(8, bare=True),
     "floor-tls": Case(8, tls=True, bare=True),
@@ -70,7 +81,10 @@ DEFAULT = ("floor", "one", "plain", "tls", "small-tls")
 
 @dataclass(frozen=True)
 class Figures:
-    """Per round; memory in MB of 10^6 bytes. `update_mb`: float32 values of one update, uncompressed."""
+    """Per round; memory in MB of 10^6 bytes. `update_mb`: float32 values of one update, uncompressed.
+
+    `up_mb`, `down_mb`: of a site, mean over all rounds of the run, which are two more.
+    """
 
     sites: int
     tls: bool
@@ -82,6 +96,8 @@ class Figures:
     cpu_by: dict[str, float]
     aggregator_mb: float
     broker_mb: float
+    up_mb: float
+    down_mb: float
 
 
 def main() -> None:
@@ -127,18 +143,27 @@ class _Federation:
         self._first, self._last = 3, 3 + rounds
         url = broker.url.replace("mqtt:", "mqtts:") if case.tls else broker.url
         self._folders = Folders(
-            folder, url, tls, sites=case.sites, rounds=self._last - 1, width=case.width, keys=case.keys
+            folder,
+            url,
+            tls,
+            sites=case.sites,
+            rounds=self._last - 1,
+            width=case.width,
+            keys=case.keys,
+            level=case.level,
         )
         self._pids = {"broker": broker.pid}
+        self._lock = threading.Lock()  # each process is read by its own thread
         self._cpu: dict[int, dict[str, float]] = {}
         self._memory: dict[str, float] = {}
+        self._bytes = {"bytes_up": 0, "bytes_down": 0}  # of all sites together
 
     def run(self) -> Figures:
         """To the end; the figures are taken while the processes live."""
         commands = self._folders.commands
         with Processes(self._folder / "logs") as processes:
             for name in (*self._folders.sites, AGGREGATOR):
-                on_event = self._on_event if name == AGGREGATOR else None
+                on_event = self._on_event if name == AGGREGATOR else self._on_site_event
                 self._pids[name] = processes.start(name, commands[name], on_event)
             processes.wait(list(commands))
         return self._figures()
@@ -149,12 +174,19 @@ class _Federation:
         if event == "round" and facts["round"] == self._last:
             self._memory = {name: peak_rss_mb(self._pids[name]) for name in (AGGREGATOR, "broker")}
 
+    def _on_site_event(self, event: str, facts: dict[str, Any]) -> None:
+        if event == "costs":
+            with self._lock:
+                for way in self._bytes:
+                    self._bytes[way] += facts[way]
+
     def _figures(self) -> Figures:
         with contextlib.closing(Journal(self._folders.journal)) as journal:
             opened = [row.opened for row in journal.rounds() if self._first <= row.round <= self._last]
         seconds = [after - before for before, after in itertools.pairwise(opened)]
         spent = {name: self._cpu[self._last][name] - self._cpu[self._first][name] for name in self._pids}
         by = {AGGREGATOR: spent.pop(AGGREGATOR), "broker": spent.pop("broker"), "sites": sum(spent.values())}
+        per_round = 1e6 * self._case.sites * last_round(self._folders.plan)
         return Figures(
             sites=self._case.sites,
             tls=self._case.tls,
@@ -166,24 +198,34 @@ class _Federation:
             cpu_by={name: value / len(seconds) for name, value in by.items()},
             aggregator_mb=self._memory[AGGREGATOR],
             broker_mb=self._memory["broker"],
+            up_mb=self._bytes["bytes_up"] / per_round,
+            down_mb=self._bytes["bytes_down"] / per_round,
         )
 
 
 def _bare(case: Case, rounds: int, broker: Broker, tls: Mapping[str, str]) -> Figures:
     size = update_mb(make_plan(sites=case.sites, rounds=rounds, width=case.width))
     taken = bare_round(broker, sites=case.sites, size=int(size * 1e6), rounds=rounds, tls=tls)
-    return Figures(sites=case.sites, tls=case.tls, update_mb=size, rounds=rounds, **taken)
+    return Figures(
+        sites=case.sites,
+        tls=case.tls,
+        update_mb=size,
+        rounds=rounds,
+        up_mb=size,
+        down_mb=size,
+        **taken,
+    )
 
 
 def _print(results: Mapping[str, Figures]) -> None:
     table = Table("case", "sites", "TLS", "update MB", "s/round", "slowest", "CPU-s/round", "of that", "aggregator MB",
-                  "broker MB")  # fmt: skip
+                  "broker MB", "MB up", "MB down")  # fmt: skip
     for name, each in results.items():
         by = ", ".join(f"{who} {seconds:.2f}" for who, seconds in each.cpu_by.items())
         figures = (each.update_mb, each.seconds, each.slowest_s, each.cpu_s)
-        memory = (each.aggregator_mb, each.broker_mb)
+        memory, moved = (each.aggregator_mb, each.broker_mb), (each.up_mb, each.down_mb)
         table.add_row(name, str(each.sites), "yes" if each.tls else "no", *(f"{value:.2f}" for value in figures), by,
-                      *(f"{value:.0f}" for value in memory))  # fmt: skip
+                      *(f"{value:.0f}" for value in memory), *(f"{value:.3f}" for value in moved))  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

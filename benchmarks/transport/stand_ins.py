@@ -13,7 +13,7 @@ from benchmarks.transport.certificates import Authority
 from fedfin import limits
 from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.plan import Level, Modality, Model, Plan, Privacy, Rounds
 from fedfin.trust.accepted import CHARTER, TRUST, accept
 from fedfin.trust.charter import today
 from fedfin.trust.identity import make_identity
@@ -28,12 +28,20 @@ NEVER_RUN = b"\x08\x0a"  # a graph of nothing but its version
 LARGE, SMALL = 128, 8  # widths of the FIN decoder: updates of 5 MB and of 50 KB
 
 
-def make_plan(*, sites: int, rounds: int, width: int, encoders: Mapping[str, str] | None = None) -> Plan:
+def make_plan(
+    *,
+    sites: int,
+    rounds: int,
+    width: int,
+    encoders: Mapping[str, str] | None = None,
+    level: Level = "open",
+) -> Plan:
     """1.25 M float32 parameters (LARGE), or 13,000 of them (SMALL, over shorter features)."""
     dims = DIMS if width == LARGE else {name: dim // 8 for name, dim in DIMS.items()}
     digests = encoders or dict.fromkeys(DIMS, "0" * 64)
     return Plan(
         federation=FEDERATION,
+        privacy=Privacy(level=level),
         labels=("effusion", "mass", "nodule", "pneumonia"),
         modalities=tuple(Modality(name=name, encoder=digests[name], dim=dims[name]) for name in DIMS),
         model=Model(answer="head", fin="decoder", fin_width=width, head_width=width),
@@ -59,10 +67,11 @@ class Folders:
         rounds: int,
         width: int = LARGE,
         keys: bool = False,
+        level: Level = "open",
     ) -> None:
         self._folder, self._url, self._tls, self._keys = folder, url, tls, keys
         encoders = {name: _bundle(folder / name, name, dim) for name, dim in DIMS.items()}
-        self.plan = make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders)
+        self.plan = make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders, level=level)
         self.journal = self._make(AGGREGATOR) / "journal.sqlite"
         with contextlib.closing(Journal(self.journal, create=self.plan)) as journal:
             run = journal.run

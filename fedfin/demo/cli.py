@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fedfin.limits import LEAST_SUMMED
+
 PRESETS = (
     "exact",
     "half",
@@ -23,8 +25,8 @@ examples:
   fedfin demo                                       synthetic cases, embedded broker
   fedfin demo --cases cases.csv --broker mqtt://127.0.0.1:1883 --out my-demo
 
-It trains three federations of the same sites one after the other: images alone, zero-fill, and FedFIN, and
-compares them on patients that no site saw. Interrupted, the same command goes on where it stopped."""
+It trains federations of the same sites one after the other: images alone, zero-fill, FedFIN, and FedFIN under secure
+sums, and compares them on patients that no site saw. Interrupted, the same command goes on where it stopped."""
 
 
 def build(parser: argparse.ArgumentParser) -> None:
@@ -55,10 +57,24 @@ def build(parser: argparse.ArgumentParser) -> None:
     variants = ("gaussian", "refined", "mlp", "decoder")
     parser.add_argument("--fin", choices=variants, default="gaussian", help="FIN variant (default: gaussian)")
     parser.add_argument(
-        "--up", choices=PRESETS, default="balanced", help="how updates are compressed (default: balanced)"
+        "--up",
+        choices=PRESETS,
+        default="balanced",
+        help="how updates are compressed, but for secure sums (default: balanced)",
     )
     parser.add_argument(
         "--down", choices=PRESETS, default="small", help="how new versions are compressed (default: small)"
+    )
+    parser.add_argument(
+        "--privacy",
+        choices=("secure", "open"),
+        help="whether the aggregator sees sums alone (default: secure from three sites on)",
+    )
+    parser.add_argument(
+        "--dims",
+        type=_whole(1, 256),
+        default=64,
+        help="columns of each modality, at most: fewer say less of single patients (default: 64)",
     )
     parser.add_argument(
         "--layer", type=_layer, default="last", help="pooled layer of the image encoder: last or block:N"
@@ -115,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
         up=args.up,
         down=args.down,
         seed=args.seed,
+        level=args.privacy or ("secure" if args.sites >= LEAST_SUMMED else "open"),
+        dims=args.dims,
     )
     keep = None if args.keep_deltas is None else args.keep_deltas.resolve()
     result = run_demo(settings, args.out.resolve(), args.broker, Console(stderr=True), keep_deltas=keep)

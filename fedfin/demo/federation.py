@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fedfin.demo.admission import admit
 from fedfin.demo.processes import Processes, run_command
 from fedfin.demo.stages import FEDERATION
 from fedfin.plain_text import plain_text
@@ -115,6 +116,10 @@ def train(
         plan_file = folder / f"plan-{name}.toml"
         plan_file.write_text(plan_toml(plan), encoding="utf-8")
         run_command(["aggregator", "init", str(plan_file), str(aggregator)], "setting up the aggregator")
+    keys = ["--no-keys"]
+    if plan.privacy.summed:
+        admit(plan, aggregator, {site: folder / "sites" / site for site in sites})
+        keys = []
     started = time.monotonic()
     with (
         Board(console, name, last_round(plan), sites) as board,
@@ -122,13 +127,13 @@ def train(
     ):
         processes.start(
             "aggregator",
-            ["fedfin", "aggregator", "serve", str(aggregator), "--broker", broker, "--json", "--no-keys"],
+            ["fedfin", "aggregator", "serve", str(aggregator), "--broker", broker, "--json", *keys],
             board.aggregator,
         )
         for site in sites:
             processes.start(
                 site,
-                ["fedfin", "edge", "run", str(folder / "sites" / site), "--json", "--no-keys", *keep],
+                ["fedfin", "edge", "run", str(folder / "sites" / site), "--json", *keys, *keep],
                 partial(board.site, site),
             )
         processes.wait(["aggregator", *sites])

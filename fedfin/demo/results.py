@@ -6,13 +6,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-TITLES = {"fedfin": "FedFIN", "zero-fill": "zero-fill", "image-only": "image-only training"}
+TITLES = {
+    "fedfin": "FedFIN",
+    "open": "FedFIN without secure sums",
+    "zero-fill": "zero-fill",
+    "image-only": "image-only training",
+}
 
 
 def print_results(result: Mapping[str, Any], console: Console) -> None:
     """Accuracy on the common hold-out, then what it cost each site."""
     console.print(_accuracy(result))
     console.print(_costs(result))
+    if "open" in result["federations"]:
+        console.print(_beside_open(result["federations"]))
 
 
 def _accuracy(result: Mapping[str, Any]) -> Table:
@@ -26,12 +33,32 @@ def _accuracy(result: Mapping[str, Any]) -> Table:
     for title in ("all modalities", "image only", "text only"):
         table.add_column(title, justify="right")
     for name, title in TITLES.items():
+        if name not in result["federations"]:
+            continue
         scores = result["federations"][name]["holdout"]
         cells = [_auc(scores, scenario) for scenario in ("all", "only-image", "only-text")]
         if name == "image-only":  # it reads nothing but the image, whatever the case has
             cells = [_auc(scores, "only-image"), _auc(scores, "only-image"), "-"]
         table.add_row(title, *cells)
     return table
+
+
+def _beside_open(federations: Mapping[str, Any]) -> str:
+    """What secure sums cost, beside the same federation without them."""
+    secure, plain = federations["fedfin"], federations["open"]
+    up, down = (
+        " against ".join(f"{_mean(one, way) / 1e3:,.0f}" for one in (secure, plain))
+        for way in ("bytes_up", "bytes_down")
+    )
+    return (
+        f"secure sums beside none: {up} KB up and {down} KB down a site, {secure['seconds']:.0f} against"
+        f" {plain['seconds']:.0f} s"
+    )
+
+
+def _mean(federation: Mapping[str, Any], cost: str) -> float:
+    sites = federation["sites"].values()
+    return float(sum(costs[cost] for costs in sites) / len(sites))
 
 
 def _auc(scores: Mapping[str, Any], scenario: str) -> str:
@@ -43,7 +70,7 @@ def _costs(result: Mapping[str, Any]) -> Table:
     fedfin, settings = result["federations"]["fedfin"], result["settings"]
     table = Table(
         title=f"FedFIN's costs per site: {len(fedfin['rounds'])} rounds in {fedfin['seconds']:.0f} s,"
-        f" {settings['up']} up, {settings['down']} down"
+        f" {settings['up'] if settings['level'] == 'open' else 'masked'} up, {settings['down']} down"
     )
     table.add_column("site")
     for column in (

@@ -1,4 +1,4 @@
-"""The demo, from cases to tables: prepare, train three federations, compare them on a common hold-out."""
+"""The demo, from cases to tables: prepare, train its federations, compare them on a common hold-out."""
 
 import contextlib
 import csv
@@ -21,6 +21,7 @@ from fedfin.demo.split import HOLDOUT, Part
 from fedfin.demo.stages import Settings, export_bundles, make_plan, make_table, prepare_sites, split_sites
 from fedfin.errors import InputError, SettingsError, StateError
 from fedfin.files import make_folder, write_atomically
+from fedfin.limits import LEAST_SUMMED
 from fedfin.link.broker_url import OLD_PROTOCOL, BrokerUrl
 from fedfin.lock import only_process
 from fedfin.plan import FinVariant
@@ -32,6 +33,7 @@ NOT_LABELS = {"case", "patient", "image", "text", "split"}
 FEDERATIONS: dict[str, tuple[FinVariant | None, list[str]]] = {
     "image-only": ("zero", ["image"]),
     "zero-fill": ("zero", ["image", "text"]),
+    "open": (None, ["image", "text"]),  # the main one without secure sums: what those cost
     "fedfin": (None, ["image", "text"]),
 }
 
@@ -60,6 +62,11 @@ def check_options(settings: Settings, broker: str | None) -> None:
         raise SettingsError(
             f"--with-text {settings.with_text}: there are {settings.sites} sites; give that many at most"
         )
+    if settings.level != "open" and settings.sites < LEAST_SUMMED:
+        raise SettingsError(
+            f"--privacy {settings.level}: {settings.sites} sites are too few for sums; give {LEAST_SUMMED} or more,"
+            " or --privacy open"
+        )
     if settings.cases is not None:
         read_labels(Path(settings.cases))
     if broker is not None:
@@ -79,16 +86,20 @@ def _run(
         f"{sum(part.cases for part in parts.values())} cases: {len(sites)} sites, {settings.with_text} with"
         f" reports; {parts[HOLDOUT].cases} cases held out"
     )
-    parity = _export(
-        settings, [image for name in sites for image in read_images(parts[name].table)], folder, announce
-    )
+    tables = [parts[name].table for name in sites]
+    images = [Path(path) for table in tables for path in read_column(table, "image")]
+    texts = [text for table in tables for text in read_column(table, "text")]
+    parity = _export(settings, images, texts, folder, announce)
     with embedded_broker(folder) if broker is None else contextlib.nullcontext(broker) as url:
         announce("encoding, once for all that follows")
         encoded = prepare_sites(parts, url, folder, announce)
         federations = {}
-        for number, (name, (fin, modalities)) in enumerate(FEDERATIONS.items(), 1):
-            announce(f"training {number}/{len(FEDERATIONS)}: {name}")
-            plan = make_plan(settings, folder, labels, fin or settings.fin, modalities)
+        chosen = [name for name in FEDERATIONS if name != "open" or settings.level != "open"]
+        for number, name in enumerate(chosen, 1):
+            fin, modalities = FEDERATIONS[name]
+            level = settings.level if name == "fedfin" else "open"
+            announce(f"training {number}/{len(chosen)}: {name}, {level}")
+            plan = make_plan(settings, folder, labels, fin or settings.fin, modalities, level)
             federations[name] = _once(
                 folder / "federations" / f"{name}.json",
                 partial(train, plan, name, sites, url, folder, console, keep_deltas=keep and keep / name),
@@ -127,11 +138,15 @@ def _begin(settings: Settings, folder: Path) -> tuple[Path, dict[str, Part]]:
 
 
 def _export(
-    settings: Settings, images: list[Path], folder: Path, announce: Callable[[str], None]
+    settings: Settings,
+    images: list[Path],
+    texts: list[str],
+    folder: Path,
+    announce: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
     """What the verification of each encoder found, by bundle."""
     announce("exporting and verifying the encoders")
-    parity = export_bundles(settings, images, folder)
+    parity = export_bundles(settings, images, texts, folder)
     for name, report in parity.items():
         announce(
             f"  {name}: {report['before']['bytes'] / 1e6:.1f} MB -> {report['after']['bytes'] / 1e6:.1f} MB,"
@@ -179,10 +194,10 @@ def read_labels(table: Path) -> list[str]:
     return labels
 
 
-def read_images(table: Path) -> list[Path]:
-    """The images that a site's table names: what the image encoder is calibrated on."""
+def read_column(table: Path, column: str) -> list[str]:
+    """The images that a site's table names, or its reports: what the encoders are calibrated on."""
     with table.open(encoding="utf-8", newline="") as stream:
-        return [Path(row["image"]) for row in csv.DictReader(stream) if row["image"]]
+        return [row[column] for row in csv.DictReader(stream) if row[column]]
 
 
 def _sites(parts: dict[str, Part], encoded: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

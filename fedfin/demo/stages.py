@@ -15,7 +15,7 @@ from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
 from fedfin.encoders.bundle import read_manifest
 from fedfin.files import write_atomically
 from fedfin.folders import whole_folder
-from fedfin.plan import Codec, FinVariant, Modality, Model, Plan, Rounds, Training
+from fedfin.plan import Codec, FinVariant, Level, Modality, Model, Plan, Privacy, Rounds, Training
 
 FEDERATION = "demo"
 CALIBRATION_IMAGES = 192
@@ -24,7 +24,7 @@ CASES = "cases.csv"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the demo was asked for. `cases` None: synthetic ones of `patients`."""
+    """What the demo was asked for. `cases` None: synthetic ones of `patients`; `up`: where the level is "open"."""
 
     cases: str | None
     patients: int
@@ -36,6 +36,8 @@ class Settings:
     up: Preset
     down: Preset
     seed: int
+    level: Level
+    dims: int
     held_out: float = 0.25
 
     @staticmethod
@@ -94,11 +96,13 @@ def _plain(part: Part) -> dict[str, Any]:
     return asdict(part) | {"table": str(part.table)}
 
 
-def export_bundles(settings: Settings, images: list[Path], folder: Path) -> dict[str, dict[str, Any]]:
+def export_bundles(
+    settings: Settings, images: list[Path], texts: list[str], folder: Path
+) -> dict[str, dict[str, Any]]:
     """Both encoder bundles by modality, with what the export measured.
 
-    The image encoder is calibrated on some of `images`, the sites' own. A coordinator who sees none of them takes
-    public ones of the same kind.
+    The image encoder and both projections are calibrated on some of `images` and `texts`, the sites' own. A coordinator
+    who sees none of them takes public ones of the same kind.
     """
     out = folder / "bundles"
     out.mkdir(exist_ok=True)
@@ -109,6 +113,8 @@ def export_bundles(settings: Settings, images: list[Path], folder: Path) -> dict
         link = calibration / f"{number:04d}{image.suffix}"
         if not link.exists():
             link.symlink_to(image)
+    reports = calibration / "reports.txt"
+    write_atomically(reports, "\n".join(" ".join(text.split()) for text in texts).encode())
     commands = {
         "image": [
             "--preset",
@@ -118,12 +124,22 @@ def export_bundles(settings: Settings, images: list[Path], folder: Path) -> dict
             "--calibrate",
             str(calibration),
         ],
-        "text": ["--preset", "minilm-l6"],
+        "text": ["--preset", "minilm-l6", *(["--calibrate", str(reports)] if texts else [])],
     }
     for modality, options in commands.items():
         if not (out / modality).exists():
             run_command(
-                ["export", "encoder", *options, "--modality", modality, str(out / modality), "--json"],
+                [
+                    "export",
+                    "encoder",
+                    *options,
+                    "--project",
+                    "principal",
+                    "--modality",
+                    modality,
+                    str(out / modality),
+                    "--json",
+                ],
                 f"exporting the {modality} encoder",
             )
     return {name: json.loads((out / name / "parity.json").read_text()) for name in commands}
@@ -191,18 +207,23 @@ def set_broker(site: Path, broker: str) -> None:
 
 
 def make_plan(
-    settings: Settings, folder: Path, labels: list[str], fin: FinVariant, modalities: list[str]
+    settings: Settings, folder: Path, labels: list[str], fin: FinVariant, modalities: list[str], level: Level
 ) -> Plan:
-    """The plan of one of the demo's federations."""
+    """The plan of one of the demo's federations: of each modality a few columns, and no random features."""
     manifests = {name: read_manifest(folder / "bundles" / name) for name in modalities}
+    dims = {name: min(settings.dims, manifest.columns) for name, manifest in manifests.items()}
     return Plan(
         federation=FEDERATION,
         labels=tuple(labels),
         seed=settings.seed,
-        modalities=tuple(Modality(name=name, encoder=m.digest(), dim=m.dim) for name, m in manifests.items()),
+        privacy=Privacy(level=level),
+        modalities=tuple(
+            Modality(name=name, encoder=m.digest(), dim=dims[name], scale="modality")
+            for name, m in manifests.items()
+        ),
         # What is compared with has nothing but what its name says.
-        model=Model(fin=fin) if fin != "zero" else Model(fin="zero", answer="head"),
+        model=Model(fin=fin, basis_total=0) if fin != "zero" else Model(fin="zero", answer="head"),
         training=Training(),
         rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
-        codec=Codec(up=settings.up, down=settings.down),
+        codec=Codec(up=settings.up if level == "open" else "exact", down=settings.down),
     )

@@ -89,7 +89,7 @@ class Payload:
 
 @dataclass(frozen=True)
 class OpenSum:
-    """Secure sums: open this sum with what its survivors reveal, make it durable, and report Judged for each of them.
+    """Secure sums: open this sum with what its survivors reveal, make it durable, and report SumEnded.
 
     `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors.
     """
@@ -128,10 +128,7 @@ class KeepSum:
 
 @dataclass(frozen=True)
 class GiveUpSum:
-    """Secure sums: too few have revealed their shares in time. Write down that it was never opened, and report Judged.
-
-    For each of its survivors.
-    """
+    """Secure sums: too few have revealed their shares in time. Write down that it was never opened; report SumEnded."""
 
     sum: OpenSum
 
@@ -184,6 +181,15 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class SumEnded:
+    """Secure sums: it was opened, or given up, and what came of it is durable. `sites`: its survivors."""
+
+    attempt: bytes
+    sites: tuple[str, ...]
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
 class Disconnected:
     """The aggregator's own link is down: whatever time that takes, no site is to blame."""
 
@@ -199,7 +205,17 @@ class Tick:
 
 
 Event = (
-    FromSite | FromShard | Enrolled | Delivers | Opened | Judged | Seal | Disconnected | Reconnected | Tick
+    FromSite
+    | FromShard
+    | Enrolled
+    | Delivers
+    | Opened
+    | Judged
+    | SumEnded
+    | Seal
+    | Disconnected
+    | Reconnected
+    | Tick
 )
 
 
@@ -355,6 +371,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         FromSite: (_S.COLLECTING,),
         Enrolled: (_S.COLLECTING, _S.FOLDING),
         Judged: (_S.COLLECTING, _S.FOLDING),
+        SumEnded: (_S.COLLECTING, _S.FOLDING),
         Disconnected: (_S.COLLECTING,),
         Reconnected: (_S.COLLECTING,),
         Delivers: (_S.COLLECTING,),

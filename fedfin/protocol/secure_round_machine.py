@@ -37,6 +37,7 @@ from fedfin.protocol.round_states import (
     Send,
     Stalled,
     State,
+    SumEnded,
     TellOutcome,
     Tick,
 )
@@ -69,6 +70,7 @@ class SecureRoundMachine(RoundMachine):
         self._phase_ends = 0.0
         self._given_up = 0  # attempts, in this round
         self._receipts: dict[str, Receipt] = {}  # of this round's sum, once it is open
+        self._handlers[SumEnded] = self._sum_ended
         self._messages |= {
             Ready: self._ready,
             Dealing: self._dealing,
@@ -101,6 +103,9 @@ class SecureRoundMachine(RoundMachine):
         if message.lost == attempt.id:
             attempt.lost.add(site)
             return self._go_on()
+        return self._ask_one(site, attempt)
+
+    def _ask_one(self, site: str, attempt: Attempt) -> list[Effect]:
         question = attempt.question(site)
         return [] if question is None else [Send(site, "dn/ctl", question)]
 
@@ -112,8 +117,9 @@ class SecureRoundMachine(RoundMachine):
         over = round_ < self._round or self.state is State.FINISHED or site in self._receipts
         return [TellOutcome(site, round_)] if over else []
 
-    def _summed(self, site: str, round_: int, *, accepted: bool, reason: str) -> Send:
-        return Send(site, "dn/ctl", Summed(run=self._run, round=round_, accepted=accepted, reason=reason))
+    def _summed(self, site: str, receipt: Receipt) -> Send:
+        outcome = Summed(run=self._run, round=self._round, accepted=receipt.accepted, reason=receipt.reason)
+        return Send(site, "dn/ctl", outcome)
 
     def _close(self) -> list[Effect]:
         """Enough are ready. What an earlier life opened already is closed at once."""
@@ -131,8 +137,7 @@ class SecureRoundMachine(RoundMachine):
 
     def _ask(self) -> list[Effect]:
         assert self._attempt is not None
-        questions = ((site, self._attempt.question(site)) for site in self._attempt.owing)
-        return [Send(site, "dn/ctl", question) for site, question in questions if question is not None]
+        return [question for site in self._attempt.owing for question in self._ask_one(site, self._attempt)]
 
     def _renew_deadline(self) -> None:
         patience = 2 ** min(self._given_up, _MOST_DOUBLINGS)
@@ -221,9 +226,10 @@ class SecureRoundMachine(RoundMachine):
         if (attempt := self._of(message)) is None:
             return []
         statement = survivors_statement(self._run, self._round, attempt.id, attempt.keys, attempt.survivors)
-        if self._verify(site, statement, message.signature):
-            attempt.add_consent(site, message)
-        return self._go_on()
+        if not self._verify(site, statement, message.signature):
+            return []
+        attempt.add_consent(site, message)
+        return self._go_on() if attempt.phase is Phase.CONSENTING else self._ask_one(site, attempt)
 
     def _reveal(self, site: str, message: Reveal) -> list[Effect]:
         if (attempt := self._of(message)) is None:
@@ -251,17 +257,16 @@ class SecureRoundMachine(RoundMachine):
         return super()._begin(site, message)
 
     def _judged(self, event: Judged) -> list[Effect]:
-        """Masked values have come; or the sum is open, and what it says is durable."""
+        """Masked values have come."""
         attempt = self._attempt
-        if attempt is None or attempt.phase is not Phase.REVEALING:
-            if attempt is not None and attempt.phase is Phase.MASKING:
-                attempt.masked |= {a.site for a in event.answers if a.receipt.accepted}
-            return [*self._reception.judged(event.answers), *self._go_on()]
-        self._attempt = None
-        self._receipts = {answer.site: answer.receipt for answer in event.answers}
+        if attempt is not None and attempt.phase is Phase.MASKING:
+            attempt.masked |= {a.site for a in event.answers if a.receipt.accepted}
+        return [*self._reception.judged(event.answers), *self._go_on()]
+
+    def _sum_ended(self, event: SumEnded) -> list[Effect]:
+        if self._attempt is None or event.attempt != self._attempt.id:
+            return []
+        self._attempt, self._receipts = None, dict.fromkeys(event.sites, event.receipt)
         self.state = State.FOLDING
-        answers: list[Effect] = [
-            self._summed(a.site, a.round, accepted=a.receipt.accepted, reason=a.receipt.reason)
-            for a in event.answers
-        ]
-        return [*answers, CloseRound(self._round, self._roster.silent)]
+        told: list[Effect] = [self._summed(site, event.receipt) for site in event.sites]
+        return [*told, CloseRound(self._round, self._roster.silent)]

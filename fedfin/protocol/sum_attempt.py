@@ -113,7 +113,7 @@ class Attempt:
         if self.phase is Phase.MASKING:
             shares = {name: d.shares[site] for name, d in self.dealings.items() if name != site}
             return Dealt(run=run, round=round_, attempt=attempt, keys=self.keys, shares=shares)
-        if self.phase is Phase.CONSENTING:
+        if site not in self.consents:  # also of one that the others did not wait for
             return Survivors(run=run, round=round_, attempt=attempt, names=self.survivors)
         return Consents(run=run, round=round_, attempt=attempt, signatures=self.consents)
 
@@ -128,7 +128,7 @@ class Attempt:
 
     def add_consent(self, site: str, message: Consent) -> None:
         """A survivor's signature, which was checked."""
-        if self.phase is Phase.CONSENTING and site in self.survivors:
+        if site in self.survivors:
             self.consents[site] = message.signature
 
     def add_reveal(self, site: str, message: Reveal) -> None:

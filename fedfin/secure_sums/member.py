@@ -170,14 +170,14 @@ class Member:
         self._check_dealt(own, message)
         own.shares = {name: self._opened(message, name) for name in message.keys if name != self._site}
         own.shares[self._site], own.keys = own.own, dict(message.keys)
-        words += masks.own_mask(own.seed, len(words))
-        where = message.run, message.round, message.attempt
+        where, put_on = (message.run, message.round, message.attempt), masks.Masks()
+        put_on.add(masks.own_seed(own.seed))
         for name, peer in message.keys.items():
             if name != self._site:
-                mask = masks.pair_mask(own.key, peer.key, where, len(words))
-                masks.add_pair(words, mask, self._site, name)
+                put_on.add_pair(masks.pair_seed(own.key, peer.key, where), self._site, name)
+        put_on.apply(words)
         own.masked = True
-        return own.id + words.astype(masks.WORD, copy=False).tobytes()
+        return b"".join((own.id, words.astype(masks.WORD, copy=False).data))
 
     def _check_dealt(self, own: _Attempt, message: Dealt) -> None:
         """Enough of the cohort, each with a key that it signed itself."""

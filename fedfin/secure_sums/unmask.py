@@ -22,20 +22,21 @@ def unmask(
 
     Raises ProtocolError when the shares do not give the secrets that were dealt.
     """
+    left = masks.Masks()
     places = {name: place for place, name in enumerate(names, 1)}
     for name in survivors:
         seed = _secret({places[site]: reveal.seeds[name] for site, reveal in reveals.items()}, name)
         if hashlib.sha256(seed).digest() != keys[name].commitment:
             raise ProtocolError(f"the shares of the seed of {name} do not give it")
-        total -= masks.own_mask(seed, len(total))
+        left.take(masks.own_seed(seed))
     for lost in sorted(keys.keys() - set(survivors)):
         secret = _secret({places[site]: reveal.keys[lost] for site, reveal in reveals.items()}, lost)
         key = X25519PrivateKey.from_private_bytes(secret)
         if key.public_key().public_bytes_raw() != keys[lost].key:
             raise ProtocolError(f"the shares of the key of {lost} do not give it")
         for name in survivors:  # the survivor's side of the pair is what is left in the sum
-            mask = masks.pair_mask(key, keys[name].key, where, len(total))
-            masks.add_pair(total, mask, lost, name)
+            left.add_pair(masks.pair_seed(key, keys[name].key, where), lost, name)
+    left.apply(total)
 
 
 def _secret(shares: Mapping[int, bytes], name: str) -> bytes:

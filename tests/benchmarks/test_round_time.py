@@ -23,3 +23,15 @@ def test_it_reports_every_figure_beside_the_floor() -> None:
         assert 0.0 < figures["seconds"] <= figures["slowest_s"] < 30.0
         assert set(figures["cpu_by"]) == {"aggregator", "broker", "sites"}
         assert figures["aggregator_mb"] > figures["broker_mb"] > 0.0
+        assert 0.5 < figures["up_mb"] / figures["update_mb"] < 2.0
+
+
+@pytest.mark.broker
+def test_secure_sums_move_at_most_twice_the_bytes() -> None:
+    """Of ten sites: eight bytes for a value up in place of four, the model down as ever, and the sum's messages."""
+    need_mosquitto()
+    command = [sys.executable, "-m", "benchmarks.transport.round_time", "ten-small-keys", "ten-small-secure"]
+    done = subprocess.run([*command, "--rounds", "1", "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    plain, secure = (figures["up_mb"] + figures["down_mb"] for figures in json.loads(done.stdout).values())
+    assert plain < secure <= 2 * plain

@@ -56,7 +56,7 @@ def test_an_out_that_is_a_file_is_a_plain_error(tmp_path: Path, capsys: pytest.C
 
 def test_too_few_cases_leave_the_folder_free_for_other_settings(tmp_path: Path) -> None:
     """Neither settings nor cases of the failed try stay."""
-    settings = Settings(None, 3, 10, 2, 1, "mlp", "last", "small", "small", 0)
+    settings = Settings(None, 3, 10, 2, 1, "mlp", "last", "small", "small", 0, "open", 8)
     with pytest.raises(InputError, match="use fewer sites or more cases"):
         run_demo(settings, tmp_path / "out", None, Console(quiet=True))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock"}

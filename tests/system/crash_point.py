@@ -70,7 +70,24 @@ AGGREGATOR = {
     "published": Point(PUBLISH, "after", 3, _publishes("roundmanifest", "/global/manifest")),
     "finished": Point(f"{JOURNAL}.close_round", "after", 4),
 }
-POINTS = SITE | AGGREGATOR
+MEMBER = "fedfin.secure_sums.member.Member"
+SUMS = "fedfin_aggregator.rounds.secure_rounds.SecureRounds"
+SUMMING_SITE = {  # with secure sums
+    "dealt": Point(f"{MEMBER}.deal", "after", 2),
+    "masked": Point(f"{MEMBER}.mask", "after", 2),
+    "signed, not sent": Point(f"{MEMBER}.consent", "after", 2),
+    "about to reveal": Point(f"{MEMBER}.reveal", "before", 2),
+    "revealed, not sent": Point(f"{MEMBER}.reveal", "after", 2),
+}
+SUMMING_AGGREGATOR = {
+    "cohort named": Point(f"{SUMS}.begin_sum", "after", 2),
+    "survivors named": Point(f"{SUMS}.fix_sum", "after", 2),
+    "about to keep": Point(f"{SUMS}.keep_sum", "before", 2),
+    "kept, not asked": Point(f"{SUMS}.keep_sum", "after", 2),
+    "about to open": Point(f"{SUMS}.open_sum", "before", 2),
+    "opened, not told": Point(f"{SUMS}.open_sum", "after", 2),
+}
+POINTS = SITE | AGGREGATOR | SUMMING_SITE | SUMMING_AGGREGATOR
 
 
 def _arm(point: Point, strike: Callable[[], None]) -> None:

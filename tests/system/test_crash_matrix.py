@@ -92,9 +92,9 @@ class Machines:
                 "--broker",
                 url,
                 "--json",
-                "--no-keys",
+                *self.federation.no_keys,
             ]
-        return [*words, "edge", "run", str(self.folder / name), "--json", "--no-keys"]
+        return [*words, "edge", "run", str(self.folder / name), "--json", *self.federation.no_keys]
 
     @property
     def _port(self) -> int:
@@ -122,13 +122,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Federation:
 @pytest.fixture(scope="module")
 def undisturbed(template: Federation, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The final model when nothing happens."""
-    with _copy(template, tmp_path_factory.mktemp("calm")) as machines:
+    with copied(template, tmp_path_factory.mktemp("calm")) as machines:
         machines.run()
         return (machines.folder / "agg" / "final.fedfin").read_bytes()
 
 
 @contextlib.contextmanager
-def _copy(template: Federation, folder: Path) -> Iterator[Machines]:
+def copied(template: Federation, folder: Path) -> Iterator[Machines]:
+    """A federation's folders, to be run once."""
     for name in ("agg", *template.names):
         shutil.copytree(template.folder / name, folder / name)
     for cases in template.folder.glob("*.jsonl"):
@@ -141,7 +142,7 @@ def _check(
     points: tuple[str, ...], victim: str, template: Federation, undisturbed: bytes, folder: Path
 ) -> None:
     owners = {"agg" if point in AGGREGATOR else "s1": point for point in points}
-    with _copy(template, folder) as machines:
+    with copied(template, folder) as machines:
         machines.persistent = VICTIMS[victim]
         for name, point in owners.items():
             mark = str(folder / f"{name}.mark")

@@ -51,13 +51,16 @@ def test_an_interrupted_demo_leaves_no_process(folder: Path) -> None:
 
 
 def test_the_demo_goes_on_and_ends_with_every_figure(folder: Path) -> None:
-    """Started again it finishes: three trainings, costs per site, nothing encoded again."""
+    """Started again it finishes: its trainings, costs per site, what secure sums cost, nothing encoded again."""
     done = subprocess.run(command(folder), capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "FedFIN" in done.stdout
     assert "zero-fill" in done.stdout
+    assert "secure sums beside none" in done.stdout
     result = json.loads((folder / "run.json").read_text())
-    assert set(result["federations"]) == {"image-only", "zero-fill", "fedfin"}
+    assert result["settings"]["level"] == "secure"
+    assert (folder / "sites" / "site-01" / "trust" / "audit.jsonl").exists()
+    assert set(result["federations"]) == {"image-only", "zero-fill", "open", "fedfin"}
     for federation in result["federations"].values():
         assert 0.0 < federation["holdout"]["all"]["macro_auc"] < 1.0
         assert all(

@@ -22,7 +22,7 @@ from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
-from fedfin_aggregator.rounds.secure_rounds import SecureRounds
+from fedfin_aggregator.rounds.secure_rounds import UNOPENED, SecureRounds
 from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.mail import Mail
 from fedfin_aggregator.serve.retained import Retained
@@ -277,15 +277,16 @@ class Server:
             case life.KeepSum(sum_):
                 rounds.keep_sum(sum_)
             case life.OpenSum():
-                self._on_end_of_sum(effect, rounds.open_sum(effect))
-            case life.GiveUpSum(sum_):
-                self._on_end_of_sum(sum_, rounds.give_up_sum(sum_))
+                receipt = rounds.open_sum(effect)
+                self._report_sum(effect, accepted=receipt.accepted, reason=receipt.reason)
+                self._feed(life.SumEnded(effect.attempt, effect.survivors, receipt))
+            case life.GiveUpSum(sum_):  # told first: a life that ends after it is written would not tell it
+                self._report_sum(sum_, accepted=False, reason=UNOPENED)
+                self._feed(life.SumEnded(sum_.attempt, sum_.survivors, rounds.give_up_sum(sum_)))
 
-    def _on_end_of_sum(self, sum_: life.OpenSum, receipt: messages.Receipt) -> None:
-        facts = {"accepted": receipt.accepted, "reason": receipt.reason}
+    def _report_sum(self, sum_: life.OpenSum, *, accepted: bool, reason: str) -> None:
+        facts = {"accepted": accepted, "reason": reason}
         self._report("sum", {"round": sum_.round, "sites": ", ".join(sum_.survivors)} | facts)
-        answers = (life.Answer(site, sum_.round, receipt) for site in sum_.survivors)
-        self._feed(life.Judged(tuple(answers)))
 
     def _post(self, site: str, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Welcome) and (keys := self._channel.group_keys) is not None:

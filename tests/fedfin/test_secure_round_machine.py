@@ -1,0 +1,305 @@
+"""Promises of the aggregator's machine for secure sums, with real sites and an aggregator that acts by hand."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from cohort_sites import Sites, open_sum
+from machine_helpers import CHUNK, HELLO, MODEL, make_plan
+from msgspec.structs import replace
+
+from fedfin.plan import Privacy
+from fedfin.protocol import round_states as agg
+from fedfin.protocol import site_states, transfer
+from fedfin.protocol.cohorts import threshold
+from fedfin.protocol.messages import (
+    Begin,
+    Chunk,
+    Cohort,
+    Consents,
+    Dealt,
+    Missing,
+    Ready,
+    Receipt,
+    Summed,
+    Survivors,
+    Welcome,
+)
+from fedfin.protocol.secure_round_machine import SecureRoundMachine
+from fedfin.protocol.site_machine import Memory, SiteMachine
+
+RUN, ROUND, DEADLINE = "1" * 16, 2, 100.0
+PARTS = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
+
+
+class Aggregator:
+    """At round 2. `done`: what it was asked to do beside sending, by kind; `asked`: the last question to each site."""
+
+    def __init__(self, count: int = 5, **opened) -> None:
+        self.sites, self.now = Sites(count), 1.0
+        plan = replace(
+            make_plan(sites=count, min_sites=3, deadline_s=DEADLINE), privacy=Privacy(level="secure")
+        )
+        ids = iter(bytes([number]) * 16 for number in range(1, 99))
+        self.machine = SecureRoundMachine(
+            plan,
+            run=RUN,
+            max_update_bytes=10**6,
+            verify=self._verify,
+            chunk_size=CHUNK,
+            new_id=lambda: next(ids),
+        )
+        self.done: list = []
+        self.asked: dict = {}
+        self.told: dict[str, Summed] = {}
+        self.silent: set[str] = set()
+        self.masked: dict[str, bytes] = {}
+        defaults = {
+            "round": ROUND,
+            "version": 1,
+            "model": MODEL,
+            "parts": PARTS,
+            "receipts": {},
+            "earlier": {},
+        }
+        self.feed(agg.Opened(**(defaults | opened)))
+        for name in self.names:
+            self.say(name, HELLO)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All sites."""
+        return self.sites.names
+
+    def _verify(self, site: str, statement: bytes, signature: bytes) -> bool:
+        self.sites.roster[site].verifier.verify(signature, statement)
+        return True
+
+    def feed(self, event) -> None:
+        """An event, and what follows from it."""
+        for effect in self.machine.receive(event, self.now):
+            if isinstance(effect, agg.Send) and isinstance(effect.message, Summed):
+                self.told[effect.site] = effect.message
+            elif isinstance(effect, agg.Send):
+                self.asked[effect.site] = effect.message
+            elif isinstance(effect, agg.Judge):
+                receipt = Receipt(id=effect.id, accepted=True)
+                self.feed(agg.Judged((agg.Answer(effect.site, effect.round, receipt),)))
+            else:
+                self.done.append(effect)
+
+    def say(self, site: str, message) -> None:
+        """One site's word."""
+        self.feed(agg.FromSite(site, message))
+
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        self.now += seconds
+        self.feed(agg.Tick())
+
+    def ready(self, names: Iterable[str] = ()) -> None:
+        """These have computed; default: all."""
+        for name in names or self.names:
+            self.say(name, Ready(run=RUN, round=ROUND))
+
+    def answer(self, names: Iterable[str] = ()) -> None:
+        """These answer what they were asked; default: all that are not silent."""
+        for name in names or [name for name in self.names if name not in self.silent]:
+            question = self.asked.pop(name, None)
+            member = self.sites.members[name]
+            if isinstance(question, Cohort):
+                self.say(name, member.deal(question))
+            elif isinstance(question, Dealt):
+                self.masked[name] = member.mask(question, np.full(8, 1, np.uint64))
+                self.offer(name)
+            elif isinstance(question, Survivors):
+                self.say(name, member.consent(question))
+            elif isinstance(question, Consents):
+                self.say(name, member.reveal(question))
+
+    def offer(self, name: str) -> None:
+        """Its masked values, in one chunk."""
+        outline = transfer.outline(self.masked[name], CHUNK)
+        self.say(name, Begin(run=RUN, round=ROUND, outline=outline))
+        if isinstance(self.asked.get(name), Missing):
+            self.say(name, Chunk(id=outline.id, index=0, data=self.masked[name]))
+
+    def of(self, kind: type) -> list:
+        """What it did of a kind."""
+        return [effect for effect in self.done if isinstance(effect, kind)]
+
+    def to(self, kind: type) -> None:
+        """On, until it asks for this."""
+        for _ in range(6):
+            if any(isinstance(question, kind) for question in self.asked.values()):
+                return
+            self.answer()
+        pytest.fail(f"nobody is asked for {kind.__name__}")
+
+
+def test_ready_sites_come_to_a_sum_that_is_theirs() -> None:
+    """From ready to the shares; what opens is the sum of what they gave."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    for _ in range(4):
+        aggregator.answer()
+    sum_ = aggregator.of(agg.OpenSum)[0]
+    assert (sum_.names, sum_.survivors) == (aggregator.names, aggregator.names)
+    dealings = {name: aggregator.sites.members[name]._attempt.dealing for name in aggregator.names}
+    total = open_sum(aggregator.sites, dealings, aggregator.masked, sum_.survivors, sum_.reveals)
+    assert total.tolist() == [5] * 8
+
+
+def test_what_opening_takes_is_durable_before_shares_are_asked_for() -> None:
+    """A life that ends after the first reveal must be able to open it."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    aggregator.to(Survivors)
+    assert not aggregator.of(agg.KeepSum)
+    aggregator.answer()
+    (kept,) = aggregator.of(agg.KeepSum)
+    assert set(kept.sum.consents) >= set(aggregator.names[: threshold(5)])
+
+
+def test_values_that_come_after_the_survivors_are_named_are_not_waited_for_nor_added() -> None:
+    """The sum is fixed first; a late one gets its answer, and the attempt goes on."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    aggregator.to(Dealt)
+    late = aggregator.asked.pop("s4")
+    aggregator.answer(aggregator.names[:4])
+    aggregator.wait(DEADLINE)
+    assert [fixed.attempt for fixed in aggregator.of(agg.FixSum)] == [bytes([1]) * 16]
+    aggregator.masked["s4"] = aggregator.sites.members["s4"].mask(late, np.full(8, 1, np.uint64))
+    aggregator.offer("s4")
+    assert aggregator.asked["s4"].accepted is False
+    for _ in range(2):
+        aggregator.answer(aggregator.names[:4])
+    assert aggregator.of(agg.OpenSum)[0].survivors == aggregator.names[:4]
+    assert not aggregator.of(agg.CloseRound)
+
+
+def test_an_answer_to_late_values_does_not_end_the_sum() -> None:
+    """While shares come in, what the server says of a straggler's values is no outcome."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    aggregator.to(Consents)
+    refused = Receipt(id=b"x" * 32, accepted=False, reason="late")
+    aggregator.feed(agg.Judged((agg.Answer("s4", ROUND, refused),)))
+    assert aggregator.machine.state is agg.State.COLLECTING
+    assert not aggregator.of(agg.CloseRound)
+
+
+def test_too_few_in_an_attempt_make_the_next_one_with_twice_the_time() -> None:
+    """Nobody has revealed anything; those that are left are its cohort."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    aggregator.silent = {"s3", "s4"}
+    aggregator.answer()
+    aggregator.wait(DEADLINE)
+    first, second = aggregator.of(agg.NewSum)
+    assert (first.names, second.names) == (aggregator.names, aggregator.names[:3])
+    assert first.attempt != second.attempt
+    aggregator.silent = set(aggregator.names)
+    aggregator.wait(1.5 * DEADLINE)
+    assert len(aggregator.of(agg.NewSum)) == 2
+
+
+def test_a_site_that_lost_its_secrets_is_not_waited_for() -> None:
+    """It says so when it is asked; of three all are needed, so the attempt is given up at once."""
+    aggregator = Aggregator(3)
+    aggregator.ready()
+    aggregator.to(Dealt)
+    aggregator.say("s0", Ready(run=RUN, round=ROUND, lost=bytes([1]) * 16))
+    aggregator.answer(("s1", "s2"))
+    aggregator.ready()
+    assert [new.attempt for new in aggregator.of(agg.NewSum)] == [bytes([1]) * 16, bytes([2]) * 16]
+
+
+def test_a_word_about_an_older_attempt_loses_nobody() -> None:
+    """It was late on the way."""
+    aggregator = Aggregator(3)
+    aggregator.ready()
+    aggregator.to(Dealt)
+    aggregator.say("s0", Ready(run=RUN, round=ROUND, lost=b"x" * 16))
+    aggregator.answer()
+    assert all(isinstance(question, Survivors) for question in aggregator.asked.values())
+
+
+def test_shares_that_stay_away_close_the_round_without_a_sum_after_two_deadlines() -> None:
+    """Told at the first; no other sum of these values is ever asked for."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    aggregator.to(Consents)
+    aggregator.answer(("s0",))
+    aggregator.wait(DEADLINE)
+    assert aggregator.of(agg.Stalled)[-1].missed == aggregator.names[1:]
+    assert not aggregator.of(agg.GiveUpSum)
+    aggregator.wait(DEADLINE)
+    (given_up,) = aggregator.of(agg.GiveUpSum)
+    receipt = Receipt(id=b"-" * 32, accepted=False, reason="too few shares")
+    aggregator.feed(agg.SumEnded(given_up.sum.attempt, given_up.sum.survivors, receipt))
+    assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [ROUND]
+    assert len(aggregator.of(agg.NewSum)) == 1
+    assert {site for site, summed in aggregator.told.items() if not summed.accepted} == set(aggregator.names)
+
+
+def test_a_new_life_asks_for_the_shares_of_the_sum_that_was_about_to_open() -> None:
+    """And for no other sum of that round."""
+    before = Aggregator()
+    before.ready()
+    before.to(Consents)
+    (kept,) = before.of(agg.KeepSum)
+    after = Aggregator(unopened=kept.sum, roster=dict.fromkeys(before.names, False))
+    after.sites = before.sites
+    after.ready()
+    assert all(isinstance(question, Consents) for question in after.asked.values())
+    after.answer()
+    assert not after.of(agg.NewSum)
+    assert len(after.of(agg.OpenSum)[0].reveals) == threshold(5)
+
+
+def test_a_sum_that_an_earlier_life_ended_is_closed_at_once() -> None:
+    """Its outcome is durable: nobody is asked again."""
+    receipts = dict.fromkeys(("s0", "s1", "s2"), Receipt(id=b"s" * 32, accepted=True))
+    aggregator = Aggregator(receipts=receipts)
+    assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [ROUND]
+    assert not aggregator.of(agg.NewSum)
+
+
+def test_who_asks_late_is_told_what_the_journal_says() -> None:
+    """Of that round, not of its newest."""
+    aggregator = Aggregator()
+    aggregator.say("s0", Ready(run=RUN, round=1))
+    assert aggregator.of(agg.TellOutcome) == [agg.TellOutcome("s0", 1)]
+
+
+def test_time_in_which_the_aggregator_was_cut_off_is_nobodys_fault() -> None:
+    """A phase has as much longer."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    aggregator.feed(agg.Disconnected())
+    aggregator.wait(5 * DEADLINE)
+    aggregator.feed(agg.Reconnected())
+    aggregator.wait(DEADLINE / 2)
+    assert not aggregator.of(agg.Stalled)
+
+
+def test_masked_values_are_taken_while_they_are_asked_for_and_never_else() -> None:
+    """A begin in another phase is refused; the round goes on."""
+    aggregator = Aggregator()
+    aggregator.masked["s0"] = b"x" * 80
+    aggregator.offer("s0")
+    assert aggregator.asked["s0"].reason == "no masked values of this site are awaited now"
+
+
+def test_a_site_takes_no_part_in_sums_under_an_open_plan() -> None:
+    """An aggregator cannot ask for shares where people agreed to none."""
+    machine = SiteMachine(
+        site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, model=MODEL, version=0, offer=(2, b"u"))
+    )
+    for event in (site_states.Connected(CHUNK), Welcome(run=RUN, plan=make_plan())):
+        machine.receive(event, 0.0)
+    assert machine.state is site_states.State.SENDING
+    asked = Cohort(run=RUN, round=2, attempt=b"a" * 16, names=("s0", "s1", "s2"))
+    assert machine.receive(asked, 0.0) == []
