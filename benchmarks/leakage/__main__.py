@@ -24,11 +24,6 @@ from fedfin.command_line.progress import ProgressBar
 from fedfin.errors import FedfinError
 
 REFERENCE = 1000  # made-up cases of nobody's patients, by which the strong adversary knows the population
-REAL_REFERENCE, REAL_OTHERS, REAL_AT_SITES = (
-    300,
-    150,
-    250,
-)  # of the real ones; larger federations are left out
 
 
 def measure_all(args: argparse.Namespace) -> Iterator[list[Cell]]:
