@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fedfin.plain_text import plain_text
+from fedfin.plain_text import plain_text, plain_value
 
 
 class JsonLines:
@@ -104,8 +104,6 @@ class RoundBar:
         self._console.print(line, markup=False, soft_wrap=True)
 
 
-# From here on a number is printed without decimals.
-WHOLE = 1000.0
 # A log file wants a sign of life, not a line per batch.
 QUIET_SECONDS = 15.0
 
@@ -154,13 +152,9 @@ class ProgressBar:
 
 
 def _line(event: str, facts: dict[str, Any]) -> str:
-    """The event with what is known of it; a reason that is empty says nothing."""
-    words = ", ".join(f"{_plain(key)} {_plain(value)}" for key, value in facts.items() if value != "")
+    """The event with what is known of it; an empty reason says nothing, one that is all there is needs no name."""
+    told = {key: value for key, value in facts.items() if value != ""}
+    if list(told) == ["reason"]:
+        return f"{event}: {plain_value(told['reason'])}"
+    words = ", ".join(f"{plain_text(key)} {plain_value(value)}" for key, value in told.items())
     return f"{event}: {words}" if words else event
-
-
-def _plain(value: object) -> str:
-    """A number in few digits, and text as `plain_text`: it may have come over the network."""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= WHOLE else f"{value:.4g}"
-    return plain_text(str(value))

@@ -47,7 +47,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stderr=log,
                 stdout=log if on_event is None else subprocess.PIPE,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                env=_environment(command[0]),
                 start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops them in order
             )
         self._running[name] = process
@@ -97,6 +97,12 @@ class Processes:
         return f"{lines[-1]} (log: {path})" if lines else f"see {path}"
 
 
+def _environment(module: str) -> dict[str, str]:
+    """One thread each. Of the folder where the demo is run no file is a module of ours (from Python 3.11 on)."""
+    safe = {"PYTHONSAFEPATH": "1"} if module.partition(".")[0] == "fedfin" else {}
+    return {**os.environ, "OMP_NUM_THREADS": "1", **safe}
+
+
 def run_command(arguments: Sequence[str], what: str) -> Mapping[str, Any]:
     """Run one `fedfin ... --json` command to its end; its JSON. Raises FedfinError with what it said."""
     done = subprocess.run(
@@ -105,7 +111,7 @@ def run_command(arguments: Sequence[str], what: str) -> Mapping[str, Any]:
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=_environment("fedfin"),
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import importlib.util
 import json
 import platform
 import shutil
@@ -69,7 +70,10 @@ def check_options(settings: Settings, broker: str | None) -> None:
         )
     if settings.cases is not None:
         read_labels(Path(settings.cases))
-    if broker is not None:
+    if broker is None:
+        if importlib.util.find_spec("amqtt") is None:
+            raise ModuleNotFoundError(name="amqtt")  # told as every missing extra
+    else:
         url = BrokerUrl.parse(broker)
         wait_for_port(url.host, url.port, BROKER_S)
 

@@ -48,6 +48,7 @@ from fedfin.protocol.round_states import (
     PublishManifest,
     PublishPart,
     Reconnected,
+    Refused,
     Seal,
     Seen,
     Send,
@@ -225,7 +226,7 @@ class RoundMachine:
 
     def _stall(self) -> list[Effect]:
         attendance = self._attendance
-        missed = attendance.stall(self._now)
+        missed = tuple(sorted({*attendance.stall(self._now), *self._gate.unheard}))
         effects: list[Effect] = [Stalled(self._round, attendance.accepted, attendance.quorum, missed)]
         if self._manifest is None or self._manifest.threshold == attendance.threshold:
             return effects
@@ -300,7 +301,9 @@ class RoundMachine:
         if (reason := self._refusal(site, message)) is not None:
             if message.round == self._round:
                 self._attendance.answer(site, accepted=False)
-            return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
+            id_ = message.outline.id
+            receipt = Receipt(id=id_, accepted=False, reason=reason)
+            return [Send(site, "dn/ctl", receipt), Refused(site, message.round, id_, reason)]
         return [*self._reception.begin(site, message, self._now)]
 
     def _delivers(self, event: Delivers) -> list[Effect]:

@@ -302,6 +302,16 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """For people: a site's offer was refused before any of it was sent."""
+
+    site: str
+    round: int
+    id: bytes
+    reason: str
+
+
+@dataclass(frozen=True)
 class Throttled:
     """So many messages were more than their senders may send, and were dropped; `sites`: who sent most of them."""
 
@@ -351,6 +361,7 @@ Effect = (
     | Judge
     | CloseRound
     | Seen
+    | Refused
     | Throttled
     | NewSum
     | FixSum

@@ -99,7 +99,7 @@ class Aggregator:
 
     def ask(self, message, site: str = "s0") -> list:
         """The messages that answer it."""
-        return [effect.message for effect in self.feed(message, site)]
+        return [effect.message for effect in self.feed(message, site) if isinstance(effect, agg.Send)]
 
 
 class Site:

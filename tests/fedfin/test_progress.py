@@ -17,7 +17,7 @@ def test_what_came_over_the_network_is_printed_as_it_is(terminal: bool) -> None:
         bar("refused", {"reason": "[/x] [bold]no[/bold]"})
         bar("round", {"task": "[/x]", "state": "[red]"})
         bar("update", {"site": "[/y]", "accepted": True})
-    assert "refused: reason [/x] [bold]no[/bold]" in stream.getvalue()
+    assert "refused: [/x] [bold]no[/bold]" in stream.getvalue()
 
 
 def test_a_line_of_the_log_is_one_line_that_no_terminal_obeys() -> None:
@@ -27,5 +27,5 @@ def test_a_line_of_the_log_is_one_line_that_no_terminal_obeys() -> None:
         bar("waiting", {"reason": "\x1b[2J" + 60 * "long "})
         bar("closed", {"round": 2, "reason": "", "bytes": 1022345.0})
     waiting, closed = log.getvalue().splitlines()
-    assert waiting.startswith("waiting: reason \\x1b[2Jlong")
+    assert waiting.startswith("waiting: \\x1b[2Jlong")
     assert closed == "closed: round 2, bytes 1,022,345"

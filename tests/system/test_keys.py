@@ -15,6 +15,8 @@ from fedfin.model.model_file import read_model
 from fedfin.plan import Rounds
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.topics import Topics
+from fedfin.trust.accepted import TRUST
+from fedfin.trust.audit_log import AUDIT, read_audit
 from fedfin_aggregator.coordinator import Coordinator
 
 SOON_S = 10.0
@@ -162,7 +164,8 @@ def test_a_removed_site_is_gone_within_seconds_and_a_new_one_needs_nobody_else(
                 ((_, words),) = [each for each in _commands(federation, url) if each[0] == "agg"]
                 running["agg"] = start(*words, log=tmp_path / "agg.log")
             assert running["s1"].wait(SOON_S) == 10
-            assert "does not list this site" in (tmp_path / "s1.log").read_text()
+            assert "does not list this site; ask the coordinator why" in (tmp_path / "s1.log").read_text()
+            assert [e.event for e in read_audit(tmp_path / "s1" / TRUST / AUDIT)][-1] == "dropped"
             federation.admit(["s3"])
             for name in ("s2", "s3"):
                 running[name] = start("edge", "run", tmp_path / name, "--json", log=tmp_path / f"{name}.log")

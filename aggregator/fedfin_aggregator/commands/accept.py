@@ -8,7 +8,7 @@ from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import SettingsError
 from fedfin.trust import signed_text
 from fedfin.trust.accepted import TRUST, accept, has_accepted, keep_certificate, read_accepted
-from fedfin.trust.charter import read_charter
+from fedfin.trust.charter import read_charter, today
 from fedfin.trust.identity import load_identity
 from fedfin_aggregator.folder import open_journal
 
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     known = read_accepted(trust).coordinator if has_accepted(trust) else None
     text = signed_text.read_text(args.charter, "the charter")
     charter = read_charter(text, str(args.charter), known)
+    charter.check_day(today())
     with open_journal(args.folder) as journal:
         if (charter.plan, charter.run) != (journal.plan.digest(), journal.run):
             raise SettingsError(

@@ -1,6 +1,7 @@
 """`fedfin aggregator admit`: the coordinator gives sites a seat in the charter. Needs no network."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from fedfin import limits
@@ -55,6 +56,12 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"charter {charter.number}: {len(charter.roster)} sites; {args.folder / 'charter'} is for the aggregator"
     )
+    if len(charter.roster) > (sites := coordinator.plan.rounds.sites):
+        print(
+            f"note: the plan closes a training round with {sites} sites (rounds.sites), and the charter has"
+            f" {len(charter.roster)}: the slowest are refused as late, round by round",
+            file=sys.stderr,
+        )
     for request in requests:
         print(f"{coordinator.admission_path(request.name)}: send it to {request.name}, by any mail")
     print(f"fingerprint of the coordinator, for them to compare by telephone: {charter.fingerprint}")

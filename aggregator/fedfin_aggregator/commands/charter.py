@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--until",
-        type=dt.date.fromisoformat,
+        type=_date,
         metavar="DATE",
         help="last day (default: in a year), as 2027-12-31",
     )
@@ -54,8 +54,17 @@ def add(commands: Commands) -> None:
     parser.set_defaults(run=run)
 
 
+def _date(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as 2027-12-31") from None
+
+
 def run(args: argparse.Namespace) -> int:
     """Make the first charter, the next one, or show the newest. Raises SettingsError, StateError."""
+    if args.until is not None and args.until < today():
+        raise SettingsError(f"--until {args.until}: that day is over, and nobody would obey the charter")
     if args.plan is not None:
         coordinator = _found(args)
     else:

@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     warn_if_open(args.folder)
     Journal(args.folder / JOURNAL, create=plan).close()
     print(
-        f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]}, {last_round(plan)} rounds"
+        f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]},"
+        f" {plan.rounds.count} rounds of training and {last_round(plan) - plan.rounds.count} others"
     )
     print(f"next: fedfin aggregator request {args.folder} --out aggregator.request")
     print(f"or, to try things out: fedfin aggregator serve {args.folder} --broker mqtt://HOST --no-keys")

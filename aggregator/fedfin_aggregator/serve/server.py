@@ -119,7 +119,7 @@ class Server:
             self._report("charter", {"number": change.number, "removed": "", "reason": change.problem})
             return
         self._rounds.case_caps = self._channel.case_caps
-        reason = f"charter {change.number} does not list this site"
+        reason = f"charter {change.number} does not list this site; ask the coordinator why"
         self._feed(life.Enrolled(self._channel.enrolled or frozenset(), reason))
         self._publish_charter()
         if change.removed and (keys := self._channel.group_keys) is not None:
@@ -226,6 +226,9 @@ class Server:
                 self._incoming.take(effect)
             case life.Seen(site, state):
                 self._on_site_state(site, state)
+            case life.Refused(site, round_, id_, reason):
+                answer = {"accepted": False, "reason": reason, "bytes": 0, "id": id_.hex()}
+                self._report("update", {"site": site, "round": round_} | answer)
             case life.Throttled():
                 self._report("throttled", asdict(effect))
             case life.CloseRound(round_, roster):

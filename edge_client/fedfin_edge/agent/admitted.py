@@ -16,6 +16,7 @@ AUDITED = {
     "sending": False,
     "received": False,
     "charter": True,
+    "dropped": True,
     "finished": True,
     "bad-message": False,
 }

@@ -138,9 +138,13 @@ class Agent:
                     break
                 if not self._ever_online and time.monotonic() - started > OFFLINE_S:
                     raise LinkError(
-                        f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s"
-                        f" ({self._offline_reason}); start the broker, or correct `broker` in site.toml, and run again"
+                        f"no connection to {self._site.settings.broker} within {OFFLINE_S:.0f} s:"
+                        f" {self._offline_reason}. Mend that, or start the broker, or correct `broker` in site.toml,"
+                        " and run again"
                     )
+        except EvictedError as error:
+            self._report("dropped", {"reason": str(error)})
+            raise
         finally:
             self._stop_worker()
             self._link.stop((self._topic("up/state"), self._online(online=False)))

@@ -34,6 +34,8 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the agent; exit codes as in fedfin.errors."""
+    if not args.json:
+        print(f"starting {args.folder}", file=sys.stderr)  # what comes next loads torch: seconds
     from rich.console import Console
 
     from fedfin.command_line.progress import JsonLines, RoundBar

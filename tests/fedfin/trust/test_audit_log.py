@@ -6,7 +6,8 @@ import pytest
 
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
-from fedfin.trust.audit_log import AuditLog, audited, read_audit
+from fedfin.trust.accepted import TRUST
+from fedfin.trust.audit_log import AUDIT, AuditLog, audited, read_audit
 
 
 def written(path: Path, count: int = 5) -> AuditLog:
@@ -78,3 +79,24 @@ def test_there_is_no_log_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (tmp_path / "agg").mkdir()
     assert main(["aggregator", "audit", str(tmp_path / "agg")]) == 9
     assert "begins with the first start" in capsys.readouterr().err
+
+
+def test_it_ends_with_what_left_in_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused updates are none; an emptied log is not taken for one in which nothing stands."""
+    log = AuditLog(audit_path(tmp_path))
+    for accepted in (True, True, False):
+        log.add("update", {"site": "s0", "accepted": accepted, "reason": "", "bytes": 1500})
+    assert main(["aggregator", "audit", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "2 updates, 3,000 bytes"
+    assert "accepted yes" in said
+    audit_path(tmp_path).write_bytes(b"")
+    assert main(["aggregator", "audit", str(tmp_path)]) == 9
+    assert "is empty" in capsys.readouterr().err
+
+
+def audit_path(folder: Path) -> Path:
+    """Of an aggregator in this folder."""
+    path = folder / TRUST / AUDIT
+    path.parent.mkdir(exist_ok=True)
+    return path
