@@ -63,12 +63,24 @@ def _parts(plan: Plan, present: dict[str, Mask], second: Mask) -> list[_Part]:
     their moments may tell about single ones. A half matters more than what incomplete cases blur.
     """
     every = np.logical_and.reduce(list(present.values()))
+    if plan.privacy.summed:
+        return _in_halves(every, second)
     complete, partial = _Part("complete", "", every), _Part("partial", "", ~every)
     first, other = _Part("complete", "", every & ~second), _Part("complete", OTHER_HALF, every & second)
     ways = [[complete, partial], [_Part("partial", "", np.ones_like(every))]]
     if len(plan.dims) > 1 and min(int(half.cases.sum()) for half in (first, other)) >= FEW:
         ways = [[first, other, partial], [_Part("partial", "", ~other.cases), other], *ways]
     return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
+
+
+def _in_halves(every: Mask, second: Mask) -> list[_Part]:
+    """With secure sums, whatever the site has: a summand is always as long, and of one site nobody sees a half."""
+    populations: dict[Population, Mask] = {"complete": every, "partial": ~every}
+    return [
+        _Part(population, half, cases & which)
+        for population, cases in populations.items()
+        for half, which in (("", ~second), (OTHER_HALF, second))
+    ]
 
 
 def _named(
