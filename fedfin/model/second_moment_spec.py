@@ -17,6 +17,9 @@ Those of complete cases are sent of either half of the patients; the names of th
 aggregator puts the halves into different groups: where two sites alone know what modalities have to do with each other,
 or one a label, the other half judges what was learnt (docs/method.md). Where that would be more than MOST_BYTES, the
 first half is partial, too; where even that is more, or a half is few cases, there are none (docs/LOG.md).
+
+With secure sums all sites are in one group, so that incomplete cases come in halves, too: without them nothing judged
+what 8 of 10 sites know (docs/secure-sums.md).
 """
 
 import math
@@ -82,8 +85,9 @@ def label_moment_name(population: Population, modality: str) -> str:
 
 def sent_shapes(plan: Plan) -> dict[str, Shape]:
     """The shape of every tensor that a site may send, by name."""
-    halves = {OTHER_HALF + name: shape for name, shape in _shapes(plan, "complete").items()}
-    return second_moment_shapes(plan) | halves
+    halved: tuple[Population, ...] = POPULATIONS if plan.privacy.summed else ("complete",)
+    halves = (_shapes(plan, population) for population in halved)
+    return second_moment_shapes(plan) | {OTHER_HALF + name: s for half in halves for name, s in half.items()}
 
 
 def second_moment_shapes(plan: Plan) -> dict[str, Shape]:

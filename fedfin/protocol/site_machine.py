@@ -329,9 +329,7 @@ class SiteMachine:
         begin = self._outgoing.begin
         if begin is None or event.id != begin.outline.id:
             return []
-        if (
-            self._secure
-        ):  # the masked values are there, or not wanted any more; what becomes of them comes later
+        if self._secure:  # masked values are there, or not wanted any more: Summed says what becomes of them
             self._outgoing.done()
             return []
         self.state = State.IDLE

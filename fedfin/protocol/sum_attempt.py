@@ -113,7 +113,8 @@ class Attempt:
         if self.phase is Phase.MASKING:
             shares = {name: d.shares[site] for name, d in self.dealings.items() if name != site}
             return Dealt(run=run, round=round_, attempt=attempt, keys=self.keys, shares=shares)
-        if site not in self.consents:  # also of one that the others did not wait for
+        late = site not in self.consents  # the others did not wait for it
+        if self.phase is Phase.CONSENTING or late:
             return Survivors(run=run, round=round_, attempt=attempt, names=self.survivors)
         return Consents(run=run, round=round_, attempt=attempt, signatures=self.consents)
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from closed_form_cases import draw, make_plan, second_moments
 from edge_sites import edge
+from msgspec.structs import replace as replace_struct
 
 from fedfin.errors import InputError
 from fedfin.limits import LEAST_PATIENTS
 from fedfin.model.second_moment_spec import OTHER_HALF
+from fedfin.plan import Privacy, Rounds
 from fedfin_edge.agent.joining import check_patients, labels_below_floor
-from fedfin_edge.cases.dataset import FEW, Dataset, load_dataset
+from fedfin_edge.cases.dataset import FEW, Dataset, least_patients, load_dataset
 from fedfin_edge.cases.floor import Floor
 from fedfin_edge.site import open_site
 from fedfin_edge.tasks.moments import pool_moments
@@ -117,3 +119,18 @@ def test_a_site_of_too_few_patients_sends_nothing_and_says_whom_to_tell(maker, m
     settings.write_text(settings.read_text() + "\n[policy]\nleast_patients = 2\n", encoding="utf-8")
     lower = open_site(site.folder)
     check_patients(lower, load_dataset(lower, make_plan()))
+
+
+@pytest.mark.parametrize(("positives", "told"), [(3, False), (4, True)])
+def test_in_a_sum_of_three_sites_a_cell_counts_from_a_third_of_the_floor_on(
+    positives: int, told: bool
+) -> None:
+    """Over both halves together, of which nobody sees one; a lone incomplete case is not sent either."""
+    plan = replace_struct(PLAN, privacy=Privacy(level="secure"), rounds=Rounds(sites=3, min_sites=3))
+    dataset = replace(with_positives(positives), least_patients=least_patients(LEAST_PATIENTS, plan))
+    dataset = replace(dataset, second_half=np.arange(40) % 2 == 1)
+    dataset.present["text"][-1] = False
+    moments = second_moments(plan, dataset)[0]
+    halves = [moments[half + "labels.complete.image"] for half in ("", OTHER_HALF)]
+    assert all(bool(half[0].any()) == told for half in halves)
+    assert not any(".partial." in name for name in moments)

@@ -13,7 +13,7 @@ from fedfin.fusion.model import CLIP
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import cosines, task_specs, tensor_specs
 from fedfin.model.second_moment_spec import LARGEST, OTHER_HALF, diagonal, pack, unpack
-from fedfin.plan import Plan
+from fedfin.plan import Plan, Privacy, Rounds
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.site_states import Work
 from fedfin_aggregator.closed_form.groups import by_group
@@ -101,6 +101,20 @@ def test_halves_stay_together_where_they_are_few_too_large_or_of_one_modality(mo
     assert not any(name.startswith("second.complete") for name in second_moments(PLAN, dataset)[0])
     monkeypatch.setattr("fedfin_edge.tasks.second_moments.MOST_BYTES", sent(dataset) - 1)
     assert not parted(dataset)
+
+
+def test_with_secure_sums_every_site_sends_halves_of_all_that_it_has() -> None:
+    """All sites are in one sum: what only some modalities tell is judged by other cases, too. No case counts twice."""
+    plan = changed(PLAN, privacy=Privacy(level="secure"), rounds=Rounds(sites=3, min_sites=3))
+    dataset = some_hidden(draw(PLAN, 20, 1), 1)
+    (whole, cases), (halves, of_half) = (
+        second_moments(PLAN, dataset),
+        second_moments(plan, in_halves(dataset)),
+    )
+    check(plan, halves, of_half)
+    assert set(halves) == {half + name for name in whole for half in ("", OTHER_HALF)}
+    for name, count in cases.items():
+        assert of_half[name] + of_half[OTHER_HALF + name] == count
 
 
 def sent(dataset: Dataset) -> int:

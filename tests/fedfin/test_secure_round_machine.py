@@ -179,6 +179,27 @@ def test_values_that_come_after_the_survivors_are_named_are_not_waited_for_nor_a
     assert not aggregator.of(agg.CloseRound)
 
 
+def test_shares_are_asked_for_when_enough_have_signed_and_not_before() -> None:
+    """A site that has signed and asks where it stands is asked for its signature again."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    aggregator.to(Survivors)
+    aggregator.answer(("s0",))
+    aggregator.ready(("s0",))
+    assert isinstance(aggregator.asked["s0"], Survivors)
+
+
+def test_who_signs_after_the_others_is_asked_for_its_shares_too() -> None:
+    """More shares than are needed make up for those that are lost."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    aggregator.to(Survivors)
+    aggregator.answer(aggregator.names[:4])
+    assert isinstance(aggregator.asked["s4"], Survivors)
+    aggregator.answer(("s4",))
+    assert isinstance(aggregator.asked["s4"], Consents)
+
+
 def test_an_answer_to_late_values_does_not_end_the_sum() -> None:
     """While shares come in, what the server says of a straggler's values is no outcome."""
     aggregator = Aggregator()

@@ -3,10 +3,11 @@
 import time
 from pathlib import Path
 
-from federation import Federation, broker, start
+from federation import Federation, broker, fedfin, set_up, start
 
 from fedfin.model.model_file import read_model
 from fedfin.plan import Model, Privacy, Rounds
+from fedfin_aggregator.coordinator import Coordinator
 
 SECURE = Privacy(level="secure")
 FEW = Rounds(count=2, sites=3, min_sites=3, deadline_s=60.0)
@@ -62,6 +63,20 @@ def test_an_aggregator_that_is_killed_in_an_attempt_goes_on(tmp_path: Path) -> N
             for process in processes:
                 process.kill()
     assert codes == [0] * 4, (tmp_path / "agg.log").read_text()[-2000:]
+
+
+def test_an_aggregator_says_what_secure_sums_need_before_it_serves(tmp_path: Path) -> None:
+    """Keys; and no charter that wants more sites behind a sum than the plan does. Exit code 3, one line."""
+    Federation(tmp_path, "mqtt://127.0.0.1:1", keys=True, rounds=FEW, privacy=SECURE)
+    serve = ("aggregator", "serve", tmp_path / "agg", "--broker", "mqtt://127.0.0.1:1")
+    done = fedfin(*serve, "--no-keys", check=False)
+    assert (done.returncode, "needs keys" in done.stderr) == (3, True), done.stderr
+    study = tmp_path / "study"
+    set_up("aggregator", "charter", study, "--least-sites", "4")
+    coordinator = Coordinator(study).charter.fingerprint
+    set_up("aggregator", "accept", tmp_path / "agg", study / "charter", "--fingerprint", coordinator)
+    done = fedfin(*serve, check=False)
+    assert (done.returncode, "wants 4 sites behind a sum" in done.stderr) == (3, True), done.stderr
 
 
 def _wait_for(log: Path, word: str) -> None:

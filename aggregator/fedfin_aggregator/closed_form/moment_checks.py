@@ -19,6 +19,7 @@ from fedfin.errors import ProtocolError
 from fedfin.model.second_moment_spec import (
     LARGEST,
     OTHER_HALF,
+    POPULATIONS,
     Population,
     basis_dim,
     diagonal,
@@ -78,9 +79,10 @@ class _Part:
 
 def check(plan: Plan, values: Values, weights: Weights) -> None:
     """Judge means of model/second_moment_spec.py, of either half, and the cases behind each. Raises ProtocolError."""
-    complete = _Part(plan, "", "complete", weights)
-    partial, other_half = _Part(plan, "", "partial", weights), _Part(plan, OTHER_HALF, "complete", weights)
-    for part in (complete, partial, other_half):
+    parts = (
+        _Part(plan, half, population, weights) for half in ("", OTHER_HALF) for population in POPULATIONS
+    )
+    for part in parts:
         _check_counts(part)
         if part.held:
             _check_squares(part, values)

@@ -32,7 +32,3 @@ class Floor:
         """Of [n, labels] those of whose two answers one is that of some patients, but too few, bool [labels]."""
         answers = ((column == 0, column == 1) for column in labels.T)
         return np.array([any(cases.any() and not self.allows(cases) for cases in pair) for pair in answers])
-
-    def recorded(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Labels [n, labels] without those: unknown (NaN), as where a site has not recorded them."""
-        return np.where(self.withheld(labels), np.nan, labels)

@@ -29,11 +29,16 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class _Part:
-    """Cases whose second moments go together: of a population, or of one half of it. cases: bool [n]."""
+    """Cases whose second moments go together: of a population, or of one half of it.
+
+    cases: bool [n]; counted: bool [n], those that the floor counts: in a sum over sites both halves, since nobody sees
+    one of them alone.
+    """
 
     population: Population
     half: str
     cases: Mask
+    counted: Mask
 
 
 def pool_second_moments(
@@ -51,10 +56,12 @@ def pool_second_moments(
     tensors, weights = {}, {}
     for part in _parts(plan, present, dataset.in_second_half[train], labels, floor):
         for name, held, (one, other) in _named(plan, part, present):
-            if not floor.allows(held):
+            counted = part.counted & present[one] & present[other or one]
+            if not floor.allows(counted):
                 continue
             if other is None:
-                tensors[name] = _with_labels(floor.of(held).recorded(labels[held]), basis[one][held])
+                withheld = floor.of(counted).withheld(labels[counted])
+                tensors[name] = _with_labels(np.where(withheld, np.nan, labels[held]), basis[one][held])
             else:
                 tensors[name] = _products(basis[one][held], basis[other][held], same=one == other)
             weights[name] = int(held.sum())
@@ -69,13 +76,30 @@ def _parts(plan: Plan, present: dict[str, Mask], second: Mask, labels: Floats, f
     more than what incomplete cases blur.
     """
     every = np.logical_and.reduce(list(present.values()))
-    complete, partial = _Part("complete", "", every), _Part("partial", "", ~every)
-    first, other = _Part("complete", "", every & ~second), _Part("complete", OTHER_HALF, every & second)
-    ways = [[complete, partial], [_Part("partial", "", np.ones_like(every))]]
+    if plan.privacy.summed:
+        return _in_halves(every, second)
+    complete, partial = _part("complete", "", every), _part("partial", "", ~every)
+    first, other = _part("complete", "", every & ~second), _part("complete", OTHER_HALF, every & second)
+    ways = [[complete, partial], [_part("partial", "", np.ones_like(every))]]
     halves = [first.cases, other.cases]
     if len(plan.dims) > 1 and _are_enough(halves) and not _withhold_more(halves, every, labels, floor):
-        ways = [[first, other, partial], [_Part("partial", "", ~other.cases), other], *ways]
+        ways = [[first, other, partial], [_part("partial", "", ~other.cases), other], *ways]
     return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
+
+
+def _part(population: Population, half: str, cases: Mask) -> _Part:
+    """By itself."""
+    return _Part(population, half, cases, cases)
+
+
+def _in_halves(every: Mask, second: Mask) -> list[_Part]:
+    """With secure sums, whatever the site has: a summand is always as long, and of one site nobody sees a half."""
+    populations: dict[Population, Mask] = {"complete": every, "partial": ~every}
+    return [
+        _Part(population, half, cases & which, cases)
+        for population, cases in populations.items()
+        for half, which in (("", ~second), (OTHER_HALF, second))
+    ]
 
 
 def _are_enough(halves: list[Mask]) -> bool:
