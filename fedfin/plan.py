@@ -37,6 +37,7 @@ Columns = Literal["own", "shared"]
 Answer = Literal["both", "head", "experts"]
 Gate = Literal["none", "explained"]
 Scale = Literal["feature", "modality"]
+Level = Literal["open", "secure", "private"]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,6 +55,8 @@ class Modality(_Closed, frozen=True):
 
     `scale`: whether each feature is divided by its own deviation, or all by that of the modality, as columns of a
     projection should be: those that hardly vary would be noise made large.
+
+    `deviation`: what all are divided by in place of what sites pool; 0: they pool it.
     """
 
     name: Name
@@ -61,6 +64,7 @@ class Modality(_Closed, frozen=True):
     dim: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
     scale: Scale = "feature"
     feature_limit: Annotated[float, msgspec.Meta(gt=0.0, le=limits.FEATURE_ABS)] = limits.FEATURE_ABS
+    deviation: Annotated[float, msgspec.Meta(ge=0.0, le=limits.FEATURE_ABS)] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,6 +155,27 @@ class Rounds(_Closed, frozen=True):
         return self.buffer or (self.sites + 1) // 2
 
 
+class Privacy(_Closed, frozen=True):
+    """What the aggregator learns. `level`: each site's update, or sums over at least three sites alone.
+
+    `epsilon`, `delta`: what all sums together promise to each patient, once noise is in them.
+    """
+
+    level: Level = "open"
+    epsilon: Annotated[float, msgspec.Meta(gt=0.0, le=100.0)] = 3.0
+    delta: Annotated[float, msgspec.Meta(gt=0.0, le=1e-3)] = 1e-6
+
+    @property
+    def summed(self) -> bool:
+        """Whether the aggregator sees sums alone."""
+        return self.level != "open"
+
+    @property
+    def noised(self) -> bool:
+        """Whether there is noise in the sums."""
+        return self.level == "private"
+
+
 class Stage(_Closed, frozen=True, rename={"from_round": "from"}):
     """Other presets from a training round on; the first one is 1."""
 
@@ -187,6 +212,7 @@ class Plan(_Closed, frozen=True):
     labels: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=1024)]
     modalities: Annotated[tuple[Modality, ...], msgspec.Meta(min_length=1, max_length=limits.MODALITIES)]
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+    privacy: Privacy = Privacy()
     model: Model = Model()
     training: Training = Training()
     rounds: Rounds = Rounds()
@@ -212,6 +238,26 @@ class Plan(_Closed, frozen=True):
                 f"model.fin_width ({self.model.fin_width}) must be a multiple of model.fin_heads"
                 f" ({self.model.fin_heads})"
             )
+        if self.privacy.noised:
+            self._check_private()
+
+    def _check_private(self) -> None:
+        """What has no part in one exchange of sums with noise."""
+        model = self.model
+        problems = {
+            'needs model.answer = "experts": training with noise is not there yet': model.answer != "experts",
+            'needs model.fin = "gaussian": others are trained': model.fin != "gaussian",
+            "needs model.basis_total = 0: random features are dimensions, and noise is in each": (
+                model.basis_total > 0
+            ),
+        }
+        problems |= {
+            f"needs modalities.deviation of {m.name!r}, from public cases": not m.deviation
+            for m in self.modalities
+        }
+        for problem, there in problems.items():
+            if there:
+                raise ValueError(f'privacy.level = "private" {problem}; or set it to "secure"')
 
     @property
     def dims(self) -> dict[str, int]:
@@ -228,7 +274,7 @@ def plan_toml(plan: Plan) -> str:
     lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed")]
     for modality in plan.modalities:
         lines += ["", "[[modalities]]", *_pairs(modality)]
-    for section in ("model", "training", "rounds", "codec"):
+    for section in ("privacy", "model", "training", "rounds", "codec"):
         lines += ["", f"[{section}]", *_pairs(getattr(plan, section))]
     for stage in plan.codec.schedule:
         lines += ["", "[[codec.schedule]]", *_pairs(stage)]

@@ -17,6 +17,9 @@ Those of complete cases are sent of either half of the patients; the names of th
 aggregator puts the halves into different groups: where two sites alone know what modalities have to do with each other,
 or one a label, the other half judges what was learnt (docs/method.md). Where that would be more than MOST_BYTES, the
 first half is partial, too; where even that is more, or a half is few cases, there are none (docs/LOG.md).
+
+With noise in the sums all cases are partial, and every patient is in one of two halves: each has noise of its own, so
+that either judges what was learnt from the other. What tensors hold then is in fedfin/privacy/contributions.py.
 """
 
 import math
@@ -82,6 +85,9 @@ def label_moment_name(population: Population, modality: str) -> str:
 
 def sent_shapes(plan: Plan) -> dict[str, Shape]:
     """The shape of every tensor that a site may send, by name."""
+    if plan.privacy.noised:
+        first = _shapes(plan, "partial")
+        return first | {OTHER_HALF + name: shape for name, shape in first.items()}
     halves = {OTHER_HALF + name: shape for name, shape in _shapes(plan, "complete").items()}
     return second_moment_shapes(plan) | halves
 
@@ -104,7 +110,7 @@ def _shapes(plan: Plan, population: Population) -> dict[str, Shape]:
 
 def pack(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
     """[n, n] to its upper triangle [n (n + 1) / 2], row by row."""
-    packed: NDArray[np.float64] = symmetric[_upper(len(symmetric))]
+    packed: NDArray[np.float64] = symmetric[upper(len(symmetric))]
     return packed
 
 
@@ -119,13 +125,13 @@ def diagonal(packed: NDArray[np.float64]) -> NDArray[np.float64]:
 def unpack(packed: NDArray[np.float64]) -> NDArray[np.float64]:
     """The opposite of `pack`."""
     n = _side(packed)
-    full, upper = np.empty((n, n)), _upper(n)
-    full[upper] = packed
-    full.T[upper] = packed
+    full, triangle = np.empty((n, n)), upper(n)
+    full[triangle] = packed
+    full.T[triangle] = packed
     return full
 
 
-def _upper(n: int) -> NDArray[np.bool_]:
+def upper(n: int) -> NDArray[np.bool_]:
     """The upper triangle as a mask, [n, n]: with indices, unpacking was a fifth of the time to solve."""
     return np.tri(n, dtype=np.bool_).T
 

@@ -13,8 +13,8 @@ from fedfin.privacy.discrete_gaussian import Words, system_words
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-STEPS = 256  # in the norm. float32 holds the sum of 2^24 of them exactly: that of MOST_PATIENTS
-MOST_PATIENTS = 2**24 // STEPS
+STEPS = 256  # in the norm
+MOST_PATIENTS = 2**23 // STEPS  # float32 holds whole numbers to 2^24 exactly: their sum, and as much of noise
 _SHRINK = 1 - 1 / 128
 _FRACTION = 2.0**-53
 

@@ -21,6 +21,7 @@ from fedfin_aggregator.fold.fold import Fold, Sum
 from fedfin_aggregator.fold.means import Means
 from fedfin_aggregator.fold.site_shares import SiteShares
 from fedfin_aggregator.rounds.close import fold_update
+from fedfin_aggregator.rounds.noised_evaluation import noised_evaluation
 from fedfin_aggregator.rounds.pooled_second_moments import SecondMoments
 from fedfin_aggregator.rounds.solvable import Solvable, close_solvable
 from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, check_cases, check_metrics, check_values
@@ -160,7 +161,8 @@ class Rounds:
         results, following = self.results(), None
         left_out: tuple[str, ...] = ()
         if task == "evaluate":
-            results |= _evaluation(self._fold)
+            noised = self.plan.privacy.noised
+            results |= noised_evaluation(self.plan, self._fold.sums) if noised else _evaluation(self._fold)
         if round_ < last_round(self.plan):
             closed, dropped = self._closed(task, round_)
             results |= {DROPPED: 1.0} if dropped else {}
