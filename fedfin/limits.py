@@ -65,6 +65,10 @@ FEATURE_ABS = (
     2.0**8
 )  # of a feature, in the root of its mean square: its square must be below VALUE_ABS to travel
 
+# Sites in one secure sum: fewer would show what single sites gave; of more, one site's shares would not fit a message.
+LEAST_SUMMED = 3
+COHORT = 512
+
 # A question without an answer is asked again after this long.
 RETRY_S = 5.0
 # A tally names every site that has an answer. So that it stays below 30 KB/s, the next one may follow after this long

@@ -238,6 +238,8 @@ class Plan(_Closed, frozen=True):
                 f"model.fin_width ({self.model.fin_width}) must be a multiple of model.fin_heads"
                 f" ({self.model.fin_heads})"
             )
+        if self.privacy.summed:
+            self._check_secure()
         if self.privacy.noised:
             self._check_private()
 
@@ -258,6 +260,24 @@ class Plan(_Closed, frozen=True):
         for problem, there in problems.items():
             if there:
                 raise ValueError(f'privacy.level = "private" {problem}; or set it to "secure"')
+
+    def _check_secure(self) -> None:
+        """What cannot be done with sums that nobody sees a part of."""
+        rounds, least = self.rounds, limits.LEAST_SUMMED
+        presets = {self.codec.up, *(stage.up for stage in self.codec.schedule)}
+        problems = {
+            f"needs rounds.min_sites of {least} or more; it is {rounds.min_sites}": rounds.min_sites < least,
+            f"is for at most {limits.COHORT} sites (rounds.sites)": rounds.sites > limits.COHORT,
+            'needs rounds.mode = "sync": a sum has to wait for its sites': rounds.mode != "sync",
+            'needs rounds.late = "reject": a late update alone is no sum': rounds.late != "reject",
+            "needs rounds.max_share = 1.0: nobody sees a site's part": rounds.max_share < 1,
+            'needs codec.up = "exact", in its schedule, too: what is sparse does not add up under masks': (
+                presets != {"exact"}
+            ),
+        }
+        for problem, there in problems.items():
+            if there:
+                raise ValueError(f'privacy.level = "{self.privacy.level}" {problem}; or set it to "open"')
 
     @property
     def dims(self) -> dict[str, int]:

@@ -144,6 +144,7 @@ def _envelopes() -> list[bytes]:
     hello = messages.encode(messages.Hello(boot="0" * 16, encoders={"image": "a" * 64}))
     return [
         site.send(topic, hello),
+        site.send(topic, hello, private=False),
         aggregator.send(TOPICS.manifest, hello),
         site.seal_update(hello, 1, seal),
         aggregator.seal_part("delta", 1, hello),

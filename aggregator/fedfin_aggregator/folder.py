@@ -4,10 +4,19 @@ import contextlib
 from pathlib import Path
 
 from fedfin.folders import warn_if_open
+from fedfin.trust.accepted import TRUST, current_charter, has_accepted, read_accepted
 from fedfin_aggregator.store.journal import Journal
 
 JOURNAL = "journal.sqlite"
 FINAL_MODEL = "final.fedfin"
+
+
+def enrolled(folder: Path) -> frozenset[str]:
+    """The sites of the newest charter; none without keys. Raises SettingsError, StateError."""
+    trust = folder / TRUST
+    return (
+        frozenset(current_charter(trust, read_accepted(trust)).seats) if has_accepted(trust) else frozenset()
+    )
 
 
 def open_journal(folder: Path) -> contextlib.closing[Journal]:

@@ -1,5 +1,7 @@
 """What a federation came to, as a table or as JSON."""
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -8,16 +10,18 @@ from rich.table import Table
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
 from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT
-from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.journal import Journal, PartRow
 
 AUC, CASES = "auc.", "cases."
 LOSSES = {"label loss": "label_loss", "FIN loss": "fin_loss"}  # column -> what a training site sends
 
 
-def summary(journal: Journal) -> dict[str, Any]:
+def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The plan's names, every round with its results, and the final metrics (None before the end).
 
-    `silent`: sites that let a deadline pass, and are not waited for until they offer an update again.
+    `silent`: sites that let a deadline pass, and are not waited for until they offer an update again. `sites`: how many
+    updates of each were accepted and refused, and why the last of those was refused; also of the `enrolled` that gave
+    none.
     """
     rounds = journal.rounds()
     last = rounds[-1] if rounds else None
@@ -26,6 +30,10 @@ def summary(journal: Journal) -> dict[str, Any]:
         "federation": journal.plan.federation,
         "plan": journal.plan.digest(),
         "version": journal.versions.newest(),
+        "sites": {
+            site: asdict(part)
+            for site, part in sorted((dict.fromkeys(enrolled, PartRow()) | journal.parts()).items())
+        },
         "silent": [site for site, silent in journal.roster().items() if silent],
         "rounds": [
             {
@@ -42,9 +50,9 @@ def summary(journal: Journal) -> dict[str, Any]:
     }
 
 
-def print_summary(journal: Journal, console: Console) -> None:
+def print_summary(journal: Journal, console: Console, enrolled: frozenset[str] = frozenset()) -> None:
     """The rounds, then the final metrics."""
-    facts = summary(journal)
+    facts = summary(journal, enrolled)
     console.print(_rounds(facts))
     for row in facts["rounds"]:
         if row.get(DROPPED):
@@ -56,6 +64,8 @@ def print_summary(journal: Journal, console: Console) -> None:
                 f"round {row['round']}: second moments of {row[LEFT_OUT]:.0f} sites have no solution and are not in"
                 " the model"
             )
+    for line in _absent(facts["sites"]):
+        console.print(line)
     if facts["silent"]:
         console.print(f"not waited for until they send an update again: {', '.join(facts['silent'])}")
     if journal.role.startswith("shard"):
@@ -65,6 +75,16 @@ def print_summary(journal: Journal, console: Console) -> None:
         console.print("not finished: the last round evaluates the final model")
         return
     console.print(_final(journal.plan, facts["final"]))
+
+
+def _absent(sites: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Who is not in the model, or not in all of it."""
+    if never := [site for site, part in sites.items() if not part["accepted"] and not part["refused"]]:
+        yield f"in the charter, and never took part: {', '.join(never)}"
+    for site, part in sites.items():
+        if part["refused"]:
+            counts = f"{part['refused']} updates refused, {part['accepted']} accepted"
+            yield f"{site}: {counts}; the last refusal: {part['reason']}"
 
 
 def _rounds(facts: dict[str, Any]) -> Table:

@@ -88,7 +88,7 @@ class RoundBar:
         if event == "joined":
             self._progress.update(self._task, total=facts["rounds"])
             self._print(_line(event, facts))
-        elif event == "closed":
+        elif event in ("closed", "received"):
             self._progress.advance(self._task)
             if not self._console.is_terminal:
                 self._print(_line(event, facts))
@@ -96,7 +96,7 @@ class RoundBar:
             self._progress.update(self._task, note=f"{facts['task']} {facts.get('state', '')}")
         elif event == "update" and facts.get("accepted"):
             self._progress.update(self._task, note=f"update of {facts['site']}")
-        elif event in self.LOUD or event == "update":
+        elif event in self.LOUD or (event in {"update", "sum"} and not facts["accepted"]):
             self._print(_line(event, facts))
 
     def _print(self, line: str) -> None:

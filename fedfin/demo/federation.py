@@ -73,7 +73,7 @@ class Board:
                 self._progress.update(task, note=facts["task"])
             elif event == "progress":
                 self._progress.update(task, note=f"working {facts['share']:.0%}")
-            elif event == "closed":
+            elif event == "received":
                 self._progress.update(task, completed=facts["round"], note="waiting")
             elif event == "finished":
                 self._progress.update(task, note="finished")

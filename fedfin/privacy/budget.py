@@ -11,6 +11,7 @@ the costs of all releases are added: of every run and plan that the same folder 
 from typing import Literal
 
 from fedfin.model.model_spec import Task
+from fedfin.plan import Plan
 from fedfin.privacy.accountant import epsilon_of, rho_of
 
 Side = Literal["training", "held out"]
@@ -37,3 +38,8 @@ class Budget:
     def promise(self, rho: float) -> float:
         """The epsilon that so much in all stands for, at the plan's delta."""
         return epsilon_of(rho, self.delta)
+
+
+def budget_of(plan: Plan) -> Budget:
+    """A plan's."""
+    return Budget(plan.privacy.epsilon, plan.privacy.delta)

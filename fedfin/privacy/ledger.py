@@ -18,28 +18,12 @@ from pathlib import Path
 import msgspec
 
 from fedfin.errors import StateError
-from fedfin.model.model_spec import Task
 from fedfin.privacy.budget import SIDES, Budget
+from fedfin.privacy.release import Release
 from fedfin.trust.audit_log import AuditLog, read_audit
 
 LEDGER = "privacy.jsonl"
 _EVENT = "release"
-
-
-class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was told: whose, in which round of which run, and its cost. `plan`, `data`, `update`: digests, in hex.
-
-    At the aggregator, which does not see the data, that one is blank.
-    """
-
-    plan: str
-    run: str
-    round: int
-    task: Task
-    data: str
-    update: str
-    rho: float
-    sites: tuple[str, ...]
 
 
 class Ledger:
@@ -55,6 +39,10 @@ class Ledger:
     def spent(self, site: str) -> float:
         """What all that was told of this site's patients cost, in rho."""
         return _cost(self.releases, site)
+
+    def told(self, site: str) -> float:
+        """The epsilon that this stands for, at the plan's delta."""
+        return self.budget.promise(self.spent(site))
 
     def check(self, release: Release) -> None:
         """Raises StateError unless it may be told: within the budget, and no second answer to the same round."""

@@ -9,7 +9,10 @@ the variance, and the cost is as many times more.
 import math
 
 from fedfin.errors import SettingsError
+from fedfin.model.model_spec import Task
+from fedfin.plan import Plan
 from fedfin.privacy.accountant import rho_of_noise
+from fedfin.privacy.budget import budget_of
 from fedfin.privacy.clipping import STEPS
 from fedfin.privacy.discrete_gaussian import MOST_VARIANCE
 
@@ -31,6 +34,11 @@ def share_variance(rho: float, min_sites: int) -> int:
             f" {rho_of_noise(STEPS, MOST_VARIANCE * others):.2g} or more. Raise privacy.epsilon, or rounds.min_sites"
         )
     return variance
+
+
+def share_of(plan: Plan, task: Task) -> int:
+    """Of one site's share in a round of this task. Raises SettingsError."""
+    return share_variance(budget_of(plan).rho_of_task(task), plan.rounds.min_sites)
 
 
 def cost(variance: int, sites: int) -> float:

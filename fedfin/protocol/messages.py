@@ -4,9 +4,10 @@ On the wire each is a msgpack map with `v` (protocol version), `kind` and the fi
 unknown fields, wrong types, oversize and trailing bytes are refused. Essential data is in the payload,
 never in MQTT properties, so that any broker will do.
 
-    up/ctl           Hello, Begin, Want
+    up/ctl           Hello, Begin, Want; Ready, Dealing, Consent, Reveal
     up/chunk         Chunk
-    dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest, GroupKeys
+    dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest, GroupKeys; Cohort, Dealt, Survivors, Consents,
+                     Summed
     dn/chunk         Chunk
     shard up/ctl     Tally, Begin
     shard up/chunk   Chunk
@@ -19,7 +20,7 @@ never in MQTT properties, so that any broker will do.
     global/d/V/I     Chunk (retained) of a delta
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -41,6 +42,11 @@ Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNKS //
 Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
 Boot = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Draw = Annotated[int, msgspec.Meta(ge=0)]  # of 64 bits, which is all that msgpack has
+AttemptId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=limits.LEAST_SUMMED, max_length=limits.COHORT)]
+Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+SealedShares = Annotated[bytes, msgspec.Meta(min_length=1, max_length=1024)]
+Share = Annotated[bytes, msgspec.Meta(min_length=66, max_length=66)]
 VERSION: Literal[1] = 1
 
 
@@ -52,8 +58,9 @@ class Message(
     tag_field="kind",
     tag=lambda name: name.lower(),
 ):
-    """The part that all messages share."""
+    """The part that all messages share. `private`: with keys, sealed to its one receiver (fedfin/trust/channel.py)."""
 
+    private: ClassVar[bool] = True
     v: Literal[1] = VERSION
 
 
@@ -114,6 +121,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Begin(Message, frozen=True):
     """A site offers an update for `round`, or asks again where it stands: the answer is Missing or a Receipt."""
 
+    private: ClassVar[bool] = False
     run: Boot
     round: Count
     outline: Outline
@@ -122,6 +130,7 @@ class Begin(Message, frozen=True):
 class Missing(Message, frozen=True):
     """Which chunks of an update the aggregator still lacks: bit i of byte i // 8, lowest bit first."""
 
+    private: ClassVar[bool] = False
     id: Id
     bitmap: Bitmap
 
@@ -137,6 +146,7 @@ class Receipt(Message, frozen=True):
 class Want(Message, frozen=True):
     """A site asks for chunks of a global model's part that the broker did not deliver."""
 
+    private: ClassVar[bool] = False
     part: PartKind
     version: Count
     bitmap: Bitmap
@@ -176,6 +186,7 @@ class RoundManifest(Message, frozen=True):
     `threshold`: which sites the round asks (fedfin/protocol/invitation.py).
     """
 
+    private: ClassVar[bool] = False
     run: Boot
     round: Count
     task: Task
@@ -221,8 +232,100 @@ class Enough(Message, frozen=True):
     round: Count
 
 
-UpControl = Hello | Begin | Want
-DownControl = Welcome | Missing | Receipt | Evict | RoundManifest | GroupKeys
+class SumMessage(Message, frozen=True):
+    """The part that all messages of one secure sum share: each attempt at one has an id of its own."""
+
+    run: Boot
+    round: Count
+    attempt: AttemptId
+
+
+class Ready(Message, frozen=True):
+    """A site holds its values for `round`, or asks again where it stands. The answer is the attempt's, or Summed.
+
+    `attempt`: the one whose secrets it holds; None: it holds none, or has lost them.
+    """
+
+    run: Boot
+    round: Count
+    attempt: AttemptId | None = None
+
+
+class Cohort(SumMessage, frozen=True):
+    """The aggregator asks these sites, sorted by name, for one sum: each deals."""
+
+    names: Names
+
+
+class SumKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """A site's public key (X25519) for one attempt, and its signature of it (cohorts.py)."""
+
+    key: Id
+    signature: Signature
+
+
+class Dealing(SumMessage, frozen=True):
+    """A site's key for this attempt, and for every other one its shares of the secrets, sealed to it."""
+
+    key: SumKey
+    shares: Annotated[dict[Name, SealedShares], msgspec.Meta(max_length=limits.COHORT)]
+
+
+class Dealt(SumMessage, frozen=True):
+    """Who has dealt, with their keys; and what they have dealt to this site. It answers with its masked values."""
+
+    keys: Annotated[dict[Name, SumKey], msgspec.Meta(max_length=limits.COHORT)]
+    shares: Annotated[dict[Name, SealedShares], msgspec.Meta(max_length=limits.COHORT)]
+
+
+class Survivors(SumMessage, frozen=True):
+    """Whose masked values have come: the sum will be theirs."""
+
+    names: Names
+
+
+class Consent(SumMessage, frozen=True):
+    """A survivor signs the list (cohorts.py)."""
+
+    signature: Signature
+
+
+class Consents(SumMessage, frozen=True):
+    """Enough of them have signed the same list: whoever sees that reveals its shares."""
+
+    signatures: Annotated[dict[Name, Signature], msgspec.Meta(max_length=limits.COHORT)]
+
+
+class Reveal(SumMessage, frozen=True):
+    """Shares of the survivors' own masks, and of the keys of those that dealt and did not survive."""
+
+    seeds: Annotated[dict[Name, Share], msgspec.Meta(max_length=limits.COHORT)]
+    keys: Annotated[dict[Name, Share], msgspec.Meta(max_length=limits.COHORT)]
+
+
+class Summed(Message, frozen=True):
+    """The durable answer to a site's values for a round: they are in the sum, or why not."""
+
+    run: Boot
+    round: Count
+    accepted: bool
+    reason: Reason = ""
+
+
+UpControl = Hello | Begin | Want | Ready | Dealing | Consent | Reveal
+DownControl = (
+    Welcome
+    | Missing
+    | Receipt
+    | Evict
+    | RoundManifest
+    | GroupKeys
+    | Cohort
+    | Dealt
+    | Survivors
+    | Consents
+    | Summed
+)
 ShardUpControl = Tally | Begin
 ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough
 _encoder = msgspec.msgpack.Encoder()

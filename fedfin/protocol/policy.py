@@ -80,6 +80,15 @@ class Attendance:
         """The site has its receipt for this round."""
         self._answers[site] = accepted
 
+    def withdraw(self, site: str) -> None:
+        """What it answered is not to be had any more: it owes an answer again."""
+        self._answers.pop(site, None)
+
+    @property
+    def answered(self) -> list[str]:
+        """The sites whose answers count."""
+        return [site for site, accepted in self._answers.items() if accepted]
+
     def late(self, count: int) -> None:
         """So many updates for earlier rounds were folded into this one."""
         self._late += count

@@ -127,8 +127,10 @@ class RoundMachine:
 
     def _opened(self, event: Opened) -> list[Effect]:
         if self.state is State.STARTING:
-            roster = {site: silent for site, silent in event.roster.items() if self._gate.may(site)}
-            self._roster = Roster(roster, strangers=not roster)
+            # Who has answered this round need not say hello again: it is known even if no roster was kept yet.
+            roster = dict.fromkeys(event.receipts, False) | event.roster
+            roster = {site: silent for site, silent in roster.items() if self._gate.may(site)}
+            self._roster = Roster(roster, strangers=not event.roster)
             known = (*roster, *event.receipts, *event.earlier)
             self._gate.know(filter(self._gate.may, known), self._now)
         self._round = event.round

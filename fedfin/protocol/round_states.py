@@ -11,13 +11,18 @@ from fedfin import limits
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
+    Consent,
+    Dealing,
     Hello,
     Message,
     Outline,
     PartKind,
+    Ready,
     Receipt,
+    Reveal,
     RoundManifest,
     SiteState,
+    SumKey,
     Tally,
     Want,
 )
@@ -37,7 +42,7 @@ class FromSite:
     """A message of one site."""
 
     site: str
-    message: Hello | Begin | Want | Chunk | SiteState
+    message: Hello | Begin | Want | Chunk | SiteState | Ready | Dealing | Consent | Reveal
 
 
 @dataclass(frozen=True)
@@ -83,13 +88,46 @@ class Payload:
 
 
 @dataclass(frozen=True)
+class OpenSum:
+    """Secure sums: open this sum with what its survivors reveal, make it durable, and report Judged for each of them.
+
+    `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors.
+    """
+
+    round: int
+    attempt: bytes
+    names: tuple[str, ...]
+    keys: dict[str, SumKey]
+    survivors: tuple[str, ...]
+    consents: dict[str, bytes]
+    reveals: dict[str, Reveal]
+
+
+@dataclass(frozen=True)
+class NewSum:
+    """Secure sums: a new attempt begins; what has come for the one before is forgotten. `names`: its cohort."""
+
+    round: int
+    attempt: bytes
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KeepSum:
+    """Secure sums: make durable what opening this sum will need: from here on sites may reveal their shares."""
+
+    sum: OpenSum
+
+
+@dataclass(frozen=True)
 class Opened:
     """The server stands at this round with this model, which has this id.
 
     `parts`: the way to it, the snapshot first, then the deltas without a gap; `receipts`: those already given in this
     round, by site; `earlier`: each site's newest of the rounds before; `chunk_size`: what one packet to the broker
     may carry of data; `late`: how many updates for earlier rounds are folded into this one already; `roster`: every
-    known site, and whether it is silent (roster.py).
+    known site, and whether it is silent (roster.py); `unopened`: a secure sum of this round that sites may
+    have revealed shares of.
     """
 
     round: int
@@ -102,6 +140,7 @@ class Opened:
     chunk_size: int = limits.CHUNK_BYTES
     late: int = 0
     roster: dict[str, bool] = field(default_factory=dict)
+    unopened: OpenSum | None = None
 
 
 class Answer(NamedTuple):
@@ -272,6 +311,9 @@ Effect = (
     | CloseRound
     | Seen
     | Throttled
+    | NewSum
+    | KeepSum
+    | OpenSum
     | Stalled
     | Awaiting
     | Lacking

@@ -17,11 +17,16 @@ from fedfin.protocol.invitation import draw
 from fedfin.protocol.manifest_checks import Succession, objection
 from fedfin.protocol.messages import (
     Chunk,
+    Cohort,
+    Consents,
+    Dealt,
     Evict,
     Hello,
     Missing,
     Receipt,
     RoundManifest,
+    Summed,
+    Survivors,
     Welcome,
 )
 from fedfin.protocol.outgoing import Outgoing
@@ -42,11 +47,15 @@ from fedfin.protocol.site_states import (
     Join,
     Leave,
     MakeFirst,
+    Masked,
     Misfit,
     Published,
+    SayReady,
     Send,
     Settle,
     State,
+    SumQuestion,
+    TakePart,
     Tick,
     Work,
 )
@@ -104,6 +113,12 @@ class SiteMachine:
             Published: self._published,
             Missing: self._missing,
             Receipt: self._receipt,
+            Cohort: self._sum_question,
+            Dealt: self._sum_question,
+            Survivors: self._sum_question,
+            Consents: self._sum_question,
+            Masked: self._masked,
+            Summed: self._summed,
         }
 
     def receive(self, event: Event, now: float) -> list[Effect]:
@@ -148,7 +163,8 @@ class SiteMachine:
             return [Send("up/ctl", self.hello)]
         if self.state is State.FETCHING:
             return self._fetch.wants()
-        assert self._outgoing.begin is not None
+        if self._outgoing.begin is None:
+            return [SayReady(self._working)]
         # The whole Begin again: an aggregator that has forgotten the transfer needs its outline.
         return [Send("up/ctl", self._outgoing.begin)]
 
@@ -297,7 +313,8 @@ class SiteMachine:
 
     def _send(self) -> list[Effect]:
         self.state = State.SENDING
-        self._outgoing.offer(self._run, self._working, self._payload)
+        if not self._secure:
+            self._outgoing.offer(self._run, self._working, self._payload)
         self._retry_at = self._now + limits.RETRY_S
         return self._ask() if self._online else []
 
@@ -310,14 +327,47 @@ class SiteMachine:
 
     def _receipt(self, event: Receipt) -> list[Effect]:
         begin = self._outgoing.begin
-        assert begin is not None
-        if event.id != begin.outline.id:
+        if begin is None or event.id != begin.outline.id:
+            return []
+        if (
+            self._secure
+        ):  # the masked values are there, or not wanted any more; what becomes of them comes later
+            self._outgoing.done()
             return []
         self.state = State.IDLE
         self._settled = max(self._settled, begin.round)
         self._payload = b""
         self._outgoing.done()
         return [Settle(begin.round, event.accepted, event.reason), *self._next_round()]
+
+    # Secure sums.
+
+    @property
+    def _secure(self) -> bool:
+        return self._plan is not None and self._plan.privacy.summed
+
+    def _sum_question(self, event: SumQuestion) -> list[Effect]:
+        if not self._secure or (event.run, event.round) != (self._run, self._working):
+            return []
+        self._retry_at = self._now + limits.RETRY_S
+        if isinstance(event, Cohort):  # what was masked for an attempt before has no use any more
+            self._outgoing.done()
+        return [TakePart(event)]
+
+    def _masked(self, event: Masked) -> list[Effect]:
+        if event.round != self._working:
+            return []
+        self._outgoing.offer(self._run, event.round, event.payload)
+        return self._ask() if self._online else []
+
+    def _summed(self, event: Summed) -> list[Effect]:
+        if not self._secure or (event.run, event.round) != (self._run, self._working):
+            return []
+        self.state = State.IDLE
+        self._settled = max(self._settled, event.round)
+        self._payload = b""
+        self._outgoing.done()
+        return [Settle(event.round, event.accepted, event.reason), *self._next_round()]
 
 
 def _age(manifest: RoundManifest) -> tuple[int, bool, int]:

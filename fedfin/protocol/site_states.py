@@ -11,12 +11,17 @@ from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.protocol.messages import (
     Chunk,
+    Cohort,
+    Consents,
+    Dealt,
     Evict,
     Message,
     Missing,
     PartKind,
     Receipt,
     RoundManifest,
+    Summed,
+    Survivors,
     Welcome,
 )
 
@@ -78,6 +83,14 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Masked:
+    """Secure sums: the values of the round, masked for one attempt."""
+
+    round: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time has passed."""
 
@@ -96,7 +109,14 @@ Event = (
     | Evict
     | RoundManifest
     | Chunk
+    | Cohort
+    | Dealt
+    | Survivors
+    | Consents
+    | Masked
+    | Summed
 )
+SumQuestion = Cohort | Dealt | Survivors | Consents
 
 
 # Effects.
@@ -169,6 +189,20 @@ class Work:
 
 
 @dataclass(frozen=True)
+class SayReady:
+    """Secure sums: tell the aggregator that the values are here, and of which attempt the secrets."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class TakePart:
+    """Secure sums: answer the aggregator's question; to Dealt, report Masked."""
+
+    message: SumQuestion
+
+
+@dataclass(frozen=True)
 class Abandon:
     """Stop working on this round: it has closed."""
 
@@ -213,6 +247,8 @@ Effect = (
     | MakeFirst
     | Assemble
     | Work
+    | SayReady
+    | TakePart
     | Abandon
     | Settle
     | Finish
@@ -273,6 +309,12 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Published: (_S.SENDING,),
         Missing: (_S.SENDING,),
         Receipt: (_S.SENDING, *_AFTER_MANIFEST),
+        Cohort: (_S.SENDING,),
+        Dealt: (_S.SENDING,),
+        Survivors: (_S.SENDING,),
+        Consents: (_S.SENDING,),
+        Masked: (_S.SENDING,),
+        Summed: (_S.SENDING, *_AFTER_MANIFEST),
         RoundManifest: (_S.SENDING,),
         Evict: (_S.EVICTED,),
     },

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -91,18 +92,19 @@ class AggregatorChannel:
             return None
         return status.st_mtime_ns, status.st_ino
 
-    def send(self, topic: str, message: bytes) -> bytes:
-        """Signed; to one site also sealed."""
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
+        """Signed; to one site also sealed, if it is private."""
         if self._topics.is_chunk(topic):
             return message
-        if topic.endswith("/ctl"):
+        if sealed := private and topic.endswith("/ctl"):
             site = self._topics.receiver(topic)
             if site not in self._seats:
                 raise ProtocolError(f"{site} is not in the charter's roster")
             context = message_context(self._accepted.run, topic)
             message = sealing.seal(message, self._seats[site].keys.recipient, context)
         counter, run = self._counters.next(), self._accepted.run
-        return envelope.sign(message, self._identity.signing, run=run, topic=topic, counter=counter)
+        key = self._identity.signing
+        return envelope.sign(message, key, run=run, topic=topic, counter=counter, sealed=sealed)
 
     def receive(self, site: str, topic: str, data: bytes) -> bytes:
         """Signed by the key that the roster has for the site.
@@ -120,7 +122,17 @@ class AggregatorChannel:
         if not topic.endswith("/ctl"):
             return opened.body
         self._counters.check(f"{seat.keys.signing} {topic}", opened.counter, again=False)
+        if not opened.sealed:
+            return opened.body
         return sealing.open_sealed(opened.body, self._identity.sealing, message_context(run, topic))
+
+    def has_signed(self, site: str, statement: bytes, signature: bytes) -> bool:
+        """By the key that the roster has for it."""
+        try:
+            self._enrolled[site].keys.verifier.verify(signature, statement)
+        except (KeyError, InvalidSignature):
+            return False
+        return True
 
     def open_update(self, site: str, round_: int, payload: bytes) -> bytes:
         """It opens as this site's for this round alone."""

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from fedfin.protocol.messages import GroupKeys, PartKind
+from fedfin.trust.identity import Identity, PublicKeys
 
 _EPOCH = 4  # bytes
 
@@ -28,8 +29,16 @@ class SiteEnd(Protocol):
     def aggregator(self) -> str:
         """The fingerprint of who can read what is sent; empty: whoever reads the broker's topics."""
 
-    def send(self, topic: str, message: bytes) -> bytes:
-        """A message to the aggregator as it travels."""
+    @property
+    def identity(self) -> Identity | None:
+        """This site's own keys; None: it has none, and cannot take part in secure sums."""
+
+    @property
+    def roster(self) -> Mapping[str, PublicKeys]:
+        """The keys of the charter's sites."""
+
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
+        """A message to the aggregator as it travels; a private one is for nobody else to read."""
 
     def receive(self, topic: str, data: bytes) -> bytes:
         """What came, if it is from whom it must be from. Raises ProtocolError."""
@@ -85,11 +94,14 @@ class AggregatorEnd(Protocol):
     def refresh(self) -> Change | None:
         """Look for a newer charter: cheap enough for every tick."""
 
-    def send(self, topic: str, message: bytes) -> bytes:
-        """A message to one site or to all, as it travels."""
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
+        """A message to one site or to all, as it travels; a private one is for nobody else to read."""
 
     def receive(self, site: str, topic: str, data: bytes) -> bytes:
         """What came, if it is from the site that the topic names. Raises ProtocolError."""
+
+    def has_signed(self, site: str, statement: bytes, signature: bytes) -> bool:
+        """Whether the charter's site signed this."""
 
     def open_update(self, site: str, round_: int, payload: bytes) -> bytes:
         """An update's bytes. Raises ProtocolError."""
@@ -110,12 +122,16 @@ class OpenSiteEnd:
 
     topics: tuple[str, ...] = ()
     aggregator = ""
+    identity: Identity | None = None
+    roster: Mapping[str, PublicKeys] = {}
 
-    def send(self, topic: str, message: bytes) -> bytes:  # noqa: ARG002 - the protocol's
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:  # noqa: ARG002 - the protocol's
         """As it is."""
         return message
 
-    receive = send
+    def receive(self, topic: str, data: bytes) -> bytes:  # noqa: ARG002
+        """As it is."""
+        return data
 
     def heed(self, topic: str, data: bytes) -> str | None:  # noqa: ARG002
         """There is nothing to heed."""
@@ -159,13 +175,17 @@ class OpenAggregatorEnd:
         """There is none."""
         return None
 
-    def send(self, topic: str, message: bytes) -> bytes:  # noqa: ARG002
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:  # noqa: ARG002
         """As it is."""
         return message
 
     def receive(self, site: str, topic: str, data: bytes) -> bytes:  # noqa: ARG002
         """As it is."""
         return data
+
+    def has_signed(self, site: str, statement: bytes, signature: bytes) -> bool:  # noqa: ARG002
+        """Nobody signs anything."""
+        return False
 
     def open_update(self, site: str, round_: int, payload: bytes) -> bytes:  # noqa: ARG002
         """As it is."""

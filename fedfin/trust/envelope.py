@@ -1,7 +1,8 @@
-"""Signed control messages. On the wire: a msgpack array [version, counter, signature, body].
+"""Signed control messages. On the wire: a msgpack array [version, counter, sealed, signature, body].
 
 The signature (Ed25519) covers what kind of bytes these are, the run, the topic, which names sender and receiver, the
-counter, and the body. Chunks are not signed: the outline in a signed message holds their digests.
+counter, whether the body is sealed, and the body. Chunks are not signed: the outline in a signed message holds their
+digests.
 """
 
 from typing import Annotated, Literal
@@ -23,14 +24,15 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
     version: Literal[1]
     counter: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    sealed: bool
     signature: Annotated[bytes, msgspec.Meta(min_length=_SIGNATURE, max_length=_SIGNATURE)]
     body: bytes
 
 
-def sign(body: bytes, key: Ed25519PrivateKey, *, run: str, topic: str, counter: int) -> bytes:
+def sign(body: bytes, key: Ed25519PrivateKey, *, run: str, topic: str, counter: int, sealed: bool) -> bytes:
     """A message in its envelope."""
-    signature = key.sign(_signed_bytes(run, topic, counter, body))
-    return msgspec.msgpack.encode(Envelope(1, counter, signature, body))
+    signature = key.sign(_signed_bytes(run, topic, counter, sealed, body))
+    return msgspec.msgpack.encode(Envelope(1, counter, sealed, signature, body))
 
 
 def verify(data: bytes, key: Ed25519PublicKey, *, run: str, topic: str) -> Envelope:
@@ -46,7 +48,8 @@ def verify(data: bytes, key: Ed25519PublicKey, *, run: str, topic: str) -> Envel
             "it is not signed: its sender runs without keys, or is no party of this run"
         ) from None
     try:
-        key.verify(envelope.signature, _signed_bytes(run, topic, envelope.counter, envelope.body))
+        signed = _signed_bytes(run, topic, envelope.counter, envelope.sealed, envelope.body)
+        key.verify(envelope.signature, signed)
     except InvalidSignature:
         raise ProtocolError(
             "its signature is not by the key that the charter names, for this run and topic"
@@ -54,5 +57,5 @@ def verify(data: bytes, key: Ed25519PublicKey, *, run: str, topic: str) -> Envel
     return envelope
 
 
-def _signed_bytes(run: str, topic: str, counter: int, body: bytes) -> bytes:
-    return msgspec.msgpack.encode((DOMAIN, run, topic, counter, body))
+def _signed_bytes(run: str, topic: str, counter: int, sealed: bool, body: bytes) -> bytes:
+    return msgspec.msgpack.encode((DOMAIN, run, topic, counter, sealed, body))

@@ -8,6 +8,7 @@ broker.key     the same, for P-256: proves to the broker who connects; its certi
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from fedfin.trust.certificate_requests import make_key, make_request
 SIGNING, SEALING, BROKER = "signing.key", "sealing.key", "broker.key"
 KeyHex = Annotated[str, pattern(r"^(?:[0-9a-f]{2}){32}\Z", "a public key: 64 digits 0-9 and a-f")]
 _GROUPS = 8  # of four hexadecimal digits: 128 bits, which nobody finds a second key for
+_KNOWN = 2048  # keys that were read from their hex, for which that is not done anew at every message
 _OTHER = "not the key that belongs there; restore it from a backup, or remove it and ask to be admitted anew"
 PrivateKey = Ed25519PrivateKey | X25519PrivateKey | EllipticCurvePrivateKey
 
@@ -43,7 +45,7 @@ class PublicKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def recipient(self) -> X25519PublicKey:
         """To seal for it."""
-        return X25519PublicKey.from_public_bytes(bytes.fromhex(self.sealing))
+        return _recipient(self.sealing)
 
     @property
     def fingerprint(self) -> str:
@@ -51,9 +53,15 @@ class PublicKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return fingerprint(bytes.fromhex(self.signing + self.sealing))
 
 
+@lru_cache(_KNOWN)
 def public_key(key: str) -> Ed25519PublicKey:
     """A public key to check signatures with, from its hex."""
     return Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+
+
+@lru_cache(_KNOWN)
+def _recipient(key: str) -> X25519PublicKey:
+    return X25519PublicKey.from_public_bytes(bytes.fromhex(key))
 
 
 def fingerprint(public: bytes) -> str:

@@ -10,7 +10,7 @@ from fedfin.trust.accepted import accept, current_charter, read_accepted
 from fedfin.trust.channel import message_context, part_context, split_epoch, update_context
 from fedfin.trust.charter import Charter, read_charter, today
 from fedfin.trust.counters import COUNTERS, Counters
-from fedfin.trust.identity import load_identity
+from fedfin.trust.identity import Identity, PublicKeys, load_identity
 
 
 class SiteChannel:
@@ -40,16 +40,25 @@ class SiteChannel:
         """The fingerprint of its keys."""
         return self._charter.aggregator.fingerprint
 
-    def send(self, topic: str, message: bytes) -> bytes:
-        """Signed; control messages are sealed to the aggregator, too."""
+    @property
+    def identity(self) -> Identity:
+        """This site's keys."""
+        return self._identity
+
+    @property
+    def roster(self) -> dict[str, PublicKeys]:
+        """The keys of the charter's sites."""
+        return {name: seat.keys for name, seat in self._charter.seats.items()}
+
+    def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
+        """Signed; control messages that are private are sealed to the aggregator, too."""
         if self._topics.is_chunk(topic):
             return message  # of sealed bytes, and covered by the outline
-        if topic.endswith("/ctl"):
+        if sealed := private and topic.endswith("/ctl"):
             context = message_context(self._accepted.run, topic)
             message = sealing.seal(message, self._charter.aggregator.recipient, context)
-        counter = self._counters.next()
-        run = self._accepted.run
-        return envelope.sign(message, self._identity.signing, run=run, topic=topic, counter=counter)
+        counter, run, key = self._counters.next(), self._accepted.run, self._identity.signing
+        return envelope.sign(message, key, run=run, topic=topic, counter=counter, sealed=sealed)
 
     def receive(self, topic: str, data: bytes) -> bytes:
         """Signed by the aggregator, and not older than what came before.
@@ -64,7 +73,7 @@ class SiteChannel:
         own = topic.endswith("/ctl")
         if topic != self._topics.aggregator_state:  # the broker knows who is there, and can pretend it anyway
             self._counters.check(f"{aggregator.signing} {topic}", opened.counter, again=not own)
-        if not own:
+        if not (own and opened.sealed):
             return opened.body
         return sealing.open_sealed(opened.body, self._identity.sealing, message_context(run, topic))
 

@@ -3,25 +3,16 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from private_plan import private_plan
 
 from fedfin.model.second_moment_spec import unpack
-from fedfin.plan import Modality, Model, Plan, Privacy
 from fedfin.privacy import contributions
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.pooled_moments import Moments, Sums
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Sum
 
-PLAN = Plan(
-    federation="ward",
-    labels=("x", "y"),
-    modalities=tuple(
-        Modality(name=name, encoder="0" * 64, dim=dim, scale="modality", deviation=1.0)
-        for name, dim in (("image", 4), ("text", 3))
-    ),
-    model=Model(answer="experts", basis_total=0),
-    privacy=Privacy(level="private"),
-)
+PLAN = private_plan()
 Floats = NDArray[np.float64]
 ONE = 2.0**24
 

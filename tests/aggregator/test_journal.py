@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from round_helpers import PLAN, judge, new_rounds, play, reopened, update
 
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
 from fedfin.plan import plan_toml
 from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.summary import print_summary, summary
 
 
 @pytest.fixture
@@ -100,6 +102,21 @@ def test_show_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     told = json.loads(capsys.readouterr().out)
     assert told["rounds"][1]["label_loss"] == 0.25
     assert 0.0 <= told["final"]["auc.all"] <= 1.0
+
+
+def test_show_tells_who_gave_what_and_who_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Accepted, refused and why; the charter's sites that never sent anything are named, too."""
+    rounds = new_rounds(tmp_path)
+    play(rounds)
+    refused = rounds.judge(2, "s1", bytes(32), b"no update")
+    assert not refused.accepted
+    print_summary(rounds.journal, Console(width=200), frozenset({"s0", "s9"}))
+    lines = capsys.readouterr().out.splitlines()
+    assert "in the charter, and never took part: s9" in lines
+    assert f"s1: 1 updates refused, 1 accepted; the last refusal: {refused.reason}" in lines
+    sites = summary(rounds.journal, frozenset({"s0", "s9"}))["sites"]
+    assert sites["s9"] == {"accepted": 0, "refused": 0, "reason": ""}
+    assert sites["s0"]["accepted"] == 1
 
 
 def test_show_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,9 +26,10 @@ from fedfin.model.model_spec import CALIBRATION, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF, pack, unpack
 from fedfin.protocol.shards import Shard
 from fedfin_aggregator.closed_form import moment_checks
+from fedfin_aggregator.closed_form.groups import plain_weights
 from fedfin_aggregator.commands.serve import _check_shardable
 from fedfin_aggregator.fold.partial_sum import PartialSum, decode_sum
-from fedfin_aggregator.fold.site_shares import SiteShares
+from fedfin_aggregator.fold.site_shares import SiteShares, scaled
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.update_checks import LEFT_OUT
@@ -309,6 +310,52 @@ def test_no_sites_part_exceeds_the_share_where_that_can_be(counts: list[int], sh
     assert all(1 <= one <= count for one, count in zip(kept, counts, strict=True))
     alike = len(counts) * share < 1 or max(kept) == min(counts)
     assert max(kept) <= max(1, share * sum(kept)) or alike
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("abcde"), st.lists(st.integers(0, 10**6), min_size=3, max_size=3), min_size=3
+    ),
+    st.integers(0, 1000),
+)
+def test_a_site_is_cut_as_a_whole_and_no_part_exceeds_a_third(
+    sites: dict[str, list[int]], before: int
+) -> None:
+    """All its tensors by one factor, so that they stay in proportion; but for rounding to whole cases."""
+    shares = SiteShares(1 / 3)
+    for site, counts in sites.items():
+        shares.add(site, {name: count for name, count in zip("xyz", counts, strict=True) if count})
+    factors = shares.capped_sites({"x": before})
+    assert all(0 < factor < 1 for factor in factors.values())
+    for place, name in enumerate("xyz"):
+        kept = sorted(scaled(own[place], factors.get(site)) for site, own in sites.items() if own[place])
+        if len(kept) > 2 or (kept and name == "x" and before):
+            earlier = before if name == "x" else 0
+            assert kept[-1] <= max(1, (sum(kept) + earlier) / 3) or len(set(kept)) == 1
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["with the others", "rounds later"])
+def test_a_huge_sites_second_moments_are_its_share_and_no_more(late: bool, tmp_path: Path) -> None:
+    """Whenever they come, and after a restart; all its blocks by one factor."""
+    plan = replace(PLAN, rounds=replace(PLAN.rounds, max_share=0.4))
+    names = ["s0", "s1", "s2", "huge"]
+    rounds = started(tmp_path, plan=plan)
+    rounds.close(1)
+    for place, site in enumerate(names):
+        values, weights = second_moments(plan, draw(plan, 40, place, has=("image",)), site)
+        if site == "huge":
+            weights = {name: 1000 * weight for name, weight in weights.items()}
+            if late:
+                rounds.close(2)
+        at = rounds.position
+        assert judge(
+            rounds, site, moments_of(site, at.round, at.version, values, weights, plan=plan)
+        ).accepted
+    rounds = reopened(rounds, tmp_path)
+    round_ = rounds.position.round
+    rounds.close(round_)
+    kept = rounds._second_moments.kept(round_)
+    assert set(plain_weights({name: sum_.weight for name, sum_ in kept.items()}).values()) == {40 * 3 + 80}
 
 
 def test_a_huge_site_moves_the_model_by_its_share_and_no_more(tmp_path: Path) -> None:

@@ -2,24 +2,15 @@
 
 import numpy as np
 import pytest
+from private_plan import private_plan
 
 from fedfin.model.metrics import histogram_auc
 from fedfin.model.model_spec import NOISED_BINS, task_specs
-from fedfin.plan import Modality, Model, Plan, Privacy
 from fedfin.privacy.contributions import count_scale
 from fedfin_aggregator.fold.fold import Sum
 from fedfin_aggregator.rounds.noised_evaluation import noised_auc, noised_evaluation
 
-PLAN = Plan(
-    federation="ward",
-    labels=("x", "y"),
-    modalities=(
-        Modality(name="image", encoder="0" * 64, dim=4, deviation=1.0),
-        Modality(name="text", encoder="0" * 64, dim=4, deviation=1.0),
-    ),
-    model=Model(answer="experts", basis_total=0),
-    privacy=Privacy(level="private"),
-)
+PLAN = private_plan()
 
 
 def _counts(seed: int = 0) -> np.ndarray:

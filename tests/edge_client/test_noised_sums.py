@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from private_plan import private_plan
 
 from fedfin.errors import StateError
 from fedfin.fusion.model import load_model
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import Task, task_specs
-from fedfin.plan import Modality, Model, Plan, Privacy, Rounds
 from fedfin.privacy.budget import Budget
 from fedfin.privacy.clipping import STEPS, in_steps
 from fedfin.privacy.shared_noise import share_variance
@@ -16,17 +16,7 @@ from fedfin_edge.tasks import noised_sums
 from fedfin_edge.tasks.run_task import run_task
 from fedfin_edge.tasks.task import TaskResult
 
-PLAN = Plan(
-    federation="ward",
-    labels=("x", "y"),
-    modalities=tuple(
-        Modality(name=name, encoder="0" * 64, dim=dim, scale="modality", deviation=1.0)
-        for name, dim in (("image", 4), ("text", 3))
-    ),
-    model=Model(answer="experts", basis_total=0),
-    rounds=Rounds(sites=5, min_sites=5),
-    privacy=Privacy(level="private", epsilon=2.0, delta=1e-5),
-)
+PLAN = private_plan()
 TASKS: tuple[Task, ...] = ("second_moments", "evaluate")
 
 

@@ -25,6 +25,7 @@ FOLD = make_plan(count=9, late="fold", min_sites=1, deadline_s=100.0, staleness_
 QUORUM = make_plan(count=9, min_sites=1, deadline_s=100.0)
 ACCEPTED = Receipt(id=b"1" * 32, accepted=True)
 ROSTER = {"s0": False, "s1": False, "s2": False}
+SNAPSHOT = (agg.Payload("snapshot", 0, b"m" * 3000),)
 
 
 def _send(aggregator: Aggregator, round_: int, site: str = "s0") -> list[agg.Effect]:
@@ -85,6 +86,17 @@ def test_the_roster_goes_into_the_journal_with_the_close() -> None:
         plan=QUORUM, round=3, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=close.roster
     )
     assert isinstance(restarted.opening[-1], agg.CloseRound)
+
+
+def test_who_answered_before_a_restart_in_the_first_round_is_no_stranger() -> None:
+    """It has its receipt and says nothing more; no roster was kept yet. With the other two the round is complete."""
+    aggregator = Aggregator(
+        plan=make_plan(count=2, min_sites=2), round=1, version=0, parts=SNAPSHOT, receipts={"s0": ACCEPTED}
+    )
+    for site in ("s1", "s2"):
+        aggregator.feed(HELLO, site)
+        effects = aggregator.machine.receive(agg.Judged((agg.Answer(site, 1, ACCEPTED),)), 2.0)
+        assert isinstance(effects[-1], agg.CloseRound) == (site == "s2")
 
 
 @pytest.mark.parametrize(("moment", "waited_for"), [(200.0, True), (201.0, False)])

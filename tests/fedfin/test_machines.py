@@ -151,7 +151,7 @@ def test_a_round_closes_at_its_deadline_with_enough_sites_only() -> None:
     assert deeds(few.machine, late - 1) == []
     assert few.machine.receive(agg.Tick(), late) == [agg.Stalled(2, 1, 3, ("s1",))]
     full = Aggregator(receipts={f"s{i}": Receipt(id=b"1" * 32, accepted=True) for i in range(3)})
-    assert full.opening[-1] == agg.CloseRound(2, {})
+    assert full.opening[-1] == agg.CloseRound(2, {"s0": False, "s1": False, "s2": False})
 
 
 def test_a_refused_update_does_not_count_towards_closing() -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fedfin.plan import Codec, Modality, Model, Plan, Rounds, Stage, Training
+from fedfin.plan import Codec, Modality, Model, Plan, Privacy, Rounds, Stage, Training
 
 DOC = (Path(__file__).parents[2] / "docs" / "plan.md").read_text()
 SECTIONS = {
     "# The plan": Plan,
     "## `[[modalities]]`": Modality,
+    "## `[privacy]`": Privacy,
     "## `[model]`": Model,
     "## `[training]`": Training,
     "## `[rounds]`": Rounds,

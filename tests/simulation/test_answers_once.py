@@ -12,9 +12,9 @@ from simulation.world import World
 
 
 @pytest.mark.parametrize("make", [toy_plan, solved_plan])
-@pytest.mark.parametrize("event", ["closed", "round", "joined"])
+@pytest.mark.parametrize("event", ["received", "round", "joined"])
 def test_a_round_is_answered_once_whenever_the_state_is_lost(event: str, make, tmp_path: Path) -> None:
-    """At every round it closes, begins, or joins in: the watch (watch.py) sees each offer and each computation."""
+    """At every receipt, at every round that it begins, whenever it joins in: the watch (watch.py) sees each offer."""
     rounds = Rounds(count=5, sites=3, min_sites=2, deadline_s=1000.0)
     world = World(1, make(rounds), 3, Faults(), tmp_path)
     site, lives = world.sites[2], 0
@@ -38,5 +38,5 @@ def test_a_round_is_answered_once_whenever_the_state_is_lost(event: str, make, t
         line for line in (site.folder / "answers.jsonl").read_text().splitlines() if '"answer"' in line
     ]
     assert answered
-    if event == "closed":
+    if event == "received":
         assert world.tally["answered-before"] >= 3

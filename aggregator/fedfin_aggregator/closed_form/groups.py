@@ -34,6 +34,19 @@ def grouped(values: Mapping[str, _T], site: str) -> dict[str, _T]:
     }
 
 
+def plain_name(name: str) -> str:
+    """A tensor's, whatever group or half it is of."""
+    return name.rpartition("/")[2].removeprefix(OTHER_HALF)
+
+
+def plain_weights(weights: Mapping[str, int]) -> dict[str, int]:
+    """How many cases stand behind each tensor in all groups and halves together."""
+    total: dict[str, int] = {}
+    for name, weight in weights.items():
+        total[plain_name(name)] = total.get(plain_name(name), 0) + weight
+    return total
+
+
 def is_grouped(name: str) -> bool:
     """Whether it is one of these."""
     return "/" in name

@@ -18,6 +18,10 @@ from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, togeth
 
 QUORUM = 3  # at least, where there are as many: a sum of fewer says much about each
 A_THIRD = 0.34  # of three equal sites none has more: rounding must not clip it
+HEADER = """\
+# A draft: docs/plan.md says what each key means. Edit it before `fedfin aggregator init`:
+# afterwards every site agrees to this plan, by its digest, or to none.
+"""
 EXAMPLE = (
     "fedfin aggregator draft --federation chest --bundle bundles/image --bundle bundles/text"
     " --label effusion --label nodule --sites 10 --patients 3000 > plan.toml"
@@ -53,7 +57,7 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the plan. Raises SettingsError, BundleError."""
     _check_patients(args)
-    print(plan_toml(_plan(args)), end="")
+    print(HEADER + plan_toml(_plan(args)), end="")
     return 0
 
 

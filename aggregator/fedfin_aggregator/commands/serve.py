@@ -22,9 +22,10 @@ from fedfin.protocol.topics import Topics
 from fedfin.trust.accepted import TRUST, admitted_tls
 from fedfin.trust.aggregator_channel import AggregatorChannel
 from fedfin.trust.audit_log import AUDIT, AuditLog, Report, audited
-from fedfin_aggregator.folder import FINAL_MODEL, JOURNAL, open_journal
+from fedfin_aggregator.folder import FINAL_MODEL, JOURNAL, enrolled, open_journal
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.secure_rounds import SecureRounds
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.serve.shard_server import ShardServer
@@ -34,6 +35,10 @@ from fedfin_aggregator.summary import print_summary
 
 # Events in the audit log, and whether they are on the disk before anything else happens: the journal holds the rest.
 AUDITED = {"update": False, "closed": False, "charter": True, "stalled": False, "bad-message": False}
+OPEN = (
+    'PRIVACY IS "OPEN": this aggregator sees what each site sends, and could tell of single patients from it. For data'
+    " that may be public (docs/secure-sums.md)."
+)
 EXAMPLE = "fedfin aggregator serve /srv/fedfin/chest --broker mqtts://broker.example --ca ca.pem"
 
 
@@ -67,8 +72,9 @@ def run(args: argparse.Namespace) -> int:
         if args.shards:
             _check_shardable(journal.plan)
         journal.claim(f"the root of {args.shards} shards" if args.shards else "one aggregator")
-        rounds = RootRounds(journal) if args.shards else Rounds(journal)
         channel = _channel(args, journal)
+        _check_private(journal.plan, channel, sharded=bool(args.shards))
+        rounds = _rounds(args, journal)
         with _reporter(args, journal) as report:
             tls, login = (
                 broker_options.tls(args) or admitted_tls(args.folder / TRUST),
@@ -82,9 +88,26 @@ def run(args: argparse.Namespace) -> int:
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))
         if not args.json:
-            print_summary(journal, Console(markup=False))
+            print_summary(journal, Console(markup=False), enrolled(args.folder))
             print(f"final model: {args.folder / FINAL_MODEL}")
     return 0
+
+
+def _rounds(args: argparse.Namespace, journal: Journal) -> Rounds:
+    if journal.plan.privacy.summed:
+        return SecureRounds(journal)
+    return RootRounds(journal) if args.shards else Rounds(journal)
+
+
+def _check_private(plan: Plan, channel: AggregatorChannel | None, *, sharded: bool) -> None:
+    """Secure sums need keys, and one aggregator. At "open" it is said. Raises SettingsError."""
+    if not plan.privacy.summed:
+        print(f"fedfin: {OPEN}", file=sys.stderr)
+    elif channel is None or sharded:
+        raise SettingsError(
+            f'the plan\'s privacy.level is "{plan.privacy.level}", which needs keys (docs/keys.md) and no shards; or'
+            ' set it to "open"'
+        )
 
 
 def _channel(args: argparse.Namespace, journal: Journal) -> AggregatorChannel | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fedfin.command_line.parsers import Commands, add_command
-from fedfin_aggregator.folder import open_journal
+from fedfin_aggregator.folder import enrolled, open_journal
 from fedfin_aggregator.summary import print_summary, summary
 
 
@@ -25,8 +25,8 @@ def run(args: argparse.Namespace) -> int:
     """Print them. Raises StateError."""
     with open_journal(args.folder) as journal:
         if args.json:
-            json.dump(summary(journal), sys.stdout, indent=2)
+            json.dump(summary(journal, enrolled(args.folder)), sys.stdout, indent=2)
             print()
         else:
-            print_summary(journal, Console(markup=False))
+            print_summary(journal, Console(markup=False), enrolled(args.folder))
     return 0

@@ -17,10 +17,9 @@ from fedfin import limits
 from fedfin.codec import Tensors
 from fedfin.errors import ProtocolError
 from fedfin.protocol import staleness
+from fedfin.secure_sums.fixed_point import ONE, add_rounded
 
-_ONE = float(2**limits.FRACTION_BITS)
-_SHARE = _ONE / staleness.FULL
-_BLOCK = 16 * 1024  # values that are converted at a time: what lies between stays in the processor's cache
+_SHARE = ONE / staleness.FULL
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Fold:
                 self.sums[name] = Sum(np.zeros(values[name].shape, np.int64), 0)
             self.sums[name].weight += weight
             scale = weight * share * _SHARE  # below 2^44: exact
-            _add_rounded(self.sums[name].total, values[name], scale)
+            add_rounded(self.sums[name].total, values[name], scale)
 
     def merge(self, sums: Mapping[str, Sum]) -> None:
         """Add another fold's sums, all or none; they must not be used any more. Raises ProtocolError as `add` does."""
@@ -83,7 +82,7 @@ class FoldedMeans(Mapping[str, NDArray[np.float64]]):
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         sum_ = self._sums[name]
-        mean: NDArray[np.float64] = sum_.total / (sum_.weight * _ONE)
+        mean: NDArray[np.float64] = sum_.total / (sum_.weight * ONE)
         return mean
 
     def __iter__(self) -> Iterator[str]:
@@ -100,14 +99,6 @@ def less(sums: Mapping[str, Sum], part: Mapping[str, Sum]) -> dict[str, Sum]:
         for name, sum_ in sums.items()
     }
     return {name: sum_ for name, sum_ in rest.items() if sum_.weight}
-
-
-def _add_rounded(total: NDArray[np.int64], values: NDArray[np.float32], scale: float) -> None:
-    """Block by block: 2.2 ms for 5 MB, where whole tensors at a time took 4.9."""
-    into, flat = total.reshape(-1), values.reshape(-1)
-    for start in range(0, flat.size, _BLOCK):
-        fixed = np.multiply(flat[start : start + _BLOCK], scale, dtype=np.float64)
-        into[start : start + _BLOCK] += np.rint(fixed, out=fixed).astype(np.int64)
 
 
 def apply_means(model: Tensors, means: Mapping[str, NDArray[np.float64]], *, replace: bool) -> Tensors:

@@ -1,6 +1,7 @@
 """The rounds of a root: what it judges and folds are its shards' sums."""
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
@@ -36,7 +37,9 @@ class RootRounds(Rounds):
         self.late += sum_.late
         return Taken({}, grouped)
 
-    def _second_moments_of(self, round_: int, _site: str, payload: bytes) -> Mapping[str, Sum]:
+    def _second_moments_of(
+        self, round_: int, _site: str, payload: bytes, _factor: Fraction | None
+    ) -> Mapping[str, Sum]:
         sums = unpack(decode_sum(payload), sum_shapes(self.plan, task_of(self.plan, round_)))
         return {name: part for name, part in sums.items() if is_grouped(name)}
 

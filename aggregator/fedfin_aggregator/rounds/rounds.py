@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from fedfin import limits
 from fedfin.codec import Shape, Tensors
@@ -14,12 +15,12 @@ from fedfin.protocol.messages import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE
-from fedfin.protocol.round_states import Payload
+from fedfin.protocol.round_states import OpenSum, Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
-from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped
-from fedfin_aggregator.fold.fold import Fold, Sum
+from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped, plain_weights
+from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
 from fedfin_aggregator.fold.means import Means
-from fedfin_aggregator.fold.site_shares import SiteShares
+from fedfin_aggregator.fold.site_shares import SiteShares, scaled
 from fedfin_aggregator.rounds.close import fold_update
 from fedfin_aggregator.rounds.noised_evaluation import noised_evaluation
 from fedfin_aggregator.rounds.pooled_second_moments import SecondMoments
@@ -61,13 +62,16 @@ class Position:
 
 
 class Rounds:
-    """All rounds of one federation, on top of its journal."""
+    """All rounds of one federation, on top of its journal. `sealed`: whether updates come sealed to the aggregator."""
+
+    sealed = True
 
     def __init__(self, journal: Journal, *, weight_limit: int = limits.ROUND_WEIGHT) -> None:
         self.journal = journal
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
         self._weight_limit = weight_limit
+        self.unopened: OpenSum | None = None  # a secure sum that was about to be opened (secure_rounds.py)
         self.case_caps: Mapping[str, int] = {}  # more cases than these a site may not claim
         self._second_moments = SecondMoments(journal.folder, self.plan)
         self._begin()
@@ -83,7 +87,7 @@ class Rounds:
         """Turn to the current round, with what the journal has of it already."""
         self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
-        self._shares = SiteShares(self.plan.rounds.max_share)
+        self._shares, self._moment_shares = (SiteShares(self.plan.rounds.max_share) for _ in range(2))
         self.late = 0  # updates for earlier rounds that count in this one
         gave = self.journal.gave_second_moments(before=self.position.round)
         self._contributors, self._newest_contribution = set(gave), max(gave.values(), default=None)
@@ -161,8 +165,7 @@ class Rounds:
         results, following = self.results(), None
         left_out: tuple[str, ...] = ()
         if task == "evaluate":
-            noised = self.plan.privacy.noised
-            results |= noised_evaluation(self.plan, self._fold.sums) if noised else _evaluation(self._fold)
+            results |= self._evaluated(round_)
         if round_ < last_round(self.plan):
             closed, dropped = self._closed(task, round_)
             results |= {DROPPED: 1.0} if dropped else {}
@@ -175,12 +178,20 @@ class Rounds:
         self._second_moments.keep_only(self._newest_contribution)
         return left_out
 
+    def _evaluated(self, round_: int) -> Mapping[str, float]:
+        if self.plan.privacy.noised:
+            return noised_evaluation(self.plan, self._fold.sums)
+        return _evaluation(self._fold, self._shared(round_))
+
     def _closed(self, task: Task, round_: int) -> tuple[Solvable, bool]:
         """What the round makes of the model, and whether its second moments were too many; they are written down."""
         sums = self._shared(round_)
-        new = {name: sum_ for name, sum_ in sums.items() if is_grouped(name)}
+        factors = self._moment_factors()
+        new = self._new_second_moments(round_, factors)
         pooled, dropped = self._second_moments.with_new(new, self._newest_contribution)
-        closed = close_solvable(self.plan, task, sums, pooled, self._versions.current, self._given(round_))
+        closed = close_solvable(
+            self.plan, task, sums, pooled, self._versions.current, self._given(round_, factors)
+        )
         if new:
             kept = closed.second_moments
             if kept is None:  # the next round looks for them under this one's number
@@ -201,19 +212,38 @@ class Rounds:
                 fold.add(values, kept, self._share(number))
         return fold.sums | {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
 
-    def _given(self, round_: int) -> Iterator[tuple[str, Mapping[str, Sum]]]:
+    def _moment_factors(self) -> Mapping[str, Fraction]:
+        """What the second moments of sites that have too much of them are multiplied by."""
+        if self._moment_shares.empty:
+            return {}
+        before = self._second_moments.kept(self._newest_contribution)
+        return self._moment_shares.capped_sites(plain_weights({name: s.weight for name, s in before.items()}))
+
+    def _new_second_moments(self, round_: int, factors: Mapping[str, Fraction]) -> Mapping[str, Sum]:
+        """Those that came in this round, with no site's part larger than the plan lets it be."""
+        if not factors:
+            return {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
+        fold = Fold(self._weight_limit)
+        for _, sums in self._given(round_, factors):
+            fold.merge(sums)
+        return fold.sums
+
+    def _given(self, round_: int, factors: Mapping[str, Fraction]) -> Iterator[tuple[str, Mapping[str, Sum]]]:
         """Each site that gave its second moments in this round, with these."""
         gave = {row.site for row in self.journal.updates(round_) if row.gave_second_moments}
         for number, site, payload in self.journal.payloads(round_):
-            if site in gave and (sums := self._second_moments_of(number, site, payload)):
+            if site in gave and (sums := self._second_moments_of(number, site, payload, factors.get(site))):
                 yield site, sums
 
-    def _second_moments_of(self, round_: int, site: str, payload: bytes) -> Mapping[str, Sum]:
+    def _second_moments_of(
+        self, round_: int, site: str, payload: bytes, factor: Fraction | None
+    ) -> Mapping[str, Sum]:
         """Those of an update that was accepted."""
         update, values, weights = self._checked(round_, site, payload)
         fold = Fold()
         if update.task == "second_moments":
-            fold_update(fold, update.task, values, weights, site)
+            counted = {name: scaled(weight, factor) for name, weight in weights.items()}
+            fold_update(fold, update.task, values, counted, site)
         return fold.sums
 
     def _take(self, round_: int, site: str, payload: bytes) -> Taken:
@@ -266,6 +296,7 @@ class Rounds:
         if gave:
             fold_update(self._fold, "second_moments", values, weights, site)
             self._contributors.add(site)
+            self._moment_shares.add(site, plain_weights(weights))
         return gave
 
     def _share(self, round_: int) -> int:
@@ -276,10 +307,13 @@ class Rounds:
         return share
 
 
-def _evaluation(fold: Fold) -> Mapping[str, float]:
-    """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many."""
+def _evaluation(fold: Fold, shared: Mapping[str, Sum]) -> Mapping[str, float]:
+    """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many.
+
+    `shared`: the same sums with no site's part larger than the plan lets it be.
+    """
     results: dict[str, float] = {}
-    means = fold.means()
+    means = FoldedMeans(shared)
     for name, sum_ in fold.sums.items():
         auc = macro_histogram_auc(means[name])
         scenario = name.removeprefix("eval.")

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import CALIBRATION, Task
-from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Plan
 from fedfin_aggregator.closed_form import moment_checks
+from fedfin_aggregator.closed_form.groups import plain_name
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, NDArray[np.float32] | Floats]
@@ -62,7 +62,7 @@ def check_cases(plan: Plan, weights: Weights, updates: int = 1) -> None:
 
 def _whole(name: str) -> str:
     """What a tensor is a part of: second moments come in parts, by group, half and population; others are whole."""
-    kind, _, rest = name.rpartition("/")[2].removeprefix(OTHER_HALF).partition(".")
+    kind, _, rest = plain_name(name).partition(".")
     return f"{kind}.{rest.partition('.')[2]}" if kind in ("second", "labels") else name
 
 

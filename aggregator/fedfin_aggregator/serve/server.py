@@ -16,11 +16,13 @@ from fedfin.protocol import round_states as life
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
+from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.secure_rounds import SecureRounds
 from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.mail import Mail
 from fedfin_aggregator.serve.retained import Retained
@@ -70,6 +72,14 @@ class Server:
         plan, run, limit = rounds.plan, rounds.journal.run, most_sealed_bytes(rounds.max_update_bytes)
         if self._shards:
             return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
+        if plan.privacy.summed:
+            return SecureRoundMachine(
+                plan,
+                run=run,
+                max_update_bytes=rounds.max_update_bytes,
+                verify=self._channel.has_signed,
+                enrolled=self._channel.enrolled,
+            )
         return RoundMachine(plan, run=run, max_update_bytes=limit, enrolled=self._channel.enrolled)
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
@@ -229,6 +239,9 @@ class Server:
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
                 self._rounds.journal.tidy()
+            case life.NewSum() | life.KeepSum() | life.OpenSum():
+                assert isinstance(self._rounds, SecureRounds)
+                self._on_sum(self._rounds, effect)
             case life.Stalled():
                 self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
             case life.Awaiting():
@@ -237,6 +250,24 @@ class Server:
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
 
+    def _on_sum(self, rounds: SecureRounds, effect: life.NewSum | life.KeepSum | life.OpenSum) -> None:
+        match effect:
+            case life.NewSum(round_, attempt, names):
+                rounds.begin_sum(attempt)
+                self._report("cohort", {"round": round_, "sites": ", ".join(names)})
+            case life.KeepSum(sum_):
+                rounds.keep_sum(sum_)
+                if rounds.ledger is not None:
+                    epsilon = max(map(rounds.ledger.told, sum_.survivors))
+                    told = {"epsilon": round(epsilon, 3), "of": rounds.plan.privacy.epsilon}
+                    self._report("told", {"round": sum_.round} | told)
+            case life.OpenSum():
+                receipt = rounds.open_sum(effect)
+                facts = {"accepted": receipt.accepted, "reason": receipt.reason}
+                self._report("sum", {"round": effect.round, "sites": ", ".join(effect.survivors)} | facts)
+                answers = (life.Answer(site, effect.round, receipt) for site in effect.survivors)
+                self._feed(life.Judged(tuple(answers)))
+
     def _post(self, site: str, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Welcome) and (keys := self._channel.group_keys) is not None:
             self._mail.post(site, channel, keys)
@@ -244,7 +275,7 @@ class Server:
 
     def _hand_over(self, site: str, channel: str, message: messages.Message) -> tuple[int, int]:
         topic = self._topics.party(site, channel)
-        payload = self._channel.send(topic, messages.encode(message))
+        payload = self._channel.send(topic, messages.encode(message), private=message.private)
         return self._link.publish(topic, payload), len(payload)
 
     def _publish_manifest(self, manifest: messages.RoundManifest) -> None:
@@ -264,6 +295,7 @@ class Server:
             chunk_size=self._chunk_size,
             late=self._rounds.late,
             roster=self._rounds.roster,
+            unopened=self._rounds.unopened,
         )
 
     def _state(self, *, online: bool) -> bytes:

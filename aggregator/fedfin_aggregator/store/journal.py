@@ -59,6 +59,15 @@ class RoundRow:
 
 
 @dataclass(frozen=True)
+class PartRow:
+    """What one site gave in all: how many updates, accepted and refused, and why the last of those was refused."""
+
+    accepted: int = 0
+    refused: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class UpdateRow:
     """One update's receipt and facts. `folded`: the round it counts in, a later one when it came late.
 
@@ -266,6 +275,20 @@ class Journal:
     def roster(self) -> dict[str, bool]:
         """Every site known when the last round closed, and whether it was silent."""
         return {site: bool(silent) for site, silent in self._db.execute("SELECT site, silent FROM site")}
+
+    def parts(self) -> dict[str, PartRow]:
+        """What each site gave, of those that gave anything; a sum's name, or a shard's, has a slash."""
+        counts = self._db.execute(
+            "SELECT site, sum(accepted), sum(NOT accepted) FROM upd WHERE site NOT LIKE '%/%' GROUP BY site"
+        )
+        reasons = {
+            # SQLite takes the bare column from the row that holds the maximum.
+            site: reason
+            for site, reason, _ in self._db.execute(
+                "SELECT site, reason, max(round) FROM upd WHERE NOT accepted GROUP BY site"
+            )
+        }
+        return {site: PartRow(taken, not_, reasons.get(site, "")) for site, taken, not_ in counts}
 
     def updates(self, folded: int) -> list[UpdateRow]:
         """The updates that count in one round, or were refused in it, without their payloads."""

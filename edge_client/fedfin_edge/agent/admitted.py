@@ -14,7 +14,7 @@ from fedfin_edge.site import Site
 AUDITED = {
     "joined": True,
     "sending": False,
-    "closed": False,
+    "received": False,
     "charter": True,
     "finished": True,
     "bad-message": False,

@@ -18,6 +18,9 @@ from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
+from fedfin.privacy.budget import budget_of
+from fedfin.privacy.ledger import Ledger
+from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
 from fedfin.protocol.schedule import last_round
@@ -37,6 +40,7 @@ from fedfin_edge.agent.joining import (
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.plan_policy import check_plan
 from fedfin_edge.agent.state import AgentState
+from fedfin_edge.agent.summing import Summing
 from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.cases.dataset import Dataset, load_dataset
 from fedfin_edge.site import Site
@@ -44,6 +48,7 @@ from fedfin_edge.tasks.task import TaskStoppedError
 
 TICK_S = 0.5
 OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out
+WORD_S = 3.0  # an aggregator that is there answers sooner
 FINISHED_S = 10.0  # a site that has the final model waits so long for an aggregator that begins another run
 
 
@@ -103,6 +108,8 @@ class Agent:
             settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
         )
         self._plan: Plan | None = None
+        self._ledger: Ledger | None = None
+        self._sums: Summing | None = None  # with secure sums, once there is a plan
         self._run = ""
         self._sending = b""  # the id of the update that was offered last
         self._unreadable: life.Assemble | None = None  # until the group key for it is here
@@ -112,6 +119,7 @@ class Agent:
         self._worker: threading.Thread | None = None
         self._chunk_tokens: set[int] = set()
         self._ever_online = False
+        self._word_due: float | None = None  # when to tell that nobody has answered since we are online
         self._offline_reason = "no answer"
         self.costs = Costs()
 
@@ -156,6 +164,7 @@ class Agent:
         try:
             event = self._events.get(timeout=TICK_S)
         except Empty:
+            self._tell_if_no_word_came()
             self._feed(life.Tick())
             return
         match event:
@@ -189,13 +198,18 @@ class Agent:
         ):
             self._link.subscribe(topic)
         self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
-        if self._plan is None:
-            reason = (
-                f"connected; no word yet from federation {self._site.settings.federation!r}:"
-                " if none comes, ask its coordinator whether the name is right and the aggregator runs"
-            )
-            self._report("waiting", {"reason": reason})
+        self._word_due = time.monotonic() + WORD_S if self._plan is None else None
         self._feed(life.Connected(chunk_size))
+
+    def _tell_if_no_word_came(self) -> None:
+        if self._plan is not None or self._word_due is None or time.monotonic() < self._word_due:
+            return
+        self._word_due = None
+        reason = (
+            f"connected; no word yet from federation {self._site.settings.federation!r}:"
+            " ask its coordinator whether the name is right and the aggregator runs"
+        )
+        self._report("waiting", {"reason": reason})
 
     def _on_taken(self, token: int, refused: str | None) -> None:
         if refused is not None:
@@ -245,7 +259,7 @@ class Agent:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
+    def _act(self, effect: life.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
         match effect:
             case life.Send(channel, message):
                 self._send(channel, message)
@@ -261,18 +275,39 @@ class Agent:
                 self._assemble(effect)
             case life.Work():
                 self._work(effect)
+            case life.SayReady(round_):
+                self._publish(self._topic("up/ctl"), self._summing().ready(round_))
+            case life.TakePart(message):
+                self._take_part(message)
             case life.Abandon():
                 self._stop_worker()
                 self._state.abandon()
             case life.Settle(round_, accepted, reason):
                 self._state.settle(accepted=accepted)
-                self._report("closed", {"round": round_, "accepted": accepted, "reason": reason})
+                self._report("received", {"round": round_, "accepted": accepted, "reason": reason})
             case life.Finish(version):
                 self._finish(version)
             case life.Distrust(reason):
                 self._report("bad-manifest", {"reason": reason})
             case life.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {plain_text(reason)}")
+
+    def _summing(self) -> Summing:
+        assert self._sums is not None
+        return self._sums
+
+    def _take_part(self, message: life.SumQuestion) -> None:
+        """A lie of the aggregator's costs its sum, and is told."""
+        outbox = self._state.waiting
+        try:
+            answer = None if outbox is None else self._summing().answer(message, outbox.payload)
+        except ProtocolError as error:
+            self._report("bad-message", {"reason": str(error)})
+            return
+        if isinstance(answer, messages.Message):
+            self._publish(self._topic("up/ctl"), answer)
+        elif answer is not None:
+            self._feed(life.Masked(message.round, answer))
 
     def _send(self, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Begin):
@@ -291,7 +326,8 @@ class Agent:
         self._report("sending", facts | {"to": self._channel.aggregator})
 
     def _publish(self, topic: str, message: messages.Message) -> int:
-        return self._link.publish(topic, self._channel.send(topic, messages.encode(message)))
+        payload = self._channel.send(topic, messages.encode(message), private=message.private)
+        return self._link.publish(topic, payload)
 
     def _join(self, run: str, plan: Plan) -> None:
         """Raises EvictedError, SettingsError, ProtocolError or StateError when people here did not agree to it."""
@@ -305,6 +341,10 @@ class Agent:
         check_answers(self._site, self._answers, run, plan, self._data)
         self._plan, self._run = plan, run
         self._state.join(run, plan)
+        if plan.privacy.noised:
+            self._ledger = Ledger(self._site.ledger_path, budget_of(plan))
+        if plan.privacy.summed:
+            self._sums = Summing(self._site.settings.site, plan, run, self._channel, self._state.folder)
         self._look_back(run)
         joined = {
             "federation": plan.federation,
@@ -325,9 +365,20 @@ class Agent:
             self._report("answered-before", {"rounds": ", ".join(str(answer.round) for answer in lost)})
 
     def _record(self, outbox: Outbox) -> None:
-        """Before an update is offered to anybody."""
+        """Before an update is offered to anybody. Raises StateError for what must not be told."""
         assert self._plan is not None
+        if self._ledger is not None:
+            site = self._site.settings.site
+            self._ledger.record(self._told(outbox, self._plan))
+            told = {"epsilon": round(self._ledger.told(site), 3), "of": self._plan.privacy.epsilon}
+            self._report("told", {"round": outbox.round} | told)
         self._answers.record(answer_of(outbox, self._state.progress.run, self._plan, self._data))
+
+    def _told(self, outbox: Outbox, plan: Plan) -> Release:
+        """The ledger's line for it."""
+        answer = answer_of(outbox, self._state.progress.run, plan, self._data)
+        run, round_, data, site = answer.run, answer.round, answer.data, self._site.settings.site
+        return release_of(plan, answer.task, [site], run=run, round_=round_, update=answer.update, data=data)
 
     def _make_first(self) -> None:
         assert self._plan is not None
@@ -353,14 +404,16 @@ class Agent:
     def _opened(self, wanted: life.Assemble) -> life.Assemble:
         """Its parts as the aggregator made them. Raises ProtocolError."""
         first = wanted.version - len(wanted.deltas) + 1
-        snapshot = wanted.snapshot
+        snapshot, checked = wanted.snapshot, wanted.checked
         if snapshot is not None:
             snapshot = self._channel.open_part("snapshot", first - 1, snapshot)
+            # The aggregator has signed the digest of what it sealed as this version: a second digest says no more.
+            checked |= snapshot is not wanted.snapshot and not wanted.deltas
         deltas = [
             self._channel.open_part("delta", version, delta)
             for version, delta in enumerate(wanted.deltas, first)
         ]
-        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas))
+        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas), checked=checked)
 
     def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
@@ -390,8 +443,11 @@ class Agent:
                 stop=stop.is_set,
                 keep=self._keep_deltas,
             )
-            seal = self._channel.new_seal(work.round)
+            # Masked values need no seal: they say nothing without all the others'.
+            seal = b"" if self._plan.privacy.summed else self._channel.new_seal(work.round)
             outbox = structs.replace(outbox, seal=seal)
+            if self._ledger is not None:
+                self._ledger.check(self._told(outbox, self._plan))
             self._state.put_update(outbox)
             self._record(outbox)
             offer = self._channel.seal_update(outbox.payload, work.round, seal)

@@ -30,7 +30,8 @@ _REMEDY: dict[Task, str] = {
 
 def first_things_first(plan: Plan, work: Work, *, gave_second_moments: bool) -> Work:
     """A site that came after second moments were collected gives its own in place of its first training."""
-    if work.task == "train" and needs_second_moments(plan) and not gave_second_moments:
+    alone = not plan.privacy.summed  # a late one is no sum
+    if alone and work.task == "train" and needs_second_moments(plan) and not gave_second_moments:
         return replace(work, task="second_moments")
     return work
 

@@ -17,10 +17,9 @@ from fedfin.model.model_spec import NOISED_BINS, Task, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Plan
 from fedfin.privacy import contributions
-from fedfin.privacy.budget import Budget
 from fedfin.privacy.clipping import MOST_PATIENTS, STEPS, by_patient, in_steps
 from fedfin.privacy.discrete_gaussian import discrete_gaussian
-from fedfin.privacy.shared_noise import share_variance
+from fedfin.privacy.shared_noise import share_of
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.scenarios import scenarios
 from fedfin_edge.tasks.evaluate import answer, score_bins
@@ -88,13 +87,12 @@ def _noised_sum(
 ) -> Tensors:
     """The clipped sum of what these cases add, with noise; in units of the norm, exact in float32."""
     names, sizes = list(shapes), [math.prod(shape) for shape in shapes.values()]
-    privacy, total = plan.privacy, np.zeros(sum(sizes), np.int64)
+    total = np.zeros(sum(sizes), np.int64)
     for block in _blocks(dataset.patient_numbers, rows, max(1, _BLOCK_VALUES // total.size)):
         cases = of(block)
         flat = np.concatenate([cases[name].reshape(len(block), -1) for name in names], axis=1)
         total += in_steps(by_patient(flat, dataset.patient_numbers[block]), contributions.NORM).sum(axis=0)
-    rho = Budget(privacy.epsilon, privacy.delta).rho_of_task(task)
-    total += discrete_gaussian(share_variance(rho, plan.rounds.min_sites), total.size)
+    total += discrete_gaussian(share_of(plan, task), total.size)
     values = (total / STEPS).astype(np.float32)
     places = pairwise(accumulate(sizes, initial=0))
     return {

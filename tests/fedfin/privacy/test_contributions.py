@@ -2,30 +2,16 @@
 
 import numpy as np
 import pytest
+from private_plan import private_plan
 
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan, Privacy
 from fedfin.privacy import contributions
-
-
-def private_plan(dim: int = 4, labels: int = 3) -> Plan:
-    """Two modalities."""
-    return Plan(
-        federation="ward",
-        labels=tuple(f"l{place}" for place in range(labels)),
-        modalities=tuple(
-            Modality(name=name, encoder="0" * 64, dim=dim, scale="modality", deviation=2.0)
-            for name in ("image", "text")
-        ),
-        model=Model(answer="experts", basis_total=0),
-        privacy=Privacy(level="private"),
-    )
 
 
 @pytest.mark.parametrize("dim", [4, 32])
 def test_a_case_is_about_as_long_as_the_norm_whatever_its_features(dim: int) -> None:
     """So that clipping bounds all alike, and noise is as large against a case in few dimensions as in many."""
-    plan, rng, n = private_plan(dim), np.random.default_rng(1), 200
+    plan, rng, n = private_plan(dim, dim, labels=3), np.random.default_rng(1), 200
     basis = {m: np.insert(rng.standard_normal((n, dim)), 0, 1.0, axis=1) for m in plan.dims}
     present = {m: np.ones(n, np.bool_) for m in plan.dims}
     labels = (rng.random((n, 3)) < 0.2).astype(np.float64)
@@ -36,7 +22,7 @@ def test_a_case_is_about_as_long_as_the_norm_whatever_its_features(dim: int) -> 
 
 def test_tensors_are_those_of_the_plan_and_of_one_half() -> None:
     """Shapes and names; the other half has the same."""
-    plan = private_plan()
+    plan = private_plan(4, 4, labels=3)
     basis = {m: np.ones((2, 5)) for m in plan.dims}
     present = {"image": np.array([True, True]), "text": np.array([True, False])}
     tensors = contributions.second_moments(plan, basis, present, np.array([[1.0, 0.0, np.nan]] * 2))
@@ -48,7 +34,7 @@ def test_tensors_are_those_of_the_plan_and_of_one_half() -> None:
 
 def test_what_a_case_lacks_adds_nothing() -> None:
     """Neither products with it nor counts of its labels."""
-    plan = private_plan()
+    plan = private_plan(4, 4, labels=3)
     basis = {m: np.ones((1, 5)) for m in plan.dims}
     present = {"image": np.array([True]), "text": np.array([False])}
     tensors = contributions.second_moments(plan, basis, present, np.array([[1.0, 0.0, np.nan]]))

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from fedfin.errors import StateError
 from fedfin.privacy.budget import Budget
-from fedfin.privacy.ledger import LEDGER, Ledger, Release
+from fedfin.privacy.ledger import LEDGER, Ledger
+from fedfin.privacy.release import Release
 
 BUDGET = Budget(1.0, 1e-5)
 RUN, OTHER_RUN = "1" * 16, "2" * 16

@@ -3,6 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
+import msgspec
 import pytest
 from parties import FAR, PLAN, RUN, TOPICS, Parties
 
@@ -53,6 +54,19 @@ def test_the_brokers_operator_reads_neither_control_messages_nor_updates_nor_mod
     ]
     assert not any(secret[:16] in data for data in passing)
     assert len({len(sealed(site, bytes(size), 1)) for size in range(100_000, 101_000, 10)}) <= 2
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_what_is_not_private_is_signed_all_the_same(private: bool, parties: Parties) -> None:
+    """It can be read; whether it is sealed is under the signature, too."""
+    site, aggregator = parties.site("s0"), parties.aggregator()
+    data = site.send(UP, HELLO, private=private)
+    assert (HELLO in data) != private
+    version, counter, sealed_, signature, body = msgspec.msgpack.decode(data)
+    assert sealed_ == private
+    with pytest.raises(ProtocolError, match="signature"):
+        aggregator.receive("s0", UP, msgspec.msgpack.encode((version, counter, not sealed_, signature, body)))
+    assert aggregator.receive("s0", UP, data) == HELLO
 
 
 @pytest.mark.parametrize("topic", [DOWN, TOPICS.manifest, TOPICS.aggregator_state])

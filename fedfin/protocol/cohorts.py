@@ -1,0 +1,35 @@
+"""Secure sums: how many sites must stand together, and what exactly they sign (docs/secure-sums.md)."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from fedfin.protocol.messages import SumKey
+
+
+def threshold(sites: int) -> int:
+    """How many of a cohort open a sum: more than two thirds (Bonawitz et al. 2017, section 6).
+
+    Two lists that share no honest site that signed both cannot each find so many, unless a third of the sites lie,
+    too. Of three sites it is all three.
+    """
+    return 2 * sites // 3 + 1
+
+
+def key_statement(run: str, round_: int, attempt: bytes, key: bytes) -> bytes:
+    """What a site signs of its key for one attempt."""
+    return msgspec.msgpack.encode(("fedfin sum key 1", run, round_, attempt, key))
+
+
+def survivors_statement(
+    run: str, round_: int, attempt: bytes, keys: Mapping[str, SumKey], names: Iterable[str]
+) -> bytes:
+    """What a survivor signs: who has dealt with which keys, and who of them is in the sum."""
+    dealt = hashlib.sha256(msgspec.msgpack.encode([(name, keys[name].key) for name in sorted(keys)])).digest()
+    return msgspec.msgpack.encode(("fedfin survivors 1", run, round_, attempt, dealt, sorted(names)))
+
+
+def shares_context(run: str, round_: int, attempt: bytes, sender: str, receiver: str) -> bytes:
+    """What sealed shares are."""
+    return msgspec.msgpack.encode(("fedfin shares 1", run, round_, attempt, sender, receiver))

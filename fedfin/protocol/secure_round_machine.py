@@ -1,0 +1,247 @@
+"""The aggregator's side of rounds with secure sums, sans-IO: as RoundMachine, but sites answer with masked values.
+
+A site that has computed its values says that it is ready. When a plain round would close, those that are ready are the
+cohort of an attempt at one sum (sum_attempt.py). An attempt that loses too many is given up before anybody revealed
+anything, and those that are left make the next one.
+"""
+
+import os
+from collections.abc import Callable
+
+from fedfin import limits
+from fedfin.plan import Plan
+from fedfin.protocol.cohorts import key_statement, survivors_statement
+from fedfin.protocol.messages import (
+    Begin,
+    Consent,
+    Dealing,
+    Ready,
+    Receipt,
+    Reveal,
+    Summed,
+    SumMessage,
+    Welcome,
+)
+from fedfin.protocol.round_machine import RoundMachine
+from fedfin.protocol.round_states import (
+    CloseRound,
+    Effect,
+    Judged,
+    KeepSum,
+    NewSum,
+    Opened,
+    Send,
+    Stalled,
+    State,
+    Tick,
+)
+from fedfin.protocol.sum_attempt import Attempt, Phase
+
+Verify = Callable[[str, bytes, bytes], bool]  # site, statement, signature
+
+
+class SecureRoundMachine(RoundMachine):
+    """`verify`: whether the charter's site signed this."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        run: str,
+        max_update_bytes: int,
+        verify: Verify,
+        chunk_size: int = limits.CHUNK_BYTES,
+        enrolled: frozenset[str] | None = None,
+        new_id: Callable[[], bytes] = lambda: os.urandom(16),
+    ) -> None:
+        super().__init__(
+            plan, run=run, max_update_bytes=max_update_bytes, chunk_size=chunk_size, enrolled=enrolled
+        )
+        self._verify, self._new_id = verify, new_id
+        self._attempt: Attempt | None = None
+        self._phase_ends = 0.0
+        self._receipts: dict[str, Receipt] = {}  # of this round's sum, once it is open
+        self._earlier: dict[str, Receipt] = {}
+        self._messages |= {
+            Ready: self._ready,
+            Dealing: self._dealing,
+            Consent: self._consent,
+            Reveal: self._reveal,
+        }
+
+    def _opened(self, event: Opened) -> list[Effect]:
+        self._attempt, self._receipts = None, event.receipts
+        self._earlier = event.earlier
+        if event.unopened is not None and not event.receipts:
+            self._attempt = Attempt.again(self._run, event.unopened, self._plan.rounds.min_sites)
+            self._renew_deadline()
+        effects = super()._opened(event)
+        if self._receipts and self.state is State.COLLECTING:
+            return [*effects, *self._close()]
+        return effects if self._attempt is None else [*effects, *self._ask()]
+
+    # From ready sites to a sum.
+
+    def _ready(self, site: str, message: Ready) -> list[Effect]:
+        if message.run != self._run:
+            return self._hello_again(site)
+        if message.round != self._round or self.state is not State.COLLECTING:
+            return self._answer_late(site, message.round)
+        self._roster.delivers(site)
+        attempt = self._attempt
+        if attempt is None or site not in attempt.names:
+            self._attendance.answer(site, accepted=True)
+            return self._close_if_over()
+        if message.attempt != attempt.id and site in attempt.dealings:
+            attempt.lost.add(site)
+            return self._go_on()
+        question = attempt.question(site)
+        return [] if question is None else [Send(site, "dn/ctl", question)]
+
+    def _hello_again(self, site: str) -> list[Effect]:
+        return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
+
+    def _answer_late(self, site: str, round_: int) -> list[Effect]:
+        known = self._receipts if round_ == self._round else self._earlier
+        receipt = known.get(site)
+        if receipt is None and round_ >= self._round:
+            return []  # it is being closed: the answer comes with that
+        accepted = receipt is not None and receipt.accepted
+        reason = f"late: round {round_} has closed" if receipt is None else receipt.reason
+        return [self._summed(site, round_, accepted=accepted, reason=reason)]
+
+    def _summed(self, site: str, round_: int, *, accepted: bool, reason: str) -> Send:
+        return Send(site, "dn/ctl", Summed(run=self._run, round=round_, accepted=accepted, reason=reason))
+
+    def _close(self) -> list[Effect]:
+        """Enough are ready. What an earlier life opened already is closed at once."""
+        if self._receipts:
+            self.state = State.FOLDING
+            return [CloseRound(self._round, self._roster.silent)]
+        if self._attempt is not None:
+            return []
+        self._attendance.end(self._now)
+        names = tuple(sorted(self._attendance.answered)[: limits.COHORT])
+        self._attempt = Attempt(self._run, self._round, self._new_id(), names, self._plan.rounds.min_sites)
+        self._reception.open(self._round, {}, self._earlier)
+        self._renew_deadline()
+        return [NewSum(self._round, self._attempt.id, names), *self._ask()]
+
+    def _ask(self) -> list[Effect]:
+        assert self._attempt is not None
+        questions = ((site, self._attempt.question(site)) for site in self._attempt.owing)
+        return [Send(site, "dn/ctl", question) for site, question in questions if question is not None]
+
+    def _renew_deadline(self) -> None:
+        self._phase_ends = self._now + self._plan.rounds.deadline_s
+
+    def _go_on(self) -> list[Effect]:
+        """To the next phase, if this one is over, or its time is; without enough, the attempt is given up."""
+        attempt = self._attempt
+        if attempt is None or self.state is not State.COLLECTING:
+            return []
+        expected = set(self._roster.expected(self._now))
+        waiting = [name for name in attempt.owing if name in expected]
+        late = self._now >= self._phase_ends
+        if not (attempt.over or late or not waiting):
+            return []
+        if attempt.enough:
+            return self._next_phase(attempt)
+        return (
+            self._wait_on(attempt, late=late) if attempt.phase is Phase.REVEALING else self._give_up(attempt)
+        )
+
+    def _next_phase(self, attempt: Attempt) -> list[Effect]:
+        if attempt.phase is Phase.REVEALING:
+            return [attempt.sum]
+        kept = attempt.phase is Phase.CONSENTING
+        attempt.advance()
+        self._renew_deadline()
+        return [*([KeepSum(attempt.sum)] if kept else []), *self._ask()]
+
+    def _wait_on(self, attempt: Attempt, *, late: bool) -> list[Effect]:
+        """Some may have revealed their shares: no other sum of this round must be opened."""
+        if not late:
+            return []
+        self._renew_deadline()
+        count = len(attempt.reveals)
+        return [Stalled(self._round, count, attempt.needed, tuple(attempt.owing)), *self._ask()]
+
+    def _give_up(self, attempt: Attempt) -> list[Effect]:
+        gone = [name for name in attempt.asked if name not in attempt.answered]
+        for name in attempt.names:
+            if name in gone or name not in attempt.asked:
+                self._attendance.withdraw(name)
+        known = self._roster.silent
+        self._roster.miss([name for name in gone if name in known])
+        self._attempt = None
+        stalled = Stalled(self._round, len(list(attempt.answered)), attempt.needed, tuple(gone))
+        return [stalled, *self._close_if_over()]
+
+    def _tick(self, event: Tick) -> list[Effect]:
+        if self._attempt is None or self._cut_at is not None:
+            return super()._tick(event)
+        return [*self._reception.call_next(self._now), *self._go_on()]
+
+    def _close_if_over(self) -> list[Effect]:
+        if self._attempt is not None:
+            return self._go_on()
+        return super()._close_if_over()
+
+    # What sites say in an attempt.
+
+    def _dealing(self, site: str, message: Dealing) -> list[Effect]:
+        statement = key_statement(message.run, message.round, message.attempt, message.key.key)
+        if (attempt := self._of(message)) is None or not self._verify(site, statement, message.key.signature):
+            return []
+        attempt.add_dealing(site, message)
+        return self._go_on()
+
+    def _consent(self, site: str, message: Consent) -> list[Effect]:
+        if (attempt := self._of(message)) is None:
+            return []
+        statement = survivors_statement(self._run, self._round, attempt.id, attempt.keys, attempt.survivors)
+        if self._verify(site, statement, message.signature):
+            attempt.add_consent(site, message)
+        return self._go_on()
+
+    def _reveal(self, site: str, message: Reveal) -> list[Effect]:
+        if (attempt := self._of(message)) is None:
+            return []
+        attempt.add_reveal(site, message)
+        return self._go_on()
+
+    def _of(self, message: SumMessage) -> Attempt | None:
+        attempt = self._attempt
+        here = attempt is not None and (message.run, message.round, message.attempt) == (
+            self._run,
+            self._round,
+            attempt.id,
+        )
+        return attempt if here else None
+
+    def _begin(self, site: str, message: Begin) -> list[Effect]:
+        attempt = self._attempt
+        asked = attempt is not None and attempt.phase is Phase.MASKING and site in attempt.keys
+        if not asked or (message.run, message.round) != (self._run, self._round):
+            if (answer := self._reception.answer(site, message)) is not None:
+                return [answer]
+            reason = "no masked values of this site are awaited now"
+            return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
+        return super()._begin(site, message)
+
+    def _judged(self, event: Judged) -> list[Effect]:
+        """Masked values have come; or the sum is open, and what it says is durable."""
+        attempt = self._attempt
+        if attempt is None or attempt.phase is not Phase.REVEALING:
+            if attempt is not None and attempt.phase is Phase.MASKING:
+                attempt.masked |= {a.site for a in event.answers if a.receipt.accepted}
+            return [*self._reception.judged(event.answers), *self._go_on()]
+        self._attempt = None
+        self._receipts = {answer.site: answer.receipt for answer in event.answers}
+        self.state = State.FOLDING
+        answers: list[Effect] = [
+            self._summed(a.site, a.round, accepted=a.receipt.accepted, reason=a.receipt.reason)
+            for a in event.answers
+        ]
+        return [*answers, CloseRound(self._round, self._roster.silent)]

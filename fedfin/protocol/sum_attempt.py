@@ -1,0 +1,142 @@
+"""One attempt at a secure sum, as the aggregator sees it: who has come how far. Pure bookkeeping, no I/O.
+
+DEALING      each of the cohort deals its key and shares
+MASKING      each that dealt sends its masked values
+CONSENTING   each whose values came signs who is in the sum
+REVEALING    each of these reveals its shares; nobody gives up from here on
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+
+from fedfin.protocol.cohorts import threshold
+from fedfin.protocol.messages import (
+    Cohort,
+    Consent,
+    Consents,
+    Dealing,
+    Dealt,
+    Message,
+    Reveal,
+    SumKey,
+    Survivors,
+)
+from fedfin.protocol.round_states import OpenSum
+
+
+class Phase(Enum):
+    """What the attempt waits for."""
+
+    DEALING = "dealing"
+    MASKING = "masking"
+    CONSENTING = "consenting"
+    REVEALING = "revealing"
+
+
+class Attempt:
+    """`names`: the cohort, sorted; `least`: sites without which there is no sum."""
+
+    def __init__(self, run: str, round_: int, attempt: bytes, names: tuple[str, ...], least: int) -> None:
+        self.id, self.round, self.names = attempt, round_, names
+        self._run = run
+        self.phase = Phase.DEALING
+        self.needed = threshold(len(names))
+        self._least = max(self.needed, least)
+        self.lost: set[str] = set()  # have said that they hold nothing of it any more
+        self.dealings: dict[str, Dealing] = {}
+        self.keys: dict[str, SumKey] = {}
+        self.masked: set[str] = set()
+        self.survivors: tuple[str, ...] = ()
+        self.consents: dict[str, bytes] = {}
+        self.reveals: dict[str, Reveal] = {}
+
+    @classmethod
+    def again(cls, run: str, kept: OpenSum, least: int) -> "Attempt":
+        """One that an earlier life of the aggregator may have asked sites to reveal."""
+        attempt = cls(run, kept.round, kept.attempt, kept.names, least)
+        attempt.phase, attempt.keys = Phase.REVEALING, kept.keys
+        attempt.survivors, attempt.consents = kept.survivors, kept.consents
+        return attempt
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Whose answers this phase waits for."""
+        if self.phase is Phase.DEALING:
+            return self.names
+        return tuple(self.keys) if self.phase is Phase.MASKING else self.survivors
+
+    @property
+    def answered(self) -> Iterable[str]:
+        """Those that have given them."""
+        return {
+            Phase.DEALING: self.dealings.keys(),
+            Phase.MASKING: self.masked,
+            Phase.CONSENTING: self.consents.keys(),
+            Phase.REVEALING: self.reveals.keys(),
+        }[self.phase]
+
+    @property
+    def owing(self) -> list[str]:
+        """Those that still can, and have not."""
+        return [name for name in self.asked if name not in self.answered and name not in self.lost]
+
+    @property
+    def enough(self) -> bool:
+        """Whether the next phase can begin."""
+        least = self._least if self.phase in (Phase.DEALING, Phase.MASKING) else self.needed
+        return len(list(self.answered)) >= least
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to wait for: signatures and shares are enough when they are enough."""
+        quick = self.phase in (Phase.CONSENTING, Phase.REVEALING)
+        return not self.owing or (quick and self.enough)
+
+    def advance(self) -> None:
+        """The next phase, with those that have answered in this one."""
+        if self.phase is Phase.DEALING:
+            self.keys = {name: self.dealings[name].key for name in sorted(self.dealings)}
+            self.phase = Phase.MASKING
+        elif self.phase is Phase.MASKING:
+            self.survivors, self.phase = tuple(sorted(self.masked)), Phase.CONSENTING
+        else:
+            self.phase = Phase.REVEALING
+
+    def question(self, site: str) -> Message | None:
+        """What this phase asks of a site; None: nothing."""
+        if site not in self.asked or site in self.lost:
+            return None
+        run, round_, attempt = self._run, self.round, self.id
+        if self.phase is Phase.DEALING:
+            return Cohort(run=run, round=round_, attempt=attempt, names=self.names)
+        if self.phase is Phase.MASKING:
+            shares = {name: d.shares[site] for name, d in self.dealings.items() if name != site}
+            return Dealt(run=run, round=round_, attempt=attempt, keys=self.keys, shares=shares)
+        if self.phase is Phase.CONSENTING:
+            return Survivors(run=run, round=round_, attempt=attempt, names=self.survivors)
+        return Consents(run=run, round=round_, attempt=attempt, signatures=self.consents)
+
+    def add_dealing(self, site: str, message: Dealing) -> None:
+        """A site's key and shares; those that are not for exactly the others of the cohort do not count."""
+        wanted = set(self.names) - {site}
+        if self.phase is Phase.DEALING and site in self.names and message.shares.keys() == wanted:
+            self.dealings.setdefault(site, message)
+
+    def add_consent(self, site: str, message: Consent) -> None:
+        """A survivor's signature, which was checked."""
+        if self.phase is Phase.CONSENTING and site in self.survivors:
+            self.consents[site] = message.signature
+
+    def add_reveal(self, site: str, message: Reveal) -> None:
+        """A survivor's shares; others than those that it was asked for do not count."""
+        lost = self.keys.keys() - set(self.survivors)
+        complete = message.seeds.keys() == set(self.survivors) and message.keys.keys() == lost
+        if self.phase is Phase.REVEALING and site in self.survivors and complete:
+            self.reveals[site] = message
+
+    @property
+    def sum(self) -> OpenSum:
+        """What opening it takes."""
+        return OpenSum(
+            self.round, self.id, self.names, self.keys, self.survivors, self.consents, dict(self.reveals)
+        )

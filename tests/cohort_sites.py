@@ -1,0 +1,77 @@
+"""Sites that take part in a sum, each with keys of its own, and an aggregator that asks them as it likes."""
+
+import numpy as np
+
+from fedfin.protocol.messages import Cohort, Consents, Dealing, Dealt, Reveal, Survivors
+from fedfin.secure_sums.masks import WORD
+from fedfin.secure_sums.member import Kept, Member
+from fedfin.secure_sums.unmask import unmask
+from fedfin.trust.identity import Ed25519PrivateKey, Identity, X25519PrivateKey
+
+RUN, ROUND, FIRST = "1" * 16, 2, b"a" * 16
+WHERE = {"run": RUN, "round": ROUND}
+
+
+class Sites:
+    """`count` of them; `kept`: what each has made durable."""
+
+    def __init__(self, count: int) -> None:
+        self.names = tuple(sorted(f"s{number}" for number in range(count)))
+        self.identities = {
+            name: Identity(Ed25519PrivateKey.generate(), X25519PrivateKey.generate()) for name in self.names
+        }
+        self.roster = {name: identity.public for name, identity in self.identities.items()}
+        self.kept: dict[str, Kept | None] = dict.fromkeys(self.names)
+        self.members = {name: self.member(name) for name in self.names}
+
+    def member(self, name: str) -> Member:
+        """In a new life."""
+        return Member(
+            name,
+            RUN,
+            self.identities[name],
+            lambda: self.roster,
+            least=3,
+            kept=self.kept[name],
+            keep=lambda kept: self.kept.update({name: kept}),
+        )
+
+    def deal(self, names: tuple[str, ...], attempt: bytes = FIRST) -> dict[str, Dealing]:
+        """Of each of the cohort."""
+        question = Cohort(**WHERE, attempt=attempt, names=names)
+        return {name: self.members[name].deal(question) for name in names}
+
+    def dealt(self, dealings: dict[str, Dealing], name: str) -> Dealt:
+        """What an honest aggregator relays to a site."""
+        attempt = next(iter(dealings.values())).attempt
+        keys = {one: dealing.key for one, dealing in dealings.items()}
+        shares = {one: dealing.shares[name] for one, dealing in dealings.items() if one != name}
+        return Dealt(**WHERE, attempt=attempt, keys=keys, shares=shares)
+
+    def mask(self, dealings: dict[str, Dealing], values: dict[str, np.ndarray]) -> dict[str, bytes]:
+        """Each site's masked values, by name."""
+        return {
+            name: self.members[name].mask(self.dealt(dealings, name), array.copy())
+            for name, array in values.items()
+        }
+
+    def consents(self, names: tuple[str, ...], attempt: bytes = FIRST) -> Consents:
+        """All survivors' signatures."""
+        question = Survivors(**WHERE, attempt=attempt, names=names)
+        signatures = {name: self.members[name].consent(question).signature for name in names}
+        return Consents(**WHERE, attempt=attempt, signatures=signatures)
+
+
+def open_sum(
+    sites: Sites,
+    dealings: dict[str, Dealing],
+    masked: dict[str, bytes],
+    survivors: tuple[str, ...],
+    reveals: dict[str, Reveal],
+) -> np.ndarray:
+    """As the aggregator does."""
+    total = sum(np.frombuffer(masked[name][16:], WORD) for name in survivors).astype(np.uint64)
+    keys = {name: dealing.key for name, dealing in dealings.items()}
+    attempt = next(iter(dealings.values())).attempt
+    unmask(total, (RUN, ROUND, attempt), sites.names, keys, survivors, reveals)
+    return total

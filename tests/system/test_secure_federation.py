@@ -1,0 +1,71 @@
+"""Federations whose aggregator sees sums alone, over a real mosquitto."""
+
+import time
+from pathlib import Path
+
+from federation import Federation, broker, start
+
+from fedfin.model.model_file import read_model
+from fedfin.plan import Model, Privacy, Rounds
+
+SECURE = Privacy(level="secure")
+FEW = Rounds(count=2, sites=3, min_sites=3, deadline_s=60.0)
+
+
+def test_a_secure_federation_comes_to_the_model_of_an_open_one(tmp_path: Path) -> None:
+    """Masks are gone from the sums to the last bit."""
+    models = []
+    for level in ("open", "secure"):
+        place = tmp_path / level
+        place.mkdir()
+        with broker("mosquitto", place) as url:
+            Federation(place, url, keys=True, rounds=FEW, privacy=Privacy(level=level)).run()
+        models.append(read_model(place / "agg" / "final.fedfin").tensors)
+    assert models[0].keys() == models[1].keys()
+    for name, array in models[0].items():
+        assert (array == models[1][name]).all(), name
+
+
+def test_every_task_goes_through_sums(tmp_path: Path) -> None:
+    """Moments, second moments, training, calibration and evaluation of the default model; nothing comes beside them."""
+    with broker("mosquitto", tmp_path) as url:
+        federation = Federation(
+            tmp_path, url, keys=True, rounds=FEW, privacy=SECURE, model=Model(basis_total=16)
+        )
+        federation.run()
+    events = federation.events("agg")
+    sums = [event for event in events if event["event"] == "sum"]
+    assert [event["round"] for event in sums] == [1, 2, 3, 4, 5, 6]
+    assert all(event["accepted"] and event["sites"] == "s0, s1, s2" for event in sums), sums
+    closed = [event for event in events if event["event"] == "closed"]
+    assert [event["sites"] for event in closed] == [3.0] * 6
+    assert closed[-1]["cases.as-is"] > 0
+
+
+def test_an_aggregator_that_is_killed_in_an_attempt_goes_on(tmp_path: Path) -> None:
+    """Its next life makes another attempt, or opens the sum that the one before was about to open."""
+    with broker("mosquitto", tmp_path) as url:
+        federation = Federation(tmp_path, url, keys=True, rounds=FEW, privacy=SECURE)
+        serve = ("aggregator", "serve", tmp_path / "agg", "--broker", url, "--json")
+        first = start(*serve, log=tmp_path / "first.log")
+        sites = [
+            start("edge", "run", tmp_path / n, "--json", log=tmp_path / f"{n}.log") for n in federation.names
+        ]
+        processes = [first, *sites]
+        try:
+            _wait_for(tmp_path / "first.log", '"cohort"')
+            first.kill()
+            first.wait()
+            processes.append(start(*serve, log=tmp_path / "agg.log"))
+            codes = [process.wait(60) for process in processes[1:]]
+        finally:
+            for process in processes:
+                process.kill()
+    assert codes == [0] * 4, (tmp_path / "agg.log").read_text()[-2000:]
+
+
+def _wait_for(log: Path, word: str) -> None:
+    end = time.monotonic() + 60
+    while word not in log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.005)
