@@ -250,7 +250,7 @@ class Plan(_Closed, frozen=True):
             'needs model.answer = "experts": training with noise is not there yet': model.answer != "experts",
             'needs model.fin = "gaussian": others are trained': model.fin != "gaussian",
             "needs model.basis_total = 0: random features are dimensions, and noise is in each": (
-                model.basis_total > 0
+                model.basis_total > sum(self.dims.values())
             ),
         }
         problems |= {

@@ -12,8 +12,28 @@ RUN, ROUND, FIRST = "1" * 16, 2, b"a" * 16
 WHERE = {"run": RUN, "round": ROUND}
 
 
+class Ledger:
+    """What a site has made durable, as its agent does (fedfin_edge/agent/summing.py)."""
+
+    def __init__(self) -> None:
+        self.kept: Kept | None = None
+        self.attempts: dict[int, bytes] = {}
+
+    def keep(self, kept: Kept | None) -> None:
+        """In place of what was kept before."""
+        self.kept = kept
+
+    def revealed(self, round_: int) -> bytes | None:
+        """The attempt of which shares may have left."""
+        return self.attempts.get(round_)
+
+    def reveal(self, round_: int, attempt: bytes) -> None:
+        """Never forgotten."""
+        self.attempts[round_] = attempt
+
+
 class Sites:
-    """`count` of them; `kept`: what each has made durable."""
+    """`count` of them; `ledgers`: what each has made durable."""
 
     def __init__(self, count: int) -> None:
         self.names = tuple(sorted(f"s{number}" for number in range(count)))
@@ -21,7 +41,7 @@ class Sites:
             name: Identity(Ed25519PrivateKey.generate(), X25519PrivateKey.generate()) for name in self.names
         }
         self.roster = {name: identity.public for name, identity in self.identities.items()}
-        self.kept: dict[str, Kept | None] = dict.fromkeys(self.names)
+        self.ledgers = {name: Ledger() for name in self.names}
         self.members = {name: self.member(name) for name in self.names}
 
     def member(self, name: str) -> Member:
@@ -32,8 +52,7 @@ class Sites:
             self.identities[name],
             lambda: self.roster,
             least=3,
-            kept=self.kept[name],
-            keep=lambda kept: self.kept.update({name: kept}),
+            ledger=self.ledgers[name],
         )
 
     def deal(self, names: tuple[str, ...], attempt: bytes = FIRST) -> dict[str, Dealing]:

@@ -17,16 +17,16 @@ def threshold(sites: int) -> int:
     return 2 * sites // 3 + 1
 
 
-def key_statement(run: str, round_: int, attempt: bytes, key: bytes) -> bytes:
-    """What a site signs of its key for one attempt."""
-    return msgspec.msgpack.encode(("fedfin sum key 1", run, round_, attempt, key))
+def key_statement(run: str, round_: int, attempt: bytes, key: bytes, commitment: bytes) -> bytes:
+    """What a site signs for one attempt: its public key, and the SHA-256 of its own mask's seed."""
+    return msgspec.msgpack.encode(("fedfin sum key 1", run, round_, attempt, key, commitment))
 
 
 def survivors_statement(
     run: str, round_: int, attempt: bytes, keys: Mapping[str, SumKey], names: Iterable[str]
 ) -> bytes:
     """What a survivor signs: who has dealt with which keys, and who of them is in the sum."""
-    dealt = hashlib.sha256(msgspec.msgpack.encode([(name, keys[name].key) for name in sorted(keys)])).digest()
+    dealt = hashlib.sha256(msgspec.msgpack.encode([(name, keys[name]) for name in sorted(keys)])).digest()
     return msgspec.msgpack.encode(("fedfin survivors 1", run, round_, attempt, dealt, sorted(names)))
 
 

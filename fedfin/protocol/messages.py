@@ -243,12 +243,12 @@ class SumMessage(Message, frozen=True):
 class Ready(Message, frozen=True):
     """A site holds its values for `round`, or asks again where it stands. The answer is the attempt's, or Summed.
 
-    `attempt`: the one whose secrets it holds; None: it holds none, or has lost them.
+    `lost`: the attempt that it was asked about, and whose secrets it does not hold any more.
     """
 
     run: Boot
     round: Count
-    attempt: AttemptId | None = None
+    lost: AttemptId | None = None
 
 
 class Cohort(SumMessage, frozen=True):
@@ -258,9 +258,10 @@ class Cohort(SumMessage, frozen=True):
 
 
 class SumKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
-    """A site's public key (X25519) for one attempt, and its signature of it (cohorts.py)."""
+    """For one attempt a site's public key (X25519), the SHA-256 of its own mask's seed, its signature (cohorts.py)."""
 
     key: Id
+    commitment: Id
     signature: Signature
 
 

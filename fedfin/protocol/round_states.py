@@ -113,10 +113,35 @@ class NewSum:
 
 
 @dataclass(frozen=True)
+class FixSum:
+    """Secure sums: its survivors are named. What comes now is not added any more."""
+
+    attempt: bytes
+
+
+@dataclass(frozen=True)
 class KeepSum:
     """Secure sums: make durable what opening this sum will need: from here on sites may reveal their shares."""
 
     sum: OpenSum
+
+
+@dataclass(frozen=True)
+class GiveUpSum:
+    """Secure sums: too few have revealed their shares in time. Write down that it was never opened, and report Judged.
+
+    For each of its survivors.
+    """
+
+    sum: OpenSum
+
+
+@dataclass(frozen=True)
+class TellOutcome:
+    """Secure sums: tell a site what the journal says of its part in this round, which is over."""
+
+    site: str
+    round: int
 
 
 @dataclass(frozen=True)
@@ -312,8 +337,11 @@ Effect = (
     | Seen
     | Throttled
     | NewSum
+    | FixSum
     | KeepSum
     | OpenSum
+    | GiveUpSum
+    | TellOutcome
     | Stalled
     | Awaiting
     | Lacking

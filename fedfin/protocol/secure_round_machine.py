@@ -2,11 +2,12 @@
 
 A site that has computed its values says that it is ready. When a plain round would close, those that are ready are the
 cohort of an attempt at one sum (sum_attempt.py). An attempt that loses too many is given up before anybody revealed
-anything, and those that are left make the next one.
+anything, and those that are left make the next one, for which each phase has twice the time. When shares are missing
+that were asked for, no other sum may take its place: after two deadlines the round closes without any.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fedfin import limits
 from fedfin.plan import Plan
@@ -26,18 +27,24 @@ from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.round_states import (
     CloseRound,
     Effect,
+    FixSum,
+    GiveUpSum,
     Judged,
     KeepSum,
     NewSum,
     Opened,
+    Reconnected,
     Send,
     Stalled,
     State,
+    TellOutcome,
     Tick,
 )
 from fedfin.protocol.sum_attempt import Attempt, Phase
 
 Verify = Callable[[str, bytes, bytes], bool]  # site, statement, signature
+
+_MOST_DOUBLINGS = 6  # of the deadline: sites that are slow get there, those that are gone cost no years
 
 
 class SecureRoundMachine(RoundMachine):
@@ -60,8 +67,8 @@ class SecureRoundMachine(RoundMachine):
         self._verify, self._new_id = verify, new_id
         self._attempt: Attempt | None = None
         self._phase_ends = 0.0
+        self._given_up = 0  # attempts, in this round
         self._receipts: dict[str, Receipt] = {}  # of this round's sum, once it is open
-        self._earlier: dict[str, Receipt] = {}
         self._messages |= {
             Ready: self._ready,
             Dealing: self._dealing,
@@ -70,8 +77,7 @@ class SecureRoundMachine(RoundMachine):
         }
 
     def _opened(self, event: Opened) -> list[Effect]:
-        self._attempt, self._receipts = None, event.receipts
-        self._earlier = event.earlier
+        self._attempt, self._receipts, self._given_up = None, event.receipts, 0
         if event.unopened is not None and not event.receipts:
             self._attempt = Attempt.again(self._run, event.unopened, self._plan.rounds.min_sites)
             self._renew_deadline()
@@ -86,13 +92,13 @@ class SecureRoundMachine(RoundMachine):
         if message.run != self._run:
             return self._hello_again(site)
         if message.round != self._round or self.state is not State.COLLECTING:
-            return self._answer_late(site, message.round)
+            return self._tell_outcome(site, message.round)
         self._roster.delivers(site)
         attempt = self._attempt
         if attempt is None or site not in attempt.names:
             self._attendance.answer(site, accepted=True)
             return self._close_if_over()
-        if message.attempt != attempt.id and site in attempt.dealings:
+        if message.lost == attempt.id:
             attempt.lost.add(site)
             return self._go_on()
         question = attempt.question(site)
@@ -101,14 +107,10 @@ class SecureRoundMachine(RoundMachine):
     def _hello_again(self, site: str) -> list[Effect]:
         return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
 
-    def _answer_late(self, site: str, round_: int) -> list[Effect]:
-        known = self._receipts if round_ == self._round else self._earlier
-        receipt = known.get(site)
-        if receipt is None and round_ >= self._round:
-            return []  # it is being closed: the answer comes with that
-        accepted = receipt is not None and receipt.accepted
-        reason = f"late: round {round_} has closed" if receipt is None else receipt.reason
-        return [self._summed(site, round_, accepted=accepted, reason=reason)]
+    def _tell_outcome(self, site: str, round_: int) -> list[Effect]:
+        """Of a round that is over; while it closes, the site will ask again."""
+        over = round_ < self._round or self.state is State.FINISHED or site in self._receipts
+        return [TellOutcome(site, round_)] if over else []
 
     def _summed(self, site: str, round_: int, *, accepted: bool, reason: str) -> Send:
         return Send(site, "dn/ctl", Summed(run=self._run, round=round_, accepted=accepted, reason=reason))
@@ -123,7 +125,7 @@ class SecureRoundMachine(RoundMachine):
         self._attendance.end(self._now)
         names = tuple(sorted(self._attendance.answered)[: limits.COHORT])
         self._attempt = Attempt(self._run, self._round, self._new_id(), names, self._plan.rounds.min_sites)
-        self._reception.open(self._round, {}, self._earlier)
+        self._reception.open(self._round, {}, {})
         self._renew_deadline()
         return [NewSum(self._round, self._attempt.id, names), *self._ask()]
 
@@ -133,7 +135,8 @@ class SecureRoundMachine(RoundMachine):
         return [Send(site, "dn/ctl", question) for site, question in questions if question is not None]
 
     def _renew_deadline(self) -> None:
-        self._phase_ends = self._now + self._plan.rounds.deadline_s
+        patience = 2 ** min(self._given_up, _MOST_DOUBLINGS)
+        self._phase_ends = self._now + self._plan.rounds.deadline_s * patience
 
     def _go_on(self) -> list[Effect]:
         """To the next phase, if this one is over, or its time is; without enough, the attempt is given up."""
@@ -154,29 +157,45 @@ class SecureRoundMachine(RoundMachine):
     def _next_phase(self, attempt: Attempt) -> list[Effect]:
         if attempt.phase is Phase.REVEALING:
             return [attempt.sum]
-        kept = attempt.phase is Phase.CONSENTING
         attempt.advance()
         self._renew_deadline()
-        return [*([KeepSum(attempt.sum)] if kept else []), *self._ask()]
+        done: dict[Phase, Effect] = {
+            Phase.CONSENTING: FixSum(attempt.id),
+            Phase.REVEALING: KeepSum(attempt.sum),
+        }
+        return [*([done[attempt.phase]] if attempt.phase in done else []), *self._ask()]
 
     def _wait_on(self, attempt: Attempt, *, late: bool) -> list[Effect]:
         """Some may have revealed their shares: no other sum of this round must be opened."""
         if not late:
             return []
+        missing = tuple(attempt.owing)
+        if attempt.warned:
+            self._miss(missing)
+            return [GiveUpSum(attempt.sum)]
+        attempt.warned = True
         self._renew_deadline()
-        count = len(attempt.reveals)
-        return [Stalled(self._round, count, attempt.needed, tuple(attempt.owing)), *self._ask()]
+        return [Stalled(self._round, len(attempt.reveals), attempt.needed, missing), *self._ask()]
 
     def _give_up(self, attempt: Attempt) -> list[Effect]:
         gone = [name for name in attempt.asked if name not in attempt.answered]
         for name in attempt.names:
             if name in gone or name not in attempt.asked:
                 self._attendance.withdraw(name)
-        known = self._roster.silent
-        self._roster.miss([name for name in gone if name in known])
-        self._attempt = None
+        self._miss(gone)
+        self._attempt, self._given_up = None, self._given_up + 1
         stalled = Stalled(self._round, len(list(attempt.answered)), attempt.needed, tuple(gone))
         return [stalled, *self._close_if_over()]
+
+    def _miss(self, gone: Iterable[str]) -> None:
+        """They are not waited for until they show that they can."""
+        known = self._roster.silent
+        self._roster.miss([name for name in gone if name in known])
+
+    def _reconnected(self, event: Reconnected) -> list[Effect]:
+        if self._cut_at is not None:
+            self._phase_ends += self._now - self._cut_at
+        return super()._reconnected(event)
 
     def _tick(self, event: Tick) -> list[Effect]:
         if self._attempt is None or self._cut_at is not None:
@@ -191,8 +210,9 @@ class SecureRoundMachine(RoundMachine):
     # What sites say in an attempt.
 
     def _dealing(self, site: str, message: Dealing) -> list[Effect]:
-        statement = key_statement(message.run, message.round, message.attempt, message.key.key)
-        if (attempt := self._of(message)) is None or not self._verify(site, statement, message.key.signature):
+        where, key = (message.run, message.round, message.attempt), message.key
+        statement = key_statement(*where, key.key, key.commitment)
+        if (attempt := self._of(message)) is None or not self._verify(site, statement, key.signature):
             return []
         attempt.add_dealing(site, message)
         return self._go_on()

@@ -190,7 +190,7 @@ class Work:
 
 @dataclass(frozen=True)
 class SayReady:
-    """Secure sums: tell the aggregator that the values are here, and of which attempt the secrets."""
+    """Secure sums: tell the aggregator that the values are here."""
 
     round: int
 

@@ -3,7 +3,7 @@
 DEALING      each of the cohort deals its key and shares
 MASKING      each that dealt sends its masked values
 CONSENTING   each whose values came signs who is in the sum
-REVEALING    each of these reveals its shares; nobody gives up from here on
+REVEALING    each of these reveals its shares: from here on there is no other sum of this round
 """
 
 from collections.abc import Iterable
@@ -49,6 +49,7 @@ class Attempt:
         self.survivors: tuple[str, ...] = ()
         self.consents: dict[str, bytes] = {}
         self.reveals: dict[str, Reveal] = {}
+        self.warned = False  # whether people know that shares are missing
 
     @classmethod
     def again(cls, run: str, kept: OpenSum, least: int) -> "Attempt":
@@ -117,10 +118,13 @@ class Attempt:
         return Consents(run=run, round=round_, attempt=attempt, signatures=self.consents)
 
     def add_dealing(self, site: str, message: Dealing) -> None:
-        """A site's key and shares; those that are not for exactly the others of the cohort do not count."""
+        """A site's key and shares, in place of what an earlier life of it dealt.
+
+        Those that are not for exactly the others of the cohort do not count.
+        """
         wanted = set(self.names) - {site}
         if self.phase is Phase.DEALING and site in self.names and message.shares.keys() == wanted:
-            self.dealings.setdefault(site, message)
+            self.dealings[site] = message
 
     def add_consent(self, site: str, message: Consent) -> None:
         """A survivor's signature, which was checked."""

@@ -1,5 +1,6 @@
 """Masks: streams of numbers that look random to all who do not have the seed, added modulo 2^64."""
 
+import msgspec
 import numpy as np
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -8,7 +9,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.protocol.cohorts import key_statement
 
 Words = NDArray[np.uint64]
 SEED_BYTES = 32
@@ -36,7 +36,7 @@ def pair_mask(key: X25519PrivateKey, peer: bytes, where: tuple[str, int, bytes],
         agreed = key.exchange(X25519PublicKey.from_public_bytes(peer))
     except ValueError:
         raise ProtocolError("a key of the cohort is none to agree on a mask with") from None
-    return stream(_derived(agreed, b"fedfin pair mask 1" + key_statement(*where, b"")), count)
+    return stream(_derived(agreed, msgspec.msgpack.encode(("fedfin pair mask 1", *where))), count)
 
 
 def add_pair(total: Words, mask: Words, one: str, other: str) -> None:

@@ -1,13 +1,16 @@
 """A site's part in secure sums: one attempt at a time, and one opened sum a round.
 
 It deals shares of two secrets (the key that its pairwise masks come from, and the seed of its own mask), masks its
-values, signs who is in the sum, and reveals shares once enough others have signed the same list. `keep` makes what it
-needs from there on durable before it leaves. Whatever does not add up is a ProtocolError, and nothing is answered.
+values, signs who is in the sum, and reveals shares once enough others have signed the same list. Its ledger makes
+durable what that takes before it leaves. Whatever does not add up is a ProtocolError, and nothing is answered; what it
+was asked about and has lost, a LostError.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -32,8 +35,12 @@ from fedfin.trust import sealing
 from fedfin.trust.identity import Identity, PublicKeys
 
 
+class LostError(ProtocolError):
+    """It is of an attempt whose secrets this site does not hold: never, or not any more."""
+
+
 class Kept(msgspec.Struct, frozen=True):
-    """What a site holds of an attempt once it has signed who is in the sum; `revealed`: shares may have left.
+    """What a site holds of an attempt once it has signed who is in the sum.
 
     `shares`: of each that dealt, of its key and of its seed, as dealt to this site.
     """
@@ -45,7 +52,23 @@ class Kept(msgspec.Struct, frozen=True):
     keys: dict[str, SumKey]
     shares: dict[str, tuple[bytes, bytes]]
     survivors: tuple[str, ...]
-    revealed: bool = False
+
+
+class Ledger(Protocol):
+    """What a site makes durable of its part in one run."""
+
+    @property
+    def kept(self) -> Kept | None:
+        """What was kept last."""
+
+    def keep(self, kept: Kept | None) -> None:
+        """In place of what was kept before."""
+
+    def revealed(self, round_: int) -> bytes | None:
+        """The attempt of this round of which shares may have left."""
+
+    def reveal(self, round_: int, attempt: bytes) -> None:
+        """Shares of this attempt are about to leave. Never forgotten."""
 
 
 @dataclass
@@ -58,7 +81,7 @@ class _Attempt:
     key: X25519PrivateKey
     seed: bytes
     own: tuple[bytes, bytes]  # this site's share of its own secrets
-    masked: bytes = b""
+    masked: bool = False
     keys: dict[str, SumKey] = field(default_factory=dict)
     shares: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
 
@@ -74,26 +97,23 @@ class Member:
         roster: Callable[[], Mapping[str, PublicKeys]],
         *,
         least: int,
-        kept: Kept | None,
-        keep: Callable[[Kept | None], None],
+        ledger: Ledger,
     ) -> None:
         self._site, self._run, self._identity, self._roster = site, run, identity, roster
         self._least = max(least, limits.LEAST_SUMMED)
+        kept = ledger.kept
         self._kept = kept if kept is not None and kept.run == run else None
-        self._keep = keep
+        self._ledger = ledger
         self._attempt: _Attempt | None = None
-
-    def attempt(self, round_: int) -> bytes | None:
-        """The one whose secrets it holds."""
-        if self._attempt is not None:
-            return self._attempt.id
-        return self._kept.attempt if self._kept is not None and self._kept.round == round_ else None
+        self._left: set[bytes] = set()  # attempts that were left for another
 
     def deal(self, message: Cohort) -> Dealing:
         """Key and shares for this attempt; for the same one again the same."""
         if self._attempt is not None and self._attempt.id == message.attempt:
             return self._attempt.dealing
         self._check_cohort(message)
+        if self._attempt is not None:
+            self._left.add(self._attempt.id)
         self._remember(None)  # what was signed before is never revealed from here on
         key, seed = X25519PrivateKey.generate(), os.urandom(masks.SEED_BYTES)
         count = len(message.names)
@@ -102,13 +122,15 @@ class Member:
             strict=True,
         )
         shares = dict(zip(message.names, pairs, strict=True))
-        dealing = self._dealing(message, key, shares)
+        dealing = self._dealing(message, self._sum_key(message, key, seed), shares)
         self._attempt = _Attempt(message.attempt, message.names, dealing, key, seed, shares[self._site])
         return dealing
 
     def _check_cohort(self, message: Cohort) -> None:
-        names, kept = message.names, self._kept
-        if kept is not None and kept.revealed and kept.round == message.round:
+        names = message.names
+        if message.attempt in self._left:
+            raise LostError("a cohort is asked for that was left for another")
+        if self._ledger.revealed(message.round) is not None:
             raise ProtocolError(
                 f"the sum of round {message.round} may be open already; it asks for another one"
             )
@@ -117,14 +139,18 @@ class Member:
         if strangers := sorted(set(names) - self._roster().keys()):
             raise ProtocolError(f"{strangers[0]} is asked into a sum, and is not in the charter's roster")
         if len(names) < self._least:
-            raise ProtocolError(f"a sum of {len(names)} sites is asked for; the plan wants {self._least}")
+            raise ProtocolError(
+                f"a sum of {len(names)} sites is asked for; plan and charter want {self._least}"
+            )
 
-    def _dealing(
-        self, message: Cohort, key: X25519PrivateKey, shares: Mapping[str, tuple[bytes, bytes]]
-    ) -> Dealing:
+    def _sum_key(self, message: Cohort, key: X25519PrivateKey, seed: bytes) -> SumKey:
+        public, commitment = key.public_key().public_bytes_raw(), hashlib.sha256(seed).digest()
+        statement = key_statement(message.run, message.round, message.attempt, public, commitment)
+        return SumKey(public, commitment, self._identity.signing.sign(statement))
+
+    def _dealing(self, message: Cohort, key: SumKey, shares: Mapping[str, tuple[bytes, bytes]]) -> Dealing:
         run, round_, attempt = message.run, message.round, message.attempt
-        public, roster = key.public_key().public_bytes_raw(), self._roster()
-        signature = self._identity.signing.sign(key_statement(run, round_, attempt, public))
+        roster = self._roster()
         sealed = {
             name: sealing.seal(
                 b"".join(pair),
@@ -134,13 +160,13 @@ class Member:
             for name, pair in shares.items()
             if name != self._site
         }
-        return Dealing(run=run, round=round_, attempt=attempt, key=SumKey(public, signature), shares=sealed)
+        return Dealing(run=run, round=round_, attempt=attempt, key=key, shares=sealed)
 
     def mask(self, message: Dealt, words: masks.Words) -> bytes:
-        """The attempt's id and the masked words; `words`: this site's summand, which is written over."""
+        """The attempt's id and the masked words, once; `words`: this site's summand, which is written over."""
         own = self._current(message)
-        if own.masked:
-            return own.masked
+        if own.masked:  # the difference of two payloads under the same masks would be that of their values
+            raise ProtocolError("this site's values are masked for this attempt already")
         self._check_dealt(own, message)
         own.shares = {name: self._opened(message, name) for name in message.keys if name != self._site}
         own.shares[self._site], own.keys = own.own, dict(message.keys)
@@ -150,18 +176,21 @@ class Member:
             if name != self._site:
                 mask = masks.pair_mask(own.key, peer.key, where, len(words))
                 masks.add_pair(words, mask, self._site, name)
-        own.masked = own.id + words.astype(masks.WORD, copy=False).tobytes()
-        return own.masked
+        own.masked = True
+        return own.id + words.astype(masks.WORD, copy=False).tobytes()
 
     def _check_dealt(self, own: _Attempt, message: Dealt) -> None:
         """Enough of the cohort, each with a key that it signed itself."""
         names = message.keys.keys()
-        if not names <= set(own.names) or message.keys.get(self._site) != own.dealing.key:
-            raise ProtocolError("it names others than the cohort, or another key of this site than its own")
+        if message.keys.get(self._site) != own.dealing.key:
+            raise LostError("it has another key of this site than its own of now")
+        if not names <= set(own.names):
+            raise ProtocolError("it names others than the cohort")
         if len(names) < max(self._least, threshold(len(own.names))):
             raise ProtocolError(f"only {len(names)} of {len(own.names)} sites have dealt")
         for name, key in message.keys.items():
-            statement = key_statement(message.run, message.round, message.attempt, key.key)
+            where = message.run, message.round, message.attempt
+            statement = key_statement(*where, key.key, key.commitment)
             self._verify(name, statement, key.signature)
 
     def _opened(self, message: Dealt, sender: str) -> tuple[bytes, bytes]:
@@ -199,9 +228,12 @@ class Member:
         """Of each that dealt the share of one secret: of survivors of the seed, of the others of the key."""
         kept = self._kept
         if kept is None or (kept.run, kept.attempt) != (message.run, message.attempt):
-            raise ProtocolError("shares are asked for without this site's consent")
+            raise LostError("shares are asked for without this site's consent")
         if self._attempt is not None and self._attempt.id != kept.attempt:
-            raise ProtocolError("shares are asked for of an attempt that was given up")
+            raise LostError("shares are asked for of an attempt that was left for another")
+        revealed = self._ledger.revealed(message.round)
+        if revealed not in {None, message.attempt}:
+            raise ProtocolError("another sum of this round may be open already")
         signed = message.signatures.keys() & set(kept.survivors)
         if len(signed) < threshold(len(kept.names)):
             raise ProtocolError(
@@ -209,8 +241,8 @@ class Member:
             )
         for name in signed:
             self._verify(name, _statement(kept), message.signatures[name])
-        if not kept.revealed:
-            self._remember(msgspec.structs.replace(kept, revealed=True))
+        if revealed is None:
+            self._ledger.reveal(message.round, message.attempt)
         return Reveal(
             run=message.run,
             round=message.round,
@@ -221,12 +253,12 @@ class Member:
 
     def _remember(self, kept: Kept | None) -> None:
         if kept != self._kept:
-            self._keep(kept)
+            self._ledger.keep(kept)
             self._kept = kept
 
     def _current(self, message: SumMessage) -> _Attempt:
         if self._attempt is None or self._attempt.id != message.attempt:
-            raise ProtocolError("it is of an attempt whose secrets this site does not hold")
+            raise LostError("it is of an attempt whose secrets this site does not hold")
         return self._attempt
 
     def _verify(self, name: str, statement: bytes, signature: bytes) -> None:

@@ -1,5 +1,6 @@
 """The aggregator's part: from the sum of masked words and enough shares to the sum itself."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -24,6 +25,8 @@ def unmask(
     places = {name: place for place, name in enumerate(names, 1)}
     for name in survivors:
         seed = _secret({places[site]: reveal.seeds[name] for site, reveal in reveals.items()}, name)
+        if hashlib.sha256(seed).digest() != keys[name].commitment:
+            raise ProtocolError(f"the shares of the seed of {name} do not give it")
         total -= masks.own_mask(seed, len(total))
     for lost in sorted(keys.keys() - set(survivors)):
         secret = _secret({places[site]: reveal.keys[lost] for site, reveal in reveals.items()}, lost)

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from fedfin import limits
 from fedfin.protocol.messages import GroupKeys, PartKind
 from fedfin.trust.identity import Identity, PublicKeys
 
@@ -36,6 +37,14 @@ class SiteEnd(Protocol):
     @property
     def roster(self) -> Mapping[str, PublicKeys]:
         """The keys of the charter's sites."""
+
+    @property
+    def case_cap(self) -> int:
+        """The cases that the charter grants this site."""
+
+    @property
+    def least_sites(self) -> int:
+        """The fewest sites that the charter wants behind a version."""
 
     def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
         """A message to the aggregator as it travels; a private one is for nobody else to read."""
@@ -124,6 +133,8 @@ class OpenSiteEnd:
     aggregator = ""
     identity: Identity | None = None
     roster: Mapping[str, PublicKeys] = {}
+    case_cap = limits.SITE_WEIGHT
+    least_sites = 1
 
     def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:  # noqa: ARG002 - the protocol's
         """As it is."""

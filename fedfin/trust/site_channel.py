@@ -50,6 +50,16 @@ class SiteChannel:
         """The keys of the charter's sites."""
         return {name: seat.keys for name, seat in self._charter.seats.items()}
 
+    @property
+    def case_cap(self) -> int:
+        """The cases that the charter grants this site."""
+        return self._charter.seats[self._site].cases
+
+    @property
+    def least_sites(self) -> int:
+        """The fewest sites that the charter wants behind a version."""
+        return self._charter.least_sites
+
     def send(self, topic: str, message: bytes, *, private: bool = True) -> bytes:
         """Signed; control messages that are private are sealed to the aggregator, too."""
         if self._topics.is_chunk(topic):

@@ -15,7 +15,7 @@ def draft(tiny, export, tmp_path, capsys):
     def run(*options, project=True):
         bundle = tmp_path / "bundle"
         axes = ["--project", "random", "--dims", "24"] if project else []
-        assert export(bundle, *tiny, *axes)[0] == 0
+        assert export(bundle, *tiny, *axes, "--force")[0] == 0
         words = ["--federation", "f", "--bundle", str(bundle), "--label", "x", *options]
         code = main(["aggregator", "draft", *words])
         shown = capsys.readouterr()
@@ -67,3 +67,11 @@ def test_all_modalities_together_stay_well_below_the_patients(patients, modaliti
     columns = columns_for(patients, modalities)
     assert columns == 8 or modalities * columns <= together(patients) < patients / 3
     assert 8 <= columns <= 256
+
+
+def test_three_sites_are_drafted_with_secure_sums_and_two_are_not(draft):
+    """With what the level asks of the plan; of two sites each would know the other's part."""
+    secure, two = (draft("--sites", count)[2] for count in ("3", "2"))
+    assert (secure.privacy.level, secure.rounds.min_sites, secure.rounds.max_share) == ("secure", 3, 1.0)
+    assert (secure.rounds.mode, secure.rounds.late, secure.codec.up) == ("sync", "reject", "exact")
+    assert (two.privacy.level, two.rounds.min_sites, two.rounds.max_share) == ("open", 2, 0.34)

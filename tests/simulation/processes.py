@@ -15,9 +15,13 @@ from fedfin import files
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.protocol import round_states, site_states
+from fedfin.protocol.messages import Reveal
+from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.shards import Shard
+from fedfin.secure_sums.masks import Words
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.secure_rounds import SecureRounds
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.serve.shard_server import ShardServer
@@ -25,9 +29,10 @@ from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.shard_journal import ShardJournal
 from fedfin_edge.agent import global_model
 from fedfin_edge.agent.agent import Agent
+from fedfin_edge.agent.summing import Summing
 from fedfin_edge.site import CaseColumns, ModalitySettings, Site, SiteSettings
 from fedfin_edge.tasks.task import TaskResult
-from simulation import toy
+from simulation import sum_keys, toy
 from simulation.broker import Link, Queue
 from simulation.faults import CrashError
 
@@ -134,10 +139,14 @@ class AggregatorProcess(Process):
 
     def _start(self) -> None:
         self.journal = Journal(self.folder / "journal.sqlite")
-        rounds = RootRounds(self.journal) if self._shards else Rounds(self.journal)
-        rounds.judge = self.world.watch.judging(rounds.judge)
-        report = self.world.reporter(self.name)
-        self.server = Server(rounds, "mqtt://broker", report, shards=self._shards)
+        report, channel = self.world.reporter(self.name), None
+        if (keys := self.world.keys) is not None:
+            rounds, channel = SecureRounds(self.journal), keys.aggregator_end()
+            rounds._payload = self.world.watch.opening(rounds._payload)
+        else:
+            rounds = RootRounds(self.journal) if self._shards else Rounds(self.journal)
+            rounds.judge = self.world.watch.judging(rounds.judge)
+        self.server = Server(rounds, "mqtt://broker", report, shards=self._shards, channel=channel)
         self.server._link.start()
 
     def _step(self) -> None:
@@ -202,7 +211,9 @@ class SiteProcess(Process):
         self.site = Site(folder, settings)
 
     def _start(self) -> None:
-        self.agent = Agent(self.site, self.world.reporter(self.name))
+        keys = self.world.keys
+        channel = None if keys is None else keys.site_end(self.name)
+        self.agent = Agent(self.site, self.world.reporter(self.name), channel=channel)
         self.agent._link.start()
 
     def _step(self) -> None:
@@ -272,6 +283,7 @@ class CrashyConnection(sqlite3.Connection):
 def make_believe(world: "World") -> Iterator[None]:
     """Put the world's clock, links, threads and crashes under the real shells."""
     write, write_over, connect, flush = files._write, global_model.write_over, sqlite3.connect, os.fdatasync
+    words, answer = Summing._words, Summing.answer
     connection = type("Connection", (CrashyConnection,), {"world": world})
 
     def crashy_write(path: Path, data: bytes, *, spare: Path | None) -> None:
@@ -298,6 +310,21 @@ def make_believe(world: "World") -> Iterator[None]:
         flush(descriptor)
         world.crash_point()
 
+    def watched_words(summing: Summing, payload: bytes) -> Words:
+        assert world.current is not None
+        summand = words(summing, payload)
+        world.watch.sums.giving(world.current.name, decode_payload(payload, Update).round, summand)
+        return summand
+
+    def watched_answer(summing: Summing, question: site_states.SumQuestion, update: bytes) -> Any:
+        assert world.current is not None
+        given = answer(summing, question, update)
+        if isinstance(given, Reveal):
+            world.watch.sums.revealing(world.current.name, summing._member._kept, given)
+        return given
+
+    chance = SimpleNamespace(urandom=world.rng.randbytes)
+    new_key = SimpleNamespace(generate=lambda: sum_keys.new_key(world.rng))
     clock = SimpleNamespace(**vars(time) | {"monotonic": world.clock.monotonic})
     secrets = SimpleNamespace(token_hex=lambda size: toy.hexadecimal(world.rng, size))
     threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
@@ -319,6 +346,11 @@ def make_believe(world: "World") -> Iterator[None]:
         "fedfin_edge.agent.agent.load_dataset": lambda site, plan: toy.cases(plan, site.settings.site),
         "fedfin_edge.agent.agent.read_manifest": lambda _: SimpleNamespace(digest=lambda: toy.ENCODER),
         "fedfin_edge.agent.update.run_task": run_task,
+        "fedfin_edge.agent.summing.Summing._words": watched_words,
+        "fedfin_edge.agent.summing.Summing.answer": watched_answer,
+        "fedfin.secure_sums.member.os": chance,
+        "fedfin.secure_sums.member.X25519PrivateKey": new_key,
+        "fedfin.protocol.secure_round_machine.os": chance,
     }
     with contextlib.ExitStack() as stack:
         for name, value in replaced.items():

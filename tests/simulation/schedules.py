@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedfin.plan import Codec, Plan, Rounds
+from fedfin.plan import Codec, Plan, Privacy, Rounds
 from fedfin.protocol.schedule import last_round, task_of
 from simulation.faults import Faults
 from simulation.toy import solved_plan, toy_plan
@@ -61,16 +61,16 @@ def _come_and_go(world: World, rng: random.Random) -> None:
 
 
 @functools.cache
-def undisturbed(variant: str) -> bytes:
-    """The final model of a calm schedule."""
-    return run(0, variant=variant, calm=True).final
+def undisturbed(variant: str) -> World:
+    """A calm schedule, at its end."""
+    return run(0, variant=variant, calm=True)
 
 
 def same_as_undisturbed(variant: str, world: World) -> None:
     """Every site counted in every round, so not a bit differs."""
     rounds = world.results
     assert [row["sites"] for row in rounds] == [float(len(world.sites))] * last_round(world.plan)
-    assert world.final == undisturbed(variant), "another model than undisturbed"
+    assert world.final == undisturbed(variant).final, "another model than undisturbed"
 
 
 def within_the_quorum(_: str, world: World) -> None:
@@ -87,11 +87,29 @@ def within_the_quorum(_: str, world: World) -> None:
         world.tally["late but folded"] += int(late)
 
 
+def same_sums_as_open(variant: str, world: World) -> None:
+    """Masks leave no trace in the model: the same plan without them comes to the same, bit for bit."""
+    same_as_undisturbed(variant, world)
+    masked, plain = (undisturbed(name).tensors for name in (variant, OPEN[variant]))
+    assert masked.keys() == plain.keys()
+    assert all((array == plain[name]).all() for name, array in masked.items())
+
+
+def summed_or_told(_: str, world: World) -> None:
+    """A round holds three sites at least; or too few revealed their shares, and people know."""
+    refused = {f["round"] for _, _, event, f in world.facts if event == "sum" and not f["accepted"]}
+    for number, row in enumerate(world.results, 1):
+        assert row["sites"] >= world.plan.rounds.min_sites or number in refused, (number, row)
+        world.tally["closed without a sum"] += row["sites"] == 0.0
+
+
 _EVERYONE = Rounds(count=2, sites=3, min_sites=3, deadline_s=1e6)
 _QUORUM = Rounds(count=3, sites=3, min_sites=2, deadline_s=100.0)
 _INVITED = Rounds(count=3, sites=2, min_sites=1, invite=2, deadline_s=100.0)
 _LATE = Rounds(count=4, sites=3, min_sites=1, late="fold", deadline_s=20.0)
 _ASYNCHRONOUS = Rounds(count=6, sites=3, min_sites=2, mode="async", buffer=2, deadline_s=200.0)
+_SUMMED = Rounds(count=3, sites=5, min_sites=3, deadline_s=100.0)
+_SECURE = Privacy(level="secure")
 _SMALL = Codec(up="tiny", down="small")
 VARIANTS = {
     "everyone": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False),
@@ -109,4 +127,10 @@ VARIANTS = {
     "sharded": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, shards=2),
     "sharded, folded late": Variant(toy_plan(_LATE, codec=_SMALL), 4, within_the_quorum, shards=3),
     "sharded, asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, shards=2),
+    "secure": Variant(toy_plan(_EVERYONE, privacy=_SECURE), 3, same_sums_as_open, mortal=False),
+    "secure, solved": Variant(solved_plan(_EVERYONE, privacy=_SECURE), 3, same_as_undisturbed, mortal=False),
+    "secure, quorum": Variant(toy_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told),
+    "secure, few": Variant(toy_plan(_SUMMED, privacy=_SECURE), 4, summed_or_told),
+    "secure, solved, quorum": Variant(solved_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told),
 }
+OPEN = {"secure": "everyone"}  # the variant whose model is the same

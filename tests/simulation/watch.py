@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fedfin.protocol import messages
-from fedfin.protocol.messages import Begin, Receipt, RoundManifest
+from fedfin.protocol import messages, transfer
+from fedfin.protocol.messages import Begin, Receipt, RoundManifest, Summed
+from fedfin.protocol.round_states import OpenSum
+from fedfin.secure_sums.masks import Words
+from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.secure_rounds import SUM
 from fedfin_aggregator.store.journal import Journal
+from simulation.sum_watch import SumWatch
 
 if TYPE_CHECKING:
     from simulation.world import World
 
-KIND_BEGIN, KIND_RECEIPT = (b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("begin", "receipt"))
+KIND_BEGIN, KIND_RECEIPT, KIND_SUMMED = (
+    b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("begin", "receipt", "summed")
+)
 Judge = Callable[[int, str, bytes, bytes], Receipt]
 
 
@@ -26,6 +33,8 @@ class Watch:
         self.payloads: dict[bytes, bytes] = {}  # every update that was judged, by id
         self.receipts: dict[tuple[str, bytes], Receipt] = {}  # by site and id, as sites may have read them
         self.models: dict[int, bytes] = {}  # the digest by version
+        self.sums = SumWatch()
+        self._summed: dict[tuple[str, int], bool] = {}  # by site and round
         self._offered: set[tuple[str, int]] = set()  # site and round
 
     def judging(self, judge: Judge) -> Judge:
@@ -34,6 +43,17 @@ class Watch:
         def keep(round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
             self.payloads[id_] = payload
             return judge(round_, site, id_, payload)
+
+        return keep
+
+    def opening(self, encode: Callable[[OpenSum, Words], bytes]) -> Callable[[OpenSum, Words], bytes]:
+        """Keep what secure sums come to."""
+
+        def keep(sum_: OpenSum, words: Words) -> bytes:
+            self.sums.opening(sum_, words)
+            payload = encode(sum_, words)
+            self.payloads[transfer.whole_id(payload)] = payload
+            return payload
 
         return keep
 
@@ -58,7 +78,10 @@ class Watch:
             message = messages.decode(payload, Begin)
             self._offered.add((_party(topic), message.round))
         elif topic.endswith("/dn/ctl") and KIND_RECEIPT in payload:
-            self._receipt(_party(topic), messages.decode(payload, Receipt))
+            if self._world.keys is None:  # for masked values it promises nothing
+                self._receipt(_party(topic), messages.decode(payload, Receipt))
+        elif topic.endswith("/dn/ctl") and KIND_SUMMED in payload:
+            self._answered(_party(topic), messages.decode(payload, Summed))
         elif topic.endswith("/global/manifest"):
             self._manifest(messages.decode(payload, RoundManifest))
 
@@ -67,6 +90,12 @@ class Watch:
         assert first.accepted == receipt.accepted, ("a receipt changed its mind", site, first, receipt)
         if receipt.accepted:
             assert self._world.is_durable(site, receipt.id), ("a receipt for what is not durable", site)
+
+    def _answered(self, site: str, summed: Summed) -> None:
+        first = self._summed.setdefault((site, summed.round), summed.accepted)
+        assert first == summed.accepted, ("a sum changed its mind", site, summed)
+        if summed.accepted:
+            assert self._world.is_summed(site, summed.round), ("summed, and not durable", site)
 
     def _manifest(self, manifest: RoundManifest) -> None:
         first = self.models.setdefault(manifest.version, manifest.model)
@@ -79,11 +108,14 @@ class Watch:
         """
         for (site, id_), receipt in self.receipts.items():
             assert not receipt.accepted or self._world.is_durable(site, id_), ("accepted, then lost", site)
-        again = Rounds(Journal(folder / "replay.sqlite", create=journal.plan, run=journal.run))
+        summed = journal.plan.privacy.summed
+        again = (RootRounds if summed else Rounds)(
+            Journal(folder / "replay.sqlite", create=journal.plan, run=journal.run)
+        )
         try:
             for row in journal.rounds():
                 for update in (u for collector in collectors for u in collector.updates(row.round)):
-                    if update.accepted:
+                    if update.accepted and (update.site == SUM) == summed:
                         again.judge(update.round, update.site, update.id, self.payloads[update.id])
                 assert again.journal.versions.model_id(row.version) == journal.versions.model_id(
                     row.version

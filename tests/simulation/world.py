@@ -14,6 +14,7 @@ from simulation.broker import Broker, Link
 from simulation.clock import Clock
 from simulation.faults import CrashError, Faults
 from simulation.processes import AggregatorProcess, Process, ShardProcess, SiteProcess, make_believe
+from simulation.sum_keys import SumKeys
 from simulation.watch import Watch
 
 UNTIL_S = 50_000.0
@@ -44,11 +45,13 @@ class World:
         self.current: Process | None = None
         self._folder = folder
         self.watch = Watch(self)
+        names = [f"s{i}" for i in range(sites)]
+        self.keys = SumKeys(self.rng, names) if plan.privacy.summed else None
         with make_believe(self):
             self.broker = Broker(self)
             self.aggregator = AggregatorProcess(self, folder, shards=shards)
             self.shards = [ShardProcess(self, folder / f"shard-{i}", Shard(i, shards)) for i in range(shards)]
-            self.sites = [SiteProcess(self, f"s{i}", folder / f"s{i}") for i in range(sites)]
+            self.sites = [SiteProcess(self, name, folder / name) for name in names]
         self.processes = {p.client_id: p for p in (self.aggregator, *self.shards, *self.sites)}
 
     def run(self) -> None:
@@ -74,7 +77,8 @@ class World:
         version = self.aggregator.journal.versions.newest()
         with contextlib.closing(self.aggregator.journal):
             self.results = [row.results for row in self.aggregator.journal.rounds()]
-            final = self.aggregator.server._rounds.model_file(version)
+            rounds = self.aggregator.server._rounds
+            final, self.tensors = rounds.model_file(version), rounds._versions.tensors(version)
         for site in self.sites:
             assert not site.awaited or (site.folder / "state" / "final.fedfin").read_bytes() == final, (
                 site.name
@@ -134,6 +138,14 @@ class World:
         collectors = [] if is_shard(name) else [s for s in self.shards if s.shard.serves(name)]
         db = self._dbs[(collectors or [self.aggregator])[0].name]
         found = db.execute("SELECT count(*) FROM upd WHERE site = ? AND id = ? AND accepted", (name, id_))
+        return bool(found.fetchone()[0])
+
+    def is_summed(self, site: str, round_: int) -> bool:
+        """Whether the journal holds the site's part of this round's sum as accepted."""
+        db = self._dbs[self.aggregator.name]
+        found = db.execute(
+            "SELECT count(*) FROM upd WHERE site = ? AND round = ? AND accepted", (site, round_)
+        )
         return bool(found.fetchone()[0])
 
     def states(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from fedfin import limits
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import Manifest, read_manifest
 from fedfin.errors import SettingsError
@@ -16,7 +17,6 @@ from fedfin.plan import Plan, plan_toml
 from fedfin.settings import explain
 from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, together
 
-QUORUM = 3  # at least, where there are as many: a sum of fewer says much about each
 A_THIRD = 0.34  # of three equal sites none has more: rounding must not clip it
 HEADER = """\
 # A draft: docs/plan.md says what each key means. Edit it before `fedfin aggregator init`:
@@ -70,12 +70,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         "modalities": [_modality(manifest, dim) for manifest, dim in zip(manifests, dims, strict=True)],
         # Random features are dimensions, too.
         "model": {} if args.patients is None else {"basis_total": sum(dims)},
-        "rounds": {
-            "count": args.rounds,
-            "sites": args.sites,
-            "min_sites": min(args.sites, QUORUM),
-            "max_share": A_THIRD,
-        },
+        **_privacy(args),
     }
     try:
         plan = msgspec.convert(raw, Plan)
@@ -86,6 +81,20 @@ def _plan(args: argparse.Namespace) -> Plan:
             f"the draft would be no valid plan: {reason}; correct the option for it"
         ) from None
     return plan
+
+
+def _privacy(args: argparse.Namespace) -> dict[str, Any]:
+    """Sums alone, where there are sites enough for one, and the rounds that this asks for."""
+    secure = args.sites >= limits.LEAST_SUMMED
+    return {
+        "privacy": {"level": "secure" if secure else "open"},
+        "rounds": {
+            "count": args.rounds,
+            "sites": args.sites,
+            "min_sites": min(args.sites, limits.LEAST_SUMMED),
+            "max_share": 1.0 if secure else A_THIRD,
+        },
+    }
 
 
 def _check_patients(args: argparse.Namespace) -> None:

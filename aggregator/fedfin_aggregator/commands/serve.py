@@ -34,7 +34,15 @@ from fedfin_aggregator.store.shard_journal import ShardJournal
 from fedfin_aggregator.summary import print_summary
 
 # Events in the audit log, and whether they are on the disk before anything else happens: the journal holds the rest.
-AUDITED = {"update": False, "closed": False, "charter": True, "stalled": False, "bad-message": False}
+AUDITED = {
+    "update": False,
+    "cohort": False,
+    "sum": False,
+    "closed": False,
+    "charter": True,
+    "stalled": False,
+    "bad-message": False,
+}
 OPEN = (
     'PRIVACY IS "OPEN": this aggregator sees what each site sends, and could tell of single patients from it. For data'
     " that may be public (docs/secure-sums.md)."
@@ -107,6 +115,12 @@ def _check_private(plan: Plan, channel: AggregatorChannel | None, *, sharded: bo
         raise SettingsError(
             f'the plan\'s privacy.level is "{plan.privacy.level}", which needs keys (docs/keys.md) and no shards; or'
             ' set it to "open"'
+        )
+    elif (least := channel.charter.least_sites) > plan.rounds.min_sites:
+        raise SettingsError(
+            f"charter {channel.charter.number} wants {least} sites behind a sum, the plan's rounds.min_sites are"
+            f" {plan.rounds.min_sites}; the coordinator lowers one (`fedfin aggregator charter --least-sites`) or"
+            " raises the other"
         )
 
 

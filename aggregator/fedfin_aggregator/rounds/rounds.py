@@ -62,9 +62,7 @@ class Position:
 
 
 class Rounds:
-    """All rounds of one federation, on top of its journal. `sealed`: whether updates come sealed to the aggregator."""
-
-    sealed = True
+    """All rounds of one federation, on top of its journal."""
 
     def __init__(self, journal: Journal, *, weight_limit: int = limits.ROUND_WEIGHT) -> None:
         self.journal = journal

@@ -29,6 +29,7 @@ from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes, tasks
 from fedfin_aggregator.store.journal import Journal, UpdateRow
 
+UNOPENED = "too few sites have revealed the shares that open this sum; no other sum of their values is made"
 SUM = "sum/1"  # whose update the opened sum is in the journal: no site can be named so
 _ID_BYTES = 16
 
@@ -44,12 +45,12 @@ class _Unopened(msgspec.Struct, frozen=True):
 class SecureRounds(RootRounds):
     """As one aggregator's, but for what comes in."""
 
-    sealed = False
-
     def __init__(self, journal: Journal, *, weight_limit: int = limits.ROUND_WEIGHT) -> None:
         super().__init__(journal, weight_limit=weight_limit)
         self._path = journal.folder / "unopened-sum.msgpack"
         self._attempt, self._total, self._bytes = b"", np.zeros(0, np.uint64), 0
+        self._added: set[str] = set()
+        self._fixed = False
         noised = self.plan.privacy.noised
         self.ledger = Ledger(journal.folder / LEDGER, budget_of(self.plan)) if noised else None
         self._restore()
@@ -81,17 +82,24 @@ class SecureRounds(RootRounds):
     def begin_sum(self, attempt: bytes) -> None:
         """A new attempt: what came for the one before is forgotten."""
         task = task_of(self.plan, self.position.round)
-        self._attempt, self._bytes = attempt, 0
+        self._attempt, self._bytes, self._added, self._fixed = attempt, 0, set(), False
         self._total = np.zeros(word_count(self.plan, task), np.uint64)
 
-    def judge(self, round_: int, _site: str, id_: bytes, payload: bytes) -> Receipt:
+    def fix_sum(self, attempt: bytes) -> None:
+        """Its survivors are named: values that come later would be in the sum, and their masks never taken off."""
+        self._fixed = self._attempt == attempt
+
+    def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Add a site's masked values. Nothing can be said of them but how long they are."""
+        if self._fixed or site in self._added:
+            return Receipt(id=id_, accepted=False, reason="this sum takes no more values of this site")
         wanted = _ID_BYTES + self._total.nbytes
         if (round_, payload[:_ID_BYTES], len(payload)) != (self.position.round, self._attempt, wanted):
             reason = "masked values of another attempt, or of another length"
             return Receipt(id=id_, accepted=False, reason=reason)
         self._total += np.frombuffer(memoryview(payload)[_ID_BYTES:], masks.WORD)
         self._bytes += len(payload)
+        self._added.add(site)
         return Receipt(id=id_, accepted=True)
 
     def keep_sum(self, sum_: OpenSum) -> None:
@@ -126,6 +134,10 @@ class SecureRounds(RootRounds):
         except ProtocolError as error:
             return self._write(sum_, None, str(error)[: limits.REASON_CHARS], gave=False)
         return self._write(sum_, payload, "", gave=taken.gave_second_moments)
+
+    def give_up_sum(self, sum_: OpenSum) -> Receipt:
+        """Make it durable that it is never opened."""
+        return self._write(sum_, None, UNOPENED, gave=False)
 
     def _write(self, sum_: OpenSum, payload: bytes | None, reason: str, *, gave: bool) -> Receipt:
         accepted, round_ = payload is not None, sum_.round

@@ -45,9 +45,7 @@ class Incoming:
         try:
             if not judge.checked:
                 transfer.check(judge.id, payload)
-            update = payload
-            if self._rounds.sealed:
-                update = self._channel.open_update(judge.site, judge.round, payload)
+            update = self._channel.open_update(judge.site, judge.round, payload)
         except ProtocolError as error:
             receipt = Receipt(id=judge.id, accepted=False, reason=str(error))
         else:

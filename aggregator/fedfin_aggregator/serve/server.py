@@ -76,7 +76,7 @@ class Server:
             return SecureRoundMachine(
                 plan,
                 run=run,
-                max_update_bytes=rounds.max_update_bytes,
+                max_update_bytes=limit,
                 verify=self._channel.has_signed,
                 enrolled=self._channel.enrolled,
             )
@@ -239,9 +239,11 @@ class Server:
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
                 self._rounds.journal.tidy()
-            case life.NewSum() | life.KeepSum() | life.OpenSum():
+            case life.NewSum() | life.FixSum() | life.KeepSum() | life.OpenSum() | life.GiveUpSum():
                 assert isinstance(self._rounds, SecureRounds)
                 self._on_sum(self._rounds, effect)
+            case life.TellOutcome(site, round_):
+                self._tell_outcome(site, round_)
             case life.Stalled():
                 self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
             case life.Awaiting():
@@ -250,11 +252,28 @@ class Server:
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
 
-    def _on_sum(self, rounds: SecureRounds, effect: life.NewSum | life.KeepSum | life.OpenSum) -> None:
+    def _tell_outcome(self, site: str, round_: int) -> None:
+        journal = self._rounds.journal
+        receipt = journal.receipt(round_, site)
+        accepted = receipt is not None and receipt.accepted
+        reason = f"late: round {round_} has closed" if receipt is None else receipt.reason
+        self._post(
+            site,
+            "dn/ctl",
+            messages.Summed(run=journal.run, round=round_, accepted=accepted, reason=reason),
+        )
+
+    def _on_sum(
+        self,
+        rounds: SecureRounds,
+        effect: life.NewSum | life.FixSum | life.KeepSum | life.OpenSum | life.GiveUpSum,
+    ) -> None:
         match effect:
             case life.NewSum(round_, attempt, names):
                 rounds.begin_sum(attempt)
                 self._report("cohort", {"round": round_, "sites": ", ".join(names)})
+            case life.FixSum(attempt):
+                rounds.fix_sum(attempt)
             case life.KeepSum(sum_):
                 rounds.keep_sum(sum_)
                 if rounds.ledger is not None:
@@ -262,11 +281,15 @@ class Server:
                     told = {"epsilon": round(epsilon, 3), "of": rounds.plan.privacy.epsilon}
                     self._report("told", {"round": sum_.round} | told)
             case life.OpenSum():
-                receipt = rounds.open_sum(effect)
-                facts = {"accepted": receipt.accepted, "reason": receipt.reason}
-                self._report("sum", {"round": effect.round, "sites": ", ".join(effect.survivors)} | facts)
-                answers = (life.Answer(site, effect.round, receipt) for site in effect.survivors)
-                self._feed(life.Judged(tuple(answers)))
+                self._on_end_of_sum(effect, rounds.open_sum(effect))
+            case life.GiveUpSum(sum_):
+                self._on_end_of_sum(sum_, rounds.give_up_sum(sum_))
+
+    def _on_end_of_sum(self, sum_: life.OpenSum, receipt: messages.Receipt) -> None:
+        facts = {"accepted": receipt.accepted, "reason": receipt.reason}
+        self._report("sum", {"round": sum_.round, "sites": ", ".join(sum_.survivors)} | facts)
+        answers = (life.Answer(site, sum_.round, receipt) for site in sum_.survivors)
+        self._feed(life.Judged(tuple(answers)))
 
     def _post(self, site: str, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Welcome) and (keys := self._channel.group_keys) is not None:

@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -19,7 +20,7 @@ from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
 from fedfin.privacy.budget import budget_of
-from fedfin.privacy.ledger import Ledger
+from fedfin.privacy.ledger import Ledger as PrivacyLedger
 from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
@@ -36,11 +37,12 @@ from fedfin_edge.agent.joining import (
     forgotten,
     labels_not_used,
     labels_without_values,
+    who_sees,
 )
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.plan_policy import check_plan
 from fedfin_edge.agent.state import AgentState
-from fedfin_edge.agent.summing import Summing
+from fedfin_edge.agent.summing import Ledger, Summing
 from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.cases.dataset import Dataset, load_dataset
 from fedfin_edge.site import Site
@@ -108,7 +110,7 @@ class Agent:
             settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
         )
         self._plan: Plan | None = None
-        self._ledger: Ledger | None = None
+        self._ledger: PrivacyLedger | None = None
         self._sums: Summing | None = None  # with secure sums, once there is a plan
         self._run = ""
         self._sending = b""  # the id of the update that was offered last
@@ -181,7 +183,7 @@ class Agent:
                 self._on_message(topic, payload)
             case link_events.Broken(error):
                 raise LinkError(f"the link to the broker died: {error}")
-            case life.Done() | life.Assembled() | life.Misfit():
+            case life.Done() | life.Masked() | life.Assembled() | life.Misfit():
                 self._feed(event)
             case Failed(error):
                 raise error
@@ -276,7 +278,7 @@ class Agent:
             case life.Work():
                 self._work(effect)
             case life.SayReady(round_):
-                self._publish(self._topic("up/ctl"), self._summing().ready(round_))
+                self._publish(self._topic("up/ctl"), messages.Ready(run=self._run, round=round_))
             case life.TakePart(message):
                 self._take_part(message)
             case life.Abandon():
@@ -297,17 +299,29 @@ class Agent:
         return self._sums
 
     def _take_part(self, message: life.SumQuestion) -> None:
-        """A lie of the aggregator's costs its sum, and is told."""
+        """One question after the other; masking is work, as training is."""
         outbox = self._state.waiting
+        if outbox is None:
+            return
+        self._stop_worker()
+        if isinstance(message, messages.Dealt):
+            self._start_worker(self._reply, message, outbox.payload)
+        else:
+            self._reply(message, outbox.payload)
+
+    def _reply(self, message: life.SumQuestion, update: bytes) -> None:
+        """A lie of the aggregator's costs its sum, and is told."""
         try:
-            answer = None if outbox is None else self._summing().answer(message, outbox.payload)
+            answer = self._summing().answer(message, update)
         except ProtocolError as error:
             self._report("bad-message", {"reason": str(error)})
-            return
-        if isinstance(answer, messages.Message):
-            self._publish(self._topic("up/ctl"), answer)
-        elif answer is not None:
-            self._feed(life.Masked(message.round, answer))
+        except Exception as error:  # noqa: BLE001 - the main thread raises it again
+            self._events.put(Failed(error))
+        else:
+            if isinstance(answer, bytes):
+                self._events.put(life.Masked(message.round, answer))
+            else:
+                self._publish(self._topic("up/ctl"), answer)
 
     def _send(self, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Begin):
@@ -342,9 +356,10 @@ class Agent:
         self._plan, self._run = plan, run
         self._state.join(run, plan)
         if plan.privacy.noised:
-            self._ledger = Ledger(self._site.ledger_path, budget_of(plan))
+            self._ledger = PrivacyLedger(self._site.ledger_path, budget_of(plan))
         if plan.privacy.summed:
-            self._sums = Summing(self._site.settings.site, plan, run, self._channel, self._state.folder)
+            ledger = Ledger(run, self._state.folder / "secure-sum.msgpack", self._answers)
+            self._sums = Summing(plan, self._channel, self._site.settings.site, ledger, run)
         self._look_back(run)
         joined = {
             "federation": plan.federation,
@@ -352,6 +367,7 @@ class Agent:
             "cases": len(self._dataset),
             "labels_without_values": labels_without_values(plan, self._dataset),
             "labels_not_used": labels_not_used(plan, self._site.labels),
+            "privacy": who_sees(plan, self._channel.least_sites),
         }
         self._report("joined", joined)
 
@@ -418,9 +434,10 @@ class Agent:
     def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
         self._stop = threading.Event()
-        self._worker = threading.Thread(
-            target=self._compute, args=(work, self._stop), name="work", daemon=True
-        )
+        self._start_worker(self._compute, work, self._stop)
+
+    def _start_worker(self, target: Callable[..., None], *args: object) -> None:
+        self._worker = threading.Thread(target=target, args=args, name="work", daemon=True)
         self._worker.start()
 
     def _compute(self, work: life.Work, stop: threading.Event) -> None:
@@ -443,7 +460,7 @@ class Agent:
                 stop=stop.is_set,
                 keep=self._keep_deltas,
             )
-            # Masked values need no seal: they say nothing without all the others'.
+            # In a sum it never leaves as it is: what travels is made, and sealed, for each attempt (summing.py).
             seal = b"" if self._plan.privacy.summed else self._channel.new_seal(work.round)
             outbox = structs.replace(outbox, seal=seal)
             if self._ledger is not None:

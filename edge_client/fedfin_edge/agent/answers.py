@@ -35,7 +35,15 @@ class Allowed(msgspec.Struct, frozen=True, tag_field="kind", tag="allowed"):
     run: str
 
 
-_DECODER = msgspec.json.Decoder(Answer | Allowed)
+class Revealed(msgspec.Struct, frozen=True, tag_field="kind", tag="revealed"):
+    """Shares of one attempt at a secure sum (its id, in hex) may have left: this site is in no other of the round."""
+
+    run: str
+    round: int
+    attempt: str
+
+
+_DECODER = msgspec.json.Decoder(Answer | Allowed | Revealed)
 
 
 class Answers:
@@ -43,7 +51,7 @@ class Answers:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines: list[Answer | Allowed] = []
+        self._lines: list[Answer | Allowed | Revealed] = []
         data = path.read_bytes() if path.exists() else b""
         # A line that a crash cut short was not written yet: nothing was offered that depends on it.
         self._size = data.rfind(b"\n") + 1
@@ -93,7 +101,19 @@ class Answers:
         if not self.allows(run):
             self._append(Allowed(run))
 
-    def _append(self, line: Answer | Allowed) -> None:
+    def revealed(self, run: str, round_: int) -> bytes | None:
+        """The attempt of which shares may have left."""
+        lines = (line for line in self._lines if isinstance(line, Revealed))
+        return next((bytes.fromhex(r.attempt) for r in lines if (r.run, r.round) == (run, round_)), None)
+
+    def reveal(self, run: str, round_: int, attempt: bytes) -> None:
+        """Make it durable that shares may leave. Raises StateError for a second attempt of a round."""
+        if (known := self.revealed(run, round_)) not in {None, attempt}:
+            raise StateError(f"{self._path}: shares of another sum of round {round_} have left already")
+        if known is None:
+            self._append(Revealed(run, round_, attempt.hex()))
+
+    def _append(self, line: Answer | Allowed | Revealed) -> None:
         data = msgspec.json.encode(line) + b"\n"
         try:
             _append(self._path, self._size, data)

@@ -1,4 +1,4 @@
-"""An update in words and numbers: everything that left the site, and nothing else did."""
+"""An update in words and numbers: everything that left the site, or what it added to a sum; nothing else did."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +14,8 @@ from fedfin.model.model_spec import Task, task_specs
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, open_update
+from fedfin.secure_sums.masks import WORD
+from fedfin.secure_sums.summand import word_count
 from fedfin_edge.cases.dataset import FEW
 
 TELLS: dict[Task, str] = {
@@ -55,6 +57,7 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
         "task": update.task,
         "tells": tells(plan, update.task),
         "warnings": [] if plan.privacy.noised else _warnings(weights),
+        "travels": _travels(plan, update.task) if plan.privacy.summed else None,
         "base": update.base,
         "plan": update.plan,
         "metrics": update.metrics,
@@ -65,6 +68,12 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
             for name, array in values.items()
         ],
     }
+
+
+def _travels(plan: Plan, task: Task) -> dict[str, int]:
+    """What of it others see with secure sums: so many masked words, and the sum of so many sites' parts."""
+    words = word_count(plan, task)
+    return {"words": words, "bytes": words * WORD.itemsize, "least_sites": plan.rounds.min_sites}
 
 
 def _warnings(weights: Mapping[str, int]) -> list[str]:
@@ -113,6 +122,12 @@ def print_explanation(facts: dict[str, Any]) -> None:
             f"{tensor['largest']:.2e}",
         )
     console.print(f"It tells {facts['tells']}.")
+    if (travels := facts["travels"]) is not None:
+        console.print(
+            f"What travels are {travels['words']:,} masked words, {travels['bytes'] / 1e3:,.1f} KB, which say nothing"
+            f" by themselves. They open as part of a sum over {travels['least_sites']} sites or more; below is this"
+            " site's part of it, weight times value, which nobody else sees."
+        )
     console.print(table)
     for warning in facts["warnings"]:
         console.print(f"warning: {warning}")

@@ -61,6 +61,21 @@ def labels_without_values(plan: Plan, dataset: Dataset) -> str:
     return ", ".join(label for label, is_known in known if not is_known)
 
 
+def who_sees(plan: Plan, least_sites: int) -> str:
+    """What the aggregator learns of this site at the plan's level, for its people. `least_sites`: of the charter."""
+    if plan.privacy.summed:
+        least, privacy = max(plan.rounds.min_sites, least_sites), plan.privacy
+        noise = f", with noise: epsilon {privacy.epsilon:g}, delta {privacy.delta:g} to each patient, for all of it"
+        return (
+            f"{privacy.level}: the aggregator sees sums over {least} sites or more, and no site's part"
+            f"{noise if privacy.noised else ''}"
+        )
+    return (
+        "OPEN: whoever runs the aggregator sees each update of this site, and could tell of single patients from it."
+        " For data that may be public"
+    )
+
+
 def labels_not_used(plan: Plan, own: tuple[str, ...]) -> str:
     """This site's labels that the plan does not use."""
     return ", ".join(label for label in own if label not in plan.labels)

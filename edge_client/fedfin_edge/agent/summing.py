@@ -1,4 +1,8 @@
-"""The agent's part in secure sums: what this site holds, between the link and `secure-sum.msgpack` in `state/`."""
+"""The agent's part in secure sums: what this site gives, between the link and the disk.
+
+What it signed is in `secure-sum.msgpack` in `state/`; of which sums it revealed shares, in answers.jsonl, which
+outlives `state/`.
+"""
 
 from pathlib import Path
 
@@ -13,62 +17,87 @@ from fedfin.protocol.messages import Cohort, Consent, Dealing, Dealt, Ready, Rev
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.site_states import SumQuestion
 from fedfin.secure_sums.masks import Words
-from fedfin.secure_sums.member import Kept, Member
+from fedfin.secure_sums.member import Kept, LostError, Member
 from fedfin.secure_sums.summand import summand
 from fedfin.trust.channel import SiteEnd
+from fedfin_edge.agent.answers import Answers
 
 
-class Summing:
-    """One site's, in one run. Raises SettingsError without keys, StateError when its file is damaged."""
+class Ledger:
+    """What a site makes durable of its part in one run. Raises StateError when a file is damaged."""
 
-    def __init__(self, site: str, plan: Plan, run: str, channel: SiteEnd, folder: Path) -> None:
-        if channel.identity is None:
-            raise SettingsError(
-                f'the plan\'s privacy.level is "{plan.privacy.level}", which needs keys: `fedfin edge request`, and'
-                " `accept` what comes back (docs/keys.md)"
-            )
-        self._plan, self._run, self._path = plan, run, folder / "secure-sum.msgpack"
-        self._member = Member(
-            site,
-            run,
-            channel.identity,
-            lambda: channel.roster,
-            least=plan.rounds.min_sites,
-            kept=self._read(),
-            keep=self._keep,
-        )
+    def __init__(self, run: str, path: Path, answers: Answers) -> None:
+        self._run, self._path, self._answers = run, path, answers
 
-    def ready(self, round_: int) -> Ready:
-        """That the values are here."""
-        return Ready(run=self._run, round=round_, attempt=self._member.attempt(round_))
-
-    def answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | bytes:
-        """A message, or the masked values of this update. Raises ProtocolError for what a site must not answer."""
-        if isinstance(question, Cohort):
-            return self._member.deal(question)
-        if isinstance(question, Dealt):
-            return self._member.mask(question, self._words(update))
-        if isinstance(question, Survivors):
-            return self._member.consent(question)
-        return self._member.reveal(question)
-
-    def _words(self, payload: bytes) -> Words:
-        update = decode_payload(payload, Update)
-        values, weights = open_update(update, task_specs(self._plan, update.task))
-        return summand(self._plan, update.task, values, weights, update.metrics)
-
-    def _read(self) -> Kept | None:
+    @property
+    def kept(self) -> Kept | None:
+        """What was kept last."""
         try:
             return msgspec.msgpack.decode(self._path.read_bytes(), type=Kept)
         except FileNotFoundError:
             return None
         except UNDECODABLE:
             raise StateError(
-                f"{self._path} is damaged; restore it from a backup: without it, what this site revealed is not known"
+                f"{self._path} is damaged; remove it: a sum that waits for this site's shares closes without them"
             ) from None
 
-    def _keep(self, kept: Kept | None) -> None:
+    def keep(self, kept: Kept | None) -> None:
+        """In place of what was kept before."""
         if kept is None:
             self._path.unlink(missing_ok=True)
         else:
             write_atomically(self._path, msgspec.msgpack.encode(kept))
+
+    def revealed(self, round_: int) -> bytes | None:
+        """The attempt of this round of which shares may have left."""
+        return self._answers.revealed(self._run, round_)
+
+    def reveal(self, round_: int, attempt: bytes) -> None:
+        """Shares of this attempt are about to leave."""
+        self._answers.reveal(self._run, round_, attempt)
+
+
+class Summing:
+    """One site's, in one run. Raises SettingsError without keys, StateError when a file is damaged."""
+
+    def __init__(self, plan: Plan, channel: SiteEnd, site: str, ledger: Ledger, run: str) -> None:
+        if channel.identity is None:
+            raise SettingsError(
+                f'the plan\'s privacy.level is "{plan.privacy.level}", which needs keys: `fedfin edge request`, and'
+                " `accept` what comes back (docs/keys.md)"
+            )
+        self._plan, self._channel = plan, channel
+        least = max(plan.rounds.min_sites, channel.least_sites)
+        self._member = Member(site, run, channel.identity, lambda: channel.roster, least=least, ledger=ledger)
+        self._sealed = b"", b""  # an attempt, and what travels for it
+
+    def answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | Ready | bytes:
+        """A message, or this update's values, masked and sealed. Raises ProtocolError for what must not be answered."""
+        try:
+            return self._answer(question, update)
+        except LostError:
+            return Ready(run=question.run, round=question.round, lost=question.attempt)
+
+    def _answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | bytes:
+        if isinstance(question, Cohort):
+            return self._member.deal(question)
+        if isinstance(question, Dealt):
+            return self._masked(question, update)
+        if isinstance(question, Survivors):
+            return self._member.consent(question)
+        return self._member.reveal(question)
+
+    def _masked(self, question: Dealt, update: bytes) -> bytes:
+        """Made once: to the same question the same bytes."""
+        if question.attempt != self._sealed[0]:
+            masked = self._member.mask(question, self._words(update))
+            seal = self._channel.new_seal(question.round)
+            self._sealed = question.attempt, self._channel.seal_update(masked, question.round, seal)
+        return self._sealed[1]
+
+    def _words(self, payload: bytes) -> Words:
+        """Nobody else can say that it is too much: a tensor counts as no more cases than the charter grants."""
+        update = decode_payload(payload, Update)
+        values, weights = open_update(update, task_specs(self._plan, update.task))
+        granted = {name: min(weight, self._channel.case_cap) for name, weight in weights.items()}
+        return summand(self._plan, update.task, values, granted, update.metrics)

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     _check(site, admission, charter)
     print(f"charter {charter.number} of {charter.federation}, until {charter.expires}:")
     print(f"  sites: {', '.join(charter.seats)}; at least {charter.least_sites} behind a version")
-    for line in in_plain_words(admission.plan):
+    for line in in_plain_words(admission.plan, charter.least_sites):
         print(f"  {line}")
     fingerprints.confirm(charter.fingerprint, args.fingerprint, "the coordinator")
     _keep_certificate(site, admission)
@@ -74,30 +74,20 @@ def _check(site: "Site", admission: "Admission", charter: "Charter") -> None:
         )
 
 
-def in_plain_words(plan: "Plan") -> list[str]:
-    """What a plan asks of a site, and what of it leaves the site."""
+def in_plain_words(plan: "Plan", least_sites: int) -> list[str]:
+    """What a plan asks of a site, what of it leaves the site, and who sees that."""
     from fedfin.protocol.schedule import last_round, task_of
     from fedfin_edge.agent.explain_update import tells
+    from fedfin_edge.agent.joining import who_sees
 
     tasks = dict.fromkeys(task_of(plan, round_) for round_ in range(1, last_round(plan) + 1))
     lines = [
         f"plan {plan.digest()}",
         f"learns: {', '.join(plan.labels)}; from: {', '.join(plan.dims)}; in {last_round(plan)} rounds",
-        f"privacy: {plan.privacy.level}; the aggregator sees {_seen(plan)}",
-        "what leaves this site:",
+        who_sees(plan, least_sites),
+        "what leaves this site, masked in sums:" if plan.privacy.summed else "what leaves this site:",
     ]
     return lines + [f"  {task}: {tells(plan, task)}" for task in tasks]
-
-
-def _seen(plan: "Plan") -> str:
-    if not plan.privacy.summed:
-        return "what this site gives"
-    sums = f"sums over at least {plan.rounds.min_sites} sites"
-    if not plan.privacy.noised:
-        return f"{sums}, without noise"
-    return (
-        f"{sums}, with noise: epsilon {plan.privacy.epsilon:g}, delta {plan.privacy.delta:g} to each patient"
-    )
 
 
 def _keep_certificate(site: "Site", admission: "Admission") -> None:

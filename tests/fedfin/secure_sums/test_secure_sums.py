@@ -7,6 +7,7 @@ import pytest
 from cohort_sites import FIRST, WHERE, Sites, open_sum
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
@@ -15,6 +16,7 @@ from fedfin.plan import Modality, Model, Plan
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages import SumKey, Survivors
 from fedfin.secure_sums import shamir
+from fedfin.secure_sums.member import LostError
 from fedfin.secure_sums.summand import opened, summand, word_count
 from fedfin_aggregator.fold.fold import Fold
 
@@ -119,7 +121,7 @@ def test_a_key_that_its_owner_did_not_sign_is_not_used() -> None:
     sites = Sites(3)
     dealings = sites.deal(sites.names)
     lie = sites.dealt(dealings, "s0")
-    lie.keys["s1"] = SumKey(bytes(range(32)), lie.keys["s1"].signature)
+    lie.keys["s1"] = SumKey(bytes(range(32)), *astuple(lie.keys["s1"])[1:])
     with pytest.raises(ProtocolError, match="not its own"):
         sites.members["s0"].mask(lie, np.ones(8, np.uint64))
 
@@ -173,6 +175,33 @@ def test_after_a_reveal_a_round_has_no_other_sum_even_in_a_new_life() -> None:
         sites.members["s0"] = member
         with pytest.raises(ProtocolError, match="may be open already"):
             sites.deal(sites.names, b"b" * 16)
+
+
+def test_values_are_masked_once_for_an_attempt() -> None:
+    """The difference of two payloads under the same masks is that of their values."""
+    sites, dealings, _ = _masked()
+    with pytest.raises(ProtocolError, match="masked for this attempt already"):
+        sites.members["s0"].mask(sites.dealt(dealings, "s0"), np.zeros(8, np.uint64))
+
+
+def test_a_cohort_that_was_left_is_not_taken_up_again() -> None:
+    """What was late on the way does not end the attempt that runs."""
+    sites, _, _ = _masked()
+    newest = sites.deal(sites.names, b"b" * 16)
+    with pytest.raises(LostError):
+        sites.deal(sites.names)
+    assert sites.deal(sites.names, b"b" * 16) == newest
+
+
+def test_shares_that_do_not_give_the_seed_are_found() -> None:
+    """Without the commitment to it, noise would pass for a sum."""
+    sites, dealings, masked = _masked()
+    consents = sites.consents(sites.names)
+    reveals = {name: sites.members[name].reveal(consents) for name in sites.names}
+    wrong = reveals["s1"].seeds
+    wrong["s0"] = wrong["s0"][:-1] + bytes([wrong["s0"][-1] ^ 1])
+    with pytest.raises(ProtocolError, match="shares of"):
+        open_sum(sites, dealings, masked, sites.names, reveals)
 
 
 def test_an_attempt_that_was_left_for_another_is_never_opened() -> None:
