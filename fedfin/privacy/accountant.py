@@ -9,7 +9,7 @@ Neighbours differ in one patient, who is there or is not.
 
 import math
 
-_HALVINGS = 200  # of an interval: beyond what doubles tell apart
+_HALVINGS = 100  # of an interval: beyond what doubles tell apart
 
 
 def rho_of_noise(sensitivity: float, variance: float) -> float:
