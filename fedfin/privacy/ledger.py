@@ -40,7 +40,7 @@ class Ledger:
         """What all that was told of this site's patients cost, in rho."""
         return _cost(self.releases, site)
 
-    def told(self, site: str) -> float:
+    def epsilon_spent(self, site: str) -> float:
         """The epsilon that this stands for, at the plan's delta."""
         return self.budget.promise(self.spent(site))
 

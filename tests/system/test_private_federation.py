@@ -38,8 +38,8 @@ def test_a_private_federation_is_one_exchange_and_its_evaluation(tmp_path: Path)
         ledger = Ledger(tmp_path / name / LEDGER, budget)
         assert [release.task for release in ledger.releases] == ["second_moments", "evaluate"]
         assert 0.99 * budget.rho < ledger.spent("s1" if name == "agg" else name) <= budget.rho
-        told = [event["epsilon"] for event in federation.events(name) if event["event"] == "told"]
-        assert told == [pytest.approx(8.0, abs=0.05)] * 2
+        spent = [event["epsilon"] for event in federation.events(name) if event["event"] == "released"]
+        assert spent == [pytest.approx(8.0, abs=0.05)] * 2
     _check_commands(tmp_path)
 
 
@@ -81,7 +81,7 @@ def test_a_site_whose_patients_were_told_of_before_gives_nothing(tmp_path: Path)
             assert processes["s0"].wait(60) == 9
     log = (tmp_path / "s0.log").read_text()
     assert "s0 would have told epsilon 8.0" in log
-    assert not {"sending", "told"} & {event["event"] for event in federation.events("s0")}
+    assert not {"sending", "released"} & {event["event"] for event in federation.events("s0")}
     assert Ledger(tmp_path / "s0" / LEDGER, budget).releases == [before]
 
 

@@ -277,9 +277,9 @@ class Server:
             case life.KeepSum(sum_):
                 rounds.keep_sum(sum_)
                 if rounds.ledger is not None:
-                    epsilon = max(map(rounds.ledger.told, sum_.survivors))
-                    told = {"epsilon": round(epsilon, 3), "of": rounds.plan.privacy.epsilon}
-                    self._report("told", {"round": sum_.round} | told)
+                    epsilon = max(map(rounds.ledger.epsilon_spent, sum_.survivors))
+                    spent = {"epsilon": round(epsilon, 3), "of": rounds.plan.privacy.epsilon}
+                    self._report("released", {"round": sum_.round} | spent)
             case life.OpenSum():
                 self._on_end_of_sum(effect, rounds.open_sum(effect))
             case life.GiveUpSum(sum_):

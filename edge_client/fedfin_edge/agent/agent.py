@@ -385,12 +385,12 @@ class Agent:
         assert self._plan is not None
         if self._ledger is not None:
             site = self._site.settings.site
-            self._ledger.record(self._told(outbox, self._plan))
-            told = {"epsilon": round(self._ledger.told(site), 3), "of": self._plan.privacy.epsilon}
-            self._report("told", {"round": outbox.round} | told)
+            self._ledger.record(self._release(outbox, self._plan))
+            spent = {"epsilon": round(self._ledger.epsilon_spent(site), 3), "of": self._plan.privacy.epsilon}
+            self._report("released", {"round": outbox.round} | spent)
         self._answers.record(answer_of(outbox, self._state.progress.run, self._plan, self._data))
 
-    def _told(self, outbox: Outbox, plan: Plan) -> Release:
+    def _release(self, outbox: Outbox, plan: Plan) -> Release:
         """The ledger's line for it."""
         answer = answer_of(outbox, self._state.progress.run, plan, self._data)
         run, round_, data, site = answer.run, answer.round, answer.data, self._site.settings.site
@@ -464,7 +464,7 @@ class Agent:
             seal = b"" if self._plan.privacy.summed else self._channel.new_seal(work.round)
             outbox = structs.replace(outbox, seal=seal)
             if self._ledger is not None:
-                self._ledger.check(self._told(outbox, self._plan))
+                self._ledger.check(self._release(outbox, self._plan))
             self._state.put_update(outbox)
             self._record(outbox)
             offer = self._channel.seal_update(outbox.payload, work.round, seal)
