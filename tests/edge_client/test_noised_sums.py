@@ -29,7 +29,7 @@ def _dataset(patients: list[int], *, seed: int = 0, size: float = 1.0, held_out:
         rng.choice(np.array([0, 1, np.nan], np.float32), (n, 2)),
         (numbers % 10) / 10 < held_out,
         second_half=numbers % 2 == 1,
-        patients=numbers,
+        patient=numbers,
     )
 
 
@@ -40,7 +40,7 @@ def _rows(dataset: Dataset, rows: np.ndarray) -> Dataset:
         dataset.labels[rows],
         dataset.held_out[rows],
         second_half=dataset.in_second_half[rows],
-        patients=dataset.patient_numbers[rows],
+        patient=dataset.patient_numbers[rows],
     )
 
 

@@ -27,7 +27,7 @@ class Dataset:
     left_out: cases of the table without any features; unencoded: inputs of the table without features;
     validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case);
     second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case);
-    patients: int64 [n], whose cases these are, numbered from 0 (None: each case is another patient's).
+    patient: int64 [n], whose case each is (None: each is of another).
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -38,12 +38,12 @@ class Dataset:
     unencoded: int = 0
     validation: NDArray[np.bool_] | None = None
     second_half: NDArray[np.bool_] | None = None
-    patients: NDArray[np.int64] | None = None
+    patient: NDArray[np.int64] | None = None
 
     @property
     def patient_numbers(self) -> NDArray[np.int64]:
-        """`patients`, int64 [n]."""
-        return np.arange(len(self)) if self.patients is None else self.patients
+        """`patient`, int64 [n]."""
+        return np.arange(len(self)) if self.patient is None else self.patient
 
     @property
     def in_second_half(self) -> NDArray[np.bool_]:
@@ -158,7 +158,7 @@ def _assemble(
         unencoded,
         np.array([_draw(f"validation\n{case.patient}", seed) < VALIDATION for case in cases], np.bool_),
         np.array([_draw(f"half\n{case.patient}", seed) < 1 / 2 for case in cases], np.bool_),
-        np.unique([case.patient for case in cases], return_inverse=True)[1].astype(np.int64),
+        np.unique([case.patient for case in cases], return_inverse=True)[1],
     )
 
 
