@@ -31,12 +31,14 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 # Features that keep their scale can be so many, times 36, in their mean square (second_moment_spec.py): it must travel.
 MOST_OF_ONE_SCALE = 1024
+LEAST_COMPARED, MOST_COMPARED = 3, 64  # sites: all their updates are in memory at once
 MOST_FOR_EXPERTS = 8  # modalities: the blend has a row for each combination of them
 FinVariant = Literal["zero", "mean", "uniform", "mlp", "decoder", "gaussian", "refined"]
 Columns = Literal["own", "shared"]
 Answer = Literal["both", "head", "experts"]
 Gate = Literal["none", "explained"]
 Scale = Literal["feature", "modality"]
+Robust = Literal["none", "median", "trimmed_mean", "krum"]
 Level = Literal["open", "secure", "private"]
 
 
@@ -116,7 +118,8 @@ class Rounds(_Closed, frozen=True):
 
     `sites`: the target; `min_sites`: the quorum; `invite`: how many sites a training round asks (0: all);
     `buffer`: asynchronous, how many updates make a version (0: half the target). `cases_per_site`: more than these no
-    site may claim; `max_share`: a site's greatest part in a sum of three or more sites.
+    site may claim; `max_share`: a site's greatest part in a sum of three or more sites. `robust`: how training's
+    updates are combined, so that a few bad ones move the model little.
     """
 
     count: Positive = 20
@@ -131,6 +134,7 @@ class Rounds(_Closed, frozen=True):
     buffer: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     cases_per_site: Annotated[int, msgspec.Meta(ge=1, le=limits.SITE_WEIGHT)] = 100_000
     max_share: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
+    robust: Robust = "none"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,6 +147,12 @@ class Rounds(_Closed, frozen=True):
             'buffer needs mode = "async"': self.buffer > 0 and self.mode == "sync",
             f"staleness_exponent ({self.staleness_exponent}) has more than two decimals": (
                 round(self.staleness_exponent, 2) != self.staleness_exponent
+            ),
+            'robust needs mode = "sync" and late = "reject": updates of one round are compared': (
+                self.robust != "none" and (self.mode, self.late) != ("sync", "reject")
+            ),
+            f"robust is for 3 to {MOST_COMPARED} sites": (
+                self.robust != "none" and not MOST_COMPARED >= self.sites >= LEAST_COMPARED
             ),
         }
         for problem, there in problems.items():
@@ -271,6 +281,7 @@ class Plan(_Closed, frozen=True):
             'needs rounds.mode = "sync": a sum has to wait for its sites': rounds.mode != "sync",
             'needs rounds.late = "reject": a late update alone is no sum': rounds.late != "reject",
             "needs rounds.max_share = 1.0: nobody sees a site's part": rounds.max_share < 1,
+            'needs rounds.robust = "none": nobody sees single updates': rounds.robust != "none",
             'needs codec.up = "exact", in its schedule, too: what is sparse does not add up under masks': (
                 presets != {"exact"}
             ),

@@ -20,6 +20,7 @@ from fedfin.protocol.schedule import last_round, preset_down, task_of
 from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped, plain_weights
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
 from fedfin_aggregator.fold.means import Means
+from fedfin_aggregator.fold.robust import robust_sums
 from fedfin_aggregator.fold.site_shares import SiteShares, scaled
 from fedfin_aggregator.rounds.close import fold_update
 from fedfin_aggregator.rounds.noised_evaluation import noised_evaluation
@@ -199,6 +200,8 @@ class Rounds:
 
     def _shared(self, round_: int) -> Mapping[str, Sum]:
         """The round's sums, with no site's part larger than the plan lets it be; second moments stay as they are."""
+        if self.plan.rounds.robust != "none" and task_of(self.plan, round_) == "train":
+            return self._robust(round_)
         capped = self._shares.capped()
         if not capped:
             return self._fold.sums
@@ -209,6 +212,16 @@ class Rounds:
                 kept = {n: int(weight * capped.get((n, site), 1)) for n, weight in weights.items()}
                 fold.add(values, kept, self._share(number))
         return fold.sums | {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
+
+    def _robust(self, round_: int) -> Mapping[str, Sum]:
+        """A round of training, combined so that a few bad sites move it little."""
+        updates: dict[str, Tensors] = {}
+        for number, site, payload in self.journal.payloads(round_):
+            update, values, weights = self._checked(number, site, payload)
+            if update.task == "train":
+                updates[site] = {name: array for name, array in values.items() if weights[name] > 0}
+        grouped = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
+        return robust_sums(self.plan.rounds.robust, updates) | grouped
 
     def _moment_factors(self) -> Mapping[str, Fraction]:
         """What the second moments of sites that have too much of them are multiplied by."""
