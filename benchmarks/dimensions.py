@@ -87,10 +87,10 @@ def _attack(patients: int, dims: int, seed: int) -> tuple[float, float]:
     moments = members.T @ members / patients
     by_sum = np.linalg.pinv(moments, hermitian=True)
     by_reference = np.eye(dims) - moments
-    return _membership(members, others, by_sum), _membership(members, others, by_reference)
+    return membership_auc(members, others, by_sum), membership_auc(members, others, by_reference)
 
 
-def _membership(members: Floats, others: Floats, form: Floats) -> float:
+def membership_auc(members: Floats, others: Floats, form: Floats) -> float:
     """AUC of the quadratic form, lower for members."""
     scores = [np.einsum("nd,de,ne->n", cases, form, cases) for cases in (others, members)]
     ranks = np.argsort(np.argsort(np.concatenate(scores)))[: len(others)]

@@ -31,13 +31,15 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 # Features that keep their scale can be so many, times 36, in their mean square (second_moment_spec.py): it must travel.
 MOST_OF_ONE_SCALE = 1024
+LEAST_COMPARED, MOST_COMPARED = 3, 64  # sites: all their updates are in memory at once
 MOST_FOR_EXPERTS = 8  # modalities: the blend has a row for each combination of them
 FinVariant = Literal["zero", "mean", "uniform", "mlp", "decoder", "gaussian", "refined"]
 Columns = Literal["own", "shared"]
 Answer = Literal["both", "head", "experts"]
 Gate = Literal["none", "explained"]
 Scale = Literal["feature", "modality"]
-Level = Literal["open", "secure"]
+Robust = Literal["none", "median", "trimmed_mean", "krum"]
+Level = Literal["open", "secure", "private"]
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,6 +57,8 @@ class Modality(_Closed, frozen=True):
 
     `scale`: whether each feature is divided by its own deviation, or all by that of the modality, as columns of a
     projection should be: those that hardly vary would be noise made large.
+
+    `deviation`: what all are divided by in place of what sites pool; 0: they pool it.
     """
 
     name: Name
@@ -62,6 +66,7 @@ class Modality(_Closed, frozen=True):
     dim: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
     scale: Scale = "feature"
     feature_limit: Annotated[float, msgspec.Meta(gt=0.0, le=limits.FEATURE_ABS)] = limits.FEATURE_ABS
+    deviation: Annotated[float, msgspec.Meta(ge=0.0, le=limits.FEATURE_ABS)] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,7 +118,8 @@ class Rounds(_Closed, frozen=True):
 
     `sites`: the target; `min_sites`: the quorum; `invite`: how many sites a training round asks (0: all);
     `buffer`: asynchronous, how many updates make a version (0: half the target). `cases_per_site`: more than these no
-    site may claim; `max_share`: a site's greatest part in a sum of three or more sites.
+    site may claim; `max_share`: a site's greatest part in a sum of three or more sites. `robust`: how training's
+    updates are combined, so that a few bad ones move the model little.
     """
 
     count: Positive = 20
@@ -128,6 +134,7 @@ class Rounds(_Closed, frozen=True):
     buffer: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     cases_per_site: Annotated[int, msgspec.Meta(ge=1, le=limits.SITE_WEIGHT)] = 100_000
     max_share: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
+    robust: Robust = "none"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,6 +148,12 @@ class Rounds(_Closed, frozen=True):
             f"staleness_exponent ({self.staleness_exponent}) has more than two decimals": (
                 round(self.staleness_exponent, 2) != self.staleness_exponent
             ),
+            'robust needs mode = "sync" and late = "reject": updates of one round are compared': (
+                self.robust != "none" and (self.mode, self.late) != ("sync", "reject")
+            ),
+            f"robust is for 3 to {MOST_COMPARED} sites": (
+                self.robust != "none" and not MOST_COMPARED >= self.sites >= LEAST_COMPARED
+            ),
         }
         for problem, there in problems.items():
             if there:
@@ -153,14 +166,24 @@ class Rounds(_Closed, frozen=True):
 
 
 class Privacy(_Closed, frozen=True):
-    """What the aggregator learns. `level`: each site's update, or sums over at least three sites alone."""
+    """What the aggregator learns. `level`: each site's update, or sums over at least three sites alone.
+
+    `epsilon`, `delta`: what all sums together promise to each patient, once noise is in them.
+    """
 
     level: Level = "open"
+    epsilon: Annotated[float, msgspec.Meta(gt=0.0, le=100.0)] = 3.0
+    delta: Annotated[float, msgspec.Meta(gt=0.0, le=1e-3)] = 1e-6
 
     @property
     def summed(self) -> bool:
         """Whether the aggregator sees sums alone."""
         return self.level != "open"
+
+    @property
+    def noised(self) -> bool:
+        """Whether there is noise in the sums."""
+        return self.level == "private"
 
 
 class Stage(_Closed, frozen=True, rename={"from_round": "from"}):
@@ -227,6 +250,26 @@ class Plan(_Closed, frozen=True):
             )
         if self.privacy.summed:
             self._check_secure()
+        if self.privacy.noised:
+            self._check_private()
+
+    def _check_private(self) -> None:
+        """What has no part in one exchange of sums with noise."""
+        model = self.model
+        problems = {
+            'needs model.answer = "experts": training with noise is not there yet': model.answer != "experts",
+            'needs model.fin = "gaussian": others are trained': model.fin != "gaussian",
+            "needs model.basis_total = 0: random features are dimensions, and noise is in each": (
+                model.basis_total > sum(self.dims.values())
+            ),
+        }
+        problems |= {
+            f"needs modalities.deviation of {m.name!r}, from public cases": not m.deviation
+            for m in self.modalities
+        }
+        for problem, there in problems.items():
+            if there:
+                raise ValueError(f'privacy.level = "private" {problem}; or set it to "secure"')
 
     def _check_secure(self) -> None:
         """What cannot be done with sums that nobody sees a part of."""
@@ -238,13 +281,14 @@ class Plan(_Closed, frozen=True):
             'needs rounds.mode = "sync": a sum has to wait for its sites': rounds.mode != "sync",
             'needs rounds.late = "reject": a late update alone is no sum': rounds.late != "reject",
             "needs rounds.max_share = 1.0: nobody sees a site's part": rounds.max_share < 1,
+            'needs rounds.robust = "none": nobody sees single updates': rounds.robust != "none",
             'needs codec.up = "exact", in its schedule, too: what is sparse does not add up under masks': (
                 presets != {"exact"}
             ),
         }
         for problem, there in problems.items():
             if there:
-                raise ValueError(f'privacy.level = "secure" {problem}; or set it to "open"')
+                raise ValueError(f'privacy.level = "{self.privacy.level}" {problem}; or set it to "open"')
 
     @property
     def dims(self) -> dict[str, int]:

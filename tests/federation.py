@@ -53,11 +53,20 @@ def make_bundle(folder: Path, modality: str, dim: int) -> Manifest:
     return manifest
 
 
-def make_plan(bundles: dict[str, Manifest], *, sites: int = 3, rounds: int | Rounds = 2, **overrides) -> Plan:
+def make_plan(
+    bundles: dict[str, Manifest],
+    *,
+    sites: int = 3,
+    rounds: int | Rounds = 2,
+    deviation: float = 0.0,
+    **overrides,
+) -> Plan:
     """A plan over these bundles that trains in no time; `rounds`: how many of all sites, or the whole policy."""
     if isinstance(rounds, int):
         rounds = Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=120.0)
-    modalities = tuple(Modality(name=name, encoder=m.digest(), dim=m.dim) for name, m in bundles.items())
+    modalities = tuple(
+        Modality(name=name, encoder=m.digest(), dim=m.dim, deviation=deviation) for name, m in bundles.items()
+    )
     values = {
         "federation": "ward",
         "labels": LABELS,

@@ -90,7 +90,8 @@ class Rounds:
         for site in self._asked(task):
             result = self._work(task, number, site)
             body = self._compress_up(task, number, site, result.deltas)
-            fold_update(fold, task, decompress(body, shapes), result.weights, site.name)
+            group = "" if self.plan.privacy.noised else site.name  # with noise all sites are in one sum
+            fold_update(fold, task, decompress(body, shapes), result.weights, group)
             up[site.name], up_float32[site.name] = len(body), _bytes(result.deltas)
         second_moments = fold.sums if task == "second_moments" else {}
         added, replaced = close_round(self.plan, task, fold.sums, second_moments, self.model)

@@ -21,6 +21,7 @@ from fedfin.folders import warn_if_open
 from fedfin.link.login import Login
 from fedfin.link.tls import Tls
 from fedfin.plan import Digest, Name
+from fedfin.privacy.ledger import LEDGER
 from fedfin.settings import pattern, read_toml
 from fedfin.trust.accepted import TRUST, admitted_tls
 
@@ -135,6 +136,11 @@ class Site:
     def answers_path(self) -> Path:
         """What this site has answered."""
         return self.folder / ANSWERS
+
+    @property
+    def ledger_path(self) -> Path:
+        """What was told of this site's patients, and what it cost (fedfin/privacy/ledger.py)."""
+        return self.folder / LEDGER
 
     @property
     def state_path(self) -> Path:

@@ -45,9 +45,15 @@ def project(folder: Path, manifest: Manifest, batches: Iterable[Batch], wanted: 
     features = np.concatenate(found).astype(np.float64)
     axes = make_axes(features, wanted)
     rows = np.vstack([features.mean(axis=0), axes]).astype("<f4")
+    variances = (features @ axes.T).var(axis=0)
     (folder / FILE).write_bytes(rows.tobytes())
     recipe = ProjectionRecipe(
-        file=FILE, axes=wanted.axes, columns=len(axes), cases=len(features), seed=wanted.seed
+        file=FILE,
+        axes=wanted.axes,
+        columns=len(axes),
+        cases=len(features),
+        seed=wanted.seed,
+        variances=tuple(float(f"{variance:.6g}") for variance in variances),
     )
     files = manifest.files | {FILE: file_digest(folder / FILE)}
     return msgspec.structs.replace(manifest, files=files, projection=recipe)

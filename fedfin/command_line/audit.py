@@ -22,6 +22,9 @@ def add(commands: Commands, what: str, example: str, run: Callable[[argparse.Nam
     summary = "print and verify the audit log: who, what, when, bytes, digest"
     parser = add_command(commands, "audit", summary, example=example)
     parser.add_argument("folder", type=Path, help=what)
+    parser.add_argument(
+        "--privacy", action="store_true", help="the ledger: what was told of patients, and what it cost"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON lines")
     parser.set_defaults(run=run)
 

@@ -153,8 +153,8 @@ class ProgressBar:
 
 def _line(event: str, facts: dict[str, Any]) -> str:
     """The event with what is known of it; an empty reason says nothing, one that is all there is needs no name."""
-    told = {key: value for key, value in facts.items() if value != ""}
-    if list(told) == ["reason"]:
-        return f"{event}: {plain_value(told['reason'])}"
-    words = ", ".join(f"{plain_text(key)} {plain_value(value)}" for key, value in told.items())
+    known = {key: value for key, value in facts.items() if value != ""}
+    if list(known) == ["reason"]:
+        return f"{event}: {plain_value(known['reason'])}"
+    words = ", ".join(f"{plain_text(key)} {plain_value(value)}" for key, value in known.items())
     return f"{event}: {words}" if words else event

@@ -118,7 +118,8 @@ class ProjectionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """The bundle's last step: from the encoder's features to fewer `columns`, by the means and axes in `file`.
 
     `axes`: principal ones of `cases` calibration cases, the widest first, or random orthonormal ones drawn from `seed`.
-    Either way a plan may take the first few columns alone.
+    Either way a plan may take the first few columns alone. `variances`: of each column over these cases; bundles of
+    before lack them. With noise a plan divides by what they say, so that no site has to tell its own.
     """
 
     file: FileName
@@ -126,6 +127,14 @@ class ProjectionRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     columns: Annotated[int, msgspec.Meta(ge=1, le=MOST_COLUMNS)]
     cases: Annotated[int, msgspec.Meta(ge=1)]
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+    variances: Annotated[tuple[float, ...], msgspec.Meta(max_length=MOST_COLUMNS)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+
+    def deviation(self, columns: int) -> float | None:
+        """The root of the mean variance of the first so many columns; None where the bundle does not say."""
+        known = (self.variances or ())[:columns]
+        return math.sqrt(sum(known) / columns) if len(known) == columns else None
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -36,6 +36,9 @@ from fedfin.plan import Plan
 Task = Literal["moments", "second_moments", "train", "calibrate", "evaluate"]
 
 HISTOGRAM_BINS = 256
+NOISED_BINS = (
+    32  # where each has noise: fewer have less of it, and these still tell scores half a logit apart
+)
 HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
 # What sites measure of held-out cases by pattern, label and class: their share, and the means of the head's logit and
 # its square, and of the experts' in deviations and its square.
@@ -79,7 +82,7 @@ def model_shapes(plan: Plan) -> dict[str, Shape]:
 def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
     """The shapes of the tensors that an update of this task may carry, by name."""
     if task == "evaluate":
-        shape = (len(plan.labels), 2, HISTOGRAM_BINS)
+        shape = (len(plan.labels), 2, NOISED_BINS if plan.privacy.noised else HISTOGRAM_BINS)
         return {f"eval.{scenario}": shape for scenario in scenarios(plan)}
     if task == "second_moments":
         return sent_shapes(plan)
@@ -109,10 +112,14 @@ def scenarios(plan: Plan) -> tuple[str, ...]:
 
 
 def _norm(plan: Plan) -> Specs:
+    """Where the plan knows a modality's deviation nobody pools it: the features are about zero by their projection."""
     specs = {}
-    for modality, dim in plan.dims.items():
-        specs[f"norm.{modality}.mean"] = TensorSpec((dim,), "moments", modality)
-        specs[f"norm.{modality}.square"] = TensorSpec((dim,), "moments", modality, start=1.0)
+    for modality in plan.modalities:
+        square = modality.deviation**2 or 1.0
+        specs[f"norm.{modality.name}.mean"] = TensorSpec((modality.dim,), "moments", modality.name)
+        specs[f"norm.{modality.name}.square"] = TensorSpec(
+            (modality.dim,), "moments", modality.name, start=square
+        )
     return specs
 
 

@@ -20,6 +20,8 @@ first half is partial, too; where even that is more, or a half is few cases, the
 
 With secure sums all sites are in one group, so that incomplete cases come in halves, too: without them nothing judged
 what 8 of 10 sites know (docs/secure-sums.md).
+With noise in the sums all cases are partial, and every patient is in one of two halves: each has noise of its own, so
+that either judges what was learnt from the other. What tensors hold then is in fedfin/privacy/contributions.py.
 """
 
 import math
@@ -85,6 +87,9 @@ def label_moment_name(population: Population, modality: str) -> str:
 
 def sent_shapes(plan: Plan) -> dict[str, Shape]:
     """The shape of every tensor that a site may send, by name."""
+    if plan.privacy.noised:
+        first = _shapes(plan, "partial")
+        return first | {OTHER_HALF + name: shape for name, shape in first.items()}
     halved: tuple[Population, ...] = POPULATIONS if plan.privacy.summed else ("complete",)
     halves = (_shapes(plan, population) for population in halved)
     return second_moment_shapes(plan) | {OTHER_HALF + name: s for half in halves for name, s in half.items()}
@@ -108,7 +113,7 @@ def _shapes(plan: Plan, population: Population) -> dict[str, Shape]:
 
 def pack(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
     """[n, n] to its upper triangle [n (n + 1) / 2], row by row."""
-    packed: NDArray[np.float64] = symmetric[_upper(len(symmetric))]
+    packed: NDArray[np.float64] = symmetric[upper(len(symmetric))]
     return packed
 
 
@@ -123,13 +128,13 @@ def diagonal(packed: NDArray[np.float64]) -> NDArray[np.float64]:
 def unpack(packed: NDArray[np.float64]) -> NDArray[np.float64]:
     """The opposite of `pack`."""
     n = _side(packed)
-    full, upper = np.empty((n, n)), _upper(n)
-    full[upper] = packed
-    full.T[upper] = packed
+    full, triangle = np.empty((n, n)), upper(n)
+    full[triangle] = packed
+    full.T[triangle] = packed
     return full
 
 
-def _upper(n: int) -> NDArray[np.bool_]:
+def upper(n: int) -> NDArray[np.bool_]:
     """The upper triangle as a mask, [n, n]: with indices, unpacking was a fifth of the time to solve."""
     return np.tri(n, dtype=np.bool_).T
 

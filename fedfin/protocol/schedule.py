@@ -6,7 +6,12 @@ from fedfin.plan import Plan
 
 
 def task_of(plan: Plan, round_: int) -> Task:
-    """Moments first, second moments if the plan needs them; then training, calibration if it needs that, evaluation."""
+    """Moments first, second moments if the plan needs them; then training, calibration if it needs that, evaluation.
+
+    With noise second moments and evaluation alone: one exchange, and how good its model is.
+    """
+    if plan.privacy.noised:
+        return "second_moments" if round_ == 1 else "evaluate"
     if round_ == 1:
         return "moments"
     if round_ < first_training_round(plan):
@@ -17,7 +22,9 @@ def task_of(plan: Plan, round_: int) -> Task:
 
 
 def first_training_round(plan: Plan) -> int:
-    """Training begins here."""
+    """Training begins here; with noise, where there is none, evaluation."""
+    if plan.privacy.noised:
+        return 2
     return 3 if needs_second_moments(plan) else 2
 
 
@@ -33,6 +40,8 @@ def preset_down(plan: Plan, round_: int) -> Preset:
 
 def last_round(plan: Plan) -> int:
     """The round after which the federation is finished."""
+    if plan.privacy.noised:
+        return 2
     return first_training_round(plan) + plan.rounds.count + (plan.model.answer == "both")
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from fedfin.errors import StateError
+from fedfin.files import flush_folder
 
 AUDIT = "audit.jsonl"
 FIRST = "0" * 64
@@ -88,6 +89,7 @@ class AuditLog:
         try:
             if self._handle is None:
                 self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                flush_folder(self._path.parent)
             os.write(self._handle, msgspec.json.encode(entry, order="deterministic") + b"\n")
             if durable:
                 os.fsync(self._handle)

@@ -3,6 +3,7 @@
 import pytest
 
 from fedfin.command_line.main import main
+from fedfin.encoders.bundle import read_manifest
 from fedfin.model.plan_file import read_plan
 from fedfin.model.second_moment_spec import basis_dim
 from fedfin_aggregator.dimensions import columns_for, together
@@ -75,3 +76,23 @@ def test_three_sites_are_drafted_with_secure_sums_and_two_are_not(draft):
     assert (secure.privacy.level, secure.rounds.min_sites, secure.rounds.max_share) == ("secure", 3, 1.0)
     assert (secure.rounds.mode, secure.rounds.late, secure.codec.up) == ("sync", "reject", "exact")
     assert (two.privacy.level, two.rounds.min_sites, two.rounds.max_share) == ("open", 2, 0.34)
+
+
+def test_a_draft_with_noise_is_one_exchange_in_the_bundle_s_own_scale(draft, tmp_path):
+    """A valid plan: experts alone, and what features are divided by is the public cases'."""
+    code, _, plan = draft("--patients", "100", "--sites", "5", "--epsilon", "2")
+    assert code == 0
+    assert (plan.privacy.level, plan.privacy.epsilon, plan.model.answer) == ("private", 2.0, "experts")
+    variances = read_manifest(tmp_path / "bundle").projection.variances
+    assert plan.modalities[0].deviation == pytest.approx((sum(variances[:13]) / 13) ** 0.5)
+    assert plan.modalities[0].deviation > 0
+
+
+def test_noise_without_a_public_scale_or_three_sites_is_refused_with_the_remedy(draft):
+    """Nobody tells how features vary; and of two sites there is no sum."""
+    code, said, _ = draft("--sites", "5", "--epsilon", "2", project=False)
+    assert code == 3
+    assert "make it again with `fedfin export projection`" in said
+    code, said, _ = draft("--sites", "2", "--epsilon", "2")
+    assert code == 3
+    assert "needs rounds.min_sites of 3 or more" in said

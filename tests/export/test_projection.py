@@ -54,6 +54,16 @@ def test_principal_axes_are_the_widest_and_keep_their_scale():
     assert (spread @ turn.T @ axes.T).std(axis=0) == pytest.approx([5.0, 2.0], rel=0.1)
 
 
+def test_a_bundle_says_how_its_columns_vary_over_the_public_cases(projected, images):
+    """So that a plan with noise can divide by it; of more columns than there are nothing is said."""
+    recipe = read_manifest(projected).projection
+    assert len(recipe.variances) == recipe.columns == 8
+    assert list(recipe.variances) == sorted(recipe.variances, reverse=True)
+    assert recipe.deviation(2) == pytest.approx(((recipe.variances[0] + recipe.variances[1]) / 2) ** 0.5)
+    assert recipe.deviation(9) is None
+    assert msgspec.structs.replace(recipe, variances=msgspec.UNSET).deviation(2) is None
+
+
 def test_random_axes_are_orthonormal_and_follow_their_seed():
     """No axis repeats another, and the same seed gives the same."""
     features = np.random.default_rng(0).normal(size=(20, 50))

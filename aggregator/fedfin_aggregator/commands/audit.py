@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fedfin.command_line import audit
 from fedfin.command_line.parsers import Commands
+from fedfin.privacy.ledger import LEDGER
 from fedfin.trust.accepted import TRUST
 from fedfin.trust.audit_log import AUDIT
 
@@ -17,4 +18,4 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print and verify it. Raises StateError."""
     folder: Path = args.folder
-    return audit.print_audit(folder / TRUST / AUDIT, as_json=args.json)
+    return audit.print_audit(folder / LEDGER if args.privacy else folder / TRUST / AUDIT, as_json=args.json)

@@ -50,6 +50,13 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="how many of the patients have every modality (default: a fifth; with one modality all)",
     )
+    parser.add_argument(
+        "--epsilon",
+        type=float,
+        metavar="E",
+        help="noise in the sums, of one exchange without training, so that they promise this to each patient"
+        " (default: no noise)",
+    )
     parser.add_argument("--rounds", type=int, default=20, help="rounds of training (default: 20)")
     parser.set_defaults(run=run)
 
@@ -72,6 +79,11 @@ def _plan(args: argparse.Namespace) -> Plan:
         "model": {} if args.patients is None else {"basis_total": sum(dims)},
         **_privacy(args),
     }
+    if args.epsilon is not None:
+        raw["model"] = {"answer": "experts", "basis_total": 0}
+        raw["privacy"] = {"level": "private", "epsilon": args.epsilon}
+        for modality, manifest, path in zip(raw["modalities"], manifests, args.bundle, strict=True):
+            modality["deviation"] = _deviation(manifest, modality["dim"], path)
     try:
         plan = msgspec.convert(raw, Plan)
         check_size(plan)
@@ -108,6 +120,16 @@ def _modality(manifest: Manifest, dim: int) -> dict[str, Any]:
     """Columns of a projection keep their scale."""
     scale = {"scale": "modality"} if manifest.projection else {}
     return {"name": manifest.modality, "encoder": manifest.digest(), "dim": dim, **scale}
+
+
+def _deviation(manifest: Manifest, columns: int, path: Path) -> float:
+    """Of public cases: with noise nobody tells the sites' own. Raises SettingsError."""
+    deviation = manifest.projection.deviation(columns) if manifest.projection else None
+    if deviation is None:
+        raise SettingsError(
+            f"--epsilon: {path} does not say how its columns vary; make it again with `fedfin export projection`"
+        )
+    return deviation
 
 
 def _dims(args: argparse.Namespace, manifests: Sequence[Manifest]) -> list[int]:

@@ -113,7 +113,8 @@ def _check_private(plan: Plan, channel: AggregatorChannel | None, *, sharded: bo
         print(f"fedfin: {OPEN}", file=sys.stderr)
     elif channel is None or sharded:
         raise SettingsError(
-            'the plan\'s privacy.level is "secure", which needs keys (docs/keys.md) and no shards; or set it to "open"'
+            f'the plan\'s privacy.level is "{plan.privacy.level}", which needs keys (docs/keys.md) and no shards; or'
+            ' set it to "open"'
         )
     elif (least := channel.charter.least_sites) > plan.rounds.min_sites:
         raise SettingsError(
@@ -156,11 +157,16 @@ def _serve_shard(args: argparse.Namespace, shard: Shard) -> int:
 
 
 def _check_shardable(plan: Plan) -> None:
-    """A shard sums before anybody knows what all sites claim. Raises SettingsError."""
+    """A shard sums before anybody knows what all sites claim or send. Raises SettingsError."""
     if plan.rounds.max_share < 1:
         raise SettingsError(
             f"the plan's rounds.max_share is {plan.rounds.max_share:g}, which shards cannot keep; serve without"
             " shards, or set it to 1.0"
+        )
+    if plan.rounds.robust != "none":
+        raise SettingsError(
+            f'the plan\'s rounds.robust is "{plan.rounds.robust}", which needs all updates in one place; serve without'
+            ' shards, or set it to "none"'
         )
 
 

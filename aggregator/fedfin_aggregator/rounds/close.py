@@ -9,8 +9,10 @@ from fedfin.codec import Tensors
 from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
+from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group, grouped, is_grouped
 from fedfin_aggregator.closed_form.head_calibration import calibrate
+from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
 
@@ -41,12 +43,16 @@ def close_round(
     else none, and nothing is solved anew. model: the version that the round started from.
     """
     means = FoldedMeans({name: sum_ for name, sum_ in sums.items() if not is_grouped(name)})
-    solved = solve(plan, by_group(second_moments)) if second_moments else {}
+    solved = solve(plan, _solvable(plan, by_group(second_moments))) if second_moments else {}
     if task in ("train", "second_moments"):
         return means, solved
     if task == "calibrate":
         return {}, _calibrated(means, sums, model)
     return {}, means
+
+
+def _solvable(plan: Plan, groups: list[Sums]) -> list[Sums]:
+    return [denoised(plan, group) for group in groups] if plan.privacy.noised else groups
 
 
 def _calibrated(means: Means, sums: Mapping[str, Sum], model: Tensors) -> Means:

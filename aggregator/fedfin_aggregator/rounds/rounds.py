@@ -20,8 +20,10 @@ from fedfin.protocol.schedule import last_round, preset_down, task_of
 from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped, plain_weights
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
 from fedfin_aggregator.fold.means import Means
+from fedfin_aggregator.fold.robust import robust_sums
 from fedfin_aggregator.fold.site_shares import SiteShares, scaled
 from fedfin_aggregator.rounds.close import fold_update
+from fedfin_aggregator.rounds.noised_evaluation import noised_evaluation
 from fedfin_aggregator.rounds.pooled_second_moments import SecondMoments
 from fedfin_aggregator.rounds.solvable import Solvable, close_solvable
 from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, check_cases, check_metrics, check_values
@@ -162,7 +164,7 @@ class Rounds:
         results, following = self.results(), None
         left_out: tuple[str, ...] = ()
         if task == "evaluate":
-            results |= _evaluation(self._fold, self._shared(round_))
+            results |= self._evaluated(round_)
         if round_ < last_round(self.plan):
             closed, dropped = self._closed(task, round_)
             results |= {DROPPED: 1.0} if dropped else {}
@@ -174,6 +176,11 @@ class Rounds:
         self._collect()
         self._second_moments.keep_only(self._newest_contribution)
         return left_out
+
+    def _evaluated(self, round_: int) -> Mapping[str, float]:
+        if self.plan.privacy.noised:
+            return noised_evaluation(self.plan, self._fold.sums)
+        return _evaluation(self._fold, self._shared(round_))
 
     def _closed(self, task: Task, round_: int) -> tuple[Solvable, bool]:
         """What the round makes of the model, and whether its second moments were too many; they are written down."""
@@ -193,6 +200,8 @@ class Rounds:
 
     def _shared(self, round_: int) -> Mapping[str, Sum]:
         """The round's sums, with no site's part larger than the plan lets it be; second moments stay as they are."""
+        if self.plan.rounds.robust != "none" and task_of(self.plan, round_) == "train":
+            return self._robust(round_)
         capped = self._shares.capped()
         if not capped:
             return self._fold.sums
@@ -203,6 +212,16 @@ class Rounds:
                 kept = {n: int(weight * capped.get((n, site), 1)) for n, weight in weights.items()}
                 fold.add(values, kept, self._share(number))
         return fold.sums | {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
+
+    def _robust(self, round_: int) -> Mapping[str, Sum]:
+        """A round of training, combined so that a few bad sites move it little."""
+        updates: dict[str, Tensors] = {}
+        for number, site, payload in self.journal.payloads(round_):
+            update, values, weights = self._checked(number, site, payload)
+            if update.task == "train":
+                updates[site] = {name: array for name, array in values.items() if weights[name] > 0}
+        grouped = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
+        return robust_sums(self.plan.rounds.robust, updates) | grouped
 
     def _moment_factors(self) -> Mapping[str, Fraction]:
         """What the second moments of sites that have too much of them are multiplied by."""

@@ -10,6 +10,9 @@ from fedfin import limits
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError, StateError
 from fedfin.files import write_atomically
+from fedfin.privacy.budget import budget_of
+from fedfin.privacy.ledger import LEDGER, Ledger
+from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
 from fedfin.protocol.round_states import OpenSum
@@ -48,6 +51,8 @@ class SecureRounds(RootRounds):
         self._attempt, self._total, self._bytes = b"", np.zeros(0, np.uint64), 0
         self._added: set[str] = set()
         self._fixed = False
+        noised = self.plan.privacy.noised
+        self.ledger = Ledger(journal.folder / LEDGER, budget_of(self.plan)) if noised else None
         self._restore()
 
     def _restore(self) -> None:
@@ -62,6 +67,7 @@ class SecureRounds(RootRounds):
             self.unopened = kept.sum
             self._attempt, self._bytes = kept.sum.attempt, kept.bytes
             self._total = np.frombuffer(kept.words, masks.WORD).astype(np.uint64)
+            self._record(kept.sum)
 
     @property
     def max_update_bytes(self) -> int:
@@ -97,9 +103,25 @@ class SecureRounds(RootRounds):
         return Receipt(id=id_, accepted=True)
 
     def keep_sum(self, sum_: OpenSum) -> None:
-        """Make durable what opening the sum takes, before any site is asked to reveal."""
+        """Make durable what opening the sum takes, before any site is asked to reveal.
+
+        Raises StateError when it would tell more of a site's patients than the plan's budget allows.
+        """
+        if self.ledger is not None:
+            self.ledger.check(self._release(sum_))
         words = self._total.astype(masks.WORD, copy=False).tobytes()
         write_atomically(self._path, msgspec.msgpack.encode(_Unopened(sum_, words, self._bytes)))
+        self._record(sum_)
+
+    def _record(self, sum_: OpenSum) -> None:
+        if self.ledger is not None:
+            self.ledger.record(self._release(sum_))
+
+    def _release(self, sum_: OpenSum) -> Release:
+        task, update = task_of(self.plan, sum_.round), sum_.attempt.hex()
+        return release_of(
+            self.plan, task, sum_.survivors, run=self.journal.run, round_=sum_.round, update=update
+        )
 
     def open_sum(self, sum_: OpenSum) -> Receipt:
         """Unmask it, judge it as an update is judged, make it durable; the receipt is for all its sites."""

@@ -279,6 +279,10 @@ class Server:
                 rounds.fix_sum(attempt)
             case life.KeepSum(sum_):
                 rounds.keep_sum(sum_)
+                if rounds.ledger is not None:
+                    epsilon = max(map(rounds.ledger.epsilon_spent, sum_.survivors))
+                    spent = {"epsilon": round(epsilon, 3), "of": rounds.plan.privacy.epsilon}
+                    self._report("released", {"round": sum_.round} | spent)
             case life.OpenSum():
                 receipt = rounds.open_sum(effect)
                 self._report_sum(effect, accepted=receipt.accepted, reason=receipt.reason)

@@ -19,6 +19,9 @@ from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
+from fedfin.privacy.budget import budget_of
+from fedfin.privacy.ledger import Ledger as PrivacyLedger
+from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
 from fedfin.protocol.schedule import last_round
@@ -109,6 +112,7 @@ class Agent:
             settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
         )
         self._plan: Plan | None = None
+        self._ledger: PrivacyLedger | None = None
         self._sums: Summing | None = None  # with secure sums, once there is a plan
         self._run = ""
         self._sending = b""  # the id of the update that was offered last
@@ -358,6 +362,8 @@ class Agent:
         check_answers(self._site, self._answers, run, plan, self._data)
         self._plan, self._run = plan, run
         self._state.join(run, plan)
+        if plan.privacy.noised:
+            self._ledger = PrivacyLedger(self._site.ledger_path, budget_of(plan))
         if plan.privacy.summed:
             ledger = Ledger(run, self._state.folder / "secure-sum.msgpack", self._answers)
             self._sums = Summing(plan, self._channel, self._site.settings.site, ledger, run)
@@ -383,9 +389,20 @@ class Agent:
             self._report("answered-before", {"rounds": ", ".join(str(answer.round) for answer in lost)})
 
     def _record(self, outbox: Outbox) -> None:
-        """Before an update is offered to anybody."""
+        """Before an update is offered to anybody. Raises StateError for what must not be told."""
         assert self._plan is not None
+        if self._ledger is not None:
+            site = self._site.settings.site
+            self._ledger.record(self._release(outbox, self._plan))
+            spent = {"epsilon": round(self._ledger.epsilon_spent(site), 3), "of": self._plan.privacy.epsilon}
+            self._report("released", {"round": outbox.round} | spent)
         self._answers.record(answer_of(outbox, self._state.progress.run, self._plan, self._data))
+
+    def _release(self, outbox: Outbox, plan: Plan) -> Release:
+        """The ledger's line for it."""
+        answer = answer_of(outbox, self._state.progress.run, plan, self._data)
+        run, round_, data, site = answer.run, answer.round, answer.data, self._site.settings.site
+        return release_of(plan, answer.task, [site], run=run, round_=round_, update=answer.update, data=data)
 
     def _make_first(self) -> None:
         assert self._plan is not None
@@ -454,6 +471,8 @@ class Agent:
             # In a sum it never leaves as it is: what travels is made, and sealed, for each attempt (summing.py).
             seal = b"" if self._plan.privacy.summed else self._channel.new_seal(work.round)
             outbox = structs.replace(outbox, seal=seal)
+            if self._ledger is not None:
+                self._ledger.check(self._release(outbox, self._plan))
             self._state.put_update(outbox)
             self._record(outbox)
             offer = self._channel.seal_update(outbox.payload, work.round, seal)

@@ -27,10 +27,20 @@ TELLS: dict[Task, str] = {
     " squares, by label and true answer, for every combination of modalities",
     "evaluate": "how many held-out cases got which score, by label and true answer",
 }
+TELLS_WITH_NOISE: dict[Task, str] = {
+    "second_moments": "sums of products of any two features, and of each feature with each label, over this site's"
+    " training patients, each clipped and all of them under noise, in two halves; sent once",
+    "evaluate": "how many held-out cases got which score, by label and true answer, each patient clipped, under noise",
+}
 FEW_MEANS = (
     "so few that it may tell about single ones; before taking part again, add cases, or agree with the coordinator"
     " that this may leave the site"
 )
+
+
+def tells(plan: Plan, task: Task) -> str:
+    """What an update of this task says of the site."""
+    return (TELLS_WITH_NOISE if plan.privacy.noised else TELLS)[task]
 
 
 def explain(update: Update, plan: Plan) -> dict[str, Any]:
@@ -45,8 +55,8 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
         "site": update.site,
         "round": update.round,
         "task": update.task,
-        "tells": TELLS[update.task],
-        "warnings": _warnings(weights),
+        "tells": tells(plan, update.task),
+        "warnings": [] if plan.privacy.noised else _warnings(weights),
         "travels": _travels(plan, update.task) if plan.privacy.summed else None,
         "base": update.base,
         "plan": update.plan,

@@ -96,9 +96,11 @@ def labels_below_floor(plan: Plan, dataset: Dataset) -> str:
 def who_sees(plan: Plan, least_sites: int) -> str:
     """What the aggregator learns of this site at the plan's level, for its people. `least_sites`: of the charter."""
     if plan.privacy.summed:
-        least = max(plan.rounds.min_sites, least_sites)
+        least, privacy = max(plan.rounds.min_sites, least_sites), plan.privacy
+        noise = f", with noise: epsilon {privacy.epsilon:g}, delta {privacy.delta:g} to each patient, for all of it"
         return (
-            f"{plan.privacy.level}: the aggregator sees sums over {least} sites or more, and no site's part"
+            f"{privacy.level}: the aggregator sees sums over {least} sites or more, and no site's part"
+            f"{noise if privacy.noised else ''}"
         )
     return (
         "OPEN: whoever runs the aggregator sees each update of this site, and could tell of single patients from it."

@@ -63,8 +63,8 @@ class Summing:
     def __init__(self, plan: Plan, channel: SiteEnd, site: str, ledger: Ledger, run: str) -> None:
         if channel.identity is None:
             raise SettingsError(
-                'the plan\'s privacy.level is "secure", which needs keys: `fedfin edge request`, and `accept` what'
-                " comes back (docs/keys.md)"
+                f'the plan\'s privacy.level is "{plan.privacy.level}", which needs keys: `fedfin edge request`, and'
+                " `accept` what comes back (docs/keys.md)"
             )
         self._plan, self._channel = plan, channel
         least = max(plan.rounds.min_sites, channel.least_sites)

@@ -45,10 +45,14 @@ class Dataset:
     least_patients: int = 0
 
     @property
+    def patient_numbers(self) -> NDArray[np.int64]:
+        """`patient`, int64 [n]."""
+        return np.arange(len(self)) if self.patient is None else self.patient
+
+    @property
     def floor(self) -> Floor:
         """Below which nothing leaves by itself."""
-        each = np.arange(len(self)) if self.patient is None else self.patient
-        return Floor(self.least_patients, each)
+        return Floor(self.least_patients, self.patient_numbers)
 
     @property
     def in_second_half(self) -> NDArray[np.bool_]:

@@ -77,7 +77,7 @@ def _check(site: "Site", admission: "Admission", charter: "Charter") -> None:
 def in_plain_words(plan: "Plan", least_sites: int) -> list[str]:
     """What a plan asks of a site, what of it leaves the site, and who sees that."""
     from fedfin.protocol.schedule import last_round, task_of
-    from fedfin_edge.agent.explain_update import TELLS
+    from fedfin_edge.agent.explain_update import tells
     from fedfin_edge.agent.joining import who_sees
 
     tasks = dict.fromkeys(task_of(plan, round_) for round_ in range(1, last_round(plan) + 1))
@@ -87,7 +87,7 @@ def in_plain_words(plan: "Plan", least_sites: int) -> list[str]:
         who_sees(plan, least_sites),
         "what leaves this site, masked in sums:" if plan.privacy.summed else "what leaves this site:",
     ]
-    return lines + [f"  {task}: {TELLS[task]}" for task in tasks]
+    return lines + [f"  {task}: {tells(plan, task)}" for task in tasks]
 
 
 def _keep_certificate(site: "Site", admission: "Admission") -> None:

@@ -16,4 +16,6 @@ def run(args: argparse.Namespace) -> int:
     from fedfin.trust.audit_log import AUDIT
     from fedfin_edge.site import open_site
 
-    return audit.print_audit(open_site(args.folder).trust_path / AUDIT, as_json=args.json)
+    site = open_site(args.folder)
+    path = site.ledger_path if args.privacy else site.trust_path / AUDIT
+    return audit.print_audit(path, as_json=args.json)

@@ -45,12 +45,17 @@ def answer(
     return np.concatenate(parts)
 
 
+def score_bins(logits: NDArray[np.float32], bins: int) -> NDArray[np.int64]:
+    """In which of so many equal bins each logit is."""
+    places = (logits.clip(-HISTOGRAM_LIMIT, HISTOGRAM_LIMIT) + HISTOGRAM_LIMIT) * (
+        bins / (2 * HISTOGRAM_LIMIT)
+    )
+    return places.astype(np.int64).clip(0, bins - 1)
+
+
 def _histogram(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Both [n, labels] to [labels, 2, HISTOGRAM_BINS]: the share of all n cases, by true label and bin."""
-    bins = (logits.clip(-HISTOGRAM_LIMIT, HISTOGRAM_LIMIT) + HISTOGRAM_LIMIT) * (
-        HISTOGRAM_BINS / (2 * HISTOGRAM_LIMIT)
-    )
-    bins = bins.astype(np.int64).clip(0, HISTOGRAM_BINS - 1)
+    bins = score_bins(logits, HISTOGRAM_BINS)
     counts = np.zeros((logits.shape[1], 2, HISTOGRAM_BINS), dtype=np.float64)
     for truth in (0, 1):
         for label, column in enumerate(labels.T):

@@ -51,7 +51,7 @@ def pool_second_moments(
     """
     train = ~dataset.held_out
     floor = dataset.floor.of(train)
-    basis, present = _basis(model, plan, dataset, train)
+    basis, present = standardised_basis(model, plan, dataset, train)
     labels = dataset.labels[train].astype(np.float64)
     tensors, weights = {}, {}
     for part in _parts(plan, present, dataset.in_second_half[train], labels, floor):
@@ -137,10 +137,10 @@ def _bytes(plan: Plan, parts: list[_Part], present: dict[str, Mask]) -> int:
     return np.dtype(np.float32).itemsize * sum(math.prod(shapes[name]) for name in names)
 
 
-def _basis(
+def standardised_basis(
     model: FusionModel, plan: Plan, dataset: Dataset, train: Mask
 ) -> tuple[dict[str, Floats], dict[str, Mask]]:
-    """Modality -> [cases, 1 + features + random features], and which cases have it."""
+    """Of these cases: modality -> [cases, 1 + features + random features], and which cases have it."""
     present = {m: dataset.present[m][train] for m in plan.dims}
     with torch.inference_mode():
         standard = model.standardise(

@@ -1,0 +1,144 @@
+"""Nothing is told beyond the budget: whoever asks again, in another run, after a crash, or from an old backup."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from fedfin.errors import StateError
+from fedfin.privacy.budget import Budget
+from fedfin.privacy.ledger import LEDGER, Ledger
+from fedfin.privacy.release import Release
+
+BUDGET = Budget(1.0, 1e-5)
+RUN, OTHER_RUN = "1" * 16, "2" * 16
+TOLD = Release("a" * 64, RUN, 1, "second_moments", "d" * 64, "7" * 64, BUDGET.rho, ("st-mary",))
+EVALUATED = replace(TOLD, round=2, task="evaluate", update="8" * 64)
+
+
+def _ledger(folder: Path) -> Ledger:
+    """As a later process reads it."""
+    return Ledger(folder / LEDGER, BUDGET)
+
+
+def _told(folder: Path, *releases: Release) -> Ledger:
+    ledger = _ledger(folder)
+    for release in releases:
+        ledger.record(release)
+    return _ledger(folder)
+
+
+def test_what_was_spent_is_known_to_a_later_process(tmp_path: Path) -> None:
+    """The file is for its owner alone."""
+    ledger = _told(tmp_path, TOLD)
+    assert ledger.releases == [TOLD]
+    assert ledger.spent("st-mary") == BUDGET.rho
+    assert ledger.spent("st-john") == 0.0
+    assert (tmp_path / LEDGER).stat().st_mode & 0o777 == 0o600
+
+
+def test_training_and_held_out_patients_are_told_of_once_each(tmp_path: Path) -> None:
+    """No patient is on both sides: the cost is that of one."""
+    assert _told(tmp_path, TOLD, EVALUATED).spent("st-mary") == BUDGET.rho
+
+
+def test_a_replayed_round_costs_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    """The bytes that left may leave again."""
+    ledger = _told(tmp_path, TOLD)
+    before = (tmp_path / LEDGER).read_bytes()
+    ledger.record(TOLD)
+    assert (tmp_path / LEDGER).read_bytes() == before
+
+
+def test_another_answer_to_the_same_round_is_refused(tmp_path: Path) -> None:
+    """An aggregator that was restored from a backup asks again: fresh noise over the same cases would wear thin."""
+    ledger = _told(tmp_path, TOLD)
+    with pytest.raises(StateError, match=r"round 1 of run 1{16} was told already, by another update"):
+        ledger.record(replace(TOLD, update="9" * 64))
+    assert _ledger(tmp_path).releases == [TOLD]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        replace(TOLD, run=OTHER_RUN, update="9" * 64),  # another run
+        replace(TOLD, run=OTHER_RUN, update="9" * 64, plan="b" * 64),  # another plan
+        replace(
+            TOLD, run=OTHER_RUN, update="9" * 64, data="e" * 64
+        ),  # more cases, among them the same patients
+        replace(TOLD, round=3, update="9" * 64),  # another round
+        replace(EVALUATED, data="e" * 64),  # patients that changed sides
+        replace(EVALUATED, rho=1.01 * BUDGET.rho),
+    ],
+)
+def test_what_would_exceed_the_budget_is_refused_and_not_written(tmp_path: Path, again: Release) -> None:
+    """Costs add up over runs, plans and data; the error says to how much."""
+    ledger = _told(tmp_path, TOLD)
+    before = (tmp_path / LEDGER).read_bytes()
+    with pytest.raises(
+        StateError, match=r"st-mary would have told epsilon 1\.\d+; the plan allows 1 at delta 1e-05"
+    ):
+        ledger.record(again)
+    assert (tmp_path / LEDGER).read_bytes() == before
+    assert ledger.spent("st-mary") == BUDGET.rho
+
+
+def test_a_site_that_joins_twice_is_not_summed_twice(tmp_path: Path) -> None:
+    """The aggregator keeps one account for each name; sites that were not told of yet are not held up by it."""
+    first = replace(TOLD, sites=("st-john", "st-mary"), data="")
+    again = replace(first, run=OTHER_RUN, update="9" * 64, sites=("st-anna", "st-mary"))
+    ledger = _told(tmp_path, first)
+    with pytest.raises(StateError, match="st-mary would have told"):
+        ledger.record(again)
+    ledger.record(replace(again, sites=("st-anna", "st-paul")))
+    assert {
+        site: ledger.spent(site) for site in ("st-anna", "st-john", "st-mary", "st-paul")
+    } == dict.fromkeys(("st-anna", "st-john", "st-mary", "st-paul"), BUDGET.rho)
+
+
+def test_a_larger_epsilon_can_be_agreed_on_later(tmp_path: Path) -> None:
+    """Costs of before count."""
+    _told(tmp_path, TOLD)
+    larger = Ledger(tmp_path / LEDGER, Budget(3.0, 1e-5))
+    left = larger.budget.rho - BUDGET.rho
+    release = replace(TOLD, plan="b" * 64, run=OTHER_RUN, update="9" * 64, rho=left)
+    with pytest.raises(StateError, match="would have told"):
+        larger.check(replace(release, rho=1.001 * left))
+    larger.record(release)
+    assert larger.budget.promise(larger.spent("st-mary")) == pytest.approx(3.0)
+
+
+def test_a_line_that_was_changed_or_taken_out_stops_everything(tmp_path: Path) -> None:
+    """Nobody can make room in the budget unseen, but by cutting off the end."""
+    _told(tmp_path, TOLD, EVALUATED)
+    path = tmp_path / LEDGER
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"rho":0.0', b'"rho":0.00', 1))
+    with pytest.raises(StateError, match="line 1: it was changed"):
+        _ledger(tmp_path)
+    path.write_bytes(whole.partition(b"\n")[2])
+    with pytest.raises(StateError, match="line 1: it was changed, or lines before it were taken out"):
+        _ledger(tmp_path)
+
+
+def test_a_line_that_a_crash_cut_short_was_never_told(tmp_path: Path) -> None:
+    """It is written before anything leaves: the same may be told now."""
+    _told(tmp_path, TOLD)
+    path = tmp_path / LEDGER
+    path.write_bytes(path.read_bytes()[:-20])
+    ledger = _ledger(tmp_path)
+    assert ledger.releases == []
+    ledger.record(TOLD)
+    assert _ledger(tmp_path).releases == [TOLD]
+
+
+def test_the_line_and_the_file_s_name_are_on_the_disk_before_anything_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`record` flushes the file, and the folder that it is new in."""
+    flushed = []
+    monkeypatch.setattr(
+        "os.fsync", lambda handle: flushed.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+    )
+    _ledger(tmp_path).record(TOLD)
+    assert {str(tmp_path), str(tmp_path / LEDGER)} <= set(flushed)

@@ -1,0 +1,18 @@
+"""A plan with noise in its sums."""
+
+from fedfin.plan import Modality, Model, Plan, Privacy, Rounds
+
+
+def private_plan(image: int = 4, text: int = 3, *, labels: int = 2, min_sites: int = 5) -> Plan:
+    """Two modalities of so many features."""
+    return Plan(
+        federation="ward",
+        labels=tuple(f"l{place}" for place in range(labels)),
+        modalities=tuple(
+            Modality(name=name, encoder="0" * 64, dim=dim, scale="modality", deviation=1.0)
+            for name, dim in (("image", image), ("text", text))
+        ),
+        model=Model(answer="experts", basis_total=0),
+        rounds=Rounds(sites=min_sites, min_sites=min_sites),
+        privacy=Privacy(level="private", epsilon=2.0, delta=1e-5),
+    )
