@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fedfin.plan import Rounds
+from fedfin.plan import Privacy, Rounds
 from simulation.faults import CrashError, Faults
 from simulation.toy import solved_plan, toy_plan
 from simulation.world import World
@@ -40,3 +40,25 @@ def test_a_round_is_answered_once_whenever_the_state_is_lost(event: str, make, t
     assert answered
     if event == "received":
         assert world.tally["answered-before"] >= 3
+
+
+@pytest.mark.parametrize("event", ["closed", "round", "sending"])
+def test_sums_stay_exact_and_apart_whenever_the_state_is_lost(event: str, tmp_path: Path) -> None:
+    """The watch sees each sum (sum_watch.py), of the others or of all; what the site revealed it knows all the same."""
+    rounds = Rounds(count=3, sites=5, min_sites=3, deadline_s=200.0)
+    world = World(1, toy_plan(rounds, privacy=Privacy(level="secure")), 5, Faults(), tmp_path)
+    site, lives = world.sites[2], 0
+
+    def strike(who: str, what: str, _: dict) -> None:
+        nonlocal lives
+        if (who, what) == ("s2", event) and lives < 4:
+            lives += 1
+            shutil.rmtree(site.folder / "state")
+            site.unflushed.clear()
+            raise CrashError
+
+    world.on_report = strike
+    world.run()
+    assert lives == 4
+    assert world.watch.sums.opened == len(world.results)
+    assert all(row["sites"] >= 4 for row in world.results)
