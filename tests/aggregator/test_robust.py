@@ -96,9 +96,7 @@ def test_a_round_of_training_with_a_site_gone_bad_comes_to_what_the_others_say(t
     for place, site in enumerate(sites):
         value, weight = (1000.0, 1000) if place == 4 else (0.5, 5)
         tensors = {name: np.full(shape, value, np.float32) for name, shape in shapes.items()}
-        payload = update(
-            site, 2, rounds.position.version, tensors=tensors, plan_=plan, weight=1000 if place == 4 else 5
-        )
+        payload = update(site, 2, rounds.position.version, tensors=tensors, plan_=plan, weight=weight)
         assert judge(rounds, site, payload).accepted
     rounds.close(2)
     for name in shapes:
