@@ -27,6 +27,7 @@ from fedfin_aggregator.fold.means import Means
 from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes, tasks
+from fedfin_aggregator.rounds.update_checks import check_noised
 from fedfin_aggregator.store.journal import Journal, UpdateRow
 
 UNOPENED = "too few sites have revealed the shares that open this sum; no other sum of their values is made"
@@ -154,6 +155,9 @@ class SecureRounds(RootRounds):
         """The opened sum as a shard would send it."""
         task = task_of(self.plan, sum_.round)
         tensors, metrics = opened(self.plan, task, words)
+        if self.plan.privacy.noised:
+            totals = {name: total for name, (total, _) in tensors.items()}
+            check_noised(self.plan, task, totals, self._granted(sum_), len(sum_.survivors))
         sums = {name: Sum(*tensor) for name, tensor in tensors.items()}
         fold, means = Fold(self._weight_limit), Means()
         fold.merge(grouped(sums, SUM) if task == "second_moments" else sums)
@@ -170,6 +174,11 @@ class SecureRounds(RootRounds):
             task=task,
             base=self.position.version,
         )
+
+    def _granted(self, sum_: OpenSum) -> int:
+        """How many cases, so how many patients at most, the charter and the plan let these sites have together."""
+        most = self.plan.rounds.cases_per_site
+        return sum(min(self.case_caps.get(site, most), most) for site in sum_.survivors)
 
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """As RootRounds; nothing of this round's sum is left to open."""

@@ -3,6 +3,7 @@
 Of one update, or of a shard's sum: means of what cases can give are such means, too.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.plan import Plan
+from fedfin.privacy import contributions
+from fedfin.privacy.clipping import STEPS
+from fedfin.privacy.shared_noise import share_of
+from fedfin.secure_sums.fixed_point import ONE
 from fedfin_aggregator.closed_form import moment_checks
 from fedfin_aggregator.closed_form.groups import plain_name
 
@@ -21,6 +26,7 @@ Weights = Mapping[str, int]
 
 # What rounding may add, of a value and absolutely: that of float32 and of the fold, in 512 shares that are added.
 SLACK, LEAST = 1e-5, 1e-4
+NOISE = 10.0  # deviations
 # Among a closed round's results: its second moments were too many cases and are not in the model; those of so many
 # sites have no solution.
 DROPPED, LEFT_OUT = "second_moments_dropped", "second_moments_left_out"
@@ -45,6 +51,23 @@ def check_values(plan: Plan, task: Task, values: Values, weights: Weights) -> No
     elif task == "evaluate":
         for name, histogram in values.items():
             _check_shares(f"tensor {name}", histogram)
+
+
+def check_noised(
+    plan: Plan, task: Task, sums: Mapping[str, NDArray[np.int64]], patients: int, sites: int
+) -> None:
+    """No value of a sum with noise is more than so many clipped patients give. Raises ProtocolError.
+
+    sums: in the fold's fixed point. Noise beyond NOISE deviations comes once in 10^23 values.
+    """
+    most = patients * contributions.NORM + NOISE * math.sqrt(share_of(plan, task) * sites) / STEPS
+    for name, total in sums.items():
+        # Not abs(): that of the smallest int64 is negative.
+        if total.size and not -most * ONE <= int(total.min()) <= int(total.max()) <= most * ONE:
+            raise ProtocolError(
+                f"tensor {name} of the sum is more than the {patients} patients that the charter grants its sites can"
+                " give: one of them sends what no patients gave"
+            )
 
 
 def check_cases(plan: Plan, weights: Weights, updates: int = 1) -> None:
