@@ -1,8 +1,10 @@
 """`fedfin broker check` against brokers that are broken in one way each: that one is named, and no other."""
 
+import contextlib
 import json
 import shutil
 import socket
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from fedfin.protocol.topics import Topics
 from fedfin.trust import certificate_requests
 
 pytestmark = pytest.mark.broker
+TOPICS = Topics(FEDERATION)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,7 @@ def test_the_kits_own_broker_passes(kit: KitBroker, check, name: str) -> None:
 
 def test_nothing_is_left_at_the_broker(kit: KitBroker, check) -> None:
     """What is retained survives a restart, and what another client retained does; of the check there is nothing."""
-    mark = Topics(FEDERATION).site("s1", "up/state")
+    mark = TOPICS.site("s1", "up/state")
     with kit.running():
         check()
         with Peer(kit.url, kit.tls("s1")) as peer:
@@ -268,6 +271,78 @@ def test_no_rules_at_all(kit: KitBroker, check) -> None:
         said = check().only("FAIL", "rights of others")
     assert "may write site/fedfin-check/up/ctl" in said
     assert "global/manifest, which are not its own" in said
+
+
+def rules_without(kit: KitBroker, *lines: str) -> str:
+    """The kit's rights but for these lines."""
+    rules = (kit.folder / "kit/broker/mosquitto.acl").read_text()
+    for line in lines:
+        assert f"{line}\n" in rules
+        rules = rules.replace(f"{line}\n", "")
+    return rules
+
+
+@contextlib.contextmanager
+def an_aggregator_was_there(kit: KitBroker) -> Iterator[set[str]]:
+    """The topics on which it left something; cleared in the end, since the broker keeps it over a restart."""
+    topics = {TOPICS.charter, TOPICS.aggregator_state, TOPICS.manifest}
+    for payload in (b"x", b""):
+        with Peer(kit.url, kit.tls("aggregator")) as peer:
+            assert not any(peer.write(topic, payload, retain=True) for topic in topics)
+        if payload:
+            yield topics
+
+
+@pytest.mark.parametrize("topic", ["agg/charter", "agg/state", "global/#"])
+def test_each_right_to_write_of_the_aggregator_is_asked(kit: KitBroker, check, topic: str) -> None:
+    """One is taken away at a time."""
+    with kit.running(rules=rules_without(kit, f"topic readwrite {TOPICS.root}/{topic}")):
+        said = check(name="aggregator").only("FAIL", "rights to write")
+    assert said.startswith(f"aggregator may not write {topic.replace('#', 'manifest')};")
+
+
+def test_what_is_retained_stays_when_the_right_to_write_it_is_asked(kit: KitBroker, check) -> None:
+    """Also where the check may clear it: a charter, and whether the aggregator is there."""
+    with kit.running(), an_aggregator_was_there(kit) as topics:
+        assert check(name="aggregator").not_passed() == []
+        with Peer(kit.url, kit.tls("s0")) as peer:
+            peer.follow(*topics)
+            assert set(peer.heard()) == topics
+
+
+def test_what_a_site_was_granted_is_not_called_delivered(kit: KitBroker, check) -> None:
+    """Nothing is retained before an aggregator was there, so nobody can know."""
+    lines = [f"pattern read {TOPICS.root}/{topic}" for topic in ("global/#", "site/%u/dn/ctl", "agg/charter")]
+    with kit.running(rules=rules_without(kit, *lines)):
+        report = check()
+    assert report.not_passed() == []
+    (said,) = [each["says"] for each in report.findings if each["probe"] == "rights to read"]
+    assert said.startswith(
+        "granted site/s0/dn/ctl, site/s0/dn/chunk, agg/state, agg/charter, global/manifest:"
+    )
+    assert said.endswith("whether it delivers is not tested")
+
+
+@pytest.mark.parametrize("topic", ["agg/charter", "agg/state", "global/#"])
+def test_what_an_aggregator_retained_and_a_site_may_not_read_is_told(
+    kit: KitBroker, check, topic: str
+) -> None:
+    """The others come, so this one must."""
+    rules = rules_without(kit, f"pattern read {TOPICS.root}/{topic}")
+    with kit.running(rules=rules), an_aggregator_was_there(kit):
+        said = check().only("WARN", "rights to read")
+    assert f"nothing comes on {topic.replace('#', 'manifest')}, while" in said
+    assert "let s0 read it" in said
+
+
+@pytest.mark.parametrize("topic", ["agg/charter", "agg/state", "global/#"])
+def test_what_the_aggregator_cannot_read_of_its_own_is_told(kit: KitBroker, check, topic: str) -> None:
+    """It says it to itself; what only sites may write is not called delivered."""
+    line = f"topic readwrite {TOPICS.root}/{topic}"
+    rules = rules_without(kit, f"pattern read {TOPICS.root}/{topic}").replace(line, line.replace("read", ""))
+    with kit.running(rules=rules):
+        said = check(name="aggregator").only("WARN", "rights to read")
+    assert f"nothing comes on {topic.replace('#', 'manifest')}" in said
 
 
 def test_packets_that_are_too_small(kit: KitBroker, check) -> None:
