@@ -168,6 +168,7 @@ def test_a_certificate_of_another_ca(kit: KitBroker, check, tmp_path: Path) -> N
     with kit.running():
         said = check(ca=other.ca).only("FAIL", "broker certificate")
     assert "not signed by a CA that" in said
+    assert "give its CA's file with --ca" in said
     assert "FedFIN broker CA of ward" in said
 
 
@@ -345,6 +346,20 @@ def test_what_the_aggregator_cannot_read_of_its_own_is_told(kit: KitBroker, chec
     assert f"nothing comes on {topic.replace('#', 'manifest')}" in said
 
 
+def test_names_of_certificates_that_are_not_taken(kit: KitBroker, check) -> None:
+    """The certificate was given, so that is not the remedy."""
+    with kit.running(use_identity_as_username=""):
+        said = check().only("FAIL", "connect")
+    assert "took our certificate but not its name as who we are" in said
+    assert "mosquitto: `use_identity_as_username true`" in said
+
+
+def test_qos_0_only(kit: KitBroker, check) -> None:
+    """Our last will has QoS 1, so we are not let in."""
+    with kit.running(max_qos="0"):
+        assert "allow QoS 1 (mosquitto: `max_qos 1`)" in check().only("FAIL", "session")
+
+
 def test_packets_that_are_too_small(kit: KitBroker, check) -> None:
     """As the broker announces it."""
     with kit.running(max_packet_size="100000"):
@@ -404,6 +419,19 @@ def test_a_site_asks_with_its_folders_settings(
     assert all(line.startswith("PASS  ") for line in lines)
 
 
+def test_a_site_asks_before_it_is_admitted(
+    kit: KitBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority's certificate comes with the admission; where this machine trusts it already, ours does."""
+    (tmp_path / "site.toml").write_text(f'site = "s0"\nfederation = "{FEDERATION}"\nbroker = "{kit.url}"\n')
+    with kit.running():
+        said = Report(capsys, "--site-folder", tmp_path).only("FAIL", "broker certificate")
+        assert "it comes with `fedfin edge accept`" in said
+        monkeypatch.setenv("SSL_CERT_FILE", str(kit.tls("s0").ca))
+        said = Report(capsys, "--site-folder", tmp_path).only("FAIL", "client certificate")
+        assert "it comes with `fedfin edge accept`" in said
+
+
 def test_a_site_that_runs_must_be_stopped_first(
     kit: KitBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -420,7 +448,7 @@ def test_a_client_of_the_same_name_that_runs_is_the_remedy(kit: KitBroker) -> No
     with kit.running(), Session(target, "one") as session, Peer(kit.url, kit.tls("s0")):
         with pytest.raises(LinkError) as ended:
             session.publish(session.topic)
-        found = not_let_in(ended.value)
+        found = not_let_in(ended.value, target)
     assert found.failed
     assert "end what runs under this name" in found.remedy
 
