@@ -18,7 +18,8 @@ _OTHER_NAME = {62, 64}
 
 # What a broker's TLS alerts say about our side, by a part of OpenSSL's name for them.
 _ALERTS = {
-    "ALERT_CERTIFICATE_REQUIRED": "the broker wants a client certificate; give one as `certificate` and `key`",
+    "ALERT_CERTIFICATE_REQUIRED": "the broker wants a client certificate; give one with --certificate and --key"
+    " (`certificate` and `key` in site.toml)",
     "ALERT_CERTIFICATE_EXPIRED": "the broker says that our client certificate has expired; have it renewed",
     "ALERT_CERTIFICATE_REVOKED": "the broker says that our client certificate was revoked; ask for a new one",
     "ALERT_UNKNOWN_CA": "the broker does not know the CA that signed our client certificate; ask its operator",
@@ -78,7 +79,8 @@ class Tls:
         if error.verify_code in _UNKNOWN_ISSUER:
             trusted = "this machine trusts" if self.ca is None else f"{self.ca} holds"
             return (
-                f"the broker's certificate was not signed by a CA that {trusted}; give its CA's file as `ca`"
+                f"the broker's certificate was not signed by a CA that {trusted}; give its CA's file with --ca (`ca` in"
+                " site.toml)"
             )
         return f"the broker's certificate is not valid: {error.verify_message}"
 

@@ -1,8 +1,10 @@
 """`fedfin broker check` against brokers that are broken in one way each: that one is named, and no other."""
 
+import contextlib
 import json
 import shutil
 import socket
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from fedfin.protocol.topics import Topics
 from fedfin.trust import certificate_requests
 
 pytestmark = pytest.mark.broker
+TOPICS = Topics(FEDERATION)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,7 @@ def test_the_kits_own_broker_passes(kit: KitBroker, check, name: str) -> None:
 
 def test_nothing_is_left_at_the_broker(kit: KitBroker, check) -> None:
     """What is retained survives a restart, and what another client retained does; of the check there is nothing."""
-    mark = Topics(FEDERATION).site("s1", "up/state")
+    mark = TOPICS.site("s1", "up/state")
     with kit.running():
         check()
         with Peer(kit.url, kit.tls("s1")) as peer:
@@ -165,6 +168,7 @@ def test_a_certificate_of_another_ca(kit: KitBroker, check, tmp_path: Path) -> N
     with kit.running():
         said = check(ca=other.ca).only("FAIL", "broker certificate")
     assert "not signed by a CA that" in said
+    assert "give its CA's file with --ca" in said
     assert "FedFIN broker CA of ward" in said
 
 
@@ -270,6 +274,92 @@ def test_no_rules_at_all(kit: KitBroker, check) -> None:
     assert "global/manifest, which are not its own" in said
 
 
+def rules_without(kit: KitBroker, *lines: str) -> str:
+    """The kit's rights but for these lines."""
+    rules = (kit.folder / "kit/broker/mosquitto.acl").read_text()
+    for line in lines:
+        assert f"{line}\n" in rules
+        rules = rules.replace(f"{line}\n", "")
+    return rules
+
+
+@contextlib.contextmanager
+def an_aggregator_was_there(kit: KitBroker) -> Iterator[set[str]]:
+    """The topics on which it left something; cleared in the end, since the broker keeps it over a restart."""
+    topics = {TOPICS.charter, TOPICS.aggregator_state, TOPICS.manifest}
+    for payload in (b"x", b""):
+        with Peer(kit.url, kit.tls("aggregator")) as peer:
+            assert not any(peer.write(topic, payload, retain=True) for topic in topics)
+        if payload:
+            yield topics
+
+
+@pytest.mark.parametrize("topic", ["agg/charter", "agg/state", "global/#"])
+def test_each_right_to_write_of_the_aggregator_is_asked(kit: KitBroker, check, topic: str) -> None:
+    """One is taken away at a time."""
+    with kit.running(rules=rules_without(kit, f"topic readwrite {TOPICS.root}/{topic}")):
+        said = check(name="aggregator").only("FAIL", "rights to write")
+    assert said.startswith(f"aggregator may not write {topic.replace('#', 'manifest')};")
+
+
+def test_what_is_retained_stays_when_the_right_to_write_it_is_asked(kit: KitBroker, check) -> None:
+    """Also where the check may clear it: a charter, and whether the aggregator is there."""
+    with kit.running(), an_aggregator_was_there(kit) as topics:
+        assert check(name="aggregator").not_passed() == []
+        with Peer(kit.url, kit.tls("s0")) as peer:
+            peer.follow(*topics)
+            assert set(peer.heard()) == topics
+
+
+def test_what_a_site_was_granted_is_not_called_delivered(kit: KitBroker, check) -> None:
+    """Nothing is retained before an aggregator was there, so nobody can know."""
+    lines = [f"pattern read {TOPICS.root}/{topic}" for topic in ("global/#", "site/%u/dn/ctl", "agg/charter")]
+    with kit.running(rules=rules_without(kit, *lines)):
+        report = check()
+    assert report.not_passed() == []
+    (said,) = [each["says"] for each in report.findings if each["probe"] == "rights to read"]
+    assert said.startswith(
+        "granted site/s0/dn/ctl, site/s0/dn/chunk, agg/state, agg/charter, global/manifest:"
+    )
+    assert said.endswith("whether it delivers is not tested")
+
+
+@pytest.mark.parametrize("topic", ["agg/charter", "agg/state", "global/#"])
+def test_what_an_aggregator_retained_and_a_site_may_not_read_is_told(
+    kit: KitBroker, check, topic: str
+) -> None:
+    """The others come, so this one must."""
+    rules = rules_without(kit, f"pattern read {TOPICS.root}/{topic}")
+    with kit.running(rules=rules), an_aggregator_was_there(kit):
+        said = check().only("WARN", "rights to read")
+    assert f"nothing comes on {topic.replace('#', 'manifest')}, while" in said
+    assert "let s0 read it" in said
+
+
+@pytest.mark.parametrize("topic", ["agg/charter", "agg/state", "global/#"])
+def test_what_the_aggregator_cannot_read_of_its_own_is_told(kit: KitBroker, check, topic: str) -> None:
+    """It says it to itself; what only sites may write is not called delivered."""
+    line = f"topic readwrite {TOPICS.root}/{topic}"
+    rules = rules_without(kit, f"pattern read {TOPICS.root}/{topic}").replace(line, line.replace("read", ""))
+    with kit.running(rules=rules):
+        said = check(name="aggregator").only("WARN", "rights to read")
+    assert f"nothing comes on {topic.replace('#', 'manifest')}" in said
+
+
+def test_names_of_certificates_that_are_not_taken(kit: KitBroker, check) -> None:
+    """The certificate was given, so that is not the remedy."""
+    with kit.running(use_identity_as_username=""):
+        said = check().only("FAIL", "connect")
+    assert "took our certificate but not its name as who we are" in said
+    assert "mosquitto: `use_identity_as_username true`" in said
+
+
+def test_qos_0_only(kit: KitBroker, check) -> None:
+    """Our last will has QoS 1, so we are not let in."""
+    with kit.running(max_qos="0"):
+        assert "allow QoS 1 (mosquitto: `max_qos 1`)" in check().only("FAIL", "session")
+
+
 def test_packets_that_are_too_small(kit: KitBroker, check) -> None:
     """As the broker announces it."""
     with kit.running(max_packet_size="100000"):
@@ -329,6 +419,19 @@ def test_a_site_asks_with_its_folders_settings(
     assert all(line.startswith("PASS  ") for line in lines)
 
 
+def test_a_site_asks_before_it_is_admitted(
+    kit: KitBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority's certificate comes with the admission; where this machine trusts it already, ours does."""
+    (tmp_path / "site.toml").write_text(f'site = "s0"\nfederation = "{FEDERATION}"\nbroker = "{kit.url}"\n')
+    with kit.running():
+        said = Report(capsys, "--site-folder", tmp_path).only("FAIL", "broker certificate")
+        assert "it comes with `fedfin edge accept`" in said
+        monkeypatch.setenv("SSL_CERT_FILE", str(kit.tls("s0").ca))
+        said = Report(capsys, "--site-folder", tmp_path).only("FAIL", "client certificate")
+        assert "it comes with `fedfin edge accept`" in said
+
+
 def test_a_site_that_runs_must_be_stopped_first(
     kit: KitBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -345,7 +448,7 @@ def test_a_client_of_the_same_name_that_runs_is_the_remedy(kit: KitBroker) -> No
     with kit.running(), Session(target, "one") as session, Peer(kit.url, kit.tls("s0")):
         with pytest.raises(LinkError) as ended:
             session.publish(session.topic)
-        found = not_let_in(ended.value)
+        found = not_let_in(ended.value, target)
     assert found.failed
     assert "end what runs under this name" in found.remedy
 

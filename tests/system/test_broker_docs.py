@@ -9,7 +9,16 @@ import pytest
 from federation import need_mosquitto
 from kit_broker import KitBroker
 
-from fedfin.broker.check import admission, check, delivery, network, own_certificate, rights, tls_probe
+from fedfin.broker.check import (
+    admission,
+    check,
+    delivery,
+    network,
+    own_certificate,
+    reading,
+    rights,
+    tls_probe,
+)
 from fedfin.broker.kit import access_rules, mosquitto_conf, page, sizing
 from fedfin.broker.kit.settings import KitSettings
 from fedfin.command_line.main import main
@@ -36,7 +45,7 @@ def test_the_page_holds_what_the_kit_writes(part: str) -> None:
 
 def test_every_probe_is_explained() -> None:
     """By the name that its line has."""
-    modules = (admission, check, delivery, network, own_certificate, rights, tls_probe)
+    modules = (admission, check, delivery, network, own_certificate, reading, rights, tls_probe)
     sources = "\n".join(Path(str(module.__file__)).read_text() for module in modules)
     probes = set(re.findall(r'(?:passed|warn|fail)\(\s*"([a-z ]+)",', sources)) - {"own topic"}
     section = PAGE[PAGE.index("## What the check tells") : PAGE.index("## Rights")]

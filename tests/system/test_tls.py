@@ -82,7 +82,7 @@ def test_an_unknown_ca_is_refused(tmp_path: Path, authority: Authority) -> None:
     stranger = Authority(tmp_path / "stranger")
     with tls_broker(tmp_path, authority, authority.issue("good", hosts=HOSTS)) as address:
         assert f"{stranger.ca} holds" in refusal(f"mqtts://{address}", tls=Tls(stranger.ca))
-        assert "that this machine trusts; give its CA's file as `ca`" in refusal(f"mqtts://{address}")
+        assert "that this machine trusts; give its CA's file with --ca" in refusal(f"mqtts://{address}")
 
 
 def test_a_refused_client_certificate_is_told(tmp_path: Path, authority: Authority) -> None:
@@ -92,7 +92,9 @@ def test_a_refused_client_certificate_is_told(tmp_path: Path, authority: Authori
     good = authority.issue("good", hosts=HOSTS)
     with tls_broker(tmp_path, authority, good, "require_certificate true") as address:
         url = f"mqtts://{address}"
-        assert "wants a client certificate; give one as `certificate`" in refusal(url, tls=Tls(authority.ca))
+        assert "wants a client certificate; give one with --certificate" in refusal(
+            url, tls=Tls(authority.ca)
+        )
         for pair, words in ((stranger, "our client certificate"), (old, "client certificate has expired")):
             assert words in refusal(url, tls=Tls(authority.ca, pair.certificate, pair.key))
 

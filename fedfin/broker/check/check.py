@@ -29,7 +29,7 @@ def _guarded(step: Callable[[Target], Iterator[Finding]], target: Target) -> Ite
     try:
         yield from step(target)
     except LinkError as error:
-        yield not_let_in(error)
+        yield not_let_in(error, target)
 
 
 def _path(target: Target) -> Iterator[Finding]:

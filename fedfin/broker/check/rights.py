@@ -1,18 +1,17 @@
 """Who may write what: asked by writing nothing (no bytes, not retained), which everybody in a federation ignores.
 
-A broker says that it denied a message only in its answer at QoS 1, and only with MQTT 5.
+What is retained stays: only an empty message that is retained itself would clear it. A broker says that it denied a
+message only in its answer at QoS 1, and only with MQTT 5.
 """
 
 from collections.abc import Iterator
 
 from fedfin.broker.check.finding import Finding, fail, passed, warn
+from fedfin.broker.check.reading import reads
+from fedfin.broker.check.rules import COMPARE_RULES, shown
 from fedfin.broker.check.session import Session
 from fedfin.broker.check.target import NOBODY, Target
 from fedfin.protocol.topics import Topics
-
-_RULES = (
-    "compare the broker's rules with the table in docs/broker.md: the federation's name, and who we are to it"
-)
 
 
 def rights(target: Target, session: Session, *, open_to_all: bool) -> Iterator[Finding]:
@@ -24,14 +23,13 @@ def rights(target: Target, session: Session, *, open_to_all: bool) -> Iterator[F
     if session.announced.protocol == "5":
         yield _must(session, topics, target.name, must)
         yield _must_not(session, topics, target.name, must_not, open_to_all=open_to_all)
-    to_read = _to_read(topics, target.name, aggregator=target.is_aggregator)
-    yield _reads(session, topics, target.name, to_read)
+    yield reads(target, session)
 
 
 def _of_a_site(topics: Topics, name: str) -> tuple[list[str], list[str]]:
     own = [topics.site(name, channel) for channel in ("up/state", "up/ctl", "up/chunk")]
     of_others = [topics.site(NOBODY, "up/ctl"), topics.site(NOBODY, "dn/ctl"), topics.site(name, "dn/ctl")]
-    return own, [*of_others, topics.aggregator_state, topics.manifest]
+    return own, [*of_others, topics.aggregator_state, topics.charter, topics.manifest]
 
 
 def _of_the_aggregator(topics: Topics) -> tuple[list[str], list[str]]:
@@ -39,26 +37,16 @@ def _of_the_aggregator(topics: Topics) -> tuple[list[str], list[str]]:
         topics.site(NOBODY, "dn/ctl"),
         topics.site(NOBODY, "dn/chunk"),
         topics.aggregator_state,
+        topics.charter,
         topics.manifest,
     ]
     return own, [topics.site(NOBODY, "up/ctl"), topics.site(NOBODY, "up/chunk")]
 
 
-def _to_read(topics: Topics, name: str, *, aggregator: bool) -> list[str]:
-    if aggregator:
-        return [topics.site("+", channel) for channel in ("up/state", "up/ctl", "up/chunk")]
-    return [
-        topics.site(name, "dn/ctl"),
-        topics.site(name, "dn/chunk"),
-        topics.manifest,
-        topics.aggregator_state,
-    ]
-
-
 def _must(session: Session, topics: Topics, name: str, must: list[str]) -> Finding:
     if refused := [topic for topic in must if session.publish(topic) is not None]:
-        return fail("rights to write", f"{name} may not write {_shown(topics, refused)}", _RULES)
-    return passed("rights to write", f"{name} may write {_shown(topics, must)}")
+        return fail("rights to write", f"{name} may not write {shown(topics, refused)}", COMPARE_RULES)
+    return passed("rights to write", f"{name} may write {shown(topics, must)}")
 
 
 def _must_not(
@@ -66,21 +54,7 @@ def _must_not(
 ) -> Finding:
     allowed = [topic for topic in must_not if session.publish(topic) is None]
     if not allowed:
-        return passed("rights of others", f"{name} may not write {_shown(topics, must_not)}")
-    says = f"{name} may write {_shown(topics, allowed)}, which are not its own"
+        return passed("rights of others", f"{name} may not write {shown(topics, must_not)}")
+    says = f"{name} may write {shown(topics, allowed)}, which are not its own"
     kind = warn if open_to_all else fail
-    return kind("rights of others", says, _RULES)
-
-
-def _reads(session: Session, topics: Topics, name: str, to_read: list[str]) -> Finding:
-    refused = [topic for topic in to_read if session.subscribe(topic) is not None]
-    for topic in to_read:
-        session.unsubscribe(topic)
-    if refused:
-        return fail("rights to read", f"{name} may not subscribe to {_shown(topics, refused)}", _RULES)
-    return passed("rights to read", f"{name} may subscribe to {_shown(topics, to_read)}")
-
-
-def _shown(topics: Topics, which: list[str]) -> str:
-    """Below the federation's root, which all of them begin with."""
-    return ", ".join(topic.removeprefix(f"{topics.root}/") for topic in which)
+    return kind("rights of others", says, COMPARE_RULES)

@@ -3,7 +3,7 @@
 import contextlib
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from fedfin.broker.check.target import Target
@@ -26,7 +26,7 @@ class Session:
         self._clear = (own, b"")
         will = own, bytes
         self._link = mqtt.Link(target.url, client_id, will=will, tls=target.tls, login=target.login)
-        self._arrived: list[bytes] = []  # what came while another answer was waited for
+        self._arrived: list[Arrived] = []  # what came while another answer was waited for
         self.topic = own
 
     def __enter__(self) -> "Session":
@@ -73,12 +73,18 @@ class Session:
 
     def arrives(self, payload: bytes, seconds: float) -> bool:
         """Whether this comes within the time, or came already."""
-        events = self._events(seconds)
-        while payload not in self._arrived and next(events, None) is not None:
-            pass
-        came = payload in self._arrived
-        self._arrived.clear()
-        return came
+        return self._wait(seconds, lambda: any(payload == each.payload for each in self._arrived))
+
+    def came_on(self, topics: list[str], seconds: float) -> list[str]:
+        """On which of them something comes within the time, or came already; whatever it is."""
+        came: set[str] = set()
+
+        def all_came() -> bool:
+            came.update(each.topic for each in self._arrived)
+            return came.issuperset(topics)
+
+        self._wait(seconds, all_came)
+        return [topic for topic in topics if topic in came]
 
     def send_many(self, payload: bytes, count: int, window: int, seconds: float) -> int:
         """Up to `count` messages, `window` under way, for up to `seconds`; how many the broker took."""
@@ -99,6 +105,14 @@ class Session:
             return True
         return False
 
+    def _wait(self, seconds: float, done: Callable[[], bool]) -> bool:
+        """Whether what has arrived is enough within the time; then it is forgotten."""
+        events = self._events(seconds)
+        while not (enough := done()) and next(events, None) is not None:
+            pass
+        self._arrived.clear()
+        return enough
+
     def _events(self, seconds: float) -> Iterator[LinkEvent]:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
@@ -115,5 +129,5 @@ class Session:
         if isinstance(event, Broken):
             raise LinkError(event.error)
         if isinstance(event, Arrived):
-            self._arrived.append(event.payload)
+            self._arrived.append(event)
         return event

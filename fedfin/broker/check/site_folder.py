@@ -50,4 +50,11 @@ def read_site_folder(folder: Path) -> Target:
     named = Tls(place(files.ca), place(files.certificate), place(files.key))
     tls = named if found.tls else admitted_tls(folder / TRUST)
     login = Login(found.login.user, place(found.login.password_file)) if found.login else None
-    return Target(found.broker, tls, login, federation=found.federation, claimed=found.site)
+    return Target(
+        found.broker,
+        tls,
+        login,
+        federation=found.federation,
+        claimed=found.site,
+        unadmitted=tls is None,
+    )

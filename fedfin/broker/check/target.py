@@ -20,7 +20,10 @@ NOBODY = "fedfin-check"
 
 @dataclass(frozen=True)
 class Target:
-    """`federation` None: only what needs no topic is asked. `claimed`: the name that --as gave.
+    """Who asks whom.
+
+    `federation` None: only what needs no topic is asked. `claimed`: the name that --as gave. `unadmitted`: a site's
+    folder to which no files for TLS have come.
 
     Raises SettingsError when the URL or a file will not do.
     """
@@ -30,6 +33,7 @@ class Target:
     login: Login | None = None
     federation: str | None = None
     claimed: str | None = None
+    unadmitted: bool = False
     broker: BrokerUrl = field(init=False)
 
     def __post_init__(self) -> None:

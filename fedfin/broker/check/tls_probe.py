@@ -17,6 +17,9 @@ from fedfin.link.tls import Tls
 REFUSAL_S = 1.0
 _NOT_YET_VALID, _EXPIRED = 9, 10  # OpenSSL's verification results (x509_vfy.h)
 _OTHER_NAME = {62, 64}
+_COMES_LATER = (
+    "it comes with `fedfin edge accept`, if the coordinator has the kit; otherwise name it in site.toml"
+)
 
 
 def tls(target: Target) -> Iterator[Finding]:
@@ -34,7 +37,7 @@ def tls(target: Target) -> Iterator[Finding]:
             yield from _shown(connection)
             yield _taken(connection, files, target)
     except ssl.SSLCertVerificationError as error:
-        yield _not_trusted(error, files, _certificate_of(target, files))
+        yield _not_trusted(error, target, _certificate_of(target, files))
     except (ssl.SSLError, OSError) as error:
         yield _no_tls(error, files)
 
@@ -80,7 +83,9 @@ def _taken(connection: ssl.SSLSocket, files: Tls, target: Target) -> Finding:
 
 def _refused(words: str, target: Target) -> Finding:
     says, _, remedy = words.partition("; ")
-    if not target.certificate:
+    if target.unadmitted:
+        remedy = f"give ours: {_COMES_LATER}"
+    elif not target.certificate:
         remedy = "give the certificate that you have from the operator, with --certificate and --key"
     return fail("client certificate", says, remedy or "ask the broker's operator for a certificate")
 
@@ -106,9 +111,9 @@ def _parsed(der: bytes | None) -> x509.Certificate | None:
 
 
 def _not_trusted(
-    error: ssl.SSLCertVerificationError, files: Tls, certificate: x509.Certificate | None
+    error: ssl.SSLCertVerificationError, target: Target, certificate: x509.Certificate | None
 ) -> Finding:
-    says, _, remedy = files.explain(error).partition("; ")
+    says, _, remedy = (target.tls or Tls()).explain(error).partition("; ")
     if certificate is None:
         return fail("broker certificate", says, remedy)
     if error.verify_code == _NOT_YET_VALID:
@@ -120,6 +125,8 @@ def _not_trusted(
         return fail(
             "host name", f"the certificate is for {', '.join(certificates.hosts_of(certificate))}", remedy
         )
+    if target.unadmitted:
+        remedy = f"give its CA's: {_COMES_LATER}"
     return fail("broker certificate", f"{says} (its issuer: {certificate.issuer.rfc4514_string()})", remedy)
 
 
