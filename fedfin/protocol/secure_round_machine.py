@@ -268,5 +268,5 @@ class SecureRoundMachine(RoundMachine):
             return []
         self._attempt, self._receipts = None, dict.fromkeys(event.sites, event.receipt)
         self.state = State.FOLDING
-        told: list[Effect] = [self._summed(site, event.receipt) for site in event.sites]
-        return [*told, CloseRound(self._round, self._roster.silent)]
+        answers: list[Effect] = [self._summed(site, event.receipt) for site in event.sites]
+        return [*answers, CloseRound(self._round, self._roster.silent)]
