@@ -47,6 +47,10 @@ def verify(data: bytes, key: Ed25519PublicKey, *, run: str, topic: str) -> Envel
         raise ProtocolError(
             "it is not signed: its sender runs without keys, or is no party of this run"
         ) from None
+    if (
+        msgspec.msgpack.encode(envelope) != data
+    ):  # one message, one form: nobody on the way can make it look like two
+        raise ProtocolError("it is not in the form in which it was signed")
     try:
         signed = _signed_bytes(run, topic, envelope.counter, envelope.sealed, envelope.body)
         key.verify(envelope.signature, signed)

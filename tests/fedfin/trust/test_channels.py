@@ -69,6 +69,16 @@ def test_what_is_not_private_is_signed_all_the_same(private: bool, parties: Part
     assert aggregator.receive("s0", UP, data) == HELLO
 
 
+def test_another_form_of_the_same_message_is_refused(parties: Parties) -> None:
+    """Found by fuzzing: its counter as a signed number of 64 bits, which decodes to the same."""
+    site, aggregator = parties.site("s0"), parties.aggregator()
+    data = site.send(UP, HELLO)
+    assert data[2:3] == b"\xcf"
+    with pytest.raises(ProtocolError, match="not in the form"):
+        aggregator.receive("s0", UP, data[:2] + b"\xd3" + data[3:])
+    assert aggregator.receive("s0", UP, data) == HELLO
+
+
 @pytest.mark.parametrize("topic", [DOWN, TOPICS.manifest, TOPICS.aggregator_state])
 def test_nobody_poses_as_the_aggregator(topic: str, parties: Parties) -> None:
     """Not with keys of his own, not with another site's, not without any."""
