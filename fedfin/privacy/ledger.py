@@ -20,7 +20,7 @@ import msgspec
 from fedfin.errors import StateError
 from fedfin.privacy.budget import SIDES, Budget
 from fedfin.privacy.release import Release
-from fedfin.trust.audit_log import AuditLog, read_audit
+from fedfin.trust.audit_log import AuditLog, Entry, read_audit
 
 LEDGER = "privacy.jsonl"
 _EVENT = "release"
@@ -32,9 +32,7 @@ class Ledger:
     def __init__(self, path: Path, budget: Budget) -> None:
         self._path, self.budget = path, budget
         self._log = AuditLog(path)
-        self.releases = [
-            msgspec.convert(entry.facts, Release) for entry in (read_audit(path) if path.exists() else ())
-        ]
+        self.releases = [_release(path, entry) for entry in (read_audit(path) if path.exists() else ())]
 
     def spent(self, site: str) -> float:
         """What all that was told of this site's patients cost, in rho."""
@@ -73,6 +71,19 @@ class Ledger:
     def _known(self, release: Release) -> Release | None:
         where = release.run, release.round
         return next((known for known in self.releases if (known.run, known.round) == where), None)
+
+
+def _release(path: Path, entry: Entry) -> Release:
+    try:
+        release = msgspec.convert(entry.facts, Release)
+    except msgspec.ValidationError:
+        release = None
+    if release is None or entry.event != _EVENT or release.task not in SIDES:
+        raise StateError(
+            f"{path}, line {entry.n}: is no release that this version knows; restore the file from a backup, or"
+            " install the version that wrote it"
+        )
+    return release
 
 
 def _cost(releases: list[Release], site: str) -> float:

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from fedfin.errors import StateError
 from fedfin.privacy.budget import Budget
 from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release
+from fedfin.trust.audit_log import AuditLog
 
 BUDGET = Budget(1.0, 1e-5)
 RUN, OTHER_RUN = "1" * 16, "2" * 16
@@ -118,6 +120,19 @@ def test_a_line_that_was_changed_or_taken_out_stops_everything(tmp_path: Path) -
         _ledger(tmp_path)
     path.write_bytes(whole.partition(b"\n")[2])
     with pytest.raises(StateError, match="line 1: it was changed, or lines before it were taken out"):
+        _ledger(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("event", "facts"),
+    [("start", {}), ("release", {"run": RUN}), ("release", to_builtins(replace(TOLD, task="train")))],
+)
+def test_another_log_in_its_place_is_a_plain_error_with_the_remedy(
+    tmp_path: Path, event: str, facts: dict
+) -> None:
+    """The audit log, a newer version's: what it holds cannot be added up, so nothing is told."""
+    AuditLog(tmp_path / LEDGER).add(event, facts)
+    with pytest.raises(StateError, match="line 1: is no release that this version knows; restore the file"):
         _ledger(tmp_path)
 
 
