@@ -28,6 +28,11 @@ def make_folder(path: Path) -> None:
         ) from None
 
 
+def why(error: Exception) -> str:
+    """Why a file cannot be read, for people: an error of the system without its number and path."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 Data = bytes | Iterable[bytes | memoryview]
 
 

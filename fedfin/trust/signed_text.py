@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from fedfin.errors import SettingsError
+from fedfin.files import why
 from fedfin.protocol.messages import plain
 from fedfin.settings import explain
 
@@ -64,7 +65,7 @@ def read_text(path: Path, what: str) -> str:
             raise SettingsError(f"{path}: too large for {what}")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot read {what} ({plain(error)}); check the path") from None
+        raise SettingsError(f"{path}: cannot read {what} ({why(error)}); check the path") from None
 
 
 def _signed_bytes(domain: str, body: str) -> bytes:

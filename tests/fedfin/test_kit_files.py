@@ -348,6 +348,7 @@ def test_names_that_would_be_somebody_else_are_refused(
         (("--federation", "x"), "needs --host"),
         (("--federation", "x", "--host", "a b"), "a host name or address"),
         (("--federation", "x", "--host", "a", "--etc", "here"), "an absolute path"),
+        (("--federation", "x", "--host", "a", "--listen", "a b"), "an address of the broker's machine"),
         (("--federation", "x", "--host", "a", "--most-sites", "1"), "--most-sites 4"),
         (("--federation", "x", "--host", "a", "--renew", "nobody"), "knows no such name"),
         (("--federation", "x", "--host", "a", "--revoke", "st-mary"), "has no valid certificate"),
@@ -412,6 +413,18 @@ def test_nftables_takes_the_rules_of_the_page(tmp_path: Path) -> None:
     if "Operation not permitted" in done.stderr:
         pytest.skip("nft needs root to check rules")
     assert done.returncode == 0, done.stderr
+
+
+def test_an_address_to_listen_on_is_kept_for_the_next_runs(desk: Desk) -> None:
+    """Until it is taken back; the configuration says that a line changed by hand is not kept."""
+    conf = desk.kit / "broker/mosquitto.conf"
+    desk.new("--listen", "10.0.0.7")
+    assert "\nlistener 8883 10.0.0.7\n" in conf.read_text()
+    assert "The next run writes this file anew" in conf.read_text().splitlines()[1]
+    assert desk.run() == 0
+    assert "\nlistener 8883 10.0.0.7\n" in conf.read_text()
+    assert desk.run("--listen", "") == 0
+    assert "\nlistener 8883\n" in conf.read_text()
 
 
 def test_2_1_has_no_deprecated_line() -> None:

@@ -268,3 +268,12 @@ def test_shards_have_the_rights_that_they_need(tmp_path: Path) -> None:
                 process.kill()
     for name in started:
         assert "refused" not in {event["event"] for event in federation.events(name)}
+
+
+def test_with_an_address_to_listen_on_no_other_answers(tmp_path: Path) -> None:
+    """All of 127.0.0.0/8 is this machine."""
+    broker = kit_broker(tmp_path, "--listen", "127.0.0.1")
+    with broker.running():
+        socket.create_connection(("127.0.0.1", broker.port), 5.0).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", broker.port), 5.0)

@@ -10,6 +10,7 @@ from fedfin.trust import signed_text
 from fedfin.trust.accepted import TRUST, accept, has_accepted, keep_certificate, read_accepted
 from fedfin.trust.charter import read_charter, today
 from fedfin.trust.identity import load_identity
+from fedfin_aggregator import kit_files
 from fedfin_aggregator.folder import open_journal
 
 
@@ -52,9 +53,8 @@ def run(args: argparse.Namespace) -> int:
     if known is None:
         fingerprints.confirm(charter.fingerprint, args.fingerprint, "the coordinator")
     if args.kit is not None:
-        ca = signed_text.read_text(args.kit / "ca.pem", "the broker's CA")
-        own = signed_text.read_text(args.kit / "aggregator.pem", "the aggregator's certificate")
-        keep_certificate(trust, ca, own)
+        own = kit_files.aggregator_certificate(args.kit, trust)
+        keep_certificate(trust, kit_files.authority(args.kit), own)
     accept(trust, charter, text)
     print(f"charter {charter.number}: {len(charter.roster)} sites, until {charter.expires}")
     print(f"next: fedfin aggregator serve {args.folder} --broker mqtts://HOST")

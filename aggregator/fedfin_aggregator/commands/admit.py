@@ -8,8 +8,8 @@ from fedfin import limits
 from fedfin.command_line import fingerprints
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import SettingsError
-from fedfin.trust import signed_text
 from fedfin.trust.request import Request, read_request
+from fedfin_aggregator import kit_files
 from fedfin_aggregator.coordinator import Coordinator
 
 _EXAMPLE = "fedfin aggregator admit study st-mary.request --cases 5000 --broker mqtts://broker.example:8883 --kit kit"
@@ -72,9 +72,5 @@ def _files(kit: Path | None, requests: list[Request]) -> dict[str, str]:
     """What the broker's operator made for the sites."""
     if kit is None:
         return {}
-    files = {"ca": signed_text.read_text(kit / "ca.pem", "the broker's CA")}
-    for request in requests:
-        files[request.name] = signed_text.read_text(
-            kit / "sites" / f"{request.name}.pem", "a site's certificate"
-        )
-    return files
+    files = {"ca": kit_files.authority(kit)}
+    return files | {request.name: kit_files.site_certificate(kit, request.name) for request in requests}

@@ -84,6 +84,8 @@ def _add_broker(parser: argparse.ArgumentParser) -> None:
         "--plugin", metavar="FILE", help="2.1: where mosquitto_acl_file.so is on the broker's machine"
     )
     parser.add_argument("--port", type=int, metavar="N", help="where it listens (default: 8883)")
+    parser.add_argument("--listen", metavar="ADDRESS",
+                        help="of the broker's machine, to listen there alone (default, or empty: on all)")  # fmt: skip
     parser.add_argument(
         "--etc", metavar="FOLDER", help="where its files will lie (default: /etc/mosquitto/fedfin)"
     )
@@ -132,6 +134,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         "federation",
         "shards",
         "port",
+        "listen",
         "most_sites",
         "model_mb",
         "days",

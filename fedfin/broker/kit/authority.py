@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from fedfin.broker.kit import certificates
 from fedfin.broker.kit.issued import Issued, IssuedList
 from fedfin.errors import SettingsError, StateError
-from fedfin.files import make_folder, write_atomically
+from fedfin.files import make_folder, why, write_atomically
 from fedfin.trust.certificate_requests import common_name, key_pem, make_key
 
 
@@ -103,7 +103,9 @@ class Authority:
         try:
             key = serialization.load_pem_private_key(path.read_bytes(), None)
         except (OSError, ValueError, TypeError) as error:
-            raise StateError(f"{path}: cannot read the CA's key ({error}); take it from a backup") from None
+            raise StateError(
+                f"{path}: cannot read the CA's key ({why(error)}); take it from a backup"
+            ) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise StateError(f"{path} is not a key that the kit made; take it from a backup")
         return key

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fedfin.errors import SettingsError
+from fedfin.files import why
 
 SOON_DAYS = 30  # a certificate that ends sooner is shown as one to renew
 # Valid from an hour before it was signed: a site's clock may be behind.
@@ -86,7 +87,7 @@ def read(path: Path) -> x509.Certificate | None:
         return None
     except (OSError, ValueError) as error:
         raise SettingsError(
-            f"{path}: cannot read a certificate in PEM ({error}); put it back, or remove the file"
+            f"{path}: cannot read a certificate in PEM ({why(error)}); put it back, or remove the file"
         ) from None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from fedfin.errors import StateError
-from fedfin.files import write_atomically
+from fedfin.files import why, write_atomically
 
 
 class Issued(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,8 +28,8 @@ class IssuedList:
                 self._all = msgspec.json.decode(path.read_bytes(), type=list[Issued])
             except (OSError, msgspec.DecodeError) as error:
                 raise StateError(
-                    f"{path}: cannot read what the CA has signed ({error}); take it from a backup: without it nothing"
-                    " can be revoked"
+                    f"{path}: cannot read what the CA has signed ({why(error)}); take it from a backup: without it"
+                    " nothing can be revoked"
                 ) from None
 
     def add(self, issued: Issued) -> None:

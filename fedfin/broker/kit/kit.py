@@ -24,7 +24,7 @@ from fedfin.broker.kit.other_authority import OtherAuthority
 from fedfin.broker.kit.parties import BROKER, certificate_of
 from fedfin.broker.kit.settings import KitSettings
 from fedfin.errors import SettingsError, StateError
-from fedfin.files import make_folder, write_atomically
+from fedfin.files import make_folder, why, write_atomically
 from fedfin.trust.certificate_requests import key_pem, make_key, make_request
 
 Requests = Mapping[str, x509.CertificateSigningRequest]
@@ -167,7 +167,7 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:
         raise StateError(
-            f"{path}: cannot read this key ({error}); remove it, and renew its certificate"
+            f"{path}: cannot read this key ({why(error)}); remove it, and renew its certificate"
         ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise StateError(f"{path} is not a key that the kit made; remove it, and renew its certificate")

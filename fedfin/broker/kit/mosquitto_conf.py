@@ -40,7 +40,8 @@ def sections(settings: KitSettings, *, revocations: bool = True) -> dict[str, li
 def text(settings: KitSettings, *, revocations: bool = True) -> str:
     """The file."""
     lines = [
-        f'# mosquitto {settings.mosquitto} for the federation "{settings.federation}", by `fedfin broker kit`.'
+        f'# mosquitto {settings.mosquitto} for the federation "{settings.federation}", by `fedfin broker kit`.',
+        "# The next run writes this file anew: change it by the kit's options, which are kept.",
     ]
     for title, members in sections(settings, revocations=revocations).items():
         lines += ["", f"# {title}"]
@@ -59,7 +60,7 @@ def _listener(settings: KitSettings, size: Sizing, *, revocations: bool) -> list
     etc, new = settings.etc, settings.mosquitto == "2.1"
     lines = [
         Line(
-            f"listener {settings.port}",
+            f"listener {settings.port} {settings.listen}".rstrip(),
             "The only port. Without a listener without TLS nothing is ever said in the clear.",
         ),
         Line(

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from fedfin.errors import SettingsError
+from fedfin.files import why
 from fedfin.plan import NAME
 
 BROKER = "broker"
@@ -43,7 +44,7 @@ def read_sites(path: Path) -> tuple[str, ...]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"{path}: cannot read the list of sites ({error}); one site's name a line, as UTF-8 text"
+            f"{path}: cannot read the list of sites ({why(error)}); one site's name a line, as UTF-8 text"
         ) from None
     names: list[str] = []
     for number, line in enumerate(lines, 1):

@@ -15,6 +15,9 @@ from fedfin.settings import explain, pattern, read_toml
 SETTINGS = "kit.toml"
 
 Host = Annotated[str, pattern(r"^[A-Za-z0-9.:-]{1,253}\Z", "a host name or address like broker.example")]
+Listen = Annotated[
+    str, pattern(r"^[A-Za-z0-9.:-]{0,253}\Z", "an address of the broker's machine like 10.0.0.7")
+]
 Folder = Annotated[str, pattern(r"^/[^\s\"'\\%$]*\Z", "an absolute path without spaces or quotes")]
 Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
 Version = Literal["2.0", "2.1"]
@@ -24,6 +27,7 @@ class KitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """One federation's broker.
 
     `hosts`: the names that clients may call it by; the first is the one that is told to them.
+    `listen`: the one address of the broker's machine to listen on; empty: all of them.
     `most_sites`, `model_mb`: what limits and sizing allow for. `days`, `ca_days`: how long certificates are valid.
     `mosquitto`: whose rules the configuration is written by; `plugin`: 2.1's for access control lists.
     `etc`, `data`: where the files and the retained messages will lie on the broker's machine.
@@ -34,6 +38,7 @@ class KitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     sites: tuple[Name, ...] = ()
     shards: Annotated[int, msgspec.Meta(ge=0, le=limits.SHARDS)] = 0
     port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 8883
+    listen: Listen = ""
     most_sites: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 100
     model_mb: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 20
     days: Days = 365

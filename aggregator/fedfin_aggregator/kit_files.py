@@ -1,0 +1,54 @@
+"""What the broker's operator made for others to pass on: the folder of `fedfin broker kit`, without its ca/ perhaps."""
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+from fedfin.broker.kit import certificates
+from fedfin.broker.kit.issued import IssuedList
+from fedfin.broker.kit.parties import AGGREGATOR, certificate_of
+from fedfin.errors import SettingsError
+from fedfin.trust import signed_text
+from fedfin.trust.identity import BROKER, read_key
+
+
+def authority(kit: Path) -> str:
+    """Who signed the broker's certificate, in PEM. Raises SettingsError."""
+    return signed_text.read_text(kit / "ca.pem", "the broker's CA")
+
+
+def site_certificate(kit: Path, name: str) -> str:
+    """A site's, in PEM. Raises SettingsError, which says whether the site was revoked."""
+    path = certificate_of(kit, name)
+    if not path.exists():
+        issued = IssuedList(kit / "ca" / "issued.json")
+        revoked = name in issued.shut_out(int(certificates.now().timestamp()))
+        why = f"{name} was revoked" if revoked else f"the kit has no certificate of {name}, or it was revoked"
+        option = "" if revoked else "--requests FOLDER, or "
+        raise SettingsError(
+            f"{path} is not there: {why}; `fedfin broker kit --out {kit} {option}--renew {name}`, or admit without it"
+        )
+    return signed_text.read_text(path, "a site's certificate")
+
+
+def aggregator_certificate(kit: Path, trust: Path) -> str:
+    """The aggregator's, in PEM, for the key of its `trust` folder. Raises SettingsError, StateError."""
+    path, key = certificate_of(kit, AGGREGATOR), trust / BROKER
+    text = signed_text.read_text(path, "the aggregator's certificate")
+    certificate, own = certificates.read(path), read_key(key)
+    if not _belong_together(certificate, own):
+        raise SettingsError(
+            f"{path} is for another key than {key}, so the broker would refuse it; send the broker's operator a new"
+            f" request (`fedfin aggregator request`), for `fedfin broker kit --out {kit} --renew {AGGREGATOR}`;"
+            " or accept without --kit"
+        )
+    return text
+
+
+def _belong_together(certificate: x509.Certificate | None, key: object) -> bool:
+    return (
+        certificate is not None
+        and isinstance(key, EllipticCurvePrivateKey)
+        and certificates.same_key(certificate.public_key(), key.public_key())
+    )
