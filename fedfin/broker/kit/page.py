@@ -52,8 +52,9 @@ Then ask it, from the machine of a client:
 
 ## Add a site
 
-Put its name into the list of sites and its request (`NAME.csr`) into the folder of requests, run the kit again, and
-send it `sites/NAME.pem` and `ca.pem`. The broker need not be told: its rules go by the name in the certificate.
+Put its name into the list of sites and its request (`NAME.csr`) into the folder of requests, run the kit again, compare
+the fingerprint that it shows by telephone, and send `sites/NAME.pem` and `ca.pem` to the site. The broker need not be
+told: its rules go by the name in the certificate.
 
 ## Renew
 
