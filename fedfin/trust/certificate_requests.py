@@ -52,8 +52,8 @@ def name_of(subject: x509.Name) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def read_requests(folder: Path) -> dict[str, x509.CertificateSigningRequest]:
-    """The requests in a folder by the name that they are for; other files are passed over.
+def read_requests(folder: Path) -> dict[str, tuple[Path, x509.CertificateSigningRequest]]:
+    """The requests in a folder, and their files, by the name that they are for; other files are passed over.
 
     Raises SettingsError for one that cannot be signed, and for two of one name.
     """
@@ -69,7 +69,7 @@ def read_requests(folder: Path) -> dict[str, x509.CertificateSigningRequest]:
         if name in found:
             raise SettingsError(f"{found[name][0]} and {path} both ask for {name!r}; remove the older one")
         found[name] = (path, request)
-    return {name: request for name, (_, request) in found.items()}
+    return found
 
 
 def _read(path: Path) -> x509.CertificateSigningRequest | None:

@@ -1,6 +1,7 @@
 """`fedfin broker kit`: what it signs and what it refuses, and what another run leaves as it is."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from fedfin.broker.kit import certificates, mosquitto_conf, page
 from fedfin.broker.kit.settings import KitSettings
 from fedfin.command_line.main import main
 from fedfin.trust.certificate_requests import make_key, make_request
+from fedfin.trust.identity import make_identity
+from fedfin.trust.request import Request, read_request, sign_request, write_request
 
 PEM = serialization.Encoding.PEM
+DOCS = Path(__file__).parents[2] / "docs/broker.md"
 
 
 class Desk:
@@ -221,6 +225,73 @@ def test_text_around_a_request_and_files_that_are_none_do_not_matter(desk: Desk)
     assert desk.new() == 0
     assert desk.certificate("st-mary")
     assert (desk.kit / "aggregator.pem").exists()
+
+
+def test_the_fingerprint_of_a_request_is_the_one_that_its_sender_saw(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So one call by telephone does for the coordinator and for the broker's operator."""
+    out = desk.folder / "requests/st-john.request"
+    keys = write_request(desk.folder / "trust", out, role="site", name="st-john", federation="chest")
+    assert desk.new() == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("st-john "))
+    assert line.endswith(f"; fingerprint {keys.fingerprint}")
+    assert desk.run("--list", "--json") == 0
+    shown = {each["name"]: each["fingerprint"] for each in json.loads(capsys.readouterr().out)}
+    assert shown["st-john"] == keys.fingerprint
+    assert shown["broker"] is None
+
+
+def test_a_certificate_request_that_was_exchanged_inside_a_request_is_refused(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whose fingerprint would still be the right one; without its frame it has another."""
+    out = desk.folder / "requests/st-john.request"
+    keys = write_request(desk.folder / "trust", out, role="site", name="st-john", federation="chest")
+    own = read_request(out).certificate_request
+    other = make_request("st-john", make_key()).public_bytes(PEM).decode()
+    out.write_text(out.read_text().replace(json.dumps(own)[1:-1], json.dumps(other)[1:-1]))
+    assert desk.new() == 3
+    assert "its signature is not by the key" in capsys.readouterr().err
+    assert not desk.kit.exists()
+    out.write_text(other)
+    assert desk.new() == 0
+    assert keys.fingerprint not in capsys.readouterr().out
+
+
+def test_a_request_for_anothers_certificate_is_refused(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A site that has keys of its own asks for the aggregator's name."""
+    (desk.folder / "requests/aggregator.csr").unlink()
+    identity = make_identity(desk.folder / "trust")
+    request = Request(
+        role="site",
+        name="st-john",
+        federation="chest",
+        keys=identity.public,
+        certificate_request=make_request("aggregator", make_key()).public_bytes(PEM).decode(),
+    )
+    (desk.folder / "requests/st-john.request").write_text(sign_request(request, identity))
+    assert desk.new() == 3
+    assert "'st-john' asks for a certificate of 'aggregator'" in capsys.readouterr().err
+
+
+def test_the_fingerprint_of_a_plain_request_is_what_openssl_says(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command of docs/broker.md."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    command = re.search(r"`(openssl req -in .*?sha256sum)`", DOCS.read_text())
+    assert command is not None
+    line = command[1].replace("shard-0.csr", "st-mary.csr")
+    done = subprocess.run(
+        line, shell=True, cwd=desk.folder / "requests", capture_output=True, text=True, check=True
+    )
+    assert desk.new("--json") == 0
+    shown = {each["name"]: each["fingerprint"] for each in json.loads(capsys.readouterr().out)}
+    assert shown["st-mary"].replace(" ", "") == done.stdout[:32]
 
 
 def test_two_requests_of_one_name_are_refused(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

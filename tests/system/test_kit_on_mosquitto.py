@@ -1,8 +1,12 @@
 """What `fedfin broker kit` writes, on a real mosquitto: who gets in, and what each may do there."""
 
 import contextlib
+import os
+import pwd
 import signal
 import socket
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +14,16 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from federation import Federation, set_up, start
-from kit_broker import FEDERATION, SITES, KitBroker, Peer, ask, kit_broker, refused
+from kit_broker import FEDERATION, PROGRAM, SITES, KitBroker, Peer, ask, kit_broker, refused
 
 from benchmarks.transport.certificates import Authority
-from fedfin.broker.kit import sizing
+from fedfin.broker.kit import page, sizing
+from fedfin.broker.kit.settings import KitSettings
+from fedfin.demo.processes import wait_for_port
 from fedfin.link import link_events
 from fedfin.link.tls import Tls
 from fedfin.protocol.topics import Topics
+from fedfin.settings import read_toml
 
 pytestmark = pytest.mark.broker
 TOPICS = Topics(FEDERATION)
@@ -277,3 +284,36 @@ def test_with_an_address_to_listen_on_no_other_answers(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", broker.port), 5.0).close()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", broker.port), 5.0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user, as root")
+def test_the_pages_way_by_hand_works_and_roots_own_files_do_not() -> None:
+    """The page's own lines, without sudo; in a folder that the user mosquitto can reach."""
+    if "mosquitto" not in {each.pw_name for each in pwd.getpwall()}:
+        pytest.skip("there is no user mosquitto here")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        broker = kit_broker(folder, "--etc", folder / "etc", "--data", folder / "state")
+        settings = read_toml(folder / "kit/kit.toml", KitSettings, what="kit")
+        copied = page.install(settings).replace("sudo ", "")
+        subprocess.run(copied, shell=True, check=True, cwd=folder / "kit")
+        made, start_ = page.by_hand(settings).splitlines()
+        subprocess.run(made.removeprefix("sudo "), shell=True, check=True)
+        command = start_.replace("sudo -u mosquitto", "exec runuser -u mosquitto --")
+        with subprocess.Popen(command, shell=True, stderr=subprocess.DEVNULL) as process:
+            wait_for_port("127.0.0.1", broker.port, 20.0)
+            process.send_signal(signal.SIGHUP)
+            with Peer(broker.url, broker.tls("s0")) as peer:
+                assert peer.write(TOPICS.site("s0", "up/ctl")) is None
+            process.terminate()
+        os.chown(folder / "etc/mosquitto.acl", 0, 0)
+        done = subprocess.run(
+            [PROGRAM, "-c", folder / "etc/mosquitto.conf"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20.0,
+        )
+        assert done.returncode != 0
+        assert "Unable to open acl_file" in done.stderr

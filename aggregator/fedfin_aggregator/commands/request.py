@@ -37,5 +37,5 @@ def run(args: argparse.Namespace) -> int:
         plan=plan.digest(),
     )
     print(f"{args.out}: send it to the coordinator, by any mail")
-    print(f"fingerprint, for the coordinator to compare by telephone: {keys.fingerprint}")
+    print(f"fingerprint, for coordinator and broker's operator to compare by telephone: {keys.fingerprint}")
     return 0

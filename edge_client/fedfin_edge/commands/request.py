@@ -27,5 +27,5 @@ def run(args: argparse.Namespace) -> int:
     settings, trust = site.settings, site.trust_path
     keys = write_request(trust, args.out, role="site", name=settings.site, federation=settings.federation)
     print(f"{args.out}: send it to the coordinator, by any mail; the private keys stay in {trust}")
-    print(f"fingerprint, for the coordinator to compare by telephone: {keys.fingerprint}")
+    print(f"fingerprint, for coordinator and broker's operator to compare by telephone: {keys.fingerprint}")
     return 0

@@ -101,15 +101,15 @@ def _add_broker(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make or list. Raises SettingsError, StateError."""
+    from fedfin.broker.kit.asked import read_asked
     from fedfin.broker.kit.kit import Kit
     from fedfin.broker.kit.settings import settle
     from fedfin.files import make_folder
     from fedfin.lock import only_process
-    from fedfin.trust.certificate_requests import read_requests
 
     settings = settle(args.out, _options(args))
     _check_names(args, settings)
-    requests = read_requests(args.requests) if args.requests else {}
+    requests = read_asked(args.requests) if args.requests else {}
     make_folder(args.out)
     with only_process(args.out, "fedfin broker kit"):
         kit = Kit(args.out, settings)
@@ -179,7 +179,8 @@ def _print(args: argparse.Namespace, settings: "KitSettings", standings: list["S
         return
     width = max(len(standing.name) for standing in standings)
     for standing in standings:
-        print(f"{standing.name:{width}}  {standing.state}")
+        fingerprint = f"; fingerprint {standing.fingerprint}" if standing.fingerprint else ""
+        print(f"{standing.name:{width}}  {standing.state}{fingerprint}")
     keys = {name: certificate_of(args.out, name).with_suffix(".key") for name in settings.clients}
     made = [name for name, key in keys.items() if key.exists()]
     if made:

@@ -11,7 +11,7 @@ A run adds what is missing and leaves what is there: certificates are made anew 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedfin.broker.kit import access_rules, certificates, mosquitto_conf, page, systemd_unit
+from fedfin.broker.kit.asked import Asked
 from fedfin.broker.kit.authority import Authority
 from fedfin.broker.kit.other_authority import OtherAuthority
 from fedfin.broker.kit.parties import BROKER, certificate_of
@@ -27,16 +28,20 @@ from fedfin.errors import SettingsError, StateError
 from fedfin.files import make_folder, why, write_atomically
 from fedfin.trust.certificate_requests import key_pem, make_key, make_request
 
-Requests = Mapping[str, x509.CertificateSigningRequest]
+Requests = Mapping[str, Asked]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One party's certificate. `days`: until it ends; None while there is none. `state`: in words, with the remedy."""
+    """One party's certificate. `days`: until it ends; None while there is none. `state`: in words, with the remedy.
+
+    `fingerprint`: of the request that has come.
+    """
 
     name: str
     days: int | None
     state: str
+    fingerprint: str | None = None
 
 
 class Kit:
@@ -60,9 +65,10 @@ class Kit:
             place = self._certificate(name)
             if name not in renew and (place.exists() or name in self._shut_out()):
                 continue
-            request = requests.get(name) or (self._request_of_a_made_key(name) if make_keys else None)
-            if request is not None:
-                self._sign(name, request, place)
+            if name in requests:
+                self._sign(name, requests[name].request, place)
+            elif make_keys:
+                self._sign(name, self._request_of_a_made_key(name), place)
             elif name in renew:
                 raise SettingsError(
                     f"--renew {name}: there is no request of it in the folder that --requests names"
@@ -105,18 +111,10 @@ class Kit:
         found = [_standing("CA", self._authority.ca, "put ca.pem into ca/signed")]
         for name, place in places.items():
             certificate = certificates.read(place)
-            found.append(_standing(name, certificate, self._missing(name)))
-            request = requests.get(name)
-            if (
-                certificate
-                and request
-                and not certificates.same_key(certificate.public_key(), request.public_key())
-            ):
-                found[-1] = Standing(
-                    name,
-                    found[-1].days,
-                    f"its request holds another key: --renew {name} if it made a new one",
-                )
+            standing = _standing(name, certificate, self._missing(name))
+            found.append(
+                _with_request(standing, certificate, requests[name]) if name in requests else standing
+            )
         return found
 
     def _shut_out(self) -> list[str]:
@@ -172,6 +170,14 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise StateError(f"{path} is not a key that the kit made; remove it, and renew its certificate")
     return key
+
+
+def _with_request(standing: Standing, certificate: x509.Certificate | None, asked: Asked) -> Standing:
+    standing = replace(standing, fingerprint=asked.fingerprint)
+    if certificate is None or certificates.same_key(certificate.public_key(), asked.request.public_key()):
+        return standing
+    state = f"its request holds another key: --renew {standing.name} if it made a new one"
+    return replace(standing, state=state)
 
 
 def _standing(name: str, certificate: x509.Certificate | None, missing: str) -> Standing:

@@ -1,7 +1,7 @@
 """The kit's README.md: for the operator, what goes where, and why each line stands there."""
 
 from fedfin.broker.kit import access_rules, mosquitto_conf, sizing
-from fedfin.broker.kit.mosquitto_conf import ACL, MEGABYTE, REVOKED, UNIT
+from fedfin.broker.kit.mosquitto_conf import ACL, CONF, MEGABYTE, REVOKED, UNIT
 from fedfin.broker.kit.settings import KitSettings
 
 _PAGE = """\
@@ -23,7 +23,20 @@ On the broker's machine, with mosquitto {mosquitto} or newer and a copy of `brok
 
 ```
 {install}
+{service}
 ```
+
+Or by hand, without systemd: the first two lines of these, then a folder for its data and the broker itself, as the user
+`mosquitto`:
+
+```
+{by_hand}
+```
+
+`kill -HUP PID` reloads it, as `systemctl reload fedfin-broker` does the service; `pgrep -x mosquitto` says the PID.
+Started as root, mosquitto becomes the user `mosquitto` and then cannot open what only root may read: `Unable to open
+acl_file`. The lines above give the files to that user. With `--etc` and `--data` in folders of your own, your own user
+starts it.
 
 Let port {port} through the firewall. mosquitto has no limit on how often somebody connects; nftables does:
 
@@ -39,8 +52,9 @@ Then ask it, from the machine of a client:
 
 ## Add a site
 
-Put its name into the list of sites and its request (`NAME.csr`) into the folder of requests, run the kit again, and
-send it `sites/NAME.pem` and `ca.pem`. The broker need not be told: its rules go by the name in the certificate.
+Put its name into the list of sites and its request (`NAME.csr`) into the folder of requests, run the kit again, compare
+the fingerprint that it shows by telephone, and send `sites/NAME.pem` and `ca.pem` to the site. The broker need not be
+told: its rules go by the name in the certificate.
 
 ## Renew
 
@@ -89,6 +103,8 @@ def text(settings: KitSettings) -> str:
         mosquitto=settings.mosquitto,
         port=settings.port,
         install=install(settings),
+        service=service(),
+        by_hand=by_hand(settings),
         nftables=nftables(settings.port),
         check=check(settings),
         reload=_reload(etc),
@@ -101,14 +117,32 @@ def text(settings: KitSettings) -> str:
 
 
 def install(settings: KitSettings) -> str:
-    """The commands that put `broker/` into place: files for mosquitto alone, as its next versions want them."""
+    """The commands that put the files into place: for mosquitto alone, as its next versions want them."""
     return "\n".join(
         [
             f"sudo install -d -o root -g mosquitto -m 0750 {settings.etc}",
             f"sudo install -o mosquitto -g mosquitto -m 0600 broker/* {settings.etc}/",
+        ]
+    )
+
+
+def service() -> str:
+    """The commands that start the broker as a service."""
+    return "\n".join(
+        [
             f"sudo install -m 0644 broker/{UNIT} /etc/systemd/system/",
             "sudo systemctl daemon-reload",
             "sudo systemctl enable --now fedfin-broker",
+        ]
+    )
+
+
+def by_hand(settings: KitSettings) -> str:
+    """The commands that start the broker without systemd, which would make the folder for its data."""
+    return "\n".join(
+        [
+            f"sudo install -d -o mosquitto -g mosquitto -m 0700 {settings.data}",
+            f"sudo -u mosquitto mosquitto -c {settings.etc}/{CONF}",
         ]
     )
 
