@@ -18,7 +18,7 @@ demo: $(READY)  ## a whole federation on this machine, in fedfin-demo/
 	$(BIN)/fedfin demo $(DEMO)
 
 test: $(READY)  ## the tests, two files at a time
-	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-network: $(READY)  ## a large update over a bad link made of network namespaces; as root, one to two minutes
 	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py

@@ -22,7 +22,7 @@ from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.task import TaskResult
 
-CASES = 8
+CASES = 16  # more than the floor of a site (policy.least_patients)
 
 
 class Ready:

@@ -42,7 +42,7 @@ def test_a_round_is_answered_once_whenever_the_state_is_lost(event: str, make, t
         assert world.tally["answered-before"] >= 3
 
 
-@pytest.mark.parametrize("event", ["closed", "round", "sending"])
+@pytest.mark.parametrize("event", ["received", "round", "sending"])
 def test_sums_stay_exact_and_apart_whenever_the_state_is_lost(event: str, tmp_path: Path) -> None:
     """The watch sees each sum (sum_watch.py), of the others or of all; what the site revealed it knows all the same."""
     rounds = Rounds(count=3, sites=5, min_sites=3, deadline_s=200.0)
