@@ -144,6 +144,7 @@ class Peer:
         """Subscribe; mosquitto grants it to everybody, and delivers by rights."""
         for topic in topics:
             self._link.subscribe(topic)
+        self.write("nowhere")  # the broker answers in order: what was asked before is done
 
     def heard(self, quiet: float = 0.5) -> list[str]:
         """Topics of all that has come, once nothing has for so many seconds."""

@@ -65,11 +65,11 @@ def main() -> None:
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
     _replace_tasks(number)
     from fedfin.trust.accepted import has_accepted
-    from fedfin_edge.agent import agent
+    from fedfin_edge.agent import agent, participation
     from fedfin_edge.agent.admitted import admitted_agent
     from fedfin_edge.site import open_site
 
-    vars(agent)["load_dataset"] = lambda _, plan: _cases(plan)
+    vars(participation)["load_dataset"] = lambda _, plan: _cases(plan)
     site = open_site(folder)
     with only_process(site.folder, "fedfin edge run"), JsonLines(sys.stdout) as report:
         make_agent = admitted_agent if has_accepted(site.trust_path) else agent.Agent

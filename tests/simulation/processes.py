@@ -343,7 +343,9 @@ def make_believe(world: "World") -> Iterator[None]:
         "fedfin_edge.agent.agent.time": clock,
         "fedfin_edge.agent.agent.threading": threads,
         "fedfin_edge.agent.agent.SimpleQueue": Queue,
-        "fedfin_edge.agent.agent.load_dataset": lambda site, plan: toy.cases(plan, site.settings.site),
+        "fedfin_edge.agent.participation.load_dataset": lambda site, plan: toy.cases(
+            plan, site.settings.site
+        ),
         "fedfin_edge.agent.agent.read_manifest": lambda _: SimpleNamespace(digest=lambda: toy.ENCODER),
         "fedfin_edge.agent.update.run_task": run_task,
         "fedfin_edge.agent.summing.Summing._words": watched_words,

@@ -10,8 +10,8 @@ import pytest
 from simulation import __main__ as command
 from simulation import schedules
 
-SCHEDULES = 40
-BATCH = 20
+SCHEDULES = 24
+BATCH = 12
 MISFORTUNES = ("site killed", "aggregator killed", "broker killed", "link cut")
 
 

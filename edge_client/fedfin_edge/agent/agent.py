@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -19,9 +19,6 @@ from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
-from fedfin.privacy.budget import budget_of
-from fedfin.privacy.ledger import Ledger as PrivacyLedger
-from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
 from fedfin.protocol.schedule import last_round
@@ -30,23 +27,10 @@ from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
 from fedfin.trust.throttle import throttled
 from fedfin_edge.agent.answers import Answers
-from fedfin_edge.agent.joining import (
-    answer_of,
-    check_answers,
-    check_patients,
-    check_run,
-    forgotten,
-    labels_below_floor,
-    labels_not_used,
-    labels_without_values,
-    who_sees,
-)
-from fedfin_edge.agent.outbox import Outbox
-from fedfin_edge.agent.plan_policy import check_plan
+from fedfin_edge.agent.participation import Participation
+from fedfin_edge.agent.sealed_parts import can_open, open_parts
 from fedfin_edge.agent.state import AgentState
-from fedfin_edge.agent.summing import Ledger, Summing
 from fedfin_edge.agent.update import Report, first_things_first, make_update
-from fedfin_edge.cases.dataset import Dataset, load_dataset
 from fedfin_edge.site import Site
 from fedfin_edge.tasks.task import TaskStoppedError
 
@@ -111,14 +95,9 @@ class Agent:
         self._link = mqtt.Link(
             settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
         )
-        self._plan: Plan | None = None
-        self._ledger: PrivacyLedger | None = None
-        self._sums: Summing | None = None  # with secure sums, once there is a plan
-        self._run = ""
+        self._part: Participation | None = None  # once the aggregator has sent its plan
         self._sending = b""  # the id of the update that was offered last
         self._unreadable: life.Assemble | None = None  # until the group key for it is here
-        self._dataset: Dataset | None = None
-        self._data = ""  # the data set's digest
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
         self._chunk_tokens: set[int] = set()
@@ -161,7 +140,7 @@ class Agent:
 
     def _nothing_more_comes(self, seconds: float) -> bool:
         """Whether this site was finished when it was started, and no aggregator has anything for it."""
-        waited = seconds > FINISHED_S and self._plan is None
+        waited = seconds > FINISHED_S and self._part is None
         if not (waited and self._state.progress.finished and self._state.final_path.exists()):
             return False
         version = last_round(self._state.plan()) - 1
@@ -206,11 +185,11 @@ class Agent:
         ):
             self._link.subscribe(topic)
         self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
-        self._word_due = time.monotonic() + WORD_S if self._plan is None else None
+        self._word_due = time.monotonic() + WORD_S if self._part is None else None
         self._feed(life.Connected(chunk_size))
 
     def _tell_if_no_word_came(self) -> None:
-        if self._plan is not None or self._word_due is None or time.monotonic() < self._word_due:
+        if self._part is not None or self._word_due is None or time.monotonic() < self._word_due:
             return
         self._word_due = None
         reason = (
@@ -284,7 +263,7 @@ class Agent:
             case life.Work():
                 self._work(effect)
             case life.SayReady(round_):
-                self._publish(self._topic("up/ctl"), messages.Ready(run=self._run, round=round_))
+                self._publish(self._topic("up/ctl"), messages.Ready(run=self._joined.run, round=round_))
             case life.TakePart(message):
                 self._take_part(message)
             case life.Abandon():
@@ -300,10 +279,6 @@ class Agent:
             case life.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {plain_text(reason)}")
 
-    def _summing(self) -> Summing:
-        assert self._sums is not None
-        return self._sums
-
     def _take_part(self, message: life.SumQuestion) -> None:
         """One question after the other; masking is work, as training is."""
         outbox = self._state.waiting
@@ -317,8 +292,10 @@ class Agent:
 
     def _reply(self, message: life.SumQuestion, update: bytes) -> None:
         """A lie of the aggregator's costs its sum, and is told."""
+        sums = self._joined.sums
+        assert sums is not None  # the machine asks for none without
         try:
-            answer = self._summing().answer(message, update)
+            answer = sums.answer(message, update)
         except ProtocolError as error:
             self._report("bad-message", {"reason": str(error)})
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
@@ -351,93 +328,40 @@ class Agent:
 
     def _join(self, run: str, plan: Plan) -> None:
         """Raises EvictedError, InputError, SettingsError, ProtocolError or StateError: this site must not take part."""
-        self._channel.check_plan(plan.digest(), run)
-        check_plan(self._site, plan)
-        if self._again:
-            self._answers.allow(run)
-        check_run(self._state, self._answers, run, plan)
-        self._dataset = load_dataset(self._site, plan)
-        check_patients(self._site, self._dataset)
-        self._data = self._dataset.digest()
-        check_answers(self._site, self._answers, run, plan, self._data)
-        self._plan, self._run = plan, run
-        self._state.join(run, plan)
-        if plan.privacy.noised:
-            self._ledger = PrivacyLedger(self._site.ledger_path, budget_of(plan))
-        if plan.privacy.summed:
-            ledger = Ledger(run, self._state.folder / "secure-sum.msgpack", self._answers)
-            self._sums = Summing(plan, self._channel, self._site.settings.site, ledger, run)
-        self._look_back(run)
-        joined = {
-            "federation": plan.federation,
-            "rounds": last_round(plan),
-            "cases": len(self._dataset),
-            "labels_without_values": labels_without_values(plan, self._dataset),
-            "labels_not_used": labels_not_used(plan, self._site.labels),
-            "labels_below_floor": labels_below_floor(plan, self._dataset),
-            "privacy": who_sees(plan, self._channel.least_sites),
-        }
-        self._report("joined", joined)
+        self._part = Participation(
+            self._site,
+            plan,
+            run,
+            state=self._state,
+            answers=self._answers,
+            channel=self._channel,
+            again=self._again,
+        )
+        self._part.begin(self._report)
 
-    def _look_back(self, run: str) -> None:
-        """What an earlier life saved and did not write down yet; what it wrote down, and has lost since."""
-        if self._state.waiting is not None:
-            self._record(self._state.waiting)
-        if lost := forgotten(self._state, self._answers, run):
-            if any(answer.task == "second_moments" for answer in lost):
-                self._state.remember_second_moments()
-            self._report("answered-before", {"rounds": ", ".join(str(answer.round) for answer in lost)})
-
-    def _record(self, outbox: Outbox) -> None:
-        """Before an update is offered to anybody. Raises StateError for what must not be told."""
-        assert self._plan is not None
-        if self._ledger is not None:
-            site = self._site.settings.site
-            self._ledger.record(self._release(outbox, self._plan))
-            spent = {"epsilon": round(self._ledger.epsilon_spent(site), 3), "of": self._plan.privacy.epsilon}
-            self._report("released", {"round": outbox.round} | spent)
-        self._answers.record(answer_of(outbox, self._state.progress.run, self._plan, self._data))
-
-    def _release(self, outbox: Outbox, plan: Plan) -> Release:
-        """The ledger's line for it."""
-        answer = answer_of(outbox, self._state.progress.run, plan, self._data)
-        run, round_, data, site = answer.run, answer.round, answer.data, self._site.settings.site
-        return release_of(plan, answer.task, [site], run=run, round_=round_, update=answer.update, data=data)
+    @property
+    def _joined(self) -> Participation:
+        """There is one: what comes now comes after a Welcome."""
+        assert self._part is not None
+        return self._part
 
     def _make_first(self) -> None:
-        assert self._plan is not None
         model = self._state.model
-        model.make_first(self._plan)
+        model.make_first(self._joined.plan)
         self._events.put(life.Assembled(0, model.id))
 
     def _assemble(self, wanted: life.Assemble) -> None:
-        assert self._plan is not None
-        parts = (*wanted.deltas, *([] if wanted.snapshot is None else [wanted.snapshot]))
-        if not all(map(self._channel.has_key, parts)):  # the aggregator's answer to a hello brings it
+        if not can_open(self._channel, wanted):  # the aggregator's answer to a hello brings it
             self._unreadable = wanted
             self._publish(self._topic("up/ctl"), self._machine.hello)
             return
         try:
-            self._state.model.assemble(self._opened(wanted), self._plan)
+            self._state.model.assemble(open_parts(self._channel, wanted), self._joined.plan)
         except ProtocolError as error:
             self._report("bad-model", {"version": wanted.version, "reason": str(error)})
             self._events.put(life.Misfit(str(error)))
         else:
             self._events.put(life.Assembled(wanted.version, wanted.model))
-
-    def _opened(self, wanted: life.Assemble) -> life.Assemble:
-        """Its parts as the aggregator made them. Raises ProtocolError."""
-        first = wanted.version - len(wanted.deltas) + 1
-        snapshot, checked = wanted.snapshot, wanted.checked
-        if snapshot is not None:
-            snapshot = self._channel.open_part("snapshot", first - 1, snapshot)
-            # The aggregator has signed the digest of what it sealed as this version: a second digest says no more.
-            checked |= snapshot is not wanted.snapshot and not wanted.deltas
-        deltas = [
-            self._channel.open_part("delta", version, delta)
-            for version, delta in enumerate(wanted.deltas, first)
-        ]
-        return replace(wanted, snapshot=snapshot, deltas=tuple(deltas), checked=checked)
 
     def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
@@ -450,31 +374,28 @@ class Agent:
 
     def _compute(self, work: life.Work, stop: threading.Event) -> None:
         """In the worker thread: keepalives and chunks go on meanwhile."""
-        assert self._plan is not None
-        assert self._dataset is not None
-        started = time.monotonic()
+        part, started = self._joined, time.monotonic()
         try:
             outbox = make_update(
-                self._plan,
+                part.plan,
                 first_things_first(
-                    self._plan, work, gave_second_moments=self._state.progress.gave_second_moments
+                    part.plan, work, gave_second_moments=self._state.progress.gave_second_moments
                 ),
-                self._state.model.tensors(self._plan),
-                self._dataset,
+                self._state.model.tensors(part.plan),
+                part.dataset,
                 self._site.settings.site,
-                self._run,
+                part.run,
                 self._state.feedback(),
                 report=self._report,
                 stop=stop.is_set,
                 keep=self._keep_deltas,
             )
             # In a sum it never leaves as it is: what travels is made, and sealed, for each attempt (summing.py).
-            seal = b"" if self._plan.privacy.summed else self._channel.new_seal(work.round)
+            seal = b"" if part.sums is not None else self._channel.new_seal(work.round)
             outbox = structs.replace(outbox, seal=seal)
-            if self._ledger is not None:
-                self._ledger.check(self._release(outbox, self._plan))
+            part.check(outbox)
             self._state.put_update(outbox)
-            self._record(outbox)
+            part.record(outbox, self._report)
             offer = self._channel.seal_update(outbox.payload, work.round, seal)
             self._events.put(life.Done(work.round, offer))
         except TaskStoppedError:
@@ -491,9 +412,9 @@ class Agent:
             self._worker = None
 
     def _finish(self, version: int) -> None:
-        assert self._plan is not None
-        tensors = self._state.model.tensors(self._plan)
-        write_model(self._state.final_path, ModelFile(self._plan, version, tensors))
+        plan = self._joined.plan
+        tensors = self._state.model.tensors(plan)
+        write_model(self._state.final_path, ModelFile(plan, version, tensors))
         self._state.finish()
         self._report("finished", {"version": version, "model": str(self._state.final_path)})
 

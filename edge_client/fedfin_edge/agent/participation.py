@@ -1,0 +1,110 @@
+"""What a site takes part with in one run: the plan that its people accepted, its cases, what it has told of them."""
+
+from fedfin.plan import Plan
+from fedfin.privacy.budget import budget_of
+from fedfin.privacy.ledger import Ledger as PrivacyLedger
+from fedfin.privacy.release import Release, release_of
+from fedfin.protocol.schedule import last_round
+from fedfin.trust.channel import SiteEnd
+from fedfin_edge.agent.answers import Answers
+from fedfin_edge.agent.joining import (
+    answer_of,
+    check_answers,
+    check_patients,
+    check_run,
+    forgotten,
+    labels_below_floor,
+    labels_not_used,
+    labels_without_values,
+    who_sees,
+)
+from fedfin_edge.agent.outbox import Outbox
+from fedfin_edge.agent.plan_policy import check_plan
+from fedfin_edge.agent.state import AgentState
+from fedfin_edge.agent.summing import Ledger, Summing
+from fedfin_edge.agent.update import Report
+from fedfin_edge.cases.dataset import load_dataset
+from fedfin_edge.site import Site
+
+
+class Participation:
+    """Of one site in one run. `sums`: its part in secure sums; None: the plan has none.
+
+    Raises EvictedError, InputError, SettingsError, ProtocolError or StateError when this site must not take part;
+    `again`: a person allows this run, whatever was answered before.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        plan: Plan,
+        run: str,
+        *,
+        state: AgentState,
+        answers: Answers,
+        channel: SiteEnd,
+        again: bool,
+    ) -> None:
+        channel.check_plan(plan.digest(), run)
+        check_plan(site, plan)
+        if again:
+            answers.allow(run)
+        check_run(state, answers, run, plan)
+        self.plan, self.run, self.dataset = plan, run, load_dataset(site, plan)
+        check_patients(site, self.dataset)
+        self._data = self.dataset.digest()
+        check_answers(site, answers, run, plan, self._data)
+        state.join(run, plan)
+        self._site, self._state, self._answers, self._channel = site, state, answers, channel
+        noised, summed = plan.privacy.noised, plan.privacy.summed
+        self._ledger = PrivacyLedger(site.ledger_path, budget_of(plan)) if noised else None
+        self.sums = self._summing() if summed else None
+
+    def _summing(self) -> Summing:
+        ledger = Ledger(self.run, self._state.folder / "secure-sum.msgpack", self._answers)
+        return Summing(self.plan, self._channel, self._site.settings.site, ledger, self.run)
+
+    def begin(self, report: Report) -> None:
+        """Put in order what an earlier life left, and say what this is."""
+        self._look_back(report)
+        joined = {
+            "federation": self.plan.federation,
+            "rounds": last_round(self.plan),
+            "cases": len(self.dataset),
+            "labels_without_values": labels_without_values(self.plan, self.dataset),
+            "labels_not_used": labels_not_used(self.plan, self._site.labels),
+            "labels_below_floor": labels_below_floor(self.plan, self.dataset),
+            "privacy": who_sees(self.plan, self._channel.least_sites),
+        }
+        report("joined", joined)
+
+    def _look_back(self, report: Report) -> None:
+        """What an earlier life saved and did not write down yet; what it wrote down, and has lost since."""
+        if self._state.waiting is not None:
+            self.record(self._state.waiting, report)
+        if lost := forgotten(self._state, self._answers, self.run):
+            if any(answer.task == "second_moments" for answer in lost):
+                self._state.remember_second_moments()
+            report("answered-before", {"rounds": ", ".join(str(answer.round) for answer in lost)})
+
+    def check(self, outbox: Outbox) -> None:
+        """Before it is saved. Raises StateError for what must not be told."""
+        if self._ledger is not None:
+            self._ledger.check(self._release(outbox))
+
+    def record(self, outbox: Outbox, report: Report) -> None:
+        """Before an update is offered to anybody. Raises StateError for what must not be told."""
+        if self._ledger is not None:
+            self._ledger.record(self._release(outbox))
+            spent = round(self._ledger.epsilon_spent(self._site.settings.site), 3)
+            budget = self.plan.privacy.epsilon
+            report("released", {"round": outbox.round, "epsilon": spent, "of": budget})
+        self._answers.record(answer_of(outbox, self.run, self.plan, self._data))
+
+    def _release(self, outbox: Outbox) -> Release:
+        """The ledger's line for it."""
+        answer = answer_of(outbox, self.run, self.plan, self._data)
+        run, round_, data, site = answer.run, answer.round, answer.data, self._site.settings.site
+        return release_of(
+            self.plan, answer.task, [site], run=run, round_=round_, update=answer.update, data=data
+        )
