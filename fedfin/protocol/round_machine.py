@@ -88,6 +88,7 @@ class RoundMachine:
         self._gate = Gate(sites=plan.rounds.sites, enrolled=enrolled)
         self._attendance = self._attend()
         self._opened_at: dict[int, float] = {}  # by round, of those whose deadline may not have passed
+        self._reported: set[str] = set()  # sites of which a refusal was reported in this round
         self._tell_at = 0.0  # when to say next whom the round waits for
         self._cut_at: float | None = None  # since when our own link is down
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
@@ -145,6 +146,7 @@ class RoundMachine:
             wanted=lambda round_: not event.finished and self._wanted(round_),
         )
         self._attendance = self._attend()
+        self._reported = set()
         self._tell_at = self._now + limits.AWAIT_S
         for site, receipt in event.receipts.items():
             self._attendance.answer(site, accepted=receipt.accepted)
@@ -303,8 +305,14 @@ class RoundMachine:
                 self._attendance.answer(site, accepted=False)
             id_ = message.outline.id
             receipt = Receipt(id=id_, accepted=False, reason=reason)
-            return [Send(site, "dn/ctl", receipt), Refused(site, message.round, id_, reason)]
+            return [Send(site, "dn/ctl", receipt), *self._report_refusal(site, message.round, id_, reason)]
         return [*self._reception.begin(site, message, self._now)]
+
+    def _report_refusal(self, site: str, round_: int, id_: bytes, reason: str) -> list[Effect]:
+        """Of each site once while a round is open: who offers without end must not fill the logs."""
+        repeated = site in self._reported
+        self._reported.add(site)
+        return [] if repeated else [Refused(site, round_, id_, reason)]
 
     def _delivers(self, event: Delivers) -> list[Effect]:
         if self._in_time(event.round) and self._gate.admits(event.site, self._now):

@@ -138,10 +138,12 @@ def test_a_repeated_begin_gets_the_same_receipt_again(which: str) -> None:
 )
 def test_an_offer_that_cannot_count_is_refused_at_once(begin: Begin, opened: dict, reason: str) -> None:
     """Before a byte of it is sent, with the reason."""
-    answer, told = Aggregator(**opened).feed(begin)
+    aggregator = Aggregator(**opened)
+    answer, reported = aggregator.feed(begin)
     assert not answer.message.accepted
     assert reason in answer.message.reason
-    assert told == agg.Refused("s0", begin.round, begin.outline.id, answer.message.reason)
+    assert reported == agg.Refused("s0", begin.round, begin.outline.id, answer.message.reason)
+    assert aggregator.feed(begin) == [answer]  # again and again must not fill the logs
 
 
 def test_a_round_closes_at_its_deadline_with_enough_sites_only() -> None:
