@@ -109,7 +109,7 @@ def test_joining_the_same_run_keeps_the_update_another_drops_it(tmp_path: Path) 
     state.put_update(_outbox(4))
     state.join("2" * 16, PLAN)
     assert state.memory({}).offer is None
-    assert state.progress == Progress("2" * 16, 0)
+    assert state.progress == Progress(run="2" * 16)
     assert state.feedback() == Feedback("2" * 16)
 
 

@@ -22,8 +22,7 @@ from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.plan import Plan
 from fedfin.protocol.messages import Receipt
-from fedfin.schema import check_schema
-from fedfin_aggregator.store import version_records
+from fedfin_aggregator.store import journal_format, version_records
 from fedfin_aggregator.store.update_files import UpdateFiles
 from fedfin_aggregator.store.version_records import Step, VersionRecords
 
@@ -102,13 +101,13 @@ class Journal:
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            check_schema(self._db, SCHEMA)
             _check_pages(self._db)
+            journal_format.take_over(self._db, path, SCHEMA)
             _ = self.plan, self.run, self.rounds()
         except (sqlite3.DatabaseError, *UNDECODABLE) as error:
             self._db.close()
             raise StateError(
-                f"{path}: not an aggregator's journal, of another version of FedFIN, or damaged ({error});"
+                f"{path}: not an aggregator's journal, or damaged ({error});"
                 " restore it from a backup, or set up another folder with `fedfin aggregator init`"
             ) from None
         self.versions = VersionRecords(self._db, path.parent / "parts")
@@ -341,6 +340,6 @@ def _create(path: Path, plan: Plan, run: str) -> None:
     fresh.unlink(missing_ok=True)
     make_private(fresh)
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as db:
-        db.executescript(SCHEMA)
+        db.executescript(SCHEMA + journal_format.stamp())
         db.execute("INSERT INTO plan VALUES (?, ?)", (msgspec.json.encode(plan), run))
     fresh.rename(path)

@@ -36,11 +36,16 @@ JOIN = "`fedfin edge run` takes part and makes updates"
 
 
 Seal = Callable[[bytes, int, bytes], bytes]
+FORMAT = 1  # 0.1.0; versions before wrote none, and their folders are read as of this one
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far the site is in which run, whether its second moments are in, and whether it has the final model."""
+    """How far the site is in which run, whether its second moments are in, and whether it has the final model.
 
+    `format`: of all files in the folder; a change that an older version would misread is a new one.
+    """
+
+    format: int = FORMAT
     run: str = ""
     settled: int = 0
     gave_second_moments: bool = False
@@ -51,6 +56,7 @@ class AgentState:
     """The folder."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises StateError when its progress is damaged, or a newer version wrote it."""
         make_folder(folder)
         self.folder = folder
         self._plan = folder / "plan.json"
@@ -62,6 +68,7 @@ class AgentState:
         self._spare = folder / "spare.msgpack"
         self.model = GlobalModelFile(folder / "model.msgpack")
         self.final_path = folder / "final.fedfin"
+        _ = self.progress  # another version's folder is left as it is
 
     @property
     def progress(self) -> Progress:
@@ -69,9 +76,15 @@ class AgentState:
         if not self._progress.exists():
             return Progress()
         try:
-            return msgspec.json.decode(self._progress.read_bytes(), type=Progress)
+            progress = msgspec.json.decode(self._progress.read_bytes(), type=Progress)
         except UNDECODABLE:
             raise StateError(f"{self._progress} is damaged; remove {self.folder} to join afresh") from None
+        if progress.format > FORMAT:
+            raise StateError(
+                f"{self.folder}: a newer version of FedFIN wrote it (format {progress.format}; this version reads up"
+                f" to {FORMAT}); install that version again"
+            )
+        return progress
 
     @property
     def waiting(self) -> Outbox | None:
@@ -97,7 +110,7 @@ class AgentState:
                 path.unlink(missing_ok=True)
             self.model.forget()
             write_atomically(self._plan, msgspec.json.encode(plan))
-            self._save(Progress(run))
+            self._save(Progress(run=run))
 
     def remember_second_moments(self) -> None:
         """They were given, before this folder was lost."""
@@ -175,7 +188,9 @@ class AgentState:
         try:
             return decode_payload(msgspec.msgpack.decode(path.read_bytes(), type=Outbox).payload, Update)
         except (*UNDECODABLE, ProtocolError):
-            raise StateError(f"{path} is damaged; remove it: the next round makes a new one") from None
+            raise StateError(
+                f"{path} is damaged, or of another version of FedFIN; remove it: the next round makes a new one"
+            ) from None
 
     def _save(self, progress: Progress) -> None:
         write_atomically(self._progress, msgspec.json.encode(progress))

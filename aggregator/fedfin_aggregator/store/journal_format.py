@@ -1,0 +1,56 @@
+"""The journal's format, as a number in its file: an older one is taken over, any other refused in one line.
+
+A change of the tables, or of what is in them, is a new format: add the statements that lead to it to `_STEPS`, and a
+folder of the version before to tests/upgrades.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from fedfin.errors import StateError
+from fedfin.schema import check_schema
+
+# Format n is made of n - 1 by _STEPS[n]. The first number says nothing but that there is one: 0 is a file without.
+_STEPS: dict[int, tuple[str, ...]] = {1: ()}
+FORMAT = max(_STEPS)
+
+
+def stamp() -> str:
+    """What writes the number into a new file."""
+    return f"PRAGMA user_version = {FORMAT};"
+
+
+def take_over(database: sqlite3.Connection, path: Path, schema: str) -> None:
+    """Bring an older journal to this format, in one transaction.
+
+    Raises StateError for another version's, sqlite3.DatabaseError when tables are missing that the number promises.
+    """
+    (found,) = database.execute("PRAGMA user_version").fetchone()
+    if found > FORMAT:
+        raise StateError(
+            f"{path}: a newer version of FedFIN wrote it (journal format {found}; this version reads up to"
+            f" {FORMAT}); install that version again"
+        )
+    if found == FORMAT:
+        check_schema(database, schema)
+        return
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        for number in range(found + 1, FORMAT + 1):
+            for statement in _STEPS[number]:
+                database.execute(statement)
+        check_schema(database, schema)
+    except sqlite3.DatabaseError:
+        database.execute("ROLLBACK")
+        if found or not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise
+        raise _before_numbers(path) from None
+    database.execute(f"PRAGMA user_version = {FORMAT}")
+    database.execute("COMMIT")
+
+
+def _before_numbers(path: Path) -> StateError:
+    return StateError(
+        f"{path}: a version of FedFIN before 0.1.0 wrote it, which only that version can read; let it end there, or"
+        " set up another folder with `fedfin aggregator init`"
+    )
