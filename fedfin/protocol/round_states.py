@@ -22,10 +22,10 @@ from fedfin.protocol.messages import (
     Reveal,
     RoundManifest,
     SiteState,
-    SumKey,
     Tally,
     Want,
 )
+from fedfin.protocol.sum_states import FixSum, GiveUpSum, KeepSum, NewSum, OpenSum, SumEnded, TellOutcome
 
 
 class State(Enum):
@@ -88,60 +88,6 @@ class Payload:
 
 
 @dataclass(frozen=True)
-class OpenSum:
-    """Secure sums: open this sum with what its survivors reveal, make it durable, and report SumEnded.
-
-    `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors.
-    """
-
-    round: int
-    attempt: bytes
-    names: tuple[str, ...]
-    keys: dict[str, SumKey]
-    survivors: tuple[str, ...]
-    consents: dict[str, bytes]
-    reveals: dict[str, Reveal]
-
-
-@dataclass(frozen=True)
-class NewSum:
-    """Secure sums: a new attempt begins; what has come for the one before is forgotten. `names`: its cohort."""
-
-    round: int
-    attempt: bytes
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FixSum:
-    """Secure sums: its survivors are named. What comes now is not added any more."""
-
-    attempt: bytes
-
-
-@dataclass(frozen=True)
-class KeepSum:
-    """Secure sums: make durable what opening this sum will need: from here on sites may reveal their shares."""
-
-    sum: OpenSum
-
-
-@dataclass(frozen=True)
-class GiveUpSum:
-    """Secure sums: too few have revealed their shares in time. Write down that it was never opened; report SumEnded."""
-
-    sum: OpenSum
-
-
-@dataclass(frozen=True)
-class TellOutcome:
-    """Secure sums: tell a site what the journal says of its part in this round, which is over."""
-
-    site: str
-    round: int
-
-
-@dataclass(frozen=True)
 class Opened:
     """The server stands at this round with this model, which has this id.
 
@@ -178,15 +124,6 @@ class Judged:
     """Updates were checked and, those accepted, are durable."""
 
     answers: tuple[Answer, ...]
-
-
-@dataclass(frozen=True)
-class SumEnded:
-    """Secure sums: it was opened, or given up, and what came of it is durable. `sites`: its survivors."""
-
-    attempt: bytes
-    sites: tuple[str, ...]
-    receipt: Receipt
 
 
 @dataclass(frozen=True)

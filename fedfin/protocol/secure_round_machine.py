@@ -27,21 +27,16 @@ from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.round_states import (
     CloseRound,
     Effect,
-    FixSum,
-    GiveUpSum,
     Judged,
-    KeepSum,
-    NewSum,
     Opened,
     Reconnected,
     Send,
     Stalled,
     State,
-    SumEnded,
-    TellOutcome,
     Tick,
 )
 from fedfin.protocol.sum_attempt import Attempt, Phase
+from fedfin.protocol.sum_states import FixSum, GiveUpSum, KeepSum, NewSum, SumEnded, TellOutcome
 
 Verify = Callable[[str, bytes, bytes], bool]  # site, statement, signature
 

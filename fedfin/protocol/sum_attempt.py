@@ -21,7 +21,7 @@ from fedfin.protocol.messages import (
     SumKey,
     Survivors,
 )
-from fedfin.protocol.round_states import OpenSum
+from fedfin.protocol.sum_states import OpenSum
 
 
 class Phase(Enum):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from fedfin.plan import Privacy
 from fedfin.protocol import round_states as agg
-from fedfin.protocol import site_states, transfer
+from fedfin.protocol import site_states, sum_states, transfer
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages import (
     Begin,
@@ -143,7 +143,7 @@ def test_ready_sites_come_to_a_sum_that_is_theirs() -> None:
     aggregator.ready()
     for _ in range(4):
         aggregator.answer()
-    sum_ = aggregator.of(agg.OpenSum)[0]
+    sum_ = aggregator.of(sum_states.OpenSum)[0]
     assert (sum_.names, sum_.survivors) == (aggregator.names, aggregator.names)
     dealings = {name: aggregator.sites.members[name]._attempt.dealing for name in aggregator.names}
     total = open_sum(aggregator.sites, dealings, aggregator.masked, sum_.survivors, sum_.reveals)
@@ -155,9 +155,9 @@ def test_what_opening_takes_is_durable_before_shares_are_asked_for() -> None:
     aggregator = Aggregator()
     aggregator.ready()
     aggregator.to(Survivors)
-    assert not aggregator.of(agg.KeepSum)
+    assert not aggregator.of(sum_states.KeepSum)
     aggregator.answer()
-    (kept,) = aggregator.of(agg.KeepSum)
+    (kept,) = aggregator.of(sum_states.KeepSum)
     assert set(kept.sum.consents) >= set(aggregator.names[: threshold(5)])
 
 
@@ -169,13 +169,13 @@ def test_values_that_come_after_the_survivors_are_named_are_not_waited_for_nor_a
     late = aggregator.asked.pop("s4")
     aggregator.answer(aggregator.names[:4])
     aggregator.wait(DEADLINE)
-    assert [fixed.attempt for fixed in aggregator.of(agg.FixSum)] == [bytes([1]) * 16]
+    assert [fixed.attempt for fixed in aggregator.of(sum_states.FixSum)] == [bytes([1]) * 16]
     aggregator.masked["s4"] = aggregator.sites.members["s4"].mask(late, np.full(8, 1, np.uint64))
     aggregator.offer("s4")
     assert aggregator.asked["s4"].accepted is False
     for _ in range(2):
         aggregator.answer(aggregator.names[:4])
-    assert aggregator.of(agg.OpenSum)[0].survivors == aggregator.names[:4]
+    assert aggregator.of(sum_states.OpenSum)[0].survivors == aggregator.names[:4]
     assert not aggregator.of(agg.CloseRound)
 
 
@@ -218,12 +218,12 @@ def test_too_few_in_an_attempt_make_the_next_one_with_twice_the_time() -> None:
     aggregator.silent = {"s3", "s4"}
     aggregator.answer()
     aggregator.wait(DEADLINE)
-    first, second = aggregator.of(agg.NewSum)
+    first, second = aggregator.of(sum_states.NewSum)
     assert (first.names, second.names) == (aggregator.names, aggregator.names[:3])
     assert first.attempt != second.attempt
     aggregator.silent = set(aggregator.names)
     aggregator.wait(1.5 * DEADLINE)
-    assert len(aggregator.of(agg.NewSum)) == 2
+    assert len(aggregator.of(sum_states.NewSum)) == 2
 
 
 def test_a_site_that_lost_its_secrets_is_not_waited_for() -> None:
@@ -234,7 +234,7 @@ def test_a_site_that_lost_its_secrets_is_not_waited_for() -> None:
     aggregator.say("s0", Ready(run=RUN, round=ROUND, lost=bytes([1]) * 16))
     aggregator.answer(("s1", "s2"))
     aggregator.ready()
-    assert [new.attempt for new in aggregator.of(agg.NewSum)] == [bytes([1]) * 16, bytes([2]) * 16]
+    assert [new.attempt for new in aggregator.of(sum_states.NewSum)] == [bytes([1]) * 16, bytes([2]) * 16]
 
 
 def test_a_word_about_an_older_attempt_loses_nobody() -> None:
@@ -255,13 +255,13 @@ def test_shares_that_stay_away_close_the_round_without_a_sum_after_two_deadlines
     aggregator.answer(("s0",))
     aggregator.wait(DEADLINE)
     assert aggregator.of(agg.Stalled)[-1].missed == aggregator.names[1:]
-    assert not aggregator.of(agg.GiveUpSum)
+    assert not aggregator.of(sum_states.GiveUpSum)
     aggregator.wait(DEADLINE)
-    (given_up,) = aggregator.of(agg.GiveUpSum)
+    (given_up,) = aggregator.of(sum_states.GiveUpSum)
     receipt = Receipt(id=b"-" * 32, accepted=False, reason="too few shares")
-    aggregator.feed(agg.SumEnded(given_up.sum.attempt, given_up.sum.survivors, receipt))
+    aggregator.feed(sum_states.SumEnded(given_up.sum.attempt, given_up.sum.survivors, receipt))
     assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [ROUND]
-    assert len(aggregator.of(agg.NewSum)) == 1
+    assert len(aggregator.of(sum_states.NewSum)) == 1
     assert {site for site, summed in aggregator.told.items() if not summed.accepted} == set(aggregator.names)
 
 
@@ -270,14 +270,14 @@ def test_a_new_life_asks_for_the_shares_of_the_sum_that_was_about_to_open() -> N
     before = Aggregator()
     before.ready()
     before.to(Consents)
-    (kept,) = before.of(agg.KeepSum)
+    (kept,) = before.of(sum_states.KeepSum)
     after = Aggregator(unopened=kept.sum, roster=dict.fromkeys(before.names, False))
     after.sites = before.sites
     after.ready()
     assert all(isinstance(question, Consents) for question in after.asked.values())
     after.answer()
-    assert not after.of(agg.NewSum)
-    assert len(after.of(agg.OpenSum)[0].reveals) == threshold(5)
+    assert not after.of(sum_states.NewSum)
+    assert len(after.of(sum_states.OpenSum)[0].reveals) == threshold(5)
 
 
 def test_a_sum_that_an_earlier_life_ended_is_closed_at_once() -> None:
@@ -285,14 +285,14 @@ def test_a_sum_that_an_earlier_life_ended_is_closed_at_once() -> None:
     receipts = dict.fromkeys(("s0", "s1", "s2"), Receipt(id=b"s" * 32, accepted=True))
     aggregator = Aggregator(receipts=receipts)
     assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [ROUND]
-    assert not aggregator.of(agg.NewSum)
+    assert not aggregator.of(sum_states.NewSum)
 
 
 def test_who_asks_late_is_told_what_the_journal_says() -> None:
     """Of that round, not of its newest."""
     aggregator = Aggregator()
     aggregator.say("s0", Ready(run=RUN, round=1))
-    assert aggregator.of(agg.TellOutcome) == [agg.TellOutcome("s0", 1)]
+    assert aggregator.of(sum_states.TellOutcome) == [sum_states.TellOutcome("s0", 1)]
 
 
 def test_time_in_which_the_aggregator_was_cut_off_is_nobodys_fault() -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.messages import Begin, Receipt, RoundManifest, Summed
-from fedfin.protocol.round_states import OpenSum
+from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums.masks import Words
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds

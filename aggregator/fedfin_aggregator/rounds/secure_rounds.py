@@ -15,8 +15,8 @@ from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
-from fedfin.protocol.round_states import OpenSum
 from fedfin.protocol.schedule import task_of
+from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums import masks
 from fedfin.secure_sums.fixed_point import ONE
 from fedfin.secure_sums.summand import opened, word_count

@@ -13,6 +13,7 @@ from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import messages
 from fedfin.protocol import round_states as life
+from fedfin.protocol import sum_states as sums
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
@@ -242,10 +243,10 @@ class Server:
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
                 self._rounds.journal.tidy()
-            case life.NewSum() | life.FixSum() | life.KeepSum() | life.OpenSum() | life.GiveUpSum():
+            case sums.NewSum() | sums.FixSum() | sums.KeepSum() | sums.OpenSum() | sums.GiveUpSum():
                 assert isinstance(self._rounds, SecureRounds)
                 self._on_sum(self._rounds, effect)
-            case life.TellOutcome(site, round_):
+            case sums.TellOutcome(site, round_):
                 self._tell_outcome(site, round_)
             case life.Stalled():
                 self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
@@ -269,29 +270,29 @@ class Server:
     def _on_sum(
         self,
         rounds: SecureRounds,
-        effect: life.NewSum | life.FixSum | life.KeepSum | life.OpenSum | life.GiveUpSum,
+        effect: sums.NewSum | sums.FixSum | sums.KeepSum | sums.OpenSum | sums.GiveUpSum,
     ) -> None:
         match effect:
-            case life.NewSum(round_, attempt, names):
+            case sums.NewSum(round_, attempt, names):
                 rounds.begin_sum(attempt)
                 self._report("cohort", {"round": round_, "sites": ", ".join(names)})
-            case life.FixSum(attempt):
+            case sums.FixSum(attempt):
                 rounds.fix_sum(attempt)
-            case life.KeepSum(sum_):
+            case sums.KeepSum(sum_):
                 rounds.keep_sum(sum_)
                 if rounds.ledger is not None:
                     epsilon = max(map(rounds.ledger.epsilon_spent, sum_.survivors))
                     spent = {"epsilon": round(epsilon, 3), "of": rounds.plan.privacy.epsilon}
                     self._report("released", {"round": sum_.round} | spent)
-            case life.OpenSum():
+            case sums.OpenSum():
                 receipt = rounds.open_sum(effect)
                 self._report_sum(effect, accepted=receipt.accepted, reason=receipt.reason)
-                self._feed(life.SumEnded(effect.attempt, effect.survivors, receipt))
-            case life.GiveUpSum(sum_):  # told first: a life that ends after it is written would not tell it
+                self._feed(sums.SumEnded(effect.attempt, effect.survivors, receipt))
+            case sums.GiveUpSum(sum_):  # told first: a life that ends after it is written would not tell it
                 self._report_sum(sum_, accepted=False, reason=UNOPENED)
-                self._feed(life.SumEnded(sum_.attempt, sum_.survivors, rounds.give_up_sum(sum_)))
+                self._feed(sums.SumEnded(sum_.attempt, sum_.survivors, rounds.give_up_sum(sum_)))
 
-    def _report_sum(self, sum_: life.OpenSum, *, accepted: bool, reason: str) -> None:
+    def _report_sum(self, sum_: sums.OpenSum, *, accepted: bool, reason: str) -> None:
         facts = {"accepted": accepted, "reason": reason}
         self._report("sum", {"round": sum_.round, "sites": ", ".join(sum_.survivors)} | facts)
 
