@@ -10,8 +10,9 @@ from rich.table import Table
 from fedfin import limits
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
+from fedfin.protocol.subtraction import NO_COHORT
 from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT
-from fedfin_aggregator.store.journal import Journal, PartRow
+from fedfin_aggregator.store.journal import Journal, PartRow, RoundRow
 
 AUC, CASES = "auc.", "cases."
 LOSSES = {"label loss": "label_loss", "FIN loss": "fin_loss"}  # column -> what a training site sends
@@ -44,6 +45,7 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
                 "version": row.version,
                 "closed": row.closed is not None,
                 "seconds": row.closed - row.opened if row.closed is not None else None,
+                "no_sum": _no_sum(journal, row),
             }
             for row in rounds
         ],
@@ -65,6 +67,9 @@ def print_summary(journal: Journal, console: Console, enrolled: frozenset[str] =
                 f"round {row['round']}: second moments of {row[LEFT_OUT]:.0f} sites have no solution and are not in"
                 " the model"
             )
+    for row in facts["rounds"]:
+        if row["no_sum"]:
+            console.print(f"round {row['round']} closed without a sum: {row['no_sum']}")
     for line in _absent(facts["sites"]):
         console.print(line)
     if facts["silent"]:
@@ -76,6 +81,16 @@ def print_summary(journal: Journal, console: Console, enrolled: frozenset[str] =
         console.print("not finished: the last round evaluates the final model")
         return
     console.print(_final(journal.plan, facts["final"]))
+
+
+def _no_sum(journal: Journal, row: RoundRow) -> str | None:
+    """Why a round with secure sums was closed without any; None: it was not."""
+    if not journal.plan.privacy.summed or row.closed is None:
+        return None
+    updates = journal.updates(row.round)
+    if any(update.accepted for update in updates):
+        return None
+    return updates[0].reason if updates else NO_COHORT
 
 
 def _absent(sites: dict[str, dict[str, Any]]) -> Iterator[str]:

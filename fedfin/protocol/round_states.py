@@ -25,7 +25,17 @@ from fedfin.protocol.messages import (
     Tally,
     Want,
 )
-from fedfin.protocol.sum_states import FixSum, GiveUpSum, KeepSum, NewSum, OpenSum, SumEnded, TellOutcome
+from fedfin.protocol.sum_states import (
+    AwaitCohort,
+    FixSum,
+    GiveUpSum,
+    KeepSum,
+    NewSum,
+    NoCohort,
+    OpenSum,
+    SumEnded,
+    TellOutcome,
+)
 
 
 class State(Enum):
@@ -95,7 +105,7 @@ class Opened:
     round, by site; `earlier`: each site's newest of the rounds before; `chunk_size`: what one packet to the broker
     may carry of data; `late`: how many updates for earlier rounds are folded into this one already; `roster`: every
     known site, and whether it is silent (roster.py); `unopened`: a secure sum of this round that sites may
-    have revealed shares of.
+    have revealed shares of; `summed`: whom each secure sum of statistics before it holds.
     """
 
     round: int
@@ -109,6 +119,7 @@ class Opened:
     late: int = 0
     roster: dict[str, bool] = field(default_factory=dict)
     unopened: OpenSum | None = None
+    summed: tuple[frozenset[str], ...] = ()
 
 
 class Answer(NamedTuple):
@@ -305,6 +316,8 @@ Effect = (
     | KeepSum
     | OpenSum
     | GiveUpSum
+    | AwaitCohort
+    | NoCohort
     | TellOutcome
     | Stalled
     | Awaiting

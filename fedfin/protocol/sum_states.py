@@ -55,6 +55,27 @@ class GiveUpSum:
 
 
 @dataclass(frozen=True)
+class AwaitCohort:
+    """For people: any sum of those that are ready and an earlier one differ by one or two sites (subtraction.py).
+
+    After `seconds` more sites are left out, or the round closes without a sum. `missing`: whom an earlier sum holds.
+    """
+
+    round: int
+    ready: tuple[str, ...]
+    missing: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NoCohort:
+    """For people: the round closes without a sum of those that are ready; nobody has masked anything."""
+
+    round: int
+    ready: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class TellOutcome:
     """Tell a site what the journal says of its part in this round, which is over."""
 

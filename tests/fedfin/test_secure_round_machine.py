@@ -25,15 +25,19 @@ from fedfin.protocol.messages import (
     Survivors,
     Welcome,
 )
+from fedfin.protocol.schedule import last_round, task_of
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.site_machine import Memory, SiteMachine
 
-RUN, ROUND, DEADLINE = "1" * 16, 2, 100.0
+RUN, ROUND, STATISTICS, DEADLINE = "1" * 16, 2, last_round(make_plan()), 100.0
 PARTS = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
 
 
 class Aggregator:
-    """At round 2. `done`: what it was asked to do beside sending, by kind; `asked`: the last question to each site."""
+    """At round 2, or where `opened` says.
+
+    `done`: what it was asked to do beside sending; `asked`: the last question to each site.
+    """
 
     def __init__(self, count: int = 5, **opened) -> None:
         self.sites, self.now = Sites(count), 1.0
@@ -62,6 +66,7 @@ class Aggregator:
             "receipts": {},
             "earlier": {},
         }
+        self.round = opened.get("round", ROUND)
         self.feed(agg.Opened(**(defaults | opened)))
         for name in self.names:
             self.say(name, HELLO)
@@ -100,7 +105,7 @@ class Aggregator:
     def ready(self, names: Iterable[str] = ()) -> None:
         """These have computed; default: all."""
         for name in names or self.names:
-            self.say(name, Ready(run=RUN, round=ROUND))
+            self.say(name, Ready(run=RUN, round=self.round))
 
     def answer(self, names: Iterable[str] = ()) -> None:
         """These answer what they were asked; default: all that are not silent."""
@@ -120,7 +125,7 @@ class Aggregator:
     def offer(self, name: str) -> None:
         """Its masked values, in one chunk."""
         outline = transfer.outline(self.masked[name], CHUNK)
-        self.say(name, Begin(run=RUN, round=ROUND, outline=outline))
+        self.say(name, Begin(run=RUN, round=self.round, outline=outline))
         if isinstance(self.asked.get(name), Missing):
             self.say(name, Chunk(id=outline.id, index=0, data=self.masked[name]))
 
@@ -312,6 +317,71 @@ def test_masked_values_are_taken_while_they_are_asked_for_and_never_else() -> No
     aggregator.masked["s0"] = b"x" * 80
     aggregator.offer("s0")
     assert aggregator.asked["s0"].reason == "no masked values of this site are awaited now"
+
+
+BEFORE = frozenset({"s0", "s1", "s2", "s3", "s4"})
+
+
+def test_a_sum_of_statistics_is_over_the_same_sites_as_the_one_before() -> None:
+    """Who comes between two sums is left out of the second."""
+    aggregator = Aggregator(6, summed=(BEFORE,), round=STATISTICS)
+    aggregator.ready()
+    assert aggregator.of(sum_states.NewSum)[0].names == tuple(sorted(BEFORE))
+
+
+def test_a_sum_that_would_show_a_missing_site_waits_for_it_one_more_deadline() -> None:
+    """People are told whom it lacks; when it comes, the sum is made."""
+    aggregator = Aggregator(5, summed=(BEFORE,), round=STATISTICS)
+    aggregator.ready(aggregator.names[:4])
+    aggregator.wait(DEADLINE)
+    (waiting,) = aggregator.of(sum_states.AwaitCohort)
+    assert (waiting.missing, waiting.seconds) == (("s4",), DEADLINE)
+    assert not aggregator.of(sum_states.NewSum)
+    aggregator.ready(("s4",))
+    assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names
+
+
+def test_more_sites_are_left_out_where_one_is_gone_and_enough_are_there() -> None:
+    """The sums then differ by three."""
+    aggregator = Aggregator(6, summed=(frozenset({"s0", "s1", "s2", "s3", "s4", "s5"}),), round=STATISTICS)
+    aggregator.ready(aggregator.names[:5])
+    aggregator.wait(DEADLINE)
+    aggregator.wait(DEADLINE)
+    assert aggregator.of(sum_states.NewSum)[0].names == ("s0", "s1", "s2")
+
+
+def test_without_a_cohort_the_round_closes_without_a_sum_and_everybody_hears() -> None:
+    """Nobody is asked for anything."""
+    aggregator = Aggregator(5, summed=(BEFORE,), round=STATISTICS)
+    aggregator.ready(aggregator.names[:4])
+    aggregator.wait(DEADLINE)
+    aggregator.wait(DEADLINE)
+    assert [effect.ready for effect in aggregator.of(sum_states.NoCohort)] == [aggregator.names[:4]]
+    assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [STATISTICS]
+    assert not aggregator.of(sum_states.NewSum)
+    assert {site for site, summed in aggregator.told.items() if not summed.accepted} == set(
+        aggregator.names[:4]
+    )
+
+
+def test_a_sum_of_statistics_that_loses_one_site_is_given_up_before_anybody_reveals() -> None:
+    """Four of five are enough to open it, and would show the fifth."""
+    aggregator = Aggregator(5, summed=(BEFORE,), round=STATISTICS)
+    aggregator.ready()
+    aggregator.to(Dealt)
+    aggregator.answer(aggregator.names[:4])
+    aggregator.wait(DEADLINE)
+    assert not aggregator.of(sum_states.FixSum)
+    assert [effect.missing for effect in aggregator.of(sum_states.AwaitCohort)] == [("s4",)]
+
+
+def test_training_goes_on_with_whoever_is_there() -> None:
+    """Its sums are of different models."""
+    aggregator = Aggregator(5, summed=(BEFORE,))
+    assert task_of(aggregator.machine._plan, ROUND) == "train"
+    aggregator.ready(aggregator.names[:4])
+    aggregator.wait(DEADLINE)
+    assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names[:4]
 
 
 def test_a_site_takes_no_part_in_sums_under_an_open_plan() -> None:

@@ -112,6 +112,11 @@ class Rounds:
         return self.journal.receipts(self.position.round)
 
     @property
+    def summed(self) -> tuple[frozenset[str], ...]:
+        """Whom each secure sum of statistics before this round holds (secure_rounds.py)."""
+        return ()
+
+    @property
     def earlier_receipts(self) -> dict[str, Receipt]:
         """Each site's newest receipt of the rounds before the current one."""
         return self.journal.earlier_receipts(self.position.round)

@@ -19,6 +19,7 @@ from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
+from fedfin.protocol.subtraction import NO_COHORT
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
@@ -246,6 +247,11 @@ class Server:
             case sums.NewSum() | sums.FixSum() | sums.KeepSum() | sums.OpenSum() | sums.GiveUpSum():
                 assert isinstance(self._rounds, SecureRounds)
                 self._on_sum(self._rounds, effect)
+            case sums.AwaitCohort():
+                self._report("waiting", {"reason": _awaiting_cohort(effect)})
+            case sums.NoCohort(round_, ready):
+                facts = {"accepted": False, "reason": NO_COHORT}
+                self._report("sum", {"round": round_, "sites": ", ".join(ready)} | facts)
             case sums.TellOutcome(site, round_):
                 self._tell_outcome(site, round_)
             case life.Stalled():
@@ -324,6 +330,7 @@ class Server:
             late=self._rounds.late,
             roster=self._rounds.roster,
             unopened=self._rounds.unopened,
+            summed=self._rounds.summed,
         )
 
     def _state(self, *, online: bool) -> bytes:
@@ -336,6 +343,15 @@ def _awaiting(waiting: life.Awaiting) -> str:
     rest = max(0, waiting.quorum - waiting.accepted)
     until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
     return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
+
+
+def _awaiting_cohort(waiting: sums.AwaitCohort) -> str:
+    missing = ", ".join(waiting.missing) or "others"
+    return (
+        f"round {waiting.round}: a sum of those that are ready, less an earlier sum, would show what one or two sites"
+        f" gave; bring {missing} back within {waiting.seconds:.0f} s. After that more sites are left out, or the round"
+        " closes without a sum"
+    )
 
 
 def _from(name: str, message: Any) -> life.FromSite | life.FromShard:

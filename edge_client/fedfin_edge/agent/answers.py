@@ -36,11 +36,15 @@ class Allowed(msgspec.Struct, frozen=True, tag_field="kind", tag="allowed"):
 
 
 class Revealed(msgspec.Struct, frozen=True, tag_field="kind", tag="revealed"):
-    """Shares of one attempt at a secure sum (its id, in hex) may have left: this site is in no other of the round."""
+    """Shares of one attempt at a secure sum (its id, in hex) may have left: this site is in no other of the round.
+
+    `sites`: whom the sum holds.
+    """
 
     run: str
     round: int
     attempt: str
+    sites: tuple[str, ...] = ()
 
 
 _DECODER = msgspec.json.Decoder(Answer | Allowed | Revealed)
@@ -103,15 +107,18 @@ class Answers:
 
     def revealed(self, run: str, round_: int) -> bytes | None:
         """The attempt of which shares may have left."""
-        lines = (line for line in self._lines if isinstance(line, Revealed))
-        return next((bytes.fromhex(r.attempt) for r in lines if (r.run, r.round) == (run, round_)), None)
+        return next((bytes.fromhex(r.attempt) for r in self.reveals(run) if r.round == round_), None)
 
-    def reveal(self, run: str, round_: int, attempt: bytes) -> None:
+    def reveals(self, run: str) -> list[Revealed]:
+        """Of which sums of a run shares may have left."""
+        return [line for line in self._lines if isinstance(line, Revealed) and line.run == run]
+
+    def reveal(self, run: str, round_: int, attempt: bytes, sites: tuple[str, ...]) -> None:
         """Make it durable that shares may leave. Raises StateError for a second attempt of a round."""
         if (known := self.revealed(run, round_)) not in {None, attempt}:
             raise StateError(f"{self._path}: shares of another sum of round {round_} have left already")
         if known is None:
-            self._append(Revealed(run, round_, attempt.hex()))
+            self._append(Revealed(run, round_, attempt.hex(), sites))
 
     def _append(self, line: Answer | Allowed | Revealed) -> None:
         data = msgspec.json.encode(line) + b"\n"

@@ -61,7 +61,7 @@ class Participation:
         self.sums = self._summing() if summed else None
 
     def _summing(self) -> Summing:
-        ledger = Ledger(self.run, self._state.folder / "secure-sum.msgpack", self._answers)
+        ledger = Ledger(self.plan, self.run, self._state.folder / "secure-sum.msgpack", self._answers)
         return Summing(self.plan, self._channel, self._site.settings.site, ledger, self.run)
 
     def begin(self, report: Report) -> None:
