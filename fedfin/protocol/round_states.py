@@ -8,11 +8,13 @@ from enum import Enum
 from typing import NamedTuple
 
 from fedfin import limits
+from fedfin.declines import Cause
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
     Consent,
     Dealing,
+    Decline,
     Hello,
     Message,
     Outline,
@@ -52,7 +54,7 @@ class FromSite:
     """A message of one site."""
 
     site: str
-    message: Hello | Begin | Want | Chunk | SiteState | Ready | Dealing | Consent | Reveal
+    message: Hello | Begin | Want | Decline | Chunk | SiteState | Ready | Dealing | Consent | Reveal
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,15 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Declined:
+    """For people: a site takes no part, and is not waited for."""
+
+    site: str
+    round: int
+    cause: Cause
+
+
+@dataclass(frozen=True)
 class Throttled:
     """So many messages were more than their senders may send, and were dropped; `sites`: who sent most of them."""
 
@@ -310,6 +321,7 @@ Effect = (
     | CloseRound
     | Seen
     | Refused
+    | Declined
     | Throttled
     | NewSum
     | FixSum

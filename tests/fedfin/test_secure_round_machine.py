@@ -18,6 +18,7 @@ from fedfin.protocol.messages import (
     Cohort,
     Consents,
     Dealt,
+    Decline,
     Missing,
     Ready,
     Receipt,
@@ -317,6 +318,27 @@ def test_masked_values_are_taken_while_they_are_asked_for_and_never_else() -> No
     aggregator.masked["s0"] = b"x" * 80
     aggregator.offer("s0")
     assert aggregator.asked["s0"].reason == "no masked values of this site are awaited now"
+
+
+def test_a_site_that_declines_is_not_waited_for() -> None:
+    """Told once for each cause; a hello that follows makes it one of those that may come."""
+    aggregator = Aggregator(4)
+    aggregator.ready(aggregator.names[:3])
+    for _ in range(2):
+        aggregator.say("s3", Decline(run=RUN, cause="patients"))
+    assert aggregator.of(agg.Declined) == [agg.Declined("s3", ROUND, "patients")]
+    aggregator.wait(1.0)
+    assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names[:3]
+
+
+def test_a_word_of_another_run_declines_nothing() -> None:
+    """It was late on the way."""
+    aggregator = Aggregator(4)
+    aggregator.ready(aggregator.names[:3])
+    aggregator.say("s3", Decline(run="2" * 16, cause="patients"))
+    aggregator.wait(1.0)
+    assert not aggregator.of(agg.Declined)
+    assert not aggregator.of(sum_states.NewSum)
 
 
 BEFORE = frozenset({"s0", "s1", "s2", "s3", "s4"})

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fedfin import limits
+from fedfin.declines import CAUSES
 from fedfin.errors import LinkError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.link.login import Login
@@ -231,6 +232,9 @@ class Server:
             case life.Refused(site, round_, id_, reason):
                 answer = {"accepted": False, "reason": reason, "bytes": 0, "id": id_.hex()}
                 self._report("update", {"site": site, "round": round_} | answer)
+            case life.Declined(site, round_, cause):
+                self._rounds.journal.decline(site, round_, cause)
+                self._report("declined", {"site": site, "round": round_, "reason": CAUSES[cause]})
             case life.Throttled():
                 self._report("throttled", asdict(effect))
             case life.CloseRound(round_, roster):
@@ -247,13 +251,8 @@ class Server:
             case sums.NewSum() | sums.FixSum() | sums.KeepSum() | sums.OpenSum() | sums.GiveUpSum():
                 assert isinstance(self._rounds, SecureRounds)
                 self._on_sum(self._rounds, effect)
-            case sums.AwaitCohort():
-                self._report("waiting", {"reason": _awaiting_cohort(effect)})
-            case sums.NoCohort(round_, ready):
-                facts = {"accepted": False, "reason": NO_COHORT}
-                self._report("sum", {"round": round_, "sites": ", ".join(ready)} | facts)
-            case sums.TellOutcome(site, round_):
-                self._tell_outcome(site, round_)
+            case sums.AwaitCohort() | sums.NoCohort() | sums.TellOutcome():
+                self._without_sum(effect)
             case life.Stalled():
                 self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
             case life.Awaiting():
@@ -261,6 +260,16 @@ class Server:
             case life.Lacking(round_, shards):
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
+
+    def _without_sum(self, effect: sums.AwaitCohort | sums.NoCohort | sums.TellOutcome) -> None:
+        match effect:
+            case sums.AwaitCohort():
+                self._report("waiting", {"reason": _awaiting_cohort(effect)})
+            case sums.NoCohort(round_, ready):
+                facts = {"accepted": False, "reason": NO_COHORT}
+                self._report("sum", {"round": round_, "sites": ", ".join(ready)} | facts)
+            case sums.TellOutcome(site, round_):
+                self._tell_outcome(site, round_)
 
     def _tell_outcome(self, site: str, round_: int) -> None:
         journal = self._rounds.journal

@@ -8,6 +8,8 @@ bytes that go out are those of the line, or none.
 """
 
 import os
+import secrets
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ import msgspec
 from fedfin.errors import StateError
 from fedfin.files import flush_folder
 from fedfin.model.model_spec import Task
+from fedfin_edge.cases.patient_digests import KEY_BYTES
 from fedfin_edge.site import Site
 
 
@@ -47,7 +50,21 @@ class Revealed(msgspec.Struct, frozen=True, tag_field="kind", tag="revealed"):
     sites: tuple[str, ...] = ()
 
 
-_DECODER = msgspec.json.Decoder(Answer | Allowed | Revealed)
+class Key(msgspec.Struct, frozen=True, tag_field="kind", tag="key"):
+    """Under this site's key, in hex, patients are digested: whoever reads the lines alone can guess at nobody."""
+
+    key: str
+
+
+class Patients(msgspec.Struct, frozen=True, tag_field="kind", tag="patients"):
+    """Whom a data set (its digest) holds, of which secure sums were answered: see cases/patient_digests.py."""
+
+    data: str
+    digests: dict[str, int]
+
+
+Line = Answer | Allowed | Revealed | Key | Patients
+_DECODER = msgspec.json.Decoder(Line)
 
 
 class Answers:
@@ -55,7 +72,7 @@ class Answers:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines: list[Answer | Allowed | Revealed] = []
+        self._lines: list[Line] = []
         data = path.read_bytes() if path.exists() else b""
         # A line that a crash cut short was not written yet: nothing was offered that depends on it.
         self._size = data.rfind(b"\n") + 1
@@ -120,7 +137,26 @@ class Answers:
         if known is None:
             self._append(Revealed(run, round_, attempt.hex(), sites))
 
-    def _append(self, line: Answer | Allowed | Revealed) -> None:
+    @property
+    def key(self) -> bytes:
+        """This site's own, drawn at its first use."""
+        known = next((line for line in self._lines if isinstance(line, Key)), None)
+        if known is None:
+            known = Key(secrets.token_hex(KEY_BYTES))
+            self._append(known)
+        return bytes.fromhex(known.key)
+
+    @property
+    def patients(self) -> dict[str, Counter[str]]:
+        """Whom each data set holds, of which secure sums were answered."""
+        return {line.data: Counter(line.digests) for line in self._lines if isinstance(line, Patients)}
+
+    def remember(self, data: str, patients: Counter[str]) -> None:
+        """Make it durable whom a data set holds, before anything of it leaves."""
+        if data not in self.patients:
+            self._append(Patients(data, dict(patients)))
+
+    def _append(self, line: Line) -> None:
         data = msgspec.json.encode(line) + b"\n"
         try:
             _append(self._path, self._size, data)
