@@ -136,8 +136,8 @@ def _final(plan: Plan, results: dict[str, float]) -> Table:
     for column in ("shown", "cases", "macro AUC x 100"):
         final.add_column(column, justify="left" if column == "shown" else "right")
     for scenario in sorted(scenarios(plan)):  # never by the results' names: sites name metrics freely
-        if (cases := results.get(CASES + scenario)) is not None:
-            final.add_row(scenario, *_scored(cases, results.get(AUC + scenario)))
+        cases = results.get(CASES + scenario, 0.0)
+        final.add_row(scenario, *_scored(cases, results.get(AUC + scenario)))
     return final
 
 

@@ -82,12 +82,11 @@ class Attempt:
     @property
     def answered(self) -> Iterable[str]:
         """Those that have given them."""
-        return {
-            Phase.DEALING: self.dealings.keys(),
-            Phase.MASKING: self.masked,
-            Phase.CONSENTING: self.consents.keys(),
-            Phase.REVEALING: self.reveals.keys(),
-        }[self.phase]
+        if self.phase is Phase.DEALING:
+            return self.dealings.keys()
+        if self.phase is Phase.MASKING:
+            return self.masked
+        return self.consents.keys() if self.phase is Phase.CONSENTING else self.reveals.keys()
 
     @property
     def owing(self) -> list[str]:

@@ -15,6 +15,8 @@ from simulation import schedules
 
 def attempt(seed: int, only: str = "") -> tuple[int, str, Counter[str]]:
     """(seed, what went wrong or nothing, what happened)."""
+    if not gc.isenabled():
+        gc.collect()  # what the schedule before left
     try:
         return seed, "", schedules.run(seed, only=only).tally
     except Exception:  # noqa: BLE001 - whatever it is, the seed is what matters
@@ -46,7 +48,7 @@ def main() -> int:
     chosen = f" --only '{args.only}'" if args.only else ""
     started, total, failed = time.monotonic(), Counter(), 0
     gc.freeze()  # torch's objects are not worth looking at again and again
-    with multiprocessing.get_context("fork").Pool(args.jobs) as pool:
+    with multiprocessing.get_context("fork").Pool(args.jobs, initializer=gc.disable) as pool:
         seeds = range(args.first, args.first + args.schedules)
         one = partial(attempt, only=args.only)
         for done, (seed, wrong, tally) in enumerate(pool.imap_unordered(one, seeds, chunksize=10), 1):

@@ -327,15 +327,16 @@ class Rounds:
 def _evaluation(fold: Fold, shared: Mapping[str, Sum]) -> Mapping[str, float]:
     """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many.
 
-    No AUC of fewer cases than limits.LEAST_CASES: it would tell of single scores. `shared`: the same sums, in which no
+    Neither of fewer cases than limits.LEAST_CASES: they would tell of single ones. `shared`: the same sums, in which no
     site's part is larger than the plan lets it be.
     """
     results: dict[str, float] = {}
     means = FoldedMeans(shared)
     for name, sum_ in fold.sums.items():
-        auc = macro_histogram_auc(means[name])
-        scenario = name.removeprefix("eval.")
+        if sum_.weight < limits.LEAST_CASES:
+            continue
+        scenario, auc = name.removeprefix("eval."), macro_histogram_auc(means[name])
         results[f"cases.{scenario}"] = float(sum_.weight)
-        if auc is not None and sum_.weight >= limits.LEAST_CASES:
+        if auc is not None:
             results[f"auc.{scenario}"] = auc
     return results
