@@ -15,11 +15,14 @@ Exit code 2 is a command line that argparse refuses; 130 is Ctrl-C. The message 
 it names what, where and the remedy. No message carries data of a patient.
 """
 
+from fedfin.declines import Cause
+
 
 class FedfinError(Exception):
-    """Something went wrong that the user can act on."""
+    """Something went wrong that the user can act on. `declines`: why a site takes no part (declines.py)."""
 
     exit_code = 1
+    declines: Cause | None = None
 
 
 class SettingsError(FedfinError):

@@ -48,6 +48,7 @@ def _messages() -> list[bytes]:
         messages.Missing(id=OUTLINE.id, bitmap=b"\7"),
         messages.Receipt(id=OUTLINE.id, accepted=True),
         messages.Evict(reason="why"),
+        messages.Decline(run=run, cause="budget"),
         transfer.chunk(b"x" * 3000, OUTLINE, 0),
     )
     hostile = bytes.fromhex("83a46b696e64a568656c6c6fa17601a45b2f785d01")

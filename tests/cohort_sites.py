@@ -18,6 +18,7 @@ class Ledger:
     def __init__(self) -> None:
         self.kept: Kept | None = None
         self.attempts: dict[int, bytes] = {}
+        self.sums: list[frozenset[str]] = []  # of statistics, in other rounds
 
     def keep(self, kept: Kept | None) -> None:
         """In place of what was kept before."""
@@ -27,9 +28,13 @@ class Ledger:
         """The attempt of which shares may have left."""
         return self.attempts.get(round_)
 
-    def reveal(self, round_: int, attempt: bytes) -> None:
+    def reveal(self, round_: int, attempt: bytes, sites: tuple[str, ...]) -> None:
         """Never forgotten."""
         self.attempts[round_] = attempt
+
+    def beside(self, round_: int) -> list[frozenset[str]]:
+        """What a test says."""
+        return self.sums
 
 
 class Sites:

@@ -79,7 +79,7 @@ def make_plan(
     return Plan(**(values | overrides))
 
 
-def write_cases(path: Path, number: int, modalities: tuple[str, ...], *, count: int = 24) -> Path:
+def write_cases(path: Path, number: int, modalities: tuple[str, ...], *, count: int = 40) -> Path:
     """A table of `count` invented cases whose vectors carry the labels."""
     rng = np.random.default_rng(number)
     with path.open("w") as stream:
@@ -186,6 +186,8 @@ class Federation:
                 cases,
                 *chosen,
             )
+            settings = folder / name / "site.toml"
+            settings.write_text(settings.read_text().replace("held_out = 0.2", "held_out = 0.5"))
             set_up("edge", "encode", folder / name)
         self.keys = keys
         if keys:

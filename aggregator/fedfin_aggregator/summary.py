@@ -8,10 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from fedfin import limits
+from fedfin.declines import CAUSES
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
+from fedfin.protocol.subtraction import NO_COHORT
 from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT
-from fedfin_aggregator.store.journal import Journal, PartRow
+from fedfin_aggregator.store.journal import Journal, PartRow, RoundRow
 
 AUC, CASES = "auc.", "cases."
 LOSSES = {"label loss": "label_loss", "FIN loss": "fin_loss"}  # column -> what a training site sends
@@ -35,6 +37,10 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
             site: asdict(part)
             for site, part in sorted((dict.fromkeys(enrolled, PartRow()) | journal.parts()).items())
         },
+        "declined": {
+            site: {"round": round_, "reason": CAUSES[cause]}
+            for site, (round_, cause) in journal.declined().items()
+        },
         "silent": [site for site, silent in journal.roster().items() if silent],
         "rounds": [
             {
@@ -44,6 +50,7 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
                 "version": row.version,
                 "closed": row.closed is not None,
                 "seconds": row.closed - row.opened if row.closed is not None else None,
+                "no_sum": _no_sum(journal, row),
             }
             for row in rounds
         ],
@@ -55,20 +62,8 @@ def print_summary(journal: Journal, console: Console, enrolled: frozenset[str] =
     """The rounds, then the final metrics."""
     facts = summary(journal, enrolled)
     console.print(_rounds(facts))
-    for row in facts["rounds"]:
-        if row.get(DROPPED):
-            console.print(
-                f"round {row['round']}: its second moments were of too many cases and are not in the model"
-            )
-        if row.get(LEFT_OUT):
-            console.print(
-                f"round {row['round']}: second moments of {row[LEFT_OUT]:.0f} sites have no solution and are not in"
-                " the model"
-            )
-    for line in _absent(facts["sites"]):
+    for line in _notes(facts):
         console.print(line)
-    if facts["silent"]:
-        console.print(f"not waited for until they send an update again: {', '.join(facts['silent'])}")
     if journal.role.startswith("shard"):
         console.print(f"this is {journal.role}: its own sites' part; the models and metrics are the root's")
         return
@@ -76,6 +71,35 @@ def print_summary(journal: Journal, console: Console, enrolled: frozenset[str] =
         console.print("not finished: the last round evaluates the final model")
         return
     console.print(_final(journal.plan, facts["final"]))
+
+
+def _no_sum(journal: Journal, row: RoundRow) -> str | None:
+    """Why a round with secure sums was closed without any; None: it was not."""
+    if not journal.plan.privacy.summed or row.closed is None:
+        return None
+    updates = journal.updates(row.round)
+    if any(update.accepted for update in updates):
+        return None
+    return updates[0].reason if updates else NO_COHORT
+
+
+def _notes(facts: dict[str, Any]) -> Iterator[str]:
+    """What is not as it should be, of rounds and of sites."""
+    for row in facts["rounds"]:
+        if row.get(DROPPED):
+            yield f"round {row['round']}: its second moments were of too many cases and are not in the model"
+        if row.get(LEFT_OUT):
+            yield (
+                f"round {row['round']}: second moments of {row[LEFT_OUT]:.0f} sites have no solution and are not in"
+                " the model"
+            )
+        if row["no_sum"]:
+            yield f"round {row['round']} closed without a sum: {row['no_sum']}"
+    yield from _absent(facts["sites"])
+    for site, declined in facts["declined"].items():
+        yield f"{site} took no part in round {declined['round']}: {declined['reason']}"
+    if facts["silent"]:
+        yield f"not waited for until they send an update again: {', '.join(facts['silent'])}"
 
 
 def _absent(sites: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -112,8 +136,8 @@ def _final(plan: Plan, results: dict[str, float]) -> Table:
     for column in ("shown", "cases", "macro AUC x 100"):
         final.add_column(column, justify="left" if column == "shown" else "right")
     for scenario in sorted(scenarios(plan)):  # never by the results' names: sites name metrics freely
-        if (cases := results.get(CASES + scenario)) is not None:
-            final.add_row(scenario, *_scored(cases, results.get(AUC + scenario)))
+        cases = results.get(CASES + scenario, 0.0)
+        final.add_row(scenario, *_scored(cases, results.get(AUC + scenario)))
     return final
 
 

@@ -51,6 +51,7 @@ class RoundBar:
             "bad-manifest",
             "answered-before",
             "diverged",
+            "declined",
             "left-out",
             "stalled",
             "throttled",

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fedfin import limits
-from fedfin.protocol.messages import Begin, Hello, Message, SiteState, Want
+from fedfin.protocol.messages import Begin, Decline, Hello, Message, SiteState, Want
 
 # Messages at once, and messages a minute from then on.
 _QUOTAS: dict[type, tuple[int, int]] = {
     Hello: limits.HELLOS,
+    Decline: limits.HELLOS,
     Begin: limits.BEGINS,
     Want: limits.WANTS,
     SiteState: limits.STATES,

@@ -4,7 +4,7 @@ On the wire each is a msgpack map with `v` (protocol version), `kind` and the fi
 unknown fields, wrong types, oversize and trailing bytes are refused. Essential data is in the payload,
 never in MQTT properties, so that any broker will do.
 
-    up/ctl           Hello, Begin, Want; Ready, Dealing, Consent, Reveal
+    up/ctl           Hello, Begin, Want, Decline; Ready, Dealing, Consent, Reveal
     up/chunk         Chunk
     dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest, GroupKeys; Cohort, Dealt, Survivors, Consents,
                      Summed
@@ -25,6 +25,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from fedfin import limits
+from fedfin.declines import Cause
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
@@ -86,6 +87,13 @@ class Evict(Message, frozen=True):
     """The aggregator drops a site, and says why."""
 
     reason: Reason
+
+
+class Decline(Message, frozen=True):
+    """A site that was welcomed takes no part in this run, or no further: nobody need wait for it."""
+
+    run: Boot
+    cause: Cause
 
 
 class GroupKeys(Message, frozen=True):
@@ -313,7 +321,7 @@ class Summed(Message, frozen=True):
     reason: Reason = ""
 
 
-UpControl = Hello | Begin | Want | Ready | Dealing | Consent | Reveal
+UpControl = Hello | Begin | Want | Decline | Ready | Dealing | Consent | Reveal
 DownControl = (
     Welcome
     | Missing

@@ -29,10 +29,11 @@ class Roster:
 
     def __init__(self, silent: Mapping[str, bool], *, strangers: bool) -> None:
         self._members = {site: Member(flag) for site, flag in silent.items()}
+        self._declined: set[str] = set()  # known, and not waited for
         self.strangers = strangers
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._members) + len(self._declined)
 
     @property
     def silent(self) -> dict[str, bool]:
@@ -41,14 +42,21 @@ class Roster:
 
     def welcome(self, site: str) -> None:
         """The site said hello and can follow the plan."""
+        self._declined.discard(site)
         self._members.setdefault(site, Member()).offline_since = None
 
     def drop(self, site: str) -> None:
         """The site cannot follow the plan."""
         self._members.pop(site, None)
 
+    def decline(self, site: str) -> None:
+        """The site takes no part, and said so: it is no stranger that may still come."""
+        self.drop(site)
+        self._declined.add(site)
+
     def delivers(self, site: str) -> None:
         """The site has an update to send, within the time that a round has: it is worth waiting for."""
+        self._declined.discard(site)
         self._members[site] = Member()
 
     def presence(self, site: str, now: float, *, online: bool) -> None:

@@ -18,6 +18,7 @@ from fedfin.protocol.gate import Gate
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
+    Decline,
     Evict,
     Hello,
     Outline,
@@ -37,6 +38,7 @@ from fedfin.protocol.round_states import (
     Awaiting,
     ClearParts,
     CloseRound,
+    Declined,
     Delivers,
     Disconnected,
     Effect,
@@ -89,6 +91,7 @@ class RoundMachine:
         self._attendance = self._attend()
         self._opened_at: dict[int, float] = {}  # by round, of those whose deadline may not have passed
         self._reported: set[str] = set()  # sites of which a refusal was reported in this round
+        self._declined: set[tuple[str, str]] = set()  # by whom, and why, in this round
         self._tell_at = 0.0  # when to say next whom the round waits for
         self._cut_at: float | None = None  # since when our own link is down
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
@@ -108,6 +111,7 @@ class RoundMachine:
             Chunk: self._chunk,
             Want: self._want,
             SiteState: self._site_state,
+            Decline: self._decline,
         }
 
     def receive(self, event: Event, now: float) -> list[Effect]:
@@ -146,7 +150,7 @@ class RoundMachine:
             wanted=lambda round_: not event.finished and self._wanted(round_),
         )
         self._attendance = self._attend()
-        self._reported = set()
+        self._reported, self._declined = set(), set()
         self._tell_at = self._now + limits.AWAIT_S
         for site, receipt in event.receipts.items():
             self._attendance.answer(site, accepted=receipt.accepted)
@@ -273,6 +277,15 @@ class RoundMachine:
             return []
         self._roster.welcome(site)
         return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan)), *self._where(site)]
+
+    def _decline(self, site: str, message: Decline) -> list[Effect]:
+        """The round goes on without it, from the next tick on."""
+        if message.run != self._run or not self._gate.admits(site, self._now):
+            return []
+        self._roster.decline(site)
+        repeated = (site, message.cause) in self._declined
+        self._declined.add((site, message.cause))
+        return [] if repeated else [Declined(site, self._round, message.cause)]
 
     def _enrolled(self, event: Enrolled) -> list[Effect]:
         gone = self._gate.enroll(event.sites)

@@ -8,11 +8,13 @@ from enum import Enum
 from typing import NamedTuple
 
 from fedfin import limits
+from fedfin.declines import Cause
 from fedfin.protocol.messages import (
     Begin,
     Chunk,
     Consent,
     Dealing,
+    Decline,
     Hello,
     Message,
     Outline,
@@ -22,9 +24,19 @@ from fedfin.protocol.messages import (
     Reveal,
     RoundManifest,
     SiteState,
-    SumKey,
     Tally,
     Want,
+)
+from fedfin.protocol.sum_states import (
+    AwaitCohort,
+    FixSum,
+    GiveUpSum,
+    KeepSum,
+    NewSum,
+    NoCohort,
+    OpenSum,
+    SumEnded,
+    TellOutcome,
 )
 
 
@@ -42,7 +54,7 @@ class FromSite:
     """A message of one site."""
 
     site: str
-    message: Hello | Begin | Want | Chunk | SiteState | Ready | Dealing | Consent | Reveal
+    message: Hello | Begin | Want | Decline | Chunk | SiteState | Ready | Dealing | Consent | Reveal
 
 
 @dataclass(frozen=True)
@@ -88,60 +100,6 @@ class Payload:
 
 
 @dataclass(frozen=True)
-class OpenSum:
-    """Secure sums: open this sum with what its survivors reveal, make it durable, and report SumEnded.
-
-    `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors.
-    """
-
-    round: int
-    attempt: bytes
-    names: tuple[str, ...]
-    keys: dict[str, SumKey]
-    survivors: tuple[str, ...]
-    consents: dict[str, bytes]
-    reveals: dict[str, Reveal]
-
-
-@dataclass(frozen=True)
-class NewSum:
-    """Secure sums: a new attempt begins; what has come for the one before is forgotten. `names`: its cohort."""
-
-    round: int
-    attempt: bytes
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FixSum:
-    """Secure sums: its survivors are named. What comes now is not added any more."""
-
-    attempt: bytes
-
-
-@dataclass(frozen=True)
-class KeepSum:
-    """Secure sums: make durable what opening this sum will need: from here on sites may reveal their shares."""
-
-    sum: OpenSum
-
-
-@dataclass(frozen=True)
-class GiveUpSum:
-    """Secure sums: too few have revealed their shares in time. Write down that it was never opened; report SumEnded."""
-
-    sum: OpenSum
-
-
-@dataclass(frozen=True)
-class TellOutcome:
-    """Secure sums: tell a site what the journal says of its part in this round, which is over."""
-
-    site: str
-    round: int
-
-
-@dataclass(frozen=True)
 class Opened:
     """The server stands at this round with this model, which has this id.
 
@@ -149,7 +107,7 @@ class Opened:
     round, by site; `earlier`: each site's newest of the rounds before; `chunk_size`: what one packet to the broker
     may carry of data; `late`: how many updates for earlier rounds are folded into this one already; `roster`: every
     known site, and whether it is silent (roster.py); `unopened`: a secure sum of this round that sites may
-    have revealed shares of.
+    have revealed shares of; `summed`: whom each secure sum of statistics before it holds.
     """
 
     round: int
@@ -163,6 +121,7 @@ class Opened:
     late: int = 0
     roster: dict[str, bool] = field(default_factory=dict)
     unopened: OpenSum | None = None
+    summed: tuple[frozenset[str], ...] = ()
 
 
 class Answer(NamedTuple):
@@ -178,15 +137,6 @@ class Judged:
     """Updates were checked and, those accepted, are durable."""
 
     answers: tuple[Answer, ...]
-
-
-@dataclass(frozen=True)
-class SumEnded:
-    """Secure sums: it was opened, or given up, and what came of it is durable. `sites`: its survivors."""
-
-    attempt: bytes
-    sites: tuple[str, ...]
-    receipt: Receipt
 
 
 @dataclass(frozen=True)
@@ -312,6 +262,15 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Declined:
+    """For people: a site takes no part, and is not waited for."""
+
+    site: str
+    round: int
+    cause: Cause
+
+
+@dataclass(frozen=True)
 class Throttled:
     """So many messages were more than their senders may send, and were dropped; `sites`: who sent most of them."""
 
@@ -362,12 +321,15 @@ Effect = (
     | CloseRound
     | Seen
     | Refused
+    | Declined
     | Throttled
     | NewSum
     | FixSum
     | KeepSum
     | OpenSum
     | GiveUpSum
+    | AwaitCohort
+    | NoCohort
     | TellOutcome
     | Stalled
     | Awaiting

@@ -4,6 +4,9 @@ A site that has computed its values says that it is ready. When a plain round wo
 cohort of an attempt at one sum (sum_attempt.py). An attempt that loses too many is given up before anybody revealed
 anything, and those that are left make the next one, for which each phase has twice the time. When shares are missing
 that were asked for, no other sum may take its place: after two deadlines the round closes without any.
+
+No sum of statistics may show one or two sites beside an earlier one (subtraction.py). Where every sum of those that are
+ready would, the round waits for one more deadline; then it leaves out more sites, or closes without a sum.
 """
 
 import os
@@ -23,25 +26,32 @@ from fedfin.protocol.messages import (
     SumMessage,
     Welcome,
 )
+from fedfin.protocol.policy import Verdict
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.round_states import (
     CloseRound,
     Effect,
-    FixSum,
-    GiveUpSum,
     Judged,
-    KeepSum,
-    NewSum,
     Opened,
     Reconnected,
     Send,
     Stalled,
     State,
-    SumEnded,
-    TellOutcome,
     Tick,
 )
+from fedfin.protocol.schedule import task_of
+from fedfin.protocol.subtraction import NO_COHORT, answered_once, largest_cohort
 from fedfin.protocol.sum_attempt import Attempt, Phase
+from fedfin.protocol.sum_states import (
+    AwaitCohort,
+    FixSum,
+    GiveUpSum,
+    KeepSum,
+    NewSum,
+    NoCohort,
+    SumEnded,
+    TellOutcome,
+)
 
 Verify = Callable[[str, bytes, bytes], bool]  # site, statement, signature
 
@@ -69,6 +79,10 @@ class SecureRoundMachine(RoundMachine):
         self._attempt: Attempt | None = None
         self._phase_ends = 0.0
         self._given_up = 0  # attempts, in this round
+        self._earlier: tuple[
+            frozenset[str], ...
+        ] = ()  # the sites of sums that this round's may be compared with
+        self._cohort_by: float | None = None  # when to wait no longer for who would complete a cohort
         self._receipts: dict[str, Receipt] = {}  # of this round's sum, once it is open
         self._handlers[SumEnded] = self._sum_ended
         self._messages |= {
@@ -80,6 +94,8 @@ class SecureRoundMachine(RoundMachine):
 
     def _opened(self, event: Opened) -> list[Effect]:
         self._attempt, self._receipts, self._given_up = None, event.receipts, 0
+        self._cohort_by = None
+        self._earlier = event.summed if answered_once(task_of(self._plan, event.round)) else ()
         if event.unopened is not None and not event.receipts:
             self._attempt = Attempt.again(self._run, event.unopened, self._plan.rounds.min_sites)
             self._renew_deadline()
@@ -128,12 +144,46 @@ class SecureRoundMachine(RoundMachine):
             return [CloseRound(self._round, self._roster.silent)]
         if self._attempt is not None:
             return []
+        if (names := self._cohort()) is None:
+            return self._await_cohort()
         self._attendance.end(self._now)
-        names = tuple(sorted(self._attendance.answered)[: limits.COHORT])
-        self._attempt = Attempt(self._run, self._round, self._new_id(), names, self._plan.rounds.min_sites)
+        least = self._plan.rounds.min_sites
+        self._attempt = Attempt(self._run, self._round, self._new_id(), names, least, self._earlier)
         self._reception.open(self._round, {}, {})
         self._renew_deadline()
         return [NewSum(self._round, self._attempt.id, names), *self._ask()]
+
+    @property
+    def _all_ready(self) -> tuple[str, ...]:
+        return tuple(sorted(self._attendance.answered)[: limits.COHORT])
+
+    @property
+    def _waited(self) -> bool:
+        """Whether the time for who would complete a cohort has passed."""
+        return self._cohort_by is not None and self._now >= self._cohort_by
+
+    def _cohort(self) -> tuple[str, ...] | None:
+        least = self._plan.rounds.min_sites
+        return largest_cohort(self._all_ready, self._earlier, least, leave_out=self._waited)
+
+    def _await_cohort(self) -> list[Effect]:
+        """Told once: the sites that are missing may come back."""
+        if self._cohort_by is not None:
+            return []
+        seconds, ready = self._plan.rounds.deadline_s, self._all_ready
+        self._cohort_by = self._now + seconds
+        missing = tuple(sorted(frozenset().union(*self._earlier) - set(ready)))
+        return [AwaitCohort(self._round, ready, missing, seconds)]
+
+    def _without_cohort(self) -> list[Effect]:
+        """It was waited for in vain: this round has no sum."""
+        collecting = self.state is State.COLLECTING and self._verdict is Verdict.CLOSE
+        if not (collecting and self._waited and self._attempt is None):
+            return []
+        self.state, ready = State.FOLDING, self._all_ready
+        outcome = Summed(run=self._run, round=self._round, accepted=False, reason=NO_COHORT)
+        answers: list[Effect] = [Send(site, "dn/ctl", outcome) for site in ready]
+        return [NoCohort(self._round, ready), *answers, CloseRound(self._round, self._roster.silent)]
 
     def _ask(self) -> list[Effect]:
         assert self._attempt is not None
@@ -200,11 +250,15 @@ class SecureRoundMachine(RoundMachine):
     def _reconnected(self, event: Reconnected) -> list[Effect]:
         if self._cut_at is not None:
             self._phase_ends += self._now - self._cut_at
+            if self._cohort_by is not None:
+                self._cohort_by += self._now - self._cut_at
         return super()._reconnected(event)
 
     def _tick(self, event: Tick) -> list[Effect]:
-        if self._attempt is None or self._cut_at is not None:
+        if self._cut_at is not None:
             return super()._tick(event)
+        if self._attempt is None:
+            return [*super()._tick(event), *self._without_cohort()]
         return [*self._reception.call_next(self._now), *self._go_on()]
 
     def _close_if_over(self) -> list[Effect]:

@@ -6,7 +6,8 @@ CONSENTING   each whose values came signs who is in the sum
 REVEALING    each of these reveals its shares: from here on there is no other sum of this round
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum
 
 from fedfin.protocol.cohorts import threshold
@@ -21,7 +22,8 @@ from fedfin.protocol.messages import (
     SumKey,
     Survivors,
 )
-from fedfin.protocol.round_states import OpenSum
+from fedfin.protocol.subtraction import exposes
+from fedfin.protocol.sum_states import OpenSum
 
 
 class Phase(Enum):
@@ -34,14 +36,25 @@ class Phase(Enum):
 
 
 class Attempt:
-    """`names`: the cohort, sorted; `least`: sites without which there is no sum."""
+    """`names`: the cohort, sorted; `least`: sites without which there is no sum.
 
-    def __init__(self, run: str, round_: int, attempt: bytes, names: tuple[str, ...], least: int) -> None:
+    `earlier`: the sites of sums beside which this one must not show what one or two sites gave (subtraction.py).
+    """
+
+    def __init__(
+        self,
+        run: str,
+        round_: int,
+        attempt: bytes,
+        names: tuple[str, ...],
+        least: int,
+        earlier: Sequence[AbstractSet[str]] = (),
+    ) -> None:
         self.id, self.round, self.names = attempt, round_, names
         self._run = run
         self.phase = Phase.DEALING
         self.needed = threshold(len(names))
-        self._least = max(self.needed, least)
+        self._least, self._earlier = max(self.needed, least), earlier
         self.lost: set[str] = set()  # have said that they hold nothing of it any more
         self.dealings: dict[str, Dealing] = {}
         self.keys: dict[str, SumKey] = {}
@@ -69,12 +82,11 @@ class Attempt:
     @property
     def answered(self) -> Iterable[str]:
         """Those that have given them."""
-        return {
-            Phase.DEALING: self.dealings.keys(),
-            Phase.MASKING: self.masked,
-            Phase.CONSENTING: self.consents.keys(),
-            Phase.REVEALING: self.reveals.keys(),
-        }[self.phase]
+        if self.phase is Phase.DEALING:
+            return self.dealings.keys()
+        if self.phase is Phase.MASKING:
+            return self.masked
+        return self.consents.keys() if self.phase is Phase.CONSENTING else self.reveals.keys()
 
     @property
     def owing(self) -> list[str]:
@@ -84,8 +96,9 @@ class Attempt:
     @property
     def enough(self) -> bool:
         """Whether the next phase can begin."""
-        least = self._least if self.phase in (Phase.DEALING, Phase.MASKING) else self.needed
-        return len(list(self.answered)) >= least
+        if self.phase in (Phase.CONSENTING, Phase.REVEALING):
+            return len(list(self.answered)) >= self.needed
+        return len(list(self.answered)) >= self._least and not exposes(self.answered, self._earlier)
 
     @property
     def over(self) -> bool:

@@ -30,6 +30,7 @@ from fedfin.protocol.messages import (
     SumMessage,
     Survivors,
 )
+from fedfin.protocol.subtraction import exposes
 from fedfin.secure_sums import masks, shamir
 from fedfin.trust import sealing
 from fedfin.trust.identity import Identity, PublicKeys
@@ -67,8 +68,11 @@ class Ledger(Protocol):
     def revealed(self, round_: int) -> bytes | None:
         """The attempt of this round of which shares may have left."""
 
-    def reveal(self, round_: int, attempt: bytes) -> None:
-        """Shares of this attempt are about to leave. Never forgotten."""
+    def reveal(self, round_: int, attempt: bytes, sites: tuple[str, ...]) -> None:
+        """Shares of this attempt at a sum over these sites are about to leave. Never forgotten."""
+
+    def beside(self, round_: int) -> list[frozenset[str]]:
+        """The sites of the sums, revealed before, beside which this round's must not show one or two sites."""
 
 
 @dataclass
@@ -220,6 +224,10 @@ class Member:
             raise ProtocolError("survivors are others than those who have dealt, or without this site")
         if len(names) < max(self._least, threshold(len(own.names))):
             raise ProtocolError(f"only {len(names)} of {len(own.names)} sites survive: too few for a sum")
+        if exposes(names, self._ledger.beside(message.round)):
+            raise ProtocolError(
+                "beside a sum that may be open already this one would show what one or two sites gave"
+            )
         kept = Kept(self._run, message.round, own.id, own.names, own.keys, own.shares, names)
         self._remember(kept)
         return kept
@@ -242,7 +250,7 @@ class Member:
         for name in signed:
             self._verify(name, _statement(kept), message.signatures[name])
         if revealed is None:
-            self._ledger.reveal(message.round, message.attempt)
+            self._ledger.reveal(message.round, message.attempt, kept.survivors)
         return Reveal(
             run=message.run,
             round=message.round,

@@ -147,8 +147,7 @@ def test_results_of_fewer_than_ten_cases_are_shown_as_suppressed(
     rounds.close(at.round)
     main(["aggregator", "show", str(tmp_path), "--json"])
     final = json.loads(capsys.readouterr().out)["final"]
-    assert final["cases.all"] == 9
-    assert not any(name.startswith("auc.") for name in final)
+    assert not any(name.startswith(("auc.", "cases.")) for name in final)
     main(["aggregator", "show", str(tmp_path)])
     assert re.search("all.*fewer than 10.*suppressed", capsys.readouterr().out)
 

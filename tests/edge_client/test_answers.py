@@ -1,5 +1,6 @@
 """A site answers once: the ledger, and what a site does when it is asked again."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from fedfin_edge.agent.answers import Answer, Answers, allow_run
 from fedfin_edge.agent.joining import (
     answer_of,
     check_answers,
+    check_changed,
     check_run,
     forgotten,
     labels_not_used,
@@ -20,6 +22,7 @@ from fedfin_edge.agent.joining import (
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.cases.patient_digests import patient_digests
 from fedfin_edge.site import CaseColumns, ModalitySettings, Site, SiteSettings
 
 RUN, OTHER = "1" * 16, "2" * 16
@@ -187,3 +190,58 @@ def test_labels_that_say_nothing_and_labels_that_nobody_asks_for_are_named() -> 
     assert labels_without_values(PLAN, _dataset([[1, np.nan], [np.nan, np.nan]])) == "y"
     assert labels_without_values(PLAN, _dataset([[1, 0]])) == ""
     assert labels_not_used(PLAN, ("y", "Y", "z")) == "Y, z"
+
+
+def _cases(patients: int, *, labels: float = 0.0) -> Dataset:
+    """Two cases of each, with features of their own; `labels` of the first patient."""
+    count = 2 * patients
+    features = {"image": np.arange(2 * count, dtype=np.float32).reshape(count, 2)}
+    known = np.zeros((count, 2), np.float32)
+    known[:2] = labels
+    nobody, everybody = np.zeros(count, np.bool_), {"image": np.ones(count, np.bool_)}
+    return Dataset(features, everybody, known, nobody, patient=np.repeat(np.arange(patients), 2))
+
+
+def _answered(folder: Path, dataset: Dataset) -> Answers:
+    answers = Answers(folder / "answers.jsonl")
+    answers.remember(dataset.digest(), patient_digests(dataset, answers.key))
+    answers.record(replace(FIRST, data=dataset.digest()))
+    return Answers(folder / "answers.jsonl")
+
+
+def _check(folder: Path, answers: Answers, dataset: Dataset, run: str = OTHER) -> None:
+    patients = patient_digests(dataset, answers.key)
+    check_changed(_site(folder), answers, run, dataset.digest(), patients)
+
+
+@pytest.mark.parametrize("now", [_cases(21), _cases(19), _cases(29), _cases(20, labels=1.0)])
+def test_cases_that_differ_by_too_few_patients_are_in_no_other_sum(now: Dataset, tmp_path: Path) -> None:
+    """One came, one went, nine came, one label was mended; whoever allowed the run."""
+    answers = _answered(tmp_path, _cases(20))
+    allow_run(_site(tmp_path), OTHER)
+    with pytest.raises(StateError, match=r"cases\.csv: .* fewer than 10 patients .* put back what was there"):
+        _check(tmp_path, answers, now)
+
+
+def test_enough_other_patients_or_the_same_in_another_order_may_be_summed(tmp_path: Path) -> None:
+    """And a run goes on with the cases that it was answered from."""
+    before = _cases(20)
+    answers = _answered(tmp_path, before)
+    for patients in (10, 20, 30):
+        _check(tmp_path, answers, _cases(patients))
+    turned = _cases(20)
+    turned = dataclasses.replace(
+        turned, features={"image": turned.features["image"][::-1]}, patient=turned.patient_numbers[::-1]
+    )
+    _check(tmp_path, answers, turned)
+    answers.remember("x", patient_digests(_cases(21), answers.key))
+    _check(tmp_path, answers, before, RUN)
+
+
+def test_nothing_of_a_patient_can_be_read_from_the_digests(tmp_path: Path) -> None:
+    """Each site has a key of its own, and the file is for its owner only."""
+    ours, theirs = Answers(tmp_path / "ours"), Answers(tmp_path / "theirs")
+    dataset = _cases(20)
+    assert not patient_digests(dataset, ours.key).keys() & patient_digests(dataset, theirs.key).keys()
+    assert Answers(tmp_path / "ours").key == ours.key
+    assert (tmp_path / "ours").stat().st_mode & 0o777 == 0o600

@@ -11,6 +11,8 @@ from msgspec.structs import replace as replace_struct
 
 from fedfin.errors import InputError
 from fedfin.limits import LEAST_PATIENTS
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Privacy, Rounds
 from fedfin_edge.agent.joining import check_patients, labels_below_floor
@@ -18,8 +20,10 @@ from fedfin_edge.cases.dataset import FEW, Dataset, least_patients, load_dataset
 from fedfin_edge.cases.floor import Floor
 from fedfin_edge.site import open_site
 from fedfin_edge.tasks.moments import pool_moments
+from fedfin_edge.tasks.run_task import run_task
 
 PLAN = make_plan({"image": 4, "text": 3}, labels=2)
+BOTH = make_plan({"image": 4, "text": 3}, labels=2, answer="both", head_width=4)
 
 
 def floored(dataset: Dataset, least: int = LEAST_PATIENTS) -> Dataset:
@@ -134,3 +138,33 @@ def test_in_a_sum_of_three_sites_a_cell_counts_from_a_third_of_the_floor_on(
     halves = [moments[half + "labels.complete.image"] for half in ("", OTHER_HALF)]
     assert all(bool(half[0].any()) == told for half in halves)
     assert not any(".partial." in name for name in moments)
+
+
+def given(task: Task, dataset: Dataset) -> set[str]:
+    """The tensors that a site gives of its floor and these cases."""
+    result = run_task(
+        BOTH,
+        task,
+        2,
+        initial_model(BOTH),
+        floored(dataset),
+        "s",
+        progress=lambda _: None,
+        stop=lambda: False,
+    )
+    assert result.deltas.keys() == result.weights.keys()
+    return set(result.deltas)
+
+
+@pytest.mark.parametrize(("patients", "sent"), [(9, set()), (10, {"eval.as-is", "eval.only-image"})])
+def test_histograms_of_too_few_patients_are_not_sent(patients: int, sent: set[str]) -> None:
+    """Five have a text: what needs one is not sent either."""
+    dataset = replace(with_text(5), held_out=np.arange(40) < patients)
+    assert given("evaluate", dataset) == sent
+
+
+@pytest.mark.parametrize(("patients", "sent"), [(9, set()), (10, {CALIBRATION})])
+def test_the_calibration_of_too_few_patients_is_not_sent(patients: int, sent: set[str]) -> None:
+    """The means of few logits tell of each."""
+    dataset = replace(draw(PLAN, 40, 1), validation=np.arange(40) < patients)
+    assert given("calibrate", dataset) == sent

@@ -14,6 +14,7 @@ from fedfin.model.model_spec import task_specs
 from fedfin.plan import Modality, Model, Plan, Privacy, Rounds
 from fedfin.protocol.messages import Cohort, Consents, Dealt, Ready, Survivors
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
+from fedfin.protocol.schedule import last_round
 from fedfin.secure_sums.masks import WORD
 from fedfin.secure_sums.summand import opened
 from fedfin.secure_sums.unmask import unmask
@@ -24,6 +25,7 @@ from fedfin_edge.agent.joining import who_sees
 from fedfin_edge.agent.summing import Ledger, Summing
 
 RUN, ATTEMPT, OTHER = "1" * 16, b"a" * 16, b"b" * 16
+NAMES = ("s0", "s1", "s2")
 WHERE = {"run": RUN, "round": 1, "attempt": ATTEMPT}
 CAP = 40
 PLAN = Plan(
@@ -68,7 +70,7 @@ class Cohorts:
         end.identity, end.roster, end.case_cap = self.keys.identities[name], self.keys.roster, CAP
         place = self.folder / name
         (place / "state").mkdir(parents=True, exist_ok=True)
-        ledger = Ledger(RUN, place / "state" / "secure-sum.msgpack", Answers(place / "answers.jsonl"))
+        ledger = Ledger(PLAN, RUN, place / "state" / "secure-sum.msgpack", Answers(place / "answers.jsonl"))
         return Summing(self.plan, end, name, ledger, RUN)
 
     def ask(self, question, name: str):
@@ -147,7 +149,7 @@ def test_a_damaged_memory_of_a_sum_is_one_line_with_the_remedy(tmp_path: Path) -
 def test_without_keys_there_are_no_secure_sums(tmp_path: Path) -> None:
     """And the error says how to get some."""
     with pytest.raises(SettingsError, match="needs keys: `fedfin edge request`"):
-        Summing(PLAN, OpenSiteEnd(), "s0", Ledger(RUN, tmp_path / "x", Answers(tmp_path / "y")), RUN)
+        Summing(PLAN, OpenSiteEnd(), "s0", Ledger(PLAN, RUN, tmp_path / "x", Answers(tmp_path / "y")), RUN)
 
 
 def test_a_charter_that_wants_more_sites_is_obeyed(tmp_path: Path) -> None:
@@ -155,7 +157,7 @@ def test_a_charter_that_wants_more_sites_is_obeyed(tmp_path: Path) -> None:
     end = OpenSiteEnd()
     keys = Sites(3)
     end.identity, end.roster, end.least_sites = keys.identities["s0"], keys.roster, 4
-    summing = Summing(PLAN, end, "s0", Ledger(RUN, tmp_path / "x", Answers(tmp_path / "y")), RUN)
+    summing = Summing(PLAN, end, "s0", Ledger(PLAN, RUN, tmp_path / "x", Answers(tmp_path / "y")), RUN)
     with pytest.raises(ProtocolError, match="a sum of 3 sites is asked for; plan and charter want 4"):
         summing.answer(Cohort(**WHERE, names=keys.names), _update("s0", 20))
 
@@ -176,11 +178,25 @@ def test_people_are_told_who_sees_what() -> None:
 
 def test_a_ledger_refuses_a_second_sum_of_a_round(tmp_path: Path) -> None:
     """Also when it is asked by a Member that has forgotten."""
-    ledger = Ledger(RUN, tmp_path / "sum", Answers(tmp_path / "answers.jsonl"))
-    ledger.reveal(1, ATTEMPT)
-    again = Ledger(RUN, tmp_path / "sum", Answers(tmp_path / "answers.jsonl"))
+    ledger = Ledger(PLAN, RUN, tmp_path / "sum", Answers(tmp_path / "answers.jsonl"))
+    ledger.reveal(1, ATTEMPT, NAMES)
+    again = Ledger(PLAN, RUN, tmp_path / "sum", Answers(tmp_path / "answers.jsonl"))
     assert (again.revealed(1), again.revealed(2)) == (ATTEMPT, None)
-    again.reveal(1, ATTEMPT)
+    again.reveal(1, ATTEMPT, NAMES)
     with pytest.raises(StateError, match="another sum of round 1"):
-        again.reveal(1, OTHER)
+        again.reveal(1, OTHER, NAMES)
     assert len(msgspec.json.Decoder().decode_lines((tmp_path / "answers.jsonl").read_bytes())) == 1
+
+
+def test_a_ledger_remembers_whom_sums_of_statistics_hold(tmp_path: Path) -> None:
+    """Also in its next life; training is compared with nothing, and another run's sums count for that run."""
+    ledger = Ledger(PLAN, RUN, tmp_path / "sum", Answers(tmp_path / "answers.jsonl"))
+    training, evaluation = 2, last_round(PLAN)
+    ledger.reveal(1, ATTEMPT, NAMES)
+    ledger.reveal(training, OTHER, (*NAMES, "s3"))
+    again = Ledger(PLAN, RUN, tmp_path / "sum", Answers(tmp_path / "answers.jsonl"))
+    assert again.beside(evaluation) == [frozenset(NAMES)]
+    assert again.beside(1) == again.beside(training) == []
+    assert (
+        Ledger(PLAN, "2" * 16, tmp_path / "sum", Answers(tmp_path / "answers.jsonl")).beside(evaluation) == []
+    )

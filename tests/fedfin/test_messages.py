@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fedfin import limits
 from fedfin.codec import compress
+from fedfin.declines import CAUSES
 from fedfin.errors import ProtocolError
 from fedfin.plan import NAME, Modality, Plan
 from fedfin.protocol import messages, transfer
@@ -20,6 +21,7 @@ from fedfin.protocol.messages import (
     AggregatorState,
     Begin,
     Chunk,
+    Decline,
     Evict,
     GroupKeys,
     Hello,
@@ -63,6 +65,7 @@ ANY_MESSAGE = st.one_of(
     st.builds(Hello, boot=boots, encoders=st.dictionaries(names, digests, max_size=3)),
     st.builds(Welcome, run=boots, plan=st.just(PLAN)),
     st.builds(Evict, reason=reasons),
+    st.builds(Decline, run=boots, cause=st.sampled_from(list(CAUSES))),
     st.builds(Begin, run=boots, round=counts, outline=outlines),
     st.builds(Missing, id=ids, bitmap=bitmaps),
     st.builds(Receipt, id=ids, accepted=st.booleans(), reason=reasons),
@@ -86,6 +89,7 @@ ONE_OF_EACH = [
     Hello(boot=BOOT, encoders={"image": DIGEST}),
     Welcome(run=BOOT, plan=PLAN),
     Evict(reason="no"),
+    Decline(run=BOOT, cause="patients"),
     GroupKeys(first=1, keys=(ID, ID)),
     Begin(run=BOOT, round=1, outline=transfer.outline(b"x" * 2000, 1024)),
     Missing(id=ID, bitmap=b"\1"),

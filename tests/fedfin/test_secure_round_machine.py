@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from fedfin.plan import Privacy
 from fedfin.protocol import round_states as agg
-from fedfin.protocol import site_states, transfer
+from fedfin.protocol import site_states, sum_states, transfer
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages import (
     Begin,
@@ -18,6 +18,7 @@ from fedfin.protocol.messages import (
     Cohort,
     Consents,
     Dealt,
+    Decline,
     Missing,
     Ready,
     Receipt,
@@ -25,15 +26,19 @@ from fedfin.protocol.messages import (
     Survivors,
     Welcome,
 )
+from fedfin.protocol.schedule import last_round, task_of
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.site_machine import Memory, SiteMachine
 
-RUN, ROUND, DEADLINE = "1" * 16, 2, 100.0
+RUN, ROUND, STATISTICS, DEADLINE = "1" * 16, 2, last_round(make_plan()), 100.0
 PARTS = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
 
 
 class Aggregator:
-    """At round 2. `done`: what it was asked to do beside sending, by kind; `asked`: the last question to each site."""
+    """At round 2, or where `opened` says.
+
+    `done`: what it was asked to do beside sending; `asked`: the last question to each site.
+    """
 
     def __init__(self, count: int = 5, **opened) -> None:
         self.sites, self.now = Sites(count), 1.0
@@ -62,6 +67,7 @@ class Aggregator:
             "receipts": {},
             "earlier": {},
         }
+        self.round = opened.get("round", ROUND)
         self.feed(agg.Opened(**(defaults | opened)))
         for name in self.names:
             self.say(name, HELLO)
@@ -100,7 +106,7 @@ class Aggregator:
     def ready(self, names: Iterable[str] = ()) -> None:
         """These have computed; default: all."""
         for name in names or self.names:
-            self.say(name, Ready(run=RUN, round=ROUND))
+            self.say(name, Ready(run=RUN, round=self.round))
 
     def answer(self, names: Iterable[str] = ()) -> None:
         """These answer what they were asked; default: all that are not silent."""
@@ -120,7 +126,7 @@ class Aggregator:
     def offer(self, name: str) -> None:
         """Its masked values, in one chunk."""
         outline = transfer.outline(self.masked[name], CHUNK)
-        self.say(name, Begin(run=RUN, round=ROUND, outline=outline))
+        self.say(name, Begin(run=RUN, round=self.round, outline=outline))
         if isinstance(self.asked.get(name), Missing):
             self.say(name, Chunk(id=outline.id, index=0, data=self.masked[name]))
 
@@ -143,7 +149,7 @@ def test_ready_sites_come_to_a_sum_that_is_theirs() -> None:
     aggregator.ready()
     for _ in range(4):
         aggregator.answer()
-    sum_ = aggregator.of(agg.OpenSum)[0]
+    sum_ = aggregator.of(sum_states.OpenSum)[0]
     assert (sum_.names, sum_.survivors) == (aggregator.names, aggregator.names)
     dealings = {name: aggregator.sites.members[name]._attempt.dealing for name in aggregator.names}
     total = open_sum(aggregator.sites, dealings, aggregator.masked, sum_.survivors, sum_.reveals)
@@ -155,9 +161,9 @@ def test_what_opening_takes_is_durable_before_shares_are_asked_for() -> None:
     aggregator = Aggregator()
     aggregator.ready()
     aggregator.to(Survivors)
-    assert not aggregator.of(agg.KeepSum)
+    assert not aggregator.of(sum_states.KeepSum)
     aggregator.answer()
-    (kept,) = aggregator.of(agg.KeepSum)
+    (kept,) = aggregator.of(sum_states.KeepSum)
     assert set(kept.sum.consents) >= set(aggregator.names[: threshold(5)])
 
 
@@ -169,13 +175,13 @@ def test_values_that_come_after_the_survivors_are_named_are_not_waited_for_nor_a
     late = aggregator.asked.pop("s4")
     aggregator.answer(aggregator.names[:4])
     aggregator.wait(DEADLINE)
-    assert [fixed.attempt for fixed in aggregator.of(agg.FixSum)] == [bytes([1]) * 16]
+    assert [fixed.attempt for fixed in aggregator.of(sum_states.FixSum)] == [bytes([1]) * 16]
     aggregator.masked["s4"] = aggregator.sites.members["s4"].mask(late, np.full(8, 1, np.uint64))
     aggregator.offer("s4")
     assert aggregator.asked["s4"].accepted is False
     for _ in range(2):
         aggregator.answer(aggregator.names[:4])
-    assert aggregator.of(agg.OpenSum)[0].survivors == aggregator.names[:4]
+    assert aggregator.of(sum_states.OpenSum)[0].survivors == aggregator.names[:4]
     assert not aggregator.of(agg.CloseRound)
 
 
@@ -218,12 +224,12 @@ def test_too_few_in_an_attempt_make_the_next_one_with_twice_the_time() -> None:
     aggregator.silent = {"s3", "s4"}
     aggregator.answer()
     aggregator.wait(DEADLINE)
-    first, second = aggregator.of(agg.NewSum)
+    first, second = aggregator.of(sum_states.NewSum)
     assert (first.names, second.names) == (aggregator.names, aggregator.names[:3])
     assert first.attempt != second.attempt
     aggregator.silent = set(aggregator.names)
     aggregator.wait(1.5 * DEADLINE)
-    assert len(aggregator.of(agg.NewSum)) == 2
+    assert len(aggregator.of(sum_states.NewSum)) == 2
 
 
 def test_a_site_that_lost_its_secrets_is_not_waited_for() -> None:
@@ -234,7 +240,7 @@ def test_a_site_that_lost_its_secrets_is_not_waited_for() -> None:
     aggregator.say("s0", Ready(run=RUN, round=ROUND, lost=bytes([1]) * 16))
     aggregator.answer(("s1", "s2"))
     aggregator.ready()
-    assert [new.attempt for new in aggregator.of(agg.NewSum)] == [bytes([1]) * 16, bytes([2]) * 16]
+    assert [new.attempt for new in aggregator.of(sum_states.NewSum)] == [bytes([1]) * 16, bytes([2]) * 16]
 
 
 def test_a_word_about_an_older_attempt_loses_nobody() -> None:
@@ -255,13 +261,13 @@ def test_shares_that_stay_away_close_the_round_without_a_sum_after_two_deadlines
     aggregator.answer(("s0",))
     aggregator.wait(DEADLINE)
     assert aggregator.of(agg.Stalled)[-1].missed == aggregator.names[1:]
-    assert not aggregator.of(agg.GiveUpSum)
+    assert not aggregator.of(sum_states.GiveUpSum)
     aggregator.wait(DEADLINE)
-    (given_up,) = aggregator.of(agg.GiveUpSum)
+    (given_up,) = aggregator.of(sum_states.GiveUpSum)
     receipt = Receipt(id=b"-" * 32, accepted=False, reason="too few shares")
-    aggregator.feed(agg.SumEnded(given_up.sum.attempt, given_up.sum.survivors, receipt))
+    aggregator.feed(sum_states.SumEnded(given_up.sum.attempt, given_up.sum.survivors, receipt))
     assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [ROUND]
-    assert len(aggregator.of(agg.NewSum)) == 1
+    assert len(aggregator.of(sum_states.NewSum)) == 1
     assert {site for site, summed in aggregator.told.items() if not summed.accepted} == set(aggregator.names)
 
 
@@ -270,14 +276,14 @@ def test_a_new_life_asks_for_the_shares_of_the_sum_that_was_about_to_open() -> N
     before = Aggregator()
     before.ready()
     before.to(Consents)
-    (kept,) = before.of(agg.KeepSum)
+    (kept,) = before.of(sum_states.KeepSum)
     after = Aggregator(unopened=kept.sum, roster=dict.fromkeys(before.names, False))
     after.sites = before.sites
     after.ready()
     assert all(isinstance(question, Consents) for question in after.asked.values())
     after.answer()
-    assert not after.of(agg.NewSum)
-    assert len(after.of(agg.OpenSum)[0].reveals) == threshold(5)
+    assert not after.of(sum_states.NewSum)
+    assert len(after.of(sum_states.OpenSum)[0].reveals) == threshold(5)
 
 
 def test_a_sum_that_an_earlier_life_ended_is_closed_at_once() -> None:
@@ -285,14 +291,14 @@ def test_a_sum_that_an_earlier_life_ended_is_closed_at_once() -> None:
     receipts = dict.fromkeys(("s0", "s1", "s2"), Receipt(id=b"s" * 32, accepted=True))
     aggregator = Aggregator(receipts=receipts)
     assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [ROUND]
-    assert not aggregator.of(agg.NewSum)
+    assert not aggregator.of(sum_states.NewSum)
 
 
 def test_who_asks_late_is_told_what_the_journal_says() -> None:
     """Of that round, not of its newest."""
     aggregator = Aggregator()
     aggregator.say("s0", Ready(run=RUN, round=1))
-    assert aggregator.of(agg.TellOutcome) == [agg.TellOutcome("s0", 1)]
+    assert aggregator.of(sum_states.TellOutcome) == [sum_states.TellOutcome("s0", 1)]
 
 
 def test_time_in_which_the_aggregator_was_cut_off_is_nobodys_fault() -> None:
@@ -312,6 +318,92 @@ def test_masked_values_are_taken_while_they_are_asked_for_and_never_else() -> No
     aggregator.masked["s0"] = b"x" * 80
     aggregator.offer("s0")
     assert aggregator.asked["s0"].reason == "no masked values of this site are awaited now"
+
+
+def test_a_site_that_declines_is_not_waited_for() -> None:
+    """Told once for each cause; a hello that follows makes it one of those that may come."""
+    aggregator = Aggregator(4)
+    aggregator.ready(aggregator.names[:3])
+    for _ in range(2):
+        aggregator.say("s3", Decline(run=RUN, cause="patients"))
+    assert aggregator.of(agg.Declined) == [agg.Declined("s3", ROUND, "patients")]
+    aggregator.wait(1.0)
+    assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names[:3]
+
+
+def test_a_word_of_another_run_declines_nothing() -> None:
+    """It was late on the way."""
+    aggregator = Aggregator(4)
+    aggregator.ready(aggregator.names[:3])
+    aggregator.say("s3", Decline(run="2" * 16, cause="patients"))
+    aggregator.wait(1.0)
+    assert not aggregator.of(agg.Declined)
+    assert not aggregator.of(sum_states.NewSum)
+
+
+BEFORE = frozenset({"s0", "s1", "s2", "s3", "s4"})
+
+
+def test_a_sum_of_statistics_is_over_the_same_sites_as_the_one_before() -> None:
+    """Who comes between two sums is left out of the second."""
+    aggregator = Aggregator(6, summed=(BEFORE,), round=STATISTICS)
+    aggregator.ready()
+    assert aggregator.of(sum_states.NewSum)[0].names == tuple(sorted(BEFORE))
+
+
+def test_a_sum_that_would_show_a_missing_site_waits_for_it_one_more_deadline() -> None:
+    """People are told whom it lacks; when it comes, the sum is made."""
+    aggregator = Aggregator(5, summed=(BEFORE,), round=STATISTICS)
+    aggregator.ready(aggregator.names[:4])
+    aggregator.wait(DEADLINE)
+    (waiting,) = aggregator.of(sum_states.AwaitCohort)
+    assert (waiting.missing, waiting.seconds) == (("s4",), DEADLINE)
+    assert not aggregator.of(sum_states.NewSum)
+    aggregator.ready(("s4",))
+    assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names
+
+
+def test_more_sites_are_left_out_where_one_is_gone_and_enough_are_there() -> None:
+    """The sums then differ by three."""
+    aggregator = Aggregator(6, summed=(frozenset({"s0", "s1", "s2", "s3", "s4", "s5"}),), round=STATISTICS)
+    aggregator.ready(aggregator.names[:5])
+    aggregator.wait(DEADLINE)
+    aggregator.wait(DEADLINE)
+    assert aggregator.of(sum_states.NewSum)[0].names == ("s0", "s1", "s2")
+
+
+def test_without_a_cohort_the_round_closes_without_a_sum_and_everybody_hears() -> None:
+    """Nobody is asked for anything."""
+    aggregator = Aggregator(5, summed=(BEFORE,), round=STATISTICS)
+    aggregator.ready(aggregator.names[:4])
+    aggregator.wait(DEADLINE)
+    aggregator.wait(DEADLINE)
+    assert [effect.ready for effect in aggregator.of(sum_states.NoCohort)] == [aggregator.names[:4]]
+    assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [STATISTICS]
+    assert not aggregator.of(sum_states.NewSum)
+    assert {site for site, summed in aggregator.told.items() if not summed.accepted} == set(
+        aggregator.names[:4]
+    )
+
+
+def test_a_sum_of_statistics_that_loses_one_site_is_given_up_before_anybody_reveals() -> None:
+    """Four of five are enough to open it, and would show the fifth."""
+    aggregator = Aggregator(5, summed=(BEFORE,), round=STATISTICS)
+    aggregator.ready()
+    aggregator.to(Dealt)
+    aggregator.answer(aggregator.names[:4])
+    aggregator.wait(DEADLINE)
+    assert not aggregator.of(sum_states.FixSum)
+    assert [effect.missing for effect in aggregator.of(sum_states.AwaitCohort)] == [("s4",)]
+
+
+def test_training_goes_on_with_whoever_is_there() -> None:
+    """Its sums are of different models."""
+    aggregator = Aggregator(5, summed=(BEFORE,))
+    assert task_of(aggregator.machine._plan, ROUND) == "train"
+    aggregator.ready(aggregator.names[:4])
+    aggregator.wait(DEADLINE)
+    assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names[:4]
 
 
 def test_a_site_takes_no_part_in_sums_under_an_open_plan() -> None:

@@ -1,6 +1,7 @@
 """The processes of the federation: real shells that may die at every publish and every durable write."""
 
 import contextlib
+import functools
 import os
 import sqlite3
 import threading
@@ -350,6 +351,7 @@ def make_believe(world: "World") -> Iterator[None]:
         "fedfin_edge.agent.update.run_task": run_task,
         "fedfin_edge.agent.summing.Summing._words": watched_words,
         "fedfin_edge.agent.summing.Summing.answer": watched_answer,
+        "fedfin.trust.identity.public_key": functools.cache(sum_keys.Verifier),
         "fedfin.secure_sums.member.os": chance,
         "fedfin.secure_sums.member.X25519PrivateKey": new_key,
         "fedfin.protocol.secure_round_machine.os": chance,

@@ -1,6 +1,10 @@
-"""What must hold of secure sums: each is exact, and no two that can be open differ by fewer than three sites."""
+"""What must hold of secure sums: each is exact, and no two that can be open differ by fewer than three sites.
+
+Two of different rounds only where both are of statistics; these may be over the same sites.
+"""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -9,7 +13,7 @@ import numpy as np
 from fedfin.limits import LEAST_SUMMED
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages import Reveal
-from fedfin.protocol.round_states import OpenSum
+from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums.masks import Words
 from fedfin.secure_sums.member import Kept
 
@@ -27,9 +31,10 @@ class _Attempt:
 
 
 class SumWatch:
-    """All sums of one federation."""
+    """All sums of one federation. `statistics`: whether those of a round are such, and not of training."""
 
-    def __init__(self) -> None:
+    def __init__(self, statistics: Callable[[int], bool]) -> None:
+        self._statistics = statistics
         self._summands: dict[tuple[int, str], Words] = {}
         self._attempts: dict[int, dict[bytes, _Attempt]] = defaultdict(dict)
         self.opened = 0
@@ -55,6 +60,19 @@ class SumWatch:
             assert len(one ^ other) >= LEAST_SUMMED, (
                 "two sums tell of fewer than three",
                 reveal.round,
+                one,
+                other,
+            )
+
+        self._beside_other_rounds(reveal.round)
+
+    def _beside_other_rounds(self, round_: int) -> None:
+        """Whoever subtracts two sums of statistics learns of no site, or of three or more."""
+        rounds = [number for number in self._attempts if self._statistics(number)]
+        sums = [a.survivors for number in rounds for a in self._attempts[number].values() if a.open]
+        for one, other in combinations(sums if round_ in rounds else [], 2):
+            assert len(one ^ other) not in range(1, LEAST_SUMMED), (
+                "one sum less another shows a site",
                 one,
                 other,
             )

@@ -8,7 +8,9 @@ import msgspec
 
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.messages import Begin, Receipt, RoundManifest, Summed
-from fedfin.protocol.round_states import OpenSum
+from fedfin.protocol.schedule import task_of
+from fedfin.protocol.subtraction import answered_once
+from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums.masks import Words
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
@@ -33,7 +35,7 @@ class Watch:
         self.payloads: dict[bytes, bytes] = {}  # every update that was judged, by id
         self.receipts: dict[tuple[str, bytes], Receipt] = {}  # by site and id, as sites may have read them
         self.models: dict[int, bytes] = {}  # the digest by version
-        self.sums = SumWatch()
+        self.sums = SumWatch(lambda round_: answered_once(task_of(world.plan, round_)))
         self._summed: dict[tuple[str, int], bool] = {}  # by site and round
         self._offered: set[tuple[str, int]] = set()  # site and round
 

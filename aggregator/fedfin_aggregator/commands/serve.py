@@ -41,6 +41,7 @@ AUDITED = {
     "closed": False,
     "charter": True,
     "stalled": False,
+    "declined": False,
     "bad-message": False,
 }
 OPEN = (

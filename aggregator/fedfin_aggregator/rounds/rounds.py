@@ -15,8 +15,9 @@ from fedfin.protocol.messages import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE
-from fedfin.protocol.round_states import OpenSum, Payload
+from fedfin.protocol.round_states import Payload
 from fedfin.protocol.schedule import last_round, preset_down, task_of
+from fedfin.protocol.sum_states import OpenSum
 from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped, plain_weights
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
 from fedfin_aggregator.fold.means import Means
@@ -109,6 +110,11 @@ class Rounds:
     def receipts(self) -> dict[str, Receipt]:
         """The receipts given in the current round, by site."""
         return self.journal.receipts(self.position.round)
+
+    @property
+    def summed(self) -> tuple[frozenset[str], ...]:
+        """Whom each secure sum of statistics before this round holds (secure_rounds.py)."""
+        return ()
 
     @property
     def earlier_receipts(self) -> dict[str, Receipt]:
@@ -321,15 +327,16 @@ class Rounds:
 def _evaluation(fold: Fold, shared: Mapping[str, Sum]) -> Mapping[str, float]:
     """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many.
 
-    No AUC of fewer cases than limits.LEAST_CASES: it would tell of single scores. `shared`: the same sums, in which no
+    Neither of fewer cases than limits.LEAST_CASES: they would tell of single ones. `shared`: the same sums, in which no
     site's part is larger than the plan lets it be.
     """
     results: dict[str, float] = {}
     means = FoldedMeans(shared)
     for name, sum_ in fold.sums.items():
-        auc = macro_histogram_auc(means[name])
-        scenario = name.removeprefix("eval.")
+        if sum_.weight < limits.LEAST_CASES:
+            continue
+        scenario, auc = name.removeprefix("eval."), macro_histogram_auc(means[name])
         results[f"cases.{scenario}"] = float(sum_.weight)
-        if auc is not None and sum_.weight >= limits.LEAST_CASES:
+        if auc is not None:
             results[f"auc.{scenario}"] = auc
     return results

@@ -15,8 +15,9 @@ from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
-from fedfin.protocol.round_states import OpenSum
 from fedfin.protocol.schedule import task_of
+from fedfin.protocol.subtraction import answered_once
+from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums import masks
 from fedfin.secure_sums.fixed_point import ONE
 from fedfin.secure_sums.summand import opened, word_count
@@ -79,6 +80,13 @@ class SecureRounds(RootRounds):
     def receipts(self) -> dict[str, Receipt]:
         """Of sites alone."""
         return {site: receipt for site, receipt in super().receipts.items() if site != SUM}
+
+    @property
+    def summed(self) -> tuple[frozenset[str], ...]:
+        """Whom each sum of statistics before this round holds; also one that was refused, or that others may open."""
+        rounds = (row.round for row in self.journal.rounds() if answered_once(task_of(self.plan, row.round)))
+        before = (self.journal.receipts(number) for number in rounds if number < self.position.round)
+        return tuple(frozenset(receipts) - {SUM} for receipts in before if receipts)
 
     def begin_sum(self, attempt: bytes) -> None:
         """A new attempt: what came for the one before is forgotten."""

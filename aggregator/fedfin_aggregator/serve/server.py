@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fedfin import limits
+from fedfin.declines import CAUSES
 from fedfin.errors import LinkError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.link.login import Login
@@ -13,11 +14,13 @@ from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import messages
 from fedfin.protocol import round_states as life
+from fedfin.protocol import sum_states as sums
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
+from fedfin.protocol.subtraction import NO_COHORT
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
@@ -229,6 +232,9 @@ class Server:
             case life.Refused(site, round_, id_, reason):
                 answer = {"accepted": False, "reason": reason, "bytes": 0, "id": id_.hex()}
                 self._report("update", {"site": site, "round": round_} | answer)
+            case life.Declined(site, round_, cause):
+                self._rounds.journal.decline(site, round_, cause)
+                self._report("declined", {"site": site, "round": round_, "reason": CAUSES[cause]})
             case life.Throttled():
                 self._report("throttled", asdict(effect))
             case life.CloseRound(round_, roster):
@@ -242,11 +248,11 @@ class Server:
                 self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
                 self._feed(self._opened())
                 self._rounds.journal.tidy()
-            case life.NewSum() | life.FixSum() | life.KeepSum() | life.OpenSum() | life.GiveUpSum():
+            case sums.NewSum() | sums.FixSum() | sums.KeepSum() | sums.OpenSum() | sums.GiveUpSum():
                 assert isinstance(self._rounds, SecureRounds)
                 self._on_sum(self._rounds, effect)
-            case life.TellOutcome(site, round_):
-                self._tell_outcome(site, round_)
+            case sums.AwaitCohort() | sums.NoCohort() | sums.TellOutcome():
+                self._without_sum(effect)
             case life.Stalled():
                 self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
             case life.Awaiting():
@@ -254,6 +260,16 @@ class Server:
             case life.Lacking(round_, shards):
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
+
+    def _without_sum(self, effect: sums.AwaitCohort | sums.NoCohort | sums.TellOutcome) -> None:
+        match effect:
+            case sums.AwaitCohort():
+                self._report("waiting", {"reason": _awaiting_cohort(effect)})
+            case sums.NoCohort(round_, ready):
+                facts = {"accepted": False, "reason": NO_COHORT}
+                self._report("sum", {"round": round_, "sites": ", ".join(ready)} | facts)
+            case sums.TellOutcome(site, round_):
+                self._tell_outcome(site, round_)
 
     def _tell_outcome(self, site: str, round_: int) -> None:
         journal = self._rounds.journal
@@ -269,29 +285,29 @@ class Server:
     def _on_sum(
         self,
         rounds: SecureRounds,
-        effect: life.NewSum | life.FixSum | life.KeepSum | life.OpenSum | life.GiveUpSum,
+        effect: sums.NewSum | sums.FixSum | sums.KeepSum | sums.OpenSum | sums.GiveUpSum,
     ) -> None:
         match effect:
-            case life.NewSum(round_, attempt, names):
+            case sums.NewSum(round_, attempt, names):
                 rounds.begin_sum(attempt)
                 self._report("cohort", {"round": round_, "sites": ", ".join(names)})
-            case life.FixSum(attempt):
+            case sums.FixSum(attempt):
                 rounds.fix_sum(attempt)
-            case life.KeepSum(sum_):
+            case sums.KeepSum(sum_):
                 rounds.keep_sum(sum_)
                 if rounds.ledger is not None:
                     epsilon = max(map(rounds.ledger.epsilon_spent, sum_.survivors))
                     spent = {"epsilon": round(epsilon, 3), "of": rounds.plan.privacy.epsilon}
                     self._report("released", {"round": sum_.round} | spent)
-            case life.OpenSum():
+            case sums.OpenSum():
                 receipt = rounds.open_sum(effect)
                 self._report_sum(effect, accepted=receipt.accepted, reason=receipt.reason)
-                self._feed(life.SumEnded(effect.attempt, effect.survivors, receipt))
-            case life.GiveUpSum(sum_):  # told first: a life that ends after it is written would not tell it
+                self._feed(sums.SumEnded(effect.attempt, effect.survivors, receipt))
+            case sums.GiveUpSum(sum_):  # told first: a life that ends after it is written would not tell it
                 self._report_sum(sum_, accepted=False, reason=UNOPENED)
-                self._feed(life.SumEnded(sum_.attempt, sum_.survivors, rounds.give_up_sum(sum_)))
+                self._feed(sums.SumEnded(sum_.attempt, sum_.survivors, rounds.give_up_sum(sum_)))
 
-    def _report_sum(self, sum_: life.OpenSum, *, accepted: bool, reason: str) -> None:
+    def _report_sum(self, sum_: sums.OpenSum, *, accepted: bool, reason: str) -> None:
         facts = {"accepted": accepted, "reason": reason}
         self._report("sum", {"round": sum_.round, "sites": ", ".join(sum_.survivors)} | facts)
 
@@ -323,6 +339,7 @@ class Server:
             late=self._rounds.late,
             roster=self._rounds.roster,
             unopened=self._rounds.unopened,
+            summed=self._rounds.summed,
         )
 
     def _state(self, *, online: bool) -> bytes:
@@ -335,6 +352,15 @@ def _awaiting(waiting: life.Awaiting) -> str:
     rest = max(0, waiting.quorum - waiting.accepted)
     until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
     return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
+
+
+def _awaiting_cohort(waiting: sums.AwaitCohort) -> str:
+    missing = ", ".join(waiting.missing) or "others"
+    return (
+        f"round {waiting.round}: a sum of those that are ready, less an earlier sum, would show what one or two sites"
+        f" gave; bring {missing} back within {waiting.seconds:.0f} s. After that more sites are left out, or the round"
+        " closes without a sum"
+    )
 
 
 def _from(name: str, message: Any) -> life.FromSite | life.FromShard:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from fedfin.declines import Cause
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import StateError
 from fedfin.files import make_private
@@ -41,6 +42,7 @@ CREATE TABLE upd (
 );
 CREATE INDEX upd_folded ON upd (folded);
 CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
+CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL);
 """
 SCHEMA = _OWN_SCHEMA + version_records.SCHEMA
 
@@ -274,6 +276,15 @@ class Journal:
     def roster(self) -> dict[str, bool]:
         """Every site known when the last round closed, and whether it was silent."""
         return {site: bool(silent) for site, silent in self._db.execute("SELECT site, silent FROM site")}
+
+    def decline(self, site: str, round_: int, cause: Cause) -> None:
+        """A site takes no part, in the round that runs; its last word counts."""
+        self._db.execute("INSERT OR REPLACE INTO declined VALUES (?, ?, ?)", (site, round_, cause))
+
+    def declined(self) -> dict[str, tuple[int, Cause]]:
+        """Which sites took no part, from which round on, and why."""
+        rows = self._db.execute("SELECT site, round, cause FROM declined ORDER BY site")
+        return {site: (round_, cause) for site, round_, cause in rows}
 
     def parts(self) -> dict[str, PartRow]:
         """What each site gave, of those that gave anything; a sum's name, or a shard's, has a slash."""

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from fedfin import limits
 from fedfin.encoders.bundle import read_manifest
-from fedfin.errors import EvictedError, LinkError, ProtocolError
+from fedfin.errors import EvictedError, FedfinError, LinkError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
@@ -171,6 +171,7 @@ class Agent:
             case life.Done() | life.Masked() | life.Assembled() | life.Misfit():
                 self._feed(event)
             case Failed(error):
+                self._decline(self._joined.run, error)
                 raise error
 
     def _on_up(self, chunk_size: int) -> None:
@@ -328,16 +329,25 @@ class Agent:
 
     def _join(self, run: str, plan: Plan) -> None:
         """Raises EvictedError, InputError, SettingsError, ProtocolError or StateError: this site must not take part."""
-        self._part = Participation(
-            self._site,
-            plan,
-            run,
-            state=self._state,
-            answers=self._answers,
-            channel=self._channel,
-            again=self._again,
-        )
+        try:
+            self._part = Participation(
+                self._site,
+                plan,
+                run,
+                state=self._state,
+                answers=self._answers,
+                channel=self._channel,
+                again=self._again,
+            )
+        except FedfinError as error:
+            self._decline(run, error)
+            raise
         self._part.begin(self._report)
+
+    def _decline(self, run: str, error: BaseException) -> None:
+        """Say that nobody need wait for this site, in one word."""
+        if isinstance(error, FedfinError) and error.declines is not None:
+            self._publish(self._topic("up/ctl"), messages.Decline(run=run, cause=error.declines))
 
     @property
     def _joined(self) -> Participation:

@@ -8,6 +8,8 @@ bytes that go out are those of the line, or none.
 """
 
 import os
+import secrets
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ import msgspec
 from fedfin.errors import StateError
 from fedfin.files import flush_folder
 from fedfin.model.model_spec import Task
+from fedfin_edge.cases.patient_digests import KEY_BYTES
 from fedfin_edge.site import Site
 
 
@@ -36,14 +39,32 @@ class Allowed(msgspec.Struct, frozen=True, tag_field="kind", tag="allowed"):
 
 
 class Revealed(msgspec.Struct, frozen=True, tag_field="kind", tag="revealed"):
-    """Shares of one attempt at a secure sum (its id, in hex) may have left: this site is in no other of the round."""
+    """Shares of one attempt at a secure sum (its id, in hex) may have left: this site is in no other of the round.
+
+    `sites`: whom the sum holds.
+    """
 
     run: str
     round: int
     attempt: str
+    sites: tuple[str, ...] = ()
 
 
-_DECODER = msgspec.json.Decoder(Answer | Allowed | Revealed)
+class Key(msgspec.Struct, frozen=True, tag_field="kind", tag="key"):
+    """Under this site's key, in hex, patients are digested: whoever reads the lines alone can guess at nobody."""
+
+    key: str
+
+
+class Patients(msgspec.Struct, frozen=True, tag_field="kind", tag="patients"):
+    """Whom a data set (its digest) holds, of which secure sums were answered: see cases/patient_digests.py."""
+
+    data: str
+    digests: dict[str, int]
+
+
+Line = Answer | Allowed | Revealed | Key | Patients
+_DECODER = msgspec.json.Decoder(Line)
 
 
 class Answers:
@@ -51,7 +72,7 @@ class Answers:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines: list[Answer | Allowed | Revealed] = []
+        self._lines: list[Line] = []
         data = path.read_bytes() if path.exists() else b""
         # A line that a crash cut short was not written yet: nothing was offered that depends on it.
         self._size = data.rfind(b"\n") + 1
@@ -103,17 +124,39 @@ class Answers:
 
     def revealed(self, run: str, round_: int) -> bytes | None:
         """The attempt of which shares may have left."""
-        lines = (line for line in self._lines if isinstance(line, Revealed))
-        return next((bytes.fromhex(r.attempt) for r in lines if (r.run, r.round) == (run, round_)), None)
+        return next((bytes.fromhex(r.attempt) for r in self.reveals(run) if r.round == round_), None)
 
-    def reveal(self, run: str, round_: int, attempt: bytes) -> None:
+    def reveals(self, run: str) -> list[Revealed]:
+        """Of which sums of a run shares may have left."""
+        return [line for line in self._lines if isinstance(line, Revealed) and line.run == run]
+
+    def reveal(self, run: str, round_: int, attempt: bytes, sites: tuple[str, ...]) -> None:
         """Make it durable that shares may leave. Raises StateError for a second attempt of a round."""
         if (known := self.revealed(run, round_)) not in {None, attempt}:
             raise StateError(f"{self._path}: shares of another sum of round {round_} have left already")
         if known is None:
-            self._append(Revealed(run, round_, attempt.hex()))
+            self._append(Revealed(run, round_, attempt.hex(), sites))
 
-    def _append(self, line: Answer | Allowed | Revealed) -> None:
+    @property
+    def key(self) -> bytes:
+        """This site's own, drawn at its first use."""
+        known = next((line for line in self._lines if isinstance(line, Key)), None)
+        if known is None:
+            known = Key(secrets.token_hex(KEY_BYTES))
+            self._append(known)
+        return bytes.fromhex(known.key)
+
+    @property
+    def patients(self) -> dict[str, Counter[str]]:
+        """Whom each data set holds, of which secure sums were answered."""
+        return {line.data: Counter(line.digests) for line in self._lines if isinstance(line, Patients)}
+
+    def remember(self, data: str, patients: Counter[str]) -> None:
+        """Make it durable whom a data set holds, before anything of it leaves."""
+        if data not in self.patients:
+            self._append(Patients(data, dict(patients)))
+
+    def _append(self, line: Line) -> None:
         data = msgspec.json.encode(line) + b"\n"
         try:
             _append(self._path, self._size, data)

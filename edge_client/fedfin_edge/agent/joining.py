@@ -1,5 +1,7 @@
 """Whether this site takes part in a run: what its people allowed, and what it has answered before."""
 
+from collections import Counter
+
 import numpy as np
 
 from fedfin.errors import InputError, ProtocolError, StateError
@@ -9,6 +11,7 @@ from fedfin_edge.agent.answers import Answer, Answers
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.cases.patient_digests import changed_patients
 from fedfin_edge.site import SETTINGS, Site
 
 AGAIN = "`fedfin edge run --again` takes part in it"
@@ -61,6 +64,19 @@ def check_answers(site: Site, answers: Answers, run: str, plan: Plan, data: str)
         raise StateError(
             f"{site.answers_path}: this site has answered this plan from the same cases in run {other}; the aggregator"
             f" is at another run, {run}. Who asks twice can learn from the difference: if your people agree, {AGAIN}"
+        )
+
+
+def check_changed(site: Site, answers: Answers, run: str, data: str, patients: Counter[str]) -> None:
+    """Raises StateError where a sum with these cases, less one with former ones, would be of too few patients."""
+    least = site.settings.policy.least_patients
+    if any(answer.data == data for answer in answers.of(run)):
+        return
+    if any(0 < changed_patients(patients, former) < least for former in answers.patients.values()):
+        raise StateError(
+            f"{site.table_path}: since this site last took part in a sum, cases, labels or features of fewer than"
+            f" {least} patients have come, gone or changed. Who has both sums can subtract them: put back what was"
+            f" there, or come when {least} patients have changed (policy.least_patients in {SETTINGS})"
         )
 
 

@@ -7,9 +7,11 @@ from fedfin.privacy.release import Release, release_of
 from fedfin.protocol.schedule import last_round
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.answers import Answers
+from fedfin_edge.agent.declining import declining
 from fedfin_edge.agent.joining import (
     answer_of,
     check_answers,
+    check_changed,
     check_patients,
     check_run,
     forgotten,
@@ -24,6 +26,7 @@ from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.summing import Ledger, Summing
 from fedfin_edge.agent.update import Report
 from fedfin_edge.cases.dataset import load_dataset
+from fedfin_edge.cases.patient_digests import patient_digests
 from fedfin_edge.site import Site
 
 
@@ -46,14 +49,22 @@ class Participation:
         again: bool,
     ) -> None:
         channel.check_plan(plan.digest(), run)
-        check_plan(site, plan)
+        with declining("policy"):
+            check_plan(site, plan)
         if again:
             answers.allow(run)
-        check_run(state, answers, run, plan)
+        with declining("answered"):
+            check_run(state, answers, run, plan)
         self.plan, self.run, self.dataset = plan, run, load_dataset(site, plan)
-        check_patients(site, self.dataset)
+        with declining("patients"):
+            check_patients(site, self.dataset)
         self._data = self.dataset.digest()
-        check_answers(site, answers, run, plan, self._data)
+        with declining("answered"):
+            check_answers(site, answers, run, plan, self._data)
+        self._patients = patient_digests(self.dataset, answers.key) if plan.privacy.summed else None
+        if self._patients is not None:
+            with declining("cases"):
+                check_changed(site, answers, run, self._data, self._patients)
         state.join(run, plan)
         self._site, self._state, self._answers, self._channel = site, state, answers, channel
         noised, summed = plan.privacy.noised, plan.privacy.summed
@@ -61,7 +72,7 @@ class Participation:
         self.sums = self._summing() if summed else None
 
     def _summing(self) -> Summing:
-        ledger = Ledger(self.run, self._state.folder / "secure-sum.msgpack", self._answers)
+        ledger = Ledger(self.plan, self.run, self._state.folder / "secure-sum.msgpack", self._answers)
         return Summing(self.plan, self._channel, self._site.settings.site, ledger, self.run)
 
     def begin(self, report: Report) -> None:
@@ -90,7 +101,8 @@ class Participation:
     def check(self, outbox: Outbox) -> None:
         """Before it is saved. Raises StateError for what must not be told."""
         if self._ledger is not None:
-            self._ledger.check(self._release(outbox))
+            with declining("budget"):
+                self._ledger.check(self._release(outbox))
 
     def record(self, outbox: Outbox, report: Report) -> None:
         """Before an update is offered to anybody. Raises StateError for what must not be told."""
@@ -99,6 +111,8 @@ class Participation:
             spent = round(self._ledger.epsilon_spent(self._site.settings.site), 3)
             budget = self.plan.privacy.epsilon
             report("released", {"round": outbox.round, "epsilon": spent, "of": budget})
+        if self._patients is not None:
+            self._answers.remember(self._data, self._patients)
         self._answers.record(answer_of(outbox, self.run, self.plan, self._data))
 
     def _release(self, outbox: Outbox) -> Release:

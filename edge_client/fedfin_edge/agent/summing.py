@@ -15,7 +15,9 @@ from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.messages import Cohort, Consent, Dealing, Dealt, Ready, Reveal, Survivors
 from fedfin.protocol.payloads import Update, decode_payload, open_update
+from fedfin.protocol.schedule import task_of
 from fedfin.protocol.site_states import SumQuestion
+from fedfin.protocol.subtraction import answered_once
 from fedfin.secure_sums.masks import Words
 from fedfin.secure_sums.member import Kept, LostError, Member
 from fedfin.secure_sums.summand import summand
@@ -26,8 +28,8 @@ from fedfin_edge.agent.answers import Answers
 class Ledger:
     """What a site makes durable of its part in one run. Raises StateError when a file is damaged."""
 
-    def __init__(self, run: str, path: Path, answers: Answers) -> None:
-        self._run, self._path, self._answers = run, path, answers
+    def __init__(self, plan: Plan, run: str, path: Path, answers: Answers) -> None:
+        self._plan, self._run, self._path, self._answers = plan, run, path, answers
 
     @property
     def kept(self) -> Kept | None:
@@ -52,9 +54,16 @@ class Ledger:
         """The attempt of this round of which shares may have left."""
         return self._answers.revealed(self._run, round_)
 
-    def reveal(self, round_: int, attempt: bytes) -> None:
-        """Shares of this attempt are about to leave."""
-        self._answers.reveal(self._run, round_, attempt)
+    def reveal(self, round_: int, attempt: bytes, sites: tuple[str, ...]) -> None:
+        """Shares of this attempt at a sum over these sites are about to leave."""
+        self._answers.reveal(self._run, round_, attempt, sites)
+
+    def beside(self, round_: int) -> list[frozenset[str]]:
+        """The sites of this run's other sums of statistics, where this round's is one, too."""
+        if not answered_once(task_of(self._plan, round_)):
+            return []
+        others = (r for r in self._answers.reveals(self._run) if r.round != round_ and r.sites)
+        return [frozenset(r.sites) for r in others if answered_once(task_of(self._plan, r.round))]
 
 
 class Summing:

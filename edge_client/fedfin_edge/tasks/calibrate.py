@@ -15,15 +15,15 @@ from fedfin_edge.cases.dataset import Dataset
 def measure_scores(
     model: FusionModel, plan: Plan, dataset: Dataset
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
-    """The tensor and its number of cases; nothing at a site that holds none out for it.
+    """The tensor and its number of cases; nothing at a site that holds out fewer patients for it than its floor.
 
     [patterns, labels, classes, 5]: over these cases, the share of those that show at least the pattern's
     modalities and are of the class, and the means of the head's logit and its square, and of the experts' in deviations
     and its square, seeing these modalities alone.
     """
-    rows = np.flatnonzero(dataset.calibration_held_out)
-    if not len(rows):
+    if not dataset.floor.allows(dataset.calibration_held_out):
         return {}, {}
+    rows = np.flatnonzero(dataset.calibration_held_out)
     patterns = list(product((False, True), repeat=len(plan.dims)))
     scores = np.zeros((len(patterns), len(plan.labels), 2, CALIBRATION_SUMS))
     for mask in patterns[1:]:

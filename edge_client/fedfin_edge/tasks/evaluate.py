@@ -19,12 +19,16 @@ BATCH = 256  # cases at a time, to bound memory
 def evaluate(
     model: FusionModel, plan: Plan, dataset: Dataset
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
-    """`eval.{scenario}` tensors of the held-out cases, and the number of cases in each."""
+    """`eval.{scenario}` tensors of the held-out cases, and the number of cases in each.
+
+    Nothing of a scenario with cases of fewer patients than the floor: a histogram of few tells each one's score.
+    """
     tensors, weights = {}, {}
     for scenario in scenarios({modality: dataset.present[modality] for modality in plan.dims}):
-        rows = np.flatnonzero(scenario.cases & dataset.held_out)
-        if not len(rows):
+        chosen = scenario.cases & dataset.held_out
+        if not dataset.floor.allows(chosen):
             continue
+        rows = np.flatnonzero(chosen)
         name, logits = f"eval.{scenario.name}", answer(model, plan, dataset, rows, scenario.present)
         tensors[name] = _histogram(logits, dataset.labels[rows])
         weights[name] = len(rows)

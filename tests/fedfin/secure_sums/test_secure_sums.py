@@ -230,3 +230,21 @@ def test_a_site_that_restarts_after_its_consent_can_still_reveal() -> None:
     consents = sites.consents(sites.names)
     reveals = {name: sites.member(name).reveal(consents) for name in sites.names}
     assert (open_sum(sites, dealings, masked, sites.names, reveals) == 6).all()
+
+
+@pytest.mark.parametrize("before", ["one more", "one less", "another"])
+def test_a_site_signs_no_sum_that_shows_another_beside_one_that_is_open(before: str) -> None:
+    """Whatever the aggregator says it knows: every site of both sums remembers the first."""
+    sites = Sites(5)
+    values = {name: np.arange(4, dtype=np.uint64) for name in sites.names}
+    sites.mask(sites.deal(sites.names), values)
+    sums = {
+        "one more": {*sites.names, "s5"},
+        "one less": set(sites.names[:4]),
+        "another": {*sites.names[:4], "s5"},
+    }
+    for ledger in sites.ledgers.values():
+        ledger.sums = [frozenset(sums[before])]
+    with pytest.raises(ProtocolError, match="would show what one or two sites gave"):
+        sites.consents(sites.names)
+    assert all(ledger.kept is None for ledger in sites.ledgers.values())

@@ -1,0 +1,12 @@
+"""Why a site takes no part, as it tells the aggregator: one word, and no number."""
+
+from typing import Literal
+
+Cause = Literal["policy", "patients", "answered", "cases", "budget"]
+CAUSES: dict[Cause, str] = {
+    "policy": "its people do not allow this plan",
+    "patients": "it has cases of too few patients",
+    "answered": "it has answered this plan before",
+    "cases": "its cases differ by too few patients from those of which it has answered before",
+    "budget": "its privacy budget does not allow it",
+}

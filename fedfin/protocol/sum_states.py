@@ -1,0 +1,92 @@
+"""The life of a secure sum at the aggregator: what it asks of the server, and what the server reports.
+
+The life of its round is in round_states.py, who of the cohort has come how far in sum_attempt.py.
+"""
+
+from dataclasses import dataclass
+
+from fedfin.protocol.messages import Receipt, Reveal, SumKey
+
+
+@dataclass(frozen=True)
+class OpenSum:
+    """Open this sum with what its survivors reveal, make it durable, and report SumEnded.
+
+    `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors.
+    """
+
+    round: int
+    attempt: bytes
+    names: tuple[str, ...]
+    keys: dict[str, SumKey]
+    survivors: tuple[str, ...]
+    consents: dict[str, bytes]
+    reveals: dict[str, Reveal]
+
+
+@dataclass(frozen=True)
+class NewSum:
+    """A new attempt begins; what has come for the one before is forgotten. `names`: its cohort."""
+
+    round: int
+    attempt: bytes
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FixSum:
+    """Its survivors are named. What comes now is not added any more."""
+
+    attempt: bytes
+
+
+@dataclass(frozen=True)
+class KeepSum:
+    """Make durable what opening this sum will need: from here on sites may reveal their shares."""
+
+    sum: OpenSum
+
+
+@dataclass(frozen=True)
+class GiveUpSum:
+    """Too few have revealed their shares in time. Write down that it was never opened; report SumEnded."""
+
+    sum: OpenSum
+
+
+@dataclass(frozen=True)
+class AwaitCohort:
+    """For people: any sum of those that are ready and an earlier one differ by one or two sites (subtraction.py).
+
+    After `seconds` more sites are left out, or the round closes without a sum. `missing`: whom an earlier sum holds.
+    """
+
+    round: int
+    ready: tuple[str, ...]
+    missing: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NoCohort:
+    """For people: the round closes without a sum of those that are ready; nobody has masked anything."""
+
+    round: int
+    ready: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TellOutcome:
+    """Tell a site what the journal says of its part in this round, which is over."""
+
+    site: str
+    round: int
+
+
+@dataclass(frozen=True)
+class SumEnded:
+    """It was opened, or given up, and what came of it is durable. `sites`: its survivors."""
+
+    attempt: bytes
+    sites: tuple[str, ...]
+    receipt: Receipt
