@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.cohorts import key_statement, survivors_statement
+from fedfin.protocol.cohorts import key_statement, most_summed, survivors_statement
 from fedfin.protocol.messages import (
     Begin,
     Consent,
@@ -129,7 +129,7 @@ class SecureRoundMachine(RoundMachine):
         if self._attempt is not None:
             return []
         self._attendance.end(self._now)
-        names = tuple(sorted(self._attendance.answered)[: limits.COHORT])
+        names = tuple(sorted(self._attendance.answered)[: most_summed(self._plan)])
         self._attempt = Attempt(self._run, self._round, self._new_id(), names, self._plan.rounds.min_sites)
         self._reception.open(self._round, {}, {})
         self._renew_deadline()
