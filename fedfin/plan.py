@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from fedfin import limits
-from fedfin.codec.presets import Preset
+from fedfin.codec.presets import LEVELS, Preset, UpPreset
 from fedfin.settings import pattern
 
 NAME = r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?"
@@ -195,14 +195,14 @@ class Stage(_Closed, frozen=True, rename={"from_round": "from"}):
     """Other presets from a training round on; the first one is 1."""
 
     from_round: Positive
-    up: Preset
+    up: UpPreset
     down: Preset
 
 
 class Codec(_Closed, frozen=True):
     """How updates travel up and new versions down: presets of fedfin/codec/presets.py."""
 
-    up: Preset = "exact"
+    up: UpPreset = "exact"
     down: Preset = "exact"
     schedule: Annotated[tuple[Stage, ...], msgspec.Meta(max_length=64)] = ()
 
@@ -213,6 +213,16 @@ class Codec(_Closed, frozen=True):
                 raise ValueError(
                     f"codec.schedule: each `from` must exceed the one before; {other} follows {one}"
                 )
+
+    @property
+    def ups(self) -> frozenset[UpPreset]:
+        """All that training's updates travel up by, in one round or another."""
+        return frozenset((self.up, *(stage.up for stage in self.schedule)))
+
+    @property
+    def quantized(self) -> bool:
+        """Whether rounds of training sum whole steps."""
+        return not self.ups.isdisjoint(LEVELS)
 
     def at(self, training_round: int) -> "Codec | Stage":
         """Where `up` and `down` of this training round (1-based) stand."""
@@ -255,6 +265,11 @@ class Plan(_Closed, frozen=True):
             )
         if self.privacy.summed:
             self._check_secure()
+        elif self.codec.quantized:
+            up = min(self.codec.ups & LEVELS.keys())
+            raise ValueError(
+                f'codec.up = "{up}" is for privacy.level = "secure"; at "open" take another preset'
+            )
         if self.privacy.noised:
             self._check_private()
 
@@ -264,6 +279,7 @@ class Plan(_Closed, frozen=True):
         problems = {
             'needs model.answer = "experts": training with noise is not there yet': model.answer != "experts",
             'needs model.fin = "gaussian": others are trained': model.fin != "gaussian",
+            'needs codec.up = "exact": nothing is trained': self.codec.quantized,
             "needs model.basis_total = 0: random features are dimensions, and noise is in each": (
                 model.basis_total > sum(self.dims.values())
             ),
@@ -279,7 +295,6 @@ class Plan(_Closed, frozen=True):
     def _check_secure(self) -> None:
         """What cannot be done with sums that nobody sees a part of."""
         rounds, least = self.rounds, limits.LEAST_SUMMED
-        presets = {self.codec.up, *(stage.up for stage in self.codec.schedule)}
         problems = {
             f"needs rounds.min_sites of {least} or more; it is {rounds.min_sites}": rounds.min_sites < least,
             f"is for at most {limits.COHORT} sites (rounds.sites)": rounds.sites > limits.COHORT,
@@ -287,9 +302,8 @@ class Plan(_Closed, frozen=True):
             'needs rounds.late = "reject": a late update alone is no sum': rounds.late != "reject",
             "needs rounds.max_share = 1.0: nobody sees a site's part": rounds.max_share < 1,
             'needs rounds.robust = "none": nobody sees single updates': rounds.robust != "none",
-            'needs codec.up = "exact", in its schedule, too: what is sparse does not add up under masks': (
-                presets != {"exact"}
-            ),
+            f'needs codec.up = "exact" or one of {", ".join(LEVELS)}, in its schedule, too: what is sparse does not add'
+            " up under masks": not self.codec.ups <= {"exact", *LEVELS},
         }
         for problem, there in problems.items():
             if there:

@@ -295,7 +295,7 @@ def _exact(plan: Plan, work: Work, _model: Tensors, site: str, feedback: Feedbac
                 values[name] = drawn if work.task == "train" else _possible(name, drawn)
         weights = dict.fromkeys(values, WEIGHTS[site])
     metrics = {"cases": float(WEIGHTS[site]), "label_loss": float(whole(key, (1,), 99)[0] / 128)}
-    return make_outbox(plan, work, site, feedback.run, values, weights, metrics, feedback)
+    return make_outbox(plan, work, site, feedback.run, values, weights, metrics, feedback, {})
 
 
 def _possible(name: str, drawn: NDArray[np.float32]) -> NDArray[np.float32]:

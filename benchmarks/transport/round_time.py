@@ -3,9 +3,10 @@
     python -m benchmarks.transport.round_time [CASE ...] [--rounds 10] [--json]
 
 Each case starts a fresh mosquitto, `fedfin aggregator serve` and one process per site with the real site agent;
-only what a site would compute is ready beforehand (stand_in_site.py). Nothing is compressed. Seconds per round are
-medians over the training rounds after the first; CPU seconds are of all processes together, broker included; memory
-is the peak resident set. `floor` moves the same bytes with bare paho and mosquitto: no digest, no disk, no fold.
+only what a site would compute is ready beforehand (stand_in_site.py). Nothing is compressed, but for `steps`. Seconds
+per round are medians over the training rounds after the first; CPU seconds are of all processes together, broker
+included; memory is the peak resident set. `floor` moves the same bytes with bare paho and mosquitto: no digest, no
+disk, no fold.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from benchmarks.transport.stand_ins import (
     make_plan,
     update_mb,
 )
+from fedfin.codec.presets import UpPreset
 from fedfin.demo.processes import Processes
 from fedfin.plan import Level
 from fedfin.protocol.schedule import last_round
@@ -46,7 +48,7 @@ from fedfin_aggregator.store.journal import Journal
 class Case:
     """What is run. `width`: of the FIN decoder, which makes the size of an update; `keys`: signed and sealed.
 
-    `level`: with "secure" the aggregator sees sums alone; it needs keys.
+    `level`: with "secure" the aggregator sees sums alone; it needs keys. `up`: how training's updates travel.
     """
 
     sites: int
@@ -55,6 +57,7 @@ class Case:
     bare: bool = False
     keys: bool = False
     level: Level = "open"
+    up: UpPreset = "exact"
 
 
 CASES = {
@@ -69,8 +72,10 @@ CASES = {
     "thirty-two": Case(32),
     "ten-keys": Case(10, keys=True),
     "ten-secure": Case(10, keys=True, level="secure"),
+    "ten-steps": Case(10, keys=True, level="secure", up="int4"),
     "ten-small-keys": Case(10, width=SMALL, keys=True),
     "ten-small-secure": Case(10, width=SMALL, keys=True, level="secure"),
+    "ten-small-steps": Case(10, width=SMALL, keys=True, level="secure", up="int4"),
     "floor-one": Case(1, bare=True),
     "floor": Case(8, bare=True),
     "floor-tls": Case(8, tls=True, bare=True),
@@ -151,6 +156,7 @@ class _Federation:
             width=case.width,
             keys=case.keys,
             level=case.level,
+            up=case.up,
         )
         self._pids = {"broker": broker.pid}
         self._lock = threading.Lock()  # each process is read by its own thread

@@ -11,9 +11,10 @@ import msgspec
 
 from benchmarks.transport.certificates import Authority
 from fedfin import limits
+from fedfin.codec.presets import UpPreset
 from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Level, Modality, Model, Plan, Privacy, Rounds
+from fedfin.plan import Codec, Level, Modality, Model, Plan, Privacy, Rounds
 from fedfin.trust.accepted import CHARTER, TRUST, accept
 from fedfin.trust.charter import today
 from fedfin.trust.identity import make_identity
@@ -35,6 +36,7 @@ def make_plan(
     width: int,
     encoders: Mapping[str, str] | None = None,
     level: Level = "open",
+    up: UpPreset = "exact",
 ) -> Plan:
     """1.25 M float32 parameters (LARGE), or 13,000 of them (SMALL, over shorter features)."""
     dims = DIMS if width == LARGE else {name: dim // 8 for name, dim in DIMS.items()}
@@ -46,6 +48,7 @@ def make_plan(
         modalities=tuple(Modality(name=name, encoder=digests[name], dim=dims[name]) for name in DIMS),
         model=Model(answer="head", fin="decoder", fin_width=width, head_width=width),
         rounds=Rounds(count=rounds, sites=sites, min_sites=sites, deadline_s=600.0),
+        codec=Codec(up=up),
     )
 
 
@@ -68,10 +71,11 @@ class Folders:
         width: int = LARGE,
         keys: bool = False,
         level: Level = "open",
+        up: UpPreset = "exact",
     ) -> None:
         self._folder, self._url, self._tls, self._keys = folder, url, tls, keys
         encoders = {name: _bundle(folder / name, name, dim) for name, dim in DIMS.items()}
-        self.plan = make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders, level=level)
+        self.plan = make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders, level=level, up=up)
         self.journal = self._make(AGGREGATOR) / "journal.sqlite"
         with contextlib.closing(Journal(self.journal, create=self.plan)) as journal:
             run = journal.run

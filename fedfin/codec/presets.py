@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Preset = Literal["exact", "half", "balanced", "small", "tiny", "minimal"]
+SumPreset = Literal["int8", "int4", "int2"]
+UpPreset = Literal[Preset, SumPreset]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,17 @@ class Recipe:
     learning_rate_factor: float = 1.0
 
 
+@dataclass(frozen=True)
+class Levels:
+    """How a preset for secure sums rounds: to whole steps, of which each value is from -most to most.
+
+    `step`: in root mean squares of what a tensor's values were in the round before.
+    """
+
+    most: int
+    step: float
+
+
 _STC = "sparse ternary compression: Sattler et al. 2019, arXiv 1903.02891"
 
 PRESETS: dict[Preset, Recipe] = {
@@ -34,4 +47,12 @@ PRESETS: dict[Preset, Recipe] = {
     "small": Recipe("ternary", _STC, keep=0.04, gain=1.5, learning_rate_factor=1.5),
     "tiny": Recipe("ternary", _STC, keep=0.02, gain=1.5, learning_rate_factor=2.0),
     "minimal": Recipe("ternary", _STC, keep=0.011, gain=1.5, learning_rate_factor=2.0),
+}
+
+# Near the best steps for a normal distribution (Max 1960: 1.224 for 3 levels, 0.3534 for 15), coarser where there are
+# many: what is cut off waits for the next round.
+LEVELS: dict[SumPreset, Levels] = {
+    "int8": Levels(127, 0.0625),
+    "int4": Levels(7, 0.5),
+    "int2": Levels(1, 1.25),
 }

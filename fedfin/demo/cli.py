@@ -60,7 +60,7 @@ def build(parser: argparse.ArgumentParser) -> None:
         "--up",
         choices=PRESETS,
         default="balanced",
-        help="how updates are compressed, but for secure sums (default: balanced)",
+        help="how updates are compressed (default: balanced); in secure sums always int4",
     )
     parser.add_argument(
         "--down", choices=PRESETS, default="small", help="how new versions are compressed (default: small)"

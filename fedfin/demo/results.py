@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from fedfin.demo.stages import UP_IN_SUMS
+
 TITLES = {
     "fedfin": "FedFIN",
     "open": "FedFIN without secure sums",
@@ -70,7 +72,7 @@ def _costs(result: Mapping[str, Any]) -> Table:
     fedfin, settings = result["federations"]["fedfin"], result["settings"]
     table = Table(
         title=f"FedFIN's costs per site: {len(fedfin['rounds'])} rounds in {fedfin['seconds']:.0f} s,"
-        f" {settings['up'] if settings['level'] == 'open' else 'masked'} up, {settings['down']} down"
+        f" {settings['up'] if settings['level'] == 'open' else f'{UP_IN_SUMS} masked'} up, {settings['down']} down"
     )
     table.add_column("site")
     for column in (

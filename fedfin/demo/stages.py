@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedfin.codec.presets import Preset
+from fedfin.codec.presets import Preset, SumPreset
 from fedfin.demo.processes import run_command
 from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
 from fedfin.encoders.bundle import read_manifest
@@ -20,6 +20,7 @@ from fedfin.plan import Codec, FinVariant, Level, Modality, Model, Plan, Privacy
 FEDERATION = "demo"
 CALIBRATION_IMAGES = 192
 CASES = "cases.csv"
+UP_IN_SUMS: SumPreset = "int4"
 LEARNING_RATE = 0.01  # few columns and rounds: with 0.002, zero-fill ended 9 points lower, and FedFIN 1
 
 
@@ -226,5 +227,5 @@ def make_plan(
         model=Model(fin=fin, basis_total=0) if fin != "zero" else Model(fin="zero", answer="head"),
         training=Training(learning_rate=LEARNING_RATE),
         rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
-        codec=Codec(up=settings.up if level == "open" else "exact", down=settings.down),
+        codec=Codec(up=settings.up if level == "open" else UP_IN_SUMS, down=settings.down),
     )

@@ -15,6 +15,8 @@ The names are part of the wire contract: the aggregator knows the model by this 
     blend.power, .prior             how far the blend separates the classes, in squared deviations; labels' log-odds
     calibration.slope, .intercept   from the head's logits to log-odds, by pattern and label
     calibration.head_weight         the head's share of the answer beside the experts, by pattern
+    update.magnitudes               how large a site's changes of each trained tensor are (only where they are summed as
+                                    whole steps: fedfin/secure_sums/quantizer.py)
 
 What an update carries, by task: "train" carries deltas to add; the other tasks carry values: "moments" those of
 norm.*, "second_moments" the second moments of second_moments.py, "calibrate" calibration.scores, sums of
@@ -43,6 +45,7 @@ HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
 # What sites measure of held-out cases by pattern, label and class: their share, and the means of the head's logit and
 # its square, and of the experts' in deviations and its square.
 CALIBRATION, CALIBRATION_SUMS = "calibration.scores", 5
+MAGNITUDES = "update.magnitudes"
 # Deviation of a random feature's projection of standardised features. Digits gain from more, texts lose little.
 BANDWIDTH = 0.85
 
@@ -50,7 +53,18 @@ BANDWIDTH = 0.85
 def tensor_specs(plan: Plan) -> Specs:
     """Every tensor of the plan's model by name, sorted by name."""
     specs = _norm(plan) | fin_specs(plan) | _head(plan) | _experts(plan) | _basis(plan)
+    if plan.codec.quantized:
+        specs[MAGNITUDES] = TensorSpec((2, len(_learnt(specs))), "update")
     return dict(sorted(specs.items()))
+
+
+def quantized_shapes(plan: Plan) -> dict[str, Shape]:
+    """The shapes of the tensors whose changes are summed as whole steps, by name: all that learn by gradient."""
+    return {name: spec.shape for name, spec in _learnt(tensor_specs(plan)).items()}
+
+
+def _learnt(specs: Specs) -> Specs:
+    return {name: spec for name, spec in specs.items() if spec.trained_by not in (*UNTRAINED, "spread")}
 
 
 def has_own_columns(plan: Plan) -> bool:
@@ -91,7 +105,9 @@ def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
     specs = tensor_specs(plan).items()
     if task == "moments":
         return {name: spec.shape for name, spec in specs if spec.trained_by == task}
-    return {name: spec.shape for name, spec in specs if spec.trained_by not in UNTRAINED}
+    return {
+        name: spec.shape for name, spec in specs if spec.trained_by not in UNTRAINED or name == MAGNITUDES
+    }
 
 
 def pattern_row(shown: Sequence[bool]) -> int:

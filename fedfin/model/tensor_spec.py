@@ -19,6 +19,7 @@ from fedfin.codec import Shape
 #   calibrate   none: the aggregator solves it from what sites measured on held-out cases
 #   solved      none: the aggregator solves it from second moments
 #   fixed       none: it stays as it was drawn
+#   update      none: it is measured of updates
 TrainedBy = Literal[
     "moments",
     "labelled",
@@ -32,9 +33,10 @@ TrainedBy = Literal[
     "calibrate",
     "solved",
     "fixed",
+    "update",
 ]
 
-UNTRAINED = ("moments", "calibrate", "solved", "fixed")
+UNTRAINED = ("moments", "calibrate", "solved", "fixed", "update")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from fedfin import limits
+from fedfin.plan import Plan
 from fedfin.protocol.messages import SumKey
 
 
@@ -15,6 +17,11 @@ def threshold(sites: int) -> int:
     too. Of three sites it is all three.
     """
     return 2 * sites // 3 + 1
+
+
+def most_summed(plan: Plan) -> int:
+    """How many sites a cohort has at most: sums of whole steps are made for as many as the plan wants, and no more."""
+    return plan.rounds.sites if plan.codec.quantized else limits.COHORT
 
 
 def key_statement(run: str, round_: int, attempt: bytes, key: bytes, commitment: bytes) -> bytes:

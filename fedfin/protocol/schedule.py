@@ -1,6 +1,7 @@
 """What each round is for: its task, and how its traffic is compressed."""
 
 from fedfin.codec import Preset
+from fedfin.codec.presets import LEVELS, Levels
 from fedfin.model.model_spec import Task, needs_second_moments
 from fedfin.plan import Plan
 
@@ -29,8 +30,21 @@ def first_training_round(plan: Plan) -> int:
 
 
 def preset_up(plan: Plan, round_: int) -> Preset:
-    """How a round's updates travel: all but training's exact."""
-    return plan.codec.at(_training(plan, round_)).up if task_of(plan, round_) == "train" else "exact"
+    """How a round's updates are coded: all but training's exact, and whole steps, too."""
+    match plan.codec.at(_training(plan, round_)).up:
+        case "int8" | "int4" | "int2":
+            return "exact"
+        case preset:
+            return preset if task_of(plan, round_) == "train" else "exact"
+
+
+def levels_up(plan: Plan, round_: int) -> Levels | None:
+    """How a round rounds its updates to whole steps; None: it does not."""
+    match plan.codec.at(_training(plan, round_)).up:
+        case "int8" | "int4" | "int2" as preset:
+            return LEVELS[preset] if task_of(plan, round_) == "train" else None
+        case _:
+            return None
 
 
 def preset_down(plan: Plan, round_: int) -> Preset:

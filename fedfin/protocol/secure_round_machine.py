@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.cohorts import key_statement, survivors_statement
+from fedfin.protocol.cohorts import key_statement, most_summed, survivors_statement
 from fedfin.protocol.messages import (
     Begin,
     Consent,

@@ -91,7 +91,10 @@ class _Attempt:
 
 
 class Member:
-    """One site's, in one run. `roster`: the charter's keys by site; `least`: sites without which it gives nothing."""
+    """One site's, in one run. `roster`: the charter's keys by site.
+
+    It gives nothing to a sum over fewer sites than `least`, or over more than `most`: lanes hold no more.
+    """
 
     def __init__(
         self,
@@ -101,10 +104,11 @@ class Member:
         roster: Callable[[], Mapping[str, PublicKeys]],
         *,
         least: int,
+        most: int = limits.COHORT,
         ledger: Ledger,
     ) -> None:
         self._site, self._run, self._identity, self._roster = site, run, identity, roster
-        self._least = max(least, limits.LEAST_SUMMED)
+        self._least, self._most = max(least, limits.LEAST_SUMMED), most
         kept = ledger.kept
         self._kept = kept if kept is not None and kept.run == run else None
         self._ledger = ledger
@@ -145,6 +149,10 @@ class Member:
         if len(names) < self._least:
             raise ProtocolError(
                 f"a sum of {len(names)} sites is asked for; plan and charter want {self._least}"
+            )
+        if len(names) > self._most:
+            raise ProtocolError(
+                f"a sum of {len(names)} sites is asked for; those of this plan hold {self._most}"
             )
 
     def _sum_key(self, message: Cohort, key: X25519PrivateKey, seed: bytes) -> SumKey:

@@ -3,6 +3,8 @@
 weights    one word for each tensor of the task, by sorted name
 values     of each tensor, weight times value in fixed point; zeros of one that the site has not
 metrics    two words for each of the task's: its value in fixed point, and 1; or two zeros
+steps      of tensors whose changes are rounded to whole steps (quantizer.py), by sorted name, in place of their values:
+           how many, several to a word (lanes.py)
 """
 
 import math
@@ -14,8 +16,10 @@ from numpy.typing import NDArray
 
 from fedfin import limits
 from fedfin.codec import Shapes, Tensors
-from fedfin.model.model_spec import Task, task_specs
+from fedfin.codec.presets import Levels
+from fedfin.model.model_spec import Task, quantized_shapes, task_specs
 from fedfin.plan import Plan
+from fedfin.secure_sums import lanes
 from fedfin.secure_sums.fixed_point import ONE, add_rounded
 from fedfin.secure_sums.masks import Words
 
@@ -36,50 +40,76 @@ def metric_names(task: Task) -> tuple[str, ...]:
     return ("cases", "fin_loss", "label_loss") if task == "train" else ("cases",)
 
 
-def word_count(plan: Plan, task: Task) -> int:
-    """How long every summand of a task is."""
-    shapes = task_specs(plan, task)
-    return len(shapes) + sum(map(math.prod, shapes.values())) + 2 * len(metric_names(task))
+class Summand:
+    """The form of one task's words, where training's updates are rounded to `levels` of steps, if to any.
+
+    `quantized`: the tensors of which it holds whole steps.
+    """
+
+    def __init__(self, plan: Plan, task: Task, levels: Levels | None = None) -> None:
+        self._shapes, self._metrics = task_specs(plan, task), metric_names(task)
+        self.quantized: Shapes = quantized_shapes(plan) if levels is not None else {}
+        self._bits = 0 if levels is None else lanes.width(levels.most, plan.rounds.sites)
+        whole = {name: shape for name, shape in self._shapes.items() if name not in self.quantized}
+        self._places, self._steps_at = _places(whole, len(self._shapes))
+        self._steps_at += 2 * len(self._metrics)
+        self._steps, self._step_count = _places(self.quantized, 0)
+
+    @property
+    def word_count(self) -> int:
+        """How long every site's words are."""
+        packed = lanes.word_count(self._step_count, self._bits) if self.quantized else 0
+        return self._steps_at + packed
+
+    def words(self, values: Tensors, weights: Mapping[str, int], metrics: Mapping[str, float]) -> Words:
+        """A site's, without masks. Of quantized tensors `values` holds steps."""
+        words = np.zeros(self.word_count, np.int64)
+        words[: len(self._shapes)] = [weights.get(name, 0) for name in sorted(self._shapes)]
+        for name, place in self._places.items():
+            if name in values:
+                add_rounded(words[place], values[name], weights[name] * ONE)
+        for row, name in zip(self._metric_words(words), self._metrics, strict=True):
+            if name in metrics:
+                row[:] = round(min(max(metrics[name], -LARGEST_METRIC), LARGEST_METRIC) * ONE), 1
+        if self.quantized:
+            words[self._steps_at :] = lanes.pack(self._all_steps(values), self._bits)
+        return words.view(np.uint64)
+
+    def _all_steps(self, values: Tensors) -> NDArray[np.int64]:
+        steps = np.zeros(self._step_count, np.int64)
+        for name, place in self._steps.items():
+            if name in values:
+                steps[place] = values[name].reshape(-1)
+        return steps
+
+    def opened(self, words: Words, steps: Mapping[str, int]) -> Opened:
+        """What a sum of such words says, once no mask is left on it. `steps`: how large they are, by tensor."""
+        sums = words.view(np.int64)
+        weights = dict(zip(sorted(self._shapes), sums[: len(self._shapes)].tolist(), strict=True))
+        totals = {name: sums[place].copy() for name, place in self._places.items()}
+        if self.quantized:
+            counts = lanes.unpack(sums[self._steps_at :], self._bits, self._step_count)
+            totals |= {name: counts[place] * steps[name] for name, place in self._steps.items()}
+        tensors = {
+            name: (totals[name].reshape(shape), weights[name])
+            for name, shape in self._shapes.items()
+            if weights[name]
+        }
+        metrics = {
+            name: (total, count)
+            for name, (total, count) in zip(self._metrics, self._metric_words(sums).tolist(), strict=True)
+            if count
+        }
+        return Opened(tensors, metrics)
+
+    def _metric_words(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        return words[self._steps_at - 2 * len(self._metrics) : self._steps_at].reshape(-1, 2)
 
 
-def summand(
-    plan: Plan, task: Task, values: Tensors, weights: Mapping[str, int], metrics: Mapping[str, float]
-) -> Words:
-    """A site's words, without masks."""
-    shapes = task_specs(plan, task)
-    words = np.zeros(word_count(plan, task), np.int64)
-    words[: len(shapes)] = [weights.get(name, 0) for name in sorted(shapes)]
-    for name, place in _places(shapes).items():
-        if name in values:
-            add_rounded(words[place], values[name], weights[name] * ONE)
-    metric_words = words[len(words) - 2 * len(metric_names(task)) :].reshape(-1, 2)
-    for row, name in zip(metric_words, metric_names(task), strict=True):
-        if name in metrics:
-            row[:] = round(min(max(metrics[name], -LARGEST_METRIC), LARGEST_METRIC) * ONE), 1
-    return words.view(np.uint64)
-
-
-def opened(plan: Plan, task: Task, words: Words) -> Opened:
-    """What a sum of summands says, once no mask is left on it."""
-    shapes, sums = task_specs(plan, task), words.view(np.int64)
-    weights = dict(zip(sorted(shapes), sums[: len(shapes)].tolist(), strict=True))
-    tensors = {
-        name: (sums[place].reshape(shapes[name]).copy(), weights[name])
-        for name, place in _places(shapes).items()
-        if weights[name]
-    }
-    metric_words = sums[len(sums) - 2 * len(metric_names(task)) :].reshape(-1, 2).tolist()
-    metrics = {
-        name: (total, count)
-        for name, (total, count) in zip(metric_names(task), metric_words, strict=True)
-        if count
-    }
-    return Opened(tensors, metrics)
-
-
-def _places(shapes: Shapes) -> dict[str, slice]:
-    places, start = {}, len(shapes)
+def _places(shapes: Shapes, start: int) -> tuple[dict[str, slice], int]:
+    """Where each tensor's values lie, end to end from `start`; and where they end."""
+    places = {}
     for name in sorted(shapes):
         places[name] = slice(start, start + math.prod(shapes[name]))
         start = places[name].stop
-    return places
+    return places, start

@@ -91,7 +91,7 @@ class Site:
         """Up to the outbox."""
         work = Work(round_, "train", round_ - 1)
         deltas, weights = _deltas(round_, names), dict.fromkeys(names, 1)
-        outbox = make_outbox(PLAN, work, "s0", "0" * 16, deltas, weights, {}, self.state.feedback())
+        outbox = make_outbox(PLAN, work, "s0", "0" * 16, deltas, weights, {}, self.state.feedback(), {})
         self.state.put_update(outbox)
 
     def count(self) -> None:

@@ -16,7 +16,7 @@ from fedfin.protocol.messages import Cohort, Consents, Dealt, Ready, Survivors
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
 from fedfin.protocol.schedule import last_round
 from fedfin.secure_sums.masks import WORD
-from fedfin.secure_sums.summand import opened
+from fedfin.secure_sums.summand import Summand
 from fedfin.secure_sums.unmask import unmask
 from fedfin.trust.channel import OpenSiteEnd
 from fedfin_edge.agent.answers import Answers
@@ -107,7 +107,7 @@ def test_a_site_counts_no_more_cases_than_its_charter_grants(tmp_path: Path) -> 
     total = sum(np.frombuffer(masked[name][16:], WORD) for name in cohorts.names).astype(np.uint64)
     keys = {name: dealing.key for name, dealing in dealings.items()}
     unmask(total, (RUN, 1, ATTEMPT), cohorts.names, keys, cohorts.names, reveals)
-    tensors, _ = opened(PLAN, "moments", total)
+    tensors, _ = Summand(PLAN, "moments").opened(total, {})
     for sum_, weight in tensors.values():
         assert weight == 20 + 30 + CAP
         assert (sum_ == round(1.5 * weight * 2**24)).all()

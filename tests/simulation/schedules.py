@@ -113,6 +113,7 @@ _ASYNCHRONOUS = Rounds(count=6, sites=3, min_sites=2, mode="async", buffer=2, de
 _SUMMED = Rounds(count=3, sites=5, min_sites=3, deadline_s=100.0)
 _SECURE = Privacy(level="secure")
 _SMALL = Codec(up="tiny", down="small")
+_STEPS = Codec(up="int4", down="small")
 VARIANTS = {
     "everyone": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False),
     "everyone, compressed": Variant(toy_plan(_EVERYONE, codec=_SMALL), 3, same_as_undisturbed, mortal=False),
@@ -134,5 +135,9 @@ VARIANTS = {
     "secure, quorum": Variant(toy_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told),
     "secure, few": Variant(toy_plan(_SUMMED, privacy=_SECURE), 4, summed_or_told),
     "secure, solved, quorum": Variant(solved_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told),
+    "secure, steps": Variant(
+        toy_plan(_EVERYONE, privacy=_SECURE, codec=_STEPS), 3, same_as_undisturbed, mortal=False
+    ),
+    "secure, steps, quorum": Variant(toy_plan(_SUMMED, privacy=_SECURE, codec=_STEPS), 5, summed_or_told),
 }
 OPEN = {"secure": "everyone"}  # the variant whose model is the same

@@ -5,7 +5,7 @@ import random
 import numpy as np
 
 from benchmarks.transport.stand_in_values import possible
-from fedfin.model.model_spec import task_specs
+from fedfin.model.model_spec import MAGNITUDES, task_specs
 from fedfin.plan import Modality, Model, Plan, Rounds
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks import run_task as tasks
@@ -44,7 +44,8 @@ def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, 
     rng = np.random.default_rng([*site.encode(), round_])
     deltas, weights = {}, {}
     count = int(rng.integers(1, 100))
-    for name, values in possible(task, task_specs(plan, task), rng).items():
+    shapes = {name: shape for name, shape in task_specs(plan, task).items() if name != MAGNITUDES}
+    for name, values in possible(task, shapes, rng).items():
         drift = 0.1 * float(np.mean(model[name])) if task == "train" else 0.0
         deltas[name] = values + np.float32(drift)
         weights[name] = int(rng.integers(1, 100)) if task == "train" else count

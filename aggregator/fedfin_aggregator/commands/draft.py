@@ -82,6 +82,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     if args.epsilon is not None:
         raw["model"] = {"answer": "experts", "basis_total": 0}
         raw["privacy"] = {"level": "private", "epsilon": args.epsilon}
+        raw["codec"] = {}
         for modality, manifest, path in zip(raw["modalities"], manifests, args.bundle, strict=True):
             modality["deviation"] = _deviation(manifest, modality["dim"], path)
     try:
@@ -100,6 +101,7 @@ def _privacy(args: argparse.Namespace) -> dict[str, Any]:
     secure = args.sites >= limits.LEAST_SUMMED
     return {
         "privacy": {"level": "secure" if secure else "open"},
+        "codec": {"up": "int4" if secure else "exact"},
         "rounds": {
             "count": args.rounds,
             "sites": args.sites,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
-from fedfin.model.model_spec import CALIBRATION, Task
+from fedfin.model.model_spec import CALIBRATION, MAGNITUDES, Task
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
 from fedfin_aggregator.closed_form.denoised import denoised
@@ -42,10 +42,11 @@ def close_round(
     sums: the round's, as folded. second_moments: all that the federation has, by group, if this round added to them;
     else none, and nothing is solved anew. model: the version that the round started from.
     """
-    means = FoldedMeans({name: sum_ for name, sum_ in sums.items() if not is_grouped(name)})
+    means = FoldedMeans({n: sum_ for n, sum_ in sums.items() if not is_grouped(n) and n != MAGNITUDES})
+    magnitudes = FoldedMeans({n: sum_ for n, sum_ in sums.items() if n == MAGNITUDES})
     solved = solve(plan, _solvable(plan, by_group(second_moments))) if second_moments else {}
     if task in ("train", "second_moments"):
-        return means, solved
+        return means, {**solved, **magnitudes}
     if task == "calibrate":
         return {}, _calibrated(means, sums, model)
     return {}, means

@@ -15,19 +15,20 @@ from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
-from fedfin.protocol.schedule import task_of
+from fedfin.protocol.schedule import last_round, levels_up, task_of
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums import masks
 from fedfin.secure_sums.fixed_point import ONE
-from fedfin.secure_sums.summand import opened, word_count
+from fedfin.secure_sums.quantizer import Quantizer
+from fedfin.secure_sums.summand import Summand
 from fedfin.secure_sums.unmask import unmask
 from fedfin_aggregator.closed_form.groups import grouped
 from fedfin_aggregator.fold.fold import Fold, Sum
 from fedfin_aggregator.fold.means import Means
 from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds.root_rounds import RootRounds
-from fedfin_aggregator.rounds.rounds import sum_shapes, tasks
+from fedfin_aggregator.rounds.rounds import sum_shapes
 from fedfin_aggregator.rounds.update_checks import check_noised
 from fedfin_aggregator.store.journal import Journal, UpdateRow
 
@@ -74,7 +75,8 @@ class SecureRounds(RootRounds):
     @property
     def max_update_bytes(self) -> int:
         """Every site's masked values are as long, task by task."""
-        return _ID_BYTES + masks.WORD.itemsize * max(word_count(self.plan, task) for task in tasks(self.plan))
+        longest = max(self._form(round_).word_count for round_ in range(1, last_round(self.plan) + 1))
+        return _ID_BYTES + masks.WORD.itemsize * longest
 
     @property
     def receipts(self) -> dict[str, Receipt]:
@@ -90,9 +92,16 @@ class SecureRounds(RootRounds):
 
     def begin_sum(self, attempt: bytes) -> None:
         """A new attempt: what came for the one before is forgotten."""
-        task = task_of(self.plan, self.position.round)
         self._attempt, self._bytes, self._added, self._fixed = attempt, 0, set(), False
-        self._total = np.zeros(word_count(self.plan, task), np.uint64)
+        self._total = np.zeros(self._form(self.position.round).word_count, np.uint64)
+
+    def _form(self, round_: int) -> Summand:
+        return Summand(self.plan, task_of(self.plan, round_), levels_up(self.plan, round_))
+
+    def _steps(self, round_: int) -> Mapping[str, int]:
+        """How large they are in this round, by tensor; none where nothing is rounded to steps."""
+        levels = levels_up(self.plan, round_)
+        return {} if levels is None else Quantizer(self.plan, levels, self._versions.current).steps
 
     def fix_sum(self, attempt: bytes) -> None:
         """Its survivors are named: values that come later would be in the sum, and their masks never taken off."""
@@ -162,7 +171,7 @@ class SecureRounds(RootRounds):
     def _payload(self, sum_: OpenSum, words: masks.Words) -> bytes:
         """The opened sum as a shard would send it."""
         task = task_of(self.plan, sum_.round)
-        tensors, metrics = opened(self.plan, task, words)
+        tensors, metrics = self._form(sum_.round).opened(words, self._steps(sum_.round))
         if self.plan.privacy.noised:
             totals = {name: total for name, (total, _) in tensors.items()}
             check_noised(self.plan, task, totals, self._granted(sum_), len(sum_.survivors))

@@ -14,6 +14,8 @@ import msgspec
 
 from fedfin.codec import Preset, Shapes, Tensors, compensate, compress, decompress
 from fedfin.errors import ProtocolError
+from fedfin.model.model_spec import MAGNITUDES
+from fedfin.secure_sums.quantizer import Quantizer
 
 
 class Feedback(msgspec.Struct, frozen=True):
@@ -35,12 +37,30 @@ class Packed:
 
 def pack(deltas: Tensors, shapes: Shapes, preset: Preset, feedback: Feedback) -> Packed:
     """Compress the deltas together with what is owed and lost. Of tensors without a delta all stays as it is."""
-    owed, lost = _read(feedback.owed, shapes), _read(feedback.lost, shapes)
-    total = compensate(lost, owed) | {name: array for name, array in owed.items() if name not in lost}
+    lost, total = _read(feedback.lost, shapes), _unsent(feedback, shapes)
     packed = compress(compensate(deltas, total), shapes, preset)
     left = {name: array for name, array in total.items() if name not in deltas} | packed.residual
     bare = preset == "exact" and not total  # then the body is the deltas
     return Packed(packed.body, _write(left, shapes), packed.body if bare else _write(lost | deltas, shapes))
+
+
+def pack_steps(
+    deltas: Tensors, weights: dict[str, int], shapes: Shapes, quantizer: Quantizer, feedback: Feedback
+) -> Packed:
+    """As `pack`; the body holds whole steps, and this site's magnitudes beside them."""
+    lost, total = _read(feedback.lost, shapes), _unsent(feedback, shapes)
+    wanted = compensate(deltas, total)
+    given, rest = quantizer.quantize(wanted, weights)
+    given[MAGNITUDES] = quantizer.magnitudes(wanted, weights)
+    left = {name: array for name, array in total.items() if name not in deltas} | rest
+    body = compress(given, shapes, "exact").body
+    return Packed(body, _write(left, shapes), _write(lost | deltas, shapes))
+
+
+def _unsent(feedback: Feedback, shapes: Shapes) -> Tensors:
+    """All that the next update carries beside its own delta."""
+    owed, lost = _read(feedback.owed, shapes), _read(feedback.lost, shapes)
+    return owed | compensate(lost, owed)
 
 
 def _write(tensors: Tensors, shapes: Shapes) -> bytes:

@@ -14,8 +14,9 @@ from fedfin.model.model_spec import Task, task_specs
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, open_update
+from fedfin.protocol.schedule import levels_up
 from fedfin.secure_sums.masks import WORD
-from fedfin.secure_sums.summand import word_count
+from fedfin.secure_sums.summand import Summand
 from fedfin_edge.cases.dataset import FEW
 
 TELLS: dict[Task, str] = {
@@ -51,28 +52,34 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
     shapes = task_specs(plan, update.task)
     values, weights = open_update(update, shapes)
     forms = read_forms(Reader(update.body[1:]), shapes)  # after the version of the format
+    form = Summand(plan, update.task, levels_up(plan, update.round))
     return {
         "site": update.site,
         "round": update.round,
         "task": update.task,
         "tells": tells(plan, update.task),
         "warnings": [] if plan.privacy.noised else _warnings(weights),
-        "travels": _travels(plan, update.task) if plan.privacy.summed else None,
+        "travels": _travels(plan, form) if plan.privacy.summed else None,
         "base": update.base,
         "plan": update.plan,
         "metrics": update.metrics,
         "values": sum(array.size for array in values.values()),
         "bytes": len(update.body),
         "tensors": [
-            {"name": name, "weight": weights[name], "coding": _coding(*forms[name])} | _values(array)
+            {
+                "name": name,
+                "weight": weights[name],
+                "coding": "steps" if name in form.quantized else _coding(*forms[name]),
+            }
+            | _values(array)
             for name, array in values.items()
         ],
     }
 
 
-def _travels(plan: Plan, task: Task) -> dict[str, int]:
+def _travels(plan: Plan, form: Summand) -> dict[str, int]:
     """What of it others see with secure sums: so many masked words, and the sum of so many sites' parts."""
-    words = word_count(plan, task)
+    words = form.word_count
     return {"words": words, "bytes": words * WORD.itemsize, "least_sites": plan.rounds.min_sites}
 
 
@@ -128,6 +135,10 @@ def print_explanation(facts: dict[str, Any]) -> None:
             f" by themselves. They open as part of a sum over {travels['least_sites']} sites or more; below is this"
             " site's part of it, weight times value, which nobody else sees."
         )
+        if any(tensor["coding"] == "steps" for tensor in facts["tensors"]):
+            console.print(
+                "Of what is coded as steps the numbers are whole steps of weight times value, the same at all sites."
+            )
     console.print(table)
     for warning in facts["warnings"]:
         console.print(f"warning: {warning}")

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import msgspec
 
 from fedfin.codec import Tensors, compress
-from fedfin.model.model_spec import Task, task_specs
+from fedfin.model.model_spec import MAGNITUDES, Task, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
-from fedfin.protocol.schedule import preset_up
+from fedfin.protocol.schedule import levels_up, preset_up
 from fedfin.protocol.site_states import Work
-from fedfin_edge.agent.error_feedback import Feedback, Packed, pack
+from fedfin.secure_sums.quantizer import Quantizer
+from fedfin_edge.agent.error_feedback import Feedback, Packed, pack, pack_steps
 
 
 class Outbox(msgspec.Struct, frozen=True):
@@ -42,16 +43,21 @@ def make_outbox(
     weights: Mapping[str, int],
     metrics: Mapping[str, float],
     feedback: Feedback,
+    model: Tensors,
 ) -> Outbox:
-    """The update of this round; only training has feedback."""
-    shapes = task_specs(plan, work.task)
-    if work.task == "train":
+    """The update of this round, from `model`; only training has feedback."""
+    shapes, levels = task_specs(plan, work.task), levels_up(plan, work.round)
+    counted = {name: weights[name] for name in values}
+    if work.task != "train":
+        packed = Packed(compress(values, shapes, "exact").body, b"", b"")
+    elif levels is None:
         packed = pack(values, shapes, preset_up(plan, work.round), feedback)
     else:
-        packed = Packed(compress(values, shapes, "exact").body, b"", b"")
+        packed = pack_steps(values, counted, shapes, Quantizer(plan, levels, model), feedback)
+        counted[MAGNITUDES] = max(counted.values(), default=1)
     payload = encode_update(
         packed.body,
-        {name: weights[name] for name in values},
+        counted,
         shapes,
         site=site,
         plan=plan.digest(),

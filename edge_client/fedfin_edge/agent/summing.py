@@ -7,20 +7,22 @@ outlives `state/`.
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import SettingsError, StateError
 from fedfin.files import write_atomically
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
+from fedfin.protocol.cohorts import most_summed
 from fedfin.protocol.messages import Cohort, Consent, Dealing, Dealt, Ready, Reveal, Survivors
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-from fedfin.protocol.schedule import task_of
+from fedfin.protocol.schedule import levels_up, task_of
 from fedfin.protocol.site_states import SumQuestion
 from fedfin.protocol.subtraction import answered_once
 from fedfin.secure_sums.masks import Words
 from fedfin.secure_sums.member import Kept, LostError, Member
-from fedfin.secure_sums.summand import summand
+from fedfin.secure_sums.summand import Summand
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.answers import Answers
 
@@ -77,7 +79,15 @@ class Summing:
             )
         self._plan, self._channel = plan, channel
         least = max(plan.rounds.min_sites, channel.least_sites)
-        self._member = Member(site, run, channel.identity, lambda: channel.roster, least=least, ledger=ledger)
+        self._member = Member(
+            site,
+            run,
+            channel.identity,
+            lambda: channel.roster,
+            least=least,
+            most=most_summed(plan),
+            ledger=ledger,
+        )
         self._sealed = b"", b""  # an attempt, and what travels for it
 
     def answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | Ready | bytes:
@@ -109,4 +119,7 @@ class Summing:
         update = decode_payload(payload, Update)
         values, weights = open_update(update, task_specs(self._plan, update.task))
         granted = {name: min(weight, self._channel.case_cap) for name, weight in weights.items()}
-        return summand(self._plan, update.task, values, granted, update.metrics)
+        form = Summand(self._plan, update.task, levels_up(self._plan, update.round))
+        for name in values.keys() & form.quantized.keys():  # whole steps are of weight times value
+            values[name] = np.trunc(values[name] * (granted[name] / weights[name])).astype(np.float32)
+        return form.words(values, granted, update.metrics)

@@ -65,7 +65,7 @@ def make_update(
     if keep is not None and work.task == "train":
         keep_deltas(keep, site, work.round, result.deltas)
     metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
-    return make_outbox(plan, work, site, run, values, result.weights, metrics, feedback)
+    return make_outbox(plan, work, site, run, values, result.weights, metrics, feedback, model)
 
 
 def finite(tensors: Tensors) -> Tensors:

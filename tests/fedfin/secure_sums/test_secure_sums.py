@@ -17,7 +17,7 @@ from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages import SumKey, Survivors
 from fedfin.secure_sums import shamir
 from fedfin.secure_sums.member import LostError
-from fedfin.secure_sums.summand import opened, summand, word_count
+from fedfin.secure_sums.summand import Summand
 from fedfin_aggregator.fold.fold import Fold
 
 PLAN = Plan(
@@ -27,6 +27,7 @@ PLAN = Plan(
     model=Model(answer="head", fin="mlp", head_width=0),
 )
 SHAPES = task_specs(PLAN, "train")
+FORM = Summand(PLAN, "train")
 
 
 @settings(max_examples=30, deadline=None)
@@ -43,13 +44,13 @@ def test_any_cohort_with_any_dropouts_sums_to_what_a_fold_makes(data: st.DataObj
         values, weights = _update(rng, count)
         if name in survivors:
             fold.add(values, weights)
-        words[name] = summand(PLAN, "train", values, weights, {"cases": 1.5})
+        words[name] = FORM.words(values, weights, {"cases": 1.5})
     dealings = sites.deal(sites.names)
     masked = sites.mask(dealings, words)
     consents = sites.consents(survivors)
     revealing = survivors[: threshold(count)]
     reveals = {name: sites.members[name].reveal(consents) for name in revealing}
-    tensors, metrics = opened(PLAN, "train", open_sum(sites, dealings, masked, survivors, reveals))
+    tensors, metrics = FORM.opened(open_sum(sites, dealings, masked, survivors, reveals), {})
     assert {name: weight for name, (_, weight) in tensors.items()} == {
         name: sum_.weight for name, sum_ in fold.sums.items()
     }
@@ -96,7 +97,7 @@ def test_masked_values_look_random_whatever_they_are(fill: int) -> None:
 
 def test_a_summand_is_as_long_whatever_a_site_has() -> None:
     """Nothing, or everything."""
-    assert len(summand(PLAN, "train", {}, {}, {})) == word_count(PLAN, "train")
+    assert len(FORM.words({}, {}, {})) == FORM.word_count
 
 
 # An aggregator that lies.
