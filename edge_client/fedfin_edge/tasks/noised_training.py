@@ -30,12 +30,10 @@ def noised_gradients(model: FusionModel, plan: Plan, dataset: Dataset) -> Tensor
     """Downhill, in units of the norm that a patient is clipped to."""
     rows = np.flatnonzero(trains_head(plan, dataset))
     shapes = task_specs(plan, "train")
-    return noised_sum(
-        plan, "train", shapes, dataset, rows, lambda rows: _downhill(model, plan, dataset, rows)
-    )
+    return noised_sum(plan, "train", shapes, dataset, rows, lambda rows: downhill(model, plan, dataset, rows))
 
 
-def _downhill(model: FusionModel, plan: Plan, dataset: Dataset, rows: Rows) -> dict[str, NDArray[np.float64]]:
+def downhill(model: FusionModel, plan: Plan, dataset: Dataset, rows: Rows) -> dict[str, NDArray[np.float64]]:
     """What each of these cases would add to the head's tensors, by wire name, [cases, ...]."""
     present = torch.from_numpy(np.stack([dataset.present[m][rows] for m in plan.dims], axis=1))
     labels = torch.from_numpy(dataset.labels[rows])
