@@ -1,6 +1,10 @@
 """What one exchange with noise reaches, by the number of patients and epsilon: the tables of docs/privacy.md.
 
     python -m benchmarks.private [--data synthetic|mfeat] [--seeds N] [--cache FOLDER]
+    python -m benchmarks.private --trained
+
+The second compares the experts with a linear head that trains under noise in TRAINED.rounds rounds, alone and beside
+the experts, of the same budget.
 
 Macro AUC x 100 on cases that neither sites nor the public have, complete ones / in the mean over what is shown of them
 (both, either, half of them a random one). `no noise` is the same experts from secure sums. Synthetic cases: sixteen
@@ -11,7 +15,8 @@ and a case lacks either at 30 %.
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +30,7 @@ from benchmarks.study.deal import Recipe, deal
 from benchmarks.study.federation import Federation
 from benchmarks.study.measure import auc_figures
 from benchmarks.study.method import Floats, Method, Trained
-from benchmarks.study.methods.private_experts import EXPERTS, OneExchange, PrivateExperts
+from benchmarks.study.methods.private_experts import EXPERTS, OneExchange, PrivateExperts, PrivateHead
 from benchmarks.study.methods.projected import Projected
 from benchmarks.study.patterns import COMPLETE, views
 from benchmarks.study.settings import DATA, Setting
@@ -41,7 +46,21 @@ SETTINGS = {
     "8:0:2": Setting(ratio="8:0:2", held_out=0.15, public=0.1),
     "missing": Setting(missing=0.3, held_out=0.15, public=0.1),
 }
+
 RECIPE = Recipe(1, Model(), Training())
+
+
+@dataclass(frozen=True)
+class TrainedUnderNoise:
+    """How, and of how many patients."""
+
+    rounds: int = 20
+    learning_rate: float = 1.0
+    training_share: float = 0.5
+    patients: tuple[int, ...] = (300, 1000, 3000)
+
+
+TRAINED = TrainedUnderNoise()
 
 LATENT, FEATURES, RATES = 16, 64, (0.08, 0.1, 0.15, 0.2, 0.3, 0.4)
 POOL = 13_500  # cases, of which 75 % may train
@@ -103,6 +122,30 @@ def methods(columns: int) -> list[Method]:
     return [Projected(m.name, m, "principal", "modality", columns, 1.0) for m in (plain, *noised)]
 
 
+def trained_methods(columns: int) -> list[Method]:
+    """The experts of one exchange, a head alone, and both, by epsilon."""
+    found = []
+    for epsilon in EPSILONS:
+        privacy = Privacy(
+            level="private", epsilon=epsilon, delta=DELTA, training_share=TRAINED.training_share
+        )
+        rates = {"learning_rate": TRAINED.learning_rate}
+        found += [
+            PrivateExperts(f"{epsilon:g}: experts", privacy=privacy),
+            *(
+                PrivateHead(
+                    f"{epsilon:g}: {answer}",
+                    model={"answer": answer},
+                    training=rates,
+                    privacy=privacy,
+                    rounds=TRAINED.rounds,
+                )
+                for answer in ("head", "both")
+            ),
+        ]
+    return [Projected(m.name, m, "principal", "modality", columns, 1.0) for m in found]
+
+
 def scores(trained: Trained, federation: Federation, seed: int) -> tuple[float, float]:
     """Macro AUC x 100 of complete cases, and in the mean over views."""
     judge, found = federation.judge, {}
@@ -113,14 +156,22 @@ def scores(trained: Trained, federation: Federation, seed: int) -> tuple[float, 
     return known[COMPLETE], float(np.mean(list(known.values())))
 
 
-def table(pool: Pool, setting: Setting, patients: Sequence[int], seeds: int) -> Table:
-    """A line for each number of columns and patients."""
-    shown = Table("columns", "patients", *(method.name for method in methods(COLUMNS[0])))
+def table(
+    pool: Pool,
+    setting: Setting,
+    patients: Sequence[int],
+    seeds: int,
+    *,
+    made: Callable[[int], Sequence[Method]] = methods,
+    columns: Sequence[int] = COLUMNS,
+) -> Table:
+    """A line for each number of columns and patients. made: by the number of columns, the methods."""
+    shown = Table("columns", "patients", *(method.name for method in made(columns[0])))
     dealt = [deal(pool, setting, seed, RECIPE) for seed in range(seeds)]
-    for columns in COLUMNS:
+    for number in columns:
         for count in patients:
-            cells = [_cell(dealt, method, count) for method in methods(columns)]
-            shown.add_row(str(columns), f"{count:,}", *cells)
+            cells = [_cell(dealt, method, count) for method in made(number)]
+            shown.add_row(str(number), f"{count:,}", *cells)
     return shown
 
 
@@ -140,12 +191,20 @@ def main() -> None:
     parser.add_argument(
         "--seeds", type=positive, default=3, metavar="N", help="draws of sites and noise (default: 3)"
     )
+    parser.add_argument(
+        "--trained", action="store_true", help="a head that trains under noise, beside experts"
+    )
     add_cache(parser)
     args = parser.parse_args()
-    pool, console = _pool(args.data, cache_folder(args)), Console(width=120)
+    pool, console = _pool(args.data, cache_folder(args)), Console(width=150)
     for name, setting in SETTINGS.items():
         console.print(f"{args.data}, {name}, delta {DELTA:g}, {args.seeds} seeds")
-        console.print(table(pool, setting, PATIENTS[args.data], args.seeds))
+        if args.trained:
+            few = [count for count in PATIENTS[args.data] if count in TRAINED.patients]
+            columns = COLUMNS[-1:]
+            console.print(table(pool, setting, few, args.seeds, made=trained_methods, columns=columns))
+        else:
+            console.print(table(pool, setting, PATIENTS[args.data], args.seeds))
 
 
 def _pool(data: str, cache: Path) -> Pool:

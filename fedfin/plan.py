@@ -173,12 +173,15 @@ class Rounds(_Closed, frozen=True):
 class Privacy(_Closed, frozen=True):
     """What the aggregator learns. `level`: each site's update, or sums over at least three sites alone.
 
-    `epsilon`, `delta`: what all sums together promise to each patient, once noise is in them.
+    `epsilon`, `delta`: what all sums together promise to each patient, once noise is in them. `training_share`: what
+    part of it training gets, if there is any; `patients`: how many train in all, a number that may be public.
     """
 
     level: Level = "open"
     epsilon: Annotated[float, msgspec.Meta(gt=0.0, le=100.0)] = 3.0
     delta: Annotated[float, msgspec.Meta(gt=0.0, le=1e-3)] = 1e-6
+    training_share: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.5
+    patients: Annotated[int, msgspec.Meta(ge=0, le=limits.ROUND_WEIGHT)] = 0
 
     @property
     def summed(self) -> bool:
@@ -274,12 +277,14 @@ class Plan(_Closed, frozen=True):
             self._check_private()
 
     def _check_private(self) -> None:
-        """What has no part in one exchange of sums with noise."""
+        """What has no part in sums with noise."""
         model = self.model
         problems = {
-            'needs model.answer = "experts": training with noise is not there yet': model.answer != "experts",
             'needs model.fin = "gaussian": others are trained': model.fin != "gaussian",
-            'needs codec.up = "exact": nothing is trained': self.codec.quantized,
+            'needs codec.up = "exact": noise is drawn in numbers of its own': self.codec.quantized,
+            'needs privacy.patients, how many train in all, or model.answer = "experts", which trains nothing': (
+                self.trains and not self.privacy.patients
+            ),
             "needs model.basis_total = 0: random features are dimensions, and noise is in each": (
                 model.basis_total > sum(self.dims.values())
             ),
@@ -308,6 +313,11 @@ class Plan(_Closed, frozen=True):
         for problem, there in problems.items():
             if there:
                 raise ValueError(f'privacy.level = "{self.privacy.level}" {problem}; or set it to "open"')
+
+    @property
+    def trains(self) -> bool:
+        """Whether there are rounds of training: with noise not where the head is not asked."""
+        return not (self.privacy.noised and self.model.answer == "experts")
 
     @property
     def dims(self) -> dict[str, int]:

@@ -14,6 +14,12 @@ def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.where(known, losses, 0.0).sum() / known.sum().clamp(min=1)
 
 
+def case_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of each case, [n], summed over known entries (NaN: unknown). Both [n, labels]."""
+    losses = functional.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
+    return torch.where(labels.isnan(), 0.0, losses).sum(dim=1)
+
+
 def fin_loss(imputed: ByModality, standard: ByModality, asked: ByModality) -> Tensor:
     """Mean squared error of the features that FIN was asked for, mean over (case, modality) pairs.
 

@@ -28,6 +28,11 @@ def linears(dims: Mapping[str, int], outputs: int) -> nn.ModuleDict:
     return parts({modality: nn.Linear(dim, outputs) for modality, dim in dims.items()})
 
 
+def by_modality(modalities: Iterable[str], mask: Tensor) -> dict[str, Tensor]:
+    """Columns of bool [n, modalities] by name."""
+    return dict(zip(modalities, mask.unbind(dim=1), strict=True))
+
+
 def wire_name(torch_name: str) -> str:
     """The wire name of a parameter or buffer: `head.real.m_image.weight` is `head.real.image.weight`."""
     return ".".join(segment.removeprefix(PREFIX) for segment in torch_name.split("."))

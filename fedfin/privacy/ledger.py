@@ -8,7 +8,7 @@ and before it is offered to anybody; the aggregator before any site reveals what
 what never left, and never the other way round. The same update again costs nothing; another one for the same round is
 refused.
 
-The file belongs to the patients, not to a run: costs add up over all runs and plans. Only the two sides of one plan's
+The file belongs to the patients, not to a run: costs add up over all runs and plans. Only the sides of one plan's
 split of the same data have different patients (budget.py).
 """
 
@@ -87,9 +87,10 @@ def _release(path: Path, entry: Entry) -> Release:
 
 
 def _cost(releases: list[Release], site: str) -> float:
-    """Of a patient: the dearer side of each plan's split of the same data, and all of these together."""
+    """Of a patient: the dearest side of each plan's split of the same data, and all of these together."""
     costs: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for release in releases:
         if site in release.sites:
-            costs[release.plan, release.data][SIDES[release.task]] += release.rho
+            for side in SIDES[release.task]:
+                costs[release.plan, release.data][side] += release.rho
     return sum(max(sides.values()) for sides in costs.values())

@@ -12,7 +12,7 @@ from fedfin.errors import SettingsError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.privacy.accountant import rho_of_noise
-from fedfin.privacy.budget import budget_of
+from fedfin.privacy.budget import rho_of_round
 from fedfin.privacy.clipping import STEPS
 from fedfin.privacy.discrete_gaussian import MOST_VARIANCE
 
@@ -38,7 +38,7 @@ def share_variance(rho: float, min_sites: int) -> int:
 
 def share_of(plan: Plan, task: Task) -> int:
     """Of one site's share in a round of this task. Raises SettingsError."""
-    return share_variance(budget_of(plan).rho_of_task(task), plan.rounds.min_sites)
+    return share_variance(rho_of_round(plan, task), plan.rounds.min_sites)
 
 
 def cost(variance: int, sites: int) -> float:

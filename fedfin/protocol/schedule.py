@@ -9,24 +9,21 @@ from fedfin.plan import Plan
 def task_of(plan: Plan, round_: int) -> Task:
     """Moments first, second moments if the plan needs them; then training, calibration if it needs that, evaluation.
 
-    With noise second moments and evaluation alone: one exchange, and how good its model is.
+    With noise nobody pools moments, and experts alone are one exchange and its evaluation.
     """
-    if plan.privacy.noised:
-        return "second_moments" if round_ == 1 else "evaluate"
-    if round_ == 1:
+    if round_ == 1 and not plan.privacy.noised:
         return "moments"
     if round_ < first_training_round(plan):
         return "second_moments"
-    if _training(plan, round_) <= plan.rounds.count:
+    if _training(plan, round_) <= _trainings(plan):
         return "train"
     return "calibrate" if round_ < last_round(plan) else "evaluate"
 
 
 def first_training_round(plan: Plan) -> int:
-    """Training begins here; with noise, where there is none, evaluation."""
-    if plan.privacy.noised:
-        return 2
-    return 3 if needs_second_moments(plan) else 2
+    """Training begins here; where there is none, evaluation."""
+    moments = 0 if plan.privacy.noised else 1
+    return 1 + moments + needs_second_moments(plan)
 
 
 def preset_up(plan: Plan, round_: int) -> Preset:
@@ -54,9 +51,12 @@ def preset_down(plan: Plan, round_: int) -> Preset:
 
 def last_round(plan: Plan) -> int:
     """The round after which the federation is finished."""
-    if plan.privacy.noised:
-        return 2
-    return first_training_round(plan) + plan.rounds.count + (plan.model.answer == "both")
+    return first_training_round(plan) + _trainings(plan) + (plan.model.answer == "both")
+
+
+def _trainings(plan: Plan) -> int:
+    """How many rounds of it there are."""
+    return plan.rounds.count if plan.trains else 0
 
 
 def _training(plan: Plan, round_: int) -> int:

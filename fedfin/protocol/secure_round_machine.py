@@ -155,7 +155,7 @@ class SecureRoundMachine(RoundMachine):
 
     @property
     def _all_ready(self) -> tuple[str, ...]:
-        return tuple(sorted(self._attendance.answered)[: limits.COHORT])
+        return tuple(sorted(self._attendance.answered)[: most_summed(self._plan)])
 
     @property
     def _waited(self) -> bool:

@@ -8,7 +8,7 @@ from fedfin.errors import StateError
 from fedfin.fusion.model import load_model
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import Task, task_specs
-from fedfin.privacy.budget import Budget
+from fedfin.privacy.budget import SIDES, rho_of_round
 from fedfin.privacy.clipping import STEPS, in_steps
 from fedfin.privacy.shared_noise import share_variance
 from fedfin_edge.cases.dataset import Dataset
@@ -16,18 +16,21 @@ from fedfin_edge.tasks import noised_sums
 from fedfin_edge.tasks.run_task import run_task
 from fedfin_edge.tasks.task import TaskResult
 
-PLAN = private_plan()
-TASKS: tuple[Task, ...] = ("second_moments", "evaluate")
+PLAN = private_plan(trains=True)
+TASKS: tuple[Task, ...] = ("second_moments", "train", "calibrate", "evaluate")
 
 
-def _dataset(patients: list[int], *, seed: int = 0, size: float = 1.0, held_out: float = 0.0) -> Dataset:
-    """A case for each of these patients; whether one is held out, and in which half, is his number's."""
+def _dataset(
+    patients: list[int], *, seed: int = 0, size: float = 1.0, held_out: float = 0.0, validation: float = 0.0
+) -> Dataset:
+    """A case for each of these patients; on which side one is, and in which half, is his number's."""
     rng, n, numbers = np.random.default_rng(seed), len(patients), np.array(patients, np.int64)
     return Dataset(
         {m: (size * rng.standard_normal((n, dim))).astype(np.float32) for m, dim in PLAN.dims.items()},
         {m: rng.random(n) < 0.8 for m in PLAN.dims},
         rng.choice(np.array([0, 1, np.nan], np.float32), (n, 2)),
         (numbers % 10) / 10 < held_out,
+        validation=(numbers % 10) / 10 < held_out + validation,
         second_half=numbers % 2 == 1,
         patient=numbers,
     )
@@ -39,6 +42,7 @@ def _rows(dataset: Dataset, rows: np.ndarray) -> Dataset:
         {m: values[rows] for m, values in dataset.present.items()},
         dataset.labels[rows],
         dataset.held_out[rows],
+        validation=dataset.calibration_held_out[rows],
         second_half=dataset.in_second_half[rows],
         patient=dataset.patient_numbers[rows],
     )
@@ -70,24 +74,27 @@ def noiseless(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [0.1, 1.0, 1000.0])
 def test_no_patient_moves_the_sum_by_more_than_the_norm(task: Task, size: float) -> None:
     """Of one case or of fifty; over all tensors of the task together, both halves of them."""
-    held_out = 0.0 if task == "second_moments" else 1.0
-    patients = [*range(10), *[3] * 49, *[4] * 7]
-    whole = _dataset(patients, seed=1, size=size, held_out=held_out)
+    patients, asked = [*range(10), *[3] * 49, *[4] * 7], {"evaluate": "held_out", "calibrate": "validation"}
+    sides = {asked[task]: 1.0} if task in asked else {}
+    whole = _dataset(patients, seed=1, size=size, **sides)
     everything, moved = _flat(_run(task, whole).deltas), []
     for patient in range(10):
         without = _flat(_run(task, _rows(whole, np.array(patients) != patient)).deltas)
         moved.append(np.linalg.norm(everything - without))
-    assert 0.9 < max(moved) <= 1.0
+    assert (0.5 if task == "calibrate" else 0.9) < max(moved) <= 1.0
 
 
 @pytest.mark.usefixtures("noiseless")
-def test_either_side_of_the_split_is_told_of_by_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or a patient would be told of twice: the budget counts on it."""
-    whole = _dataset(list(range(40)), held_out=0.5)
-    train, held_out = _rows(whole, ~whole.held_out), _rows(whole, whole.held_out)
-    assert len(train) == len(held_out) == 20
-    for task, side in (("second_moments", train), ("evaluate", held_out)):
-        assert np.array_equal(_flat(_run(task, whole).deltas), _flat(_run(task, side).deltas))
+def test_each_task_tells_of_the_patients_that_its_budget_counts() -> None:
+    """Training and calibration, of different ones, have second moments in common; evaluation is of neither."""
+    whole = _dataset(list(range(40)), held_out=0.5, validation=0.2)
+    held_out, calibrating = whole.held_out, whole.calibration_held_out
+    sides = {"training": ~held_out & ~calibrating, "calibration": calibrating, "held out": held_out}
+    assert [int(side.sum()) for side in sides.values()] == [12, 8, 20]
+    for task in TASKS:
+        told = np.logical_or.reduce([sides[side] for side in SIDES[task]])
+        alone = _run(task, _rows(whole, told))
+        assert np.array_equal(_flat(_run(task, whole).deltas), _flat(alone.deltas))
 
 
 @pytest.mark.usefixtures("noiseless")
@@ -115,7 +122,7 @@ def test_values_are_whole_steps_with_this_site_s_share_of_the_noise(task: Task) 
     one, other = (_flat(_run(task, _dataset([])).deltas) * STEPS for _ in range(2))
     assert np.array_equal(one, np.rint(one))
     noise = np.concatenate([one, other])
-    wanted = share_variance(Budget(2.0, 1e-5).rho, 5)
+    wanted = share_variance(rho_of_round(PLAN, task), 5)
     assert abs(noise.var() / wanted - 1) < 5 * np.sqrt(2 / noise.size)
     assert (one != other).mean() > 0.9
 

@@ -355,6 +355,7 @@ def make_believe(world: "World") -> Iterator[None]:
         "fedfin.secure_sums.member.os": chance,
         "fedfin.secure_sums.member.X25519PrivateKey": new_key,
         "fedfin.protocol.secure_round_machine.os": chance,
+        "fedfin.privacy.discrete_gaussian.os": chance,
     }
     with contextlib.ExitStack() as stack:
         for name, value in replaced.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 from fedfin.plan import Codec, Plan, Privacy, Rounds
 from fedfin.protocol.schedule import last_round, task_of
 from simulation.faults import Faults
-from simulation.toy import solved_plan, toy_plan
+from simulation.toy import private_plan, solved_plan, toy_plan
 from simulation.world import Trace, World
 
 MEMORY = Path("/dev/shm")  # fsync costs nothing there; a process that dies loses no more than on a disk
@@ -105,6 +105,12 @@ def summed_or_told(_: str, world: World) -> None:
         world.tally["closed without a sum"] += row["sites"] == 0.0
 
 
+def told_within_the_budget(variant: str, world: World) -> None:
+    """As `summed_or_told`; ledger_watch.py has looked at what was told."""
+    summed_or_told(variant, world)
+    assert world.tally["told in sums with noise"], "a ledger that is empty tests nothing"
+
+
 _EVERYONE = Rounds(count=2, sites=3, min_sites=3, deadline_s=1e6)
 _QUORUM = Rounds(count=3, sites=3, min_sites=2, deadline_s=100.0)
 _INVITED = Rounds(count=3, sites=2, min_sites=1, invite=2, deadline_s=100.0)
@@ -139,5 +145,6 @@ VARIANTS = {
         toy_plan(_EVERYONE, privacy=_SECURE, codec=_STEPS), 3, same_as_undisturbed, mortal=False
     ),
     "secure, steps, quorum": Variant(toy_plan(_SUMMED, privacy=_SECURE, codec=_STEPS), 5, summed_or_told),
+    "private": Variant(private_plan(_SUMMED), 5, told_within_the_budget),
 }
 OPEN = {"secure": "everyone"}  # the variant whose model is the same

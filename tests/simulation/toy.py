@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.transport.stand_in_values import possible
 from fedfin.model.model_spec import MAGNITUDES, task_specs
-from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.plan import Modality, Model, Plan, Privacy, Rounds
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks import run_task as tasks
 from fedfin_edge.tasks.task import TaskResult, TaskStoppedError
@@ -34,11 +34,22 @@ def solved_plan(rounds: Rounds, **parts) -> Plan:
     return toy_plan(rounds, model=model, modalities=modalities, **parts)
 
 
+def private_plan(rounds: Rounds, **parts) -> Plan:
+    """With noise in every sum; a head trains and is calibrated beside the experts."""
+    modalities = tuple(
+        Modality(name=name, encoder=ENCODER, dim=dim, scale="modality", deviation=1.0)
+        for name, dim in (("image", 4), ("text", 3))
+    )
+    model = Model(answer="both", fin="gaussian", head_width=0, basis_total=0)
+    privacy = Privacy(level="private", epsilon=8.0, patients=30)
+    return toy_plan(rounds, model=model, modalities=modalities, privacy=privacy, **parts)
+
+
 def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, **_) -> TaskResult:
     """Depends on site, round, task, and every value of the model it starts from."""
     if stop():
         raise TaskStoppedError
-    if task == "second_moments":
+    if task == "second_moments" or plan.privacy.noised:
         cases_ = cases(plan, site)
         return tasks.run_task(plan, task, round_, model, cases_, site, progress=lambda _: None, stop=stop)
     rng = np.random.default_rng([*site.encode(), round_])
@@ -61,7 +72,7 @@ def cases(plan: Plan, site: str) -> Dataset:
         for m, dim in plan.dims.items()
     }
     labels = rng.integers(0, 2, (count, len(plan.labels))).astype(np.float32)
-    return Dataset(features, present, labels, np.zeros(count, np.bool_))
+    return Dataset(features, present, labels, np.arange(count) % 5 == 1, validation=np.arange(count) % 5 == 2)
 
 
 def hexadecimal(rng: random.Random, size: int) -> str:

@@ -13,6 +13,7 @@ from fedfin.protocol.shards import Shard, is_shard
 from simulation.broker import Broker, Link
 from simulation.clock import Clock
 from simulation.faults import CrashError, Faults
+from simulation.ledger_watch import check_ledgers
 from simulation.processes import AggregatorProcess, Process, ShardProcess, SiteProcess, make_believe
 from simulation.sum_keys import SumKeys
 from simulation.watch import Watch
@@ -84,6 +85,10 @@ class World:
                 site.name
             )
         self.final = final
+        if self.plan.privacy.noised:
+            folders = {site.name: site.folder for site in self.sites}
+            told = check_ledgers(self.plan, self.aggregator.folder, folders)
+            self.tally["told in sums with noise"] += told
 
     # What the others ask of it.
 

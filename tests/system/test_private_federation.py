@@ -9,8 +9,9 @@ from subprocess import Popen
 import pytest
 from federation import Federation, broker, fedfin, start
 
+from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import read_model
-from fedfin.plan import Model, Privacy, Rounds
+from fedfin.plan import Model, Privacy, Rounds, Training
 from fedfin.privacy.budget import budget_of
 from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release
@@ -41,6 +42,32 @@ def test_a_private_federation_is_one_exchange_and_its_evaluation(tmp_path: Path)
         spent = [event["epsilon"] for event in federation.events(name) if event["event"] == "released"]
         assert spent == [pytest.approx(8.0, abs=0.05)] * 2
     _check_commands(tmp_path)
+
+
+def test_a_head_trains_and_is_calibrated_within_the_same_budget(tmp_path: Path) -> None:
+    """Every round is in the ledgers of both ends; the sites' losses and cases are told to nobody."""
+    training = {
+        "rounds": Rounds(count=2, sites=3, min_sites=3, deadline_s=60.0),
+        "model": Model(answer="both", basis_total=0, head_width=0),
+        "training": Training(learning_rate=1.0),
+        "privacy": Privacy(level="private", epsilon=8.0, delta=1e-5, patients=60),
+    }
+    with broker("mosquitto", tmp_path) as url:
+        federation = Federation(tmp_path, url, **(PRIVATE | training))
+        federation.run()
+    closed = [event for event in federation.events("agg") if event["event"] == "closed"]
+    assert [event["sites"] for event in closed] == [3.0] * 5
+    assert not any({"cases", "label_loss", "fin_loss"} & event.keys() for event in closed)
+    tensors = read_model(tmp_path / "agg" / "final.fedfin").tensors
+    first = initial_model(federation.plan)
+    for name in ("head.real.image.weight", "calibration.slope"):
+        assert (tensors[name] != first[name]).any()
+    budget = budget_of(federation.plan)
+    for name in ("agg", *federation.names):
+        ledger = Ledger(tmp_path / name / LEDGER, budget)
+        tasks = [release.task for release in ledger.releases]
+        assert tasks == ["second_moments", "train", "train", "calibrate", "evaluate"]
+        assert 0.99 * budget.rho < ledger.spent("s1" if name == "agg" else name) <= budget.rho
 
 
 def _check_commands(folder: Path) -> None:

@@ -15,6 +15,7 @@ from fedfin_aggregator.closed_form.head_calibration import calibrate
 from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
+from fedfin_aggregator.rounds.noised_training import denoised_scores, descent
 
 Means = Mapping[str, NDArray[np.float64]]
 
@@ -45,10 +46,12 @@ def close_round(
     means = FoldedMeans({n: sum_ for n, sum_ in sums.items() if not is_grouped(n) and n != MAGNITUDES})
     magnitudes = FoldedMeans({n: sum_ for n, sum_ in sums.items() if n == MAGNITUDES})
     solved = solve(plan, _solvable(plan, by_group(second_moments))) if second_moments else {}
+    if task == "train" and plan.privacy.noised:
+        return descent(plan, sums), {}
     if task in ("train", "second_moments"):
         return means, {**solved, **magnitudes}
     if task == "calibrate":
-        return {}, _calibrated(means, sums, model)
+        return {}, _calibrated(plan, sums, model)
     return {}, means
 
 
@@ -56,9 +59,11 @@ def _solvable(plan: Plan, groups: list[Sums]) -> list[Sums]:
     return [denoised(plan, group) for group in groups] if plan.privacy.noised else groups
 
 
-def _calibrated(means: Means, sums: Mapping[str, Sum], model: Tensors) -> Means:
+def _calibrated(plan: Plan, sums: Mapping[str, Sum], model: Tensors) -> Means:
     """Nothing where no site holds cases out for it."""
     if CALIBRATION not in sums:
         return {}
     power, prior = (model[f"blend.{part}"].astype(np.float64) for part in ("power", "prior"))
-    return calibrate(means[CALIBRATION], sums[CALIBRATION].weight, power, prior)
+    if plan.privacy.noised:
+        return calibrate(denoised_scores(plan, sums), 1, power, prior)
+    return calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)

@@ -11,9 +11,9 @@ from benchmarks.study.method import Floats, Progress, Trained
 from benchmarks.study.methods.plan_method import PlanMethod, TrainedPlan
 from fedfin.plan import Model, Plan, Privacy
 from fedfin.protocol.schedule import first_training_round
-from fedfin_edge.cases.dataset import Dataset
 
 EXPERTS = Model(answer="experts", basis_total=0)
+WITH_HEAD = Model(answer="both", basis_total=0, head_width=0)
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,36 @@ class PrivateExperts(OneExchange):
 
     def train(self, federation: Federation, progress: Progress) -> Trained:  # type: ignore[override] # as above
         """One round."""
-        plan = self._noised(federation.plan, federation.public, len(federation.sites))
+        plan = noised(federation, EXPERTS, self.privacy)
         return super().train(dataclasses.replace(federation, plan=plan), progress)
 
-    def _noised(self, base: Plan, public: Dataset, sites: int) -> Plan:
-        modalities = tuple(
-            msgspec.structs.replace(m, deviation=_deviation(public.features[m.name][public.present[m.name]]))
-            for m in base.modalities
-        )
-        rounds = msgspec.structs.replace(base.rounds, sites=sites, min_sites=sites)
-        return msgspec.structs.replace(
-            base, modalities=modalities, model=EXPERTS, rounds=rounds, privacy=self.privacy
-        )
+
+@dataclass(frozen=True)
+class PrivateHead(PlanMethod):
+    """Experts under noise, and beside them a linear head that is trained and calibrated under noise, too."""
+
+    privacy: Privacy = field(default_factory=lambda: Privacy(level="private"))
+    rounds: int = 10
+
+    def train(self, federation: Federation, progress: Progress) -> Trained:  # type: ignore[override] # as above
+        """One round, then those of training, then calibration."""
+        patients = sum(map(len, federation.sites.values()))
+        privacy = msgspec.structs.replace(self.privacy, patients=patients)
+        plan = noised(federation, WITH_HEAD, privacy)
+        rounds = msgspec.structs.replace(plan.rounds, count=self.rounds)
+        plan = msgspec.structs.replace(plan, rounds=rounds)
+        return super().train(dataclasses.replace(federation, plan=plan), progress)
+
+
+def noised(federation: Federation, model: Model, privacy: Privacy) -> Plan:
+    """The federation's plan with noise in the sums of all its sites."""
+    base, public, sites = federation.plan, federation.public, len(federation.sites)
+    modalities = tuple(
+        msgspec.structs.replace(m, deviation=_deviation(public.features[m.name][public.present[m.name]]))
+        for m in base.modalities
+    )
+    rounds = msgspec.structs.replace(base.rounds, sites=sites, min_sites=sites)
+    return msgspec.structs.replace(base, modalities=modalities, model=model, rounds=rounds, privacy=privacy)
 
 
 def _deviation(features: Floats) -> float:

@@ -31,6 +31,9 @@ TELLS: dict[Task, str] = {
 TELLS_WITH_NOISE: dict[Task, str] = {
     "second_moments": "sums of products of any two features, and of each feature with each label, over this site's"
     " training patients, each clipped and all of them under noise, in two halves; sent once",
+    "train": "in which direction this site's patients would move the model, each clipped, under noise",
+    "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
+    " squares, by label and true answer, each patient clipped, under noise",
     "evaluate": "how many held-out cases got which score, by label and true answer, each patient clipped, under noise",
 }
 FEW_MEANS = (

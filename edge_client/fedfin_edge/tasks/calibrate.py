@@ -24,19 +24,27 @@ def measure_scores(
     if not dataset.floor.allows(dataset.calibration_held_out):
         return {}, {}
     rows = np.flatnonzero(dataset.calibration_held_out)
-    patterns = list(product((False, True), repeat=len(plan.dims)))
-    scores = np.zeros((len(patterns), len(plan.labels), 2, CALIBRATION_SUMS))
-    for mask in patterns[1:]:
-        scores[pattern_row(mask)] = _of_pattern(model, plan, dataset, rows, mask) / len(rows)
+    scores = case_scores(model, plan, dataset, rows).sum(axis=0) / len(rows)
     return {CALIBRATION: scores.astype(np.float32)}, {CALIBRATION: len(rows)}
 
 
-def _of_pattern(
-    model: FusionModel, plan: Plan, dataset: Dataset, rows: NDArray[np.intp], mask: tuple[bool, ...]
+def case_scores(
+    model: FusionModel, plan: Plan, dataset: Dataset, rows: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Sums over the cases that have these modalities, [labels, classes, CALIBRATION_SUMS]."""
-    asked = [m for m, there in zip(plan.dims, mask, strict=True) if there]
-    rows = rows[np.logical_and.reduce([dataset.present[m][rows] for m in asked])]
+    """What each of these cases adds, [cases, patterns, labels, classes, CALIBRATION_SUMS]."""
+    patterns = list(product((False, True), repeat=len(plan.dims)))
+    scores = np.zeros((len(rows), len(patterns), len(plan.labels), 2, CALIBRATION_SUMS))
+    for mask in patterns[1:]:
+        asked = [m for m, there in zip(plan.dims, mask, strict=True) if there]
+        has = np.logical_and.reduce([dataset.present[m][rows] for m in asked])
+        scores[has, pattern_row(mask)] = _of_pattern(model, plan, dataset, rows[has], asked)
+    return scores
+
+
+def _of_pattern(
+    model: FusionModel, plan: Plan, dataset: Dataset, rows: NDArray[np.intp], asked: list[str]
+) -> NDArray[np.float64]:
+    """Of cases that have these modalities, [cases, labels, classes, CALIBRATION_SUMS]."""
     features = {m: torch.from_numpy(dataset.features[m][rows]) for m in plan.dims}
     shown = {m: torch.full((len(rows),), m in asked) for m in plan.dims}
     with torch.inference_mode():
@@ -46,5 +54,5 @@ def _of_pattern(
     labels = dataset.labels[rows]
     of_class = np.stack([labels == 0, labels == 1], axis=2).astype(np.float64)  # unknown: neither
     powers = np.stack([np.ones_like(head), head, np.square(head), experts, np.square(experts)], axis=2)
-    sums: NDArray[np.float64] = np.einsum("nlc,nlp->lcp", of_class, powers)
-    return sums
+    scores: NDArray[np.float64] = of_class[..., None] * powers[:, :, None]
+    return scores

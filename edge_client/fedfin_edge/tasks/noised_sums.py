@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedfin.codec import Shape
 from fedfin.errors import StateError
 from fedfin.fusion.model import FusionModel
-from fedfin.model.model_spec import NOISED_BINS, Task, task_specs
+from fedfin.model.model_spec import CALIBRATION, NOISED_BINS, Task, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Plan
 from fedfin.privacy import contributions
@@ -22,6 +22,7 @@ from fedfin.privacy.discrete_gaussian import discrete_gaussian
 from fedfin.privacy.shared_noise import share_of
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.scenarios import scenarios
+from fedfin_edge.tasks.calibrate import case_scores
 from fedfin_edge.tasks.evaluate import answer, score_bins
 from fedfin_edge.tasks.second_moments import standardised_basis
 
@@ -52,8 +53,8 @@ def noised_second_moments(model: FusionModel, plan: Plan, dataset: Dataset) -> T
     shapes = task_specs(plan, "second_moments")
     first = {name: shape for name, shape in shapes.items() if not name.startswith(OTHER_HALF)}
     second = train & dataset.in_second_half
-    tensors = _noised_sum(plan, "second_moments", first, dataset, np.flatnonzero(train & ~second), of)
-    other = _noised_sum(plan, "second_moments", first, dataset, np.flatnonzero(second), of)
+    tensors = noised_sum(plan, "second_moments", first, dataset, np.flatnonzero(train & ~second), of)
+    other = noised_sum(plan, "second_moments", first, dataset, np.flatnonzero(second), of)
     return tensors | {OTHER_HALF + name: values for name, values in other.items()}
 
 
@@ -71,7 +72,18 @@ def noised_histograms(model: FusionModel, plan: Plan, dataset: Dataset) -> Tenso
             )
         return counts
 
-    return _noised_sum(plan, "evaluate", shapes, dataset, np.flatnonzero(dataset.held_out), of)
+    return noised_sum(plan, "evaluate", shapes, dataset, np.flatnonzero(dataset.held_out), of)
+
+
+def noised_scores(model: FusionModel, plan: Plan, dataset: Dataset) -> Tensors:
+    """What head and experts say of the cases kept for calibration, in units of the norm, each patient clipped."""
+    scale = contributions.score_scale(plan)
+
+    def of(rows: Rows) -> dict[str, NDArray[np.float64]]:
+        return {CALIBRATION: scale * case_scores(model, plan, dataset, rows)}
+
+    rows = np.flatnonzero(dataset.calibration_held_out)
+    return noised_sum(plan, "calibrate", task_specs(plan, "calibrate"), dataset, rows, of)
 
 
 def _counted(bins: Integers, labels: NDArray[np.float32], cases: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -82,7 +94,7 @@ def _counted(bins: Integers, labels: NDArray[np.float32], cases: NDArray[np.bool
     return counted
 
 
-def _noised_sum(
+def noised_sum(
     plan: Plan, task: Task, shapes: dict[str, Shape], dataset: Dataset, rows: Rows, of: Of
 ) -> Tensors:
     """The clipped sum of what these cases add, with noise; in units of the norm, exact in float32."""

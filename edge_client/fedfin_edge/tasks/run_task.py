@@ -5,17 +5,26 @@ from collections.abc import Callable
 import torch
 
 from fedfin.codec import Tensors
-from fedfin.fusion.model import load_model
+from fedfin.fusion.model import FusionModel, load_model
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.calibrate import measure_scores
 from fedfin_edge.tasks.evaluate import evaluate
 from fedfin_edge.tasks.moments import pool_moments
-from fedfin_edge.tasks.noised_sums import noised_histograms, noised_second_moments
+from fedfin_edge.tasks.noised_sums import noised_histograms, noised_scores, noised_second_moments
+from fedfin_edge.tasks.noised_training import noised_gradients
 from fedfin_edge.tasks.second_moments import pool_second_moments
 from fedfin_edge.tasks.task import Control, TaskResult
 from fedfin_edge.tasks.train import train
+
+# Each patient clipped, with the site's share of the noise.
+_NOISED: dict[Task, Callable[[FusionModel, Plan, Dataset], Tensors]] = {
+    "second_moments": noised_second_moments,
+    "train": noised_gradients,
+    "calibrate": noised_scores,
+    "evaluate": noised_histograms,
+}
 
 
 def run_task(
@@ -34,13 +43,12 @@ def run_task(
     `progress` is given the share done, 0 to 1; `stop` is asked between batches. Raises TaskStoppedError.
     """
     torch.set_num_threads(1)  # two threads on two contended cores took 75 times as long
-    if task == "train":
-        return train(plan, round_number, model, dataset, site, Control(progress, stop))
     if plan.privacy.noised:
-        make = noised_second_moments if task == "second_moments" else noised_histograms
-        noised = make(load_model(plan, model), plan, dataset)
+        noised = _NOISED[task](load_model(plan, model), plan, dataset)
         progress(1.0)
         return TaskResult(noised, dict.fromkeys(noised, 1), {})
+    if task == "train":
+        return train(plan, round_number, model, dataset, site, Control(progress, stop))
     if task == "moments":
         tensors, weights = pool_moments(dataset)
     elif task == "second_moments":

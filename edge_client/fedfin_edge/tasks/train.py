@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fedfin.codec import PRESETS, Tensors
 from fedfin.fusion.adamw import AdamW
 from fedfin.fusion.loss import fin_loss, label_loss, squared_errors
 from fedfin.fusion.masking import Masks, draw_masks
+from fedfin.fusion.modality import by_modality
 from fedfin.fusion.model import FusionModel, load_model, missing
 from fedfin.model.model_spec import tensor_specs
 from fedfin.plan import Plan, Training
@@ -33,7 +35,7 @@ def train(
 
     The round's preset may ask for another learning rate. Raises TaskStoppedError.
     """
-    generator = torch.Generator().manual_seed(_seed(plan, round_number, site))
+    generator = draws_of(plan, round_number, site)
     model = load_model(plan, before)
     cases = _training_cases(plan, model, dataset)
     counted = TensorWeights(cases.present, cases.labels)
@@ -42,7 +44,7 @@ def train(
         counted.add(step.rows, step.masks)
         seen += len(step.rows)
         if seen <= len(cases.labels):  # later epochs know these cases by heart
-            spread.add(step.errors, _by_modality(plan, step.masks.asked))
+            spread.add(step.errors, by_modality(plan.dims, step.masks.asked))
         losses.append((step.label_loss, step.fin_loss))
         control.tick(share)
     after = model.dump_tensors() | spread.tensors()
@@ -88,7 +90,7 @@ def _epochs(
             batch = cases.rows(rows)
             masks = draw_masks(batch.present, recipe.modality_dropout, generator)
             to_fin, asked, to_head = (
-                _by_modality(plan, mask) for mask in (masks.to_fin, masks.asked, masks.to_head)
+                by_modality(plan.dims, mask) for mask in (masks.to_fin, masks.asked, masks.to_head)
             )
             seen = {m: values * to_fin[m].unsqueeze(1) for m, values in batch.standard.items()}
             with torch.set_grad_enabled(bool(masks.asked.any())):
@@ -103,15 +105,8 @@ def _epochs(
             yield done / (n * recipe.epochs), _Step(rows, masks, of_labels.item(), of_fin.item(), errors)
 
 
-def _by_modality(plan: Plan, mask: Tensor) -> dict[str, Tensor]:
-    """Columns of bool [n, modalities] by name."""
-    return dict(zip(plan.dims, mask.unbind(dim=1), strict=True))
-
-
 def _training_cases(plan: Plan, model: FusionModel, dataset: Dataset) -> _Cases:
-    train = ~dataset.held_out
-    if plan.model.answer == "both":
-        train &= ~dataset.calibration_held_out
+    train = trains_head(plan, dataset)
     features = {modality: torch.from_numpy(dataset.features[modality][train]) for modality in plan.dims}
     present = {modality: torch.from_numpy(dataset.present[modality][train]) for modality in plan.dims}
     standard = model.standardise(features, present)
@@ -119,9 +114,16 @@ def _training_cases(plan: Plan, model: FusionModel, dataset: Dataset) -> _Cases:
     return _Cases(standard, torch.stack(list(present.values()), dim=1), labels)
 
 
-def _seed(plan: Plan, round_number: int, site: str) -> int:
+def trains_head(plan: Plan, dataset: Dataset) -> NDArray[np.bool_]:
+    """The cases that the head learns from, bool [n]: not those that it is calibrated on."""
+    train = ~dataset.held_out
+    return train & ~dataset.calibration_held_out if plan.model.answer == "both" else train
+
+
+def draws_of(plan: Plan, round_number: int, site: str) -> torch.Generator:
+    """What a site draws from in a round of training."""
     digest = hashlib.sha256(f"{plan.seed}/{round_number}/{site}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def _recipe(plan: Plan, round_number: int) -> Training:

@@ -44,6 +44,19 @@ def test_training_and_held_out_patients_are_told_of_once_each(tmp_path: Path) ->
     assert _told(tmp_path, TOLD, EVALUATED).spent("st-mary") == BUDGET.rho
 
 
+def test_every_round_of_training_costs_and_calibration_costs_others_as_much(tmp_path: Path) -> None:
+    """Who trains is not who calibrates; second moments are of both."""
+    moments, rho = replace(TOLD, rho=0.5 * BUDGET.rho), 0.25 * BUDGET.rho
+    trained = [replace(TOLD, round=n, task="train", update=f"{n}" * 64, rho=rho) for n in (2, 3)]
+    calibrated = replace(TOLD, round=4, task="calibrate", update="4" * 64, rho=2 * rho)
+    ledger = _told(tmp_path, moments, *trained, calibrated)
+    assert ledger.spent("st-mary") == pytest.approx(BUDGET.rho)
+    for more in (replace(trained[0], round=5), replace(calibrated, round=5)):
+        with pytest.raises(StateError, match="would have told epsilon"):
+            ledger.record(more)
+    ledger.record(replace(EVALUATED, round=5))
+
+
 def test_a_replayed_round_costs_nothing_and_writes_nothing(tmp_path: Path) -> None:
     """The bytes that left may leave again."""
     ledger = _told(tmp_path, TOLD)
@@ -125,7 +138,7 @@ def test_a_line_that_was_changed_or_taken_out_stops_everything(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("event", "facts"),
-    [("start", {}), ("release", {"run": RUN}), ("release", to_builtins(replace(TOLD, task="train")))],
+    [("start", {}), ("release", {"run": RUN}), ("release", to_builtins(replace(TOLD, task="moments")))],
 )
 def test_another_log_in_its_place_is_a_plain_error_with_the_remedy(
     tmp_path: Path, event: str, facts: dict
