@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from benchmarks.rows import Row
-from benchmarks.study.patterns import COMPLETE, HALF
+from benchmarks.study.patterns import COMPLETE, HALF, RECORDED
 from benchmarks.study.roles import BOUNDS, DEFAULT, NOISE
 
 BySeed = Mapping[int, float]
@@ -71,7 +71,7 @@ class Scores:
     def views(self, data: str) -> list[str]:
         """Complete cases first, half missing last."""
         views = _unique(view for row in self.rows if row["data"] == data for view in row["views"])
-        return sorted(views, key=lambda view: (view != COMPLETE, view == HALF))
+        return sorted(views, key=lambda view: (view not in (COMPLETE, RECORDED), view == HALF))
 
     @cached_property
     def columns(self) -> list[Column]:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.rows import Row
-from benchmarks.study.patterns import COMPLETE
 from benchmarks.study.scores import ABLATED, BySeed, Column, Scores, average, kinds, mean
 from benchmarks.study.verdict import failures, judge
 
@@ -197,7 +196,8 @@ def missing(scores: Scores) -> list[Line]:
     for data in scores.data:
         for setting in scores.settings(data):
             for method in scores.methods:
-                seeds = len(scores.auc(Column(data, setting, COMPLETE), method))
+                columns = [Column(data, setting, view) for view in scores.views(data)]
+                seeds = max(len(scores.auc(column, method)) for column in columns)
                 if seeds < most and (data, setting, method) not in known:
                     lines.append(
                         {"data": data, "setting": setting, "method": method, "seeds": seeds, "of": most}
