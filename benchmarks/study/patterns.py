@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from fedfin_edge.cases.dataset import Dataset
 
 COMPLETE, HALF = "complete", "half missing"
+ALONE = "only "  # before a modality's name
 RECORDED = "as recorded"  # in place of complete, where incomplete cases judge, too
 _STREAM = 7  # parts these draws from others of the same seed
 
@@ -23,7 +24,7 @@ def views(judge: Dataset, seed: int) -> dict[str, View]:
     whole = all(mask.all() for mask in every.values())
     found: dict[str, View] = {COMPLETE if whole else RECORDED: every}
     if len(modalities) > 1:
-        found |= {f"only {m}": none | {m: every[m]} for m in modalities}
+        found |= {f"{ALONE}{m}": none | {m: every[m]} for m in modalities}
     if len(modalities) > 2:
         found |= {f"without {m}": _without(every, m) for m in modalities}
     if len(modalities) > 1:

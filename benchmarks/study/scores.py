@@ -92,6 +92,11 @@ class Scores:
         one, other = self.auc(column, method), self.auc(column, to)
         return {seed: one[seed] - other[seed] for seed in one if seed in other}
 
+    def between(self, column: Column, other: Column, method: str) -> BySeed:
+        """The method in one column less the same in another, of the seeds that both have."""
+        one, less = self.auc(column, method), self.auc(other, method)
+        return {seed: one[seed] - less[seed] for seed in one if seed in less}
+
     def average_difference(self, columns: Iterable[Column], method: str, to: str) -> BySeed:
         """The mean over the columns that both have, of the seeds that have all of these columns."""
         found = [self.differences(column, method, to) for column in columns]

@@ -22,7 +22,8 @@ def summarise(scores: Scores) -> dict[str, Any]:
         "default": scores.default,
         "seeds": sorted({row["seed"] for row in scores.rows}),
         "data": [_data(scores, name) for name in scores.data],
-        "verdict": asdict(verdict) | {"violations": len(verdict.violations)},
+        "verdict": asdict(verdict)
+        | {"violations": len(verdict.violations), "clear_parts": len(verdict.clear_parts)},
         "main": main_table(scores),
         "calibration": by_method(scores, ("ece",)),
         "imputation": by_method(scores, IMPUTED),
