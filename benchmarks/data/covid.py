@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases.covid_cxr import make_table
+from benchmarks.cases.nih_sample import make_table as make_nih_table
 from benchmarks.cases.tables import Row, write_table
 from benchmarks.data import table
 from benchmarks.data.bundles import image_bundle, text_bundle
@@ -34,6 +35,22 @@ def load_cut(data: Path, cache: Path, step: table.Step) -> Cases:
     whole = _load(rows, "covid-cxr", data, cache, step)
     cut = _load(first_windows(text_bundle(cache), rows), "covid-cxr-cut", data, cache, step)
     return dataclasses.replace(whole, features=cut.features)
+
+
+def with_public(cases: Cases, nih: Path, data: Path, reports: Cases, cache: Path) -> Cases:
+    """The cases of `load(data, ...)` with public ones beside, for axes: images of NIH's sample, Open-I's findings.
+
+    They pass through the same encoders, and no patient is in both. Raises what `load` raises.
+    """
+    out = cache / "nih-sample.csv"
+    write_table(out, make_nih_table(nih))
+    bundles = {"image": image_bundle(cache, "covid-cxr", data / "frontal_256")}
+    images = table.load(out, bundles, cache, lambda _done, _total: None)
+    public = {
+        "image": images.features["image"][images.present["image"]],
+        "text": reports.features["findings"][reports.present["findings"]],
+    }
+    return dataclasses.replace(cases, public=public)
 
 
 def first_windows(bundle: Path, rows: list[Row]) -> list[Row]:

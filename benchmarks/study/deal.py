@@ -40,9 +40,9 @@ def deal(pool: Pool, setting: Setting, seed: int, recipe: Recipe) -> Federation:
     whole = np.logical_and.reduce(list(cases.present.values()))
     split = f"{SPLIT}/{seed}" if setting.rotate else SPLIT
     side = _by_group(cases, [uniform(split, g) for g in np.unique(cases.groups).tolist()])
-    judge = (side < setting.held_out) & whole
-    public = (side >= setting.held_out) & (side < setting.held_out + setting.public) & whole
-    holds = held_by(setting, list(cases.present), seed)
+    judge = (side < setting.held_out) & (whole | (pool.judge == "recorded"))
+    public = (side >= setting.held_out) & (side < setting.held_out + setting.public)
+    holds = held_by(setting, cases, seed)
     rows = site_rows(pool, np.flatnonzero(side >= setting.held_out + setting.public), holds, setting, seed)
     shown = _shown(cases, rows, holds, setting, seed)
     known = known_labels(len(holds), cases.labels.shape[1], setting.known_labels, seed)
@@ -60,28 +60,37 @@ def deal(pool: Pool, setting: Setting, seed: int, recipe: Recipe) -> Federation:
         _plan(cases, seed, recipe, len(kept)),
         {name: _dataset(cases, of, shown, labels) for name, (of, labels) in kept.items()},
         {name: _dataset(cases, of, cases.present, labels) for name, (of, labels) in kept.items()},
-        _dataset(cases, np.flatnonzero(public), cases.present),
+        _dataset(cases, np.flatnonzero(public & whole), cases.present),
         _dataset(cases, np.flatnonzero(judge), cases.present, held_out=True),
         tuple(_texts(pool, modality, kept, shown) for modality in pool.encoders),
+        {m: cases.public.get(m, values[public & cases.present[m]]) for m, values in cases.features.items()},
     )
 
 
-def held_by(setting: Setting, modalities: Sequence[str], seed: int) -> list[frozenset[str]]:
-    """What each site holds: in a ratio those with the common modality first, those with both last."""
+def held_by(setting: Setting, cases: Cases, seed: int) -> list[frozenset[str]]:
+    """What each site holds: in a ratio those with the common modality first, those with all last."""
+    modalities = list(cases.present)
     if setting.ratio:
-        common, rare, both = setting.counts
-        kinds = ({modalities[0]}, {modalities[-1]}, set(modalities))
+        kinds = (set(modalities[:1]), set(modalities[1:]), set(modalities))
         return [
-            frozenset(kind)
-            for kind, count in zip(kinds, (common, rare, both), strict=True)
-            for _ in range(count)
+            frozenset(kind) for kind, count in zip(kinds, setting.counts, strict=True) for _ in range(count)
         ]
-    if setting.missing:
+    if setting.hospitals:
+        return [frozenset(modalities)] * len(_hospitals(cases))
+    if setting.missing or setting.recorded:
         return [frozenset(modalities)] * setting.sites
     return [
         frozenset(modalities) if site < 2 else _random_part(modalities, seed, site)
         for site in range(setting.sites)
     ]
+
+
+def _hospitals(cases: Cases) -> list[str]:
+    """By name. Raises InputError where the data knows of none."""
+    names = sorted(set(cases.hospitals) - {""})
+    if not names:
+        raise InputError("the data does not say whose its cases are: no setting with hospitals is for it")
+    return names
 
 
 def _random_part(modalities: Sequence[str], seed: int, site: int) -> frozenset[str]:
@@ -93,7 +102,10 @@ def _random_part(modalities: Sequence[str], seed: int, site: int) -> frozenset[s
 def site_rows(
     pool: Pool, rows: Rows, holds: Sequence[frozenset[str]], setting: Setting, seed: int
 ) -> list[Rows]:
-    """The cases of each site. A group goes to one site, among those that its part of the data is for."""
+    """The cases of each site: its hospital's, or a group goes to one site, among those its part of the data is for."""
+    if setting.hospitals:
+        of = np.array(pool.cases.hospitals)[rows]
+        return [_some(pool.cases, rows[of == name], setting, seed) for name in _hospitals(pool.cases)]
     cases, found = pool.cases, np.full(len(rows), -1)
     shares = _shares(cases, setting, len(holds), seed)
     draws = {g: uniform(seed, "site", g) for g in np.unique(cases.groups[rows]).tolist()}
@@ -107,11 +119,18 @@ def site_rows(
         share = shares[classes[group]] * allowed[pool.sites[row]]
         if share.sum() > 0:
             found[place] = np.searchsorted(np.cumsum(share) / share.sum(), draws[group], side="right")
-    return [rows[found == site] for site in range(len(holds))]
+    return [_some(cases, rows[found == site], setting, seed) for site in range(len(holds))]
+
+
+def _some(cases: Cases, rows: Rows, setting: Setting, seed: int) -> Rows:
+    """No more than the setting's `cases`, the groups in the order that the seed draws."""
+    draws = np.array([uniform(seed, "some", g) for g in cases.groups[rows].tolist()])
+    kept = np.argsort(draws, kind="stable")[: setting.cases or None]
+    return rows[np.sort(kept)]
 
 
 def _takes(held: frozenset[str], kind: str, modalities: list[str]) -> bool:
-    kinds = {"common": {modalities[0]}, "rare": {modalities[-1]}, "both": set(modalities)}
+    kinds = {"common": set(modalities[:1]), "rare": set(modalities[1:]), "both": set(modalities)}
     return kind == "any" or held == kinds[kind]
 
 

@@ -33,7 +33,9 @@ class Federation:
     sites: training cases by site, as the site holds them (held_out is False throughout);
     recorded: the same cases with every modality that was recorded of them: for upper bounds only;
     public: complete cases that everybody may see, of patients that are nowhere else: for methods that say so;
-    judge: held-out cases, with every modality that was recorded of them.
+    judge: held-out cases, with every modality that was recorded of them: all modalities, unless the data says that
+    incomplete ones judge, too;
+    axes: features of public cases by modality, [any number, dim]: what axes of few dimensions are made of.
     """
 
     plan: Plan
@@ -42,3 +44,4 @@ class Federation:
     public: Dataset
     judge: Dataset
     texts: tuple[Texts, ...] = field(default=())
+    axes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

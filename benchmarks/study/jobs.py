@@ -94,9 +94,12 @@ def _reduced(where: str, method: Method, reduction: Reduction) -> list[Method]:
     if not isinstance(method, PlanMethod):
         raise SettingsError(f"study: key {where}.reductions: {method.name!r} has no plan; remove it there")
     axes, scale, bundles = reduction.axes, reduction.scale, tuple(sorted(reduction.bundles.items()))
-    kind = f"{method.name}/{axes}{'-of-bundle' if bundles else ''}/{scale}"
+    secure = "/secure" if reduction.level == "secure" else ""
+    kind = f"{method.name}{secure}/{axes}{'-of-bundle' if bundles else ''}/{scale}"
     return [
-        Projected(f"{kind}/{dims or 'all'}/{basis:g}", method, axes, scale, dims, basis, bundles)
+        Projected(
+            f"{kind}/{dims or 'all'}/{basis:g}", method, axes, scale, dims, basis, bundles, reduction.level
+        )
         for dims in reduction.dims
         for basis in reduction.basis
     ]

@@ -24,6 +24,7 @@ def page(scores: Scores) -> str:
     summary, charts, verdict = summarise(scores), Charts(scores), judge(scores)
     parts = [
         sections.harms(verdict),
+        sections.parts(verdict),
         sections.behind(verdict),
         sections.main(scores, summary, charts),
         sections.gains(verdict, charts),
@@ -82,7 +83,13 @@ def _tile_row(
 
 def _verdict(verdict: Verdict) -> str:
     lines = verdict_lines(verdict)
-    kind = "bad" if verdict.violations else "good" if verdict.compared and not verdict.absent else ""
+    kind = (
+        "bad"
+        if verdict.violations or verdict.clear_parts
+        else "good"
+        if verdict.compared and not verdict.absent
+        else ""
+    )
     body = f"<p><b>{escape(lines[0])}</b></p>" + "".join(paragraph(line) for line in lines[1:])
     return f'<div class="verdict {kind}">{body}{_gains(verdict)}</div>'
 

@@ -90,7 +90,7 @@ class Rounds:
         for site in self._asked(task):
             result = self._work(task, number, site)
             body = self._compress_up(task, number, site, result.deltas)
-            group = "" if self.plan.privacy.noised else site.name  # with noise all sites are in one sum
+            group = "" if self.plan.privacy.summed else site.name  # all sites are in one sum
             fold_update(fold, task, decompress(body, shapes), result.weights, group)
             up[site.name], up_float32[site.name] = len(body), _bytes(result.deltas)
         second_moments = fold.sums if task == "second_moments" else {}

@@ -13,11 +13,12 @@ from benchmarks.rows import Row
 from benchmarks.study.deal import deal
 from benchmarks.study.federation import Federation
 from benchmarks.study.jobs import Job
-from benchmarks.study.measure import auc_figures, calibration_error, imputation_figures
-from benchmarks.study.method import Progress, SeparateModels, Trained
+from benchmarks.study.measure import Figures, auc_figures, calibration_error, imputation_figures
+from benchmarks.study.method import ByModality, Progress, SeparateModels, Trained
 from benchmarks.study.patterns import View, views
 from benchmarks.study.settings import Data
 from benchmarks.study.sources import Pool, Step, load_pool
+from fedfin_edge.cases.dataset import Dataset
 
 _DIGITS = 4
 _pools: dict[bytes, Pool] = {}  # each process loads a data set once
@@ -46,6 +47,7 @@ def run(job: Job, cache: Path, progress: Progress = lambda _share: None) -> Row:
         "modalities": federation.plan.dims,
         "sites": {name: len(dataset) for name, dataset in federation.sites.items()},
         "judge": len(federation.judge),
+        "complete": sum(complete_cases(dataset) for dataset in federation.sites.values()),
         "views": judged,
         "up": round(costs.up),
         "down": round(costs.down),
@@ -70,23 +72,36 @@ def _judge(trained: Trained, federation: Federation, shown: View) -> dict[str, A
     """Answers and estimates on the judge's cases, of which the method sees what is shown."""
     if isinstance(trained, SeparateModels):
         return mean_figures([_judge(part, federation, shown) for part in trained.parts])
-    judge = federation.judge
-    visible = {m: values * shown[m][:, None] for m, values in judge.features.items()}
-    probability = trained.answer(visible, shown)
-    if np.isnan(probability).any():  # it has no answer for some of these cases
-        return {"auc": None, "per_label": [None] * judge.labels.shape[1], "ece": None}
-    auc, per_label = auc_figures(probability, judge.labels)
+    judges = np.logical_or.reduce(list(shown.values()))  # of the others nothing is shown
+    shown = {m: mask[judges] for m, mask in shown.items()}
+    features = {m: values[judges] for m, values in federation.judge.features.items()}
+    labels = federation.judge.labels[judges]
+    visible = {m: values * shown[m][:, None] for m, values in features.items()}
+    probability = trained.answer(visible, shown) if judges.any() else np.empty_like(labels)
+    if np.isnan(probability).any() or not judges.any():  # it has no answer for some of these cases
+        return {"auc": None, "per_label": [None] * labels.shape[1], "ece": None}
+    auc, per_label = auc_figures(probability, labels)
     return {
         "auc": _rounded(auc),
         "per_label": [_rounded(value) for value in per_label],
-        "ece": _rounded(calibration_error(probability, judge.labels)),
+        "ece": _rounded(calibration_error(probability, labels)),
         **{
             name: _rounded(value)
-            for name, value in imputation_figures(
-                trained.impute(visible, shown), judge.features, shown
-            ).items()
+            for name, value in _imputed(trained, federation.judge, visible, shown).items()
         },
     }
+
+
+def _imputed(trained: Trained, judge: Dataset, visible: ByModality, shown: View) -> Figures:
+    """Of complete cases: what was not recorded has no truth."""
+    if complete_cases(judge) < len(judge):
+        return {}
+    return imputation_figures(trained.impute(visible, shown), judge.features, shown)
+
+
+def complete_cases(dataset: Dataset) -> int:
+    """How many have every modality."""
+    return int(np.logical_and.reduce(list(dataset.present.values())).sum())
 
 
 def mean_figures(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from benchmarks.rows import Row
-from benchmarks.study.patterns import COMPLETE, HALF
+from benchmarks.study.patterns import COMPLETE, HALF, RECORDED
 from benchmarks.study.roles import BOUNDS, DEFAULT, NOISE
 
 BySeed = Mapping[int, float]
@@ -71,7 +71,7 @@ class Scores:
     def views(self, data: str) -> list[str]:
         """Complete cases first, half missing last."""
         views = _unique(view for row in self.rows if row["data"] == data for view in row["views"])
-        return sorted(views, key=lambda view: (view != COMPLETE, view == HALF))
+        return sorted(views, key=lambda view: (view not in (COMPLETE, RECORDED), view == HALF))
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -91,6 +91,11 @@ class Scores:
         """`method` less `to`, of the seeds that both have."""
         one, other = self.auc(column, method), self.auc(column, to)
         return {seed: one[seed] - other[seed] for seed in one if seed in other}
+
+    def between(self, column: Column, other: Column, method: str) -> BySeed:
+        """The method in one column less the same in another, of the seeds that both have."""
+        one, less = self.auc(column, method), self.auc(other, method)
+        return {seed: one[seed] - less[seed] for seed in one if seed in less}
 
     def average_difference(self, columns: Iterable[Column], method: str, to: str) -> BySeed:
         """The mean over the columns that both have, of the seeds that have all of these columns."""

@@ -9,7 +9,7 @@ from benchmarks.study.html import Cell, beside, bullets, figure, folded, heading
 from benchmarks.study.roles import BOUNDS, NOISE, TOLERANCE, WITH_PUBLIC
 from benchmarks.study.scores import Scores
 from benchmarks.study.verdict import Verdict
-from benchmarks.study.words import DASH, RULES, amount, auc_text, harm_line, number
+from benchmarks.study.words import DASH, RULES, amount, auc_text, harm_line, number, part_line
 
 Summary = dict[str, Any]
 MANY = 10  # methods: from here on the heads of the main table stand upright
@@ -28,6 +28,16 @@ def harms(verdict: Verdict) -> str:
         "Where it is below",
         heading("Beyond seed noise") + bullets(clear) if clear else "",
         heading("Within seed noise") + bullets(unclear) if unclear else "",
+    )
+
+
+def parts(verdict: Verdict) -> str:
+    """Every place where complete cases are more than the tolerance below one of their modalities alone."""
+    if not verdict.parts:
+        return ""
+    text = f"The same cases, answered by {verdict.default} with everything and with one modality alone."
+    return section(
+        "parts", "Complete below a part of it", paragraph(text), bullets(map(part_line, verdict.parts))
     )
 
 

@@ -47,7 +47,8 @@ class Data(_Closed, frozen=True):
     """One data set. `modalities`: those that are used, the one that most sites hold first, the rare one last.
 
     It has the keys of one part, or several `parts`, joined by the names of their labels. `optional`: where its files
-    are not, the study says so and goes on without it.
+    are not, the study says so and goes on without it. `judge`: complete cases, or all with what was recorded of them,
+    for data of which the complete ones are a single hospital's.
     """
 
     modalities: Annotated[tuple[Name, ...], msgspec.Meta(min_length=2)]
@@ -57,6 +58,7 @@ class Data(_Closed, frozen=True):
     bundles: dict[str, str] = {}
     parts: tuple[Part, ...] = ()
     optional: bool = False
+    judge: Literal["complete", "recorded"] = "complete"
 
     def __post_init__(self) -> None:
         if self.parts and (self.name or self.table):
@@ -73,11 +75,14 @@ class Data(_Closed, frozen=True):
 
 
 class Setting(_Closed, frozen=True):
-    """How cases are dealt to sites. Exactly one of the first three.
+    """How cases are dealt to sites. Exactly one of the first five.
 
-    ratio: sites with the common modality alone : with the rare one alone : with both;
+    ratio: sites with the common modality, the first, alone : with all but it : with all;
     missing: every site has all modalities, each case lacks each of them at this rate, but for one that it keeps;
-    patterns: every site has its own random set of modalities, two sites have all.
+    patterns: every site has its own random set of modalities, two sites have all;
+    recorded: every site has all that was recorded of its cases;
+    hospitals: so has every site, and its cases are those of a hospital of the data.
+    cases: the most that a site has, 0: no limit;
     alpha: of the Dirichlet distribution by which each class of cases is dealt over the sites, 0: evenly;
     known_labels: the share of the labels that a site knows, the others being unknown there.
     rotate: other cases judge for each seed, so that its noise is also that of the judge: for few cases.
@@ -86,6 +91,9 @@ class Setting(_Closed, frozen=True):
     ratio: Ratio = ""
     missing: Annotated[float, msgspec.Meta(ge=0.0, le=0.9)] = 0.0
     patterns: bool = False
+    recorded: bool = False
+    hospitals: bool = False
+    cases: Annotated[int, msgspec.Meta(ge=0)] = 0
     alpha: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)] = 0.0
     known_labels: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
     sites: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 10
@@ -94,8 +102,10 @@ class Setting(_Closed, frozen=True):
     rotate: bool = False
 
     def __post_init__(self) -> None:
-        if bool(self.ratio) + bool(self.missing) + self.patterns != 1:
-            raise ValueError("give exactly one of ratio, missing and patterns")
+        if bool(self.ratio) + bool(self.missing) + self.patterns + self.recorded + self.hospitals != 1:
+            raise ValueError("give exactly one of ratio, missing, patterns, recorded and hospitals")
+        if self.hospitals and self.alpha:
+            raise ValueError("alpha deals classes over sites; with hospitals nothing is dealt")
         if self.ratio and sum(self.counts) < 2:
             raise ValueError(f"ratio {self.ratio}: a federation has two sites or more")
         if self.held_out + self.public >= 1 or not self.held_out:
@@ -103,7 +113,7 @@ class Setting(_Closed, frozen=True):
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """Sites with the common modality alone, with the rare one alone, with both."""
+        """Sites with the common modality alone, with all others, with all."""
         common, rare, both = (int(number) for number in self.ratio.split(":"))
         return common, rare, both
 
@@ -121,13 +131,15 @@ class Reduction(_Closed, frozen=True):
     """A method in few public dimensions: every combination of `dims` (0: all there are) and `basis`.
 
     The axes are of the setting's public cases, or those of the projected `bundles`, by modality, with paths from the
-    working folder. `basis`: how many times the dimensions closed forms read, with random features; 1: none.
+    working folder. A modality of no more features than `dims` stays as it is. `basis`: how many times the dimensions
+    closed forms read, with random features; 1: none. `level`: "secure" trains as secure sums ask for.
     """
 
     axes: Literal["principal", "random"]
     dims: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=256)], ...], msgspec.Meta(min_length=1)]
     method: str = "fedfin"
     scale: Scale = "modality"
+    level: Literal["open", "secure"] = "open"
     bundles: dict[str, str] = {}
     basis: Annotated[tuple[Annotated[float, msgspec.Meta(ge=1, le=64)], ...], msgspec.Meta(min_length=1)] = (
         1.0,
@@ -164,12 +176,29 @@ DATA: dict[str, Data] = {
     "mfeat-weak": Data(name="mfeat", modalities=("mor", "fou")),
     "mfeat-six": Data(name="mfeat", modalities=("fac", "fou", "kar", "mor", "pix", "zer")),
     "open-i": Data(name="open-i", modalities=("indication", "findings")),
+    # Medical ones, for which an environment variable names a folder (benchmarks/data/loaders.py).
+    "hancock": Data(
+        name="hancock", modalities=("image", "clinical", "codes", "blood", "density"), optional=True
+    ),
+    "uci-heart": Data(
+        name="uci-heart",
+        modalities=("history", "rest", "exercise", "slope", "laboratory", "imaging"),
+        optional=True,
+        judge="recorded",  # the complete cases are Cleveland's
+    ),
+    "covid-public": Data(name="covid-public", modalities=("image", "text"), optional=True),
     "covid": Data(name="covid", modalities=("image", "text"), optional=True),
     "covid-cut": Data(name="covid-cut", modalities=("image", "text"), optional=True),
 }
 SETTINGS: dict[str, Setting] = {
     # Sites by modality, as in the papers (arXiv 2407.08648, 2505.20232).
-    **{ratio: Setting(ratio=ratio) for ratio in ("8:0:2", "6:0:4", "4:4:2", "2:2:6", "0:6:4")},
+    **{
+        ratio: Setting(ratio=ratio)
+        for ratio in ("8:0:2", "6:0:4", "4:4:2", "2:2:6", "0:6:4", "1:0:1", "1:1:0")
+    },
+    "40:0:10 of 10 cases": Setting(ratio="40:0:10", cases=10),
+    "as recorded": Setting(recorded=True),
+    "hospitals": Setting(hospitals=True),
     **{f"missing {rate} %": Setting(missing=rate / 100) for rate in (10, 20, 30, 40, 50)},
     "patterns": Setting(patterns=True),
     "8:0:2 non-IID": Setting(ratio="8:0:2", alpha=0.3),
@@ -226,7 +255,7 @@ def _based(data: Data, base: Path) -> Data:
 
 
 def _check(path: Path, study: Study) -> None:
-    """Names must be known, and ratios have two modalities to speak of."""
+    """Names must be known."""
     if not study.runs and not study.join:
         raise SettingsError(f"{path}: key runs: there are none; add [[runs]] with data, settings and methods")
     data, settings = DATA | study.data, SETTINGS | study.settings
@@ -234,13 +263,6 @@ def _check(path: Path, study: Study) -> None:
         where = f"{path}: key runs[{number}]"
         _known(f"{where}.data", runs.data, data)
         _known(f"{where}.settings", runs.settings, settings)
-        for one in runs.data:
-            for setting in runs.settings:
-                if settings[setting].ratio and len(data[one].modalities) != 2:
-                    raise SettingsError(
-                        f"{where}.settings: {setting!r} needs two modalities, {one!r} has"
-                        f" {len(data[one].modalities)}; use one with missing or patterns"
-                    )
 
 
 def _known(where: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,13 @@ class Pool:
     """n cases in the data set's modalities.
 
     sites: for each case which sites may get it: "any", or those that hold the "common" modality, the "rare" or "both";
-    encoders: text modality -> the bundle of its encoder.
+    encoders: text modality -> the bundle of its encoder; judge: which held-out cases judge.
     """
 
     cases: Cases
     sites: tuple[str, ...]
     encoders: dict[str, Path]
+    judge: Literal["complete", "recorded"] = "complete"
 
 
 def load_pool(data: Data, folder: Path, step: Step) -> Pool:
@@ -45,7 +47,8 @@ def load_pool(data: Data, folder: Path, step: Step) -> Pool:
     sites = tuple(p.sites for p, c in zip(data.sources, loaded, strict=True) for _ in range(len(c)))
     texts = {m for m in data.modalities if m in cases.texts}
     given = {m: Path(path) for part in data.sources for m, path in part.bundles.items()}
-    return Pool(cases, sites, {m: given[m] if m in given else text_bundle(folder) for m in sorted(texts)})
+    encoders = {m: given[m] if m in given else text_bundle(folder) for m in sorted(texts)}
+    return Pool(cases, sites, encoders, data.judge)
 
 
 def encode_text(bundle: Path) -> Callable[[str], Floats]:
@@ -81,6 +84,8 @@ def _restricted(cases: Cases, modalities: tuple[str, ...]) -> Cases:
         cases.groups,
         {m: cases.texts[m] for m in modalities if m in cases.texts},
         cases.label_names,
+        cases.hospitals,
+        cases.public,
     )
 
 

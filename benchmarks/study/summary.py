@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.rows import Row
-from benchmarks.study.patterns import COMPLETE
 from benchmarks.study.scores import ABLATED, BySeed, Column, Scores, average, kinds, mean
 from benchmarks.study.verdict import failures, judge
 
@@ -23,7 +22,8 @@ def summarise(scores: Scores) -> dict[str, Any]:
         "default": scores.default,
         "seeds": sorted({row["seed"] for row in scores.rows}),
         "data": [_data(scores, name) for name in scores.data],
-        "verdict": asdict(verdict) | {"violations": len(verdict.violations)},
+        "verdict": asdict(verdict)
+        | {"violations": len(verdict.violations), "clear_parts": len(verdict.clear_parts)},
         "main": main_table(scores),
         "calibration": by_method(scores, ("ece",)),
         "imputation": by_method(scores, IMPUTED),
@@ -197,7 +197,8 @@ def missing(scores: Scores) -> list[Line]:
     for data in scores.data:
         for setting in scores.settings(data):
             for method in scores.methods:
-                seeds = len(scores.auc(Column(data, setting, COMPLETE), method))
+                columns = [Column(data, setting, view) for view in scores.views(data)]
+                seeds = max(len(scores.auc(column, method)) for column in columns)
                 if seeds < most and (data, setting, method) not in known:
                     lines.append(
                         {"data": data, "setting": setting, "method": method, "seeds": seeds, "of": most}

@@ -1,8 +1,9 @@
-"""Whether the default method does harm, by rule; what it gains; and which methods did not work."""
+"""Whether the default method does harm, by rule, or more modalities do; what it gains; and what did not work."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from benchmarks.study.patterns import ALONE, COMPLETE
 from benchmarks.study.roles import BOUNDS, HARMLESS_TO, TOLERANCE, WITH_PUBLIC, ZERO_FILL, harmless_to
 from benchmarks.study.scores import Column, Mean, Scores, mean
 
@@ -47,13 +48,27 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Excess:
+    """The default answers complete cases `difference` AUC x 100 above (negative: below) `part` of them alone."""
+
+    data: str
+    setting: str
+    part: str
+    difference: float
+    noise: float
+    seeds: int
+    clear: bool
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the rules say of the default.
 
     compared: pairs with what is not to be harmed, in so many columns; all_columns: those that the default has; seeds:
     the least that a pair has; absent: of what is not to be harmed; harms: where the default is more than the tolerance
     below, the clear ones first; behind: the same of every method that is no upper bound and of equal data, the clear
-    ones alone.
+    ones alone; parts: where complete cases are answered worse than with one of their modalities alone, by the default
+    itself, the clear ones first; parts_compared: so many pairs were looked at for that.
     """
 
     default: str
@@ -65,11 +80,18 @@ class Verdict:
     behind: list[Harm]
     gains: list[Gain]
     all_columns: int
+    parts: list[Excess]
+    parts_compared: int
 
     @property
     def violations(self) -> list[Harm]:
         """Those that no seed noise explains."""
         return [harm for harm in self.harms if harm.clear]
+
+    @property
+    def clear_parts(self) -> list[Excess]:
+        """Complete below a part of it, where no seed noise explains it."""
+        return [excess for excess in self.parts if excess.clear]
 
 
 def judge(scores: Scores) -> Verdict:
@@ -79,6 +101,7 @@ def judge(scores: Scores) -> Verdict:
     """
     pairs = [pair for pair in _pairs(scores) if pair is not None]
     harms = [pair for pair in pairs if pair.difference < -TOLERANCE]
+    parts = list(_parts(scores))
     present = set(scores.methods)
     absent = [words for words, names in HARMLESS_TO.items() if not present & set(names)]
     if scores.default not in present:
@@ -93,6 +116,11 @@ def judge(scores: Scores) -> Verdict:
         sorted(_behind(scores), key=lambda harm: harm.difference),
         gains(scores),
         len([column for column in scores.columns if scores.auc(column, scores.default)]),
+        sorted(
+            (part for part in parts if part.difference < -TOLERANCE),
+            key=lambda part: (not part.clear, part.difference),
+        ),
+        len(parts),
     )
 
 
@@ -101,6 +129,22 @@ def _pairs(scores: Scores) -> Iterator[Harm | None]:
         for rival in harmless_to():
             if rival != scores.default:
                 yield _harm(column, rival, mean(scores.differences(column, scores.default, rival)))
+
+
+def _parts(scores: Scores) -> Iterator[Excess]:
+    """The same cases, of which the default sees all or one modality alone; seed by seed."""
+    for column in scores.columns:
+        whole = Column(column.data, column.setting, COMPLETE)
+        if column.view.startswith(ALONE):
+            found = mean(scores.between(whole, column, scores.default))
+            if found is not None:
+                clear, noise = _clear(found)
+                yield Excess(column.data, column.setting, column.view, found.value, noise, found.seeds, clear)
+
+
+def _clear(found: Mean) -> tuple[bool, float]:
+    """Whether a lower value is beyond its noise, and that; of one seed nothing is known of noise."""
+    return (True, 0.0) if found.seeds == 1 else (-found.value > found.noise, found.noise)
 
 
 def _behind(scores: Scores) -> Iterator[Harm]:
@@ -117,8 +161,7 @@ def _behind(scores: Scores) -> Iterator[Harm]:
 def _harm(column: Column, rival: str, found: Mean | None) -> Harm | None:
     if found is None:
         return None
-    clear = found.seeds == 1 or -found.value > found.noise
-    noise = 0.0 if found.seeds == 1 else found.noise
+    clear, noise = _clear(found)
     return Harm(column.data, column.setting, column.view, rival, found.value, noise, found.seeds, clear)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.study.roles import NOISE, PLAIN_FIN, TOLERANCE, ZERO_FILL
-from benchmarks.study.verdict import Gain, Harm, Verdict
+from benchmarks.study.verdict import Excess, Gain, Harm, Verdict
 
 DASH = "-"
 RULES = (
@@ -15,6 +15,7 @@ RULES = (
     "Half missing: half of the cases, drawn by the seed, lose a random part of their modalities.",
     f"Seed noise: {NOISE:g} standard errors of the mean paired difference over seeds.",
     f"Harm: the mean difference is below -{TOLERANCE} and below minus its noise. Every single column counts.",
+    f"More hurts: complete cases are more than {TOLERANCE}, and than noise, below one modality alone by the same method.",
     "Means over columns are taken of the columns that both methods have.",
 )
 
@@ -28,6 +29,8 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         lines.append(
             f"It is more than {TOLERANCE} below {times} where seed noise can explain it; they are listed."
         )
+    if verdict.parts_compared:
+        lines.append(_more(verdict))
     if verdict.all_columns:
         lines.append(_best(verdict))
     if verdict.absent:
@@ -51,6 +54,31 @@ def _outcome(verdict: Verdict) -> str:
     return (
         f"Harm found in {places}: there {verdict.default} is more than {TOLERANCE} AUC (x 100) below what it must not"
         f" harm, beyond seed noise, of {checked}."
+    )
+
+
+def _more(verdict: Verdict) -> str:
+    """Whether more modalities hurt."""
+    compared = f"in {verdict.parts_compared} comparisons of {verdict.default} with itself"
+    if not verdict.clear_parts:
+        return (
+            f"More does not hurt: complete cases are nowhere more than {TOLERANCE} below one of their modalities alone"
+            f" beyond seed noise, {compared}."
+        )
+    count = len(verdict.clear_parts)
+    times = "once" if count == 1 else f"{count} times"
+    return (
+        f"More hurts {times}: complete cases are more than {TOLERANCE} below one of their modalities alone beyond seed"
+        f" noise, {compared}."
+    )
+
+
+def part_line(part: Excess) -> str:
+    """One place where complete cases are below a part of them."""
+    doubt = "" if part.clear else ", within seed noise"
+    return (
+        f"{part.data}, {part.setting}: complete {part.difference:+.2f} to {part.part}"
+        f" (noise {part.noise:.2f}, {part.seeds} seeds{doubt})"
     )
 
 

@@ -46,6 +46,29 @@ def test_axes_are_those_of_the_public_cases_alone():
     assert np.array_equal(*answers)
 
 
+def test_secure_trains_in_secure_sums_halves_with_floors_and_no_random_features():
+    """A modality of no more features than asked for stays as it is."""
+    federation = dealt(pool(900), ratio="2:0:2", public=0.2)
+    method = Projected("p", PlanMethod("fedfin"), "principal", "modality", 2, 1.0, level="secure")
+    plan = method.plan(federation.plan, {"image": 2})
+    assert (plan.privacy.level, plan.rounds.min_sites, plan.model.basis_total) == ("secure", 3, 5)
+    assert [(m.dim, m.scale) for m in plan.modalities] == [(2, "modality"), (3, "feature")]
+    trained = method.train(federation, lambda _: None)
+    answers = trained.answer(federation.judge.features, federation.judge.present)
+    assert answers.shape == federation.judge.labels.shape
+    assert np.isfinite(answers).all()
+
+
+def test_few_features_are_not_projected():
+    """Three of three: the plan's own method comes out, but for its random features."""
+    federation = dealt(pool(900), ratio="2:0:2", public=0.2)
+    method = Projected("p", PlanMethod("fedfin"), "principal", "modality", 3, 1.0)
+    whole = PlanMethod("fedfin", model={"basis_total": 6})
+    asked = federation.judge.features, federation.judge.present
+    answers = [one.train(federation, lambda _: None).answer(*asked) for one in (method, whole)]
+    assert np.array_equal(*answers)
+
+
 def test_a_method_without_a_plan_is_refused():
     """With the key."""
     with pytest.raises(SettingsError, match=r"runs\[0\].reductions: 'p-fin' has no plan"):

@@ -1,5 +1,7 @@
 """How the study deals cases: to sites, to the public and to the judge, and what test cases show."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from study_cases import dealt, pool
@@ -41,6 +43,67 @@ def test_a_ratio_counts_sites_by_what_they_hold_and_keeps_what_was_recorded():
     assert held == [("image",)] * 4 + [("text",)] * 4 + [("image", "text")] * 2
     assert all(mask.all() for whole in federation.recorded.values() for mask in whole.present.values())
     assert (federation.sites["site-01"].features["text"] == 0).all()
+
+
+def test_of_many_modalities_a_ratio_counts_sites_with_the_first_all_others_and_all():
+    federation = dealt(pool(modalities=3), ratio="1:1:1")
+    held = [tuple(m for m, mask in site.present.items() if mask.any()) for site in federation.sites.values()]
+    assert held == [("ct",), ("image", "text"), ("ct", "image", "text")]
+
+
+def test_as_recorded_every_site_has_what_was_recorded_and_nothing_else():
+    federation = dealt(pool(present=0.7), recorded=True, sites=4)
+    assert len(federation.sites) == 4
+    for name, site in federation.sites.items():
+        for modality, mask in site.present.items():
+            assert np.array_equal(mask, federation.recorded[name].present[modality])
+    assert not all(mask.all() for site in federation.sites.values() for mask in site.present.values())
+
+
+def in_hospitals(names):
+    of = pool()
+    return dataclasses.replace(of, cases=dataclasses.replace(of.cases, hospitals=names))
+
+
+def test_with_hospitals_each_is_a_site_and_who_is_nobody_s_takes_no_part():
+    names = tuple(("north", "south", "")[place // 3 % 3] for place in range(600))
+    federation = dealt(in_hospitals(names), hospitals=True)
+    found = [{names[3 * group] for group in groups(site)} for site in federation.sites.values()]
+    assert found == [{"north"}, {"south"}]
+
+
+def test_data_without_hospitals_is_not_for_a_setting_with_them():
+    with pytest.raises(InputError, match="does not say whose its cases are"):
+        dealt(hospitals=True)
+
+
+def test_a_site_has_no_more_than_the_setting_s_cases():
+    federation = dealt(ratio="8:0:2", cases=10)
+    assert {len(site) for site in federation.sites.values()} == {10}
+
+
+def test_where_incomplete_cases_judge_views_show_what_was_recorded():
+    """One alone and one missing are of cases that have it."""
+    of = dataclasses.replace(pool(modalities=3, present=0.6), judge="recorded")
+    judge = dealt(of, recorded=True).judge
+    there = np.stack(list(judge.present.values()))
+    assert not there.all(axis=0).all()
+    found = views(judge, seed=0)
+    assert next(iter(found)) == "as recorded"
+    assert all(not (mask & ~judge.present[m]).any() for shown in found.values() for m, mask in shown.items())
+    assert np.array_equal(found["only ct"]["ct"], judge.present["ct"])
+    hidden = found["without ct"]
+    assert not hidden["ct"].any()
+    assert np.array_equal(hidden["text"], judge.present["text"] & judge.present["ct"])
+
+
+def test_axes_are_of_public_cases_complete_or_not_unless_the_data_brings_its_own():
+    of = pool(present=0.7)
+    federation = dealt(of, ratio="1:0:1", public=0.2)
+    assert len(federation.axes["text"]) > len(federation.public)
+    own = {"text": np.ones((5, 3), np.float32)}
+    brought = dataclasses.replace(of, cases=dataclasses.replace(of.cases, public=own))
+    assert np.array_equal(dealt(brought, ratio="1:0:1", public=0.2).axes["text"], own["text"])
 
 
 def test_each_case_lacks_modalities_at_the_rate_but_keeps_one():

@@ -54,7 +54,7 @@ def test_what_is_within_tolerance_or_noise_is_no_violation_but_noise_is_told():
     lines = verdict_lines(verdict)
     assert lines[0].startswith("No harm found")
     assert "4 times where seed noise can explain it" in lines[1]
-    assert "in 4 of 4 columns" in lines[2]
+    assert "in 4 of 4 columns" in lines[3]
 
 
 def test_other_rivals_and_upper_bounds_cannot_be_harmed():
@@ -71,7 +71,7 @@ def test_every_clearly_better_method_is_told_but_for_bounds_and_more_data():
     assert {harm.rival for harm in alone.behind} == {"p-fin", "retrieval"}
     verdict = judge(Scores(found))
     assert {harm.rival for harm in verdict.behind} == {"p-fin"}
-    assert "in 0 of 4 columns" in verdict_lines(verdict)[1]
+    assert "in 0 of 4 columns" in verdict_lines(verdict)[2]
     page_of_it = page(Scores(found))
     assert "<h2>Where another is better</h2>" in page_of_it
 
@@ -80,6 +80,32 @@ def test_of_one_seed_every_lower_column_counts_and_the_words_say_so():
     verdict = judge(Scores(rows([80], [81])))
     assert len(verdict.violations) == 4
     assert any("fewer than three seeds" in line for line in verdict_lines(verdict))
+
+
+def test_complete_cases_below_a_part_of_them_beyond_noise_are_found_and_told():
+    """By the default itself, whatever rivals do."""
+    found = [row("fedfin", 80 + seed, seed=seed, only_b=80.5 + seed) for seed in range(3)]
+    verdict = judge(Scores([*found, row("zero-fill", 60, only_a=90)]))
+    assert [(part.part, part.difference, part.clear) for part in verdict.parts] == [("only b", -0.5, True)]
+    assert verdict.parts_compared == 2
+    assert any(line.startswith("More hurts once") for line in verdict_lines(verdict))
+    assert "<h2>Complete below a part of it</h2>" in page(Scores(found))
+
+
+def test_complete_cases_below_a_part_of_them_within_noise_are_told_as_that():
+    """Listed, but no violation; and within the tolerance not even that."""
+    found = [row("fedfin", 80, seed=seed, only_b=only) for seed, only in enumerate((79, 82, 82))]
+    verdict = judge(Scores(found))
+    assert [part.clear for part in verdict.parts] == [False]
+    assert any(line.startswith("More does not hurt") for line in verdict_lines(verdict))
+    assert not judge(Scores([row("fedfin", 80, seed=seed, only_b=80.3) for seed in range(3)])).parts
+
+
+def test_where_incomplete_cases_judge_nothing_is_complete():
+    """What was recorded of them is not of the same cases as one modality alone."""
+    one = row("fedfin", 80, only_b=90)
+    one["views"]["as recorded"] = one["views"].pop("complete")
+    assert judge(Scores([one])).parts_compared == 0
 
 
 def test_what_was_not_run_is_told():

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -13,17 +14,19 @@ from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present,
 from benchmarks.study.methods.plan_method import PlanMethod
 from fedfin.encoders.bundle import read_manifest
 from fedfin.encoders.projection import Projection, read_projection
-from fedfin.plan import Plan, Scale
-from fedfin_edge.cases.dataset import Dataset
+from fedfin.limits import LEAST_PATIENTS, LEAST_SUMMED
+from fedfin.plan import Plan, Privacy, Scale
+from fedfin_edge.cases.dataset import Dataset, least_patients
 from fedfin_export.projection import Axes, Wanted, make_axes
 
 
 @dataclass(frozen=True)
 class Projected:
-    """A method's plan in `dims` columns of each modality, with axes of the public cases, which no site has.
+    """A method's plan in `dims` columns of each modality, with axes of public cases, which no site has.
 
-    dims: 0 for as many columns as there are; basis: random features fill closed forms' input to so many times the
-    columns; bundles: modality and projected bundle, whose axes are taken instead.
+    dims: 0 for as many columns as there are; a modality of no more features stays as it is, in deviations of each;
+    basis: random features fill closed forms' input to so many times the columns; bundles: modality and projected
+    bundle, whose axes are taken instead; level: "secure" for what secure sums ask of plan and sites.
     """
 
     name: str
@@ -33,16 +36,23 @@ class Projected:
     dims: int
     basis: float
     bundles: tuple[tuple[str, str], ...] = ()
+    level: Literal["open", "secure"] = "open"
 
     def train(self, federation: Federation, progress: Progress) -> Trained:
         """As the method, in the columns."""
         public = federation.public
         projections = {
-            m: self._projection(m, values[public.present[m]]) for m, values in public.features.items()
+            m: self._projection(m, values)
+            for m, values in federation.axes.items()
+            if not 0 < values.shape[1] <= self.dims
         }
         plan = self.plan(federation.plan, {m: len(projection) for m, projection in projections.items()})
+        floor = least_patients(LEAST_PATIENTS, plan) if plan.privacy.summed else 0
         sites, recorded = (
-            {name: _projected(dataset, projections) for name, dataset in datasets.items()}
+            {
+                name: dataclasses.replace(_projected(dataset, projections), least_patients=floor)
+                for name, dataset in datasets.items()
+            }
             for datasets in (federation.sites, federation.recorded)
         )
         judge = _projected(federation.judge, projections)
@@ -57,12 +67,19 @@ class Projected:
         return TrainedInColumns(self.method.train(small, progress), projections)
 
     def plan(self, base: Plan, columns: Mapping[str, int]) -> Plan:
-        """The plan that trains, in these columns by modality."""
+        """The plan that trains, in these columns of the modalities that are projected."""
         modalities = tuple(
-            msgspec.structs.replace(m, dim=columns[m.name], scale=self.scale) for m in base.modalities
+            msgspec.structs.replace(m, dim=columns[m.name], scale=self.scale) if m.name in columns else m
+            for m in base.modalities
         )
-        model = msgspec.structs.replace(base.model, basis_total=round(self.basis * sum(columns.values())))
-        return msgspec.structs.replace(base, modalities=modalities, model=model)
+        total = round(self.basis * sum(m.dim for m in modalities))
+        plan = msgspec.structs.replace(
+            base, modalities=modalities, model=msgspec.structs.replace(base.model, basis_total=total)
+        )
+        if self.level == "open":
+            return plan
+        rounds = msgspec.structs.replace(plan.rounds, min_sites=LEAST_SUMMED)
+        return msgspec.structs.replace(plan, rounds=rounds, privacy=Privacy(level=self.level))
 
     def _projection(self, modality: str, features: Floats) -> Projection:
         if (folder := dict(self.bundles).get(modality)) is not None:
@@ -100,4 +117,15 @@ def _projected(dataset: Dataset, projections: Mapping[str, Projection]) -> Datas
 
 
 def _columns(features: ByModality, projections: Mapping[str, Projection]) -> dict[str, Floats]:
-    return {m: np.stack([projections[m](row) for row in values]) for m, values in features.items()}
+    """What has no projection stays as it is."""
+    return {
+        m: _onto(projections[m], values) if m in projections else values for m, values in features.items()
+    }
+
+
+def _onto(projection: Projection, features: Floats) -> Floats:
+    """[n, dim] to [n, columns], also of no case."""
+    columns: Floats = np.empty((len(features), len(projection)), np.float32)
+    for place, row in enumerate(features):
+        columns[place] = projection(row)
+    return columns

@@ -7,7 +7,11 @@ makes it another method to a study that goes on. Heavy imports belong inside `tr
 from benchmarks.study.method import Method
 from benchmarks.study.methods.arrangement import Centralised, CompleteSitesOnly, LocalOnly, WithPublic
 from benchmarks.study.methods.generative import Generative
+from benchmarks.study.methods.indicator_logistic import IndicatorLogistic
+from benchmarks.study.methods.knn_fill import KnnFill
+from benchmarks.study.methods.late_fusion import LateFusion
 from benchmarks.study.methods.p_fin import ProbabilisticFin
+from benchmarks.study.methods.pattern_ridge import PatternRidge
 from benchmarks.study.methods.plan_method import PlanMethod
 from benchmarks.study.methods.prototypes import Prototypes
 from benchmarks.study.methods.retrieval import Retrieval
@@ -43,6 +47,12 @@ METHODS: dict[str, Method] = {
         Retrieval(),
         ProbabilisticFin(),
         Generative(),
+        # simple ones, each at its best penalty
+        LateFusion("late-logits", adds="logits"),
+        LateFusion("late-ranks", adds="ranks"),
+        PatternRidge(),
+        IndicatorLogistic(),
+        KnnFill(),
         # bounds
         Centralised("centralised-as-held", recorded=False, method=PlanMethod("fedfin")),
         Centralised("centralised", recorded=True, method=PlanMethod("fedfin")),
