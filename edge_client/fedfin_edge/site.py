@@ -19,6 +19,7 @@ from fedfin import limits
 from fedfin.errors import SettingsError
 from fedfin.folders import warn_if_open
 from fedfin.link.login import Login
+from fedfin.link.proxy import ProxyChoice, choose
 from fedfin.link.tls import Tls
 from fedfin.plan import Digest, Name
 from fedfin.privacy.ledger import LEDGER
@@ -30,7 +31,7 @@ FEATURES = "features.sqlite"
 STATE = "state"
 ANSWERS = "answers.jsonl"
 
-Broker = Annotated[str, pattern(r"^mqtts?://[^\s/]+$", "a URL like mqtts://broker.example:8883")]
+Broker = Annotated[str, pattern(r"^(mqtts?://[^\s/]+|wss?://\S+)$", "a URL like mqtts://broker.example:8883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Most = Annotated[int, msgspec.Meta(ge=0)]
@@ -77,6 +78,14 @@ class LoginSettings(_Closed, frozen=True):
     password_file: Text | None = None
 
 
+class ProxySettings(_Closed, frozen=True):
+    """An HTTP proxy on the way to the broker; `url` "none": go straight (fedfin.link.proxy)."""
+
+    url: Text
+    user: Text | None = None
+    password_file: Text | None = None
+
+
 class Policy(_Closed, frozen=True):
     """What a plan may ask of this site. `plan`: the digest of the one that people approved.
 
@@ -104,6 +113,7 @@ class SiteSettings(_Closed, frozen=True):
     policy: Policy = Policy()
     tls: TlsFiles | None = None
     login: LoginSettings | None = None
+    proxy: ProxySettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse one column in two roles: its cells would be read twice with different meanings."""
@@ -170,6 +180,12 @@ class Site:
         """Who this site is at the broker, if it asks for a user name."""
         login = self.settings.login
         return None if login is None else Login(login.user, self._path(login.password_file))
+
+    @property
+    def proxy(self) -> ProxyChoice:
+        """The proxy on this site's way to the broker. Raises SettingsError."""
+        proxy = self.settings.proxy
+        return None if proxy is None else choose(proxy.url, proxy.user, self._path(proxy.password_file))
 
     def _path(self, name: str | None) -> Path | None:
         return None if name is None else self.folder / name

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from fedfin.errors import SettingsError
+from fedfin.link import proxy as proxies
 from fedfin.link.login import VARIABLE, Login
 from fedfin.link.tls import Tls
 
@@ -11,7 +12,10 @@ from fedfin.link.tls import Tls
 def add(parser: argparse.ArgumentParser) -> None:
     """--broker, and what TLS and a user name need."""
     parser.add_argument(
-        "--broker", required=True, metavar="URL", help="mqtts://HOST[:PORT] or mqtt://HOST[:PORT]"
+        "--broker",
+        required=True,
+        metavar="URL",
+        help="mqtts://HOST[:PORT] or wss://HOST[:PORT][/PATH]; without TLS mqtt:// or ws://",
     )
     add_access(parser)
 
@@ -35,6 +39,18 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"file that holds its password (default: the environment variable {VARIABLE})",
     )
+    parser.add_argument(
+        "--proxy",
+        metavar="URL",
+        help="HTTP proxy on the way, http://HOST[:PORT]; `none` for no proxy (default: for wss:// HTTPS_PROXY)",
+    )
+    parser.add_argument("--proxy-user", metavar="NAME", help="user name at the proxy, where it asks for one")
+    parser.add_argument(
+        "--proxy-password-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file that holds its password (default: the environment variable {proxies.VARIABLE})",
+    )
 
 
 def tls(args: argparse.Namespace) -> Tls | None:
@@ -48,3 +64,8 @@ def login(args: argparse.Namespace) -> Login | None:
     if args.user is None and args.password_file is not None:
         raise SettingsError("--password-file is given without --user; give both")
     return None if args.user is None else Login(args.user, args.password_file)
+
+
+def proxy(args: argparse.Namespace) -> proxies.ProxyChoice:
+    """The proxy that the options name. Raises SettingsError."""
+    return proxies.choose(args.proxy, args.proxy_user, args.proxy_password_file)

@@ -1,4 +1,4 @@
-"""User name and password at the broker. The password comes from a file or the environment, never from a URL."""
+"""User name and password, at the broker or a proxy. The password comes from a file or the environment."""
 
 import os
 from dataclasses import dataclass
@@ -11,19 +11,20 @@ VARIABLE = "FEDFIN_PASSWORD"
 
 @dataclass(frozen=True)
 class Login:
-    """Who we are; `password_file` None: the password is in the environment variable FEDFIN_PASSWORD."""
+    """Who we are; `password_file` None: the password is in the environment variable `variable`."""
 
     user: str
     password_file: Path | None = None
+    variable: str = VARIABLE
 
     def password(self) -> str:
         """Read it now: it may be renewed while we run. Raises SettingsError."""
         if self.password_file is None:
-            if VARIABLE not in os.environ:
+            if self.variable not in os.environ:
                 raise SettingsError(
-                    f"user {self.user!r} has no password; name a password file, or set the variable {VARIABLE}"
+                    f"user {self.user!r} has no password; name a password file, or set the variable {self.variable}"
                 )
-            return os.environ[VARIABLE]
+            return os.environ[self.variable]
         try:
             text = self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:

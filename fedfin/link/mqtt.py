@@ -25,18 +25,23 @@ from fedfin import limits
 from fedfin.errors import LinkError, SettingsError
 from fedfin.link.backoff import Backoff
 from fedfin.link.broker_url import BrokerUrl
+from fedfin.link.dial import Connection, dial
 from fedfin.link.link_events import Announced, Arrived, Broken, Down, LinkEvent, Taken, Up
 from fedfin.link.login import Login
+from fedfin.link.proxy import ProxyChoice, ProxyRefusalError, chosen, hint
 from fedfin.link.tls import Tls
+from fedfin.link.websocket import WebSocket, WebSocketError
 
 QOS = 1
-CONNECT_S = 20.0  # for TCP and TLS: on a link that loses every tenth packet a handshake takes seconds
 # Data that stays unacknowledged this long means that the path is gone (a NAT forgot us, a cable was pulled), which
 # keepalive alone would notice only after one to two minutes.
 UNACKNOWLEDGED_MS = 30_000
 # Events that may wait for the owner. Then the link stops reading: TCP slows the broker down, and memory stays bounded
 # by 32 chunks however many send at once.
 BACKLOG = 32
+# Web servers between us and the broker end what is silent for a minute (nginx's `proxy_read_timeout` is 60 s), ...
+WEBSOCKET_KEEPALIVE_S = 30
+WEBSOCKET_CHUNK_BYTES = 64 * 1024  # ... and their limits and buffers are made for small messages
 
 
 @dataclass
@@ -52,6 +57,7 @@ class Link:
 
     `will`: topic, and what makes the bytes for it, asked anew for each connection.
     `events`: the queue for LinkEvents; an owner with other events of its own passes the one it reads.
+    `proxy`: None: the environment's, for WebSockets (proxy.py); "none": no proxy, whatever the environment says.
     Raises SettingsError when the URL, or a file that `tls` or `login` names, is wrong.
     """
 
@@ -63,12 +69,18 @@ class Link:
         will: tuple[str, Callable[[], bytes]],
         tls: Tls | None = None,
         login: Login | None = None,
+        proxy: ProxyChoice = None,
         events: "queue.SimpleQueue[Any] | None" = None,
     ) -> None:
         self._broker = BrokerUrl.parse(url)
         if tls is not None and not self._broker.tls:
-            raise SettingsError(f"broker {url!r} is without TLS but files for TLS are given; write mqtts://")
+            raise SettingsError(
+                f"broker {url!r} is without TLS but files for TLS are given; write mqtts:// or wss://"
+            )
         self._tls = tls or Tls()
+        if self._broker.tls:
+            self._tls.context()
+        self._proxy = chosen(proxy, self._broker)
         self._login = login
         self._client_id = client_id
         self._will = will
@@ -147,7 +159,7 @@ class Link:
             # A client of its own: an old one would send what it had under way again, which the receiver's bitmap
             # may not even ask for.
             self._client = client = self._new_client()
-            client.connect(self._broker.host, self._broker.port, keepalive=limits.KEEPALIVE_S)
+            client.connect(self._broker.host, self._broker.port, keepalive=self._keepalive_s)
             started = time.monotonic()
             # Not loop_forever: there, publish() writes to the socket from its caller's thread while this one does.
             while client.loop(1.0) == paho.MQTT_ERR_SUCCESS:
@@ -157,6 +169,13 @@ class Link:
             started = time.monotonic()
         self._tell_down()
         return time.monotonic() - started
+
+    @property
+    def _keepalive_s(self) -> int:
+        return limits.KEEPALIVE_S if self._broker.path is None else WEBSOCKET_KEEPALIVE_S
+
+    def _dial(self) -> Connection:
+        return dial(self._broker, self._proxy, self._tls.context() if self._broker.tls else None)
 
     def _tell_down(self) -> None:
         if not self._down_reported:
@@ -180,23 +199,23 @@ class Link:
             words = self._tls.explain(error)
         elif isinstance(error, ConnectionResetError) and self._broker.tls:
             words += "; is it the port for mqtt:// (without s)?"
+        elif not isinstance(error, ProxyRefusalError | WebSocketError):
+            words += hint(self._broker)
         return f"cannot reach {self._broker.address}: {words}"
 
     def _new_client(self) -> paho.Client:
-        client = paho.Client(
+        client = _Client(
+            self._dial,
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
             protocol=self._protocol,
             reconnect_on_failure=False,
             clean_session=None if self._protocol == paho.MQTTv5 else True,
         )
-        client.connect_timeout = CONNECT_S
         client.max_inflight_messages_set(limits.WINDOW)
         topic, words = self._will
         client.will_set(topic, words(), qos=QOS, retain=True)
         client.enable_logger(_errors(self._on_error))
-        if self._broker.tls:
-            client.tls_set_context(self._tls.context())
         if self._login is not None:
             client.username_pw_set(self._login.user, self._login.password())
         client.on_connect = self._on_connect
@@ -224,7 +243,8 @@ class Link:
         self._ended = f"the connection to {self._broker.address} was lost"
         self._max_packet = announced.maximum_packet or 2**28
         room = self._max_packet - limits.PACKET_OVERHEAD_BYTES
-        self._tell(Up(max(1024, min(limits.CHUNK_BYTES, room)), announced))
+        most = limits.CHUNK_BYTES if self._broker.path is None else WEBSOCKET_CHUNK_BYTES
+        self._tell(Up(max(1024, min(most, room)), announced))
 
     def _on_disconnect(
         self, _: paho.Client, __: Any, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Any
@@ -234,9 +254,8 @@ class Link:
         self._tell_down()
 
     def _on_error(self, error: Exception) -> None:
-        if isinstance(
-            error, ssl.SSLError
-        ):  # a client certificate is refused only after the handshake (TLS 1.3)
+        # A client certificate is refused only after the handshake (TLS 1.3), and a web server may say why it ends.
+        if isinstance(error, ssl.SSLError | WebSocketError):
             self._ended = self._cause(error)
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
@@ -251,6 +270,20 @@ class Link:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
             self._tell(Taken(token, f"subscription: {refused[0]}"))
+
+
+class _Client(paho.Client):
+    """paho, over a connection that we made.
+
+    Its own knows no proxy with TLS inside, and its WebSockets lose what the socket does not take at once.
+    """
+
+    def __init__(self, dial: Callable[[], Connection], *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._dial = dial
+
+    def _create_socket(self) -> Connection:
+        return self._dial()
 
 
 def _announced(properties: Any) -> Announced:
@@ -270,6 +303,7 @@ def _announced(properties: Any) -> Announced:
 
 def _tune(_: paho.Client, __: Any, sock: Any) -> None:
     """The socket is TLS's own when there is TLS; it passes options on."""
+    sock = _tcp(sock)
     if isinstance(sock, socket.socket):
         # Nagle with TLS: 45 ms per small publish; without, 0.2-0.7 ms (measured).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -284,8 +318,13 @@ def _acknowledge_now(sock: Any) -> None:
     40 ms. A site met that twice a round (measured: 0.14 s for a round of one site, 0.10 s without).
     The kernel forgets the option, so it is set again each time.
     """
+    sock = _tcp(sock)
     if isinstance(sock, socket.socket) and hasattr(socket, "TCP_QUICKACK"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def _tcp(sock: Any) -> Any:
+    return sock.socket if isinstance(sock, WebSocket) else sock
 
 
 def _leave_to_the_loop(*_: Any) -> None:

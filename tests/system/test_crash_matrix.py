@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from crash_point import AGGREGATOR, BROKER_PID, SITE
@@ -18,6 +19,7 @@ from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.plan import Codec
 
 HERE = Path(__file__).parent
+M = TypeVar("M", bound="Machines")
 SECONDS = 180.0
 VICTIMS = {  # who dies, and whether the broker keeps what it retains
     "process": False,
@@ -91,6 +93,7 @@ class Machines:
                 str(self.folder / "agg"),
                 "--broker",
                 url,
+                *self.federation.options,
                 "--json",
                 *self.federation.no_keys,
             ]
@@ -128,14 +131,14 @@ def undisturbed(template: Federation, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @contextlib.contextmanager
-def copied(template: Federation, folder: Path) -> Iterator[Machines]:
+def copied(template: Federation, folder: Path, kind: type[M] = Machines) -> Iterator[M]:
     """A federation's folders, to be run once."""
     for name in ("agg", *template.names):
         shutil.copytree(template.folder / name, folder / name)
     for cases in template.folder.glob("*.jsonl"):
         shutil.copy(cases, folder)
     (folder / "bundles").symlink_to(template.folder / "bundles")
-    yield Machines(template, folder)
+    yield kind(template, folder)
 
 
 def _check(

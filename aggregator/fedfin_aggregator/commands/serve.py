@@ -91,7 +91,14 @@ def run(args: argparse.Namespace) -> int:
             )
             heard = report if channel is None else _audited(report, args.folder, channel)
             Server(
-                rounds, args.broker, heard, shards=args.shards or 0, tls=tls, login=login, channel=channel
+                rounds,
+                args.broker,
+                heard,
+                shards=args.shards or 0,
+                tls=tls,
+                login=login,
+                proxy=broker_options.proxy(args),
+                channel=channel,
             ).serve()
         version = journal.versions.newest()
         assert version is not None
@@ -153,7 +160,10 @@ def _serve_shard(args: argparse.Namespace, shard: Shard) -> int:
         _channel(args, journal)
         journal.claim(f"shard {shard.index}/{shard.count}")
         tls, login = broker_options.tls(args), broker_options.login(args)
-        ShardServer(ShardRounds(journal, shard), args.broker, report, tls=tls, login=login).serve()
+        proxy = broker_options.proxy(args)
+        ShardServer(
+            ShardRounds(journal, shard), args.broker, report, tls=tls, login=login, proxy=proxy
+        ).serve()
     return 0
 
 

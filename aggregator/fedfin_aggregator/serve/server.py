@@ -10,6 +10,7 @@ from fedfin.declines import CAUSES
 from fedfin.errors import LinkError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.link.login import Login
+from fedfin.link.proxy import ProxyChoice
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import messages
@@ -47,6 +48,7 @@ class Server:
         shards: int = 0,
         tls: Tls | None = None,
         login: Login | None = None,
+        proxy: ProxyChoice = None,
         channel: AggregatorEnd | None = None,
     ) -> None:
         self._rounds = rounds
@@ -57,7 +59,7 @@ class Server:
         rounds.case_caps = self._channel.case_caps
         will = self._topics.aggregator_state, lambda: self._state(online=False)
         client_id = f"fedfin-{rounds.plan.federation}-aggregator"
-        self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login)
+        self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login, proxy=proxy)
         self._shards = shards
         self._machine = self._new_machine()
         self._retained = Retained(self._link, self._topics, rounds.journal)

@@ -7,6 +7,7 @@ from fedfin import limits
 from fedfin.errors import EvictedError, LinkError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.link.login import Login
+from fedfin.link.proxy import ProxyChoice
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import messages
@@ -35,6 +36,7 @@ class ShardServer:
         *,
         tls: Tls | None = None,
         login: Login | None = None,
+        proxy: ProxyChoice = None,
     ) -> None:
         self._rounds, self._report = rounds, throttled(report, "bad-message")
         self._shard = rounds.shard
@@ -46,7 +48,9 @@ class ShardServer:
         )
         client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
         topic, words = self._last_words
-        self._link = mqtt.Link(broker, client_id, will=(topic, lambda: words), tls=tls, login=login)
+        self._link = mqtt.Link(
+            broker, client_id, will=(topic, lambda: words), tls=tls, login=login, proxy=proxy
+        )
         self._mail = Mail(self._publish, lambda *_: None)  # a shard offers no model
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()

@@ -93,7 +93,13 @@ class Agent:
         will = self._topic("up/state"), lambda: self._online(online=False)
         client_id = f"fedfin-{settings.federation}-{settings.site}"
         self._link = mqtt.Link(
-            settings.broker, client_id, will=will, tls=site.tls, login=site.login, events=self._events
+            settings.broker,
+            client_id,
+            will=will,
+            tls=site.tls,
+            login=site.login,
+            proxy=site.proxy,
+            events=self._events,
         )
         self._part: Participation | None = None  # once the aggregator has sent its plan
         self._sending = b""  # the id of the update that was offered last

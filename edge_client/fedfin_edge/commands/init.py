@@ -106,7 +106,7 @@ def _settings(args: argparse.Namespace, place: Callable[[Path], str]) -> SiteSet
 
 
 def _access(args: argparse.Namespace, place: Callable[[Path], str]) -> dict[str, Any]:
-    """What the connection needs besides the URL: the sections [tls] and [login]; checked as `run` would."""
+    """What the connection needs besides the URL: the sections [tls], [login] and [proxy]; checked as `run` would."""
     found: dict[str, dict[str, str]] = {}
     if (tls := broker_options.tls(args)) is not None:
         tls.context()
@@ -116,6 +116,13 @@ def _access(args: argparse.Namespace, place: Callable[[Path], str]) -> dict[str,
         found["login"] = {"user": login.user}
         if login.password_file is not None:
             found["login"]["password_file"] = place(login.password_file)
+    broker_options.proxy(args)
+    if args.proxy is not None:
+        found["proxy"] = {"url": args.proxy}
+        if args.proxy_user is not None:
+            found["proxy"]["user"] = args.proxy_user
+        if args.proxy_password_file is not None:
+            found["proxy"]["password_file"] = place(args.proxy_password_file)
     return found
 
 
@@ -172,7 +179,7 @@ def to_toml(settings: SiteSettings) -> str:
     ]
     if settings.policy != Policy():
         lines += ["", "[policy]", *_policy(settings.policy)]
-    for section in ("tls", "login"):
+    for section in ("tls", "login", "proxy"):
         if (access := getattr(settings, section)) is not None:
             lines += ["", f"[{section}]", *_given(access)]
     for name, modality in settings.modalities.items():

@@ -33,6 +33,9 @@ def _guarded(step: Callable[[Target], Iterator[Finding]], target: Target) -> Ite
 
 
 def _path(target: Target) -> Iterator[Finding]:
+    if target.way is not None:
+        yield network.tunnel(target.broker, target.way)
+        return
     found, addresses = network.resolve(target.broker)
     yield found
     if addresses:

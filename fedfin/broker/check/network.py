@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from fedfin.broker.check.finding import Finding, fail, passed
 from fedfin.link.broker_url import BrokerUrl
-from fedfin.link.mqtt import CONNECT_S
+from fedfin.link.dial import CONNECT_S, reach
+from fedfin.link.proxy import Proxy
 
 Address = tuple[str, int]
 
@@ -38,6 +39,16 @@ def connect(broker: BrokerUrl, addresses: list[str]) -> Iterator[Finding]:
     yield fail(
         "tcp", "; ".join(problems), "start the broker, correct the port, or open it in the firewalls between"
     )
+
+
+def tunnel(broker: BrokerUrl, proxy: Proxy) -> Finding:
+    """Through a proxy, which resolves the broker's name itself."""
+    try:
+        reach(broker, proxy).close()
+    except OSError as error:
+        says, _, remedy = str(error).partition("; ")
+        return fail("proxy", says, remedy or "correct --proxy, or ask its operator")
+    return passed("proxy", f"{proxy.address} makes a tunnel to {broker.address}")
 
 
 def _words(error: OSError) -> str:

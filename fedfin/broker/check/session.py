@@ -25,7 +25,9 @@ class Session:
         own = target.topics.check(target.name) if target.topics and target.name else TOPIC_OF_NONE
         self._clear = (own, b"")
         will = own, bytes
-        self._link = mqtt.Link(target.url, client_id, will=will, tls=target.tls, login=target.login)
+        self._link = mqtt.Link(
+            target.url, client_id, will=will, tls=target.tls, login=target.login, proxy=target.proxy
+        )
         self._arrived: list[Arrived] = []  # what came while another answer was waited for
         self.topic = own
 

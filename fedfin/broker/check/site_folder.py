@@ -7,6 +7,7 @@ import msgspec
 from fedfin.broker.check.target import Target
 from fedfin.errors import SettingsError
 from fedfin.link.login import Login
+from fedfin.link.proxy import choose
 from fedfin.link.tls import Tls
 from fedfin.plan import Name
 from fedfin.settings import read_toml
@@ -26,12 +27,19 @@ class _Login(msgspec.Struct):
     password_file: str | None = None
 
 
+class _Proxy(msgspec.Struct):
+    url: str
+    user: str | None = None
+    password_file: str | None = None
+
+
 class _Access(msgspec.Struct):
     site: Name
     federation: Name
     broker: str
     tls: _Tls | None = None
     login: _Login | None = None
+    proxy: _Proxy | None = None
 
 
 def read_site_folder(folder: Path) -> Target:
@@ -50,10 +58,12 @@ def read_site_folder(folder: Path) -> Target:
     named = Tls(place(files.ca), place(files.certificate), place(files.key))
     tls = named if found.tls else admitted_tls(folder / TRUST)
     login = Login(found.login.user, place(found.login.password_file)) if found.login else None
+    way = found.proxy
     return Target(
         found.broker,
         tls,
         login,
+        choose(way.url, way.user, place(way.password_file)) if way else None,
         federation=found.federation,
         claimed=found.site,
         unadmitted=tls is None,

@@ -10,6 +10,7 @@ from fedfin.broker.kit.parties import AGGREGATOR
 from fedfin.errors import SettingsError
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.link.login import Login
+from fedfin.link.proxy import Proxy, ProxyChoice, chosen
 from fedfin.link.tls import Tls
 from fedfin.protocol.topics import Topics
 from fedfin.trust.certificate_requests import name_of
@@ -23,7 +24,7 @@ class Target:
     """Who asks whom.
 
     `federation` None: only what needs no topic is asked. `claimed`: the name that --as gave. `unadmitted`: a site's
-    folder to which no files for TLS have come.
+    folder to which no files for TLS have come. `way`: the proxy that is used.
 
     Raises SettingsError when the URL or a file will not do.
     """
@@ -31,16 +32,19 @@ class Target:
     url: str
     tls: Tls | None = None
     login: Login | None = None
+    proxy: ProxyChoice = None
     federation: str | None = None
     claimed: str | None = None
     unadmitted: bool = False
     broker: BrokerUrl = field(init=False)
+    way: Proxy | None = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "broker", BrokerUrl.parse(self.url))
+        object.__setattr__(self, "way", chosen(self.proxy, self.broker))
         if self.tls and not self.broker.tls:
             raise SettingsError(
-                f"broker {self.url!r} is without TLS but files for TLS are given; write mqtts://"
+                f"broker {self.url!r} is without TLS but files for TLS are given; write mqtts:// or wss://"
             )
         if self.tls:
             self.tls.context()

@@ -1,6 +1,5 @@
 """TLS: version, the broker's certificate, and whether it takes ours."""
 
-import socket
 import ssl
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ from fedfin.broker.check.finding import Finding, fail, passed, warn
 from fedfin.broker.check.own_certificate import not_yet_valid
 from fedfin.broker.check.target import Target
 from fedfin.broker.kit import certificates
-from fedfin.link.mqtt import CONNECT_S
+from fedfin.link.dial import reach
 from fedfin.link.tls import Tls
 
 # In TLS 1.3 a client's certificate is judged after the handshake; whoever is refused hears it within a round trip.
@@ -27,8 +26,8 @@ def tls(target: Target) -> Iterator[Finding]:
     if not target.broker.tls:
         yield warn(
             "tls",
-            "mqtt:// is in the clear: who listens reads and changes everything",
-            "use mqtts:// with a certificate",
+            f"{target.url.partition(':')[0]}:// is in the clear: who listens reads and changes everything",
+            "use mqtts:// or wss:// with a certificate",
         )
         return
     files = target.tls or Tls()
@@ -43,8 +42,7 @@ def tls(target: Target) -> Iterator[Finding]:
 
 
 def _handshake(target: Target, context: ssl.SSLContext) -> ssl.SSLSocket:
-    raw = socket.create_connection((target.broker.host, target.broker.port), CONNECT_S)
-    return context.wrap_socket(raw, server_hostname=target.broker.host)
+    return context.wrap_socket(reach(target.broker, target.way), server_hostname=target.broker.host)
 
 
 def _shown(connection: ssl.SSLSocket) -> Iterator[Finding]:

@@ -31,7 +31,8 @@ def add(commands: Commands) -> None:
     """Add the command."""
     summary = "find out what is wrong with a broker, or with the way to it"
     parser = add_command(commands, "check", summary, example=_EXAMPLE, description=_DESCRIPTION)
-    parser.add_argument("broker", nargs="?", metavar="URL", help="mqtts://HOST[:PORT] or mqtt://HOST[:PORT]")
+    parser.add_argument("broker", nargs="?", metavar="URL",
+                        help="mqtts://HOST[:PORT] or wss://HOST[:PORT][/PATH], mqtt://, ws://")  # fmt: skip
     parser.add_argument(
         "--site-folder", type=Path, metavar="FOLDER", help="take all that follows from its site.toml"
     )
@@ -67,7 +68,7 @@ def _target(args: argparse.Namespace) -> "Iterator[Target]":
     from fedfin.errors import SettingsError
     from fedfin.lock import only_process
 
-    access = (broker_options.tls(args), broker_options.login(args))
+    access = (broker_options.tls(args), broker_options.login(args), broker_options.proxy(args))
     others = (args.broker, args.federation, args.name, *access)
     if args.site_folder is None:
         if args.broker is None:
