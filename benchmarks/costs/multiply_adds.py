@@ -22,5 +22,5 @@ def multiply_adds(run: Callable[[], Any]) -> int:
 
 
 def parameters(module: nn.Module) -> int:
-    """What trains of a module; buffers, which closed forms solve, are counted with it."""
-    return sum(value.numel() for value in module.state_dict().values())
+    """How many values of a module train."""
+    return sum(value.numel() for value in module.parameters())
