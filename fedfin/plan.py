@@ -180,8 +180,8 @@ class Privacy(_Closed, frozen=True):
     level: Level = "open"
     epsilon: Annotated[float, msgspec.Meta(gt=0.0, le=100.0)] = 3.0
     delta: Annotated[float, msgspec.Meta(gt=0.0, le=1e-3)] = 1e-6
-    training_share: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.5
-    patients: Annotated[int, msgspec.Meta(ge=0, le=limits.ROUND_WEIGHT)] = 0
+    training_share: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] | msgspec.UnsetType = msgspec.UNSET
+    patients: Annotated[int, msgspec.Meta(ge=1, le=limits.ROUND_WEIGHT)] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def summed(self) -> bool:
@@ -343,8 +343,9 @@ def plan_toml(plan: Plan) -> str:
 
 def _pairs(part: msgspec.Struct) -> list[str]:
     """`key = value` of everything but the schedule, which TOML writes as tables of its own."""
-    keys = zip(part.__struct_encode_fields__, part.__struct_fields__, strict=True)
-    return [f"{key} = {_toml(getattr(part, field))}" for key, field in keys if field != "schedule"]
+    fields = zip(part.__struct_encode_fields__, part.__struct_fields__, strict=True)
+    values = {key: getattr(part, field) for key, field in fields if field != "schedule"}
+    return [f"{key} = {_toml(value)}" for key, value in values.items() if value is not msgspec.UNSET]
 
 
 def _toml(value: object) -> str:

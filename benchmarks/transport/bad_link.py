@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.transport.namespaces import HUB, BadLink, unavailable
-from benchmarks.transport.stand_ins import AGGREGATOR, Folders, issue_certificates
+from benchmarks.transport.stand_ins import AGGREGATOR, Folders, Line, issue_certificates, stand_in_plan
 from fedfin.errors import FedfinError
 
 PORT = 8883
@@ -70,7 +70,8 @@ def main() -> None:
 def measure(folder: Path) -> Figures:
     """Run it in `folder`. Raises FedfinError when the update does not arrive."""
     settings, tls = issue_certificates(folder / "pki", HUB)
-    folders = Folders(folder, f"mqtts://{HUB}:{PORT}", tls, sites=1, rounds=1)
+    line = Line(f"mqtts://{HUB}:{PORT}", tls)
+    folders = Folders(folder, lambda _: line, stand_in_plan(folder, sites=1, rounds=1))
     config = folder / "mosquitto.conf"
     config.write_text(f"listener {PORT} {HUB}\nallow_anonymous true\npersistence false\n{settings}\n")
     with BadLink() as link, contextlib.ExitStack() as stack:

@@ -33,8 +33,10 @@ from benchmarks.transport.stand_ins import (
     LARGE,
     SMALL,
     Folders,
+    Line,
     issue_certificates,
     make_plan,
+    stand_in_plan,
     update_mb,
 )
 from fedfin.codec.presets import UpPreset
@@ -147,17 +149,10 @@ class _Federation:
         # Round 1 pools moments, round 2 trains first; what counts begins with round 3.
         self._first, self._last = 3, 3 + rounds
         url = broker.url.replace("mqtt:", "mqtts:") if case.tls else broker.url
-        self._folders = Folders(
-            folder,
-            url,
-            tls,
-            sites=case.sites,
-            rounds=self._last - 1,
-            width=case.width,
-            keys=case.keys,
-            level=case.level,
-            up=case.up,
+        plan = stand_in_plan(
+            folder, sites=case.sites, rounds=self._last - 1, width=case.width, level=case.level, up=case.up
         )
+        self._folders = Folders(folder, lambda _: Line(url, tls), plan, keys=case.keys)
         self._pids = {"broker": broker.pid}
         self._lock = threading.Lock()  # each process is read by its own thread
         self._cpu: dict[int, dict[str, float]] = {}

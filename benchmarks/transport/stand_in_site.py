@@ -64,12 +64,17 @@ def main() -> None:
     """Take part until the federation is finished."""
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
     _replace_tasks(number)
+    take_part(folder, _cases)
+
+
+def take_part(folder: Path, cases: Callable[[Plan], Dataset]) -> None:
+    """As the site of this folder, with these cases, until the federation is finished."""
     from fedfin.trust.accepted import has_accepted
     from fedfin_edge.agent import agent, participation
     from fedfin_edge.agent.admitted import admitted_agent
     from fedfin_edge.site import open_site
 
-    vars(participation)["load_dataset"] = lambda _, plan: _cases(plan)
+    vars(participation)["load_dataset"] = lambda _, plan: cases(plan)
     site = open_site(folder)
     with only_process(site.folder, "fedfin edge run"), JsonLines(sys.stdout) as report:
         make_agent = admitted_agent if has_accepted(site.trust_path) else agent.Agent

@@ -3,7 +3,8 @@
 import contextlib
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from fedfin_aggregator.store.journal import Journal
 
 AGGREGATOR = "aggregator"
 FEDERATION = "benchmark"
+BUNDLES = "bundles"
 DIMS = {"image": 1280, "text": 384}
 NEVER_RUN = b"\x08\x0a"  # a graph of nothing but its version
 LARGE, SMALL = 128, 8  # widths of the FIN decoder: updates of 5 MB and of 50 KB
@@ -57,29 +59,48 @@ def update_mb(plan: Plan) -> float:
     return sum(4 * math.prod(shape) for shape in task_specs(plan, "train").values()) / 1e6
 
 
+def stand_in_plan(
+    folder: Path, *, sites: int, rounds: int, width: int = LARGE, level: Level = "open"
+) -> Plan:
+    """With bundles of that name in the folder."""
+    encoders = {name: write_bundle(folder / BUNDLES / name, name, dim) for name, dim in DIMS.items()}
+    return make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders, level=level)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Where a party finds the broker, and its files for TLS by option, if it needs any."""
+
+    url: str
+    tls: Mapping[str, str]
+
+
+def site_names(sites: int) -> list[str]:
+    """By number."""
+    return [f"site-{number:02d}" for number in range(sites)]
+
+
 class Folders:
-    """The aggregator's folder and those of its sites; `commands` run them as `python -m ...`."""
+    """The aggregator's folder and those of its sites; `commands` run them as `python -m ...`.
+
+    `line`: of each party by name; `site_module`: what is run for a site, with its folder and number.
+    """
 
     def __init__(
         self,
         folder: Path,
-        url: str,
-        tls: Mapping[str, str],
+        line: Callable[[str], Line],
+        plan: Plan,
         *,
-        sites: int,
-        rounds: int,
-        width: int = LARGE,
         keys: bool = False,
-        level: Level = "open",
-        up: UpPreset = "exact",
+        site_module: str = "benchmarks.transport.stand_in_site",
     ) -> None:
-        self._folder, self._url, self._tls, self._keys = folder, url, tls, keys
-        encoders = {name: _bundle(folder / name, name, dim) for name, dim in DIMS.items()}
-        self.plan = make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders, level=level, up=up)
+        self._folder, self._line, self._keys, self._site_module = folder, line, keys, site_module
+        self.plan = plan
         self.journal = self._make(AGGREGATOR) / "journal.sqlite"
         with contextlib.closing(Journal(self.journal, create=self.plan)) as journal:
             run = journal.run
-        self.sites = [f"site-{number:02d}" for number in range(sites)]
+        self.sites = site_names(plan.rounds.sites)
         for name in self.sites:
             (self._make(name) / "site.toml").write_text(self._settings(name), encoding="utf-8")
         if keys:
@@ -88,18 +109,20 @@ class Folders:
     @property
     def commands(self) -> dict[str, list[str]]:
         """By name: the aggregator, then the sites."""
+        line = self._line(AGGREGATOR)
         serve = [
             "fedfin",
             "aggregator",
             "serve",
             str(self._folder / AGGREGATOR),
             "--broker",
-            self._url,
+            line.url,
             *([] if self._keys else ["--no-keys"]),
         ]
-        serve += ["--json", *(word for key, path in self._tls.items() for word in (f"--{key}", path))]
-        site = "benchmarks.transport.stand_in_site"
-        sites = {name: [site, str(self._folder / name), str(i)] for i, name in enumerate(self.sites)}
+        serve += ["--json", *(word for key, path in line.tls.items() for word in (f"--{key}", path))]
+        sites = {
+            name: [self._site_module, str(self._folder / name), str(i)] for i, name in enumerate(self.sites)
+        }
         return {AGGREGATOR: serve} | sites
 
     def _admit(self, run: str) -> None:
@@ -121,7 +144,7 @@ class Folders:
         return Request(
             role=role,
             name=name,
-            federation=FEDERATION,
+            federation=self.plan.federation,
             keys=make_identity(self._folder / name / TRUST).public,
             certificate_request="",
             run=run,
@@ -134,11 +157,16 @@ class Folders:
         return folder
 
     def _settings(self, name: str) -> str:
-        lines = [f'site = "{name}"', f'federation = "{FEDERATION}"', f'broker = "{self._url}"']
+        line = self._line(name)
+        lines = [f'site = "{name}"', f'federation = "{self.plan.federation}"', f'broker = "{line.url}"']
         lines += ["[cases]", 'table = "none.csv"']
-        lines += ["[tls]", *(f'{key} = "{path}"' for key, path in self._tls.items())] if self._tls else []
-        for modality in DIMS:
-            lines += [f"[modalities.{modality}]", f'bundle = "../{modality}"', f'column = "{modality}"']
+        lines += ["[tls]", *(f'{key} = "{path}"' for key, path in line.tls.items())] if line.tls else []
+        for modality in self.plan.dims:
+            lines += [
+                f"[modalities.{modality}]",
+                f'bundle = "../{BUNDLES}/{modality}"',
+                f'column = "{modality}"',
+            ]
         return "\n".join(lines) + "\n"
 
 
@@ -152,9 +180,9 @@ def issue_certificates(folder: Path, address: str) -> tuple[str, dict[str, str]]
     return "\n".join([*lines, "require_certificate true", "user root"]), {k: str(p) for k, p in files.items()}
 
 
-def _bundle(folder: Path, modality: str, dim: int) -> str:
+def write_bundle(folder: Path, modality: str, dim: int) -> str:
     """A bundle that is only ever named, never run; its digest."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "encoder.onnx").write_bytes(NEVER_RUN)
     manifest = Manifest(
         name="stand-in",

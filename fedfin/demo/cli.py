@@ -7,10 +7,14 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from fedfin.limits import LEAST_SUMMED
+
+if TYPE_CHECKING:
+    from fedfin.demo.stages import Settings
 
 PRESETS = (
     "exact",
@@ -112,15 +116,11 @@ def _layer(text: str) -> str:
     return text
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the demo and show its results."""
-    from fedfin.demo.results import print_results
-    from fedfin.demo.run import run_demo
+def settings_of(args: argparse.Namespace) -> "Settings":
+    """What the options ask for."""
     from fedfin.demo.stages import Settings
 
-    # A demo that is terminated stops its processes as one that is interrupted does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    settings = Settings(
+    return Settings(
         cases=None if args.cases is None else str(args.cases.resolve()),
         patients=args.patients,
         sites=args.sites,
@@ -134,6 +134,16 @@ def run(args: argparse.Namespace) -> int:
         level=args.privacy or ("secure" if args.sites >= LEAST_SUMMED else "open"),
         dims=args.dims,
     )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo and show its results."""
+    from fedfin.demo.results import print_results
+    from fedfin.demo.run import run_demo
+
+    # A demo that is terminated stops its processes as one that is interrupted does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = settings_of(args)
     keep = None if args.keep_deltas is None else args.keep_deltas.resolve()
     result = run_demo(settings, args.out.resolve(), args.broker, Console(stderr=True), keep_deltas=keep)
     if args.json:

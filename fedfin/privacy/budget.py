@@ -42,6 +42,9 @@ class Budget:
         return epsilon_of(rho, self.delta)
 
 
+TRAINING_SHARE = 0.5  # of a plan that does not say
+
+
 def budget_of(plan: Plan) -> Budget:
     """A plan's."""
     return Budget(plan.privacy.epsilon, plan.privacy.delta)
@@ -53,7 +56,7 @@ def rho_of_round(plan: Plan, task: Task) -> float:
     whole = budget_of(plan).rho
     if task == "evaluate" or not plan.trains:
         return whole
-    share = plan.privacy.training_share
+    share = plan.privacy.training_share or TRAINING_SHARE
     if task == "second_moments":
         return (1 - share) * whole
     return share * whole / (plan.rounds.count if task == "train" else 1)

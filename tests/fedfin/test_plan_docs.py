@@ -36,6 +36,8 @@ def test_every_key_stands_in_its_section_with_its_default(title: str, kind: type
 
 
 def _shown(value: object) -> str:
+    if value is msgspec.UNSET:
+        return "unset"
     if isinstance(value, str):
         return f'`"{value}"`'
     return "none" if value == () else str(value)

@@ -21,7 +21,8 @@ LEAST = 1e-6
 
 def descent(plan: Plan, sums: Sums) -> dict[str, Floats]:
     """What a round adds to the head's tensors. sums: of clipped gradients, downhill, each patient's norm 1 at most."""
-    step = np.float64(plan.training.learning_rate / (gradient_scale(plan) * plan.privacy.patients * ONE))
+    patients = plan.privacy.patients or 1  # the plan has it wherever it trains with noise
+    step = np.float64(plan.training.learning_rate / (gradient_scale(plan) * patients * ONE))
     return {name: step * sum_.total.astype(np.float64) for name, sum_ in sums.items()}
 
 
