@@ -60,11 +60,17 @@ def update_mb(plan: Plan) -> float:
 
 
 def stand_in_plan(
-    folder: Path, *, sites: int, rounds: int, width: int = LARGE, level: Level = "open"
+    folder: Path,
+    *,
+    sites: int,
+    rounds: int,
+    width: int = LARGE,
+    level: Level = "open",
+    up: UpPreset = "exact",
 ) -> Plan:
     """With bundles of that name in the folder."""
     encoders = {name: write_bundle(folder / BUNDLES / name, name, dim) for name, dim in DIMS.items()}
-    return make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders, level=level)
+    return make_plan(sites=sites, rounds=rounds, width=width, encoders=encoders, level=level, up=up)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from fedfin.errors import StateError
 from fedfin.schema import check_schema
 
 # Format n is made of n - 1 by _STEPS[n]. The first number says nothing but that there is one: 0 is a file without.
-_STEPS: dict[int, tuple[str, ...]] = {1: ()}
+_DECLINED = "CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL)"
+_STEPS: dict[int, tuple[str, ...]] = {1: (), 2: (_DECLINED,)}
 FORMAT = max(_STEPS)
 
 
