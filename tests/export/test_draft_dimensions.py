@@ -74,7 +74,7 @@ def test_three_sites_are_drafted_with_secure_sums_and_two_are_not(draft):
     """With what the level asks of the plan; of two sites each would know the other's part."""
     secure, two = (draft("--sites", count)[2] for count in ("3", "2"))
     assert (secure.privacy.level, secure.rounds.min_sites, secure.rounds.max_share) == ("secure", 3, 1.0)
-    assert (secure.rounds.mode, secure.rounds.late, secure.codec.up) == ("sync", "reject", "exact")
+    assert (secure.rounds.mode, secure.rounds.late, secure.codec.up) == ("sync", "reject", "int4")
     assert (two.privacy.level, two.rounds.min_sites, two.rounds.max_share) == ("open", 2, 0.34)
 
 

@@ -86,7 +86,10 @@ BAD = {
     "decoder width": (('fin = "mlp"', 'fin = "decoder"\nfin_width = 10'), "fin_width .* must be a multiple"),
     "unknown preset": (
         ("[rounds]", '[codec]\nup = "tinny"\n[rounds]'),
-        "key codec.up: Invalid enum value 'tinny'; one of balanced, exact, half, minimal, small, tiny",
+        (
+            "key codec.up: Invalid enum value 'tinny'; one of balanced, exact, half, int2, int4, int8,"
+            " minimal, small, tiny"
+        ),
     ),
     "stage without from": (
         ("[rounds]", '[[codec.schedule]]\nup = "tiny"\ndown = "tiny"\n[rounds]'),
