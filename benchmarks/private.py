@@ -57,7 +57,7 @@ class TrainedUnderNoise:
     rounds: int = 20
     learning_rate: float = 1.0
     training_share: float = 0.5
-    patients: tuple[int, ...] = (300, 1000, 3000)
+    patients: tuple[int, ...] = (1000, 3000)
 
 
 TRAINED = TrainedUnderNoise()
