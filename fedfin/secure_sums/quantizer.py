@@ -54,8 +54,8 @@ class Quantizer:
         sizes = [
             weights[name] * _root_mean_square(values[name]) if name in values else 0 for name in self.steps
         ]
-        told = np.clip([sizes, [name in values for name in self.steps]], 0, limits.VALUE_ABS)
-        return told.astype(np.float32)
+        bounded = np.clip([sizes, [name in values for name in self.steps]], 0, limits.VALUE_ABS)
+        return bounded.astype(np.float32)
 
 
 def _magnitude(plan: Plan, total: float, share: float) -> float:
