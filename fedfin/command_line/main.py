@@ -7,7 +7,9 @@ onnxruntime) belong inside those functions, so that `--help` answers at once.
 
 import argparse
 import importlib
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parse(arguments)
+        _heed_sigterm()
         return int(args.run(args))
     except FedfinError as error:
         print(f"fedfin: {plain_lines(str(error))}", file=sys.stderr)
@@ -63,6 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fedfin: interrupted", file=sys.stderr)
         return 130
+
+
+def _heed_sigterm() -> None:
+    """SIGTERM ends a command as Ctrl-C does, with its last words; as process 1, too, where it would do nothing."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
