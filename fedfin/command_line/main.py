@@ -6,11 +6,12 @@ onnxruntime) belong inside those functions, so that `--help` answers at once.
 """
 
 import argparse
+import contextlib
 import importlib
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from fedfin import __version__
@@ -52,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parse(arguments)
-        _heed_sigterm()
-        return int(args.run(args))
+        with _sigterm_heeded():
+            return int(args.run(args))
     except FedfinError as error:
         print(f"fedfin: {plain_lines(str(error))}", file=sys.stderr)
         return error.exit_code
@@ -68,15 +69,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _heed_sigterm() -> None:
+@contextlib.contextmanager
+def _sigterm_heeded() -> Iterator[None]:
     """SIGTERM ends a command as Ctrl-C does, with its last words; as process 1, too, where it would do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def end(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
+    former = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
