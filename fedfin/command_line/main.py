@@ -6,9 +6,12 @@ onnxruntime) belong inside those functions, so that `--help` answers at once.
 """
 
 import argparse
+import contextlib
 import importlib
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from fedfin import __version__
@@ -50,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parse(arguments)
-        return int(args.run(args))
+        with _sigterm_heeded():
+            return int(args.run(args))
     except FedfinError as error:
         print(f"fedfin: {plain_lines(str(error))}", file=sys.stderr)
         return error.exit_code
@@ -63,6 +67,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fedfin: interrupted", file=sys.stderr)
         return 130
+
+
+@contextlib.contextmanager
+def _sigterm_heeded() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does, with its last words; as process 1, too, where it would do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -1,8 +1,11 @@
 """How long work tells of itself: a progress bar for people, JSON lines for programs."""
 
+import contextlib
 import json
+import os
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -30,11 +33,17 @@ class JsonLines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        """Python flushes what is left at the end of the process, and would fail there."""
+        try:
+            self._stream.flush()
+        except OSError:
+            with Path(os.devnull).open("wb") as nothing:
+                os.dup2(nothing.fileno(), self._stream.fileno())
 
     def __call__(self, event: str, facts: dict[str, Any]) -> None:
-        """Write one event at once: who reads a pipe wants it now."""
-        print(json.dumps({"event": event, "time": time.time()} | facts), file=self._stream, flush=True)
+        """Write one event at once: who reads a pipe wants it now. What cannot be written is dropped."""
+        with contextlib.suppress(OSError):
+            print(json.dumps({"event": event, "time": time.time()} | facts), file=self._stream, flush=True)
 
 
 class RoundBar:
@@ -101,8 +110,12 @@ class RoundBar:
             self._print(_line(event, facts))
 
     def _print(self, line: str) -> None:
-        """As it is, on one line: what came over the network is no markup, and logs are searched line by line."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        """As it is, on one line: what came over the network is no markup, and logs are searched line by line.
+
+        What cannot be written is dropped; rich ends the process at a closed pipe.
+        """
+        with contextlib.suppress(OSError, SystemExit):
+            self._console.print(line, markup=False, soft_wrap=True)
 
 
 # A log file wants a sign of life, not a line per batch.

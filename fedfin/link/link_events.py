@@ -19,6 +19,7 @@ class Announced:
     maximum_qos: int = 2
     retain_available: bool = True
     session_expiry_s: int = 0
+    wildcards: bool = True
 
 
 @dataclass(frozen=True)

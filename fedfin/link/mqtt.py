@@ -26,6 +26,7 @@ from fedfin.errors import LinkError, SettingsError
 from fedfin.link.backoff import Backoff
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.link.dial import Connection, dial
+from fedfin.link.endings import ended_by_broker, lost
 from fedfin.link.link_events import Announced, Arrived, Broken, Down, LinkEvent, Taken, Up
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice, ProxyRefusalError, chosen, hint
@@ -39,6 +40,8 @@ UNACKNOWLEDGED_MS = 30_000
 # Events that may wait for the owner. Then the link stops reading: TCP slows the broker down, and memory stays bounded
 # by 32 chunks however many send at once.
 BACKLOG = 32
+# Where a broker ends the connection at a large packet without a word, packets of a quarter are tried, down to this.
+LEAST_CHUNK_BYTES = 4 * 1024
 # Web servers between us and the broker end what is silent for a minute (nginx's `proxy_read_timeout` is 60 s), ...
 WEBSOCKET_KEEPALIVE_S = 30
 WEBSOCKET_CHUNK_BYTES = 64 * 1024  # ... and their limits and buffers are made for small messages
@@ -86,6 +89,12 @@ class Link:
         self._will = will
         self._stopping = threading.Event()
         self._protocol = paho.MQTTv311 if self._broker.old else paho.MQTTv5
+        self._at_once = False  # whether the next attempt follows without a pause
+        self._answered = self._refused = self._failed = False  # in this connection
+        self._room = limits.CHUNK_BYTES if self._broker.path is None else WEBSOCKET_CHUNK_BYTES
+        self._under_way: dict[int, int] = {}  # bytes of messages that are not acknowledged, by token
+        self._passed = 0  # bytes of the largest message that a broker has taken
+        self._wildcards = True
         self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
         self._ended = ""  # why the connection came to its end
         self._down_reported = False  # ... and whether that was reported
@@ -125,10 +134,15 @@ class Link:
         if not client.is_connected():
             return -1
         self.traffic.up += size
-        return client.publish(topic, payload, qos=QOS, retain=retain).mid
+        token = client.publish(topic, payload, qos=QOS, retain=retain).mid
+        self._under_way[token] = size
+        return token
 
     def subscribe(self, topic: str) -> None:
         """Subscribe; a refusal arrives as Taken with a reason."""
+        if not self._wildcards and ("+" in topic or "#" in topic):  # asked, it would end the connection
+            self._tell(Taken(-1, f"subscription to {topic}: this broker allows none with wildcards"))
+            return
         self._client.subscribe(topic, qos=QOS)
 
     def unsubscribe(self, topic: str) -> None:
@@ -141,9 +155,9 @@ class Link:
         backoff = Backoff()
         try:
             while not self._stopping.is_set():
-                protocol = self._protocol
+                self._at_once = False
                 stood = self._connection()
-                if protocol == self._protocol:  # else the broker wants the older one: at once
+                if not self._at_once:
                     self._stopping.wait(backoff.after(stood))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the owner must hear that the link is dead
             self._tell(Broken(f"{type(error).__name__}: {error}"))
@@ -151,6 +165,8 @@ class Link:
     def _connection(self) -> float:
         """One connection to its end; the seconds that it stood."""
         address, self._down_reported = self._broker.address, False
+        self._answered = self._refused = self._failed = False
+        self._under_way.clear()
         self._ended = (
             f"{address} ended the connection before it answered; is mqtts:// or mqtt:// right for this port?"
         )
@@ -164,6 +180,7 @@ class Link:
             # Not loop_forever: there, publish() writes to the socket from its caller's thread while this one does.
             while client.loop(1.0) == paho.MQTT_ERR_SUCCESS:
                 _acknowledge_now(client.socket())
+            self._try_older()
         except (OSError, ValueError, SettingsError) as error:  # ValueError: no name that DNS could hold
             self._ended = self._cause(error)
             started = time.monotonic()
@@ -176,6 +193,17 @@ class Link:
 
     def _dial(self) -> Connection:
         return dial(self._broker, self._proxy, self._tls.context() if self._broker.tls else None)
+
+    def _try_older(self) -> None:
+        """Some brokers before MQTT 5 refuse it (below); some, as RabbitMQ 3.10, end the connection without a word.
+
+        The next connection but one tries MQTT 5 again: perhaps it was the network.
+        """
+        if self._answered or self._failed or self._broker.old:
+            return
+        silent_before, self._protocol = self._protocol == paho.MQTTv311, paho.MQTTv5
+        if not silent_before:
+            self._protocol, self._at_once, self._down_reported = paho.MQTTv311, True, True
 
     def _tell_down(self) -> None:
         if not self._down_reported:
@@ -227,35 +255,50 @@ class Link:
         client.on_socket_register_write = _leave_to_the_loop
         return client
 
-    def _on_connect(self, client: paho.Client, _: Any, __: Any, reason: ReasonCode, properties: Any) -> None:
+    def _on_connect(self, client: Any, _: Any, __: Any, reason: ReasonCode, properties: Any) -> None:
         if self._stopping.is_set():
             client.disconnect()
             return
         if reason == ReasonCode(PacketTypes.CONNACK, "Unsupported protocol version"):
-            self._protocol, self._down_reported = paho.MQTTv311, True
+            self._answered = self._at_once = self._down_reported = True
+            self._protocol = paho.MQTTv311
             client.disconnect()
             return
+        self._answered, self._refused = True, reason.is_failure
         if reason.is_failure:
             self._ended = f"the broker at {self._broker.address} refuses {self._client_id}: {reason}"
             return
-        announced = _announced(properties)
+        announced = _announced(properties) if self._protocol == paho.MQTTv5 else Announced(protocol="3.1.1")
         self._down_reported = False
         self._ended = f"the connection to {self._broker.address} was lost"
+        self._wildcards = announced.wildcards
+        client.limit_inflight(min(limits.WINDOW, announced.receive_maximum))
         self._max_packet = announced.maximum_packet or 2**28
         room = self._max_packet - limits.PACKET_OVERHEAD_BYTES
-        most = limits.CHUNK_BYTES if self._broker.path is None else WEBSOCKET_CHUNK_BYTES
-        self._tell(Up(max(1024, min(most, room)), announced))
+        self._tell(Up(max(1024, min(self._room, room)), announced))
 
     def _on_disconnect(
         self, _: paho.Client, __: Any, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Any
     ) -> None:
+        largest = max(self._under_way.values(), default=0)
+        too_large = largest if largest > max(self._passed, LEAST_CHUNK_BYTES) else 0
         if flags.is_disconnect_packet_from_server:
-            self._ended = f"the broker at {self._broker.address} ended the connection: {reason}"
-        self._tell_down()
+            self._ended = ended_by_broker(self._broker.address, self._client_id, str(reason))
+            too_large *= str(reason) == "Packet too large"
+        elif self._answered and not self._failed and not self._refused:
+            silent = str(reason) == "Keep alive timeout"
+            too_large *= not silent
+            silent_s = self._keepalive_s if silent else 0
+            self._ended = lost(self._broker.address, self._client_id, silent_s=silent_s, largest=too_large)
+        if too_large:
+            self._room = max(LEAST_CHUNK_BYTES, self._room // 4)
+        if not self._at_once and (self._answered or self._failed or self._protocol == paho.MQTTv311):
+            self._tell_down()
 
     def _on_error(self, error: Exception) -> None:
         # A client certificate is refused only after the handshake (TLS 1.3), and a web server may say why it ends.
         if isinstance(error, ssl.SSLError | WebSocketError):
+            self._failed = True
             self._ended = self._cause(error)
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
@@ -264,6 +307,7 @@ class Link:
         self._tell(Arrived(message.topic, bytes(message.payload)))
 
     def _on_publish(self, _: paho.Client, __: Any, token: int, reason: ReasonCode, ___: Any) -> None:
+        self._passed = max(self._passed, self._under_way.pop(token, 0))
         self._tell(Taken(token, str(reason) if reason.is_failure else None))
 
     def _on_subscribe(self, _: paho.Client, __: Any, token: int, reasons: list[ReasonCode], ___: Any) -> None:
@@ -285,17 +329,20 @@ class _Client(paho.Client):
     def _create_socket(self) -> Connection:
         return self._dial()
 
+    def limit_inflight(self, count: int) -> None:
+        """As CONNACK says; paho's setter wants it before that is known."""
+        self._max_inflight_messages = count
 
-def _announced(properties: Any) -> Announced:
+
+def _announced(properties: Properties) -> Announced:
     """What CONNACK holds; before MQTT 5 it holds nothing."""
-    if not isinstance(properties, Properties):
-        return Announced(protocol="3.1.1")
     names = {
         "maximum_packet": "MaximumPacketSize",
         "receive_maximum": "ReceiveMaximum",
         "maximum_qos": "MaximumQoS",
         "retain_available": "RetainAvailable",
         "session_expiry_s": "SessionExpiryInterval",
+        "wildcards": "WildcardSubscriptionAvailable",
     }
     found = {field: getattr(properties, name) for field, name in names.items() if hasattr(properties, name)}
     return Announced(**found)

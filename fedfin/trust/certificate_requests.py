@@ -77,8 +77,13 @@ def _read(path: Path) -> x509.CertificateSigningRequest | None:
 
     Raises SettingsError.
     """
-    with path.open("rb") as stream:
-        pem = _PEM.search(stream.read(MOST_BYTES).replace(rb"\n", b"\n"))
+    try:
+        with path.open("rb") as stream:
+            pem = _PEM.search(stream.read(MOST_BYTES).replace(rb"\n", b"\n"))
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot read it ({error.strerror}); correct its permissions, or move it out of --requests"
+        ) from None
     if pem is None:
         return None
     try:

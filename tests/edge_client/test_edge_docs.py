@@ -6,7 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fedfin_edge.site import CaseColumns, LoginSettings, ModalitySettings, Policy, SiteSettings, TlsFiles
+from fedfin_edge.site import (
+    CaseColumns,
+    LoginSettings,
+    ModalitySettings,
+    Policy,
+    ProxySettings,
+    SiteSettings,
+    TlsFiles,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs/edge.md").read_text(encoding="utf-8")
@@ -25,6 +33,7 @@ SOURCES = [
         (Policy, "policy."),
         (TlsFiles, "tls."),
         (LoginSettings, "login."),
+        (ProxySettings, "proxy."),
     ],
 )
 def test_every_key_is_documented(kind, prefix):
@@ -35,6 +44,7 @@ def test_every_key_is_documented(kind, prefix):
         "policy",
         "tls",
         "login",
+        "proxy",
     }
     assert [key for key in sorted(keys) if f"`{key}`" not in DOCS] == []
 

@@ -79,3 +79,16 @@ def test_a_broker_with_small_packets_gets_small_chunks(tmp_path: Path) -> None:
     sizes = [event["bytes"] for event in updates if event["accepted"]]
     assert max(sizes) > 8 * 8192
     assert len(sizes) == 9
+
+
+@pytest.mark.broker
+def test_a_broker_that_does_not_say_how_large_a_packet_may_be_gets_smaller_ones(tmp_path: Path) -> None:
+    """In MQTT 3.1.1 it only ends the connection: sites and aggregator find out, and the federation ends well."""
+    with broker("mosquitto", tmp_path, "max_packet_size 40000") as url:
+        model = Model(fin="mlp", answer="head", fin_width=64, head_width=8)
+        federation = Federation(tmp_path, f"{url}?protocol=3.1.1", rounds=1, sites=2, model=model)
+        federation.run()
+    for name in federation.names:
+        assert (tmp_path / name / "state" / "final.fedfin").read_bytes() == _final(tmp_path)
+    lost = [event["reason"] for event in federation.events("agg") if event["event"] == "offline"]
+    assert any("smaller ones are tried" in reason for reason in lost)

@@ -6,6 +6,7 @@ import os
 import queue
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,3 +222,72 @@ def came_up(link: mqtt.Link) -> bool:
         if isinstance(link.events.get(timeout=SECONDS), link_events.Up):
             return True
     return False
+
+
+@contextlib.contextmanager
+def without_mqtt_5(port: int) -> Iterator[str]:
+    """In front of a broker, as RabbitMQ 3.10: a client that speaks MQTT 5 is dropped without an answer."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
+        target.close()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                first = client.recv(65_536)
+                if first[first.index(b"MQTT") + 4] == 5:
+                    client.close()
+                    continue
+                behind = socket.create_connection(("127.0.0.1", port))
+                behind.sendall(first)
+                for pair in ((client, behind), (behind, client)):
+                    threading.Thread(target=carry, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    with listener:
+        yield f"mqtt://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_broker_that_drops_mqtt_5_without_a_word_is_tried_with_the_older_one(tmp_path: Path) -> None:
+    """At once, and nothing is said of it but the version that is spoken."""
+    with broker("mosquitto", tmp_path) as url, without_mqtt_5(int(url.rpartition(":")[2])) as front:
+        started = time.monotonic()
+        with up(front) as (_, event):
+            assert event.announced.protocol == "3.1.1"
+        assert time.monotonic() - started < 5
+
+
+def test_no_more_messages_are_under_way_than_the_broker_announces(tmp_path: Path) -> None:
+    """Which paho does not look at."""
+    with broker("mosquitto", tmp_path, "max_inflight_messages 3") as url, up(url) as (link, event):
+        assert event.announced.receive_maximum == 3
+        assert link._client.max_inflight_messages == 3
+
+
+def test_a_limit_that_no_broker_told_makes_messages_smaller(tmp_path: Path) -> None:
+    """In MQTT 3.1.1 there is no word for it: the connection ends; the reason says what is tried."""
+    with (
+        broker("mosquitto", tmp_path, "max_packet_size 70000") as url,
+        up(f"{url}?protocol=3.1.1") as (link, event),
+    ):
+        assert event.chunk_size == limits.CHUNK_BYTES
+        link.publish("probe", b"x" * 200_000)
+        down = link.events.get(timeout=SECONDS)
+        assert isinstance(down, link_events.Down)
+        assert "a message of 200005 bytes" in down.reason
+        again_up = link.events.get(timeout=SECONDS)
+        assert isinstance(again_up, link_events.Up)
+        assert again_up.chunk_size == 65_536
+
+
+def test_a_client_id_that_was_taken_over_is_named(tmp_path: Path) -> None:
+    """Two machines with one identity; mosquitto 2.0.11 gives no reason, so it is said as what may be."""
+    with broker("mosquitto", tmp_path) as url, up(url, "twin") as (link, _), up(url, "twin"):
+        down = link.events.get(timeout=SECONDS)
+        assert isinstance(down, link_events.Down)
+        assert "another client may have connected as twin" in down.reason

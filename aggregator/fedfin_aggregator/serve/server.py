@@ -162,7 +162,7 @@ class Server:
 
     def _on_up(self, chunk_size: int) -> None:
         self._report("online", {})
-        self._chunk_size = chunk_size
+        smaller, self._chunk_size = chunk_size < self._chunk_size, chunk_size
         for party in ("site/+", "shard/+") if self._shards else ("site/+",):
             for channel in ("up/state", "up/ctl", "up/chunk"):
                 if not (self._shards and (party, channel) == ("site/+", "up/chunk")):  # its shard takes them
@@ -170,6 +170,13 @@ class Server:
         self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
         self._publish_charter()
         if self._manifest is None:  # the first time: only now is the packet size known
+            self._feed(self._opened())
+            return
+        if smaller:  # what is on offer is cut anew: as if we had been started again
+            self._machine, self._incoming = (
+                self._new_machine(),
+                Incoming(self._rounds, self._report, self._channel),
+            )
             self._feed(self._opened())
             return
         self._feed(life.Reconnected())

@@ -1,0 +1,61 @@
+"""How `serve` and `run` end, and what does not end them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from federation import Federation, broker, start
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory):
+    """Set up, over a broker that lasts as long as the tests here; nobody runs."""
+    folder = tmp_path_factory.mktemp("ends")
+    with broker("mosquitto", folder) as url:
+        yield Federation(folder, url, sites=2)
+
+
+def test_sigterm_ends_aggregator_and_site_within_five_seconds_with_their_costs(
+    federation: Federation,
+) -> None:
+    """As `systemctl stop` and `docker stop` do it; exit code 130."""
+    serve = ("aggregator", "serve", federation.folder / "agg", "--broker", federation.broker_url)
+    run = ("edge", "run", federation.folder / "s0")
+    started = [
+        start(*words, "--json", "--no-keys", log=federation.folder / f"{name}.log")
+        for name, words in (("agg", serve), ("s0", run))
+    ]
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not any(e["event"] == "sending" for e in federation.events("s0")):
+        time.sleep(0.1)
+    for process in started:
+        process.send_signal(signal.SIGTERM)
+    assert [process.wait(5) for process in started] == [130, 130]
+    assert federation.events("s0")[-1]["event"] == "costs"
+
+
+@pytest.mark.parametrize("sink", ["pipe", "full"])
+def test_a_closed_pipe_or_a_full_disk_behind_the_output_ends_nothing(
+    federation: Federation, sink: str
+) -> None:
+    """Lines are dropped; the aggregator lives until it is stopped, and ends as ever."""
+    if sink == "pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open("/dev/full", os.O_WRONLY)
+    words = ["aggregator", "serve", str(federation.folder / "agg"), "--broker", federation.broker_url]
+    command = [sys.executable, "-m", "fedfin", *words, "--json", "--no-keys"]
+    process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(5)
+    process.terminate()
+    _, errors = process.communicate(timeout=5)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
