@@ -68,7 +68,7 @@ def test_every_sum_has_no_more_dimensions_than_its_patients_allow(complete, moda
     for most in (complete, complete + 50, 10 * complete):
         patients = [most, *[complete] * (modalities - 1)]
         columns = columns_for(patients, complete)
-        assert sum(columns) <= together(complete) or set(columns) <= {8, *columns[:1]}
+        assert sum(columns) <= together(complete) or 8 in columns
         assert not tell_more(columns, patients, complete) or 8 in columns
         assert all(8 <= column <= 256 for column in columns)
 
