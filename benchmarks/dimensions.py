@@ -51,13 +51,19 @@ def frontier(rows: list[Row], *, by_data: bool) -> Table:
     table = Table("method", "columns", "mean", "worst", *(data if by_data else []), "kB up")
     for method in sorted(gains, key=_order):
         of = gains[method]
-        means = [_mean(gain for column, gain in of.items() if column[0] == name) for name in data if by_data]
+        parts = [_of_data(of, name) for name in data if by_data]
         up = fmean(row["up"] for row in rows if row["method"] == method and "up" in row)
         table.add_row(
             method, str(len(of)), f"{_mean(of.values()):+.2f}", f"{min(of.values()):+.2f}",
-            *(f"{mean:+.2f}" for mean in means), f"{up / 1000:,.0f}",
+            *parts, f"{up / 1000:,.0f}",
         )  # fmt: skip
     return table
+
+
+def _of_data(gains: dict[Column, float], data: str) -> str:
+    """Mean and worst column of a data set; nothing where the method has none of it."""
+    found = [gain for column, gain in gains.items() if column[0] == data]
+    return f"{fmean(found):+.2f} ({min(found):+.1f})" if found else ""
 
 
 def _order(method: str) -> tuple[str, int, float]:
@@ -125,7 +131,9 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", nargs="?", type=Path, help="of `fedfin study run dimensions`")
-    parser.add_argument("--by-data", action="store_true", help="also the mean of each data set")
+    parser.add_argument(
+        "--by-data", action="store_true", help="also the mean and the worst column of each data set"
+    )
     args = parser.parse_args()
     console = Console(width=160)
     if args.results is None:
