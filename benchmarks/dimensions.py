@@ -4,7 +4,8 @@
 
 RESULTS: of `fedfin study run dimensions`: how far each number of dimensions is from all of them in AUC x 100, in the
 mean over columns (data, setting, what is shown), and in the worst of them, with a site's bytes up. Without it how well
-membership is told from summed second moments, by patients and dimensions, for features that are jointly normal.
+membership is told from summed second moments, by patients and dimensions, for features that are jointly normal: by who
+sees one sum, the sums of two halves, or one sum and knows the population's; then what `aggregator draft` allows.
 """
 
 import argparse
@@ -20,11 +21,13 @@ from rich.table import Table
 
 from benchmarks.rows import Row, read_rows
 from benchmarks.study.grid import COMMAND
+from fedfin_aggregator.dimensions import together
 
 ALL = "fedfin"
 PATIENTS = (72, 144, 300, 720, 3000)
 DIMENSIONS = (8, 16, 32, 64, 128, 256)
 TRIES = 5
+TINY = 1e-12
 
 Floats = NDArray[np.float64]
 Column = tuple[str, str, str]
@@ -48,13 +51,19 @@ def frontier(rows: list[Row], *, by_data: bool) -> Table:
     table = Table("method", "columns", "mean", "worst", *(data if by_data else []), "kB up")
     for method in sorted(gains, key=_order):
         of = gains[method]
-        means = [_mean(gain for column, gain in of.items() if column[0] == name) for name in data if by_data]
+        parts = [_of_data(of, name) for name in data if by_data]
         up = fmean(row["up"] for row in rows if row["method"] == method and "up" in row)
         table.add_row(
             method, str(len(of)), f"{_mean(of.values()):+.2f}", f"{min(of.values()):+.2f}",
-            *(f"{mean:+.2f}" for mean in means), f"{up / 1000:,.0f}",
+            *parts, f"{up / 1000:,.0f}",
         )  # fmt: skip
     return table
+
+
+def _of_data(gains: dict[Column, float], data: str) -> str:
+    """Mean and worst column of a data set; nothing where the method has none of it."""
+    found = [gain for column, gain in gains.items() if column[0] == data]
+    return f"{fmean(found):+.2f} ({min(found):+.1f})" if found else ""
 
 
 def _order(method: str) -> tuple[str, int, float]:
@@ -70,30 +79,51 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def membership() -> Table:
-    """AUC by which members are told from others: who knows the sum alone, and who knows all other patients, too."""
-    table = Table("patients", *(f"{dims} dimensions" for dims in DIMENSIONS))
+    """AUC by which members are told from others: by one sum, by two halves' sums, by a sum and the population's."""
+    table = Table("patients", *(f"{dims} dimensions" for dims in DIMENSIONS), "drafted")
     for patients in PATIENTS:
-        cells = [
-            np.mean([_attack(patients, dims, seed) for seed in range(TRIES)], axis=0) for dims in DIMENSIONS
-        ]
-        table.add_row(f"{patients:,}", *(f"{sum_:.2f} / {reference:.2f}" for sum_, reference in cells))
+        cells = [attack(patients, dims) for dims in (*DIMENSIONS, together(patients))]
+        shown = [" / ".join(f"{auc:.2f}" for auc in cell) for cell in cells]
+        table.add_row(f"{patients:,}", *shown[:-1], f"{together(patients)}: {shown[-1]}")
     return table
 
 
-def _attack(patients: int, dims: int, seed: int) -> tuple[float, float]:
-    """Members stand out less than their sum says; or they resemble how the sum differs from what all have."""
+def attack(patients: int, dims: int) -> tuple[float, float, float]:
+    """The three numbers of a cell, in the mean over draws."""
+    found = np.mean([_attack(patients, dims, seed) for seed in range(TRIES)], axis=0)
+    one, halves, reference = found.tolist()
+    return one, halves, reference
+
+
+def _attack(patients: int, dims: int, seed: int) -> tuple[float, float, float]:
+    """Members stand out less by their sum; less by their half than by the other; or are as it differs from all."""
     rng = np.random.default_rng([patients, dims, seed])
     members, others = rng.standard_normal((2, patients, dims))
     moments = members.T @ members / patients
     by_sum = np.linalg.pinv(moments, hermitian=True)
     by_reference = np.eye(dims) - moments
-    return membership_auc(members, others, by_sum), membership_auc(members, others, by_reference)
+    one, reference = (membership_auc(members, others, form) for form in (by_sum, by_reference))
+    return one, _by_halves(members, others), reference
+
+
+def _by_halves(members: Floats, others: Floats) -> float:
+    """As with secure sums, where halves stand apart: how unlike a case's distances by the two are."""
+    forms = [np.linalg.pinv(half.T @ half / len(half), hermitian=True) for half in np.array_split(members, 2)]
+    scores = []
+    for cases in (others, members):
+        one, other = (np.einsum("nd,de,ne->n", cases, form, cases) for form in forms)
+        scores.append(-np.abs(np.log(np.maximum(one, TINY) / np.maximum(other, TINY))))
+    return _auc(*scores)
 
 
 def membership_auc(members: Floats, others: Floats, form: Floats) -> float:
     """AUC of the quadratic form, lower for members."""
-    scores = [np.einsum("nd,de,ne->n", cases, form, cases) for cases in (others, members)]
-    ranks = np.argsort(np.argsort(np.concatenate(scores)))[: len(others)]
+    return _auc(*(np.einsum("nd,de,ne->n", cases, form, cases) for cases in (others, members)))
+
+
+def _auc(others: Floats, members: Floats) -> float:
+    """How often another's score is above a member's."""
+    ranks = np.argsort(np.argsort(np.concatenate([others, members])))[: len(others)]
     return float((ranks.sum() - len(others) * (len(others) - 1) / 2) / (len(others) * len(members)))
 
 
@@ -101,7 +131,9 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", nargs="?", type=Path, help="of `fedfin study run dimensions`")
-    parser.add_argument("--by-data", action="store_true", help="also the mean of each data set")
+    parser.add_argument(
+        "--by-data", action="store_true", help="also the mean and the worst column of each data set"
+    )
     args = parser.parse_args()
     console = Console(width=160)
     if args.results is None:

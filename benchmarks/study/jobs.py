@@ -94,11 +94,12 @@ def _reduced(where: str, method: Method, reduction: Reduction) -> list[Method]:
     if not isinstance(method, PlanMethod):
         raise SettingsError(f"study: key {where}.reductions: {method.name!r} has no plan; remove it there")
     axes, scale, bundles = reduction.axes, reduction.scale, tuple(sorted(reduction.bundles.items()))
-    secure = "/secure" if reduction.level == "secure" else ""
+    level, floor = reduction.level, reduction.least_patients
+    secure = "" if level == "open" else "/secure" if floor else "/secure, no floors"
     kind = f"{method.name}{secure}/{axes}{'-of-bundle' if bundles else ''}/{scale}"
     return [
         Projected(
-            f"{kind}/{dims or 'all'}/{basis:g}", method, axes, scale, dims, basis, bundles, reduction.level
+            f"{kind}/{dims or 'all'}/{basis:g}", method, axes, scale, dims, basis, bundles, level, floor
         )
         for dims in reduction.dims
         for basis in reduction.basis

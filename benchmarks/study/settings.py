@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fedfin.errors import SettingsError
+from fedfin.limits import LEAST_PATIENTS
 from fedfin.plan import Fraction, Model, Name, Positive, Scale, Training
 from fedfin.settings import pattern, read_toml
 
 PRESETS = Path(__file__).parent / "presets"
 EVERY = "*"  # every method of the registry
+MOST_FEATURES = 4096  # of a reduction: so many are all features of any encoder of the study, as they are
 
 Ratio = Annotated[str, pattern(r"^\d+:\d+:\d+\Z", "three whole numbers, such as 8:0:2")]
 
@@ -132,14 +134,18 @@ class Reduction(_Closed, frozen=True):
 
     The axes are of the setting's public cases, or those of the projected `bundles`, by modality, with paths from the
     working folder. A modality of no more features than `dims` stays as it is. `basis`: how many times the dimensions
-    closed forms read, with random features; 1: none. `level`: "secure" trains as secure sums ask for.
+    closed forms read, with random features; 1: none. `level`: "secure" trains as secure sums ask for; `least_patients`:
+    the sites' floor there, 0 for none.
     """
 
     axes: Literal["principal", "random"]
-    dims: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=256)], ...], msgspec.Meta(min_length=1)]
+    dims: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=0, le=MOST_FEATURES)], ...], msgspec.Meta(min_length=1)
+    ]
     method: str = "fedfin"
     scale: Scale = "modality"
     level: Literal["open", "secure"] = "open"
+    least_patients: Annotated[int, msgspec.Meta(ge=0)] = LEAST_PATIENTS
     bundles: dict[str, str] = {}
     basis: Annotated[tuple[Annotated[float, msgspec.Meta(ge=1, le=64)], ...], msgspec.Meta(min_length=1)] = (
         1.0,

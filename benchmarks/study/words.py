@@ -15,7 +15,7 @@ RULES = (
     "Half missing: half of the cases, drawn by the seed, lose a random part of their modalities.",
     f"Seed noise: {NOISE:g} standard errors of the mean paired difference over seeds.",
     f"Harm: the mean difference is below -{TOLERANCE} and below minus its noise. Every single column counts.",
-    f"More hurts: complete cases are over {TOLERANCE}, and over noise, below one modality alone by the same method.",
+    f"More hurts: by the same method complete cases are below one modality alone, beyond {TOLERANCE} and noise.",
     "Means over columns are taken of the columns that both methods have.",
 )
 

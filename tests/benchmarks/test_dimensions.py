@@ -7,7 +7,7 @@ import pytest
 from codec_files import mfeat_cache
 from study_cases import dealt, pool, row
 
-from benchmarks.dimensions import columns
+from benchmarks.dimensions import attack, columns
 from benchmarks.study.grid import attempt
 from benchmarks.study.jobs import jobs
 from benchmarks.study.methods.plan_method import PlanMethod
@@ -16,6 +16,7 @@ from benchmarks.study.methods.registry import METHODS
 from benchmarks.study.settings import Reduction, Runs, Study
 from fedfin.errors import SettingsError
 from fedfin.plan import Model
+from fedfin_aggregator.dimensions import together
 
 
 def study(*reductions):
@@ -79,3 +80,11 @@ def test_a_gain_is_that_over_all_dimensions_of_the_same_seed():
     """Seeds that only one of the two has do not count."""
     rows = [row("fedfin", 80.0), row("few", 79.0), row("few", 10.0, seed=1), row("fedfin", 70.0, seed=2)]
     assert columns(rows)["few"] == {("d", "8:0:2", view): -1.0 for view in rows[0]["views"]}
+
+
+@pytest.mark.parametrize("patients", [144, 720])
+def test_what_is_drafted_hides_members_from_who_sees_halves(patients):
+    """Membership by AUC of about .60 at most; with twice the dimensions they are told."""
+    one, halves, _ = attack(patients, together(patients))
+    assert max(one, halves) <= 0.62
+    assert attack(patients, 2 * together(patients))[1] > 0.7

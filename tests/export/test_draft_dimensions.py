@@ -6,7 +6,7 @@ from fedfin.command_line.main import main
 from fedfin.encoders.bundle import read_manifest
 from fedfin.model.plan_file import read_plan
 from fedfin.model.second_moment_spec import basis_dim
-from fedfin_aggregator.dimensions import columns_for, together
+from fedfin_aggregator.dimensions import columns_for, tell_more, together
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def draft(tiny, export, tmp_path, capsys):
 
 
 def test_dimensions_follow_from_the_patients(draft):
-    """100 patients allow 13 dimensions: 13 columns, and no random features."""
+    """100 patients allow 12 dimensions: 12 columns, and no random features."""
     code, said, plan = draft("--patients", "100")
     assert code == 0
-    assert (plan.modalities[0].dim, plan.modalities[0].scale, plan.model.basis_total) == (13, "modality", 13)
-    assert basis_dim(plan, "image") == 1 + 13
-    assert "100 patients are taken to have every modality: 13 dimensions of each" in said
+    assert (plan.modalities[0].dim, plan.modalities[0].scale, plan.model.basis_total) == (12, "modality", 12)
+    assert basis_dim(plan, "image") == 1 + 12
+    assert "100 patients are taken to have every modality. Dimensions: 12 of image" in said
 
 
 def test_a_bundle_has_no_more_columns_than_it_has(draft):
@@ -61,13 +61,73 @@ def test_more_complete_patients_than_patients_are_refused(draft):
     assert "--complete 11: must be from 1 to the number that --patients says" in said
 
 
-@pytest.mark.parametrize("patients", [144, 720, 3000, 30_000])
+@pytest.mark.parametrize("complete", [200, 720, 3000, 30_000])
 @pytest.mark.parametrize("modalities", [1, 2, 3])
-def test_all_modalities_together_stay_well_below_the_patients(patients, modalities):
-    """Unless the least dimensions of each are more than the patients allow."""
-    columns = columns_for(patients, modalities)
-    assert columns == 8 or modalities * columns <= together(patients) < patients / 3
-    assert 8 <= columns <= 256
+def test_every_sum_has_no_more_dimensions_than_its_patients_allow(complete, modalities):
+    """That of complete cases has all modalities at once, the others one; whoever is behind each of them."""
+    for most in (complete, complete + 50, 10 * complete):
+        patients = [most, *[complete] * (modalities - 1)]
+        columns = columns_for(patients, complete)
+        assert sum(columns) <= together(complete) or 8 in columns
+        assert not tell_more(columns, patients, complete) or 8 in columns
+        assert all(8 <= column <= 256 for column in columns)
+
+
+def test_the_modality_that_more_patients_have_gets_more_dimensions():
+    """In proportion to what its own patients allow."""
+    few, many = columns_for([600, 3000], 600)
+    assert (few, many) == (9, 19)
+    assert columns_for([3000, 3000], 600) == [14, 14]
+
+
+def test_few_incomplete_cases_of_a_modality_limit_it():
+    """They are a sum of their own: twenty patients allow no more than the least, whatever the complete ones do."""
+    assert columns_for([3000, 2020], 2000)[1] == 8
+
+
+def test_where_nobody_has_two_modalities_each_has_what_its_patients_allow():
+    """There is no sum of both."""
+    assert columns_for([900, 400], 0) == [36, 24]
+    assert not tell_more([36, 24], [900, 400], 0)
+    assert tell_more([36, 25], [900, 400], 0)
+
+
+@pytest.fixture
+def draft_two(image_bundle, text_bundle, capsys):
+    """Draft a plan for an image and a text bundle, neither projected."""
+
+    def run(*options):
+        bundles = ["--bundle", str(image_bundle), "--bundle", str(text_bundle)]
+        code = main(["aggregator", "draft", "--federation", "f", *bundles, "--label", "x", *options])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def test_patients_by_modality_give_dimensions_by_modality(draft_two):
+    """By name, whatever their order; the complete ones are the least of them."""
+    code, said = draft_two("--patients", "text=600,image=3000")
+    assert code == 0
+    assert "600 patients are taken to have every modality. Dimensions: 19 of image, 9 of text" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--patients", "image=3000"], "the modalities of the bundles are image, text; give each a number"),
+        (["--patients", "image=3000,scan=600"], "the modalities of the bundles are image, text"),
+        (["--patients", "image=3000,600"], "the modalities of the bundles are image, text"),
+        (["--patients", "many"], "must be a number, or one for each modality: image=3000,text=600"),
+        (["--patients", "0"], "must be a number"),
+        (["--patients", "image=3000,text=600", "--complete", "601"], "must be from 0 to the number"),
+        (["--complete", "5"], "says how many of --patients have every modality; give both"),
+    ],
+)
+def test_numbers_that_do_not_fit_the_bundles_are_refused(draft_two, options, told):
+    """With the option, and the remedy."""
+    code, said = draft_two(*options)
+    assert code == 3
+    assert told in said
 
 
 def test_three_sites_are_drafted_with_secure_sums_and_two_are_not(draft):
@@ -84,7 +144,7 @@ def test_a_draft_with_noise_is_one_exchange_in_the_bundle_s_own_scale(draft, tmp
     assert code == 0
     assert (plan.privacy.level, plan.privacy.epsilon, plan.model.answer) == ("private", 2.0, "experts")
     variances = read_manifest(tmp_path / "bundle").projection.variances
-    assert plan.modalities[0].deviation == pytest.approx((sum(variances[:13]) / 13) ** 0.5)
+    assert plan.modalities[0].deviation == pytest.approx((sum(variances[:12]) / 12) ** 0.5)
     assert plan.modalities[0].deviation > 0
 
 

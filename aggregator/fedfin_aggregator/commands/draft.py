@@ -15,8 +15,9 @@ from fedfin.errors import SettingsError
 from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan, plan_toml
 from fedfin.settings import explain
-from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, together
+from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, tell_more
 
+PAIR = 2  # modalities
 A_THIRD = 0.34  # of three equal sites none has more: rounding must not clip it
 HEADER = """\
 # A draft: docs/plan.md says what each key means. Edit it before `fedfin aggregator init`:
@@ -40,15 +41,16 @@ def add(commands: Commands) -> None:
     parser.add_argument("--sites", type=int, default=2, help="how many sites a round waits for (default: 2)")
     parser.add_argument(
         "--patients",
-        type=int,
         metavar="N",
-        help="of all sites together: the dimensions of projected bundles follow from it (default: all there are)",
+        help="of all sites together, or who have each modality (image=3000,text=600): the dimensions of projected"
+        " bundles follow from it (default: all there are)",
     )
     parser.add_argument(
         "--complete",
         type=int,
         metavar="N",
-        help="how many of the patients have every modality (default: a fifth; with one modality all)",
+        help="how many of the patients have every modality (default: a fifth, with one modality all; with numbers by"
+        " modality the least of these)",
     )
     parser.add_argument(
         "--epsilon",
@@ -63,7 +65,6 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan. Raises SettingsError, BundleError."""
-    _check_patients(args)
     print(HEADER + plan_toml(_plan(args)), end="")
     return 0
 
@@ -111,11 +112,36 @@ def _privacy(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _check_patients(args: argparse.Namespace) -> None:
-    if args.patients is not None and args.patients < 1:
-        raise SettingsError(f"--patients {args.patients}: must be 1 or more")
-    if args.complete is not None and not 1 <= args.complete <= (args.patients or 0):
-        raise SettingsError(f"--complete {args.complete}: must be from 1 to the number that --patients says")
+def _patients(said: str, manifests: Sequence[Manifest]) -> list[int]:
+    """Who have each modality, in the bundles' order. Raises SettingsError."""
+    names, by_name = [m.modality for m in manifests], {}
+    for part in said.split(","):
+        name, _, number = part.rpartition("=")
+        if not number.isdecimal() or not int(number):
+            raise SettingsError(
+                f"--patients {said}: must be a number, or one for each modality: image=3000,text=600"
+            )
+        by_name[name] = int(number)
+    if set(by_name) == {""}:
+        return [by_name[""]] * len(names)
+    if set(by_name) != set(names):
+        raise SettingsError(
+            f"--patients {said}: the modalities of the bundles are {', '.join(names)}; give each a number"
+        )
+    return [by_name[name] for name in names]
+
+
+def _complete(args: argparse.Namespace, patients: Sequence[int]) -> int:
+    """Who have every modality. Raises SettingsError."""
+    if args.complete is None:
+        return complete_of(patients, by_modality="=" in args.patients)
+    least = 0 if len(patients) == PAIR else 1  # of more modalities nobody says how many have two of them
+    if not least <= args.complete <= min(patients):
+        raise SettingsError(
+            f"--complete {args.complete}: must be from {least} to the number that --patients says"
+        )
+    complete: int = args.complete
+    return complete
 
 
 def _modality(manifest: Manifest, dim: int) -> dict[str, Any]:
@@ -137,18 +163,25 @@ def _deviation(manifest: Manifest, columns: int, path: Path) -> float:
 def _dims(args: argparse.Namespace, manifests: Sequence[Manifest]) -> list[int]:
     """How many features of each bundle, by the patients; what is not as it should be goes to standard error."""
     if args.patients is None:
+        if args.complete is not None:
+            raise SettingsError("--complete: says how many of --patients have every modality; give both")
         return [manifest.columns for manifest in manifests]
-    complete = args.complete or complete_of(args.patients, len(manifests))
-    columns = columns_for(complete, len(manifests))
-    _tell(f"{complete} patients are taken to have every modality: {columns} dimensions of each")
-    if together(complete) < len(manifests) * columns:
+    patients = _patients(args.patients, manifests)
+    complete = _complete(args, patients)
+    columns = columns_for(patients, complete)
+    parts = ", ".join(f"{dim} of {m.modality}" for dim, m in zip(columns, manifests, strict=True))
+    _tell(f"{complete} patients are taken to have every modality. Dimensions: {parts}")
+    if tell_more(columns, patients, complete):
         _tell(f"these are few patients for {LEAST} dimensions of each: sums tell more of each of them")
     for path, manifest in zip(args.bundle, manifests, strict=True):
         if not manifest.projection:
             _tell(
                 f"{path} has no projection: all {manifest.dim} features are taken; `fedfin export projection`"
             )
-    return [min(columns, m.columns) if m.projection else m.dim for m in manifests]
+    return [
+        min(column, m.columns) if m.projection else m.dim
+        for column, m in zip(columns, manifests, strict=True)
+    ]
 
 
 def _tell(line: str) -> None:

@@ -26,7 +26,8 @@ class Projected:
 
     dims: 0 for as many columns as there are; a modality of no more features stays as it is, in deviations of each;
     basis: random features fill closed forms' input to so many times the columns; bundles: modality and projected
-    bundle, whose axes are taken instead; level: "secure" for what secure sums ask of plan and sites.
+    bundle, whose axes are taken instead; level: "secure" for what secure sums ask of plan and sites, which
+    have a floor of `least_patients` (fedfin_edge/cases/floor.py).
     """
 
     name: str
@@ -37,6 +38,7 @@ class Projected:
     basis: float
     bundles: tuple[tuple[str, str], ...] = ()
     level: Literal["open", "secure"] = "open"
+    least_patients: int = LEAST_PATIENTS
 
     def train(self, federation: Federation, progress: Progress) -> Trained:
         """As the method, in the columns."""
@@ -47,7 +49,7 @@ class Projected:
             if not 0 < values.shape[1] <= self.dims
         }
         plan = self.plan(federation.plan, {m: len(projection) for m, projection in projections.items()})
-        floor = least_patients(LEAST_PATIENTS, plan) if plan.privacy.summed else 0
+        floor = least_patients(self.least_patients, plan) if plan.privacy.summed else 0
         sites, recorded = (
             {
                 name: dataclasses.replace(_projected(dataset, projections), least_patients=floor)
