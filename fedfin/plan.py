@@ -32,6 +32,10 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 # Features that keep their scale can be so many, times 36, in their mean square (second_moment_spec.py): it must travel.
 MOST_OF_ONE_SCALE = 1024
 LEAST_COMPARED, MOST_COMPARED = 3, 64  # sites: all their updates are in memory at once
+MOST_EPOCHS = (
+    20  # in a round, where their number follows from the cases: a few cases more often are learnt by heart
+)
+MOST_PATIENCE = 30  # rounds: the best version must be among those that are kept (version_records.py)
 MOST_FOR_EXPERTS = 8  # modalities: the blend has a row for each combination of them
 FinVariant = Literal["zero", "mean", "uniform", "mlp", "decoder", "gaussian", "refined"]
 Columns = Literal["own", "shared"]
@@ -103,18 +107,32 @@ class Model(_Closed, frozen=True):
 
 
 class Training(_Closed, frozen=True):
-    """What a site does in one round."""
+    """What a site does in one round. `epochs` 0: as many as make about `steps` steps, from one to MOST_EPOCHS."""
 
-    epochs: Positive = 1
+    epochs: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    steps: Positive = 32
     batch_size: Positive = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 2e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1e-2
     modality_dropout: Fraction = 0.5
     fin_loss_weight: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
 
+    def epochs_of(self, cases: int) -> int:
+        """How often a site of so many training cases goes over them in a round."""
+        in_one = max(1, -(-cases // self.batch_size))
+        return self.epochs or min(MOST_EPOCHS, max(1, round(self.steps / in_one)))
+
+    @property
+    def most_epochs(self) -> int:
+        """Of any site."""
+        return self.epochs or min(MOST_EPOCHS, self.steps)
+
 
 class Rounds(_Closed, frozen=True):
     """When a round closes, whom it asks, and what becomes of late updates (fedfin/protocol/policy.py).
+
+    `count`: rounds of training at most; `patience`: so many without improvement end it (0: never), and the best version
+    is the final one (fedfin/protocol/convergence.py).
 
     `sites`: the target; `min_sites`: the quorum; `invite`: how many sites a training round asks (0: all);
     `buffer`: asynchronous, how many updates make a version (0: half the target). `cases_per_site`: more than these no
@@ -122,7 +140,8 @@ class Rounds(_Closed, frozen=True):
     updates are combined, so that a few bad ones move the model little.
     """
 
-    count: Positive = 20
+    count: Positive = 40
+    patience: Annotated[int, msgspec.Meta(ge=0, le=MOST_PATIENCE)] = 5
     mode: Literal["sync", "async"] = "sync"
     sites: Positive = 2
     min_sites: Positive = 1

@@ -27,11 +27,12 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What plans of a study start from."""
+    """What plans of a study start from. rounds: of training at most; patience: as in a plan."""
 
     rounds: int
     model: Model
     training: Training
+    patience: int = 5
 
 
 def deal(pool: Pool, setting: Setting, seed: int, recipe: Recipe) -> Federation:
@@ -209,5 +210,5 @@ def _plan(cases: Cases, seed: int, recipe: Recipe, sites: int) -> Plan:
         seed=seed,
         model=recipe.model,
         training=recipe.training,
-        rounds=Rounds(count=recipe.rounds, sites=sites),
+        rounds=Rounds(count=recipe.rounds, sites=sites, patience=recipe.patience),
     )

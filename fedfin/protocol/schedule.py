@@ -28,6 +28,11 @@ def first_training_round(plan: Plan) -> int:
     return 3 if needs_second_moments(plan) else 2
 
 
+def after_training(plan: Plan) -> int:
+    """The first round after training, which may come early: rounds of training that nobody needs are left out."""
+    return first_training_round(plan) + plan.rounds.count
+
+
 def preset_up(plan: Plan, round_: int) -> Preset:
     """How a round's updates travel: all but training's exact."""
     return plan.codec.at(_training(plan, round_)).up if task_of(plan, round_) == "train" else "exact"
@@ -42,7 +47,7 @@ def last_round(plan: Plan) -> int:
     """The round after which the federation is finished."""
     if plan.privacy.noised:
         return 2
-    return first_training_round(plan) + plan.rounds.count + (plan.model.answer == "both")
+    return after_training(plan) + (plan.model.answer == "both")
 
 
 def _training(plan: Plan, round_: int) -> int:

@@ -16,6 +16,7 @@ from fedfin import limits
 from fedfin.codec import Shapes, Tensors
 from fedfin.model.model_spec import Task, task_specs
 from fedfin.plan import Plan
+from fedfin.protocol.convergence import METRICS
 from fedfin.secure_sums.fixed_point import ONE, add_rounded
 from fedfin.secure_sums.masks import Words
 
@@ -31,15 +32,17 @@ class Opened(NamedTuple):
     metrics: dict[str, tuple[int, int]]
 
 
-def metric_names(task: Task) -> tuple[str, ...]:
+def metric_names(plan: Plan, task: Task) -> tuple[str, ...]:
     """What sites tell beside their values."""
-    return ("cases", "fin_loss", "label_loss") if task == "train" else ("cases",)
+    if task != "train":
+        return ("cases",)
+    return ("cases", "fin_loss", "label_loss", *(METRICS if plan.rounds.patience else ()))
 
 
 def word_count(plan: Plan, task: Task) -> int:
     """How long every summand of a task is."""
     shapes = task_specs(plan, task)
-    return len(shapes) + sum(map(math.prod, shapes.values())) + 2 * len(metric_names(task))
+    return len(shapes) + sum(map(math.prod, shapes.values())) + 2 * len(metric_names(plan, task))
 
 
 def summand(
@@ -52,8 +55,8 @@ def summand(
     for name, place in _places(shapes).items():
         if name in values:
             add_rounded(words[place], values[name], weights[name] * ONE)
-    metric_words = words[len(words) - 2 * len(metric_names(task)) :].reshape(-1, 2)
-    for row, name in zip(metric_words, metric_names(task), strict=True):
+    metric_words = words[len(words) - 2 * len(metric_names(plan, task)) :].reshape(-1, 2)
+    for row, name in zip(metric_words, metric_names(plan, task), strict=True):
         if name in metrics:
             row[:] = round(min(max(metrics[name], -LARGEST_METRIC), LARGEST_METRIC) * ONE), 1
     return words.view(np.uint64)
@@ -68,10 +71,10 @@ def opened(plan: Plan, task: Task, words: Words) -> Opened:
         for name, place in _places(shapes).items()
         if weights[name]
     }
-    metric_words = sums[len(sums) - 2 * len(metric_names(task)) :].reshape(-1, 2).tolist()
+    metric_words = sums[len(sums) - 2 * len(metric_names(plan, task)) :].reshape(-1, 2).tolist()
     metrics = {
         name: (total, count)
-        for name, (total, count) in zip(metric_names(task), metric_words, strict=True)
+        for name, (total, count) in zip(metric_names(plan, task), metric_words, strict=True)
         if count
     }
     return Opened(tensors, metrics)

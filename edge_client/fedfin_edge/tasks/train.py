@@ -21,6 +21,7 @@ from fedfin.model.model_spec import tensor_specs
 from fedfin.plan import Plan, Training
 from fedfin.protocol.schedule import preset_up
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.held_out_loss import held_out_loss
 from fedfin_edge.tasks.measured_spread import MeasuredSpread
 from fedfin_edge.tasks.task import Control, TaskResult
 from fedfin_edge.tasks.tensor_weights import TensorWeights
@@ -35,6 +36,7 @@ def train(
     """
     generator = torch.Generator().manual_seed(_seed(plan, round_number, site))
     model = load_model(plan, before)
+    held_out = held_out_loss(model, plan, dataset) if plan.rounds.patience else {}
     cases = _training_cases(plan, model, dataset)
     counted = TensorWeights(cases.present, cases.labels)
     losses, spread, seen = [], MeasuredSpread(), 0
@@ -50,7 +52,7 @@ def train(
     deltas = {name: after[name] - before[name] for name in weights}
     mean = np.mean(losses, axis=0) if losses else np.zeros(2)
     metrics = {"cases": float(len(cases.labels)), "label_loss": float(mean[0]), "fin_loss": float(mean[1])}
-    return TaskResult(deltas, weights, metrics)
+    return TaskResult(deltas, weights, metrics | held_out)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def _epochs(
     """Train in place; yields the share done and what each step was."""
     optimizer = AdamW(list(model.trainable().values()), recipe.learning_rate, recipe.weight_decay)
     n, done = len(cases.labels), 0
-    for _ in range(recipe.epochs if n else 0):
+    epochs = recipe.epochs_of(n) if n else 0
+    for _ in range(epochs):
         for rows in torch.split(torch.randperm(n, generator=generator), recipe.batch_size):
             batch = cases.rows(rows)
             masks = draw_masks(batch.present, recipe.modality_dropout, generator)
@@ -100,7 +103,7 @@ def _epochs(
             optimizer.step()
             done += len(rows)
             errors = squared_errors(imputed.mean, batch.standard)
-            yield done / (n * recipe.epochs), _Step(rows, masks, of_labels.item(), of_fin.item(), errors)
+            yield done / (n * epochs), _Step(rows, masks, of_labels.item(), of_fin.item(), errors)
 
 
 def _by_modality(plan: Plan, mask: Tensor) -> dict[str, Tensor]:
@@ -110,7 +113,7 @@ def _by_modality(plan: Plan, mask: Tensor) -> dict[str, Tensor]:
 
 def _training_cases(plan: Plan, model: FusionModel, dataset: Dataset) -> _Cases:
     train = ~dataset.held_out
-    if plan.model.answer == "both":
+    if plan.model.answer == "both" or plan.rounds.patience:
         train &= ~dataset.calibration_held_out
     features = {modality: torch.from_numpy(dataset.features[modality][train]) for modality in plan.dims}
     present = {modality: torch.from_numpy(dataset.present[modality][train]) for modality in plan.dims}
