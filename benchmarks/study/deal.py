@@ -20,6 +20,7 @@ from fedfin.errors import InputError
 from fedfin.plan import Modality, Model, Plan, Rounds, Training
 from fedfin_edge.cases.dataset import VALIDATION, Dataset
 
+INNER = 0.2  # of the training patients: what judges recipes
 SPLIT = "held-out"  # in place of a seed
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -64,7 +65,13 @@ def deal(pool: Pool, setting: Setting, seed: int, recipe: Recipe) -> Federation:
         _dataset(cases, np.flatnonzero(public), cases.present),
         _dataset(cases, np.flatnonzero(judge), cases.present, held_out=True),
         tuple(_texts(pool, modality, kept, shown) for modality in pool.encoders),
+        {name: _inner(cases, of) for name, (of, _) in kept.items()},
     )
+
+
+def _inner(cases: Cases, rows: Rows) -> Mask:
+    """On which of a site's cases recipes are chosen, by patient, whatever the seed."""
+    return np.array([uniform("inner", group) < INNER for group in cases.groups[rows].tolist()], np.bool_)
 
 
 def held_by(setting: Setting, modalities: Sequence[str], seed: int) -> list[frozenset[str]]:

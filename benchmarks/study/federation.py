@@ -33,7 +33,8 @@ class Federation:
     sites: training cases by site, as the site holds them (held_out is False throughout);
     recorded: the same cases with every modality that was recorded of them: for upper bounds only;
     public: complete cases that everybody may see, of patients that are nowhere else: for methods that say so;
-    judge: held-out cases, with every modality that was recorded of them.
+    judge: held-out cases, with every modality that was recorded of them;
+    inner: by site the training cases, bool [n], on which recipes are chosen (tuning.py), a fifth of the patients.
     """
 
     plan: Plan
@@ -42,3 +43,4 @@ class Federation:
     public: Dataset
     judge: Dataset
     texts: tuple[Texts, ...] = field(default=())
+    inner: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)

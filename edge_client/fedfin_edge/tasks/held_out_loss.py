@@ -11,10 +11,10 @@ from fedfin_edge.cases.scenarios import scenarios
 
 
 def held_out_loss(model: FusionModel, plan: Plan, dataset: Dataset) -> dict[str, float]:
-    """`convergence.METRICS`: sums of binary cross-entropy, and over how many known labels; empty where there are none,
-    or of too few patients for the site's floor.
+    """`convergence.METRICS`: sums of binary cross-entropy on validation cases, and over how many known labels.
 
-    Each validation case answers with all that it has, and with each modality alone.
+    Each case answers with all that it has, and with each modality alone. Empty where there are no such cases, or where
+    they are of too few patients for the site's floor.
     """
     rows = dataset.calibration_held_out
     if not dataset.floor.allows(rows):
