@@ -4,8 +4,7 @@ A coordinator writes it as TOML; the aggregator sends it to every site that join
 key is an error) and its digest names the federation's rules.
 
 A plan outlives the version that wrote it. So a key that comes after 0.1.0 is `| msgspec.UnsetType = msgspec.UNSET`:
-left out of what is encoded, and of the digest, unless a coordinator has set it. A property says what its absence means,
-which is what versions before did; `aggregator draft` writes what is better. A version that does not know a key refuses
+left out of what is encoded, and of the digest, unless a coordinator has set it. A property says what its absence means. A version that does not know a key refuses
 the plan (tests/system/test_upgrades.py).
 """
 
@@ -37,6 +36,12 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 # Features that keep their scale can be so many, times 36, in their mean square (second_moment_spec.py): it must travel.
 MOST_OF_ONE_SCALE = 1024
 LEAST_COMPARED, MOST_COMPARED = 3, 64  # sites: all their updates are in memory at once
+MOST_EPOCHS = (
+    20  # in a round, where their number follows from the cases: a few cases more often are learnt by heart
+)
+PATIENCE = 5  # of a plan that does not say
+STEPS = 32  # likewise
+MOST_PATIENCE = 30  # rounds: the best version must be among those that are kept (version_records.py)
 MOST_FOR_EXPERTS = 8  # modalities: the blend has a row for each combination of them
 FinVariant = Literal["zero", "mean", "uniform", "mlp", "decoder", "gaussian", "refined"]
 Columns = Literal["own", "shared"]
@@ -108,18 +113,32 @@ class Model(_Closed, frozen=True):
 
 
 class Training(_Closed, frozen=True):
-    """What a site does in one round."""
+    """What a site does in one round. `epochs` 0: as many as make about `steps` steps, from one to MOST_EPOCHS."""
 
-    epochs: Positive = 1
+    epochs: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    steps: Positive | msgspec.UnsetType = msgspec.UNSET
     batch_size: Positive = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 2e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1e-2
     modality_dropout: Fraction = 0.5
     fin_loss_weight: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
 
+    def epochs_of(self, cases: int) -> int:
+        """How often a site of so many training cases goes over them in a round."""
+        in_one = max(1, -(-cases // self.batch_size))
+        return self.epochs or min(MOST_EPOCHS, max(1, round((self.steps or STEPS) / in_one)))
+
+    @property
+    def most_epochs(self) -> int:
+        """Of any site."""
+        return self.epochs or min(MOST_EPOCHS, self.steps or STEPS)
+
 
 class Rounds(_Closed, frozen=True):
     """When a round closes, whom it asks, and what becomes of late updates (fedfin/protocol/policy.py).
+
+    `count`: rounds of training at most; `patience`: so many without improvement end it (0: never), and the best version
+    is the final one (fedfin/protocol/convergence.py).
 
     `sites`: the target; `min_sites`: the quorum; `invite`: how many sites a training round asks (0: all);
     `buffer`: asynchronous, how many updates make a version (0: half the target). `cases_per_site`: more than these no
@@ -127,7 +146,8 @@ class Rounds(_Closed, frozen=True):
     updates are combined, so that a few bad ones move the model little.
     """
 
-    count: Positive = 20
+    count: Positive = 40
+    patience: Annotated[int, msgspec.Meta(ge=0, le=MOST_PATIENCE)] | msgspec.UnsetType = msgspec.UNSET
     mode: Literal["sync", "async"] = "sync"
     sites: Positive = 2
     min_sites: Positive = 1
@@ -163,6 +183,11 @@ class Rounds(_Closed, frozen=True):
         for problem, there in problems.items():
             if there:
                 raise ValueError(problem)
+
+    @property
+    def stops_after(self) -> int:
+        """So many rounds of training without improvement end it; 0: none do."""
+        return PATIENCE if self.patience is msgspec.UNSET else self.patience
 
     @property
     def buffer_size(self) -> int:

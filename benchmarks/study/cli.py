@@ -44,6 +44,11 @@ def _build_run(commands: Commands) -> None:
     )
     run.add_argument("study", help="a file such as study.toml, or a preset's name (`fedfin study presets`)")
     run.add_argument("--out", type=Path, default=OUT, help=f"file of results, one a line (default: {OUT})")
+    run.add_argument(
+        "--best",
+        action="store_true",
+        help="each method with its best recipe, chosen on inner splits of the training cases, not with the study's",
+    )
     run.add_argument("--seeds", type=positive, help="how many seeds (default: as the study says)")
     run.add_argument(
         "--method", action="append", default=[], metavar="NAME", help="only this; may be repeated"
@@ -89,7 +94,7 @@ def _run(args: argparse.Namespace) -> int:
     from benchmarks.study.settings import read_study
     from fedfin.command_line.progress import ProgressBar
 
-    todo = jobs(read_study(args.study), METHODS, seeds=args.seeds, only=args.method)
+    todo = jobs(read_study(args.study), METHODS, seeds=args.seeds, only=args.method, best=args.best)
     cache, failed = cache_folder(args), []
     with ProgressBar() as bar:
         todo = _with_data(todo, cache, bar.update)
@@ -128,7 +133,7 @@ def _with_data(todo: Sequence["Job"], cache: Path, step: Callable[[str, int, int
 
 
 def _report(args: argparse.Namespace) -> int:
-    from benchmarks.study.report import print_markdown, read_scores, write_page
+    from benchmarks.study.report import has_both, print_markdown, print_tables, read_scores, write_page
     from benchmarks.study.summary import summarise
     from benchmarks.study.verdict import judge
     from benchmarks.study.words import verdict_lines
@@ -137,6 +142,10 @@ def _report(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(summarise(scores), indent=2))
     elif args.markdown:
+        if has_both(args.results):
+            print("The same recipe for every method")
+            print_tables(read_scores(args.results, args.default, best=False))
+            print("\nEach method at its best, which the verdict goes by")
         print_markdown(scores)
     else:
         write_page(scores, args.out)

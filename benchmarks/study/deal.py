@@ -20,6 +20,7 @@ from fedfin.errors import InputError
 from fedfin.plan import Modality, Model, Plan, Rounds, Training
 from fedfin_edge.cases.dataset import VALIDATION, Dataset
 
+INNER = 0.2  # of the training patients: what judges recipes
 SPLIT = "held-out"  # in place of a seed
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -27,11 +28,12 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What plans of a study start from."""
+    """What plans of a study start from. rounds: of training at most; patience: as in a plan."""
 
     rounds: int
     model: Model
     training: Training
+    patience: int = 5
 
 
 def deal(pool: Pool, setting: Setting, seed: int, recipe: Recipe) -> Federation:
@@ -64,7 +66,13 @@ def deal(pool: Pool, setting: Setting, seed: int, recipe: Recipe) -> Federation:
         _dataset(cases, np.flatnonzero(judge), cases.present, held_out=True),
         tuple(_texts(pool, modality, kept, shown) for modality in pool.encoders),
         {m: cases.public.get(m, values[public & cases.present[m]]) for m, values in cases.features.items()},
+        {name: _inner(cases, of) for name, (of, _) in kept.items()},
     )
+
+
+def _inner(cases: Cases, rows: Rows) -> Mask:
+    """On which of a site's cases recipes are chosen, by patient, whatever the seed."""
+    return np.array([uniform("inner", group) < INNER for group in cases.groups[rows].tolist()], np.bool_)
 
 
 def held_by(setting: Setting, cases: Cases, seed: int) -> list[frozenset[str]]:
@@ -228,5 +236,5 @@ def _plan(cases: Cases, seed: int, recipe: Recipe, sites: int) -> Plan:
         seed=seed,
         model=recipe.model,
         training=recipe.training,
-        rounds=Rounds(count=recipe.rounds, sites=sites),
+        rounds=Rounds(count=recipe.rounds, sites=sites, patience=recipe.patience),
     )

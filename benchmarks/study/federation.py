@@ -35,7 +35,8 @@ class Federation:
     public: complete cases that everybody may see, of patients that are nowhere else: for methods that say so;
     judge: held-out cases, with every modality that was recorded of them: all modalities, unless the data says that
     incomplete ones judge, too;
-    axes: features of public cases by modality, [any number, dim]: what axes of few dimensions are made of.
+    axes: features of public cases by modality, [any number, dim]: what axes of few dimensions are made of;
+    inner: by site the training cases, bool [n], on which recipes are chosen (tuning.py), a fifth of the patients.
     """
 
     plan: Plan
@@ -45,3 +46,4 @@ class Federation:
     judge: Dataset
     texts: tuple[Texts, ...] = field(default=())
     axes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    inner: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)

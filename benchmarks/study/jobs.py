@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
 import msgspec
@@ -12,13 +12,17 @@ from benchmarks.study.method import Method
 from benchmarks.study.methods.plan_method import PlanMethod
 from benchmarks.study.methods.projected import Projected
 from benchmarks.study.settings import DATA, EVERY, SETTINGS, Ablation, Data, Reduction, Runs, Setting, Study
+from benchmarks.study.tuning import EPOCHS, LEARNING_RATES, WEIGHT_DECAYS
 from fedfin.errors import SettingsError
 from fedfin.plan import Modality, Plan
 
 
 @dataclass(frozen=True)
 class Job:
-    """Names are what tables show; what they stand for is in the key, as a digest."""
+    """Names are what tables show; what they stand for is in the key, as a digest.
+
+    best: by the recipe that is best for the method, chosen on training cases (tuning.py), in place of the study's.
+    """
 
     data_name: str
     data: Data
@@ -27,6 +31,7 @@ class Job:
     method: Method
     seed: int
     recipe: Recipe
+    best: bool = False
 
     @property
     def key(self) -> str:
@@ -35,7 +40,9 @@ class Job:
         return "/".join((*names, self._digest()))
 
     def _digest(self) -> str:
-        contents = (self.data, self.setting, asdict(self.recipe), _settings_of(self.method))
+        contents: tuple[Any, ...] = (self.data, self.setting, asdict(self.recipe), _settings_of(self.method))
+        if self.best:
+            contents = (*contents, "best", LEARNING_RATES, EPOCHS, WEIGHT_DECAYS)
         encoded = msgspec.json.encode(contents, order="sorted")
         return hashlib.sha256(encoded).hexdigest()[:12]
 
@@ -46,17 +53,20 @@ def jobs(
     *,
     seeds: int | None = None,
     only: Sequence[str] = (),
+    best: bool = False,
 ) -> list[Job]:
     """Every combination once, one seed after the other, so that a study cut short is a small study.
 
-    `seeds`, if given, counts for all studies; `only`: of the methods, those of these names.
+    `best`: with each method's best recipe, not the study's. `seeds`, if given,
+    counts for all studies; `only`: of the methods, those of these names.
     Raises SettingsError for a method that is not there and for an ablation that no plan allows.
     """
     found: dict[str, Job] = {}
     for study in studies:
         for job in _jobs(study, methods, seeds):
             if not only or job.method.name in only:
-                found.setdefault(job.key, job)
+                wanted = replace(job, best=best)
+                found.setdefault(wanted.key, wanted)
     return sorted(found.values(), key=lambda job: job.seed)
 
 

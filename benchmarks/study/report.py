@@ -1,9 +1,10 @@
 """`fedfin study report`: a page, a table in the terminal, or JSON, from a file of results."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.codec.tables import print_table
-from benchmarks.rows import read_rows
+from benchmarks.rows import Row, read_rows
 from benchmarks.study.grid import COMMAND
 from benchmarks.study.roles import DEFAULT
 from benchmarks.study.scores import Scores
@@ -13,12 +14,28 @@ from benchmarks.study.words import auc_text, gain_line, harm_line, is_reported, 
 from fedfin.errors import InputError, StateError
 
 
-def read_scores(path: Path, default: str = DEFAULT) -> Scores:
-    """Raises InputError for a file that is not of the study, or in which no run ended well."""
-    scores = Scores(read_rows(path, COMMAND), default)
+def read_scores(path: Path, default: str = DEFAULT, *, best: bool | None = None) -> Scores:
+    """best: rows of each method at its best, or those by the same recipe; None: the first, where there is any.
+
+    Raises InputError for a file that is not of the study, or in which no such run ended well.
+    """
+    rows = read_rows(path, COMMAND)
+    best = has_best(rows) if best is None else best
+    scores = Scores([row for row in rows if row.get("best", False) == best], default)
     if not scores.rows:
         raise InputError(f"{path}: no run of it ended well; {len(scores.failed)} failed")
     return scores
+
+
+def has_best(rows: Sequence[Row]) -> bool:
+    """Whether methods were run at their best, which the verdict then goes by."""
+    return any(row.get("best") and "views" in row for row in rows)
+
+
+def has_both(path: Path) -> bool:
+    """Whether the file holds runs of both kinds. Raises InputError."""
+    rows = read_rows(path, COMMAND)
+    return has_best(rows) and any("best" not in row and "views" in row for row in rows)
 
 
 def write_page(scores: Scores, out: Path) -> None:
@@ -33,6 +50,17 @@ def write_page(scores: Scores, out: Path) -> None:
 
 def print_markdown(scores: Scores) -> None:
     """The main table, a part for each data set, and the verdict."""
+    print_tables(scores)
+    verdict = judge(scores)
+    print()
+    for line in verdict_lines(verdict):
+        print(line)
+    for text in [*map(harm_line, verdict.harms), *(gain_line(g) for g in verdict.gains if is_reported(g))]:
+        print(f"- {text}")
+
+
+def print_tables(scores: Scores) -> None:
+    """The main table, a part for each data set."""
     for data in scores.data:
         lines = [line for line in main_table(scores) if line["data"] == data]
         methods = [m for m in scores.methods if any(line["methods"][m] for line in lines)]
@@ -42,9 +70,3 @@ def print_markdown(scores: Scores) -> None:
             for line in lines
         ]
         print_table(["macro AUC x 100", *methods], rows)
-    verdict = judge(scores)
-    print()
-    for line in verdict_lines(verdict):
-        print(line)
-    for text in [*map(harm_line, verdict.harms), *(gain_line(g) for g in verdict.gains if is_reported(g))]:
-        print(f"- {text}")

@@ -4,7 +4,7 @@ Both directions are compressed as the plan says, with error feedback at every si
 read first is `Rounds.run`: it is the whole protocol of a round.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,12 @@ from fedfin.codec.layout import Tensors
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import Task, model_shapes, task_specs
 from fedfin.plan import Plan
-from fedfin.protocol.schedule import last_round, preset_down, preset_up, task_of
+from fedfin.protocol.convergence import follow, pooled_loss
+from fedfin.protocol.schedule import first_training_round, last_round, preset_down, preset_up, task_of
 from fedfin_aggregator.fold.fold import Fold
-from fedfin_aggregator.rounds.close import Means, close_round, fold_update
+from fedfin_aggregator.fold.means import Means
+from fedfin_aggregator.rounds.close import Means as Values
+from fedfin_aggregator.rounds.close import close_round, fold_update
 from fedfin_aggregator.rounds.versions import make_change
 from fedfin_edge.agent.update import finite
 from fedfin_edge.cases.dataset import Dataset
@@ -50,7 +53,7 @@ class _Site:
 
 
 class Rounds:
-    """A federation under way. `model` is the present version; nothing is evaluated."""
+    """A federation under way. `model` is the present version; training ends as at an aggregator, by convergence."""
 
     def __init__(
         self,
@@ -72,11 +75,18 @@ class Rounds:
         self._draws = np.random.default_rng(plan.seed)
         self._owed: Tensors = {}
         self.model = initial_model(plan)
+        self._losses: dict[
+            int, float
+        ] = {}  # on held-out cases, by version, as the aggregator's journal has them
+        self._versions: dict[int, Tensors] = {}  # what of those is trained
+        self._next = 1
+        self.trained = 0  # how many rounds of training the model comes of
 
     @property
-    def numbers(self) -> range:
-        """The rounds that make a version: all but the last, which evaluates."""
-        return range(1, last_round(self.plan))
+    def numbers(self) -> Iterator[int]:
+        """The rounds that make a version, while `run` is called for each: all but the last, which evaluates."""
+        while self._next < last_round(self.plan):
+            yield self._next
 
     def replace(self, sites: Mapping[str, Dataset]) -> None:
         """From the next round on these are the sites, new ones; all of them take part."""
@@ -85,17 +95,37 @@ class Rounds:
 
     def run(self, number: int) -> Traffic:
         """Round `number` (from 1) of the protocol: sites do its task and send, the server folds and sends."""
-        task, fold, up, up_float32 = task_of(self.plan, number), Fold(), {}, {}
+        task, fold, means, up, up_float32 = task_of(self.plan, number), Fold(), Means(), {}, {}
         shapes = task_specs(self.plan, task)
         for site in self._asked(task):
             result = self._work(task, number, site)
             body = self._compress_up(task, number, site, result.deltas)
             group = "" if self.plan.privacy.summed else site.name  # all sites are in one sum
             fold_update(fold, task, decompress(body, shapes), result.weights, group)
+            means.add(len(body), result.metrics)
             up[site.name], up_float32[site.name] = len(body), _bytes(result.deltas)
         second_moments = fold.sums if task == "second_moments" else {}
         added, replaced = close_round(self.plan, task, fold.sums, second_moments, self.model)
+        self._next, best = follow(self.plan, number, self._known(number, means.results()))
+        self.trained += task == "train"
+        if best is not None:
+            self.trained = best + 1 - first_training_round(self.plan)
+            return Traffic(up, up_float32, *self._back(best))
         return Traffic(up, up_float32, self._publish(number, added, replaced), _bytes({**added, **replaced}))
+
+    def _known(self, number: int, results: Mapping[str, float]) -> dict[int, float]:
+        """Losses of the versions so far; of the one that this round started from it is in the results."""
+        if task_of(self.plan, number) == "train" and (loss := pooled_loss(results)) is not None:
+            self._losses[number - 1] = loss
+            trained = {name: self.model[name] for name in task_specs(self.plan, "train")}
+            self._versions[number - 1] = trained
+        return self._losses
+
+    def _back(self, best: int) -> tuple[int, int]:
+        """To an earlier version, which travels whole; its bytes as sent and as float32."""
+        self.model, self._owed = self.model | self._versions[best], {}
+        whole = compress(self.model, model_shapes(self.plan), "exact").body
+        return len(whole), _bytes(self.model)
 
     def _asked(self, task: Task) -> list[_Site]:
         """All sites, or those drawn to train, in a fixed order."""
@@ -133,7 +163,7 @@ class Rounds:
             site.residual = {**site.residual, **done.residual}
         return done.body
 
-    def _publish(self, number: int, added: Means, replaced: Means) -> int:
+    def _publish(self, number: int, added: Values, replaced: Values) -> int:
         """The next model at every site; returns the bytes that brought it there."""
         shapes, preset = model_shapes(self.plan), preset_down(self.plan, number)
         change = make_change(self.model, added, replaced, self._owed, shapes, preset)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,8 +19,11 @@ from benchmarks.study.method import ByModality, Progress, SeparateModels, Traine
 from benchmarks.study.patterns import View, views
 from benchmarks.study.settings import Data
 from benchmarks.study.sources import Pool, Step, load_pool
+from benchmarks.study.tuning import Trial, apply, choose, training_cases
+from fedfin.files import make_folder, write_atomically
 from fedfin_edge.cases.dataset import Dataset
 
+FIRST = 0  # the seed that recipes are chosen on
 _DIGITS = 4
 _pools: dict[bytes, Pool] = {}  # each process loads a data set once
 
@@ -34,7 +38,11 @@ def pool_of(data: Data, cache: Path, step: Step = lambda _done, _total: None) ->
 
 def run(job: Job, cache: Path, progress: Progress = lambda _share: None) -> Row:
     """Deal, train, judge. Raises whatever the method does."""
-    federation = deal(pool_of(job.data, cache), job.setting, job.seed, job.recipe)
+    federation, trials = deal(pool_of(job.data, cache), job.setting, job.seed, job.recipe), []
+    if job.best:
+        trials = choices(job, cache)
+        training = apply(trials[0], federation.plan.training)
+        federation = replace(federation, plan=msgspec.structs.replace(federation.plan, training=training))
     started = time.process_time()
     trained = job.method.train(federation, progress)
     trained_s = time.process_time() - started
@@ -53,7 +61,20 @@ def run(job: Job, cache: Path, progress: Progress = lambda _share: None) -> Row:
         "down": round(costs.down),
         "multiply_adds": round(costs.multiply_adds),
         "cpu_s": round(trained_s, 2),
+        **({"choice": asdict(trials[0]), "trials": len(trials)} if trials else {}),
     }
+
+
+def choices(job: Job, cache: Path) -> list[Trial]:
+    """The method's trials in this setting, of seed FIRST, the best first; kept in the cache for all seeds."""
+    first = replace(job, seed=FIRST)
+    path = cache / "choices" / f"{first.key.rpartition('/')[2]}.json"
+    if not path.exists():
+        make_folder(path.parent)
+        federation = deal(pool_of(job.data, cache), job.setting, FIRST, job.recipe)
+        found = choose(job.method, training_cases(federation))
+        write_atomically(path, msgspec.json.encode([asdict(trial) for trial in found]))
+    return msgspec.json.decode(path.read_bytes(), type=list[Trial])
 
 
 def identity(job: Job) -> Row:
@@ -65,6 +86,7 @@ def identity(job: Job) -> Row:
         "method": job.method.name,
         "seed": job.seed,
         "rounds": job.recipe.rounds,
+        **({"best": True} if job.best else {}),
     }
 
 

@@ -168,7 +168,7 @@ class Study(_Closed, frozen=True):
 
     join: tuple[str, ...] = ()
     seeds: Positive = 3
-    rounds: Positive = 20
+    rounds: Positive = 40
     model: Model = Model()
     training: Training = Training()
     data: dict[str, Data] = {}

@@ -82,10 +82,16 @@ class FusionModel(nn.Module):
     def calibration_logits(self, features: ByModality, present: ByModality) -> tuple[Tensor, Tensor]:
         """What calibration measures, [n, labels] each: the head's logits, as it trains; the experts' in deviations."""
         assert self.blend is not None, "the plan has experts"
+        experts = self.experts(self.standardise(features, present), present)
+        return self.head_logits(features, present), self.blend.deviations(experts, present)
+
+    def head_logits(self, features: ByModality, present: ByModality) -> Tensor:
+        """The head's, as it trains, [n, labels]."""
         standard = self.standardise(features, present)
-        gated = self.gated(self.impute(standard, present))
-        head: Tensor = self.head(standard, present, gated, missing(present))
-        return head, self.blend.deviations(self.experts(standard, present), present)
+        logits: Tensor = self.head(
+            standard, present, self.gated(self.impute(standard, present)), missing(present)
+        )
+        return logits
 
     def impute(self, standard: ByModality, shown: ByModality) -> Imputation:
         """Estimate every modality from those shown. standard: float32 [n, dim], zero where not shown."""

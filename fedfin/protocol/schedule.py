@@ -26,6 +26,11 @@ def first_training_round(plan: Plan) -> int:
     return 1 + moments + needs_second_moments(plan)
 
 
+def after_training(plan: Plan) -> int:
+    """The first round after training, which may come early: rounds of training that nobody needs are left out."""
+    return first_training_round(plan) + _trainings(plan)
+
+
 def preset_up(plan: Plan, round_: int) -> Preset:
     """How a round's updates are coded: all but training's exact, and whole steps, too."""
     match plan.codec.at(_training(plan, round_)).up:
@@ -51,7 +56,7 @@ def preset_down(plan: Plan, round_: int) -> Preset:
 
 def last_round(plan: Plan) -> int:
     """The round after which the federation is finished."""
-    return first_training_round(plan) + _trainings(plan) + (plan.model.answer == "both")
+    return after_training(plan) + (plan.model.answer == "both")
 
 
 def _trainings(plan: Plan) -> int:

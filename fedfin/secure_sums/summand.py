@@ -20,6 +20,7 @@ from fedfin.codec.presets import Levels
 from fedfin.model.model_spec import Task, quantized_shapes, task_specs
 from fedfin.plan import Plan
 from fedfin.secure_sums import lanes
+from fedfin.protocol.convergence import METRICS
 from fedfin.secure_sums.fixed_point import ONE, add_rounded
 from fedfin.secure_sums.masks import Words
 
@@ -35,9 +36,11 @@ class Opened(NamedTuple):
     metrics: dict[str, tuple[int, int]]
 
 
-def metric_names(task: Task) -> tuple[str, ...]:
+def metric_names(plan: Plan, task: Task) -> tuple[str, ...]:
     """What sites tell beside their values."""
-    return ("cases", "fin_loss", "label_loss") if task == "train" else ("cases",)
+    if task != "train":
+        return ("cases",)
+    return ("cases", "fin_loss", "label_loss", *(METRICS if plan.rounds.stops_after else ()))
 
 
 class Summand:
@@ -47,7 +50,7 @@ class Summand:
     """
 
     def __init__(self, plan: Plan, task: Task, levels: Levels | None = None) -> None:
-        self._shapes, self._metrics = task_specs(plan, task), metric_names(task)
+        self._shapes, self._metrics = task_specs(plan, task), metric_names(plan, task)
         self.quantized: Shapes = quantized_shapes(plan) if levels is not None else {}
         self._bits = 0 if levels is None else lanes.width(levels.most, plan.rounds.sites)
         whole = {name: shape for name, shape in self._shapes.items() if name not in self.quantized}

@@ -50,6 +50,18 @@ def test_a_row_has_every_kind_of_case_and_the_costs(cache):
     assert attempt(job, cache) | {"cpu_s": 0} == row | {"cpu_s": 0}
 
 
+def test_a_method_at_its_best_says_what_was_chosen_and_chooses_once_for_all_seeds(cache):
+    one, two = jobs([study("zero-fill")], METHODS, seeds=2, best=True)
+    row = attempt(one, cache)
+    assert row["best"]
+    assert row["trials"] == 8
+    assert row["choice"].keys() == {"learning_rate", "epochs", "weight_decay", "score"}
+    (kept,) = (cache / "choices").iterdir()
+    before = kept.stat().st_mtime_ns
+    assert attempt(two, cache)["choice"] == row["choice"]
+    assert kept.stat().st_mtime_ns == before
+
+
 def test_the_grid_goes_on_after_a_line_that_a_crash_cut_and_tries_failed_runs_again(cache, tmp_path):
     out = tmp_path / "made" / "study.jsonl"
     todo = jobs([study("zero-fill", "fin-mlp")], METHODS)

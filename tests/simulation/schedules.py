@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedfin.plan import Codec, Plan, Privacy, Rounds
-from fedfin.protocol.schedule import last_round, task_of
+from fedfin.protocol.convergence import ANSWERS
+from fedfin.protocol.schedule import first_training_round, last_round, task_of
+from fedfin_aggregator.rounds.update_checks import BEST as BEST_VERSION
 from simulation.faults import Faults
-from simulation.toy import private_plan, solved_plan, toy_plan
+from simulation.toy import BEST, private_plan, solved_plan, toy_plan
 from simulation.world import Trace, World
 
 MEMORY = Path("/dev/shm")  # fsync costs nothing there; a process that dies loses no more than on a disk
@@ -70,9 +72,20 @@ def undisturbed(variant: str) -> World:
 
 def same_as_undisturbed(variant: str, world: World) -> None:
     """Every site counted in every round, so not a bit differs."""
-    rounds = world.results
-    assert [row["sites"] for row in rounds] == [float(len(world.sites))] * last_round(world.plan)
+    counted = [row["sites"] for row in world.results]
+    assert counted == [float(len(world.sites))] * len(undisturbed(variant).results)
     assert world.final == undisturbed(variant).final, "another model than undisturbed"
+
+
+def stopped_early(variant: str, world: World) -> None:
+    """The rest of the rounds of training were left out, and the same version came out as undisturbed."""
+    same_as_undisturbed(variant, world)
+    (best,) = [row[BEST_VERSION] for row in world.results if BEST_VERSION in row]
+    trained = sum(ANSWERS in row for row in world.results)
+    assert (best, trained) == (
+        BEST - 1,
+        BEST + world.plan.rounds.stops_after - first_training_round(world.plan) + 1,
+    )
 
 
 def within_the_quorum(_: str, world: World) -> None:
@@ -117,6 +130,7 @@ _INVITED = Rounds(count=3, sites=2, min_sites=1, invite=2, deadline_s=100.0)
 _LATE = Rounds(count=4, sites=3, min_sites=1, late="fold", deadline_s=20.0)
 _ASYNCHRONOUS = Rounds(count=6, sites=3, min_sites=2, mode="async", buffer=2, deadline_s=200.0)
 _SUMMED = Rounds(count=3, sites=5, min_sites=3, deadline_s=100.0)
+_CONVERGES = Rounds(count=20, patience=2, sites=3, min_sites=3, deadline_s=1e6)
 _SECURE = Privacy(level="secure")
 _SMALL = Codec(up="tiny", down="small")
 _STEPS = Codec(up="int4", down="small")
@@ -136,6 +150,10 @@ VARIANTS = {
     "sharded": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, shards=2),
     "sharded, folded late": Variant(toy_plan(_LATE, codec=_SMALL), 4, within_the_quorum, shards=3),
     "sharded, asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, shards=2),
+    "converges": Variant(toy_plan(_CONVERGES), 3, stopped_early, mortal=False),
+    "converges, compressed": Variant(toy_plan(_CONVERGES, codec=_SMALL), 3, stopped_early, mortal=False),
+    "solved, converges, sharded": Variant(solved_plan(_CONVERGES), 3, stopped_early, mortal=False, shards=2),
+    "secure, converges": Variant(toy_plan(_CONVERGES, privacy=_SECURE), 3, stopped_early, mortal=False),
     "secure": Variant(toy_plan(_EVERYONE, privacy=_SECURE), 3, same_sums_as_open, mortal=False),
     "secure, solved": Variant(solved_plan(_EVERYONE, privacy=_SECURE), 3, same_as_undisturbed, mortal=False),
     "secure, quorum": Variant(toy_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told),

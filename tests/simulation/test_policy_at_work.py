@@ -16,7 +16,7 @@ ROUNDS = 8
 
 
 def _world(folder: Path, *, sites: int = 3, **rules) -> World:
-    rounds = Rounds(**({"count": ROUNDS - 2, "sites": sites, "deadline_s": DEADLINE} | rules))
+    rounds = Rounds(**({"count": ROUNDS - 2, "patience": 0, "sites": sites, "deadline_s": DEADLINE} | rules))
     return World(1, toy_plan(rounds), sites, Faults(), folder)
 
 

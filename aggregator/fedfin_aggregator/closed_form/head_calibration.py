@@ -16,6 +16,9 @@ PRIOR_PAIRS = 4.0
 # Evidence that the head separates the classes at all, at which it weighs half as much as with a lot of it: 30 to 100
 # hardly differ, and a weight for each label by its own pairs was worse in eight of ten settings (docs/method.md).
 PRIOR_EVIDENCE = 60.0
+# How many times as much as the experts the head counts where both separate the classes alike: it trains until it stops
+# improving, and the experts' separation, inferred over folds, is claimed too high rather than too low.
+TRUST = 2.0
 # Degrees of freedom that the expected variance stands for.
 PRIOR_FREEDOM = 10.0
 
@@ -71,7 +74,7 @@ def _head_weight(head: Floats, experts: Floats, size: Floats, factor: Floats) ->
     evidence = np.maximum(size * np.maximum(head, 0.0) ** 2 - 1, 0.0)  # beyond what noise gives in the mean
     reliability = size / (size + PRIOR_PAIRS) * evidence / (evidence + PRIOR_EVIDENCE)
     strength = np.sqrt(evidence / np.maximum(size, LEAST)) * factor
-    weight: Floats = reliability * strength / np.maximum(strength + experts, LEAST)
+    weight: Floats = reliability * TRUST * strength / np.maximum(TRUST * strength + experts, LEAST)
     return weight
 
 

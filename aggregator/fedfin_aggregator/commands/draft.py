@@ -59,7 +59,7 @@ def add(commands: Commands) -> None:
         help="noise in the sums, of one exchange without training, so that they promise this to each patient"
         " (default: no noise)",
     )
-    parser.add_argument("--rounds", type=int, default=20, help="rounds of training (default: 20)")
+    parser.add_argument("--rounds", type=int, default=40, help="rounds of training at most (default: 40)")
     parser.set_defaults(run=run)
 
 

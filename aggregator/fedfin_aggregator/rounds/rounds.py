@@ -11,6 +11,7 @@ from fedfin.model.metrics import macro_histogram_auc
 from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.model.model_spec import Task, needs_second_moments, task_specs
 from fedfin.plan import Plan
+from fedfin.protocol.convergence import follow, pooled_loss
 from fedfin.protocol.messages import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
 from fedfin.protocol.policy import late_share
@@ -27,9 +28,17 @@ from fedfin_aggregator.rounds.close import fold_update
 from fedfin_aggregator.rounds.noised_evaluation import noised_evaluation
 from fedfin_aggregator.rounds.pooled_second_moments import SecondMoments
 from fedfin_aggregator.rounds.solvable import Solvable, close_solvable
-from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, check_cases, check_metrics, check_values
+from fedfin_aggregator.rounds.update_checks import (
+    BEST,
+    DROPPED,
+    LEFT_OUT,
+    check_cases,
+    check_metrics,
+    check_values,
+)
 from fedfin_aggregator.rounds.versions import Versions
 from fedfin_aggregator.store.journal import Journal, UpdateRow
+from fedfin_aggregator.store.version_records import Step
 
 
 def tasks(plan: Plan) -> set[Task]:
@@ -176,12 +185,30 @@ class Rounds:
             results |= {DROPPED: 1.0} if dropped else {}
             left_out = closed.left_out
             results |= {LEFT_OUT: float(len(left_out))} if left_out else {}
-            step = self._versions.next(closed.added, closed.replaced, preset_down(self.plan, round_))
-            following = task_of(self.plan, round_ + 1), step
+            following, best = self._following(round_, closed, results)
+            results |= {} if best is None else {BEST: float(best)}
         self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
         self._collect()
         self._second_moments.keep_only(self._newest_contribution)
         return left_out
+
+    def _following(
+        self, round_: int, closed: Solvable, results: Mapping[str, float]
+    ) -> tuple[tuple[int, str, Step], int | None]:
+        """The next round, its task and version; and which earlier version that is, if it is one."""
+        next_, best = follow(self.plan, round_, self._losses(results))
+        if best is None:
+            step = self._versions.next(closed.added, closed.replaced, preset_down(self.plan, round_))
+        else:
+            step = self._versions.back(best, closed.replaced, version=next_ - 1)
+        return (next_, task_of(self.plan, next_), step), best
+
+    def _losses(self, results: Mapping[str, float]) -> dict[int, float]:
+        """On held-out cases, by version. results: of the round at hand, not written down yet."""
+        rows = {row.version: row.results for row in self.journal.rounds() if row.task == "train"}
+        rows[self.position.version] = dict(results)
+        found = {version: pooled_loss(of_version) for version, of_version in rows.items()}
+        return {version: loss for version, loss in found.items() if loss is not None}
 
     def _evaluated(self, round_: int) -> Mapping[str, float]:
         if self.plan.privacy.noised:

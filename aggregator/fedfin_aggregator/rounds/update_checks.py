@@ -30,8 +30,10 @@ NOISE = 10.0  # deviations
 # Among a closed round's results: its second moments were too many cases and are not in the model; those of so many
 # sites have no solution.
 DROPPED, LEFT_OUT = "second_moments_dropped", "second_moments_left_out"
+# The version that training came to, in the results of its last round: the best one, where that is not the last.
+BEST = "best_version"
 # All that the results say beside the means of the sites' metrics; `show` believes them.
-RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT})
+RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT, BEST})
 RESULT_PREFIXES = ("auc.", "cases.")
 
 

@@ -14,7 +14,7 @@ from fedfin import limits
 from fedfin.codec import Preset, Shapes, Tensors, compensate, compress, decompress
 from fedfin.errors import ProtocolError, StateError
 from fedfin.model.initial_model import initial_model
-from fedfin.model.model_spec import model_shapes
+from fedfin.model.model_spec import model_shapes, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.chain import Chain, Offer, extend, saves_bytes
@@ -45,6 +45,7 @@ class Versions:
         self._journal = journal
         self._plan = plan.digest()
         self._shapes = model_shapes(plan)
+        self._trained = task_specs(plan, "train")
         version = journal.versions.newest()
         self.version = 0 if version is None else version
         self._owed: Tensors = {}
@@ -76,6 +77,15 @@ class Versions:
         chain = extend(self._chain, Offer(version, len(snapshot)), len(delta) or len(snapshot))
         self._tensors, self._owed, self.version = change.tensors, change.owed, version
         return self._step(version, snapshot, delta, chain)
+
+    def back(self, best: int, replaced: Means, *, version: int) -> Step:
+        """An earlier version's trained tensors again, as version `version`, which is offered whole."""
+        earlier = self.tensors(best)
+        trained = {name: earlier[name] for name in self._trained}
+        self._tensors = apply_means(self._tensors | trained, replaced, replace=True)
+        self._owed, self.version = {}, version
+        snapshot = encode_model(self._tensors, plan=self._plan, version=version)
+        return self._step(version, snapshot, b"", Chain(Offer(version, len(snapshot))))
 
     def _step(self, version: int, snapshot: bytes, delta: bytes, chain: Chain) -> Step:
         self._chain = chain

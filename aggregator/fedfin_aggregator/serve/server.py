@@ -254,7 +254,7 @@ class Server:
                     self._report(
                         "left-out", {"round": round_, "sites": ", ".join(left_out), "reason": reason}
                     )
-                self._report("closed", {"round": round_} | self._rounds.journal.rounds()[round_ - 1].results)
+                self._report("closed", {"round": round_} | self._rounds.journal.results(round_))
                 self._feed(self._opened())
                 self._rounds.journal.tidy()
             case sums.NewSum() | sums.FixSum() | sums.KeepSum() | sums.OpenSum() | sums.GiveUpSum():

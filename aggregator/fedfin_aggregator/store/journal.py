@@ -170,10 +170,10 @@ class Journal:
         self,
         round_: int,
         results: dict[str, float],
-        following: tuple[str, Step] | None,
+        following: tuple[int, str, Step] | None,
         roster: Mapping[str, bool],
     ) -> None:
-        """Close a round and open the next (task, its new version) in the same transaction.
+        """Close a round and open the next (its number, task and new version) in the same transaction.
 
         `roster`: every known site, and whether it is silent.
         """
@@ -187,7 +187,7 @@ class Journal:
             self._db.execute("DELETE FROM site")
             self._db.executemany("INSERT INTO site VALUES (?, ?)", sorted(roster.items()))
             if following is not None:
-                self._open_round(round_ + 1, *following)
+                self._open_round(*following)
 
     def tidy(self) -> None:
         """Remove the bytes that no row needs any more: when a round has closed, or a crash left some.
@@ -246,6 +246,10 @@ class Journal:
             )
             for number, task, version, opened, closed, results in rows
         ]
+
+    def results(self, round_: int) -> dict[str, float]:
+        """Of one round; empty while it is open."""
+        return next((row.results for row in self.rounds() if row.round == round_), {})
 
     def receipts(self, round_: int) -> dict[str, Receipt]:
         """The receipts given in one round, by site."""

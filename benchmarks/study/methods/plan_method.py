@@ -9,7 +9,7 @@ import msgspec
 from benchmarks.study.federation import Federation
 from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present, Progress, Trained
 from fedfin.plan import Plan
-from fedfin.protocol.schedule import first_training_round
+from fedfin.protocol.schedule import first_training_round, last_round
 from fedfin_edge.cases.dataset import Dataset
 
 Changes = Mapping[str, Any]
@@ -46,7 +46,7 @@ class PlanMethod:
             traffic = rounds.run(number)
             up += sum(traffic.up.values()) / len(federation.sites)
             down += traffic.down
-            progress(number / len(rounds.numbers))
+            progress(number / last_round(rounds.plan))
         return TrainedPlan(rounds.plan, rounds.model, up, down)
 
     def plan(self, base: Plan) -> Plan:

@@ -32,7 +32,7 @@ def _asks(plan: Plan) -> dict[str, int]:
     """What the plan takes of a site, by the key of `[policy]` that bounds it."""
     return {
         "most_rounds": last_round(plan),
-        "most_epochs": plan.training.epochs,
+        "most_epochs": plan.training.most_epochs,
         "most_megabytes": -(-_most_values(plan) * _FLOAT_BYTES // _MEGABYTE),
         "most_basis": sum(cosines(plan).values()),
     }

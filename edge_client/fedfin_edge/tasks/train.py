@@ -23,6 +23,7 @@ from fedfin.model.model_spec import tensor_specs
 from fedfin.plan import Plan, Training
 from fedfin.protocol.schedule import preset_up
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.held_out_loss import held_out_loss
 from fedfin_edge.tasks.measured_spread import MeasuredSpread
 from fedfin_edge.tasks.task import Control, TaskResult
 from fedfin_edge.tasks.tensor_weights import TensorWeights
@@ -37,6 +38,7 @@ def train(
     """
     generator = draws_of(plan, round_number, site)
     model = load_model(plan, before)
+    held_out = held_out_loss(model, plan, dataset) if plan.rounds.stops_after else {}
     cases = _training_cases(plan, model, dataset)
     counted = TensorWeights(cases.present, cases.labels)
     losses, spread, seen = [], MeasuredSpread(), 0
@@ -52,7 +54,7 @@ def train(
     deltas = {name: after[name] - before[name] for name in weights}
     mean = np.mean(losses, axis=0) if losses else np.zeros(2)
     metrics = {"cases": float(len(cases.labels)), "label_loss": float(mean[0]), "fin_loss": float(mean[1])}
-    return TaskResult(deltas, weights, metrics)
+    return TaskResult(deltas, weights, metrics | held_out)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def _epochs(
     """Train in place; yields the share done and what each step was."""
     optimizer = AdamW(list(model.trainable().values()), recipe.learning_rate, recipe.weight_decay)
     n, done = len(cases.labels), 0
-    for _ in range(recipe.epochs if n else 0):
+    epochs = recipe.epochs_of(n) if n else 0
+    for _ in range(epochs):
         for rows in torch.split(torch.randperm(n, generator=generator), recipe.batch_size):
             batch = cases.rows(rows)
             masks = draw_masks(batch.present, recipe.modality_dropout, generator)
@@ -102,7 +105,7 @@ def _epochs(
             optimizer.step()
             done += len(rows)
             errors = squared_errors(imputed.mean, batch.standard)
-            yield done / (n * recipe.epochs), _Step(rows, masks, of_labels.item(), of_fin.item(), errors)
+            yield done / (n * epochs), _Step(rows, masks, of_labels.item(), of_fin.item(), errors)
 
 
 def _training_cases(plan: Plan, model: FusionModel, dataset: Dataset) -> _Cases:
@@ -115,9 +118,10 @@ def _training_cases(plan: Plan, model: FusionModel, dataset: Dataset) -> _Cases:
 
 
 def trains_head(plan: Plan, dataset: Dataset) -> NDArray[np.bool_]:
-    """The cases that the head learns from, bool [n]: not those that it is calibrated on."""
+    """The cases that the head learns from, bool [n]: not those that it is calibrated on, or held against."""
     train = ~dataset.held_out
-    return train & ~dataset.calibration_held_out if plan.model.answer == "both" else train
+    validated = plan.model.answer == "both" or plan.rounds.stops_after > 0
+    return train & ~dataset.calibration_held_out if validated else train
 
 
 def draws_of(plan: Plan, round_number: int, site: str) -> torch.Generator:

@@ -1,0 +1,54 @@
+"""The aggregator ends training when it stops improving, and goes back to the best version."""
+
+from pathlib import Path
+
+import numpy as np
+from msgspec.structs import replace
+from round_helpers import METRICS, PLAN, judge, reopened, update
+
+from fedfin.plan import Rounds as RoundsPlan
+from fedfin.protocol.convergence import ANSWERS, LOSSES
+from fedfin.protocol.schedule import after_training
+from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.update_checks import BEST
+from fedfin_aggregator.store.journal import Journal
+
+PATIENT = replace(PLAN, rounds=RoundsPlan(count=9, patience=2, sites=1))
+FALLS_THEN_RISES = (0.5, 0.3, 0.4, 0.6)  # of versions 1 to 4
+
+
+def _play(rounds: Rounds, loss: float) -> None:
+    """A round of one site, which says this of the version it starts from."""
+    at = rounds.position
+    told = {ANSWERS: 10.0} | dict.fromkeys(LOSSES.values(), 10.0 * loss)
+    metrics = METRICS["train"] | told if at.round > 1 else METRICS["moments"]
+    sent = update("s0", at.round, at.version, plan_=rounds.plan, metrics=metrics)
+    assert judge(rounds, "s0", sent).accepted
+    rounds.close(at.round)
+
+
+def _trained(folder: Path, *, restart: bool) -> Rounds:
+    rounds = Rounds(Journal(folder / "journal.sqlite", create=PATIENT))
+    for loss in (0.0, *FALLS_THEN_RISES):
+        _play(rounds, loss)
+        rounds = reopened(rounds, folder) if restart else rounds
+    return rounds
+
+
+def test_training_ends_early_and_the_best_version_is_the_final_one(tmp_path: Path) -> None:
+    rounds = _trained(tmp_path, restart=False)
+    assert rounds.position.round == after_training(PATIENT)
+    assert rounds.position.version == rounds.position.round - 1
+    assert rounds.journal.results(5)[BEST] == 2.0
+    versions = rounds._versions
+    best, final = versions.tensors(2), versions.current
+    assert all(np.array_equal(best[name], final[name]) for name in best)
+    assert not all(np.array_equal(versions.tensors(4)[name], final[name]) for name in final)
+
+
+def test_a_restart_after_every_round_decides_alike(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("once", "often")]
+    for folder in folders:
+        folder.mkdir()
+    once, often = (_trained(folder, restart=folder.name == "often") for folder in folders)
+    assert once.position == often.position
