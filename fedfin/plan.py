@@ -3,9 +3,9 @@
 A coordinator writes it as TOML; the aggregator sends it to every site that joins. It is closed (an unknown
 key is an error) and its digest names the federation's rules.
 
-A plan outlives the version that wrote it. So a key that comes after 0.1.0 is `| msgspec.UnsetType = msgspec.UNSET`:
-left out of what is encoded, and of the digest, unless a coordinator has set it. A property says what its absence means. A version that does not know a key refuses
-the plan (tests/system/test_upgrades.py).
+A plan outlives the version that wrote it. So a key that comes later is `| msgspec.UnsetType = msgspec.UNSET`: left out
+of what is encoded, and of the digest, unless a coordinator has set it. A property says what its absence means. A
+version that does not know a key refuses the plan (tests/system/test_upgrades.py).
 """
 
 import hashlib

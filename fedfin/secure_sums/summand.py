@@ -19,8 +19,8 @@ from fedfin.codec import Shapes, Tensors
 from fedfin.codec.presets import Levels
 from fedfin.model.model_spec import Task, quantized_shapes, task_specs
 from fedfin.plan import Plan
-from fedfin.secure_sums import lanes
 from fedfin.protocol.convergence import METRICS
+from fedfin.secure_sums import lanes
 from fedfin.secure_sums.fixed_point import ONE, add_rounded
 from fedfin.secure_sums.masks import Words
 

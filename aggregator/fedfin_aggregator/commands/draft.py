@@ -112,21 +112,21 @@ def _privacy(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _patients(said: str, manifests: Sequence[Manifest]) -> list[int]:
+def _patients(option: str, manifests: Sequence[Manifest]) -> list[int]:
     """Who have each modality, in the bundles' order. Raises SettingsError."""
     names, by_name = [m.modality for m in manifests], {}
-    for part in said.split(","):
+    for part in option.split(","):
         name, _, number = part.rpartition("=")
         if not number.isdecimal() or not int(number):
             raise SettingsError(
-                f"--patients {said}: must be a number, or one for each modality: image=3000,text=600"
+                f"--patients {option}: must be a number, or one for each modality: image=3000,text=600"
             )
         by_name[name] = int(number)
     if set(by_name) == {""}:
         return [by_name[""]] * len(names)
     if set(by_name) != set(names):
         raise SettingsError(
-            f"--patients {said}: the modalities of the bundles are {', '.join(names)}; give each a number"
+            f"--patients {option}: the modalities of the bundles are {', '.join(names)}; give each a number"
         )
     return [by_name[name] for name in names]
 
