@@ -64,7 +64,7 @@ def run_all(folder: Path, cache: Path, *, quick: bool, only: Sequence[str] = ())
     """Do what is not done; the steps that failed, with the reason told on standard error."""
     make_folder(folder)
     results, failed = Results(folder), []
-    todo = [step for step in STEPS if not only or step.name in only]
+    todo = [step for step in STEPS if (step.name in only if only else step.seconds[quick])]
     left = [step for step in todo if not results.has(step.name, quick=quick)]
     with ProgressBar() as bar:
         run = Run(quick, folder / "materials", cache, bar.update)

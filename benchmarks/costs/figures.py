@@ -129,6 +129,7 @@ def _until(results: Results) -> dict[str, float]:
     generative, paper = (2 * FLOAT32 * rounds * sizes[key] for key in ("r2gen-60", "paper"))
     return {
         "until_bytes": least,
+        "until_bytes_mb": least / 1e6,
         "until_rounds": rounds,
         "until_r2gen_ratio": generative / least,
         "until_paper_ratio": paper / least,

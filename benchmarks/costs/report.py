@@ -39,8 +39,9 @@ def answer(found: dict[str, float]) -> list[str]:
         sentences.append(
             f"Imputing a missing modality takes {found['imputation_multiply_adds_ratio']:,.0f} times fewer"
             f" multiply-adds and {found['imputation_time_ratio']:,.0f} times less time than generating it;"
-            " with reading and encoding the image, which nobody is spared,"
-            f" an answer takes {found['end_to_end_ms']:,.0f} ms instead of {found['end_to_end_r2gen_ms']:,.0f}, {found['end_to_end_time_ratio']:,.0f} times less."
+            " with reading and encoding the image, which nobody is spared, an answer takes"
+            f" {found['end_to_end_ms']:,.0f} ms instead of {found['end_to_end_r2gen_ms']:,.0f},"
+            f" {found['end_to_end_time_ratio']:,.0f} times less."
         )
     if "int8_speed" in found:
         sentences.append(
