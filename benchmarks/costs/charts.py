@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from benchmarks.costs.figures import FLOAT32, Results, rivals, until
+from benchmarks.costs.wire.federation import demo_settings
 from benchmarks.page.plots import panels, svg, whole_decades
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def _compute(results: Results) -> str:
 
 def _layers(results: Results) -> str:
     """What a site sends and gets in each task, by layer."""
-    cases = [name for name in results["wire"] if name.endswith("/64")]
+    cases = [name for name in results["wire"] if name.endswith(f"/{demo_settings().dims}")]
     if not cases:
-        raise KeyError("64 columns")
+        raise KeyError("the demo's columns")
     most = max(len(results["wire"][case]["tasks"]) for case in cases)
     figure, axes = panels(len(cases), height=0.9 + 0.3 * most)
     for axis, case in zip(axes, cases, strict=True):

@@ -57,8 +57,13 @@ def _encoders(results: Results) -> dict[str, float]:
 
 def _second_moments(results: Results) -> dict[str, float]:
     """Of the site that sends most, at the demo's level and columns."""
-    case = results["wire"][f"{DEFAULT}/{demo_settings().dims}"]
+    case = results["wire"][default_case()]
     return {"second_moments_mb": total(case["tasks"]["second_moments"]["largest"]["up"]) / 1e6}
+
+
+def default_case() -> str:
+    """Of the wire's: the demo's level and columns."""
+    return f"{DEFAULT}/{demo_settings().dims}"
 
 
 def total(layers: Mapping[str, float]) -> float:
@@ -162,7 +167,7 @@ def year(results: Results, prices: Prices, watts: float) -> dict[str, dict[str, 
     encode, predict, writes, paper = (
         _seconds(alone, name) for name in ("encode-image", "predict-image", "r2gen-60", "train-encoders")
     )
-    case = results["wire"][f"{DEFAULT}/{demo_settings().dims}"]["tasks"]
+    case = results["wire"][default_case()]["tasks"]
     train = next(task for name, task in case.items() if name.startswith("train"))
     ours = sum(both_ways(case[task]) for task in (*ONCE, *ENDS, "evaluate"))
     ours += demo_settings().rounds * both_ways(train)

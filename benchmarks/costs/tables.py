@@ -6,7 +6,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.costs.figures import FLOAT32, PUBLISHED_ROUNDS, Results, both_ways, rivals, total, until, year
+from benchmarks.costs.figures import (
+    FLOAT32,
+    PUBLISHED_ROUNDS,
+    Results,
+    both_ways,
+    default_case,
+    rivals,
+    total,
+    until,
+    year,
+)
 from benchmarks.costs.power import power
 from benchmarks.costs.prices import Prices
 from benchmarks.page.numbers import amount
@@ -278,7 +288,7 @@ def _phases(results: Results) -> Table:
 
 
 def _of_default(results: Results) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = results["wire"]["secure/64"]
+    found: Mapping[str, Any] = results["wire"][default_case()]
     return found
 
 
