@@ -55,6 +55,7 @@ def _compute(results: Results) -> str:
     ours = {"fin-gaussian", "fin-mlp", "fin-decoder", "image-int8", "predict-image"}
     there = [name for name in names if name in alone]
     figure, axes = panels(2, height=0.9 + 0.26 * len(there), share_y=True)
+    figure.set_figwidth(9.5)
     for axis, label in zip(axes, ("multiply-adds", "milliseconds, one thread"), strict=True):
         bars: list[Bar] = []
         for name in there:

@@ -179,7 +179,7 @@ def year(results: Results, prices: Prices, watts: float) -> dict[str, dict[str, 
     studies = use.studies_a_year
     spent = {
         "FedFIN": (cases * (encode + predict + studies * tasks), studies * use.sites * ours),
-        "R2Gen's federation, its writing alone": (
+        "R2Gen's federation, without its training": (
             cases * writes,
             studies * use.sites * 2 * FLOAT32 * rounds * sizes["r2gen-60"],
         ),

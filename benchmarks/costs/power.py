@@ -1,11 +1,13 @@
 """How much power this machine takes: from its sensors where it has any, else as the price file states.
 
-RAPL (Linux powercap, Intel and AMD packages), INA3221 (Jetson boards) and NVML's `nvidia-smi` are looked for.
+RAPL (Linux powercap, Intel and AMD packages) and INA3221 (Jetson boards) are looked for; what a GPU draws (NVML) stands
+in the system block.
 """
 
 import shutil
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,9 +26,16 @@ class Power:
     method: str
 
 
-def power(stated_watts_a_core: float, *, rapl: Path = RAPL, hwmon: Path = HWMON) -> Power:
-    """Of one busy core where it is stated, of the whole machine as it is now where a sensor says it."""
-    found = _rapl(rapl) or _ina(hwmon) or _nvml()
+def power(
+    stated_watts_a_core: float,
+    *,
+    rapl: Path = RAPL,
+    hwmon: Path = HWMON,
+    work: Callable[[], None] | None = None,
+) -> Power:
+    """Of this machine while one core works, where a sensor says it; else as stated."""
+    work = work or _one_busy_core
+    found = _rapl(rapl, work) or _ina(hwmon, work)
     if found is not None:
         return found
     method = (
@@ -35,36 +44,51 @@ def power(stated_watts_a_core: float, *, rapl: Path = RAPL, hwmon: Path = HWMON)
     return Power(stated_watts_a_core, "estimated", method)
 
 
-def _rapl(folder: Path) -> Power | None:
-    """Joules of all packages over a second."""
+def _one_busy_core() -> None:
+    """For WATCHED_S."""
+    until, number = time.monotonic() + WATCHED_S, 1
+    while time.monotonic() < until:
+        number = number * 3 % 1_000_003
+
+
+def _rapl(folder: Path, work: Callable[[], None]) -> Power | None:
+    """Joules of all packages while it works, by second."""
     counters = sorted(folder.glob("*rapl:[0-9]/energy_uj")) if folder.is_dir() else []
-    try:
-        before = [int(path.read_text(encoding="ascii")) for path in counters]
-        time.sleep(WATCHED_S if counters else 0.0)
-        spent = [int(path.read_text(encoding="ascii")) - b for path, b in zip(counters, before, strict=True)]
-    except (OSError, ValueError):
+    if not counters:
         return None
-    watts = sum(spent) / 1e6 / WATCHED_S
-    return Power(watts, "measured", "RAPL, all packages, without memory and board") if counters else None
+    try:
+        before, begun = _microjoules(counters), time.monotonic()
+        work()
+        spent, seconds = _microjoules(counters) - before, time.monotonic() - begun
+    except (OSError, ValueError):  # since 2020 only root may read them
+        return None
+    method = "RAPL, all packages while one core is busy; without memory, board and supply"
+    return Power(spent / 1e6 / seconds, "measured", method)
 
 
-def _ina(folder: Path) -> Power | None:
+def _microjoules(counters: Sequence[Path]) -> int:
+    return sum(int(path.read_text(encoding="ascii")) for path in counters)
+
+
+def _ina(folder: Path, work: Callable[[], None]) -> Power | None:
     """Volts times amperes of the first channel of an INA3221: a Jetson's whole input."""
     for chip in sorted(folder.glob("hwmon*")) if folder.is_dir() else []:
         try:
             if (chip / "name").read_text(encoding="ascii").strip() != "ina3221":
                 continue
+            work()
             millivolts, milliamperes = (
                 int((chip / name).read_text(encoding="ascii")) for name in ("in1_input", "curr1_input")
             )
         except (OSError, ValueError):
             continue
-        return Power(millivolts * milliamperes / 1e6, "measured", "INA3221, the board's input")
+        method = "INA3221, the board's whole input after a second of one busy core"
+        return Power(millivolts * milliamperes / 1e6, "measured", method)
     return None
 
 
-def _nvml() -> Power | None:
-    """What the first GPU draws."""
+def accelerator_watts() -> float | None:
+    """What the first GPU draws now, by NVML's `nvidia-smi`; None where there is none."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
@@ -72,6 +96,6 @@ def _nvml() -> Power | None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     first = (done.stdout.strip().splitlines() or [""])[0]
     try:
-        return Power(float(first), "measured", "NVML, the first GPU alone")
+        return float(first)
     except ValueError:
         return None

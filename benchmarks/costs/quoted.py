@@ -22,7 +22,7 @@ from benchmarks.costs.figures import figures
 from benchmarks.costs.prices import read_prices
 from benchmarks.costs.report import answer, claims_markdown, system_markdown, table_markdown
 from benchmarks.costs.tables import tables
-from fedfin.errors import InputError
+from fedfin.errors import FedfinError, InputError
 
 ROOT = Path(__file__).parents[2]
 MEASURED = Path(__file__).with_name("measured.json")
@@ -70,6 +70,14 @@ def main() -> int:
         "--check", action="store_true", help="change nothing; exit code 1 where a document differs"
     )
     args = parser.parse_args()
+    try:
+        return _run(args)
+    except FedfinError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _run(args: argparse.Namespace) -> int:
     if args.results is not None:
         MEASURED.write_text(json.dumps(Results(args.results).read()) + "\n", encoding="utf-8")
     results, differ = read_measured(), []

@@ -14,6 +14,7 @@ from benchmarks.page.document import document
 from fedfin.errors import StateError
 
 TITLE = "What FedFIN costs, and what it saves"
+CLAIMED = ("claimed", "bound", "measured", "outcome", "how")
 REPRODUCE = "fedfin bench all --out fedfin-bench && fedfin bench report fedfin-bench"
 NOT_COVERED = (
     "How good rivals are: they are untrained, at their published sizes, since cost does not depend on weights.",
@@ -66,7 +67,7 @@ def markdown(results: Results, prices: Prices) -> str:
 
 def claims_markdown(claims: Sequence[Claim]) -> str:
     """As claimed / measured / how."""
-    return _table(("claimed", "bound", "measured", "", "how"), _claim_rows(claims))
+    return _table(CLAIMED, _claim_rows(claims))
 
 
 def table_markdown(table: Table) -> str:
@@ -115,10 +116,11 @@ def _system(results: Results) -> list[str]:
 def _facts(facts: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     providers = ", ".join(name.removesuffix("ExecutionProvider") for name in facts["providers"])
+    gpu = f", a GPU that draws {facts['gpu_watts']} W (NVML)" if facts.get("gpu_watts") else ""
     return (
         f"{facts['board'] or facts['processor']}, {facts['cores']} cores, {facts['memory_gb']} GB,"
         f" load {facts['busy']} at the end; Linux {facts['kernel']}, Python {facts['python']},"
-        f" {versions}; providers {providers}"
+        f" {versions}; providers {providers}{gpu}"
     )
 
 
@@ -130,7 +132,7 @@ def page(results: Results, prices: Prices) -> str:
     parts = [html.section("claims", "Claims", _claims_html(claims))]
     for table in tables(results, prices):
         plot = html.figure(plots[table.key]) if table.key in plots else ""
-        body = html.table(table.head, [_cells(row) for row in table.rows])
+        body = html.table(table.head, [_cells(row, table.names) for row in table.rows], names=table.names)
         parts.append(
             html.section(
                 table.key, table.title, plot, body, html.paragraph(table.note), html.command(table.command)
@@ -153,9 +155,9 @@ def page(results: Results, prices: Prices) -> str:
     )
 
 
-def _cells(row: Sequence[str]) -> list[html.Cell | str]:
-    """The first names the row."""
-    return [row[0], *(html.Cell(text) for text in row[1:])]
+def _cells(row: Sequence[str], names: int) -> list[html.Cell | str]:
+    """The first ones name the row."""
+    return [*row[:names], *(html.Cell(text) for text in row[names:])]
 
 
 def _claims_html(claims: Sequence[Claim]) -> str:
@@ -169,7 +171,7 @@ def _claims_html(claims: Sequence[Claim]) -> str:
         ]
         for claim, bound, measured, outcome, how in _claim_rows(claims)
     ]
-    return html.table(("claimed", "bound", "measured", "", "how"), rows, names=0)
+    return html.table(CLAIMED, rows, names=0)
 
 
 def write(results: Results, prices: Prices, folder: Path) -> list[Path]:

@@ -6,6 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.costs.power import accelerator_watts
+
 PACKAGES = ("numpy", "torch", "onnxruntime", "paho-mqtt")
 
 
@@ -20,6 +22,7 @@ def system() -> dict[str, Any]:
         "memory_gb": round(_memory_kb() / 1e6, 1),
         "busy": round(os.getloadavg()[0], 1),
         "board": _board(),
+        "gpu_watts": accelerator_watts(),
         "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "providers": providers(),

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.costs.figures import (
     FLOAT32,
+    ONCE,
     PUBLISHED_ROUNDS,
     Results,
     both_ways,
@@ -34,6 +35,7 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    names: int = 1  # columns that name the row
 
     @property
     def command(self) -> str:
@@ -44,7 +46,7 @@ class Table:
 def tables(results: Results, prices: Prices) -> list[Table]:
     """In the order of the report."""
     makers: Sequence[Callable[[Results], Table]] = (
-        _ratios, _alone, _encoders, _round, _wire, _secure, _presets, _until, _rivals, _framing, _phases,
+        _ratios, _alone, _encoders, _round, _wire, _once, _secure, _presets, _until, _rivals, _framing, _phases,
         lambda found: _year(found, prices),
     )  # fmt: skip
     found = []
@@ -55,7 +57,12 @@ def tables(results: Results, prices: Prices) -> list[Table]:
 
 
 def _ms(samples: Sequence[float]) -> str:
-    return f"{1e3 * statistics.median(samples):,.3g}"
+    return _short(1e3 * statistics.median(samples))
+
+
+def _short(value: float) -> str:
+    """In three digits, or whole."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _ratios(results: Results) -> Table:
@@ -67,8 +74,8 @@ def _ratios(results: Results) -> Table:
             amount(one["theirs"]["multiply_adds"]),
             _ms(one["ours"]["samples"]),
             _ms(one["theirs"]["samples"]),
-            f"{one['times']['median']:,.3g}",
-            f"{one['times']['low']:,.3g} to {one['times']['high']:,.3g}",
+            _short(one["times"]["median"]),
+            f"{_short(one['times']['low'])} to {_short(one['times']['high'])}",
         ]
         for one in _values(results["ratios"])
     ]
@@ -105,7 +112,10 @@ def _alone(results: Results) -> Table:
         for one in _values(results["alone"])
     ]
     head = ["what", "cases", "multiply-adds", "in int8", "parameters", "ms", "MB above the start"]
-    note = "Each in a process of its own, one thread; peak memory above that before torch or onnxruntime is loaded."
+    note = (
+        "Each in a process of its own, one thread; peak memory above that before torch or onnxruntime is loaded."
+        " What numpy multiplies, in a site's two moments, is not counted."
+    )
     return Table("alone", "Multiply-adds, time and memory", "alone", head, rows, note)
 
 
@@ -147,7 +157,7 @@ def _round(results: Results) -> Table:
         one = results["alone"][name]
         each = statistics.median(one["samples"]) / one["cases"]
         rows.append([
-            one["title"], amount(one["multiply_adds"] / one["cases"]), f"{1e3 * each:,.3g}",
+            one["title"], amount(one["multiply_adds"] / one["cases"]), _short(1e3 * each),
             f"{one['peak_mb'] - one['before_mb']:,.0f}", amount(FLOAT32 * one["parameters"], "B"),
         ])  # fmt: skip
     head = ["a round of training", "multiply-adds a case", "ms a case", "MB", "its values as float32"]
@@ -173,13 +183,27 @@ def _wire(results: Results) -> Table:
     ]
     note = (
         "Bytes of a site in the mean, ten sites, counted on the wire over TLS;"
-        " `most up`: all layers, of the site that sends most."
+        " last, all layers of the site that sends most."
     )
-    return Table("wire", "Bytes by task, level of privacy and columns", "wire", head, rows, note)
+    return Table("wire", "Bytes by task, level of privacy and columns", "wire", head, rows, note, names=2)
 
 
 def _layers(both: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [f"{both[way][layer]:,.0f}" for way in ("up", "down") for layer in LAYERS]
+
+
+def _once(results: Results) -> Table:
+    """One exchange without training: what closed forms alone take."""
+    rows = []
+    for case, one in results["wire"].items():
+        if "/" in case:
+            sizes = [both_ways(one["tasks"][task]) if task in one["tasks"] else 0.0 for task in ONCE]
+            rows.append([case, *(f"{size:,.0f}" for size in (*sizes, sum(sizes)))])
+    head = ["level / columns", *(task.replace("_", " ") for task in ONCE), "all"]
+    note = (
+        "Bytes of a site, both ways, every layer: joining, and one exchange. With noise there are no moments."
+    )
+    return Table("once", "The closed forms alone", "wire", head, rows, note)
 
 
 def _secure(results: Results) -> Table:
@@ -201,7 +225,7 @@ def _secure(results: Results) -> Table:
         raise KeyError("secure")
     head = ["columns", "task", "open", "secure", "times"]
     note = "Bytes of a site, both ways, every layer; training exact in both."
-    return Table("secure", "What secure sums cost", "wire", head, rows, note)
+    return Table("secure", "What secure sums cost", "wire", head, rows, note, names=2)
 
 
 def _presets(results: Results) -> Table:
@@ -212,7 +236,7 @@ def _presets(results: Results) -> Table:
         if label.startswith("train ")
     ]
     head = ["preset", *(f"{layer} up" for layer in LAYERS), *(f"{layer} down" for layer in LAYERS), "all"]
-    note = "One round of training of a site in the mean, at the level `open`, in 64 columns: headers count."
+    note = "One round of training of a site in the mean, at the level open, in 64 columns: headers count."
     return Table("presets", "Bytes of a round by codec preset", "presets", head, rows, note)
 
 
