@@ -2,8 +2,9 @@
 
 Flower (arXiv 2007.14390): each array as a .npy file in a `Parameters` message of protobuf, over gRPC. NVFlare: a
 dictionary of arrays by FOBS, which is msgpack around a .npy file of each, over gRPC. Where a framework is installed
-(the extra `frameworks`) its own serializer makes the bytes: "run". Else they follow its published source: "computed".
-gRPC itself is 5 bytes a message, and HTTP/2 9 bytes a frame of 16,384 (RFC 9113); TLS, TCP and headers are not counted.
+(the extra `frameworks`) its own serializer makes the bytes: "run". Else they are "computed", as flwr 1.42 and NVFlare
+2.9 make them. gRPC itself is 5 bytes a message, and HTTP/2 9 bytes a frame of 16,384 (RFC 9113); TLS, TCP and the
+headers of HTTP are not counted.
 """
 
 import importlib.util
@@ -17,6 +18,7 @@ import numpy as np
 from fedfin.codec import Tensors, compress
 from fedfin.codec.presets import Preset
 
+NVFLARE_AN_ARRAY = 149  # bytes of FOBS around each in 2.9
 GRPC_MESSAGE, HTTP2_FRAME, HTTP2_HEADER = 5, 16_384, 9
 How = Literal["run", "computed"]
 
@@ -72,10 +74,8 @@ def _nvflare(tensors: Tensors) -> int:
 
 
 def _nvflare_computed(tensors: Tensors) -> int:
-    """Of each array its name, a map with the decomposer's name and the .npy file."""
-    decomposer = len("nvflare.app_common.decomposers.numpy_decomposers.NumpyArrayDecomposer")
-    keys = len("__fobs_dc__") + len("__fobs_data__") + decomposer + 8
-    return sum(len(name) + keys + _npy(values) + 8 for name, values in tensors.items())
+    """Of each array its name, its .npy file, and a map with the decomposer's name."""
+    return sum(len(name) + NVFLARE_AN_ARRAY + _npy(values) for name, values in tensors.items())
 
 
 def _npy(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> int:
