@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test test-network test-wheel simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network test-wheel simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -16,6 +16,15 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## a whole federation on this machine, in fedfin-demo/
 	$(BIN)/fedfin demo $(DEMO)
+
+bench: $(READY)  ## what FedFIN costs and saves, in fedfin-bench/report.html; 15 minutes, BENCH=--quick two
+	$(BIN)/fedfin bench all $(BENCH)
+
+bench-check: $(READY)  ## whether what was measured there keeps the promises in benchmarks/costs/budgets.toml
+	$(BIN)/fedfin bench check
+
+bench-tables: $(READY)  ## the command beside each table of the report makes that table; some minutes
+	$(BIN)/pytest -m slow tests/benchmarks/costs
 
 test: $(READY)  ## the tests, two files at a time
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile

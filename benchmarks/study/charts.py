@@ -1,11 +1,10 @@
 """The report's plots; every method keeps its colour and mark in all of them."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.study.figures import panels, svg, with_legend
+from benchmarks.page.plots import panels, svg, whole_decades, with_legend
 from benchmarks.study.roles import BOUNDS, ZERO_FILL, harmless_to
 from benchmarks.study.scores import Column, Scores, average, kinds, mean
 from benchmarks.study.verdict import gains
@@ -123,7 +122,7 @@ class Charts:
                     markersize=9 if method == self._scores.default else 5,
                     elinewidth=0.8,
                 )
-            _whole_decades(axis)
+            whole_decades(axis)
             axis.set_xlabel(label)
         axes[0].set_ylabel("macro AUC x 100")
         return svg(with_legend(figure, axes[0]), f"{data}: cost beside accuracy")
@@ -153,17 +152,6 @@ class Charts:
             axis.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
         axes[0].set_ylabel("macro AUC x 100")
         return svg(figure, f"{lines[0]['method']}: {lines[0]['key']}")
-
-
-def _whole_decades(axis: "Axes") -> None:
-    """A logarithmic x axis from one power of ten to another: labels between them would be printed over each other."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axis.set_xscale("log")
-    low, high = (math.log10(limit) for limit in axis.get_xlim())
-    axis.set_xlim(10 ** math.floor(low), 10 ** max(math.ceil(high), math.floor(low) + 1))
-    axis.xaxis.set_major_locator(LogLocator(numticks=6))
-    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _short(setting: str) -> str:

@@ -1,22 +1,18 @@
 """The report: one page with everything in it, to be sent or kept as it is."""
 
-import re
 import statistics
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
-from string import Template
 from typing import Any
 
+from benchmarks.page.document import document
+from benchmarks.page.html import paragraph, table
 from benchmarks.study import sections
 from benchmarks.study.charts import Charts
-from benchmarks.study.html import paragraph, table
 from benchmarks.study.scores import Scores
 from benchmarks.study.summary import summarise
 from benchmarks.study.verdict import Verdict, judge
 from benchmarks.study.words import DASH, gain_text, is_reported, verdict_lines
-
-TEMPLATE = Path(__file__).with_name("report.html")
 
 
 def page(scores: Scores) -> str:
@@ -37,14 +33,12 @@ def page(scores: Scores) -> str:
         sections.gaps(summary),
         sections.reading(summary),
     ]
-    template = Template(TEMPLATE.read_text(encoding="utf-8"))
-    return template.substitute(
-        title="Imputation with missing modalities: the study",
-        subtitle=escape(_subtitle(summary)),
+    return document(
+        "Imputation with missing modalities: the study",
+        _subtitle(summary),
+        parts,
         tiles=_tiles(summary),
         verdict=_verdict(verdict),
-        contents=_contents(parts),
-        sections="\n".join(part for part in parts if part),
     )
 
 
@@ -104,8 +98,3 @@ def _gains(verdict: Verdict) -> str:
     ]
     heads = ["", *(f"over {method}" for method in methods)]
     return paragraph("Gain, averaged over all columns:") + table(heads, rows) if rows else ""
-
-
-def _contents(parts: Sequence[str]) -> str:
-    found = [re.search(r'<section id="(.*?)"><h2>(.*?)</h2>', part) for part in parts]
-    return "".join(f'<a href="#{match[1]}">{match[2]}</a>' for match in found if match)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from benchmarks.page.html import Cell, beside, bullets, figure, folded, heading, paragraph, section, table
+from benchmarks.page.numbers import amount
 from benchmarks.study.charts import Charts
-from benchmarks.study.html import Cell, beside, bullets, figure, folded, heading, paragraph, section, table
 from benchmarks.study.roles import BOUNDS, NOISE, TOLERANCE, WITH_PUBLIC
 from benchmarks.study.scores import Scores
 from benchmarks.study.verdict import Verdict
-from benchmarks.study.words import DASH, RULES, amount, auc_text, harm_line, number, part_line
+from benchmarks.study.words import DASH, RULES, auc_text, harm_line, number, part_line
 
 Summary = dict[str, Any]
 MANY = 10  # methods: from here on the heads of the main table stand upright

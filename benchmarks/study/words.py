@@ -124,11 +124,3 @@ def auc_text(cell: Mapping[str, Any] | None) -> str:
 def number(value: float | None, form: str) -> str:
     """Or a dash for what is not known."""
     return DASH if value is None else format(value, form)
-
-
-def amount(value: float, unit: str = "") -> str:
-    """A large number in three digits."""
-    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value:.3g} {unit}".rstrip()

@@ -23,6 +23,7 @@ from fedfin_export.quantize.parity import Agreement, Parity
 from fedfin_export.sources.float_encoder import FloatEncoder
 
 ONNX = "encoder.onnx"
+FLOAT = "float.onnx"
 PARITY = "parity.json"
 CARD = "CARD.md"
 
@@ -34,14 +35,19 @@ def write_bundle(
     *,
     force: bool,
     projected: tuple[Wanted, Iterable[Batch]] | None = None,
+    keep_float: Path | None = None,
 ) -> tuple[Manifest, Parity]:
     """Write the bundle folder `out`, whole or not at all. `projected`: a projection, and the cases that it is made of.
+
+    `keep_float`: where to leave the float graph, for who compares.
 
     Raises ParityError when no quantization stays within the bound, StateError when `out` is not free, InputError when
     there can be no such projection.
     """
     with whole_folder(out, MANIFEST, force=force) as folder, tempfile.TemporaryDirectory() as scratch:
         dim, how, report = _quantize(encoder, calibration, Path(scratch), folder / ONNX)
+        if keep_float is not None:
+            shutil.copyfile(Path(scratch) / FLOAT, keep_float)
         files = [ONNX]
         if isinstance(encoder.recipe, TextRecipe):
             (folder / encoder.recipe.tokenizer).write_text(encoder.tokenizer or "", encoding="utf-8")
@@ -99,7 +105,7 @@ def _quantize(
     encoder: FloatEncoder, calibration: Calibration, scratch: Path, target: Path
 ) -> tuple[int, str, Parity]:
     """Quantize in the first way that passes; returns the feature dim, how, and the parity report."""
-    exported, prepared = scratch / "float.onnx", scratch / "prepared.onnx"
+    exported, prepared = scratch / FLOAT, scratch / "prepared.onnx"
     dim = onnx_graph.to_float_onnx(encoder, exported)
     quantize.prepare(exported, prepared)
     reference = parity.float_features(encoder, calibration.hold_out)

@@ -9,8 +9,10 @@ on which axes. The model has the values it begins with.
 import argparse
 import csv
 import json
+import multiprocessing
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -18,14 +20,12 @@ import msgspec
 from benchmarks.costs.wire.federation import demo_settings
 from fedfin.demo.synthetic import FINDINGS, make_cases
 from fedfin.encoders.bundle import read_manifest
-from fedfin.files import write_atomically
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile
 from fedfin.plan import Modality, Model, Plan
 
 IMAGE, TEXT = "image", "text"
 MODALITIES = (IMAGE, TEXT)
-DONE = "materials.json"
 
 
 class Materials:
@@ -85,19 +85,19 @@ def make(folder: Path, patients: int) -> Iterator[str]:
     if not (folder / "phantoms").is_dir():
         yield "phantoms"
         make_cases(folder / "phantoms", patients, 0)
-    for modality in MODALITIES:
-        if not materials.float_graph(modality).is_file():
-            yield f"{modality} encoder"
-            _export(materials, modality)
+    lacking = [m for m in MODALITIES if not materials.float_graph(m).is_file()]
+    if lacking:
+        yield f"encoders: {', '.join(lacking)}"
+        with ProcessPoolExecutor(len(lacking), multiprocessing.get_context("spawn")) as pool:
+            list(pool.map(_export, [materials] * len(lacking), lacking))
     for fin in ("gaussian", "zero"):
         if not materials.model(fin).is_dir():
             yield f"model {fin}"
             _export_model(materials, fin)
-    write_atomically(folder / DONE, b"{}\n")
 
 
 def _export(materials: Materials, modality: str) -> None:
-    """The bundle, and last the float graph beside it."""
+    """The bundle, and the float graph beside it."""
     from fedfin_export.bundle_writer import write_bundle
     from fedfin_export.projection import Wanted
     from fedfin_export.quantize.calibration import (
@@ -106,7 +106,6 @@ def _export(materials: Materials, modality: str) -> None:
         read_batches,
         read_calibration,
     )
-    from fedfin_export.quantize.onnx_graph import to_float_onnx
     from fedfin_export.sources import efficientnet, minilm
 
     encoder = efficientnet.load("last", modality) if modality == IMAGE else minilm.load(modality)
@@ -120,8 +119,8 @@ def _export(materials: Materials, modality: str) -> None:
         materials.bundle(modality),
         force=True,
         projected=(wanted, batches),
+        keep_float=materials.float_graph(modality),
     )
-    to_float_onnx(encoder, materials.float_graph(modality))
 
 
 def _export_model(materials: Materials, fin: str) -> None:

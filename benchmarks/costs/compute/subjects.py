@@ -305,7 +305,7 @@ def _retrieval(_: Materials, __: int) -> Subject:
     return Subject(nearest, public.size, public.size)
 
 
-def _model(fin: FinVariant) -> Model:
+def model_of(fin: FinVariant) -> Model:
     """Of the decoder as the paper has it: 6 layers."""
     return Model(fin=fin, fin_layers=6 if fin == "decoder" else 2)
 
@@ -318,16 +318,16 @@ SUBJECTS: dict[str, Entry] = {
     "text-float": Entry(f"text encoder, float, {WORDS} words", partial(_encoder, TEXT, "float")),
     "text-int8": Entry(f"text encoder, int8, {WORDS} words", partial(_encoder, TEXT, "int8")),
     **{
-        f"fin-{fin}": Entry(f"FIN {fin}, 1280 + 384 features", partial(_fin, _model(fin), False))
+        f"fin-{fin}": Entry(f"FIN {fin}, 1280 + 384 features", partial(_fin, model_of(fin), False))
         for fin in FINS
     },
-    "fin-gaussian-64": Entry("FIN gaussian, the demo's columns", partial(_fin, _model("gaussian"), True)),
-    "answer": Entry("answer from features, 1280 + 384", partial(_answer, _model("gaussian"), False)),
+    "fin-gaussian-64": Entry("FIN gaussian, the demo's columns", partial(_fin, model_of("gaussian"), True)),
+    "answer": Entry("answer from features, 1280 + 384", partial(_answer, model_of("gaussian"), False)),
     "answer-experts": Entry(
         "closed forms alone, 1280 + 384", partial(_answer, Model(answer="experts"), False)
     ),
     "answer-64": Entry(
-        "answer from features, the demo's columns", partial(_answer, _model("gaussian"), True)
+        "answer from features, the demo's columns", partial(_answer, model_of("gaussian"), True)
     ),
     "retrieval": Entry(f"retrieval over {PUBLIC:,} public cases", _retrieval),
     "report-decoder": Entry("report decoder on frozen features", _report_decoder),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WARM_UP_S, LEAST_SAMPLES, LEAST_SAMPLE_S = 0.3, 3, 0.002
+MOST_SAMPLES = 200  # more say nothing new, and results are kept
 RESAMPLES = 400
 
 Run = Callable[[], Any]
@@ -22,7 +23,7 @@ def by_turns(runs: Sequence[Run], seconds: float) -> list[list[float]]:
     repeats = [_warm_up(run) for run in runs]
     samples: list[list[float]] = [[] for _ in runs]
     until = time.perf_counter() + seconds
-    while len(samples[0]) < LEAST_SAMPLES or time.perf_counter() < until:
+    while len(samples[0]) < LEAST_SAMPLES or (len(samples[0]) < MOST_SAMPLES and time.perf_counter() < until):
         for place, (run, times) in enumerate(zip(runs, repeats, strict=True)):
             samples[place].append(_seconds(run, times))
     return samples

@@ -6,7 +6,7 @@ Only the cases are drawn (site.py) and the encoders never run. The plan is the d
 import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from fedfin.demo.processes import Processes
 from fedfin.demo.stages import Settings
 from fedfin.demo.stages import make_plan as make_demo_plan
 from fedfin.demo.synthetic import FINDINGS
-from fedfin.plan import Codec, Level, Model, Plan, Stage
+from fedfin.plan import Codec, Level, Model, Plan, Privacy, Stage
 from fedfin.protocol.schedule import first_training_round
 
 MODALITIES = ("image", "text")
@@ -55,9 +55,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Of one run. `spent`: by site and label; a label is a task, that of training with its preset."""
+    """Of one run. `spent`: by site and label; a label is a task, that of training with its preset.
+
+    `costs`: what each site says of itself at the end: seconds training and waiting, peak memory.
+    """
 
     spent: dict[str, dict[str, Both]]
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def mean(self, label: str) -> Both:
         """Of a site."""
@@ -94,8 +98,8 @@ def run(case: Case, folder: Path | None = None) -> Traffic:
                 lines[AGGREGATOR] = Line(broker.url, {})
                 keys = plan.privacy.summed
                 folders = Folders(work, lines.__getitem__, plan, keys=keys, site_module=SITE)
-                _run(folders, case, taps, work / "logs")
-                return Traffic(taps.spent())
+                costs = _run(folders, case, taps, work / "logs")
+                return Traffic(taps.spent(), costs)
 
 
 SITE = "benchmarks.costs.wire.site"
@@ -107,8 +111,9 @@ def make_plan(case: Case, folder: Path) -> Plan:
         write_bundle(folder / BUNDLES / modality, modality, case.columns)
     presets: Sequence[Preset] = case.presets or ("exact",)
     settings = replace(demo_settings(), sites=case.sites, rounds=len(presets), dims=case.columns)
-    plan = make_demo_plan(settings, folder, list(FINDINGS), settings.fin, list(MODALITIES), case.level)
-    if plan.privacy.noised:
+    level: Level = "open" if case.level == "open" else "secure"
+    plan = make_demo_plan(settings, folder, list(FINDINGS), settings.fin, list(MODALITIES), level)
+    if case.level == "private":
         return _noised(plan)
     first, *later = presets
     stages = tuple(Stage(from_round=number, up=p, down=p) for number, p in enumerate(later, 2))
@@ -125,29 +130,36 @@ def demo_settings() -> Settings:
 def _noised(plan: Plan) -> Plan:
     modalities = tuple(msgspec.structs.replace(m, deviation=1.0) for m in plan.modalities)
     return msgspec.structs.replace(
-        plan, modalities=modalities, model=Model(answer="experts", basis_total=0), codec=Codec()
+        plan,
+        modalities=modalities,
+        model=Model(answer="experts", basis_total=0),
+        codec=Codec(),
+        privacy=Privacy(level="private"),
     )
 
 
-def _run(folders: Folders, case: Case, taps: Taps, logs: Path) -> None:
+def _run(folders: Folders, case: Case, taps: Taps, logs: Path) -> dict[str, dict[str, float]]:
+    costs: dict[str, dict[str, float]] = {}
+
+    def on_event(site: str, event: str, facts: Mapping[str, Any]) -> None:
+        if event == "round":
+            taps.name(site, _label(folders.plan, case.presets, facts))
+        elif event == "costs":
+            costs[site] = dict(facts)
+
     with Processes(logs) as processes:
         commands = folders.commands
         processes.start(AGGREGATOR, commands[AGGREGATOR])
         for site in folders.sites:
-            on_event = partial(_label, taps, site, folders.plan, case.presets)
-            processes.start(site, commands[site], on_event)
+            processes.start(site, commands[site], partial(on_event, site))
         processes.wait(list(commands))
+    return costs
 
 
-def _label(
-    taps: Taps, site: str, plan: Plan, presets: Sequence[Preset], event: str, facts: Mapping[str, Any]
-) -> None:
-    """A round has begun at a site: what passes from now on is of its task."""
-    if event != "round":
-        return
+def _label(plan: Plan, presets: Sequence[Preset], facts: Mapping[str, Any]) -> str:
+    """What passes from now on: the round's task."""
     task, number = facts["task"], facts["round"] - first_training_round(plan)
-    preset = f" {presets[number]}" if task == "train" and presets else ""
-    taps.name(site, task + preset)
+    return f"{task} {presets[number]}" if task == "train" and presets else str(task)
 
 
 def _server_files(pki: Path) -> dict[str, str]:

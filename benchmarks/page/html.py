@@ -95,3 +95,8 @@ def bullets(lines: Iterable[str]) -> str:
     """A list; empty where there is nothing."""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f"<ul>{items}</ul>" if items else ""
+
+
+def command(line: str) -> str:
+    """What a reader types."""
+    return f"<p><code>{escape(line)}</code></p>"

@@ -1,6 +1,7 @@
 """Figures in the page's style, as SVG for the page itself: no file beside it, no script, the page's own letters."""
 
 import io
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -55,3 +56,14 @@ def svg(figure: "Figure", title: str) -> str:
     sized = rf'<svg role="img" style="max-width: {width}px" \1'
     start = text.index("<svg")
     return re.sub(r'<svg (.*?)width="[^"]*" height="[^"]*"', sized, text[start:], count=1, flags=re.DOTALL)
+
+
+def whole_decades(axis: "Axes") -> None:
+    """A logarithmic x axis from one power of ten to another: labels between them would be printed over each other."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_xscale("log")
+    low, high = (math.log10(limit) for limit in axis.get_xlim())
+    axis.set_xlim(10 ** math.floor(low), 10 ** max(math.ceil(high), math.floor(low) + 1))
+    axis.xaxis.set_major_locator(LogLocator(numticks=6))
+    axis.xaxis.set_minor_formatter(NullFormatter())
