@@ -77,7 +77,7 @@ def test_the_first_ten_minutes_work_as_written(folder: Path) -> None:
 
     here("fedfin export encoder --preset efficientnet-lite0")
     here("fedfin export encoder --preset minilm-l6")
-    draft = run("fedfin aggregator draft").replace("count = 20", "count = 2")
+    draft = run("fedfin aggregator draft").replace("count = 40", "count = 2")
     (folder / "plan.toml").write_text(draft)
     here("fedfin aggregator init")
     here("fedfin aggregator request")

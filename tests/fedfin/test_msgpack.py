@@ -76,7 +76,8 @@ WIRE = [
 def _plain(value: Any) -> Any:
     """What another implementation must see of a field: maps, arrays, text, bytes, numbers."""
     if isinstance(value, msgspec.Struct):
-        fields = {f.encode_name: _plain(getattr(value, f.name)) for f in msgspec.structs.fields(value)}
+        every = {f.encode_name: getattr(value, f.name) for f in msgspec.structs.fields(value)}
+        fields = {name: _plain(one) for name, one in every.items() if one is not msgspec.UNSET}
         if value.__struct_config__.array_like:
             return list(fields.values())
         tag = value.__struct_config__.tag

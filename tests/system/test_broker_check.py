@@ -457,7 +457,7 @@ def test_a_server_that_never_answers(
     check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With and without TLS; the time to wait is shortened here."""
-    monkeypatch.setattr("fedfin.broker.check.tls_probe.CONNECT_S", 0.5)
+    monkeypatch.setattr("fedfin.link.dial.CONNECT_S", 0.5)
     monkeypatch.setattr("fedfin.broker.check.session.ANSWER_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         where = f"localhost:{server.getsockname()[1]}"
