@@ -1,6 +1,7 @@
 """`fedfin bench all`: every step whose result is not there yet, then the report."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 from benchmarks.costs.steps import STEPS, Result, Run, Step
 from benchmarks.costs.system import system
+from fedfin.command_line.checkout import CHECKOUT
 from fedfin.command_line.progress import ProgressBar
 from fedfin.errors import FedfinError, InputError
 from fedfin.files import make_folder, write_atomically
@@ -63,6 +65,7 @@ class Results:
 def run_all(folder: Path, cache: Path, *, quick: bool, only: Sequence[str] = ()) -> list[str]:
     """Do what is not done; the steps that failed, with the reason told on standard error."""
     make_folder(folder)
+    _let_children_import()
     results, failed = Results(folder), []
     todo = [step for step in STEPS if (step.name in only if only else step.seconds[quick])]
     left = [step for step in todo if not results.has(step.name, quick=quick)]
@@ -80,6 +83,13 @@ def run_all(folder: Path, cache: Path, *, quick: bool, only: Sequence[str] = ())
                 results.write(step.name, found | {"seconds": time.monotonic() - begun}, quick=quick)
             bar.update("steps", place + 1, len(left))
     return failed
+
+
+def _let_children_import() -> None:
+    """The checkout, whatever folder this runs in: the `fedfin` command puts it on its own path alone."""
+    known = os.environ.get("PYTHONPATH", "")
+    if str(CHECKOUT) not in known.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *([known] if known else [])])
 
 
 def _announce(step: Step, left: Sequence[Step], *, quick: bool) -> None:

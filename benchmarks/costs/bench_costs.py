@@ -1,7 +1,7 @@
 """The same subjects for pytest-benchmark, which calibrates, keeps a history and compares with it:
 
-    pytest benchmarks/costs/bench_costs.py --benchmark-only --benchmark-autosave
-    pytest benchmarks/costs/bench_costs.py --benchmark-only --benchmark-compare
+    pytest benchmarks/costs --benchmark-only --benchmark-autosave
+    pytest benchmarks/costs --benchmark-only --benchmark-compare
 
 The report's own samples are taken by `compute/process.py`, since pytest-benchmark times one thing after the other in
 one process: no ratio by turns, and no memory of one thing alone.

@@ -27,7 +27,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "export": ("fedfin_export.cli", "turn encoders into quantized ONNX bundles; export a trained model"),
     "edge": ("fedfin_edge.cli", "a site: set up, encode cases, train, predict"),
     "aggregator": ("fedfin_aggregator.cli", "the aggregator: set up from a plan, serve, show results"),
-    "bench": ("benchmarks.cli", "measure the codec, from a source checkout"),
+    "bench": ("benchmarks.cli", "measure what it costs, from a source checkout"),
     "study": ("benchmarks.study.cli", "compare methods in many settings, from a source checkout"),
 }
 

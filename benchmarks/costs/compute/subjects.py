@@ -84,6 +84,22 @@ def encoder_inputs(materials: Materials, modality: str) -> Arrays:
     return {name: np.ones_like(words) if name == "attention_mask" else words for name in recipe.inputs}
 
 
+def case_inputs(materials: Materials, modality: str) -> Arrays:
+    """Of the case itself: pixels of the phantom, or its report's own words."""
+    if modality == IMAGE:
+        return encoder_inputs(materials, modality)
+    from tokenizers import Tokenizer
+
+    from fedfin.encoders.bundle import TextRecipe, read_manifest
+    from fedfin.encoders.preprocessing import text_windows
+
+    recipe = read_manifest(materials.bundle(modality)).recipe
+    assert isinstance(recipe, TextRecipe)
+    tokenizer = Tokenizer.from_file(str(materials.bundle(modality) / recipe.tokenizer))
+    (window,) = text_windows(recipe, tokenizer, materials.text)  # phantoms' reports are short
+    return dict(window.feeds)
+
+
 def _encoder(modality: str, kind: str, materials: Materials, threads: int) -> Subject:
     path = materials.float_graph(modality) if kind == "float" else materials.bundle(modality) / "encoder.onnx"
     inputs = encoder_inputs(materials, modality)
@@ -195,7 +211,7 @@ def _predict(fin: str, both: bool, materials: Materials, threads: int) -> Subjec
     inputs: dict[str, Input] = {IMAGE: materials.image}
     if both:
         inputs[TEXT] = materials.text
-    counts = [count(materials.bundle(m) / "encoder.onnx", encoder_inputs(materials, m)) for m in inputs] + [
+    counts = [count(materials.bundle(m) / "encoder.onnx", case_inputs(materials, m)) for m in inputs] + [
         _graph_count(predictor, materials.model(fin))
     ]
     return Subject(
@@ -220,7 +236,7 @@ def _encode(modality: str, materials: Materials, _: int) -> Subject:
 
     encoder = open_encoder(materials.bundle(modality))
     value = materials.image if modality == IMAGE else materials.text
-    counted = count(materials.bundle(modality) / "encoder.onnx", encoder_inputs(materials, modality))
+    counted = count(materials.bundle(modality) / "encoder.onnx", case_inputs(materials, modality))
     return Subject(lambda: encoder.encode_noted(value), counted.total, counted.values, counted.int8)
 
 

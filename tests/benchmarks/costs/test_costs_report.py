@@ -104,5 +104,5 @@ def test_a_tables_command_names_steps_that_there_are(table):
 def test_a_tables_command_makes_it(table, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp() / "costs"  # a step that is done serves the next table, too
     options = table.command.removeprefix("fedfin ").split()
-    assert main([*options, "--quick", "--out", str(folder)]) == 0
+    assert main([*options, "--out", str(folder)]) == 0
     assert f"## {table.title}" in (folder / "report.md").read_text()
