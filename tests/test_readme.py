@@ -44,7 +44,7 @@ def words(command: str, host: str, site: str = "st-mary") -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What README's users have: images to calibrate on, cases, one image, a list of sites, a folder for requests."""
-    table = make_cases(tmp_path / "made", 40, 1)
+    table = make_cases(tmp_path / "made", 80, 1)  # a held-out fifth of them above the floor
     (tmp_path / "xrays").symlink_to(tmp_path / "made" / "images")
     (tmp_path / "images").symlink_to(tmp_path / "made" / "images")
     (tmp_path / "cases.csv").write_text(table.read_text())

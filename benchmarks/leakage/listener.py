@@ -9,7 +9,7 @@ from benchmarks.leakage.people import LABELS, MODALITY, Floats, People
 from benchmarks.study.rounds import Rounds
 from fedfin.codec import Tensors
 from fedfin.model.model_spec import Task, task_specs
-from fedfin.plan import MOST_OF_ONE_SCALE, Modality, Model, Plan
+from fedfin.plan import MOST_OF_ONE_SCALE, Modality, Model, Plan, Training
 from fedfin.plan import Rounds as RoundPolicy
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.schedule import first_training_round, task_of
@@ -45,13 +45,14 @@ class Listened:
 
 
 def make_plan(dims: Mapping[str, int], rounds: int) -> Plan:
-    """As `draft` writes it: the default model, and columns of a projection keep their scale."""
+    """As `draft` writes it, but for the end of training: every round is trained, once over the cases, for comparison."""
     return Plan(
         federation="leakage",
         labels=LABELS,
         modalities=tuple(_modality(name, dim) for name, dim in dims.items()),
         model=Model(basis_total=0),
-        rounds=RoundPolicy(count=rounds, sites=1, min_sites=1),
+        training=Training(epochs=1),
+        rounds=RoundPolicy(count=rounds, patience=0, sites=1, min_sites=1),
     )
 
 

@@ -43,7 +43,7 @@ def test_steps_come_near_to_the_model_of_exact_sums(tmp_path: Path) -> None:
     for name, start_ in initial_model(federation.plan).items():
         if name.startswith(("head.", "fin.")) and name.endswith("weight"):
             changed = np.linalg.norm(models["exact"][name] - start_)
-            assert np.linalg.norm(models["int8"][name] - models["exact"][name]) < 0.1 * changed, name
+            assert np.linalg.norm(models["int8"][name] - models["exact"][name]) < 0.2 * changed, name
 
 
 def test_every_task_goes_through_sums(tmp_path: Path) -> None:
