@@ -11,8 +11,8 @@
     ├── EvictedError      10   the aggregator dropped this site
     └── MissingExtraError 11   a part that is not installed: names the extra
 
-Exit code 2 is a command line that argparse refuses; 130 is Ctrl-C or SIGTERM. The message is what the user reads:
-it names what, where and the remedy. No message carries data of a patient.
+Exit code 2 is a command line that argparse refuses; 130 is Ctrl-C or SIGTERM, 141 a closed pipe. The message
+is what the user reads: it names what, where and the remedy. No message carries data of a patient.
 """
 
 from fedfin.declines import Cause

@@ -3,6 +3,7 @@
 Bundles and exported models, which are made to be handed on, are in folders.py.
 """
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -31,6 +32,23 @@ def make_folder(path: Path) -> None:
 def why(error: Exception) -> str:
     """Why a file cannot be read, for people: an error of the system without its number and path."""
     return getattr(error, "strerror", None) or str(error)
+
+
+def no_access(error: OSError) -> str:
+    """What cannot be read or written, whose it is, and what to do about it."""
+    path = Path(error.filename or ".")
+    if error.errno == errno.EROFS:
+        return f"{path}: cannot write there ({error.strerror}); use a folder on a disk that can be written to"
+    remedy = "run as the user who set the folder up, or ask for access"
+    return f"{path}: no access ({error.strerror}){_owned(path)}; {remedy}"
+
+
+def _owned(path: Path) -> str:
+    """By whom, where that can be found out."""
+    for each in (path, *path.parents):
+        with contextlib.suppress(OSError, KeyError):
+            return f", {each} belongs to {each.owner()}"
+    return ""
 
 
 Data = bytes | Iterable[bytes | memoryview]

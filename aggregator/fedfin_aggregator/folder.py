@@ -19,7 +19,7 @@ def enrolled(folder: Path) -> frozenset[str]:
     )
 
 
-def open_journal(folder: Path) -> contextlib.closing[Journal]:
+def open_journal(folder: Path, *, read_only: bool = False) -> contextlib.closing[Journal]:
     """The folder's journal, closed when the block ends; warns when others may look into it. Raises StateError."""
     warn_if_open(folder)
-    return contextlib.closing(Journal(folder / JOURNAL))
+    return contextlib.closing(Journal(folder / JOURNAL, read_only=read_only))

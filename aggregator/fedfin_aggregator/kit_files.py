@@ -9,8 +9,9 @@ from fedfin.broker.kit import certificates
 from fedfin.broker.kit.issued import IssuedList
 from fedfin.broker.kit.parties import AGGREGATOR, certificate_of
 from fedfin.errors import SettingsError
-from fedfin.trust import signed_text
+from fedfin.trust import certificate_requests, signed_text
 from fedfin.trust.identity import BROKER, read_key
+from fedfin.trust.request import Request
 
 
 def authority(kit: Path) -> str:
@@ -18,8 +19,9 @@ def authority(kit: Path) -> str:
     return signed_text.read_text(kit / "ca.pem", "the broker's CA")
 
 
-def site_certificate(kit: Path, name: str) -> str:
-    """A site's, in PEM. Raises SettingsError, which says whether the site was revoked."""
+def site_certificate(kit: Path, request: Request) -> str:
+    """A site's, in PEM, for the key of its request. Raises SettingsError, which says whether the site was revoked."""
+    name = request.name
     path = certificate_of(kit, name)
     if not path.exists():
         issued = IssuedList(kit / "ca" / "issued.json")
@@ -29,7 +31,15 @@ def site_certificate(kit: Path, name: str) -> str:
         raise SettingsError(
             f"{path} is not there: {why}; `fedfin broker kit --out {kit} {option}--renew {name}`, or admit without it"
         )
-    return signed_text.read_text(path, "a site's certificate")
+    text = signed_text.read_text(path, "a site's certificate")
+    certificate = certificates.read(path)
+    asked = certificate_requests.public_key(request.certificate_request, name)
+    if certificate is None or not certificates.same_key(certificate.public_key(), asked):
+        raise SettingsError(
+            f"{path} is for another key than {name}'s request, so the broker would refuse it; put that request into"
+            f" FOLDER, and `fedfin broker kit --out {kit} --requests FOLDER --renew {name}`; or admit without --kit"
+        )
+    return text
 
 
 def aggregator_certificate(kit: Path, trust: Path) -> str:

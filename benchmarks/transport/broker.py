@@ -1,39 +1,70 @@
 """A fresh mosquitto on loopback, with its own defaults: what it drops or delays then, it drops or delays for anyone."""
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.errors import FedfinError
 
+PROGRAMS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"  # a user's own path may lack the first two
+STOP_S = 30.0
+
 
 @dataclass(frozen=True)
 class Broker:
-    """Where it listens, and its process."""
+    """Where it listens, and its process.
+
+    `site_url`: where sites connect, if that is not where the aggregator does; `web_url`: for WebSockets, if it has them.
+    """
 
     url: str
     pid: int
+    site_url: str = ""
+    web_url: str = ""
+
+
+def find(program: str, package: str) -> str:
+    """Where it is. Raises FedfinError when it is not installed."""
+    if (found := shutil.which(program, path=PROGRAMS)) is None:
+        raise FedfinError(f"{program} is not installed (apt-get install {package})")
+    return found
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """A broker's process, and what that starts, while the context lasts; its process id, once the port answers."""
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            command,
+            stdout=stream,
+            stderr=stream,
+            env=os.environ | (environment or {}),
+            start_new_session=True,
+        )
+    try:
+        wait_for_port("127.0.0.1", port, 90.0)  # RabbitMQ takes 6 s alone on two cores
+        yield process.pid
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @contextlib.contextmanager
 def mosquitto(folder: Path, settings: str = "") -> Iterator[Broker]:
     """Run it while the context lasts, with further lines of `settings`. Raises FedfinError when it is not installed."""
-    if (
-        program := shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    ) is None:
-        raise FedfinError("mosquitto is not installed (apt-get install mosquitto)")
-    port, config = free_port(), folder / "mosquitto.conf"
+    program, port, config = find("mosquitto", "mosquitto"), free_port(), folder / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n{settings}\n")
-    with (folder / "mosquitto.log").open("w") as log:
-        process = subprocess.Popen([program, "-c", str(config)], stdout=log, stderr=log)
-    try:
-        wait_for_port("127.0.0.1", port, 20.0)
-        yield Broker(f"mqtt://127.0.0.1:{port}", process.pid)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
+    with running([program, "-c", str(config)], port, folder / "mosquitto.log") as pid:
+        yield Broker(f"mqtt://127.0.0.1:{port}", pid)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from fedfin.command_line.parsers import Commands, add_command
+from fedfin.command_line.standard_output import PrintedConsole
 from fedfin.errors import StateError
 from fedfin.plain_text import plain_text, plain_value
 from fedfin.trust.audit_log import Entry, read_audit
@@ -47,7 +47,7 @@ def print_audit(path: Path, *, as_json: bool) -> int:
                 updates, sent = updates + 1, sent + int(entry.facts.get("bytes", 0))
     finally:
         if entries:
-            Console().print(table)
+            PrintedConsole().print(table)
     if not entries:
         raise StateError(f"{path} is empty, and was not when it was made: ask who may write to its folder")
     print(f"{entries} entries, each follows from the one before; head {head[:32]}")

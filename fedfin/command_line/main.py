@@ -7,6 +7,7 @@ onnxruntime) belong inside those functions, so that `--help` answers at once.
 
 import argparse
 import contextlib
+import errno
 import importlib
 import signal
 import sys
@@ -15,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from fedfin import __version__
-from fedfin.command_line import checkout
-from fedfin.errors import FedfinError, MissingExtraError
+from fedfin.command_line import checkout, standard_output
+from fedfin.errors import FedfinError, MissingExtraError, StateError
+from fedfin.files import no_access
 from fedfin.plain_text import plain_lines
 
 # group -> (module, one line for the overview). Names, not imports: nothing loads before it is asked for,
@@ -48,13 +50,17 @@ EXTRA_OF = {
 }
 
 
+_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit codes are those of `fedfin.errors`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parse(arguments)
         with _sigterm_heeded():
-            return int(args.run(args))
+            code = int(args.run(args))
+        sys.stdout.flush()
     except FedfinError as error:
         print(f"fedfin: {plain_lines(str(error))}", file=sys.stderr)
         return error.exit_code
@@ -67,6 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fedfin: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        standard_output.drop(sys.stdout)
+        return 141
+    except OSError as error:
+        if error.errno not in _NO_ACCESS:
+            raise
+        print(f"fedfin: {plain_lines(no_access(error))}", file=sys.stderr)
+        return StateError.exit_code
+    return code
 
 
 @contextlib.contextmanager

@@ -2,10 +2,8 @@
 
 import contextlib
 import json
-import os
 import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -20,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fedfin.command_line import standard_output
 from fedfin.plain_text import plain_text, plain_value
 
 
@@ -33,12 +32,10 @@ class JsonLines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Python flushes what is left at the end of the process, and would fail there."""
         try:
             self._stream.flush()
         except OSError:
-            with Path(os.devnull).open("wb") as nothing:
-                os.dup2(nothing.fileno(), self._stream.fileno())
+            standard_output.drop(self._stream)
 
     def __call__(self, event: str, facts: dict[str, Any]) -> None:
         """Write one event at once: who reads a pipe wants it now. What cannot be written is dropped."""

@@ -32,9 +32,10 @@ class Up:
 
 @dataclass(frozen=True)
 class Down:
-    """Disconnected; the link tries again by itself."""
+    """Disconnected; the link tries again by itself. `final`: that is of no use before somebody has done something."""
 
     reason: str
+    final: bool = False
 
 
 @dataclass(frozen=True)

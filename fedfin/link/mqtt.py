@@ -97,6 +97,7 @@ class Link:
         self._wildcards = True
         self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
         self._ended = ""  # why the connection came to its end
+        self._final = False  # ... for good
         self._down_reported = False  # ... and whether that was reported
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue() if events is None else events
         self.traffic = Traffic()
@@ -165,7 +166,7 @@ class Link:
     def _connection(self) -> float:
         """One connection to its end; the seconds that it stood."""
         address, self._down_reported = self._broker.address, False
-        self._answered = self._refused = self._failed = False
+        self._answered = self._refused = self._failed = self._final = False
         self._under_way.clear()
         self._ended = (
             f"{address} ended the connection before it answered; is mqtts:// or mqtt:// right for this port?"
@@ -207,7 +208,7 @@ class Link:
 
     def _tell_down(self) -> None:
         if not self._down_reported:
-            self._tell(Down(self._ended))
+            self._tell(Down(self._ended, self._final))
         self._down_reported = True
 
     def _tell(self, event: LinkEvent) -> None:
@@ -222,7 +223,7 @@ class Link:
     def _cause(self, error: Exception) -> str:
         if isinstance(error, SettingsError):
             return str(error)
-        words = str(error)
+        words, self._final = str(error), Tls.is_revocation(error)
         if isinstance(error, ssl.SSLError):
             words = self._tls.explain(error)
         elif isinstance(error, ConnectionResetError) and self._broker.tls:

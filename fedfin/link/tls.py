@@ -67,6 +67,11 @@ class Tls:
                 return words
         return f"TLS failed: {reason}"
 
+    @staticmethod
+    def is_revocation(error: Exception) -> bool:
+        """Whether the broker says that our certificate was revoked: it will not take it back."""
+        return isinstance(error, ssl.SSLError) and "ALERT_CERTIFICATE_REVOKED" in (error.reason or "")
+
     def _of_certificate(self, error: ssl.SSLCertVerificationError) -> str:
         if error.verify_code in {_EXPIRED, _NOT_YET_VALID}:
             when = "has expired" if error.verify_code == _EXPIRED else "is not valid yet"

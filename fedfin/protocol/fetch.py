@@ -1,9 +1,13 @@
 """A site on its way to a model: which parts it needs, which chunks of them it has. Pure bookkeeping, no I/O."""
 
+from itertools import islice
+
 from fedfin.protocol import transfer
 from fedfin.protocol.chain import path
 from fedfin.protocol.messages import Chunk, Part, PartKind, RoundManifest, Want
 from fedfin.protocol.site_states import Assemble, Effect, Follow, Send, Unfollow
+
+FOLLOWED = 64  # subscriptions at once: what the broker then has on its way to us is 16 MiB at most
 
 
 class Fetch:
@@ -34,10 +38,11 @@ class Fetch:
         self._followed = []
         return self._subscribe()
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: Chunk) -> list[Effect]:
         """Take one chunk; one of another part is ignored. Raises ProtocolError when it is damaged."""
-        if chunk.id in self._incoming:
-            self._incoming[chunk.id].add(chunk)
+        if chunk.id not in self._incoming or not self._incoming[chunk.id].add(chunk):
+            return []
+        return self._subscribe()
 
     @property
     def complete(self) -> bool:
@@ -69,18 +74,15 @@ class Fetch:
         return [(kind, part, self._incoming[part.outline.id]) for kind, part in self._way]
 
     def _subscribe(self) -> list[Effect]:
-        """Follow all chunks of a part, or, of one that has begun to arrive, only those that are missing."""
-        wanted = []
-        for kind, part, incoming in self._parts():
-            missing = incoming.missing
-            begun = len(missing) < len(part.outline.chunks)
-            wanted += [Follow(kind, part.version, index) for index in (missing if begun else (None,))]
-        keep = {(f.kind, f.version) for f in wanted}
-        before = [f for f in self._followed if (f.kind, f.version) in keep]
-        former: list[Effect] = [
-            Unfollow(f.kind, f.version, f.index) for f in self._followed if f not in before
+        """Follow the first of the chunks that are missing, one by one, and no other.
+
+        Never all of them by a wildcard: RabbitMQ gives no retained messages to such a subscription.
+        """
+        before = self._followed
+        missing = (Follow(kind, part.version, i) for kind, part, to in self._parts() for i in to.missing)
+        self._followed = list(islice(missing, FOLLOWED))
+        wanted, known = set(self._followed), set(before)
+        return [
+            *(Unfollow(f.kind, f.version, f.index) for f in before if f not in wanted),
+            *(f for f in self._followed if f not in known),
         ]
-        known = {(f.kind, f.version) for f in before}
-        new = [f for f in wanted if (f.kind, f.version) not in known]
-        self._followed = before + new
-        return [*former, *new]

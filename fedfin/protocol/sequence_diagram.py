@@ -92,10 +92,10 @@ class Recorder:
             case site_states.MakeFirst():
                 self.lines.append(f"Note over {site}: makes version 0 from the plan")
                 self._soon(site, site_states.Assembled(0, MODELS[0]))
-            case site_states.Follow(kind, version):
+            case site_states.Follow(kind, version, index):
                 note = f"of the {kind} of version {version}"
-                for piece in self._retained[kind, version]:
-                    self._passes("broker", site, piece, partial(self._to_site, site, piece), note=note)
+                piece = self._retained[kind, version][index]
+                self._passes("broker", site, piece, partial(self._to_site, site, piece), note=note)
             case site_states.Assemble(version, model):
                 self.lines.append(f"Note over {site}: makes version {version} of its own and the delta")
                 self._soon(site, site_states.Assembled(version, model))

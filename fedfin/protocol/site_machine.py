@@ -277,15 +277,15 @@ class SiteMachine:
     def _chunk(self, event: Chunk) -> list[Effect]:
         assert self._manifest is not None
         try:
-            self._fetch.add(event)
+            effects = self._fetch.add(event)
         except ProtocolError:
             return []  # damaged: it counts as missing and is asked for again
         self._retry_at = self._now + limits.RETRY_S
         if not self._fetch.complete:
-            return []
+            return effects
         self.state = State.ASSEMBLING
         try:
-            return self._fetch.finish(self._manifest)
+            return [*effects, *self._fetch.finish(self._manifest)]
         except ProtocolError as error:
             return self._misfit(Misfit(str(error)))
 

@@ -132,11 +132,11 @@ class Send:
 
 @dataclass(frozen=True)
 class Follow:
-    """Subscribe to a retained chunk of a part of the model; `index` None: to all of its chunks."""
+    """Subscribe to a retained chunk of a part of the model."""
 
     kind: PartKind
     version: int
-    index: int | None
+    index: int
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Unfollow:
 
     kind: PartKind
     version: int
-    index: int | None
+    index: int
 
 
 @dataclass(frozen=True)

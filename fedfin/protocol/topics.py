@@ -58,9 +58,9 @@ class Topics:
         """Where `name` writes to itself, to find out what the broker lets through (`fedfin broker check`)."""
         return f"{self.root}/check/{name}"
 
-    def chunk(self, kind: PartKind, version: int, index: int | None) -> str:
-        """Retained chunk `index` of a part of the model; None: the filter for all of them."""
-        return f"{self.root}/global/{kind[0]}/{version}/{'+' if index is None else index}"
+    def chunk(self, kind: PartKind, version: int, index: int) -> str:
+        """Retained chunk `index` of a part of the model."""
+        return f"{self.root}/global/{kind[0]}/{version}/{index}"
 
     def parse_up(self, topic: str) -> tuple[str, str] | None:
         """(site or shard/{index}, channel) of a topic that one of them writes to, or None."""

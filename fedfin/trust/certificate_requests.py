@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 from fedfin.errors import SettingsError
@@ -39,6 +40,16 @@ def make_request(
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
     return builder.sign(key, hashes.SHA256())
+
+
+def public_key(pem: str, name: str) -> CertificatePublicKeyTypes:
+    """The key that a request is for. Raises SettingsError, which says whose is damaged."""
+    try:
+        return x509.load_pem_x509_csr(pem.encode()).public_key()
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise SettingsError(
+            f"{name}: the certificate request in its request is damaged; ask for it again"
+        ) from None
 
 
 def common_name(name: str) -> x509.Name:

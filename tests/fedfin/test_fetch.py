@@ -1,35 +1,56 @@
 """A site on its way to a model."""
 
 from fedfin.protocol import transfer
-from fedfin.protocol.fetch import Fetch
+from fedfin.protocol.fetch import FOLLOWED, Fetch
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.messages import Part, RoundManifest
+from fedfin.protocol.site_states import Effect, Follow, Unfollow
 
 DATA = bytes(range(256)) * 8
 
 
-def _arrived(model: bytes) -> tuple[Fetch, RoundManifest]:
-    """All of the snapshot that a manifest with this `model` offers."""
-    outline = transfer.outline(DATA, 1024)
-    manifest = RoundManifest(
+def _manifest(data: bytes, chunk_size: int, model: bytes = b"m" * 32) -> RoundManifest:
+    """It offers `data` as its snapshot."""
+    return RoundManifest(
         run="0" * 16,
         round=2,
         task="train",
         state="open",
         version=1,
         model=model,
-        snapshot=Part(version=1, outline=outline),
+        snapshot=Part(version=1, outline=transfer.outline(data, chunk_size)),
         deltas=(),
         threshold=EVERYONE,
     )
-    fetch = Fetch()
-    fetch.aim(manifest, None)
-    for index in range(len(outline.chunks)):
-        fetch.add(transfer.chunk(DATA, outline, index))
-    return fetch, manifest
 
 
 def test_a_snapshot_alone_is_the_model() -> None:
     """What its id is, its reader checks (fedfin_edge/agent/global_model.py): it may be sealed here."""
-    fetch, manifest = _arrived(transfer.whole_id(DATA))
+    manifest, fetch = _manifest(DATA, 1024, transfer.whole_id(DATA)), Fetch()
+    fetch.aim(manifest, None)
+    for index in range(2):
+        fetch.add(transfer.chunk(DATA, manifest.snapshot.outline, index))
     assert fetch.finish(manifest)[-1].snapshot == DATA
+
+
+def test_every_chunk_is_subscribed_to_by_its_index_and_few_at_once() -> None:
+    """A broker may give nothing that is retained to a wildcard, and drop what waits for a slow site beyond its limit.
+
+    The last of a window is here when its first is not: only so many are ever followed.
+    """
+    manifest, fetch = _manifest(DATA, 8), Fetch()
+    outline = manifest.snapshot.outline
+    following = _followed(set(), fetch.aim(manifest, None))
+    assert following == set(range(FOLLOWED))
+    for index in [*range(1, len(outline.chunks)), 0]:
+        following = _followed(following, fetch.add(transfer.chunk(DATA, outline, index)))
+        assert len(following) <= FOLLOWED
+        assert index not in following
+    assert fetch.complete
+    assert not following
+
+
+def _followed(before: set[int], effects: list[Effect]) -> set[int]:
+    """The chunks that are subscribed to after these effects."""
+    gone = {effect.index for effect in effects if isinstance(effect, Unfollow)}
+    return (before - gone) | {effect.index for effect in effects if isinstance(effect, Follow)}

@@ -182,7 +182,7 @@ def test_a_site_that_is_not_asked_any_more_stops_fetching() -> None:
     site.feed(manifest_of(2))
     assert site.state is site_.State.FETCHING
     effects = site.feed(manifest_of(3, threshold=draw(RUN, 3, "s0") - 1))
-    assert effects == [site_.Unfollow("snapshot", 1, None)]
+    assert effects == [site_.Unfollow("snapshot", 1, index) for index in range(3)]
     assert site.state is site_.State.IDLE
 
 

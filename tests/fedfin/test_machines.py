@@ -204,8 +204,8 @@ def test_a_site_takes_the_deltas_since_its_version() -> None:
     """Of those that are listed only the later ones; it asks the aggregator for what the broker does not bring."""
     site = Site(OLD_MODEL, version=3)
     assert site.feed(manifest_of(6, snapshot=1)) == [
-        site_.Follow("delta", 4, None),
-        site_.Follow("delta", 5, None),
+        site_.Follow("delta", 4, 0),
+        site_.Follow("delta", 5, 0),
     ]
     site.feed(*chunks_of(delta_of(5)))
     site.now = 6.0
@@ -229,7 +229,7 @@ def test_what_does_not_come_out_right_is_built_anew_from_the_snapshot() -> None:
     site = Site(OLD_MODEL, version=4)
     site.feed(manifest_of(6, snapshot=4), *chunks_of(delta_of(5)))
     assert site.state is site_.State.ASSEMBLING
-    assert site.feed(site_.Misfit("x"))[0] == site_.Follow("snapshot", 4, None)
+    assert site.feed(site_.Misfit("x"))[0] == site_.Follow("snapshot", 4, 0)
     site.feed(*chunks_of(snapshot_of(4)), *chunks_of(delta_of(5)))
     (leave,) = site.feed(site_.Misfit("another digest"))
     assert "another digest" in leave.reason
@@ -257,13 +257,13 @@ def test_another_run_s_version_is_nothing_to_build_on() -> None:
     site.machine.state = site_.State.JOINING
     assert site.feed(Welcome(run=OTHER_RUN, plan=PLAN)) == [site_.Join(OTHER_RUN, PLAN), site_.MakeFirst()]
     assert site.feed(manifest_of(6, run=OTHER_RUN, snapshot=4)) == []
-    assert site.feed(site_.Assembled(0, OLD_MODEL))[0] == site_.Follow("snapshot", 4, None)
+    assert site.feed(site_.Assembled(0, OLD_MODEL))[0] == site_.Follow("snapshot", 4, 0)
 
 
 def test_the_first_model_does_not_travel() -> None:
     """A site that has made it works at once; one that joins later takes the deltas since."""
     site = Site(OLD_MODEL, version=4)
-    for version, first in ((0, site_.Work(1, "moments", 0)), (2, site_.Follow("delta", 1, None))):
+    for version, first in ((0, site_.Work(1, "moments", 0)), (2, site_.Follow("delta", 1, 0))):
         site.machine._run, site.machine._manifest = "", None
         site.machine.state = site_.State.JOINING
         site.feed(Welcome(run=RUN, plan=PLAN), manifest_of(version + 1, snapshot=0))
@@ -284,11 +284,11 @@ def test_a_slow_site_keeps_what_a_later_manifest_needs_too() -> None:
     """Rounds that are faster than its download do not set it back."""
     site = Site(OLD_MODEL)
     site.feed(manifest_of(6, snapshot=5), *chunks_of(snapshot_of(5))[:2])
-    assert site.feed(manifest_of(7, snapshot=5)) == [site_.Follow("delta", 6, None)]
+    assert site.feed(manifest_of(7, snapshot=5)) == [site_.Follow("delta", 6, 0)]
     effects = site.feed(chunks_of(snapshot_of(5))[2], *chunks_of(delta_of(6)))
     assert effects[-1] == site_.Assemble(6, MODEL, snapshot_of(5), (delta_of(6),))
     (gone,) = Site(OLD_MODEL, version=4).feed(manifest_of(6, snapshot=4), manifest_of(7))[1:2]
-    assert gone == site_.Unfollow("delta", 5, None)
+    assert gone == site_.Unfollow("delta", 5, 0)
 
 
 def test_a_newer_manifest_waits_until_the_model_is_assembled() -> None:
@@ -296,7 +296,7 @@ def test_a_newer_manifest_waits_until_the_model_is_assembled() -> None:
     site = Site(OLD_MODEL, version=4)
     site.feed(manifest_of(6, snapshot=4), *chunks_of(delta_of(5)))
     assert site.feed(manifest_of(7, snapshot=4, model=b"n" * 32)) == []
-    assert site.feed(site_.Assembled(5, MODEL)) == [site_.Follow("delta", 6, None)]
+    assert site.feed(site_.Assembled(5, MODEL)) == [site_.Follow("delta", 6, 0)]
 
 
 def test_an_update_without_a_receipt_comes_before_anything_else() -> None:

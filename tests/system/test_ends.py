@@ -59,3 +59,16 @@ def test_a_closed_pipe_or_a_full_disk_behind_the_output_ends_nothing(
     _, errors = process.communicate(timeout=5)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_that_leaves_ends_show_without_a_traceback(
+    federation: Federation, options: tuple[str, ...]
+) -> None:
+    """As `show --json | head` does; the exit code is that of a closed pipe."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "fedfin", "aggregator", "show", federation.folder / "agg", *options]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from federation import Federation, set_up, start
+from federation import Federation, fedfin, set_up, start
 from kit_broker import FEDERATION, PROGRAM, SITES, KitBroker, Peer, ask, kit_broker, refused
 
 from benchmarks.transport.certificates import Authority
@@ -159,6 +159,36 @@ def test_a_revoked_site_is_silenced_at_once_and_does_not_come_back(tmp_path: Pat
         process.send_signal(signal.SIGHUP)
         with Peer(broker.url, broker.tls("s0")) as again:
             assert again.write(TOPICS.site("s0", "up/ctl")) is None
+
+
+def test_a_site_and_an_aggregator_that_were_revoked_end_at_once_and_say_so(tmp_path: Path) -> None:
+    """Not after two minutes of trying, or never."""
+    kit = kit_broker(tmp_path)
+    federation_of(kit)
+    for name in ("s0", "aggregator"):
+        copy = tmp_path / f"old-{name}.pem"  # the kit removes its own
+        copy.write_bytes(kit.tls(name).certificate.read_bytes())
+        kit.kit("--revoke", name)
+    settings = tmp_path / "s0" / "site.toml"
+    settings.write_text(
+        settings.read_text().replace(str(kit.tls("s0").certificate), str(tmp_path / "old-s0.pem"))
+    )
+    tls = ("--ca", kit.tls("s0").ca, "--certificate", tmp_path / "old-aggregator.pem")
+    serve = (
+        "aggregator",
+        "serve",
+        tmp_path / "agg",
+        "--broker",
+        kit.url,
+        *tls,
+        "--key",
+        kit.tls("aggregator").key,
+    )
+    with kit.running():
+        for words in (("edge", "run", tmp_path / "s0"), serve):
+            done = fedfin(*words, "--no-keys", "--json", check=False)
+            assert done.returncode == 7, done.stderr
+            assert "our client certificate was revoked; ask for a new one" in done.stderr
 
 
 def options_of(broker: KitBroker, name: str) -> tuple[object, ...]:

@@ -134,3 +134,18 @@ def test_a_file_that_cannot_be_read_is_told_in_words(
     assert "ca.pem: cannot read the broker's CA (No such file or directory)" in capsys.readouterr().err
     assert study.do("broker", "kit", "--out", study.kit_folder, "--sites", study.folder / "none.txt") == 3
     assert "cannot read the list of sites (No such file or directory)" in capsys.readouterr().err
+
+
+def test_a_sites_certificate_for_another_key_than_its_requests_is_refused(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Until the kit has signed the request that is to be admitted."""
+    (study.folder / "st-mary" / BROKER).unlink()
+    out = study.requests / "st-mary.request"
+    write_request(study.folder / "st-mary", out, role="site", name="st-mary", federation="ward")
+    assert study.admit("st-mary") == 3
+    said = capsys.readouterr().err
+    assert "st-mary.pem is for another key than st-mary's request" in said
+    assert "--renew st-mary`" in said
+    study.kit("--renew", "st-mary")
+    assert study.admit("st-mary") == 0

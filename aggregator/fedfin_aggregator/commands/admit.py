@@ -73,4 +73,4 @@ def _files(kit: Path | None, requests: list[Request]) -> dict[str, str]:
     if kit is None:
         return {}
     files = {"ca": kit_files.authority(kit)}
-    return files | {request.name: kit_files.site_certificate(kit, request.name) for request in requests}
+    return files | {request.name: kit_files.site_certificate(kit, request) for request in requests}

@@ -5,11 +5,11 @@ import datetime as dt
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from fedfin.command_line import fingerprints
 from fedfin.command_line.parsers import Commands, add_command
+from fedfin.command_line.standard_output import PrintedConsole
 from fedfin.errors import SettingsError
 from fedfin.model.plan_file import read_plan
 from fedfin.trust.charter import Charter, today
@@ -114,7 +114,7 @@ def _show(charter: Charter, *, as_json: bool) -> None:
         table.add_column(column)
     for seat in charter.roster:
         table.add_row(seat.name, str(seat.cases), seat.keys.fingerprint)
-    Console().print(table)
+    PrintedConsole().print(table)
     print(
         f"plan {charter.plan[:12]}, run {charter.run}, until {charter.expires}, {charter.least_sites} sites at least"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fedfin import limits
-from fedfin.command_line import broker_options, no_keys
+from fedfin.command_line import broker_options, log_file, no_keys
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.command_line.progress import JsonLines, RoundBar
 from fedfin.errors import SettingsError
@@ -57,6 +57,7 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "serve", summary, example=EXAMPLE)
     parser.add_argument("folder", type=Path, help="aggregator folder")
     broker_options.add(parser)
+    log_file.add(parser)
     no_keys.add(parser)
     parser.add_argument(
         "--json", action="store_true", help="report progress as JSON lines on standard output"
@@ -89,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
                 broker_options.tls(args) or admitted_tls(args.folder / TRUST),
                 broker_options.login(args),
             )
-            heard = report if channel is None else _audited(report, args.folder, channel)
+            heard = log_file.logged(report, args.log)
+            heard = heard if channel is None else _audited(heard, args.folder, channel)
             Server(
                 rounds,
                 args.broker,
@@ -162,7 +164,12 @@ def _serve_shard(args: argparse.Namespace, shard: Shard) -> int:
         tls, login = broker_options.tls(args), broker_options.login(args)
         proxy = broker_options.proxy(args)
         ShardServer(
-            ShardRounds(journal, shard), args.broker, report, tls=tls, login=login, proxy=proxy
+            ShardRounds(journal, shard),
+            args.broker,
+            log_file.logged(report, args.log),
+            tls=tls,
+            login=login,
+            proxy=proxy,
         ).serve()
     return 0
 

@@ -5,9 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from fedfin.command_line.parsers import Commands, add_command
+from fedfin.command_line.standard_output import PrintedConsole
 from fedfin_aggregator.folder import enrolled, open_journal
 from fedfin_aggregator.summary import print_summary, summary
 
@@ -23,10 +22,10 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print them. Raises StateError."""
-    with open_journal(args.folder) as journal:
+    with open_journal(args.folder, read_only=True) as journal:
         if args.json:
             json.dump(summary(journal, enrolled(args.folder)), sys.stdout, indent=2)
             print()
         else:
-            print_summary(journal, Console(markup=False), enrolled(args.folder))
+            print_summary(journal, PrintedConsole(markup=False), enrolled(args.folder))
     return 0

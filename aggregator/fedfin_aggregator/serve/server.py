@@ -145,10 +145,12 @@ class Server:
         match event:
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
-            case link_events.Down(reason):
+            case link_events.Down(reason, final):
                 self._report("offline", {"reason": reason})
                 self._mail.cut()
                 self._feed(life.Disconnected())
+                if final:
+                    raise LinkError(reason)
             case link_events.Taken(token, None):
                 self._retained.taken(token)
                 self._mail.taken(token)

@@ -23,7 +23,7 @@ from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.plan import Plan
 from fedfin.protocol.messages import Receipt
-from fedfin_aggregator.store import journal_format, version_records
+from fedfin_aggregator.store import journal_access, journal_format, version_records
 from fedfin_aggregator.store.update_files import UpdateFiles
 from fedfin_aggregator.store.version_records import Step, VersionRecords
 
@@ -89,8 +89,13 @@ class UpdateRow:
 class Journal:
     """The file and those beside it. Every method that writes is one transaction."""
 
-    def __init__(self, path: Path, *, create: Plan | None = None, run: str | None = None) -> None:
-        """`create`: make it, for this plan and a new run, or `run`. Raises StateError."""
+    def __init__(
+        self, path: Path, *, create: Plan | None = None, run: str | None = None, read_only: bool = False
+    ) -> None:
+        """`create`: make it, for this plan and a new run, or `run`. `read_only`: write nothing, anywhere.
+
+        Raises StateError.
+        """
         if create is not None:
             _create(path, create, run or secrets.token_hex(8))
         elif not path.exists():
@@ -99,11 +104,14 @@ class Journal:
             )
         self.folder = path.parent
         self._update_files = UpdateFiles(path.parent)
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = journal_access.connect(path, read_only=read_only)
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+            if not read_only:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
             _check_pages(self._db)
+            if read_only:
+                self._db = journal_access.as_of_this_version(self._db)
             journal_format.take_over(self._db, path, SCHEMA)
             _ = self.plan, self.run, self.rounds()
         except (sqlite3.DatabaseError, *UNDECODABLE) as error:

@@ -163,11 +163,13 @@ class Agent:
         match event:
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
-            case link_events.Down(reason):
+            case link_events.Down(reason, final):
                 self._chunk_tokens.clear()
                 self._offline_reason = reason
                 self._report("offline", {"reason": reason})
                 self._feed(life.Disconnected())
+                if final:
+                    raise LinkError(reason)
             case link_events.Taken(token, refused):
                 self._on_taken(token, refused)
             case link_events.Arrived(topic, payload):

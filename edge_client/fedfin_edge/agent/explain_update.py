@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from fedfin.codec.layout import Kind, Layout, read_forms
 from fedfin.codec.reader import Reader
+from fedfin.command_line.standard_output import PrintedConsole
 from fedfin.model.model_spec import Task, task_specs
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
@@ -110,7 +110,7 @@ def _values(array: NDArray[np.float32]) -> dict[str, Any]:
 
 def print_explanation(facts: dict[str, Any]) -> None:
     """As a table on standard output."""
-    console = Console(markup=False)  # names of metrics are free text
+    console = PrintedConsole(markup=False)  # names of metrics are free text
     raw = 4 * facts["values"]
     table = Table(
         title=f"update of {facts['site']}, round {facts['round']} ({facts['task']}),"

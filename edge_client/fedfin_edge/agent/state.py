@@ -55,9 +55,10 @@ class Progress(msgspec.Struct, frozen=True):
 class AgentState:
     """The folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises StateError when its progress is damaged, or a newer version wrote it."""
-        make_folder(folder)
+    def __init__(self, folder: Path, *, make: bool = True) -> None:
+        """Raises StateError when its progress is damaged, or a newer version wrote it. `make`: unless it is there."""
+        if make:
+            make_folder(folder)
         self.folder = folder
         self._plan = folder / "plan.json"
         self._progress = folder / "progress.json"

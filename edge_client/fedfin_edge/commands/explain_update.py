@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from fedfin_edge.agent.state import AgentState
     from fedfin_edge.site import open_site
 
-    state = AgentState(open_site(args.folder).state_path)
+    state = AgentState(open_site(args.folder).state_path, make=False)
     explanation = explain(state.last_update(), state.plan())
     if args.json:
         json.dump(explanation, sys.stdout, indent=2)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fedfin.command_line import no_keys
+from fedfin.command_line import log_file, no_keys
 from fedfin.command_line.parsers import Commands, add_command
 
 
@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
         metavar="FOLDER",
         help="also write each training round's raw float32 deltas there, as .npz files; they stay on this machine",
     )
+    log_file.add(parser)
     no_keys.add(parser)
     parser.add_argument(
         "--again",
@@ -48,5 +49,7 @@ def run(args: argparse.Namespace) -> int:
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
     make_agent = admitted_agent if no_keys.check_keys(site.trust_path, args, "fedfin edge request") else Agent
     with only_process(site.folder, "fedfin edge run"), reporter as report:
-        make_agent(site, report, keep_deltas=args.keep_deltas, again=args.again).run()
+        make_agent(
+            site, log_file.logged(report, args.log), keep_deltas=args.keep_deltas, again=args.again
+        ).run()
     return 0

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from fedfin.command_line.standard_output import PrintedConsole
 from fedfin.model.metrics import macro_auc, per_label_auc
 from fedfin.model.model_spec import SCENARIOS_MEAN
 from fedfin.plain_text import plain_text
@@ -50,7 +50,7 @@ def print_scores(scores: dict[str, Any]) -> None:
         table.add_row(plain_text(label), *(_auc(facts["labels"].get(label)) for facts in scores.values()))
     table.add_section()
     table.add_row("macro", *(_auc(facts["macro_auc"]) for facts in scores.values()))
-    Console(markup=False).print(table)  # labels are free text
+    PrintedConsole(markup=False).print(table)  # labels are free text
 
 
 def _auc(value: float | None) -> str:

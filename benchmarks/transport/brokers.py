@@ -1,0 +1,125 @@
+"""How long a round takes over each broker that is installed here, beside mosquitto: three sites, five training rounds.
+
+    python -m benchmarks.transport.brokers [BROKER ...] [--turns 3] [--json]
+
+All brokers run from the beginning; federations go over one after the other, in turns, so that what else this machine
+does meets them alike. Real processes; only what a site would compute is ready beforehand (stand_in_site.py). Seconds
+are the median of all training rounds after the first, over all turns; updates are not compressed.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.transport.aedes import aedes
+from benchmarks.transport.bridge import bridge
+from benchmarks.transport.broker import Broker, mosquitto, running
+from benchmarks.transport.rabbitmq import rabbitmq
+from benchmarks.transport.stand_ins import AGGREGATOR, FEDERATION, LARGE, SMALL, Folders, Line, stand_in_plan
+from fedfin.demo.processes import Processes, free_port
+from fedfin.errors import FedfinError
+from fedfin_aggregator.store.journal import Journal
+
+SITES, ROUNDS = 3, 5
+SIZES = {"50 KB": SMALL, "5 MB": LARGE}
+
+
+@contextlib.contextmanager
+def embedded(folder: Path) -> Iterator[Broker]:
+    """amqtt, which comes with `pip install 'fedfin[broker]'`."""
+    port = free_port()
+    command = [sys.executable, "-m", "fedfin.demo.broker", str(port)]
+    with running(command, port, folder / "amqtt.log") as pid:
+        yield Broker(f"mqtt://127.0.0.1:{port}?protocol=3.1.1", pid)
+
+
+BROKERS: dict[str, Callable[[Path], AbstractContextManager[Broker]]] = {
+    "mosquitto": lambda folder: mosquitto(folder, "max_queued_messages 0"),
+    "RabbitMQ": rabbitmq,
+    "mosquitto bridge": lambda folder: bridge(folder, FEDERATION),
+    "aedes": aedes,
+    "amqtt": embedded,
+}
+Seconds = dict[str, dict[str, list[float]]]  # of each round, by broker and size of an update
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("broker", nargs="*", choices=[*BROKERS, []], metavar="BROKER",
+                        help=f"of: {', '.join(BROKERS)} (default: all that are installed)")  # fmt: skip
+    parser.add_argument("--turns", type=int, default=3, help="federations over each broker (default: 3)")
+    parser.add_argument("--json", action="store_true", help="as JSON: the seconds of every round")
+    args = parser.parse_args()
+    seconds = measure(args.broker or list(BROKERS), args.turns)
+    if args.json:
+        print(json.dumps(seconds, indent=2))
+    else:
+        _print(seconds)
+
+
+def measure(names: Sequence[str], turns: int) -> Seconds:
+    """In a temporary folder."""
+    found: Seconds = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedfin-brokers-")))
+        brokers = _start(names, folder, stack)
+        for turn, size, name in itertools.product(range(turns), SIZES, brokers):
+            work = folder / f"{name}-{size}-{turn}".replace(" ", "-")
+            work.mkdir()
+            seconds = federate(brokers[name], work, SIZES[size])
+            found.setdefault(name, {}).setdefault(size, []).extend(seconds)
+    return found
+
+
+def _start(names: Sequence[str], folder: Path, stack: ExitStack) -> dict[str, Broker]:
+    """Those that are installed; the others are named."""
+    brokers = {}
+    for name in names:
+        own = folder / name.replace(" ", "-")
+        own.mkdir()
+        try:
+            brokers[name] = stack.enter_context(BROKERS[name](own))
+        except FedfinError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+    return brokers
+
+
+def federate(broker: Broker, folder: Path, width: int) -> list[float]:
+    """Seconds of each training round after the first."""
+    plan = stand_in_plan(folder, sites=SITES, rounds=ROUNDS, width=width)
+    urls = {AGGREGATOR: broker.url}
+    folders = Folders(folder, lambda name: Line(urls.get(name, broker.site_url or broker.url), {}), plan)
+    with Processes(folder / "logs") as processes:
+        for name, command in folders.commands.items():
+            processes.start(name, command)
+        processes.wait(list(folders.commands))
+    with contextlib.closing(Journal(folders.journal)) as journal:
+        opened = [row.opened for row in journal.rounds() if row.round >= 3]
+    return [after - before for before, after in itertools.pairwise(opened)]
+
+
+def _print(seconds: Mapping[str, Mapping[str, list[float]]]) -> None:
+    table = Table(
+        "broker", *(f"s/round, {size}" for size in SIZES), *(f"of mosquitto's, {size}" for size in SIZES)
+    )
+    medians = {name: {size: statistics.median(of) for size, of in by.items()} for name, by in seconds.items()}
+    for name, by in medians.items():
+        beside = medians.get("mosquitto", {})
+        ratios = [f"{by[size] / beside[size]:.2f}" if beside else "" for size in SIZES]
+        table.add_row(name, *(f"{by[size]:.2f}" for size in SIZES), *ratios)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+if __name__ == "__main__":
+    main()
