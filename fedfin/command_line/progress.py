@@ -53,6 +53,7 @@ class RoundBar:
             "diverged",
             "declined",
             "left-out",
+            "outlier",
             "stalled",
             "throttled",
             "waiting",
