@@ -54,6 +54,7 @@ class RoundBar:
             "declined",
             "left-out",
             "outlier",
+            "unlike",
             "stalled",
             "throttled",
             "waiting",
