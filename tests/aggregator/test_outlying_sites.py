@@ -9,8 +9,10 @@ from round_helpers import judge, update
 from second_moment_rounds import given, started
 
 from fedfin.errors import StateError
+from fedfin.protocol.round_states import CloseRound
 from fedfin_aggregator.rounds.outlying_sites import outliers_by_features, outliers_by_labels
 from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.standings import decide
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.summary import summary
@@ -148,6 +150,31 @@ def test_second_moments_of_a_site_left_out_are_as_if_it_had_not_come(tmp_path: P
         rounds.journal.close()
         assert Rounds(Journal(folder / "journal.sqlite")).position.round == 3
     assert models[0] == models[1]
+
+
+def test_a_round_waits_for_the_coordinator_s_word_and_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two sites that are unlike each other; a restart asks again."""
+    sites = {f"s{i}": dataset(i) for i in range(2)}
+    send_moments(started(tmp_path / "agg", plan=PLAN), sites | {"s1": changed(sites["s1"], WRONG["units"])})
+    for _ in range(2):
+        events = []
+        rounds = Rounds(Journal(tmp_path / "agg" / "journal.sqlite"))
+        server = Server(rounds, "mqtt://127.0.0.1:1", lambda *event, events=events: events.append(event))
+        monkeypatch.setattr(server, "_feed", lambda _: None)
+        server._close(CloseRound(1, {}))
+        server._hear_answer()
+        assert [name for name, _ in events] == ["outlier", "outlier", "waiting"]
+        assert "s0, s1 are unlike each other" in events[-1][1]["reason"]
+        assert rounds.position.round == 1
+    decide(tmp_path / "agg", ["s0"], "included")
+    server._hear_answer()
+    assert rounds.position.round == 2
+    assert {site: row.standing for site, row in rounds.journal.outliers().items()} == {
+        "s0": "included",
+        "s1": "left out",
+    }
 
 
 def test_the_coordinator_s_word_is_on_sites_that_there_are(tmp_path: Path) -> None:
