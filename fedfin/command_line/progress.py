@@ -55,6 +55,7 @@ class RoundBar:
             "left-out",
             "outlier",
             "unlike",
+            "labels",
             "stalled",
             "throttled",
             "waiting",
