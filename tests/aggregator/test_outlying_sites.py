@@ -103,6 +103,17 @@ def test_a_site_of_one_class_is_left_out_where_no_other_is_like_it() -> None:
     assert "shares" in found.evidence
 
 
+def test_two_healthy_sites_may_differ_in_their_shares_of_labels() -> None:
+    """One class alone is named, and left in: no third says which of the two is odd."""
+    sites = {f"s{i}": dataset(i, 150) for i in range(2)}
+    mostly = np.random.default_rng(0).random(sites["s0"].labels.shape) < 0.8
+    sites["s0"].labels[mostly] = 1
+    assert not [o for o in outliers_by_labels(PLAN, updates_of(sites), NOBODY) if "shares" in o.evidence]
+    sites["s0"].labels[:] = 1
+    found = outliers_by_labels(PLAN, updates_of(sites), NOBODY)
+    assert [(o.site, o.standing) for o in found] == [("s0", "named")]
+
+
 def send_moments(rounds: Rounds, sites) -> None:
     """The first round's updates, of real cases."""
     for site, cases in sites.items():

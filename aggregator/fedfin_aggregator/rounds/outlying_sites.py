@@ -208,6 +208,10 @@ def _other_shares(own: Classes, others: list[Classes]) -> str | None:
     cases = float(own.known.max(initial=0.0))
     if cases < LEAST_CASES or not others:
         return None
+    if (
+        len(others) < MEDIAN_OF and own.weight.any()
+    ):  # two sites may differ in that: only one class alone is named
+        return None
     chance = (count + CHANCE * math.sqrt(2 * count)) / (2 * cases)
     usual = SHARES + chance + middle + SHARES_FAR * spread
     if (distance := _distance(own, others)) <= usual:
