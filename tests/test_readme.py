@@ -161,6 +161,8 @@ def test_files_that_where_things_are_points_at_are_in_their_rooms() -> None:
         "aggregator audit",
         "aggregator serve",
         "aggregator show",
+        "aggregator include",
+        "aggregator leave-out",
         "aggregator model",
         "broker",
         "broker kit",

@@ -14,6 +14,8 @@ COMMANDS = (
     "remove",
     "accept",
     "serve",
+    "include",
+    "leave_out",
     "show",
     "model",
     "audit",

@@ -41,6 +41,7 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
             site: {"round": round_, "reason": CAUSES[cause]}
             for site, (round_, cause) in journal.declined().items()
         },
+        "outliers": {site: asdict(row) for site, row in journal.outliers().items()},
         "silent": [site for site, silent in journal.roster().items() if silent],
         "rounds": [
             {
@@ -98,8 +99,24 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
     yield from _absent(facts["sites"])
     for site, declined in facts["declined"].items():
         yield f"{site} took no part in round {declined['round']}: {declined['reason']}"
+    yield from _outlying(facts["outliers"])
     if facts["silent"]:
         yield f"not waited for until they send an update again: {', '.join(facts['silent'])}"
+
+
+_STANDINGS = {
+    "left out": "left out",
+    "asked": "the coordinator must say whether it is right",
+    "named": "in the model, and conspicuous",
+    "included": "in the model by the coordinator's word",
+}
+
+
+def _outlying(outliers: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Whose statistics are unlike the others'."""
+    for site, row in outliers.items():
+        why = f": {row['evidence']}" if row["evidence"] else ""
+        yield f"{site}: {_STANDINGS[row['standing']]}, since round {row['round']}{why}"
 
 
 def _absent(sites: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -45,7 +45,7 @@ class Listened:
 
 
 def make_plan(dims: Mapping[str, int], rounds: int) -> Plan:
-    """As `draft` writes it, but for the end of training: every round is trained, once over the cases, for comparison."""
+    """As `draft` writes it, but for the end of training: all rounds are trained, once over the cases, to compare."""
     return Plan(
         federation="leakage",
         labels=LABELS,

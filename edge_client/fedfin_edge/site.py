@@ -89,8 +89,9 @@ class ProxySettings(_Closed, frozen=True):
 class Policy(_Closed, frozen=True):
     """What a plan may ask of this site. `plan`: the digest of the one that people approved.
 
-    `least_patients`: what fewer of them tell together does not leave by itself (cases/floor.py). The defaults of what
-    is bounded are far above what the plan's own defaults ask for: 24 rounds of 1 epoch, 1180 random features.
+    `least_patients`: what fewer of them tell together does not leave by itself (cases/floor.py). `unlike_others`:
+    whether it takes part though its features are unlike the pooled ones (agent/pool_checks.py). The defaults of what is
+    bounded are far above what the plan's own defaults ask for: 24 rounds of 1 epoch, 1180 random features.
     """
 
     plan: Digest | None = None
@@ -99,6 +100,7 @@ class Policy(_Closed, frozen=True):
     most_megabytes: Most = 500
     most_basis: Most = 4_096
     least_patients: Least = limits.LEAST_PATIENTS
+    unlike_others: bool = False
 
 
 class SiteSettings(_Closed, frozen=True):

@@ -42,6 +42,7 @@ AUDITED = {
     "charter": True,
     "stalled": False,
     "declined": False,
+    "outlier": False,
     "bad-message": False,
 }
 OPEN = (

@@ -10,6 +10,7 @@ from fedfin.protocol.schedule import task_of
 from fedfin_aggregator.closed_form.groups import by_group, is_grouped
 from fedfin_aggregator.fold.fold import FoldedMeans, Sum
 from fedfin_aggregator.fold.partial_sum import decode_sum, max_bytes, metric_sums, unpack
+from fedfin_aggregator.rounds.outlying_sites import Outlier
 from fedfin_aggregator.rounds.rounds import Rounds, Taken, sum_shapes, tasks
 from fedfin_aggregator.rounds.update_checks import check_cases, check_metrics, check_values
 
@@ -21,6 +22,10 @@ class RootRounds(Rounds):
     def max_update_bytes(self) -> int:
         """No honest sum of any task is larger."""
         return max(max_bytes(sum_shapes(self.plan, task)) for task in tasks(self.plan))
+
+    def outliers(self, _round: int) -> list[Outlier]:
+        """None: what comes in is of many sites."""
+        return []
 
     def _take(self, round_: int, site: str, payload: bytes) -> Taken:
         sum_ = decode_sum(payload)

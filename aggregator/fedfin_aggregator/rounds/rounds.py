@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from fedfin import limits
 from fedfin.codec import Shape, Tensors
@@ -26,6 +27,7 @@ from fedfin_aggregator.fold.robust import robust_sums
 from fedfin_aggregator.fold.site_shares import SiteShares, scaled
 from fedfin_aggregator.rounds.close import fold_update
 from fedfin_aggregator.rounds.noised_evaluation import noised_evaluation
+from fedfin_aggregator.rounds.outlying_sites import Outlier, outliers_by_features, outliers_by_labels
 from fedfin_aggregator.rounds.pooled_second_moments import SecondMoments
 from fedfin_aggregator.rounds.solvable import Solvable, close_solvable
 from fedfin_aggregator.rounds.update_checks import (
@@ -39,6 +41,8 @@ from fedfin_aggregator.rounds.update_checks import (
 from fedfin_aggregator.rounds.versions import Versions
 from fedfin_aggregator.store.journal import Journal, UpdateRow
 from fedfin_aggregator.store.version_records import Step
+
+LEFT_OUT_SITE = "left out, until the coordinator includes this site"
 
 
 def tasks(plan: Plan) -> set[Task]:
@@ -152,22 +156,55 @@ class Rounds:
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
         current = self.position.round
+        if (outlier := self.journal.outliers().get(site)) is not None and outlier.standing == "left out":
+            return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}: {outlier.evidence}")
         before = self.journal.receipt(round_, site)
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
         try:
             taken = self._take(round_, site, payload)
         except ProtocolError as error:
-            receipt = Receipt(id=id_, accepted=False, reason=str(error)[: limits.REASON_CHARS])
-            self.journal.add_update(
-                UpdateRow(round_, site, id_, False, receipt.reason, len(payload), {}, current), None
-            )
-            return receipt
+            return self._refuse(round_, site, id_, len(payload), str(error))
         row = UpdateRow(
             round_, site, id_, True, "", len(payload), taken.metrics, current, taken.gave_second_moments
         )
         self.journal.add_update(row, payload)
         return Receipt(id=id_, accepted=True)
+
+    def _refuse(self, round_: int, site: str, id_: bytes, size: int, reason: str) -> Receipt:
+        receipt = Receipt(id=id_, accepted=False, reason=reason[: limits.REASON_CHARS])
+        row = UpdateRow(round_, site, id_, False, receipt.reason, size, {}, self.position.round)
+        self.journal.add_update(row, None)
+        return receipt
+
+    def outliers(self, round_: int) -> list[Outlier]:
+        """Hold the sites' statistics against each other, before anything of them is pooled; write down who is found.
+
+        Of first moments, and of second moments in their own round; else nothing is found.
+        """
+        included, task = self.journal.with_standing("included"), task_of(self.plan, round_)
+        if task == "moments":
+            given = {site: (values, weights) for site, values, weights in self._standing_updates(round_)}
+            found = outliers_by_features(self.plan, given, included)
+        elif task == "second_moments":
+            found = outliers_by_labels(self.plan, partial(self._standing_updates, round_), included)
+        else:
+            return []
+        self.journal.judge_sites(round_, {o.site: (o.standing, o.evidence) for o in found})
+        return found
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Sites of which the coordinator must say whether they are left out, before the round closes."""
+        return self.journal.with_standing("asked")
+
+    def _standing_updates(self, round_: int) -> Iterator[tuple[str, Tensors, dict[str, int]]]:
+        """Of this round, from the sites that are not left out; they were checked when they came."""
+        left_out = self.journal.with_standing("left out")
+        for number, site, payload in self.journal.payloads(round_):
+            if site not in left_out and number == round_:
+                update = decode_payload(payload, Update)
+                yield site, *open_update(update, task_specs(self.plan, update.task))
 
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """Fold the round into the next model version, or, in the last round, into the final metrics.
@@ -235,11 +272,13 @@ class Rounds:
         """The round's sums, with no site's part larger than the plan lets it be; second moments stay as they are."""
         if self.plan.rounds.robust != "none" and task_of(self.plan, round_) == "train":
             return self._robust(round_)
-        capped = self._shares.capped()
-        if not capped:
+        left_out, capped = self._left_out(round_), self._shares.capped()
+        if not capped and not left_out:
             return self._fold.sums
         fold = Fold(self._weight_limit)
         for number, site, payload in self.journal.payloads(round_):
+            if site in left_out:
+                continue
             update, values, weights = self._checked(number, site, payload)
             if update.task != "second_moments":
                 kept = {n: int(weight * capped.get((n, site), 1)) for n, weight in weights.items()}
@@ -249,12 +288,20 @@ class Rounds:
     def _robust(self, round_: int) -> Mapping[str, Sum]:
         """A round of training, combined so that a few bad sites move it little."""
         updates: dict[str, Tensors] = {}
+        left_out = self._left_out(round_)
         for number, site, payload in self.journal.payloads(round_):
+            if site in left_out:
+                continue
             update, values, weights = self._checked(number, site, payload)
             if update.task == "train":
                 updates[site] = {name: array for name, array in values.items() if weights[name] > 0}
         grouped = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
         return robust_sums(self.plan.rounds.robust, updates) | grouped
+
+    def _left_out(self, round_: int) -> frozenset[str]:
+        """Sites whose update for the round was taken before they were left out."""
+        gave = {row.site for row in self.journal.updates(round_) if row.accepted}
+        return self.journal.with_standing("left out") & gave
 
     def _moment_factors(self) -> Mapping[str, Fraction]:
         """What the second moments of sites that have too much of them are multiplied by."""
@@ -265,7 +312,7 @@ class Rounds:
 
     def _new_second_moments(self, round_: int, factors: Mapping[str, Fraction]) -> Mapping[str, Sum]:
         """Those that came in this round, with no site's part larger than the plan lets it be."""
-        if not factors:
+        if not factors and not self._left_out(round_):
             return {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
         fold = Fold(self._weight_limit)
         for _, sums in self._given(round_, factors):

@@ -31,6 +31,7 @@ from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.mail import Mail
 from fedfin_aggregator.serve.retained import Retained
 from fedfin_aggregator.serve.sealed_parts import SealedParts
+from fedfin_aggregator.store.journal import OutlierRow
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
@@ -71,6 +72,8 @@ class Server:
         self._incoming = Incoming(rounds, report, self._channel)
         self._parts = SealedParts(self._channel)
         self._tick_at = 0.0
+        # A round that waits for the coordinator, and what was known of sites when it began to.
+        self._asked: tuple[life.CloseRound, dict[str, OutlierRow]] | None = None
 
     def _new_machine(self) -> RoundMachine | RootMachine:
         rounds = self._rounds
@@ -115,6 +118,7 @@ class Server:
             self._tick_at = time.monotonic() + TICK_S
             self._obey(self._channel.refresh())
             self._feed(life.Tick())
+            self._hear_answer()
 
     def _obey(self, change: Change | None) -> None:
         """A new charter: removed sites hear it, the others get the new keys."""
@@ -248,17 +252,9 @@ class Server:
                 self._report("declined", {"site": site, "round": round_, "reason": CAUSES[cause]})
             case life.Throttled():
                 self._report("throttled", asdict(effect))
-            case life.CloseRound(round_, roster):
+            case life.CloseRound():
                 self._judge()  # what is complete has come in time
-                left_out = self._rounds.close(round_, roster)
-                if left_out:
-                    reason = "their second moments have no solution with those of the others"
-                    self._report(
-                        "left-out", {"round": round_, "sites": ", ".join(left_out), "reason": reason}
-                    )
-                self._report("closed", {"round": round_} | self._rounds.journal.results(round_))
-                self._feed(self._opened())
-                self._rounds.journal.tidy()
+                self._close(effect)
             case sums.NewSum() | sums.FixSum() | sums.KeepSum() | sums.OpenSum() | sums.GiveUpSum():
                 assert isinstance(self._rounds, SecureRounds)
                 self._on_sum(self._rounds, effect)
@@ -271,6 +267,32 @@ class Server:
             case life.Lacking(round_, shards):
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
+
+    def _close(self, effect: life.CloseRound) -> None:
+        """Close the round; not while the coordinator is asked which of two sites is wrong."""
+        for outlier in self._rounds.outliers(effect.round):
+            site, standing, reason = outlier.site, outlier.standing, outlier.evidence
+            self._report(
+                "outlier", {"site": site, "round": effect.round, "standing": standing, "reason": reason}
+            )
+        if asked := self._rounds.asked:
+            self._asked = effect, self._rounds.journal.outliers()
+            self._report("waiting", {"reason": _asking(effect.round, asked)})
+            return
+        self._asked = None
+        round_ = effect.round
+        left_out = self._rounds.close(round_, effect.roster)
+        if left_out:
+            reason = "their second moments have no solution with those of the others"
+            self._report("left-out", {"round": round_, "sites": ", ".join(left_out), "reason": reason})
+        self._report("closed", {"round": round_} | self._rounds.journal.results(round_))
+        self._feed(self._opened())
+        self._rounds.journal.tidy()
+
+    def _hear_answer(self) -> None:
+        """Of the coordinator, who writes it into the journal."""
+        if self._asked is not None and self._asked[1] != self._rounds.journal.outliers():
+            self._close(self._asked[0])
 
     def _without_sum(self, effect: sums.AwaitCohort | sums.NoCohort | sums.TellOutcome) -> None:
         match effect:
@@ -363,6 +385,13 @@ def _awaiting(waiting: life.Awaiting) -> str:
     rest = max(0, waiting.quorum - waiting.accepted)
     until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
     return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
+
+
+def _asking(round_: int, asked: frozenset[str]) -> str:
+    return (
+        f"round {round_}: {', '.join(sorted(asked))} are unlike each other, and no third site says which is wrong; the"
+        " round waits for the coordinator: `fedfin aggregator include FOLDER SITE` with each that is right"
+    )
 
 
 def _awaiting_cohort(waiting: sums.AwaitCohort) -> str:

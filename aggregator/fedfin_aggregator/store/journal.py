@@ -43,7 +43,12 @@ CREATE TABLE upd (
 CREATE INDEX upd_folded ON upd (folded);
 CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL);
+CREATE TABLE outlier (
+    site TEXT PRIMARY KEY, round INTEGER NOT NULL, standing TEXT NOT NULL, evidence TEXT NOT NULL
+);
 """
+# What becomes of a site whose statistics are unlike the others' (rounds/outlying_sites.py).
+Standing = Literal["left out", "asked", "named", "included"]
 SCHEMA = _OWN_SCHEMA + version_records.SCHEMA
 
 
@@ -66,6 +71,15 @@ class PartRow:
     accepted: int = 0
     refused: int = 0
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class OutlierRow:
+    """How a site stands that is unlike the others, since which round, and why; empty: the coordinator's word alone."""
+
+    round: int
+    standing: Standing
+    evidence: str
 
 
 @dataclass(frozen=True)
@@ -297,6 +311,43 @@ class Journal:
         """Which sites took no part, from which round on, and why."""
         rows = self._db.execute("SELECT site, round, cause FROM declined ORDER BY site")
         return {site: (round_, cause) for site, round_, cause in rows}
+
+    def judge_sites(self, round_: int, outliers: Mapping[str, tuple[Standing, str]]) -> None:
+        """Write down whose statistics of an open round are unlike the others', with standing and evidence.
+
+        Who is left out gave no second moments in it; who was asked about and is not among them is no question any more.
+        """
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM outlier WHERE standing = 'asked'")
+            for site, (standing, evidence) in outliers.items():
+                self._set_standing(site, round_, standing, evidence)
+
+    def decide(self, site: str, standing: Standing) -> None:
+        """The coordinator's word on a site: from now on it stays so."""
+        known = self.outliers().get(site)
+        round_, evidence = (self.rounds()[-1].round, "") if known is None else (known.round, known.evidence)
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._set_standing(site, round_, standing, evidence)
+
+    def _set_standing(self, site: str, round_: int, standing: Standing, evidence: str) -> None:
+        row = (site, round_, standing, evidence)
+        self._db.execute("INSERT OR REPLACE INTO outlier VALUES (?, ?, ?, ?)", row)
+        if standing == "left out":
+            (open_,) = self._db.execute("SELECT max(round) FROM round").fetchone()
+            self._db.execute(
+                "UPDATE upd SET gave_second_moments = 0 WHERE site = ? AND folded = ?", (site, open_)
+            )
+
+    def outliers(self) -> dict[str, OutlierRow]:
+        """Sites that were named, or decided on, and how they stand."""
+        rows = self._db.execute("SELECT site, round, standing, evidence FROM outlier ORDER BY site")
+        return {site: OutlierRow(*row) for site, *row in rows}
+
+    def with_standing(self, standing: Standing) -> frozenset[str]:
+        """The sites of one standing."""
+        return frozenset(site for site, row in self.outliers().items() if row.standing == standing)
 
     def parts(self) -> dict[str, PartRow]:
         """What each site gave, of those that gave anything; a sum's name, or a shard's, has a slash."""

@@ -12,7 +12,11 @@ from fedfin.schema import check_schema
 
 # Format n is made of n - 1 by _STEPS[n]. The first number says nothing but that there is one: 0 is a file without.
 _DECLINED = "CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL)"
-_STEPS: dict[int, tuple[str, ...]] = {1: (), 2: (_DECLINED,)}
+_OUTLIER = (
+    "CREATE TABLE outlier (site TEXT PRIMARY KEY, round INTEGER NOT NULL, standing TEXT NOT NULL,"
+    " evidence TEXT NOT NULL)"
+)
+_STEPS: dict[int, tuple[str, ...]] = {1: (), 2: (_DECLINED,), 3: (_OUTLIER,)}
 FORMAT = max(_STEPS)
 
 

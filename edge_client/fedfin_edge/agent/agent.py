@@ -394,12 +394,14 @@ class Agent:
         """In the worker thread: keepalives and chunks go on meanwhile."""
         part, started = self._joined, time.monotonic()
         try:
+            model = self._state.model.tensors(part.plan)
+            part.check_pool(work.task, model, self._report)
             outbox = make_update(
                 part.plan,
                 first_things_first(
                     part.plan, work, gave_second_moments=self._state.progress.gave_second_moments
                 ),
-                self._state.model.tensors(part.plan),
+                model,
                 part.dataset,
                 self._site.settings.site,
                 part.run,

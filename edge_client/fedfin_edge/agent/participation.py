@@ -1,5 +1,7 @@
 """What a site takes part with in one run: the plan that its people accepted, its cases, what it has told of them."""
 
+from fedfin.codec import Tensors
+from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.privacy.budget import budget_of
 from fedfin.privacy.ledger import Ledger as PrivacyLedger
@@ -22,12 +24,18 @@ from fedfin_edge.agent.joining import (
 )
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.plan_policy import check_plan
+from fedfin_edge.agent.pool_checks import check_own_features, lost_modalities
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.summing import Ledger, Summing
 from fedfin_edge.agent.update import Report
 from fedfin_edge.cases.dataset import load_dataset
 from fedfin_edge.cases.patient_digests import patient_digests
 from fedfin_edge.site import Site
+
+LOST = (
+    "beside the pooled deviations this site's features are all but one point: another site's must be in other units;"
+    " ask the coordinator"
+)
 
 
 class Participation:
@@ -67,6 +75,7 @@ class Participation:
                 check_changed(site, answers, run, self._data, self._patients)
         state.join(run, plan)
         self._site, self._state, self._answers, self._channel = site, state, answers, channel
+        self._checked_pool = False
         noised, summed = plan.privacy.noised, plan.privacy.summed
         self._ledger = PrivacyLedger(site.ledger_path, budget_of(plan)) if noised else None
         self.sums = self._summing() if summed else None
@@ -97,6 +106,17 @@ class Participation:
             if any(answer.task == "second_moments" for answer in lost):
                 self._state.remember_second_moments()
             report("answered-before", {"rounds": ", ".join(str(answer.round) for answer in lost)})
+
+    def check_pool(self, task: Task, model: Tensors, report: Report) -> None:
+        """Hold this site's features against the pooled ones, where the aggregator cannot. Raises StateError."""
+        privacy = self.plan.privacy
+        if self._checked_pool or not privacy.summed or privacy.noised or task == "moments":
+            return
+        with declining("moments"):
+            check_own_features(self._site, self.dataset, model)
+        self._checked_pool = True
+        if lost := lost_modalities(self.dataset, model):
+            report("unlike", {"modalities": ", ".join(lost), "reason": LOST})
 
     def check(self, outbox: Outbox) -> None:
         """Before it is saved. Raises StateError for what must not be told."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fedfin.codec import Tensors
+from fedfin.fusion.model import FusionModel, load_model
 from fedfin.model.model_spec import Task, needs_second_moments
 from fedfin.plan import Plan
 from fedfin.protocol.site_states import Work
@@ -16,9 +17,14 @@ from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox, make_outbox
 from fedfin_edge.agent.raw_deltas import keep_deltas
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.label_check import contradiction
 from fedfin_edge.tasks.run_task import run_task
 
 Report = Callable[[str, dict[str, Any]], None]
+CONTRADICTION = (
+    "on this site's own training cases the federation's model is far worse than chance: see whether its labels are the"
+    " other way round, or those of other cases"
+)
 _REMEDY: dict[Task, str] = {
     "second_moments": "the kept features are damaged; run `fedfin edge encode` again",
     "train": "its training diverged; if it happens again, the plan needs a smaller `learning_rate`",
@@ -59,6 +65,8 @@ def make_update(
         report("progress", {"round": work.round, "share": round(share, 3)})
 
     result = run_task(plan, work.task, work.round, model, dataset, site, progress=progress, stop=stop)
+    if work.task == "evaluate" and not plan.privacy.noised:
+        _report_labels(load_model(plan, model), plan, dataset, report)
     values = finite(result.deltas)
     if bad := sorted(result.deltas.keys() - values.keys()):
         report("diverged", {"round": work.round} | _diverged(bad, work.task))
@@ -66,6 +74,12 @@ def make_update(
         keep_deltas(keep, site, work.round, result.deltas)
     metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
     return make_outbox(plan, work, site, run, values, result.weights, metrics, feedback, model)
+
+
+def _report_labels(model: FusionModel, plan: Plan, dataset: Dataset, report: Report) -> None:
+    """For this site's people alone: labels that contradict the final model."""
+    if (auc := contradiction(model, plan, dataset)) is not None:
+        report("labels", {"auc": round(auc, 3), "reason": CONTRADICTION})
 
 
 def finite(tensors: Tensors) -> Tensors:

@@ -189,7 +189,11 @@ def to_toml(settings: SiteSettings) -> str:
 
 def _policy(policy: Policy) -> list[str]:
     plan = [] if policy.plan is None else [f"plan = {_quote(policy.plan)}"]
-    return [*plan, *(f"{key} = {getattr(policy, key)}" for key in Policy.__struct_fields__ if key != "plan")]
+    # TOML writes true and false in lower case.
+    return [
+        *plan,
+        *(f"{key} = {getattr(policy, key)!s}".lower() for key in Policy.__struct_fields__ if key != "plan"),
+    ]
 
 
 def _given(section: msgspec.Struct) -> list[str]:

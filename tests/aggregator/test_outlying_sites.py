@@ -1,0 +1,196 @@
+"""A site whose statistics are unlike the others' is named and left out, before anything is pooled."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from closed_form_cases import draw, make_plan, second_moments
+from round_helpers import judge, update
+from second_moment_rounds import given, started
+
+from fedfin.errors import StateError
+from fedfin.protocol.round_states import CloseRound
+from fedfin_aggregator.rounds.outlying_sites import outliers_by_features, outliers_by_labels
+from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.serve.server import Server
+from fedfin_aggregator.standings import decide
+from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.summary import summary
+from fedfin_edge.tasks.moments import pool_moments
+
+PLAN = make_plan(rounds=3, head_width=3, answer="both")
+NOBODY = frozenset[str]()
+
+
+def dataset(site: int, cases: int = 60):
+    """Cases of both modalities."""
+    return draw(PLAN, cases, site)
+
+
+def changed(dataset, how):
+    """The same cases, with other features."""
+    for values in dataset.features.values():
+        values[:] = how(values)
+    return dataset
+
+
+def first_moments(sites):
+    """What each sends in the first round."""
+    return {site: pool_moments(cases) for site, cases in sites.items()}
+
+
+WRONG = {
+    "units": lambda x: 100 * x,
+    "shift": lambda x: x + 5,
+    "constants": lambda x: 0 * x + 1,
+    "half of the rows": lambda x: np.where(np.arange(len(x))[:, None] % 2, x, 100 * x),
+}
+
+
+@pytest.mark.parametrize("sites", [3, 10])
+@pytest.mark.parametrize("how", WRONG)
+def test_a_site_of_wrong_features_is_left_out_and_no_other(how: str, sites: int) -> None:
+    """Of three sites or more."""
+    all_ = {f"s{i}": dataset(i) for i in range(sites)}
+    changed(all_["s1"], WRONG[how])
+    (found,) = outliers_by_features(PLAN, first_moments(all_), NOBODY)
+    assert (found.site, found.standing) == ("s1", "left out")
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_of_two_sites_both_are_named_and_the_coordinator_is_asked(how: str) -> None:
+    """Until it vouches for one. Who has constants alone is wrong by itself, and still the coordinator's to judge."""
+    two = {f"s{i}": dataset(i) for i in range(2)}
+    moments = first_moments(two | {"s1": changed(two["s1"], WRONG[how])})
+    found = outliers_by_features(PLAN, moments, NOBODY)
+    assert {o.site for o in found} == ({"s1"} if how == "constants" else {"s0", "s1"})
+    assert {o.standing for o in found} == {"asked"}
+    (found,) = outliers_by_features(PLAN, moments, frozenset({"s0"}))
+    assert (found.site, found.standing) == ("s1", "left out")
+    assert not outliers_by_features(PLAN, moments, frozenset(two))
+
+
+def test_healthy_sites_are_no_outliers() -> None:
+    """Whatever their number."""
+    for count in (2, 3, 10):
+        sites = {f"s{i}": dataset(i, 20 + 10 * i) for i in range(count)}
+        assert not outliers_by_features(PLAN, first_moments(sites), NOBODY)
+
+
+def updates_of(sites):
+    """Second moments, as often as they are asked for."""
+    given_ = {site: second_moments(PLAN, cases, site) for site, cases in sites.items()}
+    return lambda: ((site, *update) for site, update in given_.items())
+
+
+@pytest.mark.parametrize(("count", "standings"), [(2, {"asked"}), (3, {"left out"}), (10, {"left out"})])
+def test_inverted_labels_are_found(count: int, standings: set[str]) -> None:
+    """With two sites nobody knows whose are."""
+    sites = {f"s{i}": dataset(i, 150) for i in range(count)}
+    assert not outliers_by_labels(PLAN, updates_of(sites), NOBODY)
+    sites["s0"].labels[:] = 1 - sites["s0"].labels
+    found = outliers_by_labels(PLAN, updates_of(sites), NOBODY)
+    assert {o.site for o in found} == ({"s0", "s1"} if count == 2 else {"s0"})
+    assert {o.standing for o in found} == standings
+
+
+def test_a_site_of_one_class_is_left_out_where_no_other_is_like_it() -> None:
+    """By the shares of its labels."""
+    sites = {f"s{i}": dataset(i, 150) for i in range(6)}
+    sites["s0"].labels[:] = 1
+    (found,) = outliers_by_labels(PLAN, updates_of(sites), NOBODY)
+    assert (found.site, found.standing) == ("s0", "left out")
+    assert "shares" in found.evidence
+
+
+def test_two_healthy_sites_may_differ_in_their_shares_of_labels() -> None:
+    """One class alone is named, and left in: no third says which of the two is odd."""
+    sites = {f"s{i}": dataset(i, 150) for i in range(2)}
+    mostly = np.random.default_rng(0).random(sites["s0"].labels.shape) < 0.8
+    sites["s0"].labels[mostly] = 1
+    assert not [o for o in outliers_by_labels(PLAN, updates_of(sites), NOBODY) if "shares" in o.evidence]
+    sites["s0"].labels[:] = 1
+    found = outliers_by_labels(PLAN, updates_of(sites), NOBODY)
+    assert [(o.site, o.standing) for o in found] == [("s0", "named")]
+
+
+def send_moments(rounds: Rounds, sites) -> None:
+    """The first round's updates, of real cases."""
+    for site, cases in sites.items():
+        values, weights = pool_moments(cases)
+        payload = update(site, 1, 0, tensors=values, weight=next(iter(weights.values())), plan_=PLAN)
+        assert judge(rounds, site, payload).accepted
+
+
+def test_a_site_left_out_is_in_no_round_until_it_is_included(tmp_path: Path) -> None:
+    """The pooled moments are bit for bit those of a federation without it; show says why."""
+    sites = {f"s{i}": dataset(i) for i in range(4)}
+    without = started(tmp_path / "without", plan=PLAN)
+    send_moments(without, {site: sites[site] for site in ("s0", "s2", "s3")})
+    without.close(1)
+    rounds = started(tmp_path / "with", plan=PLAN)
+    send_moments(rounds, sites | {"s1": changed(sites["s1"], WRONG["units"])})
+    assert [o.site for o in rounds.outliers(1)] == ["s1"]
+    rounds.close(1)
+    assert rounds.position.model == without.position.model
+    refused = judge(rounds, "s1", given("s1", 2, 1))
+    assert not refused.accepted
+    assert refused.reason.startswith(
+        "left out, until the coordinator includes this site: image: its features vary"
+    )
+    assert summary(rounds.journal)["outliers"]["s1"]["standing"] == "left out"
+    decide(tmp_path / "with", ["s1"], "included")
+    again = judge(rounds, "s1", given("s1", 2, 1))
+    assert again.accepted, again.reason
+
+
+def test_second_moments_of_a_site_left_out_are_as_if_it_had_not_come(tmp_path: Path) -> None:
+    """And the next round finds the others'."""
+    sites = {f"s{i}": dataset(i, 150) for i in range(5)}
+    sites["s1"].labels[:] = 1 - sites["s1"].labels
+    models = []
+    for folder, names in ((tmp_path / "with", list(sites)), (tmp_path / "without", ["s0", "s2", "s3", "s4"])):
+        rounds = started(folder, plan=PLAN)
+        rounds.close(1)
+        for name in names:
+            payload = given(name, 2, 1, *second_moments(PLAN, sites[name], name), plan=PLAN)
+            assert judge(rounds, name, payload).accepted
+        assert {o.site for o in rounds.outliers(2)} == ({"s1"} & set(names))
+        rounds.close(2)
+        models.append(rounds.position.model)
+        rounds.journal.close()
+        assert Rounds(Journal(folder / "journal.sqlite")).position.round == 3
+    assert models[0] == models[1]
+
+
+def test_a_round_waits_for_the_coordinator_s_word_and_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two sites that are unlike each other; a restart asks again."""
+    sites = {f"s{i}": dataset(i) for i in range(2)}
+    send_moments(started(tmp_path / "agg", plan=PLAN), sites | {"s1": changed(sites["s1"], WRONG["units"])})
+    for _ in range(2):
+        events = []
+        rounds = Rounds(Journal(tmp_path / "agg" / "journal.sqlite"))
+        server = Server(rounds, "mqtt://127.0.0.1:1", lambda *event, events=events: events.append(event))
+        monkeypatch.setattr(server, "_feed", lambda _: None)
+        server._close(CloseRound(1, {}))
+        server._hear_answer()
+        assert [name for name, _ in events] == ["outlier", "outlier", "waiting"]
+        assert "s0, s1 are unlike each other" in events[-1][1]["reason"]
+        assert rounds.position.round == 1
+    decide(tmp_path / "agg", ["s0"], "included")
+    server._hear_answer()
+    assert rounds.position.round == 2
+    assert {site: row.standing for site, row in rounds.journal.outliers().items()} == {
+        "s0": "included",
+        "s1": "left out",
+    }
+
+
+def test_the_coordinator_s_word_is_on_sites_that_there_are(tmp_path: Path) -> None:
+    """A name that is misspelt is an error."""
+    rounds = started(tmp_path / "agg", plan=PLAN)
+    send_moments(rounds, {f"s{i}": dataset(i) for i in range(2)})
+    with pytest.raises(StateError, match="no site 's9' is known; those that are: s0, s1"):
+        decide(tmp_path / "agg", ["s9"], "included")
