@@ -54,6 +54,8 @@ class RoundBar:
             "declined",
             "left-out",
             "stalled",
+            "rewound",
+            "barred",
             "throttled",
             "waiting",
             "finished",

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from fedfin.errors import ProtocolError, StateError
 from fedfin.plan import Modality, Model, Plan
+from fedfin.protocol.messages import FIRST_LIFE
 from fedfin_edge.agent.answers import Answer, Answers, allow_run
 from fedfin_edge.agent.joining import (
     answer_of,
@@ -59,7 +60,7 @@ def _answers(folder: Path, *lines: Answer) -> Answers:
 def test_what_was_answered_is_known_to_a_later_process(tmp_path: Path) -> None:
     """By run and round; the file is for its owner only."""
     answers = _answers(tmp_path, FIRST, replace(FIRST, round=3, run=OTHER))
-    assert answers.rounds() == {RUN: frozenset({2}), OTHER: frozenset({3})}
+    assert answers.rounds() == {(RUN, FIRST_LIFE): frozenset({2}), (OTHER, FIRST_LIFE): frozenset({3})}
     assert answers.of(RUN) == [FIRST]
     assert (tmp_path / "answers.jsonl").stat().st_mode & 0o777 == 0o600
 

@@ -51,6 +51,7 @@ class Link:
         events: Queue | None = None,
         tls: None = None,
         login: None = None,
+        proxy: None = None,
     ) -> None:
         self._world, self.client_id, self.will = world, client_id, (will[0], will[1]())
         self.events = Queue() if events is None else events

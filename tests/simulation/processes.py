@@ -336,6 +336,7 @@ def make_believe(world: "World") -> Iterator[None]:
         "os.fdatasync": crashy_flush,
         "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
         "fedfin_aggregator.store.journal.secrets": secrets,
+        "fedfin.protocol.round_machine.secrets": secrets,
         "fedfin_aggregator.serve.server.secrets": secrets,
         "fedfin_aggregator.serve.server.time": clock,
         "fedfin_aggregator.serve.shard_server.secrets": secrets,

@@ -21,7 +21,6 @@ from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
-from fedfin.protocol.subtraction import NO_COHORT
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
@@ -84,8 +83,16 @@ class Server:
                 max_update_bytes=limit,
                 verify=self._channel.has_signed,
                 enrolled=self._channel.enrolled,
+                life=rounds.journal.life,
             )
-        return RoundMachine(plan, run=run, max_update_bytes=limit, enrolled=self._channel.enrolled)
+        return RoundMachine(
+            plan,
+            run=run,
+            max_update_bytes=limit,
+            enrolled=self._channel.enrolled,
+            life=rounds.journal.life,
+            receipt=rounds.journal.receipt,
+        )
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
@@ -231,6 +238,9 @@ class Server:
                 self._incoming.take(effect)
             case life.Seen(site, state):
                 self._on_site_state(site, state)
+            case life.BeginLife(new, round_, site, seen):
+                self._rounds.journal.begin_life(new)
+                self._report("rewound", {"site": site, "round": round_, "seen": seen, "life": new.number})
             case life.Refused(site, round_, id_, reason):
                 answer = {"accepted": False, "reason": reason, "bytes": 0, "id": id_.hex()}
                 self._report("update", {"site": site, "round": round_} | answer)
@@ -267,8 +277,8 @@ class Server:
         match effect:
             case sums.AwaitCohort():
                 self._report("waiting", {"reason": _awaiting_cohort(effect)})
-            case sums.NoCohort(round_, ready):
-                facts = {"accepted": False, "reason": NO_COHORT}
+            case sums.NoCohort(round_, ready, reason):
+                facts = {"accepted": False, "reason": reason}
                 self._report("sum", {"round": round_, "sites": ", ".join(ready)} | facts)
             case sums.TellOutcome(site, round_):
                 self._tell_outcome(site, round_)

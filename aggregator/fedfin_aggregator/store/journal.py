@@ -22,7 +22,7 @@ from fedfin.decoding import UNDECODABLE
 from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Receipt
+from fedfin.protocol.messages import FIRST_LIFE, Life, Receipt
 from fedfin_aggregator.store import journal_format, version_records
 from fedfin_aggregator.store.update_files import UpdateFiles
 from fedfin_aggregator.store.version_records import Step, VersionRecords
@@ -43,6 +43,7 @@ CREATE TABLE upd (
 CREATE INDEX upd_folded ON upd (folded);
 CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL);
+CREATE TABLE life (number INTEGER PRIMARY KEY, name TEXT NOT NULL, began REAL NOT NULL);
 """
 SCHEMA = _OWN_SCHEMA + version_records.SCHEMA
 
@@ -147,6 +148,16 @@ class Journal:
     def run(self) -> str:
         """Which run of the plan this is: drawn once, when the folder was set up."""
         return str(self._planned("run"))
+
+    @property
+    def life(self) -> Life:
+        """The newest life of the run."""
+        row = self._db.execute("SELECT number, name FROM life ORDER BY number DESC LIMIT 1").fetchone()
+        return FIRST_LIFE if row is None else Life(*row)
+
+    def begin_life(self, life: Life) -> None:
+        """The rounds go on in this one."""
+        self._db.execute("INSERT INTO life VALUES (?, ?, ?)", (life.number, life.name, time.time()))
 
     def _planned(self, column: Literal["body", "run"]) -> Any:
         row = self._db.execute(f"SELECT {column} FROM plan").fetchone()  # noqa: S608 - one of two constants
