@@ -48,6 +48,7 @@ Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=limits.LEAST_SUMMED,
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 SealedShares = Annotated[bytes, msgspec.Meta(min_length=1, max_length=1024)]
 Share = Annotated[bytes, msgspec.Meta(min_length=66, max_length=66)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, lt=2.0**40)]
 Run = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?\Z")]  # empty: none yet
 VERSION: Literal[1] = 1
 
@@ -203,10 +204,20 @@ class SiteState(Message, frozen=True):
 
 
 class AggregatorState(Message, frozen=True):
-    """Retained: whether the aggregator is there."""
+    """Retained: whether the aggregator is there; also what one says that asks who else is, which is not retained.
+
+    `host`: where it runs; `since`: when it was started, `at`: when it said this, seconds since the epoch; `stopped`: it
+    ended by itself; `asks`: whoever serves says this anew; `takes_over`: from whoever served before.
+    """
 
     online: bool
     boot: Boot
+    host: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    since: Seconds = 0.0
+    at: Seconds = 0.0
+    stopped: bool = False
+    asks: bool = False
+    takes_over: bool = False
 
 
 class RoundManifest(Message, frozen=True):

@@ -259,11 +259,12 @@ class SiteMachine:
     def _begin_life(self, manifest: RoundManifest) -> list[Effect]:
         """The aggregator was set back. What it holds of us still counts; all else is made anew, if it may be."""
         sending = self.state is State.SENDING
-        self._barred = self._last_answered() if self._secure else 0
+        kept = self._working if sending and self._working <= manifest.round else 0
+        self._barred = self._last_answered(kept) if self._secure else 0
         self._life, self._accepted, self._manifest = manifest.life, 0, manifest
         self._settled = self._barred
         begin = BeginLife(manifest.life, manifest.round, self._barred)
-        if sending and self._working <= manifest.round:  # what it came to must be known first
+        if kept:  # what it came to must be known first
             return [begin, *(self._ask() if self._online and not self._outgoing.busy else [])]
         effects: list[Effect] = []
         if self.state in {State.WORKING, State.SENDING}:
@@ -276,11 +277,12 @@ class SiteMachine:
             self.state = State.IDLE
         return [*effects, begin, *self._next_round()]
 
-    def _last_answered(self) -> int:
-        """The last round of this run, in any life, of which a sum was made, or may have been."""
+    def _last_answered(self, kept: int) -> int:
+        """The last round of this run but `kept`, in any life, whose answer was made."""
         made = (max(rounds) for (run, _), rounds in self._answered.items() if run == self._run and rounds)
-        sending = self._working if self.state is State.SENDING else 0
-        return max((number for number in (self._settled, *made) if number != sending), default=0)
+        working = self._working if self.state is State.SENDING else 0
+        numbers = (self._settled, working, *made)
+        return max((number for number in numbers if number != kept), default=0)
 
     def _passes(self, manifest: RoundManifest) -> bool:
         """Whether we have answered the round already, and no second sum may be made of it."""

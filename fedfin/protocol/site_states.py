@@ -326,6 +326,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Connected: (_S.WORKING,),
         Disconnected: (_S.WORKING,),
         Done: (_S.WORKING, _S.SENDING),
+        Barred: _AFTER_MANIFEST,
         RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },

@@ -326,7 +326,9 @@ def make_believe(world: "World") -> Iterator[None]:
 
     chance = SimpleNamespace(urandom=world.rng.randbytes)
     new_key = SimpleNamespace(generate=lambda: sum_keys.new_key(world.rng))
-    clock = SimpleNamespace(**vars(time) | {"monotonic": world.clock.monotonic})
+    clock = SimpleNamespace(
+        **vars(time) | {"monotonic": world.clock.monotonic, "time": world.clock.monotonic}
+    )
     secrets = SimpleNamespace(token_hex=lambda size: toy.hexadecimal(world.rng, size))
     threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
     replaced = {

@@ -1,13 +1,14 @@
 """The aggregator's shell: moves events between the link, the round machine and the journal."""
 
 import secrets
+import socket
 import time
 from dataclasses import asdict
 from typing import Any
 
 from fedfin import limits
 from fedfin.declines import CAUSES
-from fedfin.errors import LinkError, ProtocolError
+from fedfin.errors import LinkError, ProtocolError, StateError
 from fedfin.link import link_events, mqtt
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
@@ -21,6 +22,7 @@ from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
+from fedfin.protocol.tenure import Tenure
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
@@ -49,11 +51,14 @@ class Server:
         login: Login | None = None,
         proxy: ProxyChoice = None,
         channel: AggregatorEnd | None = None,
+        take_over: bool = False,
     ) -> None:
+        """`take_over`: from another aggregator of this federation that is at work."""
         self._rounds = rounds
         self._report = report = throttled(report, "bad-message")
         self._topics = Topics(rounds.plan.federation)
-        self._boot = secrets.token_hex(8)
+        self._tenure = self._new_tenure(secrets.token_hex(8), take_over=take_over)
+        self._online = False
         self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
         rounds.case_caps = self._channel.case_caps
         will = self._topics.aggregator_state, lambda: self._state(online=False)
@@ -70,6 +75,12 @@ class Server:
         self._incoming = Incoming(rounds, report, self._channel)
         self._parts = SealedParts(self._channel)
         self._tick_at = 0.0
+
+    def _new_tenure(self, boot: str, *, take_over: bool) -> Tenure:
+        journal, host, now = self._rounds.journal, socket.gethostname()[:255], time.time()
+        own = messages.AggregatorState(online=True, boot=boot, host=host, since=now, at=now)
+        predecessor = journal.served(boot, journal.place)
+        return Tenure(own, predecessor=predecessor, take_over=take_over)
 
     def _new_machine(self) -> RoundMachine | RootMachine:
         rounds = self._rounds
@@ -95,15 +106,22 @@ class Server:
         )
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
-        """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
+        """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever.
+
+        Raises StateError when another aggregator of this federation is at work.
+        """
         keep_freed_memory()
         self._link.start()
         try:
             while self._machine.state is not life.State.FINISHED:
                 self._step()
             self._linger(linger_s)
+        except StateError:
+            self._tenure.serving = False  # who took over must not be said to be gone
+            raise
         finally:
-            self._link.stop((self._topics.aggregator_state, self._state(online=False)))
+            last = (self._topics.aggregator_state, self._state(online=False, stopped=True))
+            self._link.stop(last if self._tenure.serving else None)
             self._channel.close()
 
     def _linger(self, seconds: float) -> None:
@@ -118,6 +136,9 @@ class Server:
         for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
         self._judge()
+        if self._online and self._tenure.may_serve(time.monotonic()):
+            self._tenure.begin()
+            self._serve_from_here()
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
             self._obey(self._channel.refresh())
@@ -153,6 +174,7 @@ class Server:
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
             case link_events.Down(reason):
+                self._online = False
                 self._report("offline", {"reason": reason})
                 self._mail.cut()
                 self._feed(life.Disconnected())
@@ -168,13 +190,38 @@ class Server:
                 raise LinkError(f"the link to the broker died: {error}")
 
     def _on_up(self, chunk_size: int) -> None:
+        self._online, self._chunk_size = True, chunk_size
         self._report("online", {})
-        self._chunk_size = chunk_size
+        self._link.subscribe(self._topics.aggregator_state)
+        if self._tenure.serving:
+            self._serve_from_here()
+            return
+        question = messages.encode(self._tenure.ask(time.monotonic(), time.time()))
+        self._link.publish(
+            self._topics.aggregator_state, self._channel.send(self._topics.aggregator_state, question)
+        )
+
+    def _on_aggregator(self, payload: bytes) -> None:
+        """What one says of itself: another, or this one. Raises StateError when another one serves."""
+        try:
+            payload = self._channel.own(self._topics.aggregator_state, payload)
+            state = messages.decode(payload, messages.AggregatorState)
+        except ProtocolError as error:
+            self._report("bad-message", {"site": "aggregator", "reason": str(error)})
+            return
+        if self._tenure.hear(state):
+            self._say_online()
+
+    def _say_online(self) -> None:
+        self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
+
+    def _serve_from_here(self) -> None:
+        """Nobody else does."""
         for party in ("site/+", "shard/+") if self._shards else ("site/+",):
             for channel in ("up/state", "up/ctl", "up/chunk"):
                 if not (self._shards and (party, channel) == ("site/+", "up/chunk")):  # its shard takes them
                     self._link.subscribe(f"{self._topics.root}/{party}/{channel}")
-        self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
+        self._say_online()
         self._publish_charter()
         if self._manifest is None:  # the first time: only now is the packet size known
             self._feed(self._opened())
@@ -186,6 +233,9 @@ class Server:
         self._retained.clear_others()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
+        if payload and topic == self._topics.aggregator_state:
+            self._on_aggregator(payload)
+            return
         if not payload or (address := self._topics.parse_up(topic)) is None:
             return  # no bytes: a cleared retained message, or `fedfin broker check`
         site, channel = address
@@ -354,8 +404,8 @@ class Server:
             summed=self._rounds.summed,
         )
 
-    def _state(self, *, online: bool) -> bytes:
-        state = messages.encode(messages.AggregatorState(online=online, boot=self._boot))
+    def _state(self, *, online: bool, stopped: bool = False) -> bytes:
+        state = messages.encode(self._tenure.say(time.time(), online=online, stopped=stopped))
         return self._channel.send(self._topics.aggregator_state, state)
 
 

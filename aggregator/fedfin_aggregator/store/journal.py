@@ -8,6 +8,7 @@ synchronous=FULL: a receipt promises that the update survives a power cut.
 
 import contextlib
 import secrets
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,7 @@ CREATE INDEX upd_folded ON upd (folded);
 CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL);
 CREATE TABLE life (number INTEGER PRIMARY KEY, name TEXT NOT NULL, began REAL NOT NULL);
+CREATE TABLE tenure (boot TEXT NOT NULL, place TEXT NOT NULL);
 """
 SCHEMA = _OWN_SCHEMA + version_records.SCHEMA
 
@@ -98,7 +100,7 @@ class Journal:
             raise StateError(
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
             )
-        self.folder = path.parent
+        self.path, self.folder = path, path.parent
         self._update_files = UpdateFiles(path.parent)
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
@@ -148,6 +150,20 @@ class Journal:
     def run(self) -> str:
         """Which run of the plan this is: drawn once, when the folder was set up."""
         return str(self._planned("run"))
+
+    @property
+    def place(self) -> str:
+        """Where this very file lies: a copy of it lies elsewhere."""
+        return f"{socket.gethostname()} {self.path.resolve()} {self.path.stat().st_ino}"
+
+    def served(self, boot: str, place: str) -> str:
+        """This start of an aggregator serves from here now; the boot before it in the same place, empty if none."""
+        row = self._db.execute("SELECT boot FROM tenure WHERE place = ?", (place,)).fetchone()
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM tenure")
+            self._db.execute("INSERT INTO tenure VALUES (?, ?)", (boot, place))
+        return "" if row is None else str(row[0])
 
     @property
     def life(self) -> Life:

@@ -13,7 +13,8 @@ from fedfin.schema import check_schema
 # Format n is made of n - 1 by _STEPS[n]. The first number says nothing but that there is one: 0 is a file without.
 _DECLINED = "CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL)"
 _LIFE = "CREATE TABLE life (number INTEGER PRIMARY KEY, name TEXT NOT NULL, began REAL NOT NULL)"
-_STEPS: dict[int, tuple[str, ...]] = {1: (), 2: (_DECLINED,), 3: (_LIFE,)}
+_TENURE = "CREATE TABLE tenure (boot TEXT NOT NULL, place TEXT NOT NULL)"
+_STEPS: dict[int, tuple[str, ...]] = {1: (), 2: (_DECLINED,), 3: (_LIFE, _TENURE)}
 FORMAT = max(_STEPS)
 
 

@@ -28,7 +28,7 @@ from fedfin.protocol.topics import Topics
 from fedfin.secure_sums.member import RevealedError
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
 from fedfin.trust.throttle import throttled
-from fedfin_edge.agent.answers import Answers
+from fedfin_edge.agent.answers import AnsweredError, Answers
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.participation import Participation
 from fedfin_edge.agent.sealed_parts import can_open, open_parts
@@ -264,6 +264,8 @@ class Agent:
             self._assemble(wanted)
 
     def _on_aggregator(self, state: messages.AggregatorState) -> None:
+        if state.asks:
+            return
         known, self._aggregator = self._aggregator, state.boot
         if known not in {"", state.boot} and state.online:  # another start of it: where does it stand?
             self._publish(self._topic("up/ctl"), self._machine.hello)
@@ -438,6 +440,8 @@ class Agent:
             self._events.put(Computed(life.Done(work.round, offer), stop))
         except TaskStoppedError:
             pass
+        except AnsweredError as error:  # in an earlier life, in its last moment: there is no second sum
+            self._events.put(life.Barred(work.round) if part.sums is not None else Failed(error))
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
             self._events.put(Failed(error))
         finally:

@@ -70,6 +70,10 @@ Line = Answer | Allowed | Revealed | Key | Patients
 _DECODER = msgspec.json.Decoder(Line)
 
 
+class AnsweredError(StateError):
+    """The round was answered already, with another update."""
+
+
 class Answers:
     """The file. Raises StateError when it is damaged, or cannot be written."""
 
@@ -121,7 +125,7 @@ class Answers:
             return
         for line in known:
             if line.update != answer.update and (line.life == answer.life or not anew):
-                raise StateError(
+                raise AnsweredError(
                     f"{self._path}: round {answer.round} was answered already, with another update"
                 )
         if len(known) >= LIVES:
