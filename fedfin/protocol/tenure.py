@@ -72,7 +72,7 @@ class Tenure:
         """
         before = self._other
         if before is not None and before.boot == state.boot:
-            self._other = max(before, state, key=lambda said: said.at)
+            self._other = max(before, state, key=lambda heard: heard.at)
             return state.at > before.at
         self._other = state
         return False

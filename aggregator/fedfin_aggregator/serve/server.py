@@ -59,6 +59,7 @@ class Server:
         self._topics = Topics(rounds.plan.federation)
         self._tenure = self._new_tenure(secrets.token_hex(8), take_over=take_over)
         self._online = False
+        self._refusals: dict[str, str] = {}  # of offers of this round, by site
         self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
         rounds.case_caps = self._channel.case_caps
         will = self._topics.aggregator_state, lambda: self._state(online=False)
@@ -278,11 +279,7 @@ class Server:
             case life.ClearParts(listed):
                 self._retained.keep_only(listed)
             case life.PublishManifest(manifest):
-                self._manifest = manifest
-                self._publish_manifest(manifest)
-                self._report(
-                    "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
-                )
+                self._on_manifest(manifest)
             case life.Spool() | life.Judge():
                 self._here.add(effect.site)
                 self._incoming.take(effect)
@@ -292,6 +289,7 @@ class Server:
                 self._rounds.journal.begin_life(new)
                 self._report("rewound", {"site": site, "round": round_, "seen": seen, "life": new.number})
             case life.Refused(site, round_, id_, reason):
+                self._refusals[site] = reason
                 answer = {"accepted": False, "reason": reason, "bytes": 0, "id": id_.hex()}
                 self._report("update", {"site": site, "round": round_} | answer)
             case life.Declined(site, round_, cause):
@@ -316,12 +314,30 @@ class Server:
             case sums.AwaitCohort() | sums.NoCohort() | sums.TellOutcome():
                 self._without_sum(effect)
             case life.Stalled():
-                self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
+                self._on_stalled(effect)
             case life.Awaiting():
                 self._report("waiting", {"reason": _awaiting(effect)})
             case life.Lacking(round_, shards):
                 reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
                 self._report("waiting", {"reason": reason})
+
+    def _on_manifest(self, manifest: messages.RoundManifest) -> None:
+        if self._manifest is None or manifest.round != self._manifest.round:
+            self._refusals = {}
+        self._manifest = manifest
+        self._publish_manifest(manifest)
+        self._report("round", {"round": manifest.round, "task": manifest.task, "state": manifest.state})
+
+    def _on_stalled(self, stalled: life.Stalled) -> None:
+        more = {"missed": ", ".join(stalled.missed) or "nobody new", "refused": self._refused(stalled.round)}
+        self._report("stalled", asdict(stalled) | more)
+
+    def _refused(self, round_: int) -> str:
+        """Whose updates of this round were refused, and why."""
+        receipts = self._rounds.journal.receipts(round_).items()
+        judged = {site: receipt.reason for site, receipt in receipts if not receipt.accepted}
+        reasons = sorted((self._refusals | judged).items())
+        return "; ".join(f"{site}: {reason}" for site, reason in reasons)
 
     def _without_sum(self, effect: sums.AwaitCohort | sums.NoCohort | sums.TellOutcome) -> None:
         match effect:

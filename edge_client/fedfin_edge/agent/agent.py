@@ -32,6 +32,7 @@ from fedfin_edge.agent.answers import AnsweredError, Answers
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.participation import Participation
 from fedfin_edge.agent.sealed_parts import can_open, open_parts
+from fedfin_edge.agent.silence import Silence
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.site import Site
@@ -119,7 +120,8 @@ class Agent:
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
         self._chunk_tokens: set[int] = set()
-        self._ever_online = False
+        self._ever_online = self._online_now = False
+        self._silence = Silence()
         self._word_due: float | None = None  # when to tell that nobody has answered since we are online
         self._offline_reason = "no answer"
         self.costs = Costs()
@@ -170,6 +172,7 @@ class Agent:
             event = self._events.get(timeout=TICK_S)
         except Empty:
             self._tell_if_no_word_came()
+            self._tell_of_silence()
             self._feed(life.Tick())
             return
         match event:
@@ -177,6 +180,7 @@ class Agent:
                 self._on_up(chunk_size)
             case link_events.Down(reason):
                 self._chunk_tokens.clear()
+                self._online_now = False
                 self._offline_reason = reason
                 self._report("offline", {"reason": reason})
                 self._feed(life.Disconnected())
@@ -199,7 +203,7 @@ class Agent:
             self._feed(computed.done)
 
     def _on_up(self, chunk_size: int) -> None:
-        self._ever_online = True
+        self._ever_online = self._online_now = True
         self._report("online", {})
         for topic in (
             self._topic("dn/ctl"),
@@ -223,6 +227,15 @@ class Agent:
         )
         self._report("waiting", {"reason": reason})
 
+    def _tell_of_silence(self) -> None:
+        """While the link is down, that is what people hear."""
+        if not self._online_now:
+            self._silence.heard(time.monotonic(), time.time())
+            return
+        reason = self._silence.complaint(self._machine.state, time.monotonic(), time.time())
+        if reason is not None:
+            self._report("waiting", {"reason": reason})
+
     def _on_taken(self, token: int, refused: str | None) -> None:
         if refused is not None:
             self._report("refused", {"reason": refused})
@@ -243,6 +256,7 @@ class Agent:
             elif topic == self._topics.aggregator_state:
                 self._on_aggregator(messages.decode(payload, messages.AggregatorState))
             elif topic == self._topic("dn/ctl"):
+                self._silence.heard(time.monotonic(), time.time())
                 self._on_control(messages.decode(payload, messages.DownControl))
             else:
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES

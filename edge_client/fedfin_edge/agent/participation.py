@@ -114,8 +114,7 @@ class Participation:
         if self._patients is not None:
             self._answers.remember(self._data, self._patients)
         answer = answer_of(outbox, self.run, self.plan, self._data, self._state.progress.life)
-        moments = outbox.task in {"moments", "second_moments"}  # of the cases alone, whatever the model is
-        self._answers.record(answer, anew=not (moments or self.plan.privacy.summed))
+        self._answers.record(answer, anew=not self.plan.privacy.summed)
 
     def _release(self, outbox: Outbox) -> Release:
         """The ledger's line for it."""
