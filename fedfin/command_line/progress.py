@@ -55,6 +55,7 @@ class RoundBar:
             "left-out",
             "stalled",
             "rewound",
+            "twins",
             "barred",
             "throttled",
             "waiting",

@@ -1,5 +1,6 @@
 """The aggregator's shell: moves events between the link, the round machine and the journal."""
 
+import datetime as dt
 import secrets
 import socket
 import time
@@ -24,6 +25,7 @@ from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
 from fedfin.protocol.tenure import Tenure
 from fedfin.protocol.topics import Topics
+from fedfin.protocol.twins import Twins
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
@@ -58,6 +60,7 @@ class Server:
         self._report = report = throttled(report, "bad-message")
         self._topics = Topics(rounds.plan.federation)
         self._tenure = self._new_tenure(secrets.token_hex(8), take_over=take_over)
+        self._twins = Twins()
         self._online = False
         self._refusals: dict[str, str] = {}  # of offers of this round, by site
         self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
@@ -259,10 +262,22 @@ class Server:
 
     def _on_site_state(self, site: str, state: messages.SiteState) -> None:
         self._report("site", {"site": site, "online": state.online})
+        if state.online:
+            self._tell_of_twins(site, state.boot)
         if state.online and (is_shard(site) or self._machine.knows(site)):
             self._here.add(site)
         elif state.done and site in self._here and self._machine.state is life.State.FINISHED:
             self._gone.add(site)  # a retained one of before we came says nothing
+
+    def _tell_of_twins(self, site: str, boot: str) -> None:
+        """Somebody has copied a site, and runs both."""
+        both = self._twins.heard(site, boot, time.monotonic(), time.time())
+        if both is not None:
+            here, there = (
+                dt.datetime.fromtimestamp(t, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC") for t in both
+            )
+            reason = f"runs twice: here since {here}, there since {there}; stop one of them"
+            self._report("twins", {"site": site, "reason": reason})
 
     def _feed(self, event: life.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):
