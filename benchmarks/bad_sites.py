@@ -32,6 +32,7 @@ from benchmarks.study.settings import DATA, Setting
 from benchmarks.study.sources import Pool, load_pool
 from fedfin.model.model_spec import Task
 from fedfin.plan import Model, Plan, Training
+from fedfin.protocol.schedule import last_round
 from fedfin_aggregator.rounds.outlying_sites import Outlier, outliers_by_features, outliers_by_labels
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.moments import pool_moments
@@ -124,7 +125,7 @@ def _second_moments(rounds: Rounds, name: str, dataset: Dataset) -> tuple[dict[s
 
 def scores(rounds: Rounds, federation: Federation, seed: int, start: int = 2) -> list[float]:
     """AUCs after the rounds from `start` on."""
-    for number in range(start, rounds.numbers.stop):
+    for number in range(start, last_round(rounds.plan) + 1):
         rounds.run(number)
     trained, judge = TrainedPlan(rounds.plan, rounds.model, 0.0, 0.0), federation.judge
     shown = views(judge, seed)

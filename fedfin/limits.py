@@ -31,6 +31,10 @@ BEGINS = (200, 1200)  # one or two a round, and the fastest rounds measured take
 WANTS = (200, 800)  # one for each of 33 parts, every RETRY_S: 396
 STATES = (40, 60)  # two for each connection
 
+# New lives of a run that one site can make one start of the aggregator begin; and answers of a site to the same round,
+# one in each life. Restoring a backup takes one, and who asks without end learns from the differences.
+LIVES = 8
+
 # People behind a number that leaves a site by itself, or cases behind a result that is shown: fewer tell of each.
 LEAST_PATIENTS = LEAST_CASES = 10
 

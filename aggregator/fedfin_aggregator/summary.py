@@ -1,5 +1,6 @@
 """What a federation came to, as a table or as JSON."""
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -24,7 +25,7 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
 
     `silent`: sites that let a deadline pass, and are not waited for until they offer an update again. `sites`: how many
     updates of each were accepted and refused, and why the last of those was refused; also of the `enrolled` that gave
-    none.
+    none. `waiting`: for whom the open round waits, since when.
     """
     rounds = journal.rounds()
     last = rounds[-1] if rounds else None
@@ -42,6 +43,7 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
             for site, (round_, cause) in journal.declined().items()
         },
         "outliers": {site: asdict(row) for site, row in journal.outliers().items()},
+        "waiting": _waiting(journal, enrolled),
         "silent": [site for site, silent in journal.roster().items() if silent],
         "rounds": [
             {
@@ -57,6 +59,16 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
         ],
         "final": final,
     }
+
+
+def _waiting(journal: Journal, enrolled: frozenset[str]) -> dict[str, Any] | None:
+    """The round that is open, since when (seconds since the epoch), and who has not answered it."""
+    rounds = journal.rounds()
+    if not rounds or rounds[-1].closed is not None:
+        return None
+    known = enrolled | journal.roster().keys() | journal.parts().keys()
+    answered = journal.receipts(rounds[-1].round).keys() | journal.declined().keys()
+    return {"round": rounds[-1].round, "since": rounds[-1].opened, "sites": sorted(known - answered)}
 
 
 def print_summary(journal: Journal, console: Console, enrolled: frozenset[str] = frozenset()) -> None:
@@ -100,6 +112,10 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
     for site, declined in facts["declined"].items():
         yield f"{site} took no part in round {declined['round']}: {declined['reason']}"
     yield from _outlying(facts["outliers"])
+    if waiting := facts["waiting"]:
+        since = dt.datetime.fromtimestamp(waiting["since"], dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        sites = ", ".join(waiting["sites"]) or "sites that it does not know yet"
+        yield f"round {waiting['round']} is open since {since}; no update yet of: {sites}"
     if facts["silent"]:
         yield f"not waited for until they send an update again: {', '.join(facts['silent'])}"
 

@@ -48,7 +48,23 @@ Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=limits.LEAST_SUMMED,
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 SealedShares = Annotated[bytes, msgspec.Meta(min_length=1, max_length=1024)]
 Share = Annotated[bytes, msgspec.Meta(min_length=66, max_length=66)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, lt=2.0**40)]
+Run = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?\Z")]  # empty: none yet
 VERSION: Literal[1] = 1
+
+
+class Life(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """One course of a run's rounds. The first has no name.
+
+    An aggregator whose folder was restored from a backup is behind its sites. It begins the next life, whose rounds its
+    sites answer anew. `name`: drawn, so that two aggregators that both begin one do not mean the same.
+    """
+
+    number: Count = 0
+    name: Run = ""
+
+
+FIRST_LIFE = Life()
 
 
 class Message(
@@ -66,10 +82,18 @@ class Message(
 
 
 class Hello(Message, frozen=True):
-    """A site asks to take part. `encoders`: the bundle digest it holds for each modality."""
+    """A site asks to take part. `encoders`: the bundle digest it holds for each modality.
+
+    And where it stands, so that an aggregator that was set back finds out: in which life of which run, the newest round
+    that it has `seen` there, and the newest for which an update of it was `accepted`; 0: none.
+    """
 
     boot: Boot
     encoders: Annotated[dict[Name, Digest], msgspec.Meta(max_length=limits.MODALITIES)]
+    run: Run = ""
+    life: Life = FIRST_LIFE
+    seen: Count = 0
+    accepted: Count = 0
 
 
 class Welcome(Message, frozen=True):
@@ -180,10 +204,20 @@ class SiteState(Message, frozen=True):
 
 
 class AggregatorState(Message, frozen=True):
-    """Retained: whether the aggregator is there."""
+    """Retained: whether the aggregator is there; also what one says that asks who else is, which is not retained.
+
+    `host`: where it runs; `since`: when it was started, `at`: when it said this, seconds since the epoch; `stopped`: it
+    ended by itself; `asks`: whoever serves says this anew; `takes_over`: from whoever served before.
+    """
 
     online: bool
     boot: Boot
+    host: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    since: Seconds = 0.0
+    at: Seconds = 0.0
+    stopped: bool = False
+    asks: bool = False
+    takes_over: bool = False
 
 
 class RoundManifest(Message, frozen=True):
@@ -191,7 +225,8 @@ class RoundManifest(Message, frozen=True):
 
     A plan can be run again: `run` tells a broker's leftovers of an earlier run from this one's messages. `model` is
     the id (transfer.py) of that version's GlobalModel payload, by whatever parts (chain.py) a site comes to it.
-    `threshold`: which sites the round asks (fedfin/protocol/invitation.py).
+    `threshold`: which sites the round asks (fedfin/protocol/invitation.py). A site follows the `life` with
+    the highest number.
     """
 
     private: ClassVar[bool] = False
@@ -204,6 +239,7 @@ class RoundManifest(Message, frozen=True):
     snapshot: Part
     deltas: Annotated[tuple[Part, ...], msgspec.Meta(max_length=limits.LISTED_DELTAS)]
     threshold: Draw = EVERYONE
+    life: Life = FIRST_LIFE
 
     def __post_init__(self) -> None:
         newest = [part.version for part in self.deltas]

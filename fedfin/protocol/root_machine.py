@@ -47,7 +47,7 @@ class RootMachine:
         enrolled: frozenset[str] | None = None,
     ) -> None:
         self._inner = RoundMachine(
-            plan, run=run, max_update_bytes=0, chunk_size=chunk_size, enrolled=enrolled
+            plan, run=run, max_update_bytes=0, chunk_size=chunk_size, enrolled=enrolled, life=None
         )
         self._plan, self._run = plan, run
         self._digest = plan.digest()

@@ -6,6 +6,8 @@ from the topic, which the broker ties to their identity. A message that breaks t
 Receipt or an Evict, never the round.
 """
 
+import secrets
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -16,11 +18,13 @@ from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.gate import Gate
 from fedfin.protocol.messages import (
+    FIRST_LIFE,
     Begin,
     Chunk,
     Decline,
     Evict,
     Hello,
+    Life,
     Outline,
     Part,
     PartKind,
@@ -36,6 +40,7 @@ from fedfin.protocol.roster import Roster
 from fedfin.protocol.round_states import (
     LEGAL,
     Awaiting,
+    BeginLife,
     ClearParts,
     CloseRound,
     Declined,
@@ -74,11 +79,19 @@ class RoundMachine:
         max_update_bytes: int,
         chunk_size: int = limits.CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
+        life: Life | None = FIRST_LIFE,
+        receipt: Callable[[int, str], Receipt | None] = lambda *_: None,
     ) -> None:
-        """`enrolled`: the only sites that may take part; None: any."""
+        """`enrolled`: the only sites that may take part; None: any. `life`: that we are in; None: there is but one.
+
+        `receipt`: the one that a site was given for a round, however long ago.
+        """
         self.state = State.STARTING
         self._plan = plan
         self._run = run
+        self._given = receipt
+        self._life, self._has_lives = life or FIRST_LIFE, life is not None
+        self._renewals: Counter[str] = Counter()  # by the site that made us begin a new life
         self._chunk_size = chunk_size
         self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
         self._now = 0.0
@@ -171,6 +184,7 @@ class RoundMachine:
             snapshot=listed[0],
             deltas=tuple(listed[1:]),
             threshold=self._attendance.threshold,
+            life=self._life,
         )
         effects += [PublishManifest(self._manifest), ClearParts(tuple(self._parts))]
         return effects + ([] if event.finished else self._close_if_over())
@@ -276,7 +290,29 @@ class RoundMachine:
         if not self._gate.admits(site, self._now):
             return []
         self._roster.welcome(site)
-        return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan)), *self._where(site)]
+        welcome = Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))
+        return [*self._catch_up(site, message), welcome, *self._where(site)]
+
+    def _catch_up(self, site: str, hello: Hello) -> list[Effect]:
+        """Begin a new life when the site has seen what we know nothing of: our folder is older than its."""
+        if not self._is_behind(site, hello) or self._renewals[site] >= limits.LIVES or not self._manifest:
+            return []
+        self._renewals[site] += 1
+        self._life = Life(max(self._life.number, hello.life.number) + 1, secrets.token_hex(8))
+        self._manifest = msgspec.structs.replace(self._manifest, life=self._life)
+        return [BeginLife(self._life, self._round, site, hello.seen), PublishManifest(self._manifest)]
+
+    def _is_behind(self, site: str, hello: Hello) -> bool:
+        if hello.run != self._run or not self._has_lives:
+            return False
+        if hello.life != self._life:
+            return hello.life.number >= self._life.number
+        return hello.seen > self._round or (hello.accepted == self._round and not self._holds(site))
+
+    def _holds(self, site: str) -> bool:
+        """Whether an update of the site counts in this round."""
+        receipt = self._reception.receipts.get(site)
+        return receipt is not None and receipt.accepted
 
     def _decline(self, site: str, message: Decline) -> list[Effect]:
         """The round goes on without it, from the next tick on."""
@@ -310,8 +346,10 @@ class RoundMachine:
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
         if not self._gate.admits(site, self._now):
             return []
+        if message.round > self._round:  # of another life: the site must hear of ours, or we of its
+            return self._where(site)
         self._delivers(Delivers(site, message.round))
-        if (answer := self._reception.answer(site, message)) is not None:
+        if (answer := self._answer(site, message)) is not None:
             return [answer]
         if (reason := self._refusal(site, message)) is not None:
             if message.round == self._round:
@@ -320,6 +358,14 @@ class RoundMachine:
             receipt = Receipt(id=id_, accepted=False, reason=reason)
             return [Send(site, "dn/ctl", receipt), *self._report_refusal(site, message.round, id_, reason)]
         return [*self._reception.begin(site, message, self._now)]
+
+    def _answer(self, site: str, message: Begin) -> Send | None:
+        """The receipt for this update, if there is one; also to a site that was set back by many rounds."""
+        if (answer := self._reception.answer(site, message)) is not None or message.round == self._round:
+            return answer
+        given = self._given(message.round, site)
+        known = given is not None and given.id == message.outline.id
+        return Send(site, "dn/ctl", given) if given is not None and known else None
 
     def _report_refusal(self, site: str, round_: int, id_: bytes, reason: str) -> list[Effect]:
         """Of each site once while a round is open: who offers without end must not fill the logs."""

@@ -16,6 +16,7 @@ from fedfin.protocol.messages import (
     Dealing,
     Decline,
     Hello,
+    Life,
     Message,
     Outline,
     PartKind,
@@ -252,6 +253,16 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class BeginLife:
+    """Make it durable that the rounds go on in a new life: `site` has seen round `seen`, which we know nothing of."""
+
+    life: Life
+    round: int
+    site: str
+    seen: int
+
+
+@dataclass(frozen=True)
 class Refused:
     """For people: a site's offer was refused before any of it was sent."""
 
@@ -320,6 +331,7 @@ Effect = (
     | Judge
     | CloseRound
     | Seen
+    | BeginLife
     | Refused
     | Declined
     | Throttled

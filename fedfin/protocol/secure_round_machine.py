@@ -16,9 +16,12 @@ from fedfin import limits
 from fedfin.plan import Plan
 from fedfin.protocol.cohorts import key_statement, most_summed, survivors_statement
 from fedfin.protocol.messages import (
+    FIRST_LIFE,
     Begin,
     Consent,
     Dealing,
+    Decline,
+    Life,
     Ready,
     Receipt,
     Reveal,
@@ -40,7 +43,7 @@ from fedfin.protocol.round_states import (
     Tick,
 )
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.subtraction import NO_COHORT, answered_once, largest_cohort
+from fedfin.protocol.subtraction import NO_COHORT, PASSED_OVER, answered_once, largest_cohort
 from fedfin.protocol.sum_attempt import Attempt, Phase
 from fedfin.protocol.sum_states import (
     AwaitCohort,
@@ -70,10 +73,16 @@ class SecureRoundMachine(RoundMachine):
         verify: Verify,
         chunk_size: int = limits.CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
+        life: Life | None = FIRST_LIFE,
         new_id: Callable[[], bytes] = lambda: os.urandom(16),
     ) -> None:
         super().__init__(
-            plan, run=run, max_update_bytes=max_update_bytes, chunk_size=chunk_size, enrolled=enrolled
+            plan,
+            run=run,
+            max_update_bytes=max_update_bytes,
+            chunk_size=chunk_size,
+            enrolled=enrolled,
+            life=life,
         )
         self._verify, self._new_id = verify, new_id
         self._attempt: Attempt | None = None
@@ -84,6 +93,7 @@ class SecureRoundMachine(RoundMachine):
         ] = ()  # the sites of sums that this round's may be compared with
         self._cohort_by: float | None = None  # when to wait no longer for who would complete a cohort
         self._receipts: dict[str, Receipt] = {}  # of this round's sum, once it is open
+        self._passing: set[str] = set()  # who has answered this round in an earlier life, and does not again
         self._handlers[SumEnded] = self._sum_ended
         self._messages |= {
             Ready: self._ready,
@@ -94,7 +104,7 @@ class SecureRoundMachine(RoundMachine):
 
     def _opened(self, event: Opened) -> list[Effect]:
         self._attempt, self._receipts, self._given_up = None, event.receipts, 0
-        self._cohort_by = None
+        self._cohort_by, self._passing = None, set()
         self._earlier = event.summed if answered_once(task_of(self._plan, event.round)) else ()
         if event.unopened is not None and not event.receipts:
             self._attempt = Attempt.again(self._run, event.unopened, self._plan.rounds.min_sites)
@@ -109,8 +119,13 @@ class SecureRoundMachine(RoundMachine):
     def _ready(self, site: str, message: Ready) -> list[Effect]:
         if message.run != self._run:
             return self._hello_again(site)
+        if message.round > self._round:
+            return self._where(site)
         if message.round != self._round or self.state is not State.COLLECTING:
             return self._tell_outcome(site, message.round)
+        return [] if site in self._passing else self._is_ready(site, message)
+
+    def _is_ready(self, site: str, message: Ready) -> list[Effect]:
         self._roster.delivers(site)
         attempt = self._attempt
         if attempt is None or site not in attempt.names:
@@ -185,6 +200,35 @@ class SecureRoundMachine(RoundMachine):
         answers: list[Effect] = [Send(site, "dn/ctl", outcome) for site in ready]
         return [NoCohort(self._round, ready), *answers, CloseRound(self._round, self._roster.silent)]
 
+    # A life that an earlier one was ahead of.
+
+    def _holds(self, site: str) -> bool:
+        return site in self._receipts
+
+    def _decline(self, site: str, message: Decline) -> list[Effect]:
+        effects = super()._decline(site, message)
+        if message.run == self._run and message.cause == "rewound":
+            self._passing.add(site)
+            self._attendance.withdraw(site)
+        return effects
+
+    def _pass_over(self) -> list[Effect]:
+        """Too few are left that may answer. What the model can do without is left out: the round has no sum."""
+        attendance = self._attendance
+        possible = attendance.accepted + len({*attendance.owing(self._now)})
+        needed = task_of(self._plan, self._round) in {"moments", "second_moments"}
+        waiting = self.state is State.COLLECTING and self._attempt is None and self._passing
+        if not waiting or needed or possible >= attendance.quorum:
+            return []
+        self.state, ready = State.FOLDING, self._all_ready
+        outcome = Summed(run=self._run, round=self._round, accepted=False, reason=PASSED_OVER)
+        answers: list[Effect] = [Send(site, "dn/ctl", outcome) for site in ready]
+        return [
+            NoCohort(self._round, ready, PASSED_OVER),
+            *answers,
+            CloseRound(self._round, self._roster.silent),
+        ]
+
     def _ask(self) -> list[Effect]:
         assert self._attempt is not None
         return [question for site in self._attempt.owing for question in self._ask_one(site, self._attempt)]
@@ -258,7 +302,7 @@ class SecureRoundMachine(RoundMachine):
         if self._cut_at is not None:
             return super()._tick(event)
         if self._attempt is None:
-            return [*super()._tick(event), *self._without_cohort()]
+            return [*super()._tick(event), *self._without_cohort(), *self._pass_over()]
         return [*self._reception.call_next(self._now), *self._go_on()]
 
     def _close_if_over(self) -> list[Effect]:

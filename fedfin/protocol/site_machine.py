@@ -16,12 +16,15 @@ from fedfin.protocol.fetch import Fetch
 from fedfin.protocol.invitation import draw
 from fedfin.protocol.manifest_checks import Succession, objection
 from fedfin.protocol.messages import (
+    FIRST_LIFE,
     Chunk,
     Cohort,
     Consents,
     Dealt,
+    Decline,
     Evict,
     Hello,
+    Life,
     Missing,
     Receipt,
     RoundManifest,
@@ -37,6 +40,9 @@ from fedfin.protocol.site_states import (
     LEGAL,
     Abandon,
     Assembled,
+    Bar,
+    Barred,
+    BeginLife,
     Connected,
     Disconnected,
     Distrust,
@@ -65,9 +71,10 @@ from fedfin.protocol.site_states import (
 class Memory:
     """What a site remembers from before a restart.
 
-    `settled`: the last round of `run` that has a receipt; `model`, `version`: id and version of the kept global
-    model (None: there is none); `offer`: round and payload of an update without a receipt; `answered`: by run, the
-    rounds whose answers were made, and may have left, whatever else was forgotten.
+    `settled`: the last round of `run` that has a receipt in `life`; `accepted`: that has one that says so; `model`,
+    `version`: id and version of the kept global model (None: there is none); `offer`: round and payload of an update
+    without a receipt; `answered`: by run and life, the rounds whose answers were made, and may have left, whatever else
+    was forgotten; `barred`: rounds of `run` up to this one are not answered again.
     """
 
     run: str = ""
@@ -75,7 +82,10 @@ class Memory:
     model: bytes = b""
     version: int | None = None
     offer: tuple[int, bytes] | None = None
-    answered: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    answered: Mapping[tuple[str, Life], frozenset[int]] = field(default_factory=dict)
+    life: Life = FIRST_LIFE
+    accepted: int = 0
+    barred: int = 0
 
 
 class SiteMachine:
@@ -83,11 +93,12 @@ class SiteMachine:
 
     def __init__(self, *, site: str, boot: str, encoders: dict[str, str], memory: Memory) -> None:
         self.state = State.JOINING
-        self.hello = Hello(boot=boot, encoders=encoders)
+        self._boot, self._encoders = boot, encoders
         self._site = site
         self._plan: Plan | None = None
         self._run = memory.run
-        self._settled = memory.settled
+        self._life = memory.life
+        self._settled, self._accepted, self._barred = memory.settled, memory.accepted, memory.barred
         self._model, self._version = memory.model, memory.version
         self._answered = memory.answered
         self._manifest: RoundManifest | None = None
@@ -96,6 +107,7 @@ class SiteMachine:
         self._online = False
         self._now = 0.0
         self._retry_at = 0.0
+        self._object_at = 0.0  # when an aggregator that is behind, or another, may be contradicted again
         self._fetch = Fetch()
         self._working, self._payload = memory.offer or (0, b"")  # the round being worked on or sent
         self._outgoing = Outgoing()
@@ -118,6 +130,7 @@ class SiteMachine:
             Survivors: self._sum_question,
             Consents: self._sum_question,
             Masked: self._masked,
+            Barred: self._on_barred,
             Summed: self._summed,
         }
 
@@ -131,6 +144,19 @@ class SiteMachine:
         assert self.state in allowed, (type(event), self.state)
         return effects
 
+    @property
+    def hello(self) -> Hello:
+        """Who we are, and where we stand."""
+        seen = 0 if self._manifest is None else self._manifest.round
+        return Hello(
+            boot=self._boot,
+            encoders=self._encoders,
+            run=self._run,
+            life=self._life,
+            seen=max(seen, self._accepted),
+            accepted=self._accepted,
+        )
+
     # The link.
 
     def _connected(self, event: Connected) -> list[Effect]:
@@ -138,7 +164,7 @@ class SiteMachine:
         self._outgoing.connected(event.chunk_size)
         self._retry_at = self._now + limits.RETRY_S
         # The aggregator may have been restarted meanwhile: it learns of us again, whatever our state.
-        effects: list[Effect] = [Send("up/ctl", self.hello)]
+        effects = self._greeting()
         if self.state is State.FETCHING:
             effects += self._fetch.reconnected()
         if self.state is State.SENDING:
@@ -160,13 +186,21 @@ class SiteMachine:
     def _ask(self) -> list[Effect]:
         """Repeat the question whose answer this state waits for."""
         if self.state in {State.JOINING, State.IDLE}:  # IDLE: the manifest may have got lost; hello brings it
-            return [Send("up/ctl", self.hello)]
+            return self._greeting()
         if self.state is State.FETCHING:
             return self._fetch.wants()
         if self._outgoing.begin is None:
             return [SayReady(self._working)]
         # The whole Begin again: an aggregator that has forgotten the transfer needs its outline.
         return [Send("up/ctl", self._outgoing.begin)]
+
+    def _greeting(self) -> list[Effect]:
+        """Hello; and, where it asks again what must not be told twice, that nobody need wait for us."""
+        hello: Effect = Send("up/ctl", self.hello)
+        manifest = self._manifest
+        if self.state is not State.IDLE or manifest is None or not self._passes(manifest):
+            return [hello]
+        return [hello, Send("up/ctl", Decline(run=self._run, cause="rewound"))]
 
     # Joining, and being dropped.
 
@@ -184,6 +218,7 @@ class SiteMachine:
         self._plan = event.plan
         if event.run != self._run:  # deltas of another run's versions lead elsewhere
             self._run, self._settled, self._version, self._payload = event.run, 0, None, b""
+            self._life, self._accepted, self._barred = FIRST_LIFE, 0, 0
         if self._payload:  # whatever became of its round: what the update came to must be known first
             return [join, *self._send()]
         if self._version is None:
@@ -204,13 +239,62 @@ class SiteMachine:
         assert self._plan is not None
         if (reason := objection(self._plan, event)) is not None:
             return self._distrust(reason)
+        if event.life != self._life:
+            return self._object() if event.life.number <= self._life.number else self._begin_life(event)
         known = self._manifest
         if known is not None and _age(event) <= _age(known):
-            return []
+            return self._object() if event.round < known.round else []
         if known is not None and not self._succession.believes(event, known.round):
             return [Send("up/ctl", self.hello)] if self._online else []
         self._manifest = event
         return self._turn_to(event)
+
+    def _object(self) -> list[Effect]:
+        """A manifest from before what we have seen: late, or its aggregator was set back and must hear of it."""
+        if not self._online or self._now < self._object_at:
+            return []
+        self._object_at = self._now + limits.RETRY_S
+        return [Send("up/ctl", self.hello)]
+
+    def _begin_life(self, manifest: RoundManifest) -> list[Effect]:
+        """The aggregator was set back. What it holds of us still counts; all else is made anew, if it may be."""
+        sending = self.state is State.SENDING
+        kept = self._working if sending and self._working <= manifest.round else 0
+        self._barred = self._last_answered(kept) if self._secure else 0
+        self._life, self._accepted, self._manifest = manifest.life, 0, manifest
+        self._settled = self._barred
+        begin = BeginLife(manifest.life, manifest.round, self._barred)
+        if kept:  # what it came to must be known first
+            return [begin, *(self._ask() if self._online and not self._outgoing.busy else [])]
+        effects: list[Effect] = []
+        if self.state in {State.WORKING, State.SENDING}:
+            effects = [Abandon(self._working, anew=True)]
+            self._payload = b""
+            self._outgoing.done()
+        if self.state is State.ASSEMBLING:
+            return [begin]
+        if self.state is not State.FETCHING:
+            self.state = State.IDLE
+        return [*effects, begin, *self._next_round()]
+
+    def _last_answered(self, kept: int) -> int:
+        """The last round of this run but `kept`, in any life, whose answer was made."""
+        made = (max(rounds) for (run, _), rounds in self._answered.items() if run == self._run and rounds)
+        working = self._working if self.state is State.SENDING else 0
+        numbers = (self._settled, working, *made)
+        return max((number for number in numbers if number != kept), default=0)
+
+    def _passes(self, manifest: RoundManifest) -> bool:
+        """Whether we have answered the round already, and no second sum may be made of it."""
+        return manifest.state == "open" and manifest.round <= self._barred
+
+    def _on_barred(self, event: Barred) -> list[Effect]:
+        if event.round != self._working:
+            return []
+        self._barred, self._settled = event.round, max(self._settled, event.round)
+        self.state, self._payload = State.IDLE, b""
+        self._outgoing.done()
+        return [Bar(event.round), *self._next_round()]
 
     def _distrust(self, reason: str) -> list[Effect]:
         """What no aggregator of this plan says is not remembered: it must not make us deaf to the true one."""
@@ -237,7 +321,8 @@ class SiteMachine:
 
     def _has_work(self, manifest: RoundManifest) -> bool:
         asked = draw(manifest.run, manifest.round, self._site) <= manifest.threshold
-        answered = manifest.round <= self._settled or manifest.round in self._answered.get(self._run, ())
+        made = self._answered.get((self._run, self._life), ())
+        answered = manifest.round <= self._settled or manifest.round in made
         return manifest.state == "finished" or (asked and not answered)
 
     def _next_round(self) -> list[Effect]:
@@ -247,7 +332,8 @@ class SiteMachine:
         self._retry_at = self._now + (limits.RETRY_S if manifest is None else limits.IDLE_S)
         if manifest is None or not self._has_work(manifest):
             self.state = State.IDLE
-            return self._fetch.stop()
+            passing = self._online and manifest is not None and self._passes(manifest)
+            return [*self._fetch.stop(), *(self._greeting() if passing else [])]
         if manifest.model != self._model:
             return self._go_and_fetch(manifest)
         self._version = manifest.version
@@ -333,10 +419,15 @@ class SiteMachine:
             self._outgoing.done()
             return []
         self.state = State.IDLE
-        self._settled = max(self._settled, begin.round)
+        self._settle(begin.round, accepted=event.accepted)
         self._payload = b""
         self._outgoing.done()
         return [Settle(begin.round, event.accepted, event.reason), *self._next_round()]
+
+    def _settle(self, round_: int, *, accepted: bool) -> None:
+        self._settled = max(self._settled, round_)
+        if accepted:
+            self._accepted = max(self._accepted, round_)
 
     # Secure sums.
 
@@ -362,7 +453,7 @@ class SiteMachine:
         if not self._secure or (event.run, event.round) != (self._run, self._working):
             return []
         self.state = State.IDLE
-        self._settled = max(self._settled, event.round)
+        self._settle(event.round, accepted=event.accepted)
         self._payload = b""
         self._outgoing.done()
         return [Settle(event.round, event.accepted, event.reason), *self._next_round()]

@@ -15,6 +15,7 @@ from fedfin.protocol.messages import (
     Consents,
     Dealt,
     Evict,
+    Life,
     Message,
     Missing,
     PartKind,
@@ -91,6 +92,13 @@ class Masked:
 
 
 @dataclass(frozen=True)
+class Barred:
+    """Secure sums: shares of a sum of this round have left, and another one is asked for."""
+
+    round: int
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time has passed."""
 
@@ -114,6 +122,7 @@ Event = (
     | Survivors
     | Consents
     | Masked
+    | Barred
     | Summed
 )
 SumQuestion = Cohort | Dealt | Survivors | Consents
@@ -204,9 +213,10 @@ class TakePart:
 
 @dataclass(frozen=True)
 class Abandon:
-    """Stop working on this round: it has closed."""
+    """Stop working on this round: it has closed. `anew`: it is asked again, so that nothing of it is lost."""
 
     round: int
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,6 +226,22 @@ class Settle:
     round: int
     accepted: bool
     reason: str
+
+
+@dataclass(frozen=True)
+class BeginLife:
+    """The aggregator was set back, to `round`; a new life begins. Rounds up to `barred` are not answered again."""
+
+    life: Life
+    round: int
+    barred: int
+
+
+@dataclass(frozen=True)
+class Bar:
+    """This round is not answered again: forget the copy on disk, and remember that."""
+
+    round: int
 
 
 @dataclass(frozen=True)
@@ -251,6 +277,8 @@ Effect = (
     | TakePart
     | Abandon
     | Settle
+    | BeginLife
+    | Bar
     | Finish
     | Distrust
     | Leave
@@ -298,6 +326,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Connected: (_S.WORKING,),
         Disconnected: (_S.WORKING,),
         Done: (_S.WORKING, _S.SENDING),
+        Barred: _AFTER_MANIFEST,
         RoundManifest: _AFTER_MANIFEST,
         Evict: (_S.EVICTED,),
     },
@@ -314,8 +343,9 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Survivors: (_S.SENDING,),
         Consents: (_S.SENDING,),
         Masked: (_S.SENDING,),
+        Barred: (_S.SENDING, *_AFTER_MANIFEST),
         Summed: (_S.SENDING, *_AFTER_MANIFEST),
-        RoundManifest: (_S.SENDING,),
+        RoundManifest: (_S.SENDING, *_AFTER_MANIFEST),  # of a new life
         Evict: (_S.EVICTED,),
     },
     _S.FINISHED: {},

@@ -18,6 +18,8 @@ NO_COHORT = (
     " show; none was made"
 )
 
+PASSED_OVER = "sites have answered this round before the aggregator was set back; no second sum of it is made"
+
 
 def answered_once(task: Task) -> bool:
     """Whether every round of this task asks the same of the same cases: all but training."""

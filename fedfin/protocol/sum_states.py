@@ -6,6 +6,7 @@ The life of its round is in round_states.py, who of the cohort has come how far 
 from dataclasses import dataclass
 
 from fedfin.protocol.messages import Receipt, Reveal, SumKey
+from fedfin.protocol.subtraction import NO_COHORT
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class NoCohort:
 
     round: int
     ready: tuple[str, ...]
+    reason: str = NO_COHORT
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ from fedfin.trust import sealing
 from fedfin.trust.identity import Identity, PublicKeys
 
 
+class RevealedError(ProtocolError):
+    """Shares of another sum of the round may have left: this site is in no second one."""
+
+
 class LostError(ProtocolError):
     """It is of an attempt whose secrets this site does not hold: never, or not any more."""
 
@@ -139,7 +143,7 @@ class Member:
         if message.attempt in self._left:
             raise LostError("a cohort is asked for that was left for another")
         if self._ledger.revealed(message.round) is not None:
-            raise ProtocolError(
+            raise RevealedError(
                 f"the sum of round {message.round} may be open already; it asks for another one"
             )
         if list(names) != sorted(set(names)) or self._site not in names:
@@ -249,7 +253,7 @@ class Member:
             raise LostError("shares are asked for of an attempt that was left for another")
         revealed = self._ledger.revealed(message.round)
         if revealed not in {None, message.attempt}:
-            raise ProtocolError("another sum of this round may be open already")
+            raise RevealedError("another sum of this round may be open already")
         signed = message.signatures.keys() & set(kept.survivors)
         if len(signed) < threshold(len(kept.names)):
             raise ProtocolError(

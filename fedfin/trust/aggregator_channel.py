@@ -126,6 +126,11 @@ class AggregatorChannel:
             return opened.body
         return sealing.open_sealed(opened.body, self._identity.sealing, message_context(run, topic))
 
+    def own(self, topic: str, data: bytes) -> bytes:
+        """By this aggregator's key, in this run. Raises ProtocolError."""
+        key = self._identity.public.verifier
+        return envelope.verify(data, key, run=self._accepted.run, topic=topic).body
+
     def has_signed(self, site: str, statement: bytes, signature: bytes) -> bool:
         """By the key that the roster has for it."""
         try:

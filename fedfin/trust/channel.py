@@ -109,6 +109,9 @@ class AggregatorEnd(Protocol):
     def receive(self, site: str, topic: str, data: bytes) -> bytes:
         """What came, if it is from the site that the topic names. Raises ProtocolError."""
 
+    def own(self, topic: str, data: bytes) -> bytes:
+        """What came on a topic that only the aggregator writes to, if it is by its key. Raises ProtocolError."""
+
     def has_signed(self, site: str, statement: bytes, signature: bytes) -> bool:
         """Whether the charter's site signed this."""
 
@@ -191,6 +194,10 @@ class OpenAggregatorEnd:
         return message
 
     def receive(self, site: str, topic: str, data: bytes) -> bytes:  # noqa: ARG002
+        """As it is."""
+        return data
+
+    def own(self, topic: str, data: bytes) -> bytes:  # noqa: ARG002
         """As it is."""
         return data
 

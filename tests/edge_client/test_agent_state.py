@@ -78,7 +78,7 @@ def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
     _filled(tmp_path).settle(accepted=True)
     AgentState(tmp_path).put_update(_outbox(3))
     state = AgentState(tmp_path)
-    assert state.memory({}) == Memory(RUN, 2, MODEL_ID, 0, (3, _update(3)))
+    assert state.memory({}) == Memory(RUN, 2, MODEL_ID, 0, (3, _update(3)), accepted=2)
     assert state.plan() == PLAN
 
 

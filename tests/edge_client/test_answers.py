@@ -8,8 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from fedfin.errors import ProtocolError, StateError
+from fedfin.limits import LIVES
 from fedfin.plan import Modality, Model, Plan
-from fedfin_edge.agent.answers import Answer, Answers, allow_run
+from fedfin.protocol.messages import FIRST_LIFE, Life
+from fedfin_edge.agent.answers import Answer, AnsweredError, Answers, allow_run
 from fedfin_edge.agent.joining import (
     answer_of,
     check_answers,
@@ -59,9 +61,27 @@ def _answers(folder: Path, *lines: Answer) -> Answers:
 def test_what_was_answered_is_known_to_a_later_process(tmp_path: Path) -> None:
     """By run and round; the file is for its owner only."""
     answers = _answers(tmp_path, FIRST, replace(FIRST, round=3, run=OTHER))
-    assert answers.rounds() == {RUN: frozenset({2}), OTHER: frozenset({3})}
+    assert answers.rounds() == {(RUN, FIRST_LIFE): frozenset({2}), (OTHER, FIRST_LIFE): frozenset({3})}
     assert answers.of(RUN) == [FIRST]
     assert (tmp_path / "answers.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_in_another_life_training_is_answered_anew_and_moments_are_the_same(tmp_path: Path) -> None:
+    """So many times; with secure sums never."""
+    answers, other = _answers(tmp_path, FIRST), replace(FIRST, update="f" * 64)
+    for number in range(1, LIVES):
+        answers.record(replace(other, life=Life(number)), anew=True)
+    with pytest.raises(StateError, match=f"set back {LIVES} times"):
+        answers.record(replace(other, life=Life(LIVES)), anew=True)
+    summed = Answers(tmp_path / "summed.jsonl")
+    moments = replace(FIRST, round=1, task="moments")
+    summed.record(FIRST)
+    summed.record(moments)
+    for line, anew in ((other, False), (replace(moments, update="f" * 64), True)):
+        with pytest.raises(AnsweredError):
+            summed.record(replace(line, life=Life(1)), anew=anew)
+    summed.record(replace(moments, life=Life(1)), anew=True)
+    assert summed.rounds()[RUN, Life(1)] == {1}
 
 
 def test_the_same_update_is_one_answer_and_a_different_one_is_refused(tmp_path: Path) -> None:

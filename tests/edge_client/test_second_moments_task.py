@@ -215,7 +215,13 @@ def test_the_site_remembers_that_it_gave_across_a_restart(accepted: bool, tmp_pa
     work, (values, weights) = Work(2, "second_moments", 1), second_moments(PLAN, draw(PLAN, 30, 1))
     state.put_update(make_outbox(PLAN, work, "s0", "1" * 16, values, weights, {}, state.feedback(), {}))
     state.settle(accepted=accepted)
-    assert AgentState(tmp_path).progress == Progress(run="1" * 16, settled=2, gave_second_moments=accepted)
+    assert AgentState(tmp_path).progress == Progress(
+        run="1" * 16,
+        settled=2,
+        accepted=2 * accepted,
+        gave_second_moments=accepted,
+        gave_in=2 * accepted,
+    )
     state = AgentState(tmp_path)
     state.put_update(make_outbox(PLAN, Work(3, "train", 2), "s0", "1" * 16, {}, {}, {}, state.feedback(), {}))
     state.settle(accepted=True)

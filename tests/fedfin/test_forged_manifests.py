@@ -1,11 +1,11 @@
 """A manifest that no aggregator of the plan can have made, or that skips rounds, does not lead a site astray."""
 
 import pytest
-from machine_helpers import HELLO, OTHER_RUN, PAYLOAD, PLAN, RUN, Site, begin_of, manifest_of
+from machine_helpers import OTHER_RUN, PAYLOAD, PLAN, RUN, Site, begin_of, manifest_of
 from msgspec.structs import replace
 
 from fedfin.protocol import site_states as site_
-from fedfin.protocol.messages import Evict, Receipt, RoundManifest, Welcome
+from fedfin.protocol.messages import FIRST_LIFE, Evict, Receipt, RoundManifest, Welcome
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import Memory, SiteMachine
 
@@ -45,7 +45,7 @@ def test_a_manifest_that_skips_rounds_is_followed_only_when_it_is_told_again() -
     """The site asks, and the aggregator repeats its own; one that nobody repeats changes nothing."""
     site = Site()
     site.feed(manifest_of(2))
-    assert site.feed(manifest_of(9)) == [site_.Send("up/ctl", HELLO)]
+    assert site.feed(manifest_of(9)) == [site_.Send("up/ctl", site.machine.hello)]
     assert site.feed(manifest_of(3)) == [site_.Abandon(2), site_.Work(3, "train", 2)]
 
 
@@ -53,8 +53,8 @@ def test_a_site_that_was_offline_for_five_rounds_comes_back() -> None:
     """It says hello when it is online again; the retained manifest and the answer are two that say the same."""
     site = Site()
     site.feed(manifest_of(2), site_.Disconnected())
-    assert site.feed(site_.Connected(1024)) == [site_.Send("up/ctl", HELLO)]
-    assert site.feed(manifest_of(7)) == [site_.Send("up/ctl", HELLO)]
+    assert site.feed(site_.Connected(1024)) == [site_.Send("up/ctl", site.machine.hello)]
+    assert site.feed(manifest_of(7)) == [site_.Send("up/ctl", site.machine.hello)]
     assert site.feed(manifest_of(7)) == [site_.Abandon(2), site_.Work(7, "train", 6)]
 
 
@@ -89,8 +89,10 @@ def test_a_receipt_for_another_update_settles_nothing() -> None:
 
 def test_a_round_that_was_answered_is_not_answered_again_after_a_loss_of_state() -> None:
     """The next one is; in another run the same round is another question."""
-    answered = {RUN: frozenset({2, 3})}
+    answered = {(RUN, FIRST_LIFE): frozenset({2, 3})}
     site = Site(answered=answered)
     assert site.feed(manifest_of(2), manifest_of(3)) == []
     assert site.feed(manifest_of(4)) == [site_.Work(4, "train", 3)]
-    assert Site(answered={OTHER_RUN: frozenset({2})}).feed(manifest_of(2)) == [site_.Work(2, "train", 1)]
+    assert Site(answered={(OTHER_RUN, FIRST_LIFE): frozenset({2})}).feed(manifest_of(2)) == [
+        site_.Work(2, "train", 1)
+    ]

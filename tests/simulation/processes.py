@@ -326,7 +326,9 @@ def make_believe(world: "World") -> Iterator[None]:
 
     chance = SimpleNamespace(urandom=world.rng.randbytes)
     new_key = SimpleNamespace(generate=lambda: sum_keys.new_key(world.rng))
-    clock = SimpleNamespace(**vars(time) | {"monotonic": world.clock.monotonic})
+    clock = SimpleNamespace(
+        **vars(time) | {"monotonic": world.clock.monotonic, "time": world.clock.monotonic}
+    )
     secrets = SimpleNamespace(token_hex=lambda size: toy.hexadecimal(world.rng, size))
     threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
     replaced = {
@@ -336,6 +338,7 @@ def make_believe(world: "World") -> Iterator[None]:
         "os.fdatasync": crashy_flush,
         "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
         "fedfin_aggregator.store.journal.secrets": secrets,
+        "fedfin.protocol.round_machine.secrets": secrets,
         "fedfin_aggregator.serve.server.secrets": secrets,
         "fedfin_aggregator.serve.server.time": clock,
         "fedfin_aggregator.serve.shard_server.secrets": secrets,

@@ -22,8 +22,8 @@ MEMORY = Path("/dev/shm")  # fsync costs nothing there; a process that dies lose
 class Variant:
     """A plan, how many sites follow it, and what must hold at the end of a schedule of it.
 
-    `mortal`: the last site may die for ever, and sites may join late. `shards`: how many share the work; the calm
-    schedule has none, so that shards are held to what one aggregator makes.
+    `set_back`: copies of folders come back. `mortal`: the last site may die for ever, and sites may join late.
+    `shards`: how many share the work; the calm schedule has none, so that shards are held to what one aggregator makes.
     """
 
     plan: Plan
@@ -31,6 +31,7 @@ class Variant:
     check: Callable[[str, World], None]
     mortal: bool = True
     shards: int = 0
+    set_back: bool = False
 
 
 def run(
@@ -49,8 +50,12 @@ def run(
             world = World(seed, plan, sites, faults, Path(folder), shards=shards, trace=trace)
         if chosen.mortal and not calm:
             _come_and_go(world, rng)
+        if chosen.set_back and not calm:
+            world.backups.plan(rng, rng.choice([1, 2, 3]))
         world.run()
-    if not calm:
+    if world.told_to_begin_anew:
+        world.tally["told to begin anew"] += 1
+    elif not calm:
         chosen.check(variant or name, world)
     return world
 
@@ -163,6 +168,14 @@ VARIANTS = {
         toy_plan(_EVERYONE, privacy=_SECURE, codec=_STEPS), 3, same_as_undisturbed, mortal=False
     ),
     "secure, steps, quorum": Variant(toy_plan(_SUMMED, privacy=_SECURE, codec=_STEPS), 5, summed_or_told),
+    "set back": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, set_back=True),
+    "set back, solved": Variant(solved_plan(_EVERYONE), 3, within_the_quorum, mortal=False, set_back=True),
+    "set back, quorum": Variant(toy_plan(_QUORUM), 3, within_the_quorum, set_back=True),
+    "set back, folded late": Variant(toy_plan(_LATE, codec=_SMALL), 3, within_the_quorum, set_back=True),
+    "set back, asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, set_back=True),
+    "set back, secure": Variant(
+        toy_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told, mortal=False, set_back=True
+    ),
     "private": Variant(private_plan(_SUMMED), 5, told_within_the_budget),
 }
 OPEN = {"secure": "everyone"}  # the variant whose model is the same

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fedfin.protocol import messages, transfer
-from fedfin.protocol.messages import Begin, Receipt, RoundManifest, Summed
+from fedfin.protocol.messages import Receipt, RoundManifest, Summed
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_states import OpenSum
@@ -19,11 +19,10 @@ from fedfin_aggregator.store.journal import Journal
 from simulation.sum_watch import SumWatch
 
 if TYPE_CHECKING:
+    from simulation.processes import Process
     from simulation.world import World
 
-KIND_BEGIN, KIND_RECEIPT, KIND_SUMMED = (
-    b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("begin", "receipt", "summed")
-)
+KIND_RECEIPT, KIND_SUMMED = (b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("receipt", "summed"))
 Judge = Callable[[int, str, bytes, bytes], Receipt]
 
 
@@ -59,6 +58,23 @@ class Watch:
 
         return keep
 
+    def set_back(self, party: "Process") -> None:
+        """Its folder is older than what it has said: it may say other things now, and what it promised is gone."""
+        if party.name != self._world.aggregator.name:
+            self.asked_anew(party.name)
+            return
+        self.receipts.clear()
+        self.models.clear()
+        self._summed.clear()
+
+    def offering(self, site: str, round_: int) -> None:
+        """An update of this round is about to leave."""
+        self._offered.add((site, round_))
+
+    def asked_anew(self, site: str) -> None:
+        """It may make updates anew."""
+        self._offered = {(name, round_) for name, round_ in self._offered if name != site}
+
     def computing(self, site: str, round_: int) -> None:
         """A site begins a round's work: not again once it has offered its update, which it must have saved."""
         assert (site, round_) not in self._offered, ("made anew after it was offered", site, round_)
@@ -76,10 +92,7 @@ class Watch:
 
     def published(self, topic: str, payload: bytes) -> None:
         """A message has reached the broker: from now on somebody may have read it."""
-        if topic.endswith("/up/ctl") and KIND_BEGIN in payload:
-            message = messages.decode(payload, Begin)
-            self._offered.add((_party(topic), message.round))
-        elif topic.endswith("/dn/ctl") and KIND_RECEIPT in payload:
+        if topic.endswith("/dn/ctl") and KIND_RECEIPT in payload:
             if self._world.keys is None:  # for masked values it promises nothing
                 self._receipt(_party(topic), messages.decode(payload, Receipt))
         elif topic.endswith("/dn/ctl") and KIND_SUMMED in payload:

@@ -2,14 +2,16 @@
 
 import contextlib
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fedfin.declines import CAUSES
 from fedfin.plan import Plan
+from fedfin.protocol.schedule import task_of
 from fedfin.protocol.shards import Shard, is_shard
+from simulation.backups import Backups, open_reader
 from simulation.broker import Broker, Link
 from simulation.clock import Clock
 from simulation.faults import CrashError, Faults
@@ -53,6 +55,7 @@ class World:
             self.aggregator = AggregatorProcess(self, folder, shards=shards)
             self.shards = [ShardProcess(self, folder / f"shard-{i}", Shard(i, shards)) for i in range(shards)]
             self.sites = [SiteProcess(self, name, folder / name) for name in names]
+        self.backups = Backups(self, folder / "copies")
         self.processes = {p.client_id: p for p in (self.aggregator, *self.shards, *self.sites)}
 
     def run(self) -> None:
@@ -61,6 +64,8 @@ class World:
             for process in self.processes.values():
                 self.clock.after(process.asleep_s, process.boot)
             while any(site.awaited and not site.finished for site in self.sites):
+                if self.told_to_begin_anew:
+                    return
                 for _ in range(10):
                     self.clock.step()
                 assert self.clock.now < UNTIL_S, f"deadlock: {self.states()}"
@@ -73,6 +78,17 @@ class World:
             self._check_sites()
         for server in servers:
             server.close()
+
+    @property
+    def told_to_begin_anew(self) -> bool:
+        """Whether log and `show` say that moments cannot be summed a second time: a person must begin another run."""
+        return any(
+            event == "declined"
+            and facts["reason"] == CAUSES["rewound"]
+            and task_of(self.plan, facts["round"]) in {"moments", "second_moments"}
+            for _, name, event, facts in self.facts
+            if name == self.aggregator.name
+        )
 
     def _check_sites(self) -> None:
         version = self.aggregator.journal.versions.newest()
@@ -127,6 +143,10 @@ class World:
             if self.on_report is not None:
                 self.on_report(name, event, facts)
             self.tell(name, event, facts)
+            if event == "sending":
+                self.watch.offering(name, facts["round"])
+            if event == "rewound" and not self.plan.privacy.summed:
+                self.watch.asked_anew(name)
 
         return report
 
@@ -162,12 +182,11 @@ class World:
     @contextlib.contextmanager
     def _readers(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            self._dbs = {
-                server.name: stack.enter_context(
-                    contextlib.closing(
-                        sqlite3.Connection(server.folder / "journal.sqlite", isolation_level=None)
-                    )
-                )
-                for server in (self.aggregator, *self.shards)
-            }
+            self._stack, self._dbs = stack, {}
+            for server in (self.aggregator, *self.shards):
+                self.read_again(server)
             yield
+
+    def read_again(self, server: AggregatorProcess | ShardProcess) -> None:
+        """Its journal is another file now."""
+        self._dbs[server.name] = self._stack.enter_context(open_reader(server.folder))

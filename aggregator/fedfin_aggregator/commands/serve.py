@@ -63,6 +63,11 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--json", action="store_true", help="report progress as JSON lines on standard output"
     )
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="serve although another aggregator of this federation does; that one stops",
+    )
     share = parser.add_mutually_exclusive_group()
     share.add_argument(
         "--shards", type=int, metavar="N", help="be the root of N shards, which take the sites' updates"
@@ -102,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
                 login=login,
                 proxy=broker_options.proxy(args),
                 channel=channel,
+                take_over=args.take_over,
             ).serve()
         version = journal.versions.newest()
         assert version is not None

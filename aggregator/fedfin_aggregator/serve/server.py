@@ -1,13 +1,15 @@
 """The aggregator's shell: moves events between the link, the round machine and the journal."""
 
+import datetime as dt
 import secrets
+import socket
 import time
 from dataclasses import asdict
 from typing import Any
 
 from fedfin import limits
 from fedfin.declines import CAUSES
-from fedfin.errors import LinkError, ProtocolError
+from fedfin.errors import LinkError, ProtocolError, StateError
 from fedfin.link import link_events, mqtt
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
@@ -21,8 +23,9 @@ from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
-from fedfin.protocol.subtraction import NO_COHORT
+from fedfin.protocol.tenure import Tenure
 from fedfin.protocol.topics import Topics
+from fedfin.protocol.twins import Twins
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
@@ -51,11 +54,16 @@ class Server:
         login: Login | None = None,
         proxy: ProxyChoice = None,
         channel: AggregatorEnd | None = None,
+        take_over: bool = False,
     ) -> None:
+        """`take_over`: from another aggregator of this federation that is at work."""
         self._rounds = rounds
         self._report = report = throttled(report, "bad-message")
         self._topics = Topics(rounds.plan.federation)
-        self._boot = secrets.token_hex(8)
+        self._tenure = self._new_tenure(secrets.token_hex(8), take_over=take_over)
+        self._twins = Twins()
+        self._online = False
+        self._refusals: dict[str, str] = {}  # of offers of this round, by site
         self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
         rounds.case_caps = self._channel.case_caps
         will = self._topics.aggregator_state, lambda: self._state(online=False)
@@ -72,8 +80,15 @@ class Server:
         self._incoming = Incoming(rounds, report, self._channel)
         self._parts = SealedParts(self._channel)
         self._tick_at = 0.0
+        self._cut_anew = False  # the broker takes smaller chunks than before
         # A round that waits for the coordinator, and what was known of sites when it began to.
         self._asked: tuple[life.CloseRound, dict[str, OutlierRow]] | None = None
+
+    def _new_tenure(self, boot: str, *, take_over: bool) -> Tenure:
+        journal, host, now = self._rounds.journal, socket.gethostname()[:255], time.time()
+        own = messages.AggregatorState(online=True, boot=boot, host=host, since=now, at=now)
+        predecessor = journal.served(boot, journal.place)
+        return Tenure(own, predecessor=predecessor, take_over=take_over)
 
     def _new_machine(self) -> RoundMachine | RootMachine:
         rounds = self._rounds
@@ -87,19 +102,34 @@ class Server:
                 max_update_bytes=limit,
                 verify=self._channel.has_signed,
                 enrolled=self._channel.enrolled,
+                life=rounds.journal.life,
             )
-        return RoundMachine(plan, run=run, max_update_bytes=limit, enrolled=self._channel.enrolled)
+        return RoundMachine(
+            plan,
+            run=run,
+            max_update_bytes=limit,
+            enrolled=self._channel.enrolled,
+            life=rounds.journal.life,
+            receipt=rounds.journal.receipt,
+        )
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
-        """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever."""
+        """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever.
+
+        Raises StateError when another aggregator of this federation is at work.
+        """
         keep_freed_memory()
         self._link.start()
         try:
             while self._machine.state is not life.State.FINISHED:
                 self._step()
             self._linger(linger_s)
+        except StateError:
+            self._tenure.serving = False  # who took over must not be said to be gone
+            raise
         finally:
-            self._link.stop((self._topics.aggregator_state, self._state(online=False)))
+            last = (self._topics.aggregator_state, self._state(online=False, stopped=True))
+            self._link.stop(last if self._tenure.serving else None)
             self._channel.close()
 
     def _linger(self, seconds: float) -> None:
@@ -114,6 +144,9 @@ class Server:
         for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
         self._judge()
+        if self._online and self._tenure.may_serve(time.monotonic()):
+            self._tenure.begin()
+            self._serve_from_here()
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
             self._obey(self._channel.refresh())
@@ -150,6 +183,7 @@ class Server:
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
             case link_events.Down(reason, final):
+                self._online = False
                 self._report("offline", {"reason": reason})
                 self._mail.cut()
                 self._feed(life.Disconnected())
@@ -167,18 +201,44 @@ class Server:
                 raise LinkError(f"the link to the broker died: {error}")
 
     def _on_up(self, chunk_size: int) -> None:
+        self._cut_anew = chunk_size < self._chunk_size
+        self._online, self._chunk_size = True, chunk_size
         self._report("online", {})
-        smaller, self._chunk_size = chunk_size < self._chunk_size, chunk_size
+        self._link.subscribe(self._topics.aggregator_state)
+        if self._tenure.serving:
+            self._serve_from_here()
+            return
+        question = messages.encode(self._tenure.ask(time.monotonic(), time.time()))
+        self._link.publish(
+            self._topics.aggregator_state, self._channel.send(self._topics.aggregator_state, question)
+        )
+
+    def _on_aggregator(self, payload: bytes) -> None:
+        """What one says of itself: another, or this one. Raises StateError when another one serves."""
+        try:
+            payload = self._channel.own(self._topics.aggregator_state, payload)
+            state = messages.decode(payload, messages.AggregatorState)
+        except ProtocolError as error:
+            self._report("bad-message", {"site": "aggregator", "reason": str(error)})
+            return
+        if self._tenure.hear(state):
+            self._say_online()
+
+    def _say_online(self) -> None:
+        self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
+
+    def _serve_from_here(self) -> None:
+        """Nobody else does."""
         for party in ("site/+", "shard/+") if self._shards else ("site/+",):
             for channel in ("up/state", "up/ctl", "up/chunk"):
                 if not (self._shards and (party, channel) == ("site/+", "up/chunk")):  # its shard takes them
                     self._link.subscribe(f"{self._topics.root}/{party}/{channel}")
-        self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
+        self._say_online()
         self._publish_charter()
         if self._manifest is None:  # the first time: only now is the packet size known
             self._feed(self._opened())
             return
-        if smaller:  # what is on offer is cut anew: as if we had been started again
+        if self._cut_anew:  # what is on offer is cut anew: as if we had been started again
             self._machine, self._incoming = (
                 self._new_machine(),
                 Incoming(self._rounds, self._report, self._channel),
@@ -192,6 +252,9 @@ class Server:
         self._retained.clear_others()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
+        if payload and topic == self._topics.aggregator_state:
+            self._on_aggregator(payload)
+            return
         if not payload or (address := self._topics.parse_up(topic)) is None:
             return  # no bytes: a cleared retained message, or `fedfin broker check`
         site, channel = address
@@ -214,10 +277,22 @@ class Server:
 
     def _on_site_state(self, site: str, state: messages.SiteState) -> None:
         self._report("site", {"site": site, "online": state.online})
+        if state.online:
+            self._tell_of_twins(site, state.boot)
         if state.online and (is_shard(site) or self._machine.knows(site)):
             self._here.add(site)
         elif state.done and site in self._here and self._machine.state is life.State.FINISHED:
             self._gone.add(site)  # a retained one of before we came says nothing
+
+    def _tell_of_twins(self, site: str, boot: str) -> None:
+        """Somebody has copied a site, and runs both."""
+        both = self._twins.heard(site, boot, time.monotonic(), time.time())
+        if both is not None:
+            here, there = (
+                dt.datetime.fromtimestamp(t, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC") for t in both
+            )
+            reason = f"runs twice: here since {here}, there since {there}; stop one of them"
+            self._report("twins", {"site": site, "reason": reason})
 
     def _feed(self, event: life.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):
@@ -234,17 +309,17 @@ class Server:
             case life.ClearParts(listed):
                 self._retained.keep_only(listed)
             case life.PublishManifest(manifest):
-                self._manifest = manifest
-                self._publish_manifest(manifest)
-                self._report(
-                    "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
-                )
+                self._on_manifest(manifest)
             case life.Spool() | life.Judge():
                 self._here.add(effect.site)
                 self._incoming.take(effect)
             case life.Seen(site, state):
                 self._on_site_state(site, state)
+            case life.BeginLife(new, round_, site, seen):
+                self._rounds.journal.begin_life(new)
+                self._report("rewound", {"site": site, "round": round_, "seen": seen, "life": new.number})
             case life.Refused(site, round_, id_, reason):
+                self._refusals[site] = reason
                 answer = {"accepted": False, "reason": reason, "bytes": 0, "id": id_.hex()}
                 self._report("update", {"site": site, "round": round_} | answer)
             case life.Declined(site, round_, cause):
@@ -261,7 +336,7 @@ class Server:
             case sums.AwaitCohort() | sums.NoCohort() | sums.TellOutcome():
                 self._without_sum(effect)
             case life.Stalled():
-                self._report("stalled", asdict(effect) | {"missed": ", ".join(effect.missed) or "nobody new"})
+                self._on_stalled(effect)
             case life.Awaiting():
                 self._report("waiting", {"reason": _awaiting(effect)})
             case life.Lacking(round_, shards):
@@ -294,12 +369,30 @@ class Server:
         if self._asked is not None and self._asked[1] != self._rounds.journal.outliers():
             self._close(self._asked[0])
 
+    def _on_manifest(self, manifest: messages.RoundManifest) -> None:
+        if self._manifest is None or manifest.round != self._manifest.round:
+            self._refusals = {}
+        self._manifest = manifest
+        self._publish_manifest(manifest)
+        self._report("round", {"round": manifest.round, "task": manifest.task, "state": manifest.state})
+
+    def _on_stalled(self, stalled: life.Stalled) -> None:
+        more = {"missed": ", ".join(stalled.missed) or "nobody new", "refused": self._refused(stalled.round)}
+        self._report("stalled", asdict(stalled) | more)
+
+    def _refused(self, round_: int) -> str:
+        """Whose updates of this round were refused, and why."""
+        receipts = self._rounds.journal.receipts(round_).items()
+        judged = {site: receipt.reason for site, receipt in receipts if not receipt.accepted}
+        reasons = sorted((self._refusals | judged).items())
+        return "; ".join(f"{site}: {reason}" for site, reason in reasons)
+
     def _without_sum(self, effect: sums.AwaitCohort | sums.NoCohort | sums.TellOutcome) -> None:
         match effect:
             case sums.AwaitCohort():
                 self._report("waiting", {"reason": _awaiting_cohort(effect)})
-            case sums.NoCohort(round_, ready):
-                facts = {"accepted": False, "reason": NO_COHORT}
+            case sums.NoCohort(round_, ready, reason):
+                facts = {"accepted": False, "reason": reason}
                 self._report("sum", {"round": round_, "sites": ", ".join(ready)} | facts)
             case sums.TellOutcome(site, round_):
                 self._tell_outcome(site, round_)
@@ -375,8 +468,8 @@ class Server:
             summed=self._rounds.summed,
         )
 
-    def _state(self, *, online: bool) -> bytes:
-        state = messages.encode(messages.AggregatorState(online=online, boot=self._boot))
+    def _state(self, *, online: bool, stopped: bool = False) -> bytes:
+        state = messages.encode(self._tenure.say(time.time(), online=online, stopped=stopped))
         return self._channel.send(self._topics.aggregator_state, state)
 
 

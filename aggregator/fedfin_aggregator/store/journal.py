@@ -8,6 +8,7 @@ synchronous=FULL: a receipt promises that the update survives a power cut.
 
 import contextlib
 import secrets
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from fedfin.decoding import UNDECODABLE
 from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Receipt
+from fedfin.protocol.messages import FIRST_LIFE, Life, Receipt
 from fedfin_aggregator.store import journal_access, journal_format, version_records
 from fedfin_aggregator.store.update_files import UpdateFiles
 from fedfin_aggregator.store.version_records import Step, VersionRecords
@@ -46,6 +47,8 @@ CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT
 CREATE TABLE outlier (
     site TEXT PRIMARY KEY, round INTEGER NOT NULL, standing TEXT NOT NULL, evidence TEXT NOT NULL
 );
+CREATE TABLE life (number INTEGER PRIMARY KEY, name TEXT NOT NULL, began REAL NOT NULL);
+CREATE TABLE tenure (boot TEXT NOT NULL, place TEXT NOT NULL);
 """
 # What becomes of a site whose statistics are unlike the others' (rounds/outlying_sites.py).
 Standing = Literal["left out", "asked", "named", "included"]
@@ -116,7 +119,7 @@ class Journal:
             raise StateError(
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
             )
-        self.folder = path.parent
+        self.path, self.folder = path, path.parent
         self._update_files = UpdateFiles(path.parent)
         self._db = journal_access.connect(path, read_only=read_only)
         try:
@@ -169,6 +172,30 @@ class Journal:
     def run(self) -> str:
         """Which run of the plan this is: drawn once, when the folder was set up."""
         return str(self._planned("run"))
+
+    @property
+    def place(self) -> str:
+        """Where this very file lies: a copy of it lies elsewhere."""
+        return f"{socket.gethostname()} {self.path.resolve()} {self.path.stat().st_ino}"
+
+    def served(self, boot: str, place: str) -> str:
+        """This start of an aggregator serves from here now; the boot before it in the same place, empty if none."""
+        row = self._db.execute("SELECT boot FROM tenure WHERE place = ?", (place,)).fetchone()
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM tenure")
+            self._db.execute("INSERT INTO tenure VALUES (?, ?)", (boot, place))
+        return "" if row is None else str(row[0])
+
+    @property
+    def life(self) -> Life:
+        """The newest life of the run."""
+        row = self._db.execute("SELECT number, name FROM life ORDER BY number DESC LIMIT 1").fetchone()
+        return FIRST_LIFE if row is None else Life(*row)
+
+    def begin_life(self, life: Life) -> None:
+        """The rounds go on in this one."""
+        self._db.execute("INSERT INTO life VALUES (?, ?, ?)", (life.number, life.name, time.time()))
 
     def _planned(self, column: Literal["body", "run"]) -> Any:
         row = self._db.execute(f"SELECT {column} FROM plan").fetchone()  # noqa: S608 - one of two constants

@@ -16,7 +16,9 @@ _OUTLIER = (
     "CREATE TABLE outlier (site TEXT PRIMARY KEY, round INTEGER NOT NULL, standing TEXT NOT NULL,"
     " evidence TEXT NOT NULL)"
 )
-_STEPS: dict[int, tuple[str, ...]] = {1: (), 2: (_DECLINED,), 3: (_OUTLIER,)}
+_LIFE = "CREATE TABLE life (number INTEGER PRIMARY KEY, name TEXT NOT NULL, began REAL NOT NULL)"
+_TENURE = "CREATE TABLE tenure (boot TEXT NOT NULL, place TEXT NOT NULL)"
+_STEPS: dict[int, tuple[str, ...]] = {1: (), 2: (_DECLINED,), 3: (_OUTLIER,), 4: (_LIFE, _TENURE)}
 FORMAT = max(_STEPS)
 
 

@@ -21,14 +21,18 @@ from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
 from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
+from fedfin.protocol.reception import TWICE
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
+from fedfin.secure_sums.member import RevealedError
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
 from fedfin.trust.throttle import throttled
-from fedfin_edge.agent.answers import Answers
+from fedfin_edge.agent.answers import AnsweredError, Answers
+from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.participation import Participation
 from fedfin_edge.agent.sealed_parts import can_open, open_parts
+from fedfin_edge.agent.silence import Silence
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.site import Site
@@ -45,6 +49,14 @@ class Failed:
     """The worker ended with an error."""
 
     error: BaseException
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The worker has saved an update; `stop`: its own, which tells it from what was abandoned meanwhile."""
+
+    done: life.Done
+    stop: threading.Event
 
 
 @dataclass
@@ -103,11 +115,13 @@ class Agent:
         )
         self._part: Participation | None = None  # once the aggregator has sent its plan
         self._sending = b""  # the id of the update that was offered last
+        self._aggregator = ""  # which start of it was heard of last
         self._unreadable: life.Assemble | None = None  # until the group key for it is here
         self._stop = threading.Event()
         self._worker: threading.Thread | None = None
         self._chunk_tokens: set[int] = set()
-        self._ever_online = False
+        self._ever_online = self._online_now = False
+        self._silence = Silence()
         self._word_due: float | None = None  # when to tell that nobody has answered since we are online
         self._offline_reason = "no answer"
         self.costs = Costs()
@@ -158,32 +172,44 @@ class Agent:
             event = self._events.get(timeout=TICK_S)
         except Empty:
             self._tell_if_no_word_came()
+            self._tell_of_silence()
             self._feed(life.Tick())
             return
         match event:
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
             case link_events.Down(reason, final):
-                self._chunk_tokens.clear()
-                self._offline_reason = reason
-                self._report("offline", {"reason": reason})
-                self._feed(life.Disconnected())
-                if final:
-                    raise LinkError(reason)
+                self._on_down(reason, final=final)
             case link_events.Taken(token, refused):
                 self._on_taken(token, refused)
             case link_events.Arrived(topic, payload):
                 self._on_message(topic, payload)
             case link_events.Broken(error):
                 raise LinkError(f"the link to the broker died: {error}")
-            case life.Done() | life.Masked() | life.Assembled() | life.Misfit():
+            case Computed():
+                self._on_computed(event)
+            case life.Masked() | life.Barred() | life.Assembled() | life.Misfit():
                 self._feed(event)
             case Failed(error):
                 self._decline(self._joined.run, error)
                 raise error
 
+    def _on_down(self, reason: str, *, final: bool) -> None:
+        """Raises LinkError where no other try will do better."""
+        self._chunk_tokens.clear()
+        self._online_now = False
+        self._offline_reason = reason
+        self._report("offline", {"reason": reason})
+        self._feed(life.Disconnected())
+        if final:
+            raise LinkError(reason)
+
+    def _on_computed(self, computed: Computed) -> None:
+        if computed.stop is self._stop:
+            self._feed(computed.done)
+
     def _on_up(self, chunk_size: int) -> None:
-        self._ever_online = True
+        self._ever_online = self._online_now = True
         self._report("online", {})
         for topic in (
             self._topic("dn/ctl"),
@@ -207,6 +233,15 @@ class Agent:
         )
         self._report("waiting", {"reason": reason})
 
+    def _tell_of_silence(self) -> None:
+        """While the link is down, that is what people hear."""
+        if not self._online_now:
+            self._silence.heard(time.monotonic(), time.time())
+            return
+        reason = self._silence.complaint(self._machine.state, time.monotonic(), time.time())
+        if reason is not None:
+            self._report("waiting", {"reason": reason})
+
     def _on_taken(self, token: int, refused: str | None) -> None:
         if refused is not None:
             self._report("refused", {"reason": refused})
@@ -227,6 +262,7 @@ class Agent:
             elif topic == self._topics.aggregator_state:
                 self._on_aggregator(messages.decode(payload, messages.AggregatorState))
             elif topic == self._topic("dn/ctl"):
+                self._silence.heard(time.monotonic(), time.time())
                 self._on_control(messages.decode(payload, messages.DownControl))
             else:
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
@@ -248,6 +284,11 @@ class Agent:
             self._assemble(wanted)
 
     def _on_aggregator(self, state: messages.AggregatorState) -> None:
+        if state.asks:
+            return
+        known, self._aggregator = self._aggregator, state.boot
+        if known not in {"", state.boot} and state.online:  # another start of it: where does it stand?
+            self._publish(self._topic("up/ctl"), self._machine.hello)
         if not state.online:
             self._report("waiting", {"reason": "the aggregator is not there; going on when it is back"})
 
@@ -275,11 +316,17 @@ class Agent:
                 self._publish(self._topic("up/ctl"), messages.Ready(run=self._joined.run, round=round_))
             case life.TakePart(message):
                 self._take_part(message)
-            case life.Abandon():
+            case life.Abandon(_, anew):
                 self._stop_worker()
-                self._state.abandon()
+                self._stop = threading.Event()
+                self._state.abandon(owe=not anew)
+            case life.BeginLife():
+                self._begin_life(effect)
+            case life.Bar(round_):
+                self._state.bar(round_)
+                self._report("barred", {"round": round_})
             case life.Settle(round_, accepted, reason):
-                self._state.settle(accepted=accepted)
+                self._state.settle(accepted=accepted, twice=reason == TWICE)
                 self._report("received", {"round": round_, "accepted": accepted, "reason": reason})
             case life.Finish(version):
                 self._finish(version)
@@ -287,6 +334,13 @@ class Agent:
                 self._report("bad-manifest", {"reason": reason})
             case life.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {plain_text(reason)}")
+
+    def _begin_life(self, begin: life.BeginLife) -> None:
+        """An update on its way is one of this life, too."""
+        self._state.begin_life(begin.life, begin.round, begin.barred)
+        self._report("rewound", {"round": begin.round, "life": begin.life.number})
+        if (outbox := self._state.waiting) is not None:
+            self._joined.record(outbox, self._report)
 
     def _take_part(self, message: life.SumQuestion) -> None:
         """One question after the other; masking is work, as training is."""
@@ -305,6 +359,8 @@ class Agent:
         assert sums is not None  # the machine asks for none without
         try:
             answer = sums.answer(message, update)
+        except RevealedError:
+            self._events.put(life.Barred(message.round))
         except ProtocolError as error:
             self._report("bad-message", {"reason": str(error)})
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
@@ -394,36 +450,42 @@ class Agent:
         """In the worker thread: keepalives and chunks go on meanwhile."""
         part, started = self._joined, time.monotonic()
         try:
-            model = self._state.model.tensors(part.plan)
-            part.check_pool(work.task, model, self._report)
-            outbox = make_update(
-                part.plan,
-                first_things_first(
-                    part.plan, work, gave_second_moments=self._state.progress.gave_second_moments
-                ),
-                model,
-                part.dataset,
-                self._site.settings.site,
-                part.run,
-                self._state.feedback(),
-                report=self._report,
-                stop=stop.is_set,
-                keep=self._keep_deltas,
-            )
-            # In a sum it never leaves as it is: what travels is made, and sealed, for each attempt (summing.py).
-            seal = b"" if part.sums is not None else self._channel.new_seal(work.round)
-            outbox = structs.replace(outbox, seal=seal)
+            outbox = self._state.made_before(work.round, self._state.model.id)
+            if outbox is None:
+                outbox = self._made(part, work, stop)
             part.check(outbox)
             self._state.put_update(outbox)
             part.record(outbox, self._report)
-            offer = self._channel.seal_update(outbox.payload, work.round, seal)
-            self._events.put(life.Done(work.round, offer))
+            offer = self._channel.seal_update(outbox.payload, work.round, outbox.seal)
+            self._events.put(Computed(life.Done(work.round, offer), stop))
         except TaskStoppedError:
             pass
+        except AnsweredError as error:  # in an earlier life, in its last moment: there is no second sum
+            self._events.put(life.Barred(work.round) if part.sums is not None else Failed(error))
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
             self._events.put(Failed(error))
         finally:
             self.costs.seconds_training += time.monotonic() - started
+
+    def _made(self, part: Participation, work: life.Work, stop: threading.Event) -> Outbox:
+        """The update of this round. Raises TaskStoppedError."""
+        progress, model = self._state.progress, self._state.model.tensors(part.plan)
+        part.check_pool(work.task, model, self._report)
+        outbox = make_update(
+            part.plan,
+            first_things_first(part.plan, work, gave_second_moments=progress.gave_second_moments),
+            model,
+            part.dataset,
+            self._site.settings.site,
+            part.run,
+            self._state.feedback(),
+            report=self._report,
+            stop=stop.is_set,
+            keep=self._keep_deltas,
+        )
+        # In a sum it never leaves as it is: what travels is made, and sealed, for each attempt (summing.py).
+        seal = b"" if part.sums is not None else self._channel.new_seal(work.round)
+        return structs.replace(outbox, seal=seal, model=self._state.model.id)
 
     def _stop_worker(self) -> None:
         self._stop.set()

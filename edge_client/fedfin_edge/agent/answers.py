@@ -16,13 +16,15 @@ import msgspec
 
 from fedfin.errors import StateError
 from fedfin.files import flush_folder
+from fedfin.limits import LIVES
 from fedfin.model.model_spec import Task
+from fedfin.protocol.messages import FIRST_LIFE, Life
 from fedfin_edge.cases.patient_digests import KEY_BYTES
 from fedfin_edge.site import Site
 
 
 class Answer(msgspec.Struct, frozen=True, tag_field="kind", tag="answer"):
-    """An update: whose plan and run it is of, what it answers, from which data set, and its id, in hex."""
+    """An update: whose plan and run it is of, what it answers, from which data set, its id, in hex, in which life."""
 
     plan: str
     run: str
@@ -30,6 +32,7 @@ class Answer(msgspec.Struct, frozen=True, tag_field="kind", tag="answer"):
     task: Task
     data: str
     update: str
+    life: Life = FIRST_LIFE
 
 
 class Allowed(msgspec.Struct, frozen=True, tag_field="kind", tag="allowed"):
@@ -67,6 +70,10 @@ Line = Answer | Allowed | Revealed | Key | Patients
 _DECODER = msgspec.json.Decoder(Line)
 
 
+class AnsweredError(StateError):
+    """The round was answered already, with another update."""
+
+
 class Answers:
     """The file. Raises StateError when it is damaged, or cannot be written."""
 
@@ -91,10 +98,12 @@ class Answers:
         """The answers in a run, oldest first."""
         return [answer for answer in self._answers if answer.run == run]
 
-    def rounds(self) -> dict[str, frozenset[int]]:
-        """The rounds that were answered, by run."""
-        answers = self._answers
-        return {run: frozenset(a.round for a in answers if a.run == run) for run in {a.run for a in answers}}
+    def rounds(self) -> dict[tuple[str, Life], frozenset[int]]:
+        """The rounds that were answered, by run and life."""
+        found: dict[tuple[str, Life], set[int]] = {}
+        for answer in self._answers:
+            found.setdefault((answer.run, answer.life), set()).add(answer.round)
+        return {where: frozenset(rounds) for where, rounds in found.items()}
 
     def allows(self, run: str) -> bool:
         """Whether a person has said that this run may be answered."""
@@ -106,15 +115,26 @@ class Answers:
             return None
         return next((a.run for a in self._answers if (a.plan, a.data) == (plan, data)), None)
 
-    def record(self, answer: Answer) -> None:
-        """Make it durable that this update may leave; again: nothing. Raises StateError for a second, different one."""
-        for known in self.of(answer.run):
-            if known.round == answer.round:
-                if known.update != answer.update:
-                    raise StateError(
-                        f"{self._path}: round {answer.round} was answered already, with another update"
-                    )
-                return
+    def record(self, answer: Answer, *, anew: bool = False) -> None:
+        """Make it durable that this update may leave; again: nothing. Raises StateError for a second, different one.
+
+        `anew`: in another life of the run there may be another one, so many times; never of moments, which are of the
+        cases alone.
+        """
+        known = [line for line in self.of(answer.run) if line.round == answer.round]
+        if answer in known:
+            return
+        for line in known:
+            fixed = line.task == answer.task and answer.task in {"moments", "second_moments"}
+            if line.update != answer.update and (line.life == answer.life or fixed or not anew):
+                raise AnsweredError(
+                    f"{self._path}: round {answer.round} was answered already, with another update"
+                )
+        if len(known) >= LIVES:
+            raise StateError(
+                f"{self._path}: the aggregator was set back {LIVES} times, and asks for round {answer.round} again; ask"
+                " the coordinator why"
+            )
         self._append(answer)
 
     def allow(self, run: str) -> None:

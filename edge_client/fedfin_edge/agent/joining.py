@@ -7,6 +7,7 @@ import numpy as np
 from fedfin.errors import InputError, ProtocolError, StateError
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
+from fedfin.protocol.messages import FIRST_LIFE, Life
 from fedfin_edge.agent.answers import Answer, Answers
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.state import AgentState
@@ -80,10 +81,12 @@ def check_changed(site: Site, answers: Answers, run: str, data: str, patients: C
         )
 
 
-def answer_of(outbox: Outbox, run: str, plan: Plan, data: str) -> Answer:
+def answer_of(outbox: Outbox, run: str, plan: Plan, data: str, life: Life = FIRST_LIFE) -> Answer:
     """The line for an update that is about to leave."""
     id_ = transfer.whole_id(outbox.payload).hex()
-    return Answer(plan=plan.digest(), run=run, round=outbox.round, task=outbox.task, data=data, update=id_)
+    return Answer(
+        plan=plan.digest(), run=run, round=outbox.round, task=outbox.task, data=data, update=id_, life=life
+    )
 
 
 def forgotten(state: AgentState, answers: Answers, run: str) -> list[Answer]:
@@ -92,7 +95,9 @@ def forgotten(state: AgentState, answers: Answers, run: str) -> list[Answer]:
     return [
         answer
         for answer in answers.of(run)
-        if answer.round > state.progress.settled and answer.round != waiting
+        if answer.life == state.progress.life
+        and answer.round > state.progress.settled
+        and answer.round != waiting
     ]
 
 

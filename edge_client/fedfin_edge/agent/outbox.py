@@ -17,6 +17,8 @@ from fedfin_edge.agent.error_feedback import Feedback, Packed, pack, pack_steps
 class Outbox(msgspec.Struct, frozen=True):
     """`payload`: the Update; `seal`: what it is sealed with on its way (fedfin/trust/channel.py).
 
+    `model`: the id of the version that it was made from.
+
     `owed` when it counts, `lost` when it does not: see fedfin_edge/agent/error_feedback.py.
 
     `lost` None: it is the update's own body, which need not be written twice.
@@ -28,6 +30,7 @@ class Outbox(msgspec.Struct, frozen=True):
     owed: bytes
     lost: bytes | None
     seal: bytes = b""
+    model: bytes = b""
 
     def lost_body(self) -> bytes:
         """What was lost if the update does not count."""

@@ -103,8 +103,8 @@ class Participation:
         if self._state.waiting is not None:
             self.record(self._state.waiting, report)
         if lost := forgotten(self._state, self._answers, self.run):
-            if any(answer.task == "second_moments" for answer in lost):
-                self._state.remember_second_moments()
+            if gave := [answer.round for answer in lost if answer.task == "second_moments"]:
+                self._state.remember_second_moments(max(gave))
             report("answered-before", {"rounds": ", ".join(str(answer.round) for answer in lost)})
 
     def check_pool(self, task: Task, model: Tensors, report: Report) -> None:
@@ -133,7 +133,8 @@ class Participation:
             report("released", {"round": outbox.round, "epsilon": spent, "of": budget})
         if self._patients is not None:
             self._answers.remember(self._data, self._patients)
-        self._answers.record(answer_of(outbox, self.run, self.plan, self._data))
+        answer = answer_of(outbox, self.run, self.plan, self._data, self._state.progress.life)
+        self._answers.record(answer, anew=not self.plan.privacy.summed)
 
     def _release(self, outbox: Outbox) -> Release:
         """The ledger's line for it."""

@@ -26,6 +26,7 @@ from fedfin.errors import ProtocolError, StateError
 from fedfin.files import make_folder, write_atomically
 from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan
+from fedfin.protocol.messages import FIRST_LIFE, Life
 from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.site_machine import Memory
 from fedfin_edge.agent.error_feedback import Feedback
@@ -40,15 +41,21 @@ FORMAT = 1  # 0.1.0; versions before wrote none, and their folders are read as o
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far the site is in which run, whether its second moments are in, and whether it has the final model.
+    """How far the site is in which life of which run, whether its second moments are in, and whether it has the model.
 
-    `format`: of all files in the folder; a change that an older version would misread is a new one.
+    `settled`: the last round that has a receipt, `accepted`: that has one that says so; `barred`: up to it rounds are
+    not answered again; `gave_in`: the round in which second moments were given. `format`: of all files in the folder; a
+    change that an older version would misread is a new one.
     """
 
     format: int = FORMAT
     run: str = ""
+    life: Life = FIRST_LIFE
     settled: int = 0
+    accepted: int = 0
+    barred: int = 0
     gave_second_moments: bool = False
+    gave_in: int = 0
     finished: bool = False
 
 
@@ -93,15 +100,25 @@ class AgentState:
         return self._waiting or _read(self._outbox, Outbox)
 
     def memory(
-        self, answered: Mapping[str, frozenset[int]], seal: Seal = lambda update, *_: update
+        self, answered: Mapping[tuple[str, Life], frozenset[int]], seal: Seal = lambda update, *_: update
     ) -> Memory:
         """What the site machine must know of earlier lives.
 
-        `answered`: rounds, by run (answers.py); `seal`: makes of an update the bytes that travelled.
+        `answered`: rounds, by run and life (answers.py); `seal`: makes of an update the bytes that travelled.
         """
         progress, outbox = self.progress, self.waiting
         offer = None if outbox is None else (outbox.round, seal(outbox.payload, outbox.round, outbox.seal))
-        return Memory(progress.run, progress.settled, self.model.id, self.model.version, offer, answered)
+        return Memory(
+            progress.run,
+            progress.settled,
+            self.model.id,
+            self.model.version,
+            offer,
+            answered,
+            progress.life,
+            progress.accepted,
+            progress.barred,
+        )
 
     def join(self, run: str, plan: Plan) -> None:
         """Remember the run and its plan; what belongs to another one is dropped."""
@@ -113,9 +130,36 @@ class AgentState:
             write_atomically(self._plan, msgspec.json.encode(plan))
             self._save(Progress(run=run))
 
-    def remember_second_moments(self) -> None:
-        """They were given, before this folder was lost."""
-        self._save(replace(self.progress, gave_second_moments=True))
+    def begin_life(self, life: Life, round_: int, barred: int) -> None:
+        """The aggregator was set back to this round; what it had in earlier ones it still has."""
+        before = self.progress
+        gave = before.gave_second_moments and before.gave_in < round_
+        given = before.gave_in if gave else 0
+        self._save(
+            Progress(
+                run=before.run,
+                life=life,
+                settled=barred,
+                barred=barred,
+                gave_second_moments=gave,
+                gave_in=given,
+            )
+        )
+
+    def bar(self, round_: int) -> None:
+        """The round is not answered again, with what waits in the outbox or with anything else."""
+        before = self.progress
+        self._save(replace(before, settled=max(round_, before.settled), barred=max(round_, before.barred)))
+        self.abandon(owe=False)
+
+    def made_before(self, round_: int, model: bytes) -> Outbox | None:
+        """The last update that has a receipt, if it is the one of this round from this model."""
+        last = _read(self._last, Outbox)
+        return last if last is not None and (last.round, last.model) == (round_, model) else None
+
+    def remember_second_moments(self, round_: int) -> None:
+        """They were given in this round, before this folder was lost."""
+        self._save(replace(self.progress, gave_second_moments=True, gave_in=round_))
 
     def finish(self) -> None:
         """The final model is on disk."""
@@ -143,28 +187,35 @@ class AgentState:
         write_atomically(self._outbox, msgspec.msgpack.encode(outbox), spare=self._spare)
         self._waiting = outbox
 
-    def settle(self, *, accepted: bool) -> None:
-        """The update in the outbox has its receipt.
+    def settle(self, *, accepted: bool, twice: bool = False) -> None:
+        """The update in the outbox has its receipt. `twice`: another one, from before this folder was set back, counts.
 
         Any prefix of these steps can be done twice: each writes what follows from the outbox and the receipt alone.
         """
         outbox = self._take_waiting()
         if outbox is None:
             return
-        self._owe(outbox, accepted=accepted)
+        if not twice:
+            self._owe(outbox, accepted=accepted)
         before = self.progress
-        gave = before.gave_second_moments or (accepted and outbox.task == "second_moments")
+        gives = accepted and outbox.task == "second_moments"
+        gave = before.gave_second_moments or gives
+        given = outbox.round if gives else before.gave_in
         settled = max(outbox.round, before.settled)
-        self._save(replace(before, settled=settled, gave_second_moments=gave))
+        counted = max(outbox.round, before.accepted) if accepted else before.accepted
+        self._save(
+            replace(before, settled=settled, accepted=counted, gave_second_moments=gave, gave_in=given)
+        )
         if self._last.exists():
             self._last.replace(self._spare)
         self._outbox.replace(self._last)
 
-    def abandon(self) -> None:
-        """The round of the update in the outbox, if there is one, has closed before it was offered to anybody."""
+    def abandon(self, *, owe: bool = True) -> None:
+        """The update in the outbox, if there is one, is not delivered. `owe`: the next one makes up for it."""
         outbox = self._take_waiting()
         if outbox is not None:
-            self._owe(outbox, accepted=False)
+            if owe:
+                self._owe(outbox, accepted=False)
             self._outbox.unlink()
 
     def _take_waiting(self) -> Outbox | None:

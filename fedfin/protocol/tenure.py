@@ -1,0 +1,94 @@
+"""Whether an aggregator is its federation's only one. Pure decisions: time and messages come in with each call.
+
+Who starts asks before it serves. What the broker retains may be of one that has died; one that lives says it anew when
+it is asked, or comes back when a broker that knows it by the same client id has let it go. Its own predecessor in the
+same folder is dead: the folder's lock proves it.
+"""
+
+import datetime as dt
+
+from msgspec.structs import replace
+
+from fedfin.errors import StateError
+from fedfin.protocol.messages import AggregatorState
+
+PROBE_S = 8.0  # one that was let go by its broker is back within twice the first wait (link/backoff.py), and a retry
+
+
+class Tenure:
+    """Of one start of an aggregator. `own`: what it says of itself; `predecessor`: the boot before in this folder."""
+
+    def __init__(self, own: AggregatorState, *, predecessor: str, take_over: bool) -> None:
+        self.own = replace(own, takes_over=take_over)
+        self.serving = False
+        self._predecessor, self._take_over = predecessor, take_over
+        self._asked_at: float | None = None
+        self._echoed = False  # what is retained comes before the answer to our own question
+        self._other: AggregatorState | None = None
+
+    def ask(self, now: float, clock: float) -> AggregatorState:
+        """The question, to be published and not retained. `clock`: seconds since the epoch."""
+        self._asked_at = now if self._asked_at is None else self._asked_at
+        return replace(self.say(clock), asks=True)
+
+    def say(self, clock: float, *, online: bool = True, stopped: bool = False) -> AggregatorState:
+        """That we are here, or not."""
+        return replace(self.own, online=online, at=clock, stopped=stopped)
+
+    def may_serve(self, now: float) -> bool:
+        """Whether nobody else does. Who waited for one in vain takes over from it, should it come back."""
+        if self._asked_at is None or self.serving:
+            return False
+        waited = now - self._asked_at >= PROBE_S
+        return waited or (self._echoed and (self._other is None or self._take_over))
+
+    def begin(self) -> None:
+        """We serve from now on."""
+        self.serving = True
+        since = self.own.since if self._other is None else max(self.own.since, self._other.since + 1.0)
+        self.own = replace(self.own, since=since, takes_over=self._other is not None)
+
+    def hear(self, state: AggregatorState) -> bool:
+        """Whether what we are must be said again. Raises StateError when another one serves."""
+        if state.boot == self.own.boot:
+            self._echoed = self._echoed or state.asks
+            return False
+        return self._hear_serving(state) if self.serving else self._hear_asking(state)
+
+    def _hear_asking(self, state: AggregatorState) -> bool:
+        if state.asks or state.stopped or state.boot == self._predecessor:
+            return False
+        if self._lives(state) and not self._take_over:
+            raise StateError(
+                f"another aggregator of this federation serves: {name_of(state)}; stop that one, or take over from it"
+                " with --take-over"
+            )
+        return False
+
+    def _lives(self, state: AggregatorState) -> bool:
+        """Whether it has said anything since we listen; what came first may be what the broker kept.
+
+        Its last will counts, too: it was written when it connected, so that an old one is older than what came first.
+        """
+        before = self._other
+        if before is not None and before.boot == state.boot:
+            self._other = max(before, state, key=lambda heard: heard.at)
+            return state.at > before.at
+        self._other = state
+        return False
+
+    def _hear_serving(self, state: AggregatorState) -> bool:
+        """Of two the one that took over stays, else the one that was first."""
+        if state.asks or state.stopped or state.boot == self._predecessor or not self._lives(state):
+            return True
+        ours, theirs = ((s.takes_over, s.since if s.takes_over else -s.since) for s in (self.own, state))
+        if theirs <= ours:
+            return True
+        did = "took over from this one" if state.takes_over else "serves"
+        raise StateError(f"another aggregator of this federation {did}: {name_of(state)}; this one stops")
+
+
+def name_of(state: AggregatorState) -> str:
+    """For people."""
+    since = dt.datetime.fromtimestamp(state.since, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"boot {state.boot}, on {ascii(state.host)[1:-1] or 'an unknown host'}, since {since}"

@@ -1,0 +1,115 @@
+"""One aggregator serves a federation: a second one refuses, or takes over; the dead hold nobody up."""
+
+import pytest
+from msgspec.structs import replace
+
+from fedfin.errors import StateError
+from fedfin.protocol.messages import AggregatorState
+from fedfin.protocol.tenure import PROBE_S, Tenure
+
+FIRST = AggregatorState(online=True, boot="1" * 16, host="north", since=100.0, at=100.0)
+SECOND = AggregatorState(online=True, boot="2" * 16, host="south", since=200.0, at=200.0)
+
+
+def tenure(own: AggregatorState = SECOND, *, predecessor: str = "", take_over: bool = False) -> Tenure:
+    """It has asked, at 0 s."""
+    made = Tenure(own, predecessor=predecessor, take_over=take_over)
+    made.ask(0.0, own.since)
+    return made
+
+
+def serving(own: AggregatorState = FIRST) -> Tenure:
+    """Alone."""
+    made = tenure(own)
+    made.hear(replace(own, asks=True))
+    made.begin()
+    return made
+
+
+def test_where_nobody_else_is_it_serves_as_soon_as_it_hears_itself() -> None:
+    """What the broker retains comes before that."""
+    second = tenure()
+    assert not second.may_serve(0.1)
+    second.hear(replace(SECOND, asks=True))
+    assert second.may_serve(0.1)
+
+
+def test_a_second_one_refuses_and_names_boot_host_and_since_when() -> None:
+    """Once the first has answered: what is retained alone may be of one that died."""
+    first, second = serving(), tenure()
+    second.hear(FIRST)
+    second.hear(replace(SECOND, asks=True))
+    assert not second.may_serve(1.0)
+    assert first.hear(replace(SECOND, asks=True)), "the first says it anew"
+    with pytest.raises(StateError, match=r"boot 1{16}, on north, since 1970-01-01 00:01:40 UTC.*--take-over"):
+        second.hear(first.say(201.0))
+
+
+def test_one_that_its_broker_let_go_for_the_second_is_known_by_its_next_will() -> None:
+    """With one client id for both, only the wills of its connections are heard."""
+    second = tenure()
+    second.hear(replace(FIRST, online=False))
+    with pytest.raises(StateError, match="another aggregator of this federation serves"):
+        second.hear(replace(FIRST, online=False, at=205.0))
+
+
+def test_the_dead_are_waited_out() -> None:
+    """Its broker may say that it is there for minutes."""
+    second = tenure()
+    second.hear(FIRST)
+    second.hear(replace(SECOND, asks=True))
+    second.hear(replace(FIRST, online=False, at=90.0))
+    assert not second.may_serve(PROBE_S - 0.1)
+    assert second.may_serve(PROBE_S)
+
+
+@pytest.mark.parametrize(
+    "state", [replace(FIRST, online=False, stopped=True), FIRST], ids=["stopped", "killed"]
+)
+def test_ones_own_predecessor_holds_nobody_up(state: AggregatorState) -> None:
+    """A restart in the same folder, after an orderly end or a SIGKILL."""
+    second = tenure(predecessor="" if state.stopped else FIRST.boot)
+    second.hear(state)
+    second.hear(replace(SECOND, asks=True))
+    assert second.may_serve(0.1)
+
+
+def test_the_one_that_was_taken_over_stops_and_says_so() -> None:
+    """Also where the other's clock is behind."""
+    late = replace(SECOND, since=50.0)
+    first, second = serving(), tenure(late, take_over=True)
+    second.hear(FIRST)
+    second.hear(replace(late, asks=True))
+    assert second.may_serve(0.1)
+    second.begin()
+    assert first.hear(second.say(201.0))
+    assert second.hear(first.say(202.0)), "it serves on, and says so"
+    with pytest.raises(StateError, match=r"took over from this one: boot 2{16}, on south"):
+        first.hear(second.say(203.0))
+
+
+def test_one_that_was_cut_off_while_another_waited_it_out_stops() -> None:
+    """Sites follow the other."""
+    first, second = serving(), tenure()
+    second.hear(replace(FIRST, online=False))
+    assert second.may_serve(PROBE_S)
+    second.begin()
+    first.hear(second.say(210.0))
+    with pytest.raises(StateError, match="took over from this one"):
+        first.hear(second.say(211.0))
+
+
+def test_of_two_that_never_heard_of_each_other_the_later_one_stops() -> None:
+    """One remains."""
+    first, second = serving(), serving(SECOND)
+    assert first.hear(second.say(210.0))
+    assert first.hear(second.say(211.0))
+    second.hear(first.say(212.0))
+    with pytest.raises(StateError, match=r"serves: boot 1{16}"):
+        second.hear(first.say(213.0))
+
+
+def test_what_a_broker_kept_of_the_dead_stops_nobody() -> None:
+    """It says it again and again, the same."""
+    first = serving()
+    assert [first.hear(replace(SECOND, takes_over=True)) for _ in range(5)] == [True] * 5

@@ -1,0 +1,94 @@
+"""Copies of parties' folders, and their return: after it the party knows less than the others."""
+
+import contextlib
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulation.processes import AggregatorProcess, Process, SiteProcess
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+COPIED_S, RESTORED_S = 300.0, 400.0  # a copy is made within so long, and comes back within so long after it
+
+
+class Backups:
+    """Of one federation. A folder is copied as it is at that instant, as a snapshot of its disk would be."""
+
+    def __init__(self, world: "World", folder: Path) -> None:
+        self._world, self._folder = world, folder
+        self._copies = 0
+
+    def plan(self, rng: random.Random, times: int) -> None:
+        """So often the folder of the aggregator, or of a site, or of both, is set back."""
+        for _ in range(times):
+            site = rng.choice(self._world.sites)
+            parties = rng.choice([[self._world.aggregator], [site], [self._world.aggregator, site]])
+            copied, restored = rng.uniform(0.0, COPIED_S), rng.uniform(0.0, RESTORED_S)
+            for party in parties:
+                self.later(party, copied, copied + restored)
+
+    def later(self, party: Process, copied: float, restored: float) -> None:
+        """Copy its folder at one moment, and put the copy back at another."""
+        self._copies += 1
+        copy = self._folder / f"copy-{self._copies}"
+        self._world.clock.after(copied, lambda: self._copy(party, copy))
+        self._world.clock.after(restored, lambda: self.restore(party, copy))
+
+    def _copy(self, party: Process, copy: Path) -> None:
+        if party.folder.exists():
+            shutil.copytree(party.folder, copy, ignore=self._others)
+
+    def _others(self, folder: str, names: list[str]) -> set[str]:
+        """The aggregator's folder holds all that is ours."""
+        if Path(folder) != self._world.aggregator.folder:
+            return set()
+        ours = {site.name for site in self._world.sites} | {self._folder.name}
+        return {name for name in names if name in ours}
+
+    def restore(self, party: Process, copy: Path) -> None:
+        """It dies, and starts again from the copy."""
+        if party.gone or not party.life or not copy.exists():
+            return
+        self._world.happens(f"{party.kind} set back", party.name)
+        party.unflushed.clear()
+        if party.alive:
+            party.die()
+        for name in set(map(str, self._names(party.folder))):
+            _remove(party.folder / name)
+        shutil.copytree(copy, party.folder, dirs_exist_ok=True)
+        self._world.watch.set_back(party)
+        if isinstance(party, AggregatorProcess):
+            self._world.read_again(party)
+            self._start_again()
+        elif isinstance(party, SiteProcess) and party.finished:
+            self._start(party)
+
+    def _names(self, folder: Path) -> list[str]:
+        names = [path.name for path in folder.iterdir()]
+        return [name for name in names if name not in self._others(str(folder), names)]
+
+    def _start_again(self) -> None:
+        """Who has the final model of rounds that are gone is started again by its people."""
+        for site in self._world.sites:
+            if site.finished:
+                self._start(site)
+
+    def _start(self, site: SiteProcess) -> None:
+        site.finished = False
+        self._world.clock.after(self._world.rng.uniform(0.0, 30.0), site.boot)
+
+
+def open_reader(folder: Path) -> contextlib.closing[sqlite3.Connection]:
+    """Reads what is durable in the journal there, through a connection of its own."""
+    return contextlib.closing(sqlite3.Connection(folder / "journal.sqlite", isolation_level=None))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
