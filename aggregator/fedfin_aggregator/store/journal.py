@@ -43,9 +43,7 @@ CREATE TABLE upd (
 CREATE INDEX upd_folded ON upd (folded);
 CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL);
-CREATE TABLE outlier (
-    site TEXT PRIMARY KEY, round INTEGER NOT NULL, standing TEXT NOT NULL, evidence TEXT NOT NULL
-);
+CREATE TABLE outlier (site TEXT PRIMARY KEY, round INTEGER NOT NULL, standing TEXT NOT NULL, evidence TEXT NOT NULL);
 """
 # What becomes of a site whose statistics are unlike the others' (rounds/outlying_sites.py).
 Standing = Literal["left out", "asked", "named", "included"]
