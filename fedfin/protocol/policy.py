@@ -77,8 +77,8 @@ class Attendance:
         return min(self._rounds.min_sites, self._target)
 
     def answer(self, site: str, *, accepted: bool) -> None:
-        """The site has its receipt for this round."""
-        self._answers[site] = accepted
+        """The site has its receipt for this round; one that refuses a second update does not undo the first."""
+        self._answers[site] = accepted or self._answers.get(site, False)
 
     def withdraw(self, site: str) -> None:
         """What it answered is not to be had any more: it owes an answer again."""

@@ -88,6 +88,13 @@ def test_an_update_that_counted_long_ago_gets_its_receipt_again() -> None:
     assert [answer.accepted for answer in aggregator.ask(begin, "s1")] == [False]
 
 
+def test_a_second_update_that_is_refused_does_not_undo_the_first() -> None:
+    """A site that was set back, or its twin, offers another one."""
+    aggregator = Aggregator(receipts={"s0": Receipt(id=b"1" * 32, accepted=True)})
+    assert [answer.accepted for answer in aggregator.ask(begin_of())] == [False]
+    assert aggregator.machine._attendance.answered == ["s0"]
+
+
 def test_a_site_answers_the_rounds_of_a_new_life() -> None:
     """Those that it has answered in the one before, too; the life before is over."""
     site = Site(settled=3, accepted=3)

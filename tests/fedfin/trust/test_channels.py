@@ -272,3 +272,11 @@ def test_counters_survive_a_clock_that_goes_back(parties: Parties, monkeypatch: 
     site.close()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     aggregator.receive("s0", UP, parties.site("s0").send(UP, HELLO))
+
+
+def test_an_aggregator_knows_its_own_words_and_no_site_can_say_them(parties: Parties) -> None:
+    """A second one with its keys is heard so; who has others is none."""
+    topic, aggregator = TOPICS.aggregator_state, parties.aggregator()
+    assert aggregator.own(topic, aggregator.send(topic, b"here")) == b"here"
+    with pytest.raises(ProtocolError):
+        aggregator.own(topic, parties.site("s0").send(topic, b"here"))
