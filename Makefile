@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo bench bench-check bench-tables test test-network test-wheel simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-wheel simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -31,6 +31,9 @@ test: $(READY)  ## the tests, two files at a time
 
 test-network: $(READY)  ## a large update over a bad link made of network namespaces; as root, one to two minutes
 	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py
+
+test-brokers: $(READY)  ## a federation over RabbitMQ, where it is installed; a minute
+	$(BIN)/pytest -rA -m slow tests/system/test_other_brokers.py
 
 test-wheel:  ## the wheel alone, in the oldest and the newest Python of this machine; a minute
 	.ci/test-wheel

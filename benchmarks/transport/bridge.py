@@ -25,7 +25,10 @@ topic global/# in 1 fedfin/1/{federation}/ fedfin/1/{federation}/
 
 @contextlib.contextmanager
 def bridge(folder: Path, federation: str, settings: str = "") -> Iterator[Broker]:
-    """Run both while the context lasts, with further lines of `settings`. FedfinError where mosquitto is missing."""
+    """Run both while the context lasts, with further lines of `settings`.
+
+    Raises FedfinError when mosquitto is not installed.
+    """
     centre, dmz = folder / "centre", folder / "dmz"
     centre.mkdir()
     dmz.mkdir()

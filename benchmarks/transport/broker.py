@@ -20,7 +20,7 @@ STOP_S = 30.0
 class Broker:
     """Where it listens, and its process.
 
-    `site_url`: where sites connect, if not where the aggregator does; `web_url`: for WebSockets, if it has them.
+    `site_url`: where sites connect, if that is not where the aggregator does; `web_url`: for WebSockets, if there are.
     """
 
     url: str

@@ -1,4 +1,6 @@
-"""A fresh RabbitMQ on loopback, with its MQTT plugins and its own defaults, in a folder of its own.
+"""A fresh RabbitMQ on loopback, with its MQTT plugins, in a folder of its own.
+
+What is retained it keeps in memory: on disk, its default, a round of 5 MB takes longer.
 
 It runs as whoever starts it; Debian's service, if there is one, is not touched: name, ports and epmd are others.
 """
@@ -16,6 +18,7 @@ _CONF = """\
 listeners.tcp = none
 mqtt.listeners.tcp.1 = 127.0.0.1:{mqtt}
 mqtt.allow_anonymous = true
+mqtt.retained_message_store = rabbit_mqtt_retained_msg_store_ets
 web_mqtt.tcp.ip = 127.0.0.1
 web_mqtt.tcp.port = {web}
 """

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from federation import Federation, broker, start
@@ -37,6 +38,20 @@ def test_sigterm_ends_aggregator_and_site_within_five_seconds_with_their_costs(
         process.send_signal(signal.SIGTERM)
     assert [process.wait(5) for process in started] == [130, 130]
     assert federation.events("s0")[-1]["event"] == "costs"
+
+
+def test_sigterm_ends_the_aggregator_as_process_1_too(federation: Federation) -> None:
+    """In a container it is that, and the kernel gives process 1 no default for the signal."""
+    if subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no process namespace may be made here")
+    words = ["aggregator", "serve", str(federation.folder / "agg"), "--broker", federation.broker_url]
+    command = ["unshare", "--pid", "--fork", sys.executable, "-m", "fedfin", *words, "--json", "--no-keys"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert '"online"' in process.stdout.readline()
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGTERM)
+    process.communicate(timeout=5)
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("sink", ["pipe", "full"])

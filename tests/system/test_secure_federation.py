@@ -29,6 +29,23 @@ def test_a_secure_federation_comes_to_the_model_of_an_open_one(tmp_path: Path) -
         assert (array == models[1][name]).all(), name
 
 
+def test_smaller_chunks_are_found_by_themselves_under_secure_sums(tmp_path: Path) -> None:
+    """A broker that ends the connection at a large packet changes neither sums nor the sealed model."""
+    with broker("mosquitto", tmp_path, "max_packet_size 40000") as url:
+        model = Model(fin="mlp", answer="head", fin_width=64, head_width=8)
+        place = f"{url}?protocol=3.1.1"
+        federation = Federation(tmp_path, place, keys=True, rounds=FEW, privacy=SECURE, model=model)
+        federation.run()
+    events = federation.events("agg")
+    assert all(event["accepted"] for event in events if event["event"] == "sum")
+    for name in ("agg", "s0"):
+        lost = [event["reason"] for event in federation.events(name) if event["event"] == "offline"]
+        assert any("smaller ones are tried" in reason for reason in lost), name
+    final = (tmp_path / "agg" / "final.fedfin").read_bytes()
+    for name in federation.names:
+        assert (tmp_path / name / "state" / "final.fedfin").read_bytes() == final
+
+
 def test_steps_come_near_to_the_model_of_exact_sums(tmp_path: Path) -> None:
     """Of what exact sums changed they miss little, and no sum is left out."""
     models = {}
