@@ -31,7 +31,7 @@ from fedfin.link.link_events import Announced, Arrived, Broken, Down, LinkEvent,
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice, ProxyRefusalError, chosen, hint
 from fedfin.link.tls import Tls
-from fedfin.link.websocket import WebSocket, WebSocketError
+from fedfin.link.websocket import WebSocket, WebSocketError, WebSocketFaultError
 
 QOS = 1
 # Data that stays unacknowledged this long means that the path is gone (a NAT forgot us, a cable was pulled), which
@@ -299,7 +299,7 @@ class Link:
     def _on_error(self, error: Exception) -> None:
         # A client certificate is refused only after the handshake (TLS 1.3), and a web server may say why it ends.
         if isinstance(error, ssl.SSLError | WebSocketError):
-            self._failed = True
+            self._failed = not isinstance(error, WebSocketFaultError)
             self._ended = self._cause(error)
 
     def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:

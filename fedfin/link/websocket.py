@@ -19,12 +19,13 @@ READ_BYTES = 64 * 1024
 BINARY, CONTINUATION, CLOSE, PING, PONG = 2, 0, 8, 9, 10
 CONTROL_BYTES = 125  # of a control frame's payload
 _FINAL, _MASKED = 0x80, 0x80
+_FAULT = 1011
 _CLOSED = {
     1001: "it goes away",
     1002: "we broke the protocol of WebSockets",
     1008: "we broke a rule of its",
     1009: "our message is too big for it",
-    1011: "it met an error of its own",
+    _FAULT: "it met an error of its own",
     1012: "it restarts",
     1013: "it has too much to do",
 }
@@ -32,6 +33,10 @@ _CLOSED = {
 
 class WebSocketError(OSError):
     """What is there speaks no WebSockets, or ended them; the text says what it said."""
+
+
+class WebSocketFaultError(WebSocketError):
+    """The server failed (code 1011): RabbitMQ 3.10 does at MQTT 5, which it does not know."""
 
 
 class WebSocket:
@@ -148,7 +153,8 @@ class WebSocket:
         payload = bytes(self._in[start : start + size])
         del self._in[: start + size]
         if opcode == CLOSE:
-            raise WebSocketError(_farewell(payload))
+            failed = int.from_bytes(payload[:2], "big") == _FAULT
+            raise (WebSocketFaultError if failed else WebSocketError)(_farewell(payload))
         if opcode == PING:
             self._answer_ping(payload)
         return True
