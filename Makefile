@@ -42,7 +42,8 @@ simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that
 	PYTHONPATH=.:tests $(BIN)/python -m simulation $(SIMULATE)
 
 crash-matrix: $(READY)  ## SIGKILL of every process at every state of the protocol, over a real broker; minutes
-	$(BIN)/pytest -m broker tests/system/test_crash_matrix.py tests/system/test_websockets.py tests/system/test_secure_crashes.py
+	$(BIN)/pytest -m "broker or slow" $(addprefix tests/system/test_,crash_matrix.py copies.py websockets.py \
+	  secure_crashes.py secure_federation.py shard_processes.py)
 
 fuzz: $(READY)  ## hostile bytes for every target in fuzz/, a minute each; FUZZ="--seconds 600 rounds" for others
 	-$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt 'atheris>=3'

@@ -60,7 +60,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     return Federation(tmp_path_factory.mktemp("template"), url, sites=2)
 
 
-@pytest.mark.parametrize("parties", [("agg",), ("s1",), ("agg", "s1")], ids=["aggregator", "site", "both"])
+@pytest.mark.parametrize(
+    "parties",
+    [
+        pytest.param(("agg",), id="aggregator"),
+        pytest.param(("s1",), id="site", marks=pytest.mark.slow),
+        pytest.param(("agg", "s1"), id="both", marks=pytest.mark.slow),
+    ],
+)
 def test_restored_from_a_copy_the_federation_goes_on(
     parties: tuple[str, ...], template: Federation, tmp_path: Path
 ) -> None:

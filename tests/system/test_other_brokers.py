@@ -46,6 +46,7 @@ def test_a_federation_over_rabbitmq_waits_for_nothing(rabbit: Broker, way: str, 
 
 
 @pytest.mark.broker
+@pytest.mark.slow
 def test_a_federation_over_a_bridge_from_a_dmz_with_the_limits_of_mosquitto_2_1(tmp_path: Path) -> None:
     """Sites connect in the DMZ, the aggregator at the centre; what is retained there is retained here."""
     need_mosquitto()

@@ -29,6 +29,7 @@ def test_a_secure_federation_comes_to_the_model_of_an_open_one(tmp_path: Path) -
         assert (array == models[1][name]).all(), name
 
 
+@pytest.mark.slow
 def test_smaller_chunks_are_found_by_themselves_under_secure_sums(tmp_path: Path) -> None:
     """A broker that ends the connection at a large packet changes neither sums nor the sealed model."""
     with broker("mosquitto", tmp_path, "max_packet_size 40000") as url:
@@ -46,6 +47,7 @@ def test_smaller_chunks_are_found_by_themselves_under_secure_sums(tmp_path: Path
         assert (tmp_path / name / "state" / "final.fedfin").read_bytes() == final
 
 
+@pytest.mark.slow
 def test_steps_come_near_to_the_model_of_exact_sums(tmp_path: Path) -> None:
     """Of what exact sums changed they miss little, and no sum is left out."""
     models = {}

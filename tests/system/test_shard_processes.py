@@ -119,6 +119,7 @@ def test_shards_and_a_root_make_the_model_of_one_aggregator(tmp_path: Path) -> N
 
 
 @pytest.mark.broker
+@pytest.mark.slow
 def test_killed_shards_and_root_go_on_where_they_stopped(tmp_path: Path) -> None:
     """SIGKILL of each in the middle of a round, of both shards at once, and while only one sum has arrived."""
 
