@@ -56,8 +56,13 @@ def _replace_tasks(number: int) -> None:
 
 
 def _cases(plan: Plan) -> Dataset:
-    """So many without any features."""
-    return Dataset({}, {}, np.zeros((CASES, len(plan.labels)), np.float32), np.zeros(CASES, np.bool_))
+    """So many that lack every modality."""
+    return Dataset(
+        {name: np.zeros((CASES, dim), np.float32) for name, dim in plan.dims.items()},
+        {name: np.zeros(CASES, np.bool_) for name in plan.dims},
+        np.zeros((CASES, len(plan.labels)), np.float32),
+        np.zeros(CASES, np.bool_),
+    )
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from federation import Federation, broker, fedfin, set_up, start
 
 from fedfin.model.initial_model import initial_model
