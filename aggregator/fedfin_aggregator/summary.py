@@ -113,7 +113,7 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
         yield f"{site} took no part in round {declined['round']}: {declined['reason']}"
     yield from _outlying(facts["outliers"])
     if waiting := facts["waiting"]:
-        since = dt.datetime.fromtimestamp(waiting["since"], dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        since = dt.datetime.fromtimestamp(waiting["since"], dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
         sites = ", ".join(waiting["sites"]) or "sites that it does not know yet"
         yield f"round {waiting['round']} is open since {since}; no update yet of: {sites}"
     if facts["silent"]:
