@@ -90,5 +90,5 @@ class Tenure:
 
 def name_of(state: AggregatorState) -> str:
     """For people."""
-    since = dt.datetime.fromtimestamp(state.since, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    since = dt.datetime.fromtimestamp(state.since, dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"boot {state.boot}, on {ascii(state.host)[1:-1] or 'an unknown host'}, since {since}"

@@ -289,7 +289,7 @@ class Server:
         both = self._twins.heard(site, boot, time.monotonic(), time.time())
         if both is not None:
             here, there = (
-                dt.datetime.fromtimestamp(t, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC") for t in both
+                dt.datetime.fromtimestamp(t, dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC") for t in both
             )
             reason = f"runs twice: here since {here}, there since {there}; stop one of them"
             self._report("twins", {"site": site, "reason": reason})

@@ -31,7 +31,7 @@ class Silence:
         if state not in ASKED or now - self._reported_at < SILENT_S:
             return None
         self._reported_at = now
-        since = dt.datetime.fromtimestamp(self._clock, dt.UTC).strftime("%H:%M:%S UTC")
+        since = dt.datetime.fromtimestamp(self._clock, dt.timezone.utc).strftime("%H:%M:%S UTC")
         return (
             f"{ASKED[state]} has had no answer from the aggregator since {since}; ask its operator whether `serve`"
             " runs, and what it says of this site"
