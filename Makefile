@@ -43,7 +43,7 @@ simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that
 
 crash-matrix: $(READY)  ## SIGKILL of every process at every state of the protocol, over a real broker; minutes
 	$(BIN)/pytest -m "broker or slow" $(addprefix tests/system/test_,crash_matrix.py copies.py websockets.py \
-	  secure_crashes.py secure_federation.py shard_processes.py)
+	  secure_crashes.py secure_federation.py shard_processes.py demo.py)
 
 fuzz: $(READY)  ## hostile bytes for every target in fuzz/, a minute each; FUZZ="--seconds 600 rounds" for others
 	-$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt 'atheris>=3'

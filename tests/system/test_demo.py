@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("small") / "demo"
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_leaves_no_process(folder: Path) -> None:
     """Ctrl-C in the middle of training: exit code 130, and nothing runs on."""
     with (folder.parent / "log").open("w") as log:
