@@ -146,7 +146,10 @@ class World:
             if event == "sending":
                 self.watch.offering(name, facts["round"])
             if event == "rewound" and not self.plan.privacy.summed:
-                self.watch.asked_anew(name)
+                # A site may be killed when it has written the new life down, and before it says so.
+                rewound = [site.name for site in self.sites] if name == "aggregator" else [name]
+                for site in rewound:
+                    self.watch.asked_anew(site)
 
         return report
 
