@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.study.datasets import joined, rows_of
 from benchmarks.study.federation import Federation, Texts
 from benchmarks.study.measure import auc_figures
 from benchmarks.study.method import Method, SeparateModels, Trained
@@ -92,13 +93,13 @@ def _scored(method: Method, federation: Federation, trial: Trial) -> Trial:
 def _inner(cases: TrainingCases) -> Federation:
     """The sites without the inner split's cases, which judge as their sites hold them."""
     kept = {name: ~mask for name, mask in cases.inner.items()}
-    judge = [_rows(cases.sites[name], mask) for name, mask in cases.inner.items()]
+    judge = [rows_of(cases.sites[name], mask) for name, mask in cases.inner.items()]
     return Federation(
         cases.plan,
-        {name: _rows(dataset, kept[name]) for name, dataset in cases.sites.items()},
-        {name: _rows(dataset, kept[name]) for name, dataset in cases.recorded.items()},
+        {name: rows_of(dataset, kept[name]) for name, dataset in cases.sites.items()},
+        {name: rows_of(dataset, kept[name]) for name, dataset in cases.recorded.items()},
         cases.public,
-        _joined(judge),
+        replace(joined(judge), held_out=np.ones(sum(map(len, judge)), np.bool_)),
         tuple(_shorter(texts, kept) for texts in cases.texts),
     )
 
@@ -120,27 +121,6 @@ def _score(trained: Trained, judge: Dataset) -> float | None:
             found.append(auc_figures(probability, judge.labels[rows])[0])
     known = [auc for auc in found if auc is not None]
     return round(fmean(known), 4) if known else None
-
-
-def _rows(dataset: Dataset, rows: Mask) -> Dataset:
-    return Dataset(
-        {m: values[rows] for m, values in dataset.features.items()},
-        {m: mask[rows] for m, mask in dataset.present.items()},
-        dataset.labels[rows],
-        dataset.held_out[rows],
-        validation=dataset.calibration_held_out[rows],
-        second_half=dataset.in_second_half[rows],
-    )
-
-
-def _joined(datasets: list[Dataset]) -> Dataset:
-    first = datasets[0]
-    return Dataset(
-        {m: np.concatenate([d.features[m] for d in datasets]) for m in first.features},
-        {m: np.concatenate([d.present[m] for d in datasets]) for m in first.present},
-        np.concatenate([d.labels for d in datasets]),
-        np.ones(sum(map(len, datasets)), np.bool_),
-    )
 
 
 def _shorter(texts: Texts, kept: Mapping[str, Mask]) -> Texts:

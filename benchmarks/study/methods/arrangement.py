@@ -1,10 +1,10 @@
 """Other arrangements of the same cases: fewer sites, one more, each site for itself, or everything in one place."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmarks.study.datasets import joined, rows_of
 from benchmarks.study.federation import PUBLIC, Federation
 from benchmarks.study.method import NotApplicableError, Progress, SeparateModels, Trained
 from benchmarks.study.methods.filled import ORDINARY
@@ -74,32 +74,9 @@ class Centralised:
         Moments sum to the same either way; by hospital, penalties are cross-validated over several of them.
         """
         datasets = federation.recorded if self.recorded else federation.sites
-        centre = {"centre": _joined(list(datasets.values()))}
+        centre = {"centre": joined(list(datasets.values()))}
         return self.method.train(replace(federation, sites=datasets), progress, trains=centre)
 
 
 def _complete(dataset: Dataset) -> Dataset:
-    return _rows(dataset, np.logical_and.reduce(list(dataset.present.values())))
-
-
-def _rows(dataset: Dataset, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Dataset:
-    return Dataset(
-        {m: values[rows] for m, values in dataset.features.items()},
-        {m: mask[rows] for m, mask in dataset.present.items()},
-        dataset.labels[rows],
-        dataset.held_out[rows],
-        validation=dataset.calibration_held_out[rows],
-        second_half=dataset.in_second_half[rows],
-    )
-
-
-def _joined(datasets: Sequence[Dataset]) -> Dataset:
-    first = datasets[0]
-    return Dataset(
-        {m: np.concatenate([d.features[m] for d in datasets]) for m in first.features},
-        {m: np.concatenate([d.present[m] for d in datasets]) for m in first.present},
-        np.concatenate([d.labels for d in datasets]),
-        np.concatenate([d.held_out for d in datasets]),
-        validation=np.concatenate([d.calibration_held_out for d in datasets]),
-        second_half=np.concatenate([d.in_second_half for d in datasets]),
-    )
+    return rows_of(dataset, np.logical_and.reduce(list(dataset.present.values())))
