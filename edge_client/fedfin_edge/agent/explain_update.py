@@ -23,7 +23,7 @@ TELLS: dict[Task, str] = {
     "moments": "the mean of each feature, and of its square, over this site's training cases",
     "second_moments": "second moments: the mean products of any two features, and of each feature with each label, over"
     " this site's training cases, those with every modality in two halves; sent once",
-    "train": "by how much training on this site's cases changes the model",
+    "train": "by how much training on this site's cases changes the model, and its loss on cases kept for validation",
     "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
     " squares, by label and true answer, for every combination of modalities",
     "evaluate": "how many held-out cases got which score, by label and true answer",
