@@ -25,7 +25,7 @@ from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.secure_rounds import SecureRounds
 from fedfin_aggregator.serve.closing import Closing
-from fedfin_aggregator.serve.incoming import Incoming, Report
+from fedfin_aggregator.serve.incoming import Incoming, Report, Written
 from fedfin_aggregator.serve.mail import Mail
 from fedfin_aggregator.serve.own_state import OwnState
 from fedfin_aggregator.serve.retained import Retained
@@ -74,7 +74,7 @@ class Server:
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left with the final model
         self._manifest: messages.RoundManifest | None = None
-        self._incoming = Incoming(rounds, report, self._channel)
+        self._incoming = self._new_incoming()
         self._parts = SealedParts(self._channel)
         self._tick_at = 0.0
         self._cut_anew = False  # the broker takes smaller chunks than before
@@ -84,6 +84,9 @@ class Server:
         self._sums = (
             Sums(rounds, report, self._post, self._feed) if isinstance(rounds, SecureRounds) else None
         )
+
+    def _new_incoming(self) -> Incoming:
+        return Incoming(self._rounds, self._report, self._link.events.put, self._channel)
 
     def _new_machine(self) -> RoundMachine | RootMachine:
         rounds = self._rounds
@@ -125,6 +128,7 @@ class Server:
         finally:
             last = (self._own.topic, self._own.words(online=False, stopped=True))
             self._link.stop(last if self._own.tenure.serving else None)
+            self._incoming.close()
             self._channel.close()
 
     def _linger(self, seconds: float) -> None:
@@ -135,10 +139,10 @@ class Server:
             self._step()
 
     def _step(self) -> None:
-        """What has come meanwhile, together: then all updates in it share one write to the disk."""
+        """What has come meanwhile, together."""
         for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
-        self._judge()
+        self._hear_of_judged(self._incoming.judge())
         if self._online and self._own.tenure.may_serve(time.monotonic()):
             self._own.tenure.begin()
             self._serve_from_here()
@@ -169,12 +173,14 @@ class Server:
         if (text := self._channel.charter_text) is not None:
             self._link.publish(self._topics.charter, text, retain=True)
 
-    def _judge(self) -> None:
-        if (judged := self._incoming.judge()) is not None:
+    def _hear_of_judged(self, judged: life.Judged | None) -> None:
+        if judged is not None:
             self._feed(judged)
 
-    def _on_event(self, event: link_events.LinkEvent) -> None:
+    def _on_event(self, event: link_events.LinkEvent | Written) -> None:
         match event:
+            case Written():
+                self._hear_of_judged(self._incoming.answers())
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
             case link_events.Down(reason, final):
@@ -230,10 +236,8 @@ class Server:
             self._feed(self._opened())
             return
         if self._cut_anew:  # what is on offer is cut anew: as if we had been started again
-            self._machine, self._incoming = (
-                self._new_machine(),
-                Incoming(self._rounds, self._report, self._channel),
-            )
+            self._incoming.settle()  # its answers are among the receipts of what opens
+            self._machine, self._incoming = self._new_machine(), self._new_incoming()
             self._feed(self._opened())
             return
         self._feed(life.Reconnected())
@@ -307,7 +311,6 @@ class Server:
             case life.Throttled():
                 self._report("throttled", asdict(effect))
             case life.CloseRound():
-                self._judge()  # what is complete has come in time
                 self._close(effect)
             case life.Stalled():
                 self._waiting.stalls(effect)
@@ -320,6 +323,7 @@ class Server:
                 self._sums.act(effect)
 
     def _close(self, effect: life.CloseRound) -> None:
+        self._hear_of_judged(self._incoming.settle())  # what is complete has come in time
         if self._closing.close(effect):
             self._feed(self._opened())
             self._rounds.journal.tidy()
