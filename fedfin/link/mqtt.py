@@ -218,7 +218,7 @@ class Link:
     def _wait_for_owner(self) -> None:
         """Not a queue with an end: the owner puts events of its own into it, and must never wait for itself."""
         while self.events.qsize() >= BACKLOG and not self._stopping.is_set():
-            time.sleep(0.005)
+            time.sleep(0.001)
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, SettingsError):

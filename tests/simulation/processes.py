@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 TRAINING_S = 30.0  # at most, unless a test says otherwise
+FLUSH_S = 0.0, 2.0  # that an aggregator's disk takes
 FLUSHED_S = 30.0  # after so long the kernel has written what nobody flushed
 TICK_S = 5.0  # rarer than the shells': every retry in the protocol is slower
 
@@ -135,6 +136,7 @@ class AggregatorProcess(Process):
 
     def __init__(self, world: "World", folder: Path, *, shards: int = 0) -> None:
         super().__init__(world, "aggregator", folder)
+        self.training_s = FLUSH_S
         self._shards = shards
         self.journal = Journal(folder / "journal.sqlite", create=world.plan)
 
@@ -174,6 +176,7 @@ class ShardProcess(Process):
 
     def __init__(self, world: "World", folder: Path, shard: Shard) -> None:
         super().__init__(world, f"shard-{shard.index}", folder)
+        self.training_s = FLUSH_S
         self.shard = shard
         folder.mkdir()
         self.journal = Journal(folder / "journal.sqlite", create=world.plan)
@@ -237,7 +240,7 @@ class Worker:
         self._done = False
 
     def start(self) -> None:
-        """Training takes its time."""
+        """Training takes its time, and so does a disk."""
         self._world.clock.after(self._world.rng.uniform(*self._process.training_s), self._later)
 
     def join(self) -> None:
@@ -339,8 +342,11 @@ def make_believe(world: "World") -> Iterator[None]:
         "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
         "fedfin_aggregator.store.journal.secrets": secrets,
         "fedfin.protocol.round_machine.secrets": secrets,
-        "fedfin_aggregator.serve.server.secrets": secrets,
+        "fedfin_aggregator.serve.disk.threading": threads,
+        "fedfin_aggregator.serve.own_state.secrets": secrets,
+        "fedfin_aggregator.serve.own_state.time": clock,
         "fedfin_aggregator.serve.server.time": clock,
+        "fedfin_aggregator.serve.twin_reports.time": clock,
         "fedfin_aggregator.serve.shard_server.secrets": secrets,
         "fedfin_aggregator.serve.shard_server.time": clock,
         "fedfin_edge.agent.agent.secrets": secrets,

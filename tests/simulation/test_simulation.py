@@ -32,7 +32,8 @@ def test_a_seed_replays_step_by_step() -> None:
     root = Path(__file__).parents[2]
     told = []
     for number in "12":
-        environment = {"PYTHONPATH": f"{root}:{root / 'tests'}", "PYTHONHASHSEED": number}
+        path = ":".join(str(root / room) for room in (".", "aggregator", "edge_client", "tests"))
+        environment = {"PYTHONPATH": path, "PYTHONHASHSEED": number}
         told.append(
             subprocess.run(command_, env=environment, capture_output=True, text=True, check=True).stdout
         )

@@ -13,7 +13,7 @@ from fedfin.plan import Modality, plan_toml
 from fedfin_aggregator.folder import open_journal
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.incoming import Incoming
-from fedfin_aggregator.store.journal import UpdateRow
+from fedfin_aggregator.store.update_writer import UpdateRow
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.state import AgentState

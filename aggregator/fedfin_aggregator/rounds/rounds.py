@@ -39,7 +39,8 @@ from fedfin_aggregator.rounds.update_checks import (
     check_values,
 )
 from fedfin_aggregator.rounds.versions import Versions
-from fedfin_aggregator.store.journal import Journal, UpdateRow
+from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.update_writer import UpdateRow
 from fedfin_aggregator.store.version_records import Step
 
 LEFT_OUT_SITE = "left out, until the coordinator includes this site"

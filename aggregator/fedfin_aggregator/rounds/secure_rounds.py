@@ -30,7 +30,8 @@ from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes
 from fedfin_aggregator.rounds.update_checks import check_noised
-from fedfin_aggregator.store.journal import Journal, UpdateRow
+from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 
 UNOPENED = "too few sites have revealed the shares that open this sum; no other sum of their values is made"
 SUM = "sum/1"  # whose update the opened sum is in the journal: no site can be named so
@@ -160,12 +161,13 @@ class SecureRounds(RootRounds):
     def _write(self, sum_: OpenSum, payload: bytes | None, reason: str, *, gave: bool) -> Receipt:
         accepted, round_ = payload is not None, sum_.round
         id_ = transfer.whole_id(payload or b"-")
-        with self.journal.together():
-            for site in (SUM, *sum_.survivors):
-                own = payload if site == SUM else None
-                size = len(own) if own is not None else self._bytes // len(sum_.survivors)
-                row = UpdateRow(round_, site, id_, accepted, reason, size, {}, round_, gave and site == SUM)
-                self.journal.add_update(row, own)
+        entries = []
+        for site in (SUM, *sum_.survivors):
+            own = payload if site == SUM else None
+            size = len(own) if own is not None else self._bytes // len(sum_.survivors)
+            row = UpdateRow(round_, site, id_, accepted, reason, size, {}, round_, gave and site == SUM)
+            entries.append(Entry(row, own))
+        self.journal.write(entries)
         return Receipt(id=id_, accepted=accepted, reason=reason)
 
     def _payload(self, sum_: OpenSum, words: masks.Words) -> bytes:

@@ -1,6 +1,7 @@
-"""Where updates lie while they arrive, and are judged when they are complete: those that are together, together."""
+"""Where updates lie while they arrive, and are judged when they are complete; receipts follow when they are durable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fedfin.errors import ProtocolError
@@ -10,20 +11,33 @@ from fedfin.protocol.round_states import Answer, Judge, Judged
 from fedfin.protocol.round_states import Spool as Keep
 from fedfin.trust.channel import AggregatorEnd, OpenAggregatorEnd
 from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.serve.disk import Disk
 from fedfin_aggregator.store.spool import Spool
 
 Report = Callable[[str, dict[str, Any]], None]
 
 
-class Incoming:
-    """One aggregator's. `report` is told of every update."""
+@dataclass(frozen=True)
+class Written:
+    """Among the events that the owner reads: updates have become durable, and `answers` has their receipts."""
 
-    def __init__(self, rounds: Rounds, report: Report, channel: AggregatorEnd | None = None) -> None:
+
+class Incoming:
+    """One aggregator's. `report` is told of every update, `tell` of Written, from another thread."""
+
+    def __init__(
+        self,
+        rounds: Rounds,
+        report: Report,
+        tell: Callable[[Written], None],
+        channel: AggregatorEnd | None = None,
+    ) -> None:
         self._rounds, self._report = rounds, report
         self._channel = channel or OpenAggregatorEnd()
         rounds.journal.tidy()  # after an earlier life; only who serves may: what is being written has no row yet
         self._spool = Spool(rounds.journal.folder / "spool")
         self._complete: list[Judge] = []
+        self._disk = Disk(rounds.journal.write, lambda: tell(Written()))
 
     def take(self, effect: Keep | Judge) -> None:
         """A chunk to keep, or an update that is complete."""
@@ -33,12 +47,27 @@ class Incoming:
             self._spool.put(effect.site, effect.offset, effect.data, effect.size)
 
     def judge(self) -> Judged | None:
-        """Judge all complete updates with one write to the disk; their receipts, or None if there are none."""
-        if not self._complete:
-            return None
+        """Judge all complete updates, and have them written down; the receipts, where there is nothing to write."""
         complete, self._complete = self._complete, []
-        with self._rounds.journal.together():
-            return Judged(tuple(Answer(judge.site, judge.round, self._receipt(judge)) for judge in complete))
+        with self._rounds.journal.gathered() as entries:
+            answers = [Answer(judge.site, judge.round, self._receipt(judge)) for judge in complete]
+        if entries:
+            self._disk.add(entries, answers)
+            return None
+        return _judged(answers)
+
+    def answers(self) -> Judged | None:
+        """The receipts that may go out by now. Raises StateError when updates could not be written."""
+        return _judged(self._disk.take())
+
+    def settle(self) -> Judged | None:
+        """Those of all complete updates. It waits for the disk, and raises as `answers` does."""
+        at_once = self.judge()
+        return _judged([*self._disk.settle(), *(at_once.answers if at_once else ())])
+
+    def close(self) -> None:
+        """Wait for the disk; what it has written is answered in another life."""
+        self._disk.wait()
 
     def _receipt(self, judge: Judge) -> Receipt:
         payload = self._spool.take(judge.site, judge.size)
@@ -54,3 +83,7 @@ class Incoming:
         facts = {"bytes": len(payload), "id": judge.id.hex()}
         self._report("update", {"site": judge.site, "round": judge.round} | result | facts)
         return receipt
+
+
+def _judged(answers: Sequence[Answer]) -> Judged | None:
+    return Judged(tuple(answers)) if answers else None

@@ -1,8 +1,5 @@
 """The aggregator's shell: moves events between the link, the round machine and the journal."""
 
-import datetime as dt
-import secrets
-import socket
 import time
 from dataclasses import asdict
 from typing import Any
@@ -17,24 +14,25 @@ from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import messages
 from fedfin.protocol import round_states as life
-from fedfin.protocol import sum_states as sums
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
-from fedfin.protocol.tenure import Tenure
 from fedfin.protocol.topics import Topics
-from fedfin.protocol.twins import Twins
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
-from fedfin_aggregator.rounds.secure_rounds import UNOPENED, SecureRounds
-from fedfin_aggregator.serve.incoming import Incoming, Report
+from fedfin_aggregator.rounds.secure_rounds import SecureRounds
+from fedfin_aggregator.serve.closing import Closing
+from fedfin_aggregator.serve.incoming import Incoming, Report, Written
 from fedfin_aggregator.serve.mail import Mail
+from fedfin_aggregator.serve.own_state import OwnState
 from fedfin_aggregator.serve.retained import Retained
 from fedfin_aggregator.serve.sealed_parts import SealedParts
-from fedfin_aggregator.store.journal import OutlierRow
+from fedfin_aggregator.serve.sums import Sums
+from fedfin_aggregator.serve.twin_reports import TwinReports
+from fedfin_aggregator.serve.waiting import Waiting
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
@@ -60,13 +58,12 @@ class Server:
         self._rounds = rounds
         self._report = report = throttled(report, "bad-message")
         self._topics = Topics(rounds.plan.federation)
-        self._tenure = self._new_tenure(secrets.token_hex(8), take_over=take_over)
-        self._twins = Twins()
-        self._online = False
-        self._refusals: dict[str, str] = {}  # of offers of this round, by site
         self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
         rounds.case_caps = self._channel.case_caps
-        will = self._topics.aggregator_state, lambda: self._state(online=False)
+        topic = self._topics.aggregator_state
+        self._own = own = OwnState(rounds.journal, topic, self._channel, take_over=take_over)
+        self._online = False
+        will = topic, lambda: own.words(online=False)
         client_id = f"fedfin-{rounds.plan.federation}-aggregator"
         self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login, proxy=proxy)
         self._shards = shards
@@ -77,18 +74,19 @@ class Server:
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left with the final model
         self._manifest: messages.RoundManifest | None = None
-        self._incoming = Incoming(rounds, report, self._channel)
+        self._incoming = self._new_incoming()
         self._parts = SealedParts(self._channel)
         self._tick_at = 0.0
         self._cut_anew = False  # the broker takes smaller chunks than before
-        # A round that waits for the coordinator, and what was known of sites when it began to.
-        self._asked: tuple[life.CloseRound, dict[str, OutlierRow]] | None = None
+        self._closing = Closing(rounds, report)
+        self._waiting = Waiting(rounds.journal, report)
+        self._twins = TwinReports(report)
+        self._sums = (
+            Sums(rounds, report, self._post, self._feed) if isinstance(rounds, SecureRounds) else None
+        )
 
-    def _new_tenure(self, boot: str, *, take_over: bool) -> Tenure:
-        journal, host, now = self._rounds.journal, socket.gethostname()[:255], time.time()
-        own = messages.AggregatorState(online=True, boot=boot, host=host, since=now, at=now)
-        predecessor = journal.served(boot, journal.place)
-        return Tenure(own, predecessor=predecessor, take_over=take_over)
+    def _new_incoming(self) -> Incoming:
+        return Incoming(self._rounds, self._report, self._link.events.put, self._channel)
 
     def _new_machine(self) -> RoundMachine | RootMachine:
         rounds = self._rounds
@@ -125,11 +123,12 @@ class Server:
                 self._step()
             self._linger(linger_s)
         except StateError:
-            self._tenure.serving = False  # who took over must not be said to be gone
+            self._own.tenure.serving = False  # who took over must not be said to be gone
             raise
         finally:
-            last = (self._topics.aggregator_state, self._state(online=False, stopped=True))
-            self._link.stop(last if self._tenure.serving else None)
+            last = (self._own.topic, self._own.words(online=False, stopped=True))
+            self._link.stop(last if self._own.tenure.serving else None)
+            self._incoming.close()
             self._channel.close()
 
     def _linger(self, seconds: float) -> None:
@@ -140,12 +139,12 @@ class Server:
             self._step()
 
     def _step(self) -> None:
-        """What has come meanwhile, together: then all updates in it share one write to the disk."""
+        """What has come meanwhile, together."""
         for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
-        self._judge()
-        if self._online and self._tenure.may_serve(time.monotonic()):
-            self._tenure.begin()
+        self._hear_of_judged(self._incoming.judge())
+        if self._online and self._own.tenure.may_serve(time.monotonic()):
+            self._own.tenure.begin()
             self._serve_from_here()
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
@@ -174,12 +173,14 @@ class Server:
         if (text := self._channel.charter_text) is not None:
             self._link.publish(self._topics.charter, text, retain=True)
 
-    def _judge(self) -> None:
-        if (judged := self._incoming.judge()) is not None:
+    def _hear_of_judged(self, judged: life.Judged | None) -> None:
+        if judged is not None:
             self._feed(judged)
 
-    def _on_event(self, event: link_events.LinkEvent) -> None:
+    def _on_event(self, event: link_events.LinkEvent | Written) -> None:
         match event:
+            case Written():
+                self._hear_of_judged(self._incoming.answers())
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
             case link_events.Down(reason, final):
@@ -204,28 +205,24 @@ class Server:
         self._cut_anew = chunk_size < self._chunk_size
         self._online, self._chunk_size = True, chunk_size
         self._report("online", {})
-        self._link.subscribe(self._topics.aggregator_state)
-        if self._tenure.serving:
+        self._link.subscribe(self._own.topic)
+        if self._own.tenure.serving:
             self._serve_from_here()
-            return
-        question = messages.encode(self._tenure.ask(time.monotonic(), time.time()))
-        self._link.publish(
-            self._topics.aggregator_state, self._channel.send(self._topics.aggregator_state, question)
-        )
+        else:
+            self._link.publish(self._own.topic, self._own.question())
 
     def _on_aggregator(self, payload: bytes) -> None:
-        """What one says of itself: another, or this one. Raises StateError when another one serves."""
+        """Raises StateError when another one serves."""
         try:
-            payload = self._channel.own(self._topics.aggregator_state, payload)
-            state = messages.decode(payload, messages.AggregatorState)
+            again = self._own.hear(payload)
         except ProtocolError as error:
             self._report("bad-message", {"site": "aggregator", "reason": str(error)})
             return
-        if self._tenure.hear(state):
+        if again:
             self._say_online()
 
     def _say_online(self) -> None:
-        self._link.publish(self._topics.aggregator_state, self._state(online=True), retain=True)
+        self._link.publish(self._own.topic, self._own.words(online=True), retain=True)
 
     def _serve_from_here(self) -> None:
         """Nobody else does."""
@@ -239,10 +236,8 @@ class Server:
             self._feed(self._opened())
             return
         if self._cut_anew:  # what is on offer is cut anew: as if we had been started again
-            self._machine, self._incoming = (
-                self._new_machine(),
-                Incoming(self._rounds, self._report, self._channel),
-            )
+            self._incoming.settle()  # its answers are among the receipts of what opens
+            self._machine, self._incoming = self._new_machine(), self._new_incoming()
             self._feed(self._opened())
             return
         self._feed(life.Reconnected())
@@ -252,7 +247,7 @@ class Server:
         self._retained.clear_others()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
-        if payload and topic == self._topics.aggregator_state:
+        if payload and topic == self._own.topic:
             self._on_aggregator(payload)
             return
         if not payload or (address := self._topics.parse_up(topic)) is None:
@@ -278,21 +273,11 @@ class Server:
     def _on_site_state(self, site: str, state: messages.SiteState) -> None:
         self._report("site", {"site": site, "online": state.online})
         if state.online:
-            self._tell_of_twins(site, state.boot)
+            self._twins.heard(site, state.boot)
         if state.online and (is_shard(site) or self._machine.knows(site)):
             self._here.add(site)
         elif state.done and site in self._here and self._machine.state is life.State.FINISHED:
             self._gone.add(site)  # a retained one of before we came says nothing
-
-    def _tell_of_twins(self, site: str, boot: str) -> None:
-        """Somebody has copied a site, and runs both."""
-        both = self._twins.heard(site, boot, time.monotonic(), time.time())
-        if both is not None:
-            here, there = (
-                dt.datetime.fromtimestamp(t, dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC") for t in both
-            )
-            reason = f"runs twice: here since {here}, there since {there}; stop one of them"
-            self._report("twins", {"site": site, "reason": reason})
 
     def _feed(self, event: life.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):
@@ -318,124 +303,41 @@ class Server:
             case life.BeginLife(new, round_, site, seen):
                 self._rounds.journal.begin_life(new)
                 self._report("rewound", {"site": site, "round": round_, "seen": seen, "life": new.number})
-            case life.Refused(site, round_, id_, reason):
-                self._refusals[site] = reason
-                answer = {"accepted": False, "reason": reason, "bytes": 0, "id": id_.hex()}
-                self._report("update", {"site": site, "round": round_} | answer)
+            case life.Refused():
+                self._waiting.refused(effect)
             case life.Declined(site, round_, cause):
                 self._rounds.journal.decline(site, round_, cause)
                 self._report("declined", {"site": site, "round": round_, "reason": CAUSES[cause]})
             case life.Throttled():
                 self._report("throttled", asdict(effect))
             case life.CloseRound():
-                self._judge()  # what is complete has come in time
                 self._close(effect)
-            case sums.NewSum() | sums.FixSum() | sums.KeepSum() | sums.OpenSum() | sums.GiveUpSum():
-                assert isinstance(self._rounds, SecureRounds)
-                self._on_sum(self._rounds, effect)
-            case sums.AwaitCohort() | sums.NoCohort() | sums.TellOutcome():
-                self._without_sum(effect)
             case life.Stalled():
-                self._on_stalled(effect)
+                self._waiting.stalls(effect)
             case life.Awaiting():
-                self._report("waiting", {"reason": _awaiting(effect)})
-            case life.Lacking(round_, shards):
-                reason = f"round {round_} is closed, but these have not delivered: {', '.join(shards)}"
-                self._report("waiting", {"reason": reason})
+                self._waiting.awaits(effect)
+            case life.Lacking():
+                self._waiting.lacks(effect)
+            case _:
+                assert self._sums is not None
+                self._sums.act(effect)
 
     def _close(self, effect: life.CloseRound) -> None:
-        """Close the round; not while the coordinator is asked which of two sites is wrong."""
-        for outlier in self._rounds.outliers(effect.round):
-            site, standing, reason = outlier.site, outlier.standing, outlier.evidence
-            self._report(
-                "outlier", {"site": site, "round": effect.round, "standing": standing, "reason": reason}
-            )
-        if asked := self._rounds.asked:
-            self._asked = effect, self._rounds.journal.outliers()
-            self._report("waiting", {"reason": _asking(effect.round, asked)})
-            return
-        self._asked = None
-        round_ = effect.round
-        left_out = self._rounds.close(round_, effect.roster)
-        if left_out:
-            reason = "their second moments have no solution with those of the others"
-            self._report("left-out", {"round": round_, "sites": ", ".join(left_out), "reason": reason})
-        self._report("closed", {"round": round_} | self._rounds.journal.results(round_))
-        self._feed(self._opened())
-        self._rounds.journal.tidy()
+        self._hear_of_judged(self._incoming.settle())  # what is complete has come in time
+        if self._closing.close(effect):
+            self._feed(self._opened())
+            self._rounds.journal.tidy()
 
     def _hear_answer(self) -> None:
-        """Of the coordinator, who writes it into the journal."""
-        if self._asked is not None and self._asked[1] != self._rounds.journal.outliers():
-            self._close(self._asked[0])
+        """Of the coordinator."""
+        if (effect := self._closing.answered) is not None:
+            self._close(effect)
 
     def _on_manifest(self, manifest: messages.RoundManifest) -> None:
-        if self._manifest is None or manifest.round != self._manifest.round:
-            self._refusals = {}
+        self._waiting.begin(manifest.round)
         self._manifest = manifest
         self._publish_manifest(manifest)
         self._report("round", {"round": manifest.round, "task": manifest.task, "state": manifest.state})
-
-    def _on_stalled(self, stalled: life.Stalled) -> None:
-        more = {"missed": ", ".join(stalled.missed) or "nobody new", "refused": self._refused(stalled.round)}
-        self._report("stalled", asdict(stalled) | more)
-
-    def _refused(self, round_: int) -> str:
-        """Whose updates of this round were refused, and why."""
-        receipts = self._rounds.journal.receipts(round_).items()
-        judged = {site: receipt.reason for site, receipt in receipts if not receipt.accepted}
-        reasons = sorted((self._refusals | judged).items())
-        return "; ".join(f"{site}: {reason}" for site, reason in reasons)
-
-    def _without_sum(self, effect: sums.AwaitCohort | sums.NoCohort | sums.TellOutcome) -> None:
-        match effect:
-            case sums.AwaitCohort():
-                self._report("waiting", {"reason": _awaiting_cohort(effect)})
-            case sums.NoCohort(round_, ready, reason):
-                facts = {"accepted": False, "reason": reason}
-                self._report("sum", {"round": round_, "sites": ", ".join(ready)} | facts)
-            case sums.TellOutcome(site, round_):
-                self._tell_outcome(site, round_)
-
-    def _tell_outcome(self, site: str, round_: int) -> None:
-        journal = self._rounds.journal
-        receipt = journal.receipt(round_, site)
-        accepted = receipt is not None and receipt.accepted
-        reason = f"late: round {round_} has closed" if receipt is None else receipt.reason
-        self._post(
-            site,
-            "dn/ctl",
-            messages.Summed(run=journal.run, round=round_, accepted=accepted, reason=reason),
-        )
-
-    def _on_sum(
-        self,
-        rounds: SecureRounds,
-        effect: sums.NewSum | sums.FixSum | sums.KeepSum | sums.OpenSum | sums.GiveUpSum,
-    ) -> None:
-        match effect:
-            case sums.NewSum(round_, attempt, names):
-                rounds.begin_sum(attempt)
-                self._report("cohort", {"round": round_, "sites": ", ".join(names)})
-            case sums.FixSum(attempt):
-                rounds.fix_sum(attempt)
-            case sums.KeepSum(sum_):
-                rounds.keep_sum(sum_)
-                if rounds.ledger is not None:
-                    epsilon = max(map(rounds.ledger.epsilon_spent, sum_.survivors))
-                    spent = {"epsilon": round(epsilon, 3), "of": rounds.plan.privacy.epsilon}
-                    self._report("released", {"round": sum_.round} | spent)
-            case sums.OpenSum():
-                receipt = rounds.open_sum(effect)
-                self._report_sum(effect, accepted=receipt.accepted, reason=receipt.reason)
-                self._feed(sums.SumEnded(effect.attempt, effect.survivors, receipt))
-            case sums.GiveUpSum(sum_):  # told first: a life that ends after it is written would not tell it
-                self._report_sum(sum_, accepted=False, reason=UNOPENED)
-                self._feed(sums.SumEnded(sum_.attempt, sum_.survivors, rounds.give_up_sum(sum_)))
-
-    def _report_sum(self, sum_: sums.OpenSum, *, accepted: bool, reason: str) -> None:
-        facts = {"accepted": accepted, "reason": reason}
-        self._report("sum", {"round": sum_.round, "sites": ", ".join(sum_.survivors)} | facts)
 
     def _post(self, site: str, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Welcome) and (keys := self._channel.group_keys) is not None:
@@ -467,33 +369,6 @@ class Server:
             unopened=self._rounds.unopened,
             summed=self._rounds.summed,
         )
-
-    def _state(self, *, online: bool, stopped: bool = False) -> bytes:
-        state = messages.encode(self._tenure.say(time.time(), online=online, stopped=stopped))
-        return self._channel.send(self._topics.aggregator_state, state)
-
-
-def _awaiting(waiting: life.Awaiting) -> str:
-    sites = ", ".join(waiting.sites) or "sites that nobody has heard of"
-    rest = max(0, waiting.quorum - waiting.accepted)
-    until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
-    return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
-
-
-def _asking(round_: int, asked: frozenset[str]) -> str:
-    return (
-        f"round {round_}: {', '.join(sorted(asked))} are unlike each other, and no third site says which is wrong; the"
-        " round waits for the coordinator: `fedfin aggregator include FOLDER SITE` with each that is right"
-    )
-
-
-def _awaiting_cohort(waiting: sums.AwaitCohort) -> str:
-    missing = ", ".join(waiting.missing) or "others"
-    return (
-        f"round {waiting.round}: a sum of those that are ready, less an earlier sum, would show what one or two sites"
-        f" gave; bring {missing} back within {waiting.seconds:.0f} s. After that more sites are left out, or the round"
-        " closes without a sum"
-    )
 
 
 def _from(name: str, message: Any) -> life.FromSite | life.FromShard:

@@ -12,13 +12,13 @@ from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import messages
 from fedfin.protocol import shard_states as life
-from fedfin.protocol.round_states import FromSite, Judge, Send, Spool, Tick
+from fedfin.protocol.round_states import FromSite, Judge, Judged, Send, Spool, Tick
 from fedfin.protocol.shard_machine import ShardMachine
 from fedfin.protocol.site_states import Connected, Disconnected, Published
 from fedfin.protocol.topics import Topics
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
-from fedfin_aggregator.serve.incoming import Incoming, Report
+from fedfin_aggregator.serve.incoming import Incoming, Report, Written
 from fedfin_aggregator.serve.mail import Mail
 
 TICK_S = 0.2
@@ -42,7 +42,6 @@ class ShardServer:
         self._shard = rounds.shard
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
-        self._incoming = Incoming(rounds, report)
         self._machine = ShardMachine(
             rounds.plan, self._shard, max_update_bytes=rounds.max_update_bytes, before=rounds.before
         )
@@ -51,6 +50,7 @@ class ShardServer:
         self._link = mqtt.Link(
             broker, client_id, will=(topic, lambda: words), tls=tls, login=login, proxy=proxy
         )
+        self._incoming = Incoming(rounds, report, self._link.events.put)
         self._mail = Mail(self._publish, lambda *_: None)  # a shard offers no model
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()
@@ -67,6 +67,7 @@ class ShardServer:
             self._linger(linger_s)
         finally:
             self._link.stop(self._last_words)
+            self._incoming.close()
 
     @property
     def _last_words(self) -> tuple[str, bytes]:
@@ -86,17 +87,19 @@ class ShardServer:
     def _step(self) -> None:
         for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
-        self._judge()
+        self._hear_of_judged(self._incoming.judge())
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
             self._feed(Tick())
 
-    def _judge(self) -> None:
-        if (judged := self._incoming.judge()) is not None:
+    def _hear_of_judged(self, judged: Judged | None) -> None:
+        if judged is not None:
             self._feed(judged)
 
-    def _on_event(self, event: link_events.LinkEvent) -> None:
+    def _on_event(self, event: link_events.LinkEvent | Written) -> None:
         match event:
+            case Written():
+                self._hear_of_judged(self._incoming.answers())
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
             case link_events.Down(reason, final):
@@ -184,7 +187,7 @@ class ShardServer:
                 )
                 self._feed(self._rounds.open(manifest))
             case life.SumUp(round_):
-                self._judge()  # what is complete has come in time
+                self._hear_of_judged(self._incoming.settle())  # what is complete has come in time
                 self._feed(life.Summed(self._rounds.sum_up(round_)))
                 self._rounds.journal.tidy()
             case life.Settle(round_):

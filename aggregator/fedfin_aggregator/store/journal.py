@@ -11,7 +11,7 @@ import secrets
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from fedfin.plan import Plan
 from fedfin.protocol.messages import FIRST_LIFE, Life, Receipt
 from fedfin_aggregator.store import journal_access, journal_format, version_records
 from fedfin_aggregator.store.update_files import UpdateFiles
+from fedfin_aggregator.store.update_writer import Entry, UpdateRow, UpdateWriter
 from fedfin_aggregator.store.version_records import Step, VersionRecords
 
 _OWN_SCHEMA = """
@@ -83,24 +84,6 @@ class OutlierRow:
     evidence: str
 
 
-@dataclass(frozen=True)
-class UpdateRow:
-    """One update's receipt and facts. `folded`: the round it counts in, a later one when it came late.
-
-    `gave_second_moments`: whether it holds the site's second moments, and these count.
-    """
-
-    round: int
-    site: str
-    id: bytes
-    accepted: bool
-    reason: str
-    size: int
-    metrics: dict[str, float]
-    folded: int
-    gave_second_moments: bool = False
-
-
 class Journal:
     """The file and those beside it. Every method that writes is one transaction."""
 
@@ -119,6 +102,8 @@ class Journal:
             )
         self.path, self.folder = path, path.parent
         self._update_files = UpdateFiles(path.parent)
+        self._writer = UpdateWriter(path, self._update_files)
+        self._gathered: list[Entry] | None = None
         self._db = journal_access.connect(path, read_only=read_only)
         try:
             if not read_only:
@@ -139,6 +124,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
+        self._writer.close()
         self._db.close()
 
     def claim(self, role: str) -> None:
@@ -246,36 +232,26 @@ class Journal:
         self.versions.drop_forgotten()
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Updates that are added in this context become durable together, at its end: one flush for all of them."""
-        with self._db:
-            self._db.execute("BEGIN")
-            yield
-            self._update_files.flush()
+    def gathered(self) -> Iterator[list[Entry]]:
+        """Updates that are added in this context are not written: they are yielded, and `write` makes them durable."""
+        entries: list[Entry] = []
+        self._gathered = entries
+        try:
+            yield entries
+        finally:
+            self._gathered = None
 
     def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
         """Make one update durable. A site's refused update is replaced by its next one."""
-        if not self._db.in_transaction:
-            with self.together():
-                return self.add_update(row, payload)
-        offset = None if payload is None else self._update_files.append(row.folded, payload)
-        self._db.execute(
-            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row.round,
-                row.site,
-                row.id,
-                row.accepted,
-                row.reason,
-                row.size,
-                msgspec.json.encode(row.metrics).decode(),
-                time.time(),
-                offset,
-                row.folded,
-                row.gave_second_moments,
-            ),
-        )
-        return None
+        entry = Entry(row, payload)
+        if self._gathered is None:
+            self.write([entry])
+        else:
+            self._gathered.append(entry)
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Make updates durable together, with one flush; in whatever thread, but one at a time. Raises StateError."""
+        self._writer.write(entries)
 
     def rounds(self) -> list[RoundRow]:
         """All rounds, oldest first."""

@@ -1,0 +1,88 @@
+"""Secure sums at the server: the machine decides, the rounds reckon, sites and the operator hear of it."""
+
+from collections.abc import Callable
+
+from fedfin.protocol import messages
+from fedfin.protocol import sum_states as sums
+from fedfin_aggregator.rounds.secure_rounds import UNOPENED, SecureRounds
+from fedfin_aggregator.serve.incoming import Report
+
+Effect = (
+    sums.NewSum
+    | sums.FixSum
+    | sums.KeepSum
+    | sums.OpenSum
+    | sums.GiveUpSum
+    | sums.AwaitCohort
+    | sums.NoCohort
+    | sums.TellOutcome
+)
+Post = Callable[[str, str, messages.Message], None]  # site, channel
+
+
+class Sums:
+    """`post` sends a site a message, `ended` tells the machine what came of a sum."""
+
+    def __init__(
+        self, rounds: SecureRounds, report: Report, post: Post, ended: Callable[[sums.SumEnded], None]
+    ) -> None:
+        self._rounds, self._report, self._post, self._ended = rounds, report, post, ended
+
+    def act(self, effect: Effect) -> None:
+        """What the machine asks for."""
+        match effect:
+            case sums.NewSum(round_, attempt, names):
+                self._rounds.begin_sum(attempt)
+                self._report("cohort", {"round": round_, "sites": ", ".join(names)})
+            case sums.FixSum(attempt):
+                self._rounds.fix_sum(attempt)
+            case sums.KeepSum(sum_):
+                self._keep(sum_)
+            case sums.OpenSum():
+                self._open(effect)
+            case sums.GiveUpSum(sum_):
+                self._give_up(sum_)
+            case sums.AwaitCohort():
+                self._report("waiting", {"reason": _awaiting_cohort(effect)})
+            case sums.NoCohort(round_, ready, reason):
+                self._tell(round_, ready, accepted=False, reason=reason)
+            case sums.TellOutcome(site, round_):
+                self._tell_outcome(site, round_)
+
+    def _keep(self, sum_: sums.OpenSum) -> None:
+        self._rounds.keep_sum(sum_)
+        if (ledger := self._rounds.ledger) is not None:
+            epsilon = max(map(ledger.epsilon_spent, sum_.survivors))
+            spent = {"epsilon": round(epsilon, 3), "of": self._rounds.plan.privacy.epsilon}
+            self._report("released", {"round": sum_.round} | spent)
+
+    def _open(self, sum_: sums.OpenSum) -> None:
+        receipt = self._rounds.open_sum(sum_)
+        self._tell(sum_.round, sum_.survivors, accepted=receipt.accepted, reason=receipt.reason)
+        self._ended(sums.SumEnded(sum_.attempt, sum_.survivors, receipt))
+
+    def _give_up(self, sum_: sums.OpenSum) -> None:
+        """Told first: a life that ends after it is written would not tell it."""
+        self._tell(sum_.round, sum_.survivors, accepted=False, reason=UNOPENED)
+        self._ended(sums.SumEnded(sum_.attempt, sum_.survivors, self._rounds.give_up_sum(sum_)))
+
+    def _tell(self, round_: int, sites: tuple[str, ...], *, accepted: bool, reason: str) -> None:
+        facts = {"accepted": accepted, "reason": reason}
+        self._report("sum", {"round": round_, "sites": ", ".join(sites)} | facts)
+
+    def _tell_outcome(self, site: str, round_: int) -> None:
+        journal = self._rounds.journal
+        receipt = journal.receipt(round_, site)
+        accepted = receipt is not None and receipt.accepted
+        reason = f"late: round {round_} has closed" if receipt is None else receipt.reason
+        outcome = messages.Summed(run=journal.run, round=round_, accepted=accepted, reason=reason)
+        self._post(site, "dn/ctl", outcome)
+
+
+def _awaiting_cohort(waiting: sums.AwaitCohort) -> str:
+    missing = ", ".join(waiting.missing) or "others"
+    return (
+        f"round {waiting.round}: a sum of those that are ready, less an earlier sum, would show what one or two sites"
+        f" gave; bring {missing} back within {waiting.seconds:.0f} s. After that more sites are left out, or the round"
+        " closes without a sum"
+    )

@@ -1,0 +1,55 @@
+"""What the operator reads while a round waits: for whom, and whose updates were refused meanwhile."""
+
+from dataclasses import asdict
+
+from fedfin.protocol import round_states as life
+from fedfin_aggregator.serve.incoming import Report
+from fedfin_aggregator.store.journal import Journal
+
+
+class Waiting:
+    """Of the round that is open."""
+
+    def __init__(self, journal: Journal, report: Report) -> None:
+        self._journal, self._report = journal, report
+        self._round = 0
+        self._refusals: dict[str, str] = {}  # of offers, by site; those of updates are in the journal
+
+    def begin(self, round_: int) -> None:
+        """This round runs, perhaps since long."""
+        if round_ != self._round:
+            self._round, self._refusals = round_, {}
+
+    def refused(self, effect: life.Refused) -> None:
+        """An offer was."""
+        self._refusals[effect.site] = effect.reason
+        answer = {"accepted": False, "reason": effect.reason, "bytes": 0, "id": effect.id.hex()}
+        self._report("update", {"site": effect.site, "round": effect.round} | answer)
+
+    def awaits(self, effect: life.Awaiting) -> None:
+        """Sites, for the time being."""
+        self._report("waiting", {"reason": _awaiting(effect)})
+
+    def lacks(self, effect: life.Lacking) -> None:
+        """Shards."""
+        shards = ", ".join(effect.shards)
+        reason = f"round {effect.round} is closed, but these have not delivered: {shards}"
+        self._report("waiting", {"reason": reason})
+
+    def stalls(self, effect: life.Stalled) -> None:
+        """Its deadline has passed with too few updates."""
+        more = {"missed": ", ".join(effect.missed) or "nobody new", "refused": self._reasons(effect.round)}
+        self._report("stalled", asdict(effect) | more)
+
+    def _reasons(self, round_: int) -> str:
+        """Whose updates of this round were refused, and why."""
+        receipts = self._journal.receipts(round_).items()
+        judged = {site: receipt.reason for site, receipt in receipts if not receipt.accepted}
+        return "; ".join(f"{site}: {reason}" for site, reason in sorted((self._refusals | judged).items()))
+
+
+def _awaiting(waiting: life.Awaiting) -> str:
+    sites = ", ".join(waiting.sites) or "sites that nobody has heard of"
+    rest = max(0, waiting.quorum - waiting.accepted)
+    until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
+    return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
