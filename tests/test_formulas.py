@@ -45,6 +45,13 @@ def test_katex_draws_every_formula() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_formula_is_broken_over_two_lines(page: Path) -> None:
+    """It would not be found here, nor drawn."""
+    prose = CODE.sub("", OTHER_BLOCK.sub("", page.read_text(encoding="utf-8")))
+    assert [line for line in prose.splitlines() if line.count("$") % 2] == []
+
+
 def test_github_shows_what_stands_in_a_line() -> None:
     """There Markdown takes a backslash before punctuation away before the formula is read."""
     texts = [page.read_text(encoding="utf-8") for page in PAGES]
