@@ -60,7 +60,13 @@ $(MERMAID):
 	@mkdir -p build/mermaid
 	-cd build/mermaid && npm pack --silent mermaid@11.16.0 && tar -xzf mermaid-11.16.0.tgz package/dist/mermaid.min.js
 
-docs: $(READY) $(MERMAID)  ## the documentation as a site with search, in build/docs/; dead links fail
+# What draws the formulas, likewise.
+KATEX := build/katex/package/dist/katex.min.js
+$(KATEX):
+	@mkdir -p build/katex
+	-cd build/katex && npm pack --silent katex@0.16.22 && tar -xzf katex-0.16.22.tgz package/dist
+
+docs: $(READY) $(MERMAID) $(KATEX)  ## the documentation as a site with search, in build/docs/; dead links fail
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/mkdocs build --quiet
 

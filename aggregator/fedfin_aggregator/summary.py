@@ -13,8 +13,10 @@ from fedfin.declines import CAUSES
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
 from fedfin.protocol.subtraction import NO_COHORT
+from fedfin_aggregator.folder import FINAL_MODEL
 from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT
 from fedfin_aggregator.store.journal import Journal, PartRow, RoundRow
+from fedfin_aggregator.training_end import training_end
 
 AUC, CASES = "auc.", "cases."
 LOSSES = {"label loss": "label_loss", "FIN loss": "fin_loss"}  # column -> what a training site sends
@@ -25,7 +27,7 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
 
     `silent`: sites that let a deadline pass, and are not waited for until they offer an update again. `sites`: how many
     updates of each were accepted and refused, and why the last of those was refused; also of the `enrolled` that gave
-    none. `waiting`: for whom the open round waits, since when.
+    none. `waiting`: for whom the open round waits, since when. `training_end`: None before it.
     """
     rounds = journal.rounds()
     last = rounds[-1] if rounds else None
@@ -57,8 +59,15 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
             }
             for row in rounds
         ],
+        "training_end": _training_end(journal),
         "final": final,
     }
+
+
+def _training_end(journal: Journal) -> dict[str, Any] | None:
+    """Its facts, and whether it was early; None before."""
+    end = training_end(journal)
+    return None if end is None else asdict(end) | {"converged": end.converged}
 
 
 def _waiting(journal: Journal, enrolled: frozenset[str]) -> dict[str, Any] | None:
@@ -77,6 +86,8 @@ def print_summary(journal: Journal, console: Console, enrolled: frozenset[str] =
     console.print(_rounds(facts))
     for line in _notes(facts):
         console.print(line)
+    if end := training_end(journal):
+        console.print(str(end))
     if journal.role.startswith("shard"):
         console.print(f"this is {journal.role}: its own sites' part; the models and metrics are the root's")
         return
@@ -84,6 +95,7 @@ def print_summary(journal: Journal, console: Console, enrolled: frozenset[str] =
         console.print("not finished: the last round evaluates the final model")
         return
     console.print(_final(journal.plan, facts["final"]))
+    console.print(f"the final model is version {facts['version']}, in {FINAL_MODEL}")
 
 
 def _no_sum(journal: Journal, row: RoundRow) -> str | None:

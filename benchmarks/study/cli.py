@@ -133,22 +133,20 @@ def _with_data(todo: Sequence["Job"], cache: Path, step: Callable[[str, int, int
 
 
 def _report(args: argparse.Namespace) -> int:
-    from benchmarks.study.report import has_both, print_markdown, print_tables, read_scores, write_page
-    from benchmarks.study.summary import summarise
+    from benchmarks.study.report import print_markdown, read_same_recipe, read_scores, write_page
+    from benchmarks.study.summary import main_table, summarise
     from benchmarks.study.verdict import judge
     from benchmarks.study.words import verdict_lines
 
     scores = read_scores(args.results, args.default)
+    same_recipe = read_same_recipe(args.results, args.default)
     if args.json:
-        print(json.dumps(summarise(scores), indent=2))
+        both = {} if same_recipe is None else {"same_recipe": main_table(same_recipe)}
+        print(json.dumps(summarise(scores) | both, indent=2))
     elif args.markdown:
-        if has_both(args.results):
-            print("The same recipe for every method")
-            print_tables(read_scores(args.results, args.default, best=False))
-            print("\nEach method at its best, which the verdict goes by")
-        print_markdown(scores)
+        print_markdown(scores, same_recipe)
     else:
-        write_page(scores, args.out)
+        write_page(scores, args.out, same_recipe)
         print(verdict_lines(judge(scores))[0])
         print(f"the report is in {args.out}")
     return 0

@@ -12,17 +12,18 @@ from benchmarks.study.charts import Charts
 from benchmarks.study.scores import Scores
 from benchmarks.study.summary import summarise
 from benchmarks.study.verdict import Verdict, judge
-from benchmarks.study.words import DASH, gain_text, is_reported, verdict_lines
+from benchmarks.study.words import AT_ITS_BEST, DASH, gain_text, is_reported, verdict_lines
 
 
-def page(scores: Scores) -> str:
-    """The whole of it. Raises ModuleNotFoundError without matplotlib."""
+def page(scores: Scores, same_recipe: Scores | None = None) -> str:
+    """The whole of it, and the main table of the same methods by one recipe. Raises ModuleNotFoundError."""
     summary, charts, verdict = summarise(scores), Charts(scores), judge(scores)
     parts = [
         sections.harms(verdict),
         sections.parts(verdict),
         sections.behind(verdict),
-        sections.main(scores, summary, charts),
+        sections.main(scores, summary, charts, AT_ITS_BEST if same_recipe else ""),
+        sections.same_recipe(same_recipe) if same_recipe else "",
         sections.gains(verdict, charts),
         sections.ablations(summary, charts),
         sections.imputation(summary),

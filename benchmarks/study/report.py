@@ -10,7 +10,15 @@ from benchmarks.study.roles import DEFAULT
 from benchmarks.study.scores import Scores
 from benchmarks.study.summary import main_table
 from benchmarks.study.verdict import judge
-from benchmarks.study.words import auc_text, gain_line, harm_line, is_reported, verdict_lines
+from benchmarks.study.words import (
+    AT_ITS_BEST,
+    SAME_RECIPE,
+    auc_text,
+    gain_line,
+    harm_line,
+    is_reported,
+    verdict_lines,
+)
 from fedfin.errors import InputError, StateError
 
 
@@ -32,24 +40,32 @@ def has_best(rows: Sequence[Row]) -> bool:
     return any(row.get("best") and "views" in row for row in rows)
 
 
-def has_both(path: Path) -> bool:
-    """Whether the file holds runs of both kinds. Raises InputError."""
+def read_same_recipe(path: Path, default: str = DEFAULT) -> Scores | None:
+    """The rows by the same recipe, where the file holds methods at their best, too. Raises as `read_scores`."""
     rows = read_rows(path, COMMAND)
-    return has_best(rows) and any("best" not in row and "views" in row for row in rows)
+    has_both = has_best(rows) and any("best" not in row and "views" in row for row in rows)
+    return read_scores(path, default, best=False) if has_both else None
 
 
-def write_page(scores: Scores, out: Path) -> None:
-    """Raises StateError when it cannot be written, ModuleNotFoundError without matplotlib."""
+def write_page(scores: Scores, out: Path, same_recipe: Scores | None = None) -> None:
+    """same_recipe: of methods that are at their best in scores.
+
+    Raises StateError when it cannot be written, ModuleNotFoundError without matplotlib.
+    """
     from benchmarks.study.page import page
 
     try:
-        out.write_text(page(scores), encoding="utf-8")
+        out.write_text(page(scores, same_recipe), encoding="utf-8")
     except OSError as error:
         raise StateError(f"{out}: cannot write it ({error.strerror}); give another --out") from None
 
 
-def print_markdown(scores: Scores) -> None:
-    """The main table, a part for each data set, and the verdict."""
+def print_markdown(scores: Scores, same_recipe: Scores | None = None) -> None:
+    """The main table, a part for each data set, and the verdict; before it, if given, that of the same recipe."""
+    if same_recipe is not None:
+        print(SAME_RECIPE)
+        print_tables(same_recipe)
+        print(f"\n{AT_ITS_BEST}")
     print_tables(scores)
     verdict = judge(scores)
     print()

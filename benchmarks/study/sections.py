@@ -9,8 +9,9 @@ from benchmarks.page.numbers import amount
 from benchmarks.study.charts import Charts
 from benchmarks.study.roles import BOUNDS, NOISE, TOLERANCE, WITH_PUBLIC
 from benchmarks.study.scores import Scores
+from benchmarks.study.summary import main_table
 from benchmarks.study.verdict import Verdict
-from benchmarks.study.words import DASH, RULES, auc_text, harm_line, number, part_line
+from benchmarks.study.words import DASH, RULES, SAME_RECIPE, auc_text, harm_line, number, part_line
 
 Summary = dict[str, Any]
 MANY = 10  # methods: from here on the heads of the main table stand upright
@@ -55,12 +56,11 @@ def behind(verdict: Verdict) -> str:
     )
 
 
-def main(scores: Scores, summary: Summary, charts: Charts) -> str:
-    """By data set: a row for each setting and kind of test case, a column for each method."""
-    parts = [paragraph(_how_to_read(summary["default"]))]
+def main(scores: Scores, summary: Summary, charts: Charts, recipe: str = "") -> str:
+    """By data set: a row for each setting and kind of test case, a column for each method. recipe: in words."""
+    parts = [paragraph(f"{recipe}.") if recipe else "", paragraph(_how_to_read(scores.default))]
     for data in scores.data:
-        lines = [line for line in summary["main"] if line["data"] == data]
-        parts += [heading(data), _main_table(lines, scores.methods, summary["default"])]
+        parts += [heading(data), _main_table(summary["main"], data, scores)]
         settings = scores.settings(data)
         for chosen in (
             [s for s in RATIOS if s in settings],
@@ -71,6 +71,17 @@ def main(scores: Scores, summary: Summary, charts: Charts) -> str:
     return section("main", "Main table", *parts)
 
 
+def same_recipe(scores: Scores) -> str:
+    """The main table of methods that share epochs, learning rate and weight decay."""
+    text = (
+        "Epochs, learning rate and weight decay are the study's: with few steps rivals that need more are undertrained."
+        " The verdict does not go by this table."
+    )
+    lines = main_table(scores)
+    tables = [part for data in scores.data for part in (heading(data), _main_table(lines, data, scores))]
+    return section("same", SAME_RECIPE, paragraph(text), paragraph(_how_to_read(scores.default)), *tables)
+
+
 def _how_to_read(default: str) -> str:
     return (
         f"Mean over seeds; below it the sample deviation, and how far {default} is above the method, paired by seed."
@@ -79,8 +90,10 @@ def _how_to_read(default: str) -> str:
     )
 
 
-def _main_table(lines: Sequence[Mapping[str, Any]], methods: Sequence[str], default: str) -> str:
-    shown = [method for method in methods if any(line["methods"][method] for line in lines)]
+def _main_table(every: Sequence[Mapping[str, Any]], data: str, scores: Scores) -> str:
+    """Of one data set's lines."""
+    lines, default = [line for line in every if line["data"] == data], scores.default
+    shown = [method for method in scores.methods if any(line["methods"][method] for line in lines)]
     rows = []
     for line in lines:
         cells = {method: line["methods"][method] for method in shown}

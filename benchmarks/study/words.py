@@ -7,6 +7,8 @@ from benchmarks.study.roles import NOISE, PLAIN_FIN, TOLERANCE, ZERO_FILL
 from benchmarks.study.verdict import Excess, Gain, Harm, Verdict
 
 DASH = "-"
+SAME_RECIPE = "The same recipe for every method"
+AT_ITS_BEST = "Each method at its best, which the verdict goes by"
 RULES = (
     "Groups (patients) are on one side of every split. Whatever the seed, the same cases judge, unless they rotate.",
     "A seed decides which cases a site has, what is missing there, and every draw of a training.",

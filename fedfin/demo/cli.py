@@ -39,6 +39,12 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("fedfin-demo"), help="folder for everything it makes"
     )
+    for add in (_add_cases, _add_training, _add_codec, _add_privacy, _add_encoder, _add_run):
+        add(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_cases(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cases",
         metavar="TABLE",
@@ -55,11 +61,17 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with-text", type=_whole(0, 1000), default=2, help="how many of them hold reports too (default: 2)"
     )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds", type=_whole(1, 1_000_000), default=20, help="rounds of training (default: 20)"
     )
     variants = ("gaussian", "refined", "mlp", "decoder")
     parser.add_argument("--fin", choices=variants, default="gaussian", help="FIN variant (default: gaussian)")
+
+
+def _add_codec(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--up",
         choices=PRESETS,
@@ -69,6 +81,9 @@ def build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--down", choices=PRESETS, default="small", help="how new versions are compressed (default: small)"
     )
+
+
+def _add_privacy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--privacy",
         choices=("secure", "open"),
@@ -80,9 +95,15 @@ def build(parser: argparse.ArgumentParser) -> None:
         default=64,
         help="columns of each modality, at most: fewer say less of single patients (default: 64)",
     )
+
+
+def _add_encoder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layer", type=_layer, default="last", help="pooled layer of the image encoder: last or block:N"
     )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=_whole(0, 2**32 - 1), default=0, help="of cases, split and training (default: 0)"
     )
@@ -96,7 +117,6 @@ def build(parser: argparse.ArgumentParser) -> None:
         help="also write every site's raw float32 deltas of each training round, in a folder per federation",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of tables")
-    parser.set_defaults(run=run)
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

@@ -1,9 +1,12 @@
 """The aggregator ends training when it stops improving, and goes back to the best version."""
 
+import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from msgspec.structs import replace
+from rich.console import Console
 from round_helpers import METRICS, PLAN, judge, reopened, update
 
 from fedfin.plan import Rounds as RoundsPlan
@@ -12,6 +15,7 @@ from fedfin.protocol.schedule import after_training
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.update_checks import BEST
 from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.summary import print_summary, summary
 
 PATIENT = replace(PLAN, rounds=RoundsPlan(count=9, patience=2, sites=1))
 FALLS_THEN_RISES = (0.5, 0.3, 0.4, 0.6)  # of versions 1 to 4
@@ -52,3 +56,58 @@ def test_a_restart_after_every_round_decides_alike(tmp_path: Path) -> None:
         folder.mkdir()
     once, often = (_trained(folder, restart=folder.name == "often") for folder in folders)
     assert once.position == often.position
+
+
+def _shown(rounds: Rounds) -> str:
+    out = io.StringIO()
+    print_summary(rounds.journal, Console(file=out, width=200))
+    return out.getvalue()
+
+
+def test_show_says_that_training_ended_early_and_which_version_went_on(tmp_path: Path) -> None:
+    """Also after a restart, and to other programs."""
+    rounds = _trained(tmp_path, restart=True)
+    assert (
+        "training stopped improving and ended after 4 of at most 9 rounds; version 2 was the best on validation cases"
+        " (loss 0.3000) and went on as version 10\n"
+    ) in _shown(rounds)
+    assert summary(rounds.journal)["training_end"] == {
+        "rounds": 4,
+        "at_most": 9,
+        "best_version": 2,
+        "best_loss": pytest.approx(0.3),
+        "went_on_as": 10,
+        "converged": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (0.1, "training took all 3 rounds and was still improving"),
+        (
+            0.4,
+            "training ended after 3 of at most 3 rounds; version 2 was the best on validation cases (loss 0.3",
+        ),
+    ],
+)
+def test_show_says_which_version_went_on_when_all_rounds_were_trained(
+    tmp_path: Path, last: float, said: str
+) -> None:
+    """The newest, or one before it."""
+    plan = replace(PATIENT, rounds=RoundsPlan(count=3, patience=2, sites=1))
+    rounds = Rounds(Journal(tmp_path / "journal.sqlite", create=plan))
+    for loss in (0.0, 0.5, 0.3):
+        _play(rounds, loss)
+        assert summary(rounds.journal)["training_end"] is None
+    _play(rounds, last)
+    assert said in _shown(rounds)
+
+
+def test_show_says_nothing_of_an_end_where_the_plan_looks_for_none(tmp_path: Path) -> None:
+    """With a patience of 0 all rounds are trained."""
+    plan = replace(PATIENT, rounds=RoundsPlan(count=1, patience=0, sites=1))
+    rounds = Rounds(Journal(tmp_path / "journal.sqlite", create=plan))
+    for _ in range(2):
+        _play(rounds, 0.5)
+    assert "training" not in _shown(rounds)

@@ -202,6 +202,53 @@ def test_the_command_writes_the_page(tmp_path, capsys):
         read_scores(tmp_path / "empty.jsonl")
 
 
+@pytest.fixture
+def both_recipes(tmp_path):
+    """Rivals catch up where each is at its best."""
+    results = tmp_path / "study.jsonl"
+    for one in rows([81, 82, 83], [70, 70, 70]):
+        append_row(results, one)
+    for one in rows([84, 85, 86], [86, 86.9, 88.1]):
+        append_row(results, {**one, "key": f"{one['key']}/best", "best": True})
+    return results
+
+
+def main_tables(html):
+    """The page's two, by the section's id."""
+    return {
+        name: html.partition(f'<section id="{name}">')[2].partition("</section>")[0]
+        for name in ("main", "same")
+    }
+
+
+def test_the_page_shows_both_recipes_and_its_verdict_goes_by_the_second(both_recipes, tmp_path, capsys):
+    assert main(["study", "report", str(both_recipes), "--out", str(tmp_path / "report.html")]) == 0
+    assert capsys.readouterr().out.startswith("Harm found in 4 columns")
+    html = (tmp_path / "report.html").read_text()
+    tables = main_tables(html)
+    assert "<b>87.0</b>" in tables["main"]
+    assert "70.0" not in tables["main"]
+    assert "70.0" in tables["same"]
+    assert "87.0" not in tables["same"]
+    assert "Each method at its best, which the verdict goes by" in tables["main"]
+
+
+def test_the_terminal_and_other_programs_have_both_recipes(both_recipes, capsys):
+    assert main(["study", "report", str(both_recipes), "--markdown"]) == 0
+    same, _, best = capsys.readouterr().out.partition("Each method at its best")
+    assert "70.0" in same
+    assert "87.0" in best
+    assert "Harm found" in best
+    assert main(["study", "report", str(both_recipes), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["main"][0]["methods"]["zero-fill"]["auc"] == pytest.approx(87)
+    assert summary["same_recipe"][0]["methods"]["zero-fill"]["auc"] == 70
+
+
+def test_a_page_of_one_recipe_has_one_main_table(scores):
+    assert not main_tables(page(scores))["same"]
+
+
 @pytest.mark.parametrize("command", ["run", "report", "methods", "presets"])
 def test_every_command_has_help_with_an_example(command, capsys):
     with pytest.raises(SystemExit):

@@ -286,8 +286,16 @@ class CrashyConnection(sqlite3.Connection):
 @contextlib.contextmanager
 def make_believe(world: "World") -> Iterator[None]:
     """Put the world's clock, links, threads and crashes under the real shells."""
-    write, write_over, connect, flush = files._write, global_model.write_over, sqlite3.connect, os.fdatasync
-    words, answer = Summing._words, Summing.answer
+    replaced = _disk(world) | _time(world) | _chance(world) | _sites(world) | _sums(world)
+    with contextlib.ExitStack() as stack:
+        for name, value in replaced.items():
+            stack.enter_context(patch(name, value))
+        yield
+
+
+def _disk(world: "World") -> dict[str, Any]:
+    """Every durable write may be the last thing that a process does."""
+    write, connect, flush = files._write, sqlite3.connect, os.fdatasync
     connection = type("Connection", (CrashyConnection,), {"world": world})
 
     def crashy_write(path: Path, data: bytes, *, spare: Path | None) -> None:
@@ -295,7 +303,24 @@ def make_believe(world: "World") -> Iterator[None]:
         write(path, data, spare=spare)
         world.crash_point()
 
-    def crashy_write_over(path: Path, data: bytes) -> None:
+    def crashy_flush(descriptor: int) -> None:
+        world.crash_point()
+        flush(descriptor)
+        world.crash_point()
+
+    return {
+        "fedfin.files._write": crashy_write,
+        "fedfin_edge.agent.global_model.write_over": _crashy_write_over(world),
+        "os.fdatasync": crashy_flush,
+        "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
+    }
+
+
+def _crashy_write_over(world: "World") -> Callable[[Path, bytes], None]:
+    """It may stop half-way, and nobody flushes what it wrote."""
+    write_over = global_model.write_over
+
+    def crashy(path: Path, data: bytes) -> None:
         before = path.read_bytes() if path.exists() else b""
         path.write_bytes(data[: len(data) // 2] + before[len(data) // 2 :])
         world.crash_point()
@@ -304,15 +329,67 @@ def make_believe(world: "World") -> Iterator[None]:
             world.current.unflushed.append((world.clock.now, path))
         world.crash_point()
 
+    return crashy
+
+
+def _time(world: "World") -> dict[str, Any]:
+    """The world's clock and threads."""
+    clock = SimpleNamespace(
+        **vars(time) | {"monotonic": world.clock.monotonic, "time": world.clock.monotonic}
+    )
+    threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
+    return {
+        "fedfin_aggregator.serve.disk.threading": threads,
+        "fedfin_aggregator.serve.own_state.time": clock,
+        "fedfin_aggregator.serve.server.time": clock,
+        "fedfin_aggregator.serve.twin_reports.time": clock,
+        "fedfin_aggregator.serve.shard_server.time": clock,
+        "fedfin_edge.agent.agent.time": clock,
+        "fedfin_edge.agent.agent.threading": threads,
+        "fedfin_edge.agent.agent.SimpleQueue": Queue,
+    }
+
+
+def _chance(world: "World") -> dict[str, Any]:
+    """All draws and keys are the seed's."""
+    chance = SimpleNamespace(urandom=world.rng.randbytes)
+    secrets = SimpleNamespace(token_hex=lambda size: toy.hexadecimal(world.rng, size))
+    new_key = SimpleNamespace(generate=lambda: sum_keys.new_key(world.rng))
+    return {
+        "fedfin_aggregator.store.journal.secrets": secrets,
+        "fedfin.protocol.round_machine.secrets": secrets,
+        "fedfin_aggregator.serve.own_state.secrets": secrets,
+        "fedfin_aggregator.serve.shard_server.secrets": secrets,
+        "fedfin_edge.agent.agent.secrets": secrets,
+        "fedfin.trust.identity.public_key": functools.cache(sum_keys.Verifier),
+        "fedfin.secure_sums.member.os": chance,
+        "fedfin.secure_sums.member.X25519PrivateKey": new_key,
+        "fedfin.protocol.secure_round_machine.os": chance,
+        "fedfin.privacy.discrete_gaussian.os": chance,
+    }
+
+
+def _sites(world: "World") -> dict[str, Any]:
+    """Links, cases and tasks of nothing but the world."""
+
     def run_task(plan: Plan, task: Task, round_: int, *more: Any, **how: Any) -> TaskResult:
         assert world.current is not None
         world.watch.computing(world.current.name, round_)
         return toy.run_task(plan, task, round_, *more, **how)
 
-    def crashy_flush(descriptor: int) -> None:
-        world.crash_point()
-        flush(descriptor)
-        world.crash_point()
+    return {
+        "fedfin.link.mqtt.Link": lambda _, client_id, **how: world.link(client_id, **how),
+        "fedfin_edge.agent.participation.load_dataset": lambda site, plan: toy.cases(
+            plan, site.settings.site
+        ),
+        "fedfin_edge.agent.agent.read_manifest": lambda _: SimpleNamespace(digest=lambda: toy.ENCODER),
+        "fedfin_edge.agent.update.run_task": run_task,
+    }
+
+
+def _sums(world: "World") -> dict[str, Any]:
+    """The watch sees what goes into secure sums, and what is revealed of them."""
+    words, answer = Summing._words, Summing.answer
 
     def watched_words(summing: Summing, payload: bytes) -> Words:
         assert world.current is not None
@@ -327,46 +404,7 @@ def make_believe(world: "World") -> Iterator[None]:
             world.watch.sums.revealing(world.current.name, summing._member._kept, given)
         return given
 
-    chance = SimpleNamespace(urandom=world.rng.randbytes)
-    new_key = SimpleNamespace(generate=lambda: sum_keys.new_key(world.rng))
-    clock = SimpleNamespace(
-        **vars(time) | {"monotonic": world.clock.monotonic, "time": world.clock.monotonic}
-    )
-    secrets = SimpleNamespace(token_hex=lambda size: toy.hexadecimal(world.rng, size))
-    threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
-    replaced = {
-        "fedfin.link.mqtt.Link": lambda _, client_id, **how: world.link(client_id, **how),
-        "fedfin.files._write": crashy_write,
-        "fedfin_edge.agent.global_model.write_over": crashy_write_over,
-        "os.fdatasync": crashy_flush,
-        "sqlite3.connect": lambda path, **how: connect(path, factory=connection, **how),
-        "fedfin_aggregator.store.journal.secrets": secrets,
-        "fedfin.protocol.round_machine.secrets": secrets,
-        "fedfin_aggregator.serve.disk.threading": threads,
-        "fedfin_aggregator.serve.own_state.secrets": secrets,
-        "fedfin_aggregator.serve.own_state.time": clock,
-        "fedfin_aggregator.serve.server.time": clock,
-        "fedfin_aggregator.serve.twin_reports.time": clock,
-        "fedfin_aggregator.serve.shard_server.secrets": secrets,
-        "fedfin_aggregator.serve.shard_server.time": clock,
-        "fedfin_edge.agent.agent.secrets": secrets,
-        "fedfin_edge.agent.agent.time": clock,
-        "fedfin_edge.agent.agent.threading": threads,
-        "fedfin_edge.agent.agent.SimpleQueue": Queue,
-        "fedfin_edge.agent.participation.load_dataset": lambda site, plan: toy.cases(
-            plan, site.settings.site
-        ),
-        "fedfin_edge.agent.agent.read_manifest": lambda _: SimpleNamespace(digest=lambda: toy.ENCODER),
-        "fedfin_edge.agent.update.run_task": run_task,
+    return {
         "fedfin_edge.agent.summing.Summing._words": watched_words,
         "fedfin_edge.agent.summing.Summing.answer": watched_answer,
-        "fedfin.trust.identity.public_key": functools.cache(sum_keys.Verifier),
-        "fedfin.secure_sums.member.os": chance,
-        "fedfin.secure_sums.member.X25519PrivateKey": new_key,
-        "fedfin.protocol.secure_round_machine.os": chance,
-        "fedfin.privacy.discrete_gaussian.os": chance,
     }
-    with contextlib.ExitStack() as stack:
-        for name, value in replaced.items():
-            stack.enter_context(patch(name, value))
-        yield

@@ -14,7 +14,7 @@ LEAST = 1e-6
 # Pairs of a positive and a negative at which a label's own slope counts half.
 PRIOR_PAIRS = 4.0
 # Evidence that the head separates the classes at all, at which it weighs half as much as with a lot of it: 30 to 100
-# hardly differ, and a weight for each label by its own pairs was worse in eight of ten settings (docs/method.md).
+# hardly differ, and a weight for each label by its own pairs was worse in eight of ten settings (docs/LOG.md).
 PRIOR_EVIDENCE = 60.0
 # How many times as much as the experts the head counts where both separate the classes alike: it trains until it stops
 # improving, and the experts' separation, inferred over folds, is claimed too high rather than too low.
