@@ -234,8 +234,10 @@ class SiteMachine:
     # Rounds.
 
     def _round_manifest(self, event: RoundManifest) -> list[Effect]:
-        if event.run != self._run:
-            return []
+        if (
+            event.run != self._run
+        ):  # left from before, or the plan was set up anew: the answer to a hello tells
+            return self._object()
         assert self._plan is not None
         if (reason := objection(self._plan, event)) is not None:
             return self._distrust(reason)
@@ -250,7 +252,7 @@ class SiteMachine:
         return self._turn_to(event)
 
     def _object(self) -> list[Effect]:
-        """A manifest from before what we have seen: late, or its aggregator was set back and must hear of it."""
+        """A manifest of another run, or from before what we have seen: late, or its aggregator must hear of us."""
         if not self._online or self._now < self._object_at:
             return []
         self._object_at = self._now + limits.RETRY_S

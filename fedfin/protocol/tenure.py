@@ -27,8 +27,11 @@ class Tenure:
         self._other: AggregatorState | None = None
 
     def ask(self, now: float, clock: float) -> AggregatorState:
-        """The question, to be published and not retained. `clock`: seconds since the epoch."""
-        self._asked_at = now if self._asked_at is None else self._asked_at
+        """The question, to be published and not retained. `clock`: seconds since the epoch.
+
+        Each connection asks anew: two that take it from each other hear nothing while they have none.
+        """
+        self._asked_at, self._echoed = now, False
         return replace(self.say(clock), asks=True)
 
     def say(self, clock: float, *, online: bool = True, stopped: bool = False) -> AggregatorState:

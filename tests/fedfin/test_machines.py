@@ -180,6 +180,15 @@ def test_an_older_manifest_changes_nothing() -> None:
     assert site.state is site_.State.WORKING
 
 
+def test_a_site_that_hears_of_another_run_asks_about_it_in_any_state() -> None:
+    """It once fetched the former run's model for ever: the manifest was left out, and nothing else answered."""
+    site = Site(model=OLD_MODEL)
+    site.feed(manifest_of(3))
+    assert site.state is site_.State.FETCHING
+    assert site.feed(manifest_of(1, run=OTHER_RUN)) == [site_.Send("up/ctl", site.machine.hello)]
+    assert site.feed(manifest_of(1, run=OTHER_RUN)) == [], "one question is enough"
+
+
 def test_no_more_chunks_are_under_way_than_the_window() -> None:
     """And each one taken by the broker makes room for one."""
     site, payload = Site(), bytes(20 * CHUNK)

@@ -113,3 +113,14 @@ def test_what_a_broker_kept_of_the_dead_stops_nobody() -> None:
     """It says it again and again, the same."""
     first = serving()
     assert [first.hear(replace(SECOND, takes_over=True)) for _ in range(5)] == [True] * 5
+
+
+def test_time_without_a_connection_proves_nobody_dead() -> None:
+    """Two that take the connection from each other: each hears the other's will when it is back."""
+    second = tenure()
+    second.hear(FIRST)
+    second.hear(replace(SECOND, asks=True))
+    second.ask(2 * PROBE_S, 220.0)
+    assert not second.may_serve(2 * PROBE_S)
+    with pytest.raises(StateError, match="another aggregator of this federation serves"):
+        second.hear(replace(FIRST, online=False, at=210.0))

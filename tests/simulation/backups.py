@@ -35,10 +35,11 @@ class Backups:
         """Copy its folder at one moment, and put the copy back at another."""
         self._copies += 1
         copy = self._folder / f"copy-{self._copies}"
-        self._world.clock.after(copied, lambda: self._copy(party, copy))
+        self._world.clock.after(copied, lambda: self.copy(party, copy))
         self._world.clock.after(restored, lambda: self.restore(party, copy))
 
-    def _copy(self, party: Process, copy: Path) -> None:
+    def copy(self, party: Process, copy: Path) -> None:
+        """As it is now."""
         if party.folder.exists():
             shutil.copytree(party.folder, copy, ignore=self._others)
 
@@ -63,23 +64,12 @@ class Backups:
         self._world.watch.set_back(party)
         if isinstance(party, AggregatorProcess):
             self._world.read_again(party)
-            self._start_again()
         elif isinstance(party, SiteProcess) and party.finished:
-            self._start(party)
+            self._world.start_again(party)
 
     def _names(self, folder: Path) -> list[str]:
         names = [path.name for path in folder.iterdir()]
         return [name for name in names if name not in self._others(str(folder), names)]
-
-    def _start_again(self) -> None:
-        """Who has the final model of rounds that are gone is started again by its people."""
-        for site in self._world.sites:
-            if site.finished:
-                self._start(site)
-
-    def _start(self, site: SiteProcess) -> None:
-        site.finished = False
-        self._world.clock.after(self._world.rng.uniform(0.0, 30.0), site.boot)
 
 
 def open_reader(folder: Path) -> contextlib.closing[sqlite3.Connection]:

@@ -11,6 +11,7 @@ from fedfin.errors import LinkError
 from fedfin.link import link_events, mqtt
 
 if TYPE_CHECKING:
+    from simulation.processes import Process
     from simulation.world import World
 
 CHUNK = 1024
@@ -53,7 +54,9 @@ class Link:
         login: None = None,
         proxy: None = None,
     ) -> None:
-        self._world, self.client_id, self.will = world, client_id, (will[0], will[1]())
+        assert world.current is not None
+        self.owner: Process = world.current
+        self._world, self.client_id, self._will = world, client_id, will
         self.events = Queue() if events is None else events
         self.traffic = mqtt.Traffic()
         self._topics: set[str] = set()  # subscribed to
@@ -71,7 +74,7 @@ class Link:
     def stop(self, last_words: tuple[str, bytes] | None = None) -> None:
         """A clean end."""
         if self.online and last_words is not None:
-            self._world.broker.receive(*last_words, retain=True)
+            self._world.broker.receive(self.owner, *last_words, retain=True)
         self.kill()
         self._world.broker.forget_will(self)
 
@@ -90,7 +93,7 @@ class Link:
             return -1
         self._tokens += 1
         token, broker = self._tokens, self._world.broker
-        self.travel(0, lambda: broker.receive(topic, payload, retain=retain))
+        self.travel(0, lambda: broker.receive(self.owner, topic, payload, retain=retain))
         self.travel(1, lambda: self.hear(link_events.Taken(token, None)), sure=True)
         return token
 
@@ -128,7 +131,7 @@ class Link:
         """An event for the owner."""
         if not self._dead:
             self.events.put(event)
-            self._world.wake(self.client_id)
+            self.owner.wake()
 
     def drop_line(self) -> None:
         """The connection breaks; the broker will say the last will."""
@@ -147,6 +150,7 @@ class Link:
             self._world.clock.after(self._world.rng.uniform(0.1, 10.0), self._connect)
             return
         self._latest = [self._world.clock.now] * 2
+        self.will = self._will[0], self._will[1]()
         self._world.broker.attach(self)
         self.online = True
         self.hear(link_events.Up(CHUNK))
@@ -165,7 +169,10 @@ class Broker:
         world.clock.after(30.0, self._save)
 
     def attach(self, link: Link) -> None:
-        """A client connects; its earlier connection, if any, is over, and its will is said first."""
+        """A client connects; an earlier connection of its id, if any, is over, and its will is said first."""
+        if (earlier := self._links.get(link.client_id)) is not None:
+            self._world.happens("link taken over", earlier.owner.name)
+            earlier.drop_line()
         self._say_will(link.client_id)
         self._links[link.client_id] = link
 
@@ -177,7 +184,8 @@ class Broker:
 
     def forget_will(self, link: Link) -> None:
         """It left in an orderly way."""
-        self._wills.pop(link.client_id, None)
+        if self._wills.get(link.client_id) is link:
+            del self._wills[link.client_id]
 
     def subscribe(self, link: Link, topic: str) -> None:
         """A filter is added; what is retained under it goes out."""
@@ -186,12 +194,12 @@ class Broker:
             if matches(topic, name):
                 self._send(link, name, payload)
 
-    def receive(self, topic: str, payload: bytes, *, retain: bool) -> None:
+    def receive(self, sender: "Process", topic: str, payload: bytes, *, retain: bool) -> None:
         """A publish reached the broker."""
         if self._world.misfortune(self._world.faults.broker):
             self._crash()
             return
-        self._world.watch.published(topic, payload)
+        self._world.watch.published(sender, topic, payload)
         if retain and payload:
             self.retained[topic] = payload
         elif retain:
@@ -212,7 +220,7 @@ class Broker:
     def _say_will(self, client_id: str) -> None:
         link = self._wills.pop(client_id, None)
         if link is not None and self.up:
-            self.receive(*link.will, retain=True)
+            self.receive(link.owner, *link.will, retain=True)
 
     def _save(self) -> None:
         self._saved = dict(self.retained)

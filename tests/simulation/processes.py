@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from fedfin import files
+from fedfin.errors import FedfinError, StateError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.protocol import round_states, site_states
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 TRAINING_S = 30.0  # at most, unless a test says otherwise
 FLUSH_S = 0.0, 2.0  # that an aggregator's disk takes
 FLUSHED_S = 30.0  # after so long the kernel has written what nobody flushed
+ASKED_S = 60.0  # people ask again after so long
 TICK_S = 5.0  # rarer than the shells': every retry in the protocol is slower
 
 
@@ -53,7 +55,6 @@ class Process:
 
     def __init__(self, world: "World", name: str, folder: Path) -> None:
         self.world, self.name, self.folder = world, name, folder
-        self.client_id = f"fedfin-ward-{name}"
         self.life = 0  # counts boots
         self.unflushed: list[tuple[float, Path]] = []  # files that a power cut would damage, and since when
         self.asleep_s = 0.0  # until the first
@@ -84,6 +85,8 @@ class Process:
             action()
         except CrashError:
             self.die()
+        except FedfinError as error:
+            self.end(error)
         finally:
             self.world.current, self._busy = before, False
 
@@ -96,6 +99,10 @@ class Process:
             self.gone, self.awaited = True, False
         self.close()
         self.world.clock.after(self.world.rng.uniform(0.0, 30.0), self.boot)
+
+    def end(self, error: FedfinError) -> None:
+        """The command ends with an exit code: nobody starts it again."""
+        raise error
 
     def _lose_power(self) -> None:
         for written, path in self.unflushed:
@@ -130,15 +137,24 @@ class Process:
 
 
 class AggregatorProcess(Process):
-    """`fedfin aggregator serve`."""
+    """`fedfin aggregator serve`, from a folder that is there, or a fresh one."""
 
     kind = "aggregator"
 
-    def __init__(self, world: "World", folder: Path, *, shards: int = 0) -> None:
-        super().__init__(world, "aggregator", folder)
+    def __init__(
+        self,
+        world: "World",
+        folder: Path,
+        *,
+        shards: int = 0,
+        name: str = "aggregator",
+        take_over: bool = False,
+    ) -> None:
+        super().__init__(world, name, folder)
         self.training_s = FLUSH_S
-        self._shards = shards
-        self.journal = Journal(folder / "journal.sqlite", create=world.plan)
+        self._shards, self._take_over = shards, take_over
+        path = folder / "journal.sqlite"
+        self.journal = Journal(path, create=None if path.exists() else world.plan)
 
     def _start(self) -> None:
         self.journal = Journal(self.folder / "journal.sqlite")
@@ -149,7 +165,14 @@ class AggregatorProcess(Process):
         else:
             rounds = RootRounds(self.journal) if self._shards else Rounds(self.journal)
             rounds.judge = self.world.watch.judging(rounds.judge)
-        self.server = Server(rounds, "mqtt://broker", report, shards=self._shards, channel=channel)
+        self.server = Server(
+            rounds,
+            "mqtt://broker",
+            report,
+            shards=self._shards,
+            channel=channel,
+            take_over=self._take_over,
+        )
         self.server._link.start()
 
     def _step(self) -> None:
@@ -167,6 +190,14 @@ class AggregatorProcess(Process):
     def done(self) -> bool:
         """Whether the last round is folded."""
         return self.alive and self.server._machine.state is round_states.State.FINISHED
+
+    def end(self, error: FedfinError) -> None:
+        """Another one serves."""
+        assert isinstance(error, StateError), error
+        self.world.happens("aggregator refused", self.name)
+        self.alive, self.gone = False, True
+        self.server._link.stop()
+        self.close()
 
 
 class ShardProcess(Process):
@@ -205,19 +236,21 @@ class SiteProcess(Process):
 
     kind = "site"
 
-    def __init__(self, world: "World", name: str, folder: Path) -> None:
+    def __init__(self, world: "World", name: str, folder: Path, *, site: str = "") -> None:
         super().__init__(world, name, folder)
+        self.identity = site or name
+        self._again = False
         modalities = {name: ModalitySettings(bundle=name, column=name) for name in ("image", "text")}
         cases = CaseColumns(table="cases.csv")
         settings = SiteSettings(
-            site=name, federation="ward", broker="mqtt://broker", cases=cases, modalities=modalities
+            site=self.identity, federation="ward", broker="mqtt://broker", cases=cases, modalities=modalities
         )
         self.site = Site(folder, settings)
 
     def _start(self) -> None:
         keys = self.world.keys
-        channel = None if keys is None else keys.site_end(self.name)
-        self.agent = Agent(self.site, self.world.reporter(self.name), channel=channel)
+        channel = None if keys is None else keys.site_end(self.identity)
+        self.agent = Agent(self.site, self.world.reporter(self.name), channel=channel, again=self._again)
         self.agent._link.start()
 
     def _step(self) -> None:
@@ -225,6 +258,22 @@ class SiteProcess(Process):
         if self.agent._machine.state is site_states.State.FINISHED:
             self.finished, self.alive = True, False
             self.agent._link.stop((self.agent._topic("up/state"), self.agent._online(online=False)))
+
+    def end(self, error: FedfinError) -> None:
+        """Its people read that another run of the plan has begun, and ask the coordinator."""
+        assert "another run" in str(error), error
+        self.alive, self._again = False, True
+        self.close()
+        self._wait_for_the_coordinator()
+
+    def _wait_for_the_coordinator(self) -> None:
+        """Who knows which run it is when one aggregator is left."""
+        if sum(not each.gone for each in self.world.aggregators) > 1:
+            self.world.clock.after(ASKED_S, self._wait_for_the_coordinator)
+            return
+        self.world.happens("site let into another run", self.name)
+        self.world.watch.asked_anew(self.name)
+        self.boot()
 
     def _events(self) -> Queue:
         return self.agent._events
@@ -392,16 +441,16 @@ def _sums(world: "World") -> dict[str, Any]:
     words, answer = Summing._words, Summing.answer
 
     def watched_words(summing: Summing, payload: bytes) -> Words:
-        assert world.current is not None
+        assert isinstance(world.current, SiteProcess)
         summand = words(summing, payload)
-        world.watch.sums.giving(world.current.name, decode_payload(payload, Update).round, summand)
+        world.watch.sums.giving(world.current.identity, decode_payload(payload, Update).round, summand)
         return summand
 
     def watched_answer(summing: Summing, question: site_states.SumQuestion, update: bytes) -> Any:
-        assert world.current is not None
+        assert isinstance(world.current, SiteProcess)
         given = answer(summing, question, update)
         if isinstance(given, Reveal):
-            world.watch.sums.revealing(world.current.name, summing._member._kept, given)
+            world.watch.sums.revealing(world.current.identity, summing._member._kept, given)
         return given
 
     return {

@@ -4,7 +4,7 @@ import functools
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedfin.plan import Codec, Plan, Privacy, Rounds
@@ -15,6 +15,8 @@ from simulation.faults import Faults
 from simulation.toy import BEST, private_plan, solved_plan, toy_plan
 from simulation.world import Trace, World
 
+# Two that take a connection from each other keep it for some seconds: what takes longer arrives at neither.
+SHARED_LINE_S = 2.0
 MEMORY = Path("/dev/shm")  # fsync costs nothing there; a process that dies loses no more than on a disk
 
 
@@ -22,7 +24,8 @@ MEMORY = Path("/dev/shm")  # fsync costs nothing there; a process that dies lose
 class Variant:
     """A plan, how many sites follow it, and what must hold at the end of a schedule of it.
 
-    `set_back`: copies of folders come back. `mortal`: the last site may die for ever, and sites may join late.
+    `set_back`: copies of folders come back. `doubled`: second aggregators and twins run. `mortal`: the last site may
+    die for ever, and sites may join late.
     `shards`: how many share the work; the calm schedule has none, so that shards are held to what one aggregator makes.
     """
 
@@ -32,6 +35,7 @@ class Variant:
     mortal: bool = True
     shards: int = 0
     set_back: bool = False
+    doubled: bool = False
 
 
 def run(
@@ -42,6 +46,8 @@ def run(
     name = rng.choice([name for name in VARIANTS if only in name])
     faults = Faults.draw(rng)
     chosen = VARIANTS[variant or name]
+    if chosen.doubled:
+        faults = replace(faults, delay=min(faults.delay, SHARED_LINE_S))
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         if calm:
             world = World(seed, chosen.plan, chosen.sites, Faults(), Path(folder), trace=trace)
@@ -52,6 +58,8 @@ def run(
             _come_and_go(world, rng)
         if chosen.set_back and not calm:
             world.backups.plan(rng, rng.choice([1, 2, 3]))
+        if chosen.doubled and not calm:
+            world.doubles.plan(rng)
         world.run()
     if world.told_to_begin_anew:
         world.tally["told to begin anew"] += 1
@@ -175,6 +183,14 @@ VARIANTS = {
     "set back, asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, set_back=True),
     "set back, secure": Variant(
         toy_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told, mortal=False, set_back=True
+    ),
+    "doubled": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, doubled=True),
+    "doubled, solved": Variant(solved_plan(_EVERYONE), 3, within_the_quorum, mortal=False, doubled=True),
+    "doubled, quorum": Variant(toy_plan(_QUORUM), 3, within_the_quorum, doubled=True),
+    "doubled, folded late": Variant(toy_plan(_LATE, codec=_SMALL), 3, within_the_quorum, doubled=True),
+    "doubled, asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, doubled=True),
+    "doubled, secure": Variant(
+        toy_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told, mortal=False, doubled=True
     ),
     "private": Variant(private_plan(_SUMMED), 5, told_within_the_budget),
 }

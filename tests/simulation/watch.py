@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fedfin.protocol import messages, transfer
-from fedfin.protocol.messages import Receipt, RoundManifest, Summed
+from fedfin.protocol.messages import Life, Receipt, RoundManifest, Summed
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_states import OpenSum
@@ -32,11 +32,12 @@ class Watch:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.payloads: dict[bytes, bytes] = {}  # every update that was judged, by id
-        self.receipts: dict[tuple[str, bytes], Receipt] = {}  # by site and id, as sites may have read them
-        self.models: dict[int, bytes] = {}  # the digest by version
+        # By sender, site and id, as sites may have read them.
+        self.receipts: dict[tuple[Process, str, bytes], Receipt] = {}
+        self.models: dict[tuple[str, Life, int], bytes] = {}  # the digest by run, life and version
         self.sums = SumWatch(lambda round_: answered_once(task_of(world.plan, round_)))
-        self._summed: dict[tuple[str, int], bool] = {}  # by site and round
-        self._offered: set[tuple[str, int]] = set()  # site and round
+        self._summed: dict[tuple[Process, str, int], bool] = {}  # by sender, site and round
+        self._offered: set[tuple[str, int]] = set()  # a site's process, and round
 
     def judging(self, judge: Judge) -> Judge:
         """Keep what is judged: the journal drops it when its round closes."""
@@ -60,12 +61,11 @@ class Watch:
 
     def set_back(self, party: "Process") -> None:
         """Its folder is older than what it has said: it may say other things now, and what it promised is gone."""
-        if party.name != self._world.aggregator.name:
-            self.asked_anew(party.name)
-            return
-        self.receipts.clear()
-        self.models.clear()
-        self._summed.clear()
+        self.asked_anew(party.name)
+        self.receipts = {key: receipt for key, receipt in self.receipts.items() if key[0] is not party}
+        self._summed = {key: accepted for key, accepted in self._summed.items() if key[0] is not party}
+        if party is self._world.aggregator:
+            self.models.clear()
 
     def offering(self, site: str, round_: int) -> None:
         """An update of this round is about to leave."""
@@ -90,30 +90,34 @@ class Watch:
         else:
             assert parts[3:6] == ["site", client_id.rpartition("-")[2], "up"], (client_id, topic)
 
-    def published(self, topic: str, payload: bytes) -> None:
+    def published(self, sender: "Process", topic: str, payload: bytes) -> None:
         """A message has reached the broker: from now on somebody may have read it."""
         if topic.endswith("/dn/ctl") and KIND_RECEIPT in payload:
             if self._world.keys is None:  # for masked values it promises nothing
-                self._receipt(_party(topic), messages.decode(payload, Receipt))
+                self._receipt(sender, _party(topic), messages.decode(payload, Receipt))
         elif topic.endswith("/dn/ctl") and KIND_SUMMED in payload:
-            self._answered(_party(topic), messages.decode(payload, Summed))
+            self._answered(sender, _party(topic), messages.decode(payload, Summed))
         elif topic.endswith("/global/manifest"):
             self._manifest(messages.decode(payload, RoundManifest))
 
-    def _receipt(self, site: str, receipt: Receipt) -> None:
-        first = self.receipts.setdefault((site, receipt.id), receipt)
+    def _receipt(self, sender: "Process", site: str, receipt: Receipt) -> None:
+        first = self.receipts.setdefault((sender, site, receipt.id), receipt)
         assert first.accepted == receipt.accepted, ("a receipt changed its mind", site, first, receipt)
         if receipt.accepted:
-            assert self._world.is_durable(site, receipt.id), ("a receipt for what is not durable", site)
+            assert self._world.is_durable(sender, site, receipt.id), (
+                "a receipt for what is not durable",
+                site,
+            )
 
-    def _answered(self, site: str, summed: Summed) -> None:
-        first = self._summed.setdefault((site, summed.round), summed.accepted)
+    def _answered(self, sender: "Process", site: str, summed: Summed) -> None:
+        first = self._summed.setdefault((sender, site, summed.round), summed.accepted)
         assert first == summed.accepted, ("a sum changed its mind", site, summed)
         if summed.accepted:
-            assert self._world.is_summed(site, summed.round), ("summed, and not durable", site)
+            assert self._world.is_summed(sender, site, summed.round), ("summed, and not durable", site)
 
     def _manifest(self, manifest: RoundManifest) -> None:
-        first = self.models.setdefault(manifest.version, manifest.model)
+        key = manifest.run, manifest.life, manifest.version
+        first = self.models.setdefault(key, manifest.model)
         assert first == manifest.model, ("two models for one version", manifest.version)
 
     def finish(self, journal: Journal, collectors: Sequence[Journal], folder: Path) -> None:
@@ -121,8 +125,9 @@ class Watch:
 
         `collectors`: the journals of those who took the sites' updates, which are the shards' if there are any.
         """
-        for (site, id_), receipt in self.receipts.items():
-            assert not receipt.accepted or self._world.is_durable(site, id_), ("accepted, then lost", site)
+        for (sender, site, id_), receipt in self.receipts.items():
+            if receipt.accepted and not sender.gone:
+                assert self._world.is_durable(sender, site, id_), ("accepted, then lost", site)
         summed = journal.plan.privacy.summed
         again = (RootRounds if summed else Rounds)(
             Journal(folder / "replay.sqlite", create=journal.plan, run=journal.run)

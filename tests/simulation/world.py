@@ -10,10 +10,11 @@ from typing import Any
 from fedfin.declines import CAUSES
 from fedfin.plan import Plan
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.shards import Shard, is_shard
+from fedfin.protocol.shards import Shard
 from simulation.backups import Backups, open_reader
 from simulation.broker import Broker, Link
 from simulation.clock import Clock
+from simulation.doubles import Doubles
 from simulation.faults import CrashError, Faults
 from simulation.ledger_watch import check_ledgers
 from simulation.processes import AggregatorProcess, Process, ShardProcess, SiteProcess, make_believe
@@ -52,27 +53,29 @@ class World:
         self.keys = SumKeys(self.rng, names) if plan.privacy.summed else None
         with make_believe(self):
             self.broker = Broker(self)
-            self.aggregator = AggregatorProcess(self, folder, shards=shards)
+            self.aggregators = [AggregatorProcess(self, folder, shards=shards)]
             self.shards = [ShardProcess(self, folder / f"shard-{i}", Shard(i, shards)) for i in range(shards)]
             self.sites = [SiteProcess(self, name, folder / name) for name in names]
+        self.twins: list[SiteProcess] = []  # of sites
         self.backups = Backups(self, folder / "copies")
-        self.processes = {p.client_id: p for p in (self.aggregator, *self.shards, *self.sites)}
+        self.doubles = Doubles(self, folder / "copies")
 
     def run(self) -> None:
         """Until every site is finished. Raises AssertionError when an invariant breaks, or nothing moves on."""
         with make_believe(self), self._readers():
-            for process in self.processes.values():
+            for process in (self.aggregator, *self.shards, *self.sites):
                 self.clock.after(process.asleep_s, process.boot)
-            while any(site.awaited and not site.finished for site in self.sites):
+            while any(site.awaited and not site.finished for site in (*self.sites, *self.twins)):
                 if self.told_to_begin_anew:
                     return
                 for _ in range(10):
                     self.clock.step()
                 assert self.clock.now < UNTIL_S, f"deadlock: {self.states()}"
+            self.budget = 0
+            self.doubles.settle()
             servers = [self.aggregator, *self.shards]
             while not all(server.alive for server in servers):
                 self.clock.step()
-            self.budget = 0
             collectors = [server.journal for server in self.shards or servers]
             self.watch.finish(self.aggregator.journal, collectors, self._folder)
             self._check_sites()
@@ -87,7 +90,7 @@ class World:
             and facts["reason"] == CAUSES["rewound"]
             and task_of(self.plan, facts["round"]) in {"moments", "second_moments"}
             for _, name, event, facts in self.facts
-            if name == self.aggregator.name
+            if name.startswith("aggregator")
         )
 
     def _check_sites(self) -> None:
@@ -96,7 +99,7 @@ class World:
             self.results = [row.results for row in self.aggregator.journal.rounds()]
             rounds = self.aggregator.server._rounds
             final, self.tensors = rounds.model_file(version), rounds._versions.tensors(version)
-        for site in self.sites:
+        for site in (*self.sites, *self.twins):
             assert not site.awaited or (site.folder / "state" / "final.fedfin").read_bytes() == final, (
                 site.name
             )
@@ -105,6 +108,11 @@ class World:
             folders = {site.name: site.folder for site in self.sites}
             told = check_ledgers(self.plan, self.aggregator.folder, folders)
             self.tally["told in sums with noise"] += told
+
+    @property
+    def aggregator(self) -> AggregatorProcess:
+        """The one that serves, or will: the newest that nobody has told to stop."""
+        return next(each for each in reversed(self.aggregators) if not each.gone)
 
     # What the others ask of it.
 
@@ -128,11 +136,8 @@ class World:
 
     def link(self, client_id: str, **how: Any) -> Link:
         """The link of a process that boots."""
-        return self.processes[client_id].adopt(Link(self, client_id, **how))
-
-    def wake(self, client_id: str) -> None:
-        """A link has something for its process."""
-        self.processes[client_id].wake()
+        assert self.current is not None
+        return self.current.adopt(Link(self, client_id, **how))
 
     def reporter(self, name: str) -> Callable[[str, dict[str, Any]], None]:
         """Where a shell reports what happens."""
@@ -143,43 +148,57 @@ class World:
             if self.on_report is not None:
                 self.on_report(name, event, facts)
             self.tell(name, event, facts)
+            if event == "round" and name.startswith("aggregator") and facts["state"] == "open":
+                for site in (*self.sites, *self.twins):
+                    if site.finished and site.awaited:
+                        self.start_again(site)
             if event == "sending":
                 self.watch.offering(name, facts["round"])
             if event == "rewound" and not self.plan.privacy.summed:
                 # A site may be killed when it has written the new life down, and before it says so.
-                rewound = [site.name for site in self.sites] if name == "aggregator" else [name]
-                for site in rewound:
+                sites = {site.name for site in (*self.sites, *self.twins)}
+                for site in {name} if name in sites else sites:
                     self.watch.asked_anew(site)
 
         return report
+
+    def start_again(self, site: SiteProcess) -> None:
+        """Its people do, since it has the final model of rounds that are gone."""
+        site.finished = False
+        self.clock.after(self.rng.uniform(0.0, 30.0), site.boot)
+
+    def has_finished(self, server: Process) -> bool:
+        """Whether its journal has no open round."""
+        return (
+            not self._dbs[server.name]
+            .execute("SELECT count(*) FROM round WHERE closed IS NULL")
+            .fetchone()[0]
+        )
 
     def tell(self, name: str, event: str, facts: Any = "") -> None:
         """For whoever replays this schedule."""
         if self._trace is not None:
             self._trace(f"{self.clock.now:10.3f} {name:10} {event} {facts}")
 
-    def is_durable(self, name: str, id_: bytes) -> bool:
-        """Whether the journal of whoever answers this site or shard holds the update as accepted.
-
-        Read through another connection.
-        """
-        collectors = [] if is_shard(name) else [s for s in self.shards if s.shard.serves(name)]
-        db = self._dbs[(collectors or [self.aggregator])[0].name]
-        found = db.execute("SELECT count(*) FROM upd WHERE site = ? AND id = ? AND accepted", (name, id_))
+    def is_durable(self, server: Process, name: str, id_: bytes) -> bool:
+        """Whether its journal holds this update of a site, or a shard, as accepted. Read through another connection."""
+        found = self._dbs[server.name].execute(
+            "SELECT count(*) FROM upd WHERE site = ? AND id = ? AND accepted", (name, id_)
+        )
         return bool(found.fetchone()[0])
 
-    def is_summed(self, site: str, round_: int) -> bool:
-        """Whether the journal holds the site's part of this round's sum as accepted."""
-        db = self._dbs[self.aggregator.name]
-        found = db.execute(
+    def is_summed(self, server: Process, site: str, round_: int) -> bool:
+        """Whether its journal holds the site's part of this round's sum as accepted."""
+        found = self._dbs[server.name].execute(
             "SELECT count(*) FROM upd WHERE site = ? AND round = ? AND accepted", (site, round_)
         )
         return bool(found.fetchone()[0])
 
     def states(self) -> dict[str, str]:
         """Where everyone stands."""
-        states = {s.name: s.agent._machine.state.value for s in self.sites if s.life}
-        servers = [server for server in (self.aggregator, *self.shards) if server.life]
+        sites = (*self.sites, *self.twins)
+        states = {s.name: s.agent._machine.state.value for s in sites if s.life}
+        servers = [server for server in (*self.aggregators, *self.shards) if server.life]
         return states | {server.name: server.server._machine.state.value for server in servers}
 
     @contextlib.contextmanager

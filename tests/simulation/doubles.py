@@ -1,0 +1,84 @@
+"""Second aggregators and twins: what runs beside the party whose name, and maybe whose folder, it has."""
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulation.processes import AggregatorProcess, SiteProcess
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+COPIED_S, STARTED_S = 300.0, 200.0  # a copy is made within so long, and runs within so long after it
+BOTH_S = 400.0  # within so long people stop one of two twins
+
+
+class Doubles:
+    """Of one federation."""
+
+    def __init__(self, world: "World", folder: Path) -> None:
+        self._world, self._folder = world, folder
+
+    def plan(self, rng: random.Random) -> None:
+        """An aggregator, a site or both get a double."""
+        kind = rng.choice(["aggregator", "site", "both"])
+        if kind != "site":
+            self._second_aggregator(rng)
+        if kind != "aggregator":
+            self._twin(rng)
+
+    def _second_aggregator(self, rng: random.Random) -> None:
+        """From a copied folder, or a fresh one: with keys it would have others, and be none."""
+        world, folder = self._world, self._folder / "aggregator"
+        copied = rng.uniform(0.0, COPIED_S)
+        started = copied + rng.uniform(0.0, STARTED_S)
+        take_over = rng.random() < 0.5
+        if world.keys is not None or rng.random() < 0.7:
+            world.clock.after(copied, lambda: world.backups.copy(world.aggregator, folder))
+        world.clock.after(started, lambda: self._start_aggregator(folder, take_over=take_over))
+
+    def _start_aggregator(self, folder: Path, *, take_over: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        second = AggregatorProcess(self._world, folder, name="aggregator-2", take_over=take_over)
+        self._world.aggregators.append(second)
+        self._world.read_again(second)
+        self._world.happens("second aggregator", second.name)
+        second.boot()
+
+    def _twin(self, rng: random.Random) -> None:
+        site, folder = rng.choice(self._world.sites), self._folder / "twin"
+        copied = rng.uniform(0.0, COPIED_S)
+        stopped = copied + rng.uniform(0.0, BOTH_S)
+        stays = rng.random() < 0.5
+        self._world.clock.after(copied, lambda: self._start_twin(site, folder))
+        self._world.clock.after(stopped, lambda: self._stop(site, stays=stays))
+
+    def _start_twin(self, site: SiteProcess, folder: Path) -> None:
+        """A copy of the whole machine, that runs."""
+        if site.finished or not site.folder.exists():
+            return
+        self._world.backups.copy(site, folder)
+        twin = SiteProcess(self._world, f"{site.name}-twin", folder, site=site.name)
+        self._world.twins.append(twin)
+        self._world.happens("twin", twin.name)
+        twin.boot()
+
+    def _stop(self, site: SiteProcess, *, stays: bool) -> None:
+        """People stop the twin, or the one that it was copied from."""
+        for twin in self._world.twins:
+            if not (site.finished or twin.finished):
+                (twin if stays else site).die(for_ever=True)
+
+    def settle(self) -> None:
+        """At the end: it is the newest aggregator's whose rounds are over; any other one is stopped."""
+        world = self._world
+        over = [each for each in world.aggregators if world.has_finished(each)]
+        assert over, f"sites have finished, and no aggregator: {world.states()}"
+        final = next((each for each in reversed(over) if not each.gone), over[-1])
+        for each in world.aggregators:
+            if each is not final:
+                each.gone, each.alive = True, False
+                each.close()
+        if final.gone:
+            final.gone = False
+            final.boot()

@@ -1,0 +1,17 @@
+"""Second aggregators and twins at any instant: some of the schedules of `make simulate SIMULATE='--only doubled'`."""
+
+from collections import Counter
+
+from simulation import __main__ as command
+
+SCHEDULES = 12
+
+
+def test_whoever_runs_twice_nothing_counts_twice_and_the_federation_ends() -> None:
+    """The watch, and the model of an undisturbed federation where every site counts."""
+    tally: Counter[str] = Counter()
+    for seed in range(SCHEDULES):
+        _, wrong, happened = command.attempt(seed, only="doubled")
+        assert not wrong, f"seed {seed}: {wrong}"
+        tally += happened
+    assert all(tally[event] for event in ("second aggregator", "aggregator refused", "twin", "twins"))
