@@ -173,6 +173,7 @@ def test_files_that_where_things_are_points_at_are_in_their_rooms() -> None:
         "edge accept",
         "edge review",
         "edge approve",
+        "edge doctor",
         "edge status",
         "edge audit",
         "edge run",

@@ -12,6 +12,7 @@ COMMANDS = (
     "accept",
     "review",
     "approve",
+    "doctor",
     "run",
     "status",
     "predict",

@@ -146,6 +146,11 @@ class AgentState:
         if not self._proposed.exists() or self._proposed.read_bytes() != data:
             write_atomically(self._proposed, data)
 
+    @property
+    def has_proposal(self) -> bool:
+        """Whether any plan has come."""
+        return self._proposed.exists()
+
     def proposed(self) -> Proposal:
         """The plan that was asked last. StateError when there is none, or it is damaged."""
         try:
