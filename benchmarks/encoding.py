@@ -34,10 +34,10 @@ from fedfin.encoders.dicom_pixels import read_stored
 from fedfin.encoders.images import read_image
 from fedfin.encoders.preprocessing import image_tensor
 from fedfin.memory import keep_freed_memory
+from fedfin.processors import usable_cores
 from fedfin_edge.cases.digests import Input, digest_input
 from fedfin_edge.cases.encoder import open_encoder
 from fedfin_edge.cases.workers import Workers
-from fedfin_edge.commands.encode import usable_cores
 
 # A look takes 10 ms.
 MEMORY_INTERVAL_S = 0.1

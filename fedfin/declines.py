@@ -4,7 +4,7 @@ from typing import Literal
 
 Cause = Literal["policy", "patients", "answered", "cases", "budget", "moments", "rewound"]
 CAUSES: dict[Cause, str] = {
-    "policy": "its people do not allow this plan",
+    "policy": "its people do not allow this plan, or not yet",
     "patients": "it has cases of too few patients",
     "answered": "it has answered this plan before",
     "cases": "its cases differ by too few patients from those of which it has answered before",

@@ -93,6 +93,17 @@ def make_private(path: Path) -> None:
         raise _unwritable(path, error) from None
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Likewise, but not durable: whole for whoever reads it, and a power cut may lose it. Raises StateError."""
+    try:
+        handle, name = _temporary(path, None)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        Path(name).replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
 def write_over(path: Path, data: bytes) -> None:
     """Write into the file that is there: neither whole after a crash nor durable. Raises StateError.
 

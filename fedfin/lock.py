@@ -32,3 +32,15 @@ def only_process(folder: Path, what: str) -> Iterator[None]:
                 f"{folder}: another `{what}` is at work in this folder; wait for it or stop it first"
             ) from None
         yield
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a process holds the folder's lock. Writes nothing."""
+    try:
+        with (folder / LOCK).open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

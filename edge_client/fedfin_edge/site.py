@@ -3,12 +3,15 @@
     site.toml         typed, closed settings (SiteSettings)
     features.sqlite   what the encoders made of the cases; safe to delete, `fedfin edge encode` makes it again
     answers.jsonl     what this site has answered, so that it never answers twice; never delete it
+    approvals.jsonl   the plans that a person has approved (`fedfin edge approve`)
+    counts.json       how many cases there are, as `fedfin edge status` shows them
     state/            what the agent must remember across a restart
     trust/            the site's keys, the charter that its people accepted, the audit log
 
 Relative paths in site.toml start at the folder that holds it, so that a site can be moved as a whole.
 """
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +24,7 @@ from fedfin.folders import warn_if_open
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice, choose
 from fedfin.link.tls import Tls
+from fedfin.model.model_spec import TASKS, Task
 from fedfin.plan import Digest, Name
 from fedfin.privacy.ledger import LEDGER
 from fedfin.settings import pattern, read_toml
@@ -30,6 +34,8 @@ SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
 STATE = "state"
 ANSWERS = "answers.jsonl"
+APPROVALS = "approvals.jsonl"
+COUNTS = "counts.json"
 
 Broker = Annotated[str, pattern(r"^(mqtts?://[^\s/]+|wss?://\S+)$", "a URL like mqtts://broker.example:8883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
@@ -89,12 +95,22 @@ class ProxySettings(_Closed, frozen=True):
 class Policy(_Closed, frozen=True):
     """What a plan may ask of this site. `plan`: the digest of the one that people approved.
 
-    `least_patients`: what fewer of them tell together does not leave by itself (cases/floor.py). `unlike_others`:
-    whether it takes part though its features are unlike the pooled ones (agent/pool_checks.py). The defaults of what is
-    bounded are far above what the plan's own defaults ask for: 24 rounds of 1 epoch, 1180 random features.
+    `least_patients`: what fewer of them tell together does not leave by itself (cases/floor.py). `least_sites`: of how
+    many sites is whatever anybody sees of this one's; at "open" that is one. `tasks`: what a round may ask; `until`:
+    the last day, UTC, on which anything leaves. `approve`: whether a person must approve a plan by its digest
+    (agent/approvals.py). It is not the default, because a plan is read before that: with keys a site answers the one
+    plan that a person has read and accepted (`fedfin edge accept`), and without keys data may be public.
+
+    `unlike_others`: whether it takes part though its features are unlike the pooled ones (agent/pool_checks.py). The
+    defaults of what is bounded are far above what the plan's own defaults ask for: 24 rounds of 1 epoch, 1180 random
+    features.
     """
 
     plan: Digest | None = None
+    approve: bool = False
+    until: dt.date | None = None
+    tasks: tuple[Task, ...] = TASKS
+    least_sites: Least = 1
     most_rounds: Most = 2_000
     most_epochs: Most = 50
     most_megabytes: Most = 500
@@ -148,6 +164,11 @@ class Site:
     def answers_path(self) -> Path:
         """What this site has answered."""
         return self.folder / ANSWERS
+
+    @property
+    def approvals_path(self) -> Path:
+        """Which plans a person has approved."""
+        return self.folder / APPROVALS
 
     @property
     def ledger_path(self) -> Path:

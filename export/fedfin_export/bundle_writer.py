@@ -7,10 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from fedfin import __version__, limits
 from fedfin.decoding import UNDECODABLE
 from fedfin.encoders.bundle import MANIFEST, Manifest, TextRecipe, file_digest, read_manifest
+from fedfin.encoders.golden import GOLDEN, Golden, golden_parts
+from fedfin.encoders.preprocessing import pool_windows
+from fedfin.encoders.projection import read_projection
 from fedfin.errors import BundleError
 from fedfin.files import read_at_most
 from fedfin.folders import whole_folder
@@ -97,8 +101,19 @@ def _describe(folder: Path, manifest: Manifest, report: Parity) -> None:
     """What is published is what a site will accept."""
     _write_json(folder / MANIFEST, manifest)
     _write_json(folder / PARITY, report)
+    _write_json(folder / GOLDEN, _golden(folder, manifest))
     (folder / CARD).write_text(card(manifest, report), encoding="utf-8")
     read_manifest(folder)
+
+
+def _golden(folder: Path, manifest: Manifest) -> Golden:
+    """For sites to compare with."""
+    parts = golden_parts(folder, manifest.recipe)
+    session = onnx_graph.open_session(folder / manifest.onnx)
+    rows = np.concatenate([onnx_graph.run_session(session, feeds) for feeds, _ in parts])
+    features = pool_windows(rows, [weight for _, weight in parts])
+    own = read_projection(folder, manifest)
+    return Golden((own(features) if own else features).tolist())
 
 
 def _quantize(
@@ -150,5 +165,5 @@ def _manifest(encoder: FloatEncoder, dim: int, how: str, files: dict[str, str]) 
     )
 
 
-def _write_json(path: Path, value: Manifest | Parity) -> None:
+def _write_json(path: Path, value: Manifest | Parity | Golden) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")

@@ -7,6 +7,7 @@ A bundle is a folder:
     tokenizer.json  text bundles only
     projection.f32  bundles with a projection only (projection.py)
     parity.json     how far int8 strays from float, sizes and latencies before and after
+    golden.json     what it makes of a known input, for sites to compare with (golden.py)
     CARD.md         one page for people
 
 The digest covers the manifest, and through it every file that features depend on. Sites of one federation

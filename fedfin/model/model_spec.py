@@ -27,7 +27,7 @@ from calibration.scores calibration.*.
 import math
 from collections.abc import Sequence
 from itertools import product
-from typing import Literal
+from typing import Literal, get_args
 
 from fedfin.codec import Shape
 from fedfin.model.fin_spec import CLOSED_FORMS, fin_specs, fin_variant
@@ -36,6 +36,7 @@ from fedfin.model.tensor_spec import UNTRAINED, Specs, TensorSpec, TrainedBy, li
 from fedfin.plan import Plan
 
 Task = Literal["moments", "second_moments", "train", "calibrate", "evaluate"]
+TASKS: tuple[Task, ...] = get_args(Task)
 
 HISTOGRAM_BINS = 256
 NOISED_BINS = (

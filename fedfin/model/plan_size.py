@@ -5,13 +5,12 @@ is made of it.
 """
 
 import math
-from typing import get_args
 
 from msgspec.structs import replace
 
 from fedfin import limits
 from fedfin.codec import Shapes
-from fedfin.model.model_spec import Task, model_shapes, needs_second_moments, task_specs
+from fedfin.model.model_spec import TASKS, model_shapes, needs_second_moments, task_specs
 from fedfin.plan import Model, Plan
 
 # The least that each key can be, and what must go with it.
@@ -62,7 +61,7 @@ def _tensors(plan: Plan) -> int:
 
 
 def _shapes(plan: Plan) -> list[Shapes]:
-    tasks: set[Task] = set(get_args(Task))
+    tasks = set(TASKS)
     if not needs_second_moments(plan):
         tasks.remove("second_moments")
     if plan.model.answer != "both":  # a table of all patterns of 64 modalities would have 2^64 rows

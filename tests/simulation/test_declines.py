@@ -11,6 +11,7 @@ from fedfin.errors import FedfinError
 from fedfin.plan import Privacy, Rounds
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.summary import summary
+from fedfin_edge.agent.approvals import decide, last_word
 from fedfin_edge.site import Policy
 from simulation.faults import Faults
 from simulation.processes import SiteProcess
@@ -55,3 +56,32 @@ def test_a_site_whose_people_do_not_allow_the_plan_is_not_waited_for(tmp_path: P
     assert declined == {"site": "s3", "round": 1, "reason": CAUSES["policy"]}
     with contextlib.closing(Journal(tmp_path / "journal.sqlite")) as journal:
         assert summary(journal)["declined"] == {"s3": {"round": 1, "reason": CAUSES["policy"]}}
+
+
+def test_a_word_taken_back_in_the_middle_of_a_run_ends_a_site_s_part_in_it(tmp_path: Path) -> None:
+    """It has given two rounds; then it says one word and gives nothing more, and the others go on."""
+    rounds = Rounds(count=4, sites=4, min_sites=3, deadline_s=DEADLINE_S)
+    plan = toy_plan(rounds, privacy=Privacy(level="secure"))
+    world = World(1, plan, 4, Faults(), tmp_path)
+    site = world.sites[3]
+    site.site = dataclasses.replace(
+        site.site, settings=replace(site.site.settings, policy=Policy(approve=True))
+    )
+    site.site.folder.mkdir()
+    decide(site.site, plan.digest(), approved=True)
+    errors = stops_for_good(site)
+    step = site._step
+
+    def take_back_after_two_rounds() -> None:
+        step()
+        given = [1 for _, name, event, _ in world.facts if (name, event) == ("s3", "received")]
+        if len(given) == 2 and last_word(site.site, plan.digest()):
+            decide(site.site, plan.digest(), approved=False)
+
+    site._step = take_back_after_two_rounds
+    world.run()
+    assert [error.declines for error in errors] == ["policy"]
+    assert [row["sites"] for row in world.results][:3] == [4.0, 4.0, 3.0]
+    assert [facts["reason"] for _, _, event, facts in world.facts if event == "declined"] == [
+        CAUSES["policy"]
+    ]

@@ -126,6 +126,11 @@ class Agent:
         self._offline_reason = "no answer"
         self.costs = Costs()
 
+    @property
+    def traffic(self) -> mqtt.Traffic:
+        """What has travelled so far."""
+        return self._link.traffic
+
     def run(self) -> None:
         """Take part until the federation is finished. Raises EvictedError or LinkError when it cannot go on."""
         keep_freed_memory()

@@ -10,6 +10,7 @@ from fedfin.protocol import transfer
 from fedfin.protocol.messages import FIRST_LIFE, Life
 from fedfin_edge.agent.answers import Answer, Answers
 from fedfin_edge.agent.outbox import Outbox
+from fedfin_edge.agent.plan_policy import sites_behind
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.patient_digests import changed_patients
@@ -117,7 +118,7 @@ def labels_below_floor(plan: Plan, dataset: Dataset) -> str:
 def who_sees(plan: Plan, least_sites: int) -> str:
     """What the aggregator learns of this site at the plan's level, for its people. `least_sites`: of the charter."""
     if plan.privacy.summed:
-        least, privacy = max(plan.rounds.min_sites, least_sites), plan.privacy
+        least, privacy = sites_behind(plan, least_sites), plan.privacy
         noise = f", with noise: epsilon {privacy.epsilon:g}, delta {privacy.delta:g} to each patient, for all of it"
         return (
             f"{privacy.level}: the aggregator sees sums over {least} sites or more, and no site's part"

@@ -23,9 +23,9 @@ from fedfin_edge.agent.joining import (
     who_sees,
 )
 from fedfin_edge.agent.outbox import Outbox
-from fedfin_edge.agent.plan_policy import check_plan
+from fedfin_edge.agent.plan_policy import check_permission, check_plan
 from fedfin_edge.agent.pool_checks import check_own_features, lost_modalities
-from fedfin_edge.agent.state import AgentState
+from fedfin_edge.agent.state import AgentState, Proposal
 from fedfin_edge.agent.summing import Ledger, Summing
 from fedfin_edge.agent.update import Report
 from fedfin_edge.cases.dataset import load_dataset
@@ -57,8 +57,9 @@ class Participation:
         again: bool,
     ) -> None:
         channel.check_plan(plan.digest(), run)
+        state.propose(Proposal(plan, run, channel.least_sites))
         with declining("policy"):
-            check_plan(site, plan)
+            check_plan(site, plan, channel.least_sites)
         if again:
             answers.allow(run)
         with declining("answered"):
@@ -119,7 +120,9 @@ class Participation:
             report("unlike", {"modalities": ", ".join(lost), "reason": LOST})
 
     def check(self, outbox: Outbox) -> None:
-        """Before it is saved. Raises StateError for what must not be told."""
+        """Before it is saved. Raises SettingsError, StateError for what must not be told."""
+        with declining("policy"):
+            check_permission(self._site, self.plan)
         if self._ledger is not None:
             with declining("budget"):
                 self._ledger.check(self._release(outbox))

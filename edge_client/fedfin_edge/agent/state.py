@@ -1,5 +1,6 @@
 """What a site's agent must remember across a restart, as files in the site's `state/` folder.
 
+    proposed.json        the plan that was asked last, for `fedfin edge review`; joined or not
     plan.json            the federation's plan
     progress.json        the run, and the last round that has a receipt
     model.msgpack        the newest global model
@@ -59,6 +60,14 @@ class Progress(msgspec.Struct, frozen=True):
     finished: bool = False
 
 
+class Proposal(msgspec.Struct, frozen=True):
+    """A plan that this site is asked to take part in, in which run; `least_sites`: of the charter."""
+
+    plan: Plan
+    run: str
+    least_sites: int = 1
+
+
 class AgentState:
     """The folder."""
 
@@ -68,6 +77,7 @@ class AgentState:
             make_folder(folder)
         self.folder = folder
         self._plan = folder / "plan.json"
+        self._proposed = folder / "proposed.json"
         self._progress = folder / "progress.json"
         self._feedback = folder / "feedback.msgpack"
         self._outbox = folder / "outbox.msgpack"
@@ -129,6 +139,30 @@ class AgentState:
             self.model.forget()
             write_atomically(self._plan, msgspec.json.encode(plan))
             self._save(Progress(run=run))
+
+    def propose(self, proposal: Proposal) -> None:
+        """Keep what people may want to read before this site joins."""
+        data = msgspec.json.encode(proposal)
+        if not self._proposed.exists() or self._proposed.read_bytes() != data:
+            write_atomically(self._proposed, data)
+
+    @property
+    def has_proposal(self) -> bool:
+        """Whether any plan has come."""
+        return self._proposed.exists()
+
+    def proposed(self) -> Proposal:
+        """The plan that was asked last. StateError when there is none, or it is damaged."""
+        try:
+            return _checked(msgspec.json.decode(self._proposed.read_bytes(), type=Proposal))
+        except FileNotFoundError:
+            raise StateError(
+                f"{self.folder}: no plan has come yet; `fedfin edge accept` or `fedfin edge run` brings one"
+            ) from None
+        except UNDECODABLE:
+            raise StateError(
+                f"{self._proposed} is damaged; remove it: the next start brings it anew"
+            ) from None
 
     def begin_life(self, life: Life, round_: int, barred: int) -> None:
         """The aggregator was set back to this round; what it had in earlier ones it still has."""
@@ -246,6 +280,12 @@ class AgentState:
 
     def _save(self, progress: Progress) -> None:
         write_atomically(self._progress, msgspec.json.encode(progress))
+
+
+def _checked(proposal: Proposal) -> Proposal:
+    """Raises ValueError when its plan is too large to be looked at."""
+    check_size(proposal.plan)
+    return proposal
 
 
 _T = TypeVar("_T", Feedback, Outbox)

@@ -33,7 +33,7 @@ class Encoder:
     ) -> None:
         self.manifest = manifest
         self._projection = projection
-        self._folder = folder
+        self.folder = folder
         self._session = session
         self._prepare: Prepare = make_prepare(folder, manifest.recipe)
 
@@ -47,9 +47,13 @@ class Encoder:
     def encode_noted(self, value: Input) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         """Features float32 [columns] of one input, and what was noted when it was read. Raises InputError."""
         prepared = self._prepare(value)
-        rows = np.stack([self.run(feeds) for feeds, _ in prepared.parts])
-        features = pool_windows(rows, [weight for _, weight in prepared.parts])
-        return self._projection(features) if self._projection else features, prepared.notes
+        return self.features(prepared.parts), prepared.notes
+
+    def features(self, parts: Sequence[tuple[Feeds, int]]) -> NDArray[np.float32]:
+        """Features float32 [columns] of one input's prepared parts, with their weights. As `run` raises."""
+        rows = np.stack([self.run(feeds) for feeds, _ in parts])
+        features = pool_windows(rows, [weight for _, weight in parts])
+        return self._projection(features) if self._projection else features
 
     def digest_input(self, value: Input) -> bytes:
         """The input's part of the feature store's key. Raises OSError when a file cannot be read."""
@@ -61,12 +65,12 @@ class Encoder:
             features = self._session.run(None, feeds)[0]
         except Exception as error:  # onnxruntime's own classes are not public
             raise BundleError(
-                f"{self._folder}: the encoder does not run ({type(error).__name__});"
+                f"{self.folder}: the encoder does not run ({type(error).__name__});"
                 " its graph and its recipe disagree; export it again"
             ) from error
         if features.shape != (1, self.manifest.dim):
             raise BundleError(
-                f"{self._folder}: the encoder makes features of shape {tuple(features.shape)},"
+                f"{self.folder}: the encoder makes features of shape {tuple(features.shape)},"
                 f" not (1, {self.manifest.dim}); export it again"
             )
         if not np.isfinite(features).all():

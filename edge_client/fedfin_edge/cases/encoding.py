@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from fedfin.encoders.bundle import read_manifest
+from fedfin_edge.cases.counts import count_cases, keep_counts
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.feature_store import Encoded, FeatureStore
 from fedfin_edge.cases.problem import Problem
@@ -52,14 +53,15 @@ def encode_site(site: Site, *, processes: int = 1, progress: Progress) -> Report
     """
     table = read_table(site, progress)
     report = Report(len(table.cases), list(table.problems))
-    usable: set[int] = set()
+    rows: dict[str, set[int]] = {}
     with FeatureStore(site.features_path) as store:
         for name in site.settings.modalities:
             run = _ModalityRun(site, name, store, processes)
-            usable |= run.encode(table, progress)
+            rows[name] = run.encode(table, progress)
             report.counts[name] = run.count
             report.problems += run.problems
-    report.usable = len(usable)
+    report.usable = len(set().union(*rows.values()))
+    keep_counts(site, count_cases(site, table.cases, rows))
     report.problems.sort(key=lambda problem: problem.row)
     report.notes = dict(Counter(problem.reason for problem in report.problems if problem.effect == "noted"))
     return report

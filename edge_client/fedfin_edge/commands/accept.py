@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from fedfin.command_line.parsers import Commands, add_command
 
 if TYPE_CHECKING:
-    from fedfin.plan import Plan
     from fedfin.trust.admission import Admission
     from fedfin.trust.charter import Charter
     from fedfin_edge.site import Site
@@ -37,6 +36,9 @@ def run(args: argparse.Namespace) -> int:
     from fedfin.trust.accepted import accept
     from fedfin.trust.admission import read_admission
     from fedfin_edge.agent.answers import allow_run
+    from fedfin_edge.agent.plan_policy import lacks_approval
+    from fedfin_edge.agent.review import in_plain_words
+    from fedfin_edge.agent.state import AgentState, Proposal
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
@@ -50,7 +52,10 @@ def run(args: argparse.Namespace) -> int:
     _keep_certificate(site, admission)
     accept(site.trust_path, charter, admission.charter)
     allow_run(site, charter.run)
-    print(f"accepted. next: fedfin edge run {args.folder}")
+    AgentState(site.state_path).propose(Proposal(admission.plan, charter.run, charter.least_sites))
+    print(
+        f"accepted. next: fedfin edge {'review' if lacks_approval(site, admission.plan) else 'run'} {args.folder}"
+    )
     return 0
 
 
@@ -72,22 +77,6 @@ def _check(site: "Site", admission: "Admission", charter: "Charter") -> None:
             "the admission is for other keys than this site's; send the coordinator a new request"
             " (`fedfin edge request`)"
         )
-
-
-def in_plain_words(plan: "Plan", least_sites: int) -> list[str]:
-    """What a plan asks of a site, what of it leaves the site, and who sees that."""
-    from fedfin.protocol.schedule import last_round, task_of
-    from fedfin_edge.agent.explain_update import tells
-    from fedfin_edge.agent.joining import who_sees
-
-    tasks = dict.fromkeys(task_of(plan, round_) for round_ in range(1, last_round(plan) + 1))
-    lines = [
-        f"plan {plan.digest()}",
-        f"learns: {', '.join(plan.labels)}; from: {', '.join(plan.dims)}; in {last_round(plan)} rounds",
-        who_sees(plan, least_sites),
-        "what leaves this site, masked in sums:" if plan.privacy.summed else "what leaves this site:",
-    ]
-    return lines + [f"  {task}: {tells(plan, task)}" for task in tasks]
 
 
 def _keep_certificate(site: "Site", admission: "Admission") -> None:

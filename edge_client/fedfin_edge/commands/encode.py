@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import InputError
+from fedfin.processors import usable_cores
 
 if TYPE_CHECKING:
     from fedfin_edge.cases.encoding import Report
@@ -48,11 +48,6 @@ def add(commands: Commands) -> None:
         "--json", action="store_true", help="print counts and every problem as JSON on stdout"
     )
     parser.set_defaults(run=run)
-
-
-def usable_cores() -> int:
-    """The cores that this process may use: a container or `taskset` may leave it fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processes(text: str) -> int:

@@ -188,12 +188,19 @@ def to_toml(settings: SiteSettings) -> str:
 
 
 def _policy(policy: Policy) -> list[str]:
-    plan = [] if policy.plan is None else [f"plan = {_quote(policy.plan)}"]
-    # TOML writes true and false in lower case.
-    return [
-        *plan,
-        *(f"{key} = {getattr(policy, key)!s}".lower() for key in Policy.__struct_fields__ if key != "plan"),
-    ]
+    values = {key: getattr(policy, key) for key in Policy.__struct_fields__}
+    return [f"{key} = {_value(value)}" for key, value in values.items() if value is not None]
+
+
+def _value(value: object) -> str:
+    """As TOML writes it: true and false in lower case, dates without quotes."""
+    match value:
+        case str():
+            return _quote(value)
+        case tuple():
+            return f"[{', '.join(map(_value, value))}]"
+        case _:
+            return str(value).lower()
 
 
 def _given(section: msgspec.Struct) -> list[str]:

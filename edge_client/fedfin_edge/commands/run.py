@@ -43,13 +43,16 @@ def run(args: argparse.Namespace) -> int:
     from fedfin.lock import only_process
     from fedfin_edge.agent.admitted import admitted_agent
     from fedfin_edge.agent.agent import Agent
+    from fedfin_edge.agent.status import StatusFile
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
     make_agent = admitted_agent if no_keys.check_keys(site.trust_path, args, "fedfin edge request") else Agent
-    with only_process(site.folder, "fedfin edge run"), reporter as report:
-        make_agent(
-            site, log_file.logged(report, args.log), keep_deltas=args.keep_deltas, again=args.again
-        ).run()
+    lock, status = only_process(site.folder, "fedfin edge run"), StatusFile(site.state_path)
+    with lock, reporter as report, status:
+        heard = status.reported(log_file.logged(report, args.log))
+        agent = make_agent(site, heard, keep_deltas=args.keep_deltas, again=args.again)
+        status.measure(lambda: agent.traffic)
+        agent.run()
     return 0

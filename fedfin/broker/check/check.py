@@ -13,26 +13,30 @@ from fedfin.broker.check.target import Target
 from fedfin.broker.check.tls_probe import tls
 from fedfin.errors import LinkError
 
+Step = Callable[[Target], Iterator[Finding]]
+
 
 def check(target: Target) -> Iterator[Finding]:
     """Each finding as soon as it is known; ends after the step that failed. Raises SettingsError for a file of ours."""
-    for step in (own_certificate, _path, tls, _mqtt):
+    for step in (own_certificate, path, tls, mqtt):
         failed = False
-        for finding in _guarded(step, target):
+        for finding in guarded(step, target):
             failed |= finding.failed
             yield finding
         if failed:
             return
 
 
-def _guarded(step: Callable[[Target], Iterator[Finding]], target: Target) -> Iterator[Finding]:
+def guarded(step: Step, target: Target) -> Iterator[Finding]:
+    """What a step finds, and in the end why the broker closed the connection, if it did."""
     try:
         yield from step(target)
     except LinkError as error:
         yield not_let_in(error, target)
 
 
-def _path(target: Target) -> Iterator[Finding]:
+def path(target: Target) -> Iterator[Finding]:
+    """As far as a TCP connection, through a proxy or without."""
     if target.way is not None:
         yield network.tunnel(target.broker, target.way)
         return
@@ -42,7 +46,8 @@ def _path(target: Target) -> Iterator[Finding]:
         yield from network.connect(target.broker, addresses)
 
 
-def _mqtt(target: Target) -> Iterator[Finding]:
+def mqtt(target: Target) -> Iterator[Finding]:
+    """Who is let in, rights, and what passes: two connections under our name."""
     with Session(target, CLIENT_ID) as session:
         yield from let_in(session.announced)
         door = open_door(target) if target.has_credentials else everybody_gets_in()

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 from fedfin.command_line import broker_options
 from fedfin.command_line.parsers import Commands, add_command
-from fedfin.plain_text import plain_text
 
 if TYPE_CHECKING:
-    from fedfin.broker.check.finding import Finding
     from fedfin.broker.check.target import Target
 
 _DESCRIPTION = """\
@@ -47,6 +45,7 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask, and print as it comes. Raises SettingsError, StateError."""
     from fedfin.broker.check.check import check
+    from fedfin.broker.check.finding import print_finding
     from fedfin.errors import LinkError
 
     findings = []
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         for finding in check(target):
             findings.append(finding)
             if not args.json:
-                _print(finding)
+                print_finding(finding)
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings]))
     return LinkError.exit_code if any(finding.failed for finding in findings) else 0
@@ -80,9 +79,3 @@ def _target(args: argparse.Namespace) -> "Iterator[Target]":
     target = read_site_folder(args.site_folder)
     with only_process(args.site_folder, "fedfin edge run"):
         yield target
-
-
-def _print(finding: "Finding") -> None:
-    """A certificate may hold any text that its maker liked."""
-    remedy = f"; {finding.remedy}" if finding.remedy else ""
-    print(plain_text(f"{finding.verdict.value}  {finding.probe}: {finding.says}{remedy}"), flush=True)

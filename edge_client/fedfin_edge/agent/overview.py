@@ -1,0 +1,91 @@
+"""Where a site stands, for people and for monitoring: from its files alone, whether or not the agent is at work."""
+
+from typing import Any
+
+import msgspec
+
+from fedfin.errors import LinkError, StateError
+from fedfin.lock import is_at_work
+from fedfin.protocol.schedule import last_round
+from fedfin_edge.agent.state import AgentState, Progress
+from fedfin_edge.agent.status import Problem, Status, read_status
+from fedfin_edge.cases.counts import CaseCounts, kept_counts
+from fedfin_edge.site import Site
+
+
+class Rounds(msgspec.Struct, frozen=True):
+    """How far the run is: `answered` is the newest round with a receipt, `accepted` the newest that counts."""
+
+    run: str
+    answered: int
+    accepted: int
+    of: int
+    finished: bool
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """`exit_code`: 0 while the agent is at work and connected, or when all is done; else what is wrong (docs/edge.md).
+
+    Times: seconds since the epoch. `cases` None: nobody has counted yet.
+    """
+
+    site: str
+    federation: str
+    at_work: bool
+    online: bool
+    doing: str
+    since: float | None
+    next: str
+    last_error: Problem | None
+    rounds: Rounds | None
+    bytes_up: int
+    bytes_down: int
+    cases: CaseCounts | None
+    exit_code: int
+
+
+def overview(site: Site) -> Overview:
+    """Raises StateError when the state is damaged."""
+    status, at_work = read_status(site.state_path), is_at_work(site.folder)
+    state = AgentState(site.state_path, make=False)
+    progress = state.progress
+    return Overview(
+        site=site.settings.site,
+        federation=site.settings.federation,
+        at_work=at_work,
+        online=bool(status and at_work and status.online),
+        last_error=status.last_error if status else None,
+        rounds=_rounds(state, progress),
+        bytes_up=status.up if status else 0,
+        bytes_down=status.down if status else 0,
+        cases=kept_counts(site),
+        exit_code=_exit_code(status, progress, at_work=at_work),
+        **_doing(status, progress, at_work=at_work),
+    )
+
+
+def _doing(status: Status | None, progress: Progress, *, at_work: bool) -> dict[str, Any]:
+    start = "`fedfin edge run` takes part"
+    if status is None:
+        return {"doing": "never started", "since": None, "next": start}
+    if at_work:
+        return {"doing": status.doing, "since": status.since, "next": status.next}
+    if progress.finished:
+        return {"doing": "finished", "since": status.since, "next": "nothing: the final model is here"}
+    how = "killed" if status.exit_code is None else f"ended with exit code {status.exit_code}"
+    return {"doing": f"stopped ({how}) while {status.doing}", "since": status.since, "next": start}
+
+
+def _exit_code(status: Status | None, progress: Progress, *, at_work: bool) -> int:
+    if at_work:
+        return 0 if status and status.online else LinkError.exit_code
+    if progress.finished:
+        return 0
+    return (status.exit_code if status else None) or StateError.exit_code
+
+
+def _rounds(state: AgentState, progress: Progress) -> Rounds | None:
+    if not progress.run:
+        return None
+    last = last_round(state.plan())
+    return Rounds(progress.run, progress.settled, progress.accepted, last, progress.finished)

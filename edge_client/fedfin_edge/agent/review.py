@@ -1,0 +1,87 @@
+"""What a plan asks of this site, what leaves it, who sees that, and what the site's policy says: for people."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from fedfin.plan import Plan
+from fedfin.protocol.schedule import last_round, task_of
+from fedfin.trust.accepted import current_charter, has_accepted, read_accepted
+from fedfin_edge.agent.explain_update import tells
+from fedfin_edge.agent.joining import who_sees
+from fedfin_edge.agent.plan_policy import lacks_approval, largest_bytes, refusals, tasks
+from fedfin_edge.agent.state import Proposal
+from fedfin_edge.site import Site
+
+
+@dataclass(frozen=True)
+class Review:
+    """Of one plan at one site.
+
+    `leaves`: what an update tells, by task; `rounds`: how many rounds ask it, at most. `largest`: bytes of the largest
+    update, as float32. `receivers`: to whom. `refusals`: what `[policy]` has against it; `approval`: whether a person's
+    word is "not needed", "given" or "missing".
+    """
+
+    plan: str
+    federation: str
+    run: str
+    learns: tuple[str, ...]
+    modalities: tuple[str, ...]
+    sees: str
+    leaves: dict[str, str]
+    rounds: dict[str, int]
+    largest: int
+    receivers: list[str]
+    refusals: list[str]
+    approval: str
+
+
+def review(site: Site, proposal: Proposal) -> Review:
+    """Raises SettingsError, StateError."""
+    plan = proposal.plan
+    asked = Counter(task_of(plan, round_) for round_ in range(1, last_round(plan) + 1))
+    return Review(
+        plan=plan.digest(),
+        federation=plan.federation,
+        run=proposal.run,
+        learns=plan.labels,
+        modalities=tuple(plan.dims),
+        sees=who_sees(plan, proposal.least_sites),
+        leaves={task: tells(plan, task) for task in tasks(plan)},
+        rounds={task: asked[task] for task in tasks(plan)},
+        largest=largest_bytes(plan),
+        receivers=receivers(site),
+        refusals=list(refusals(site, plan, proposal.least_sites)),
+        approval=_approval(site, plan),
+    )
+
+
+def _approval(site: Site, plan: Plan) -> str:
+    if lacks_approval(site, plan):
+        return "missing"
+    return "given" if site.settings.policy.approve else "not needed"
+
+
+def receivers(site: Site) -> list[str]:
+    """To whom it goes: the broker, the aggregator, and who gets the models made of it. Raises StateError."""
+    broker = f"broker {site.settings.broker}"
+    if not has_accepted(site.trust_path):
+        return [f"{broker}: whoever reads there, since no keys were accepted here"]
+    charter = current_charter(site.trust_path, read_accepted(site.trust_path))
+    others = ", ".join(name for name in charter.seats if name != site.settings.site)
+    return [
+        f"{broker}: sealed, it sees sizes and times",
+        f"aggregator {charter.aggregator.fingerprint}: of the coordinator {charter.fingerprint}",
+        f"models made of it: {others or 'no other site yet'}",
+    ]
+
+
+def in_plain_words(plan: Plan, least_sites: int) -> list[str]:
+    """What a plan asks of a site, what of it leaves the site, and who sees that."""
+    lines = [
+        f"plan {plan.digest()}",
+        f"learns: {', '.join(plan.labels)}; from: {', '.join(plan.dims)}; in {last_round(plan)} rounds",
+        who_sees(plan, least_sites),
+        "what leaves this site, masked in sums:" if plan.privacy.summed else "what leaves this site:",
+    ]
+    return lines + [f"  {task}: {tells(plan, task)}" for task in tasks(plan)]

@@ -1,0 +1,86 @@
+"""`fedfin edge review`: in plain words what would leave this site, and to whom, before it does."""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedfin.command_line.parsers import Commands, add_command
+from fedfin.plain_text import plain_text
+
+if TYPE_CHECKING:
+    from fedfin_edge.agent.review import Review
+    from fedfin_edge.agent.state import Proposal
+    from fedfin_edge.site import Site
+
+_DESCRIPTION = """\
+Shows the plan that this site was asked last, by `accept` or by `run`, or that of an admission: what it learns, what
+each kind of round takes from this site and how often, who sees it, and what [policy] in site.toml says of it. Sends
+nothing. Exit code 3 if the policy refuses the plan."""
+_EXAMPLE = "fedfin edge review st-mary"
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    summary = "read what would leave this site, and to whom"
+    parser = add_command(commands, "review", summary, example=_EXAMPLE, description=_DESCRIPTION)
+    parser.add_argument("folder", type=Path, help="site folder")
+    parser.add_argument("--admission", type=Path, metavar="FILE", help="one that was not accepted yet")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it. Raises SettingsError, StateError."""
+    from fedfin.errors import SettingsError
+    from fedfin_edge.agent.review import review
+    from fedfin_edge.site import open_site
+
+    site = open_site(args.folder)
+    found = review(site, _proposal(site, args.admission))
+    if args.json:
+        print(json.dumps(dataclasses.asdict(found)))
+    else:
+        _print(found, args.folder)
+    return SettingsError.exit_code if found.refusals else 0
+
+
+def _proposal(site: "Site", admission: Path | None) -> "Proposal":
+    from fedfin.trust.admission import read_admission
+    from fedfin_edge.agent.state import AgentState, Proposal
+
+    if admission is None:
+        return AgentState(site.state_path, make=False).proposed()
+    read, charter = read_admission(admission)
+    return Proposal(read.plan, charter.run, charter.least_sites)
+
+
+def _print(found: "Review", folder: Path) -> None:
+    lines = [
+        f"plan {found.plan}",
+        f"of federation {found.federation}, run {found.run}",
+        f"learns: {', '.join(found.learns)}; from: {', '.join(found.modalities)}",
+        f"who sees it: {found.sees}",
+        "what would leave this site:",
+        *(
+            f"  {task}, in {found.rounds[task]} rounds at most: {tells}"
+            for task, tells in found.leaves.items()
+        ),
+        f"  in updates of {found.largest / 1e6:,.1f} MB at most",
+        "to whom:",
+        *(f"  {receiver}" for receiver in found.receivers),
+        *(f"refused: {refusal}" for refusal in found.refusals),
+        _approval(found, folder),
+    ]
+    print("\n".join(map(plain_text, lines)))
+
+
+def _approval(found: "Review", folder: Path) -> str:
+    match found.approval:
+        case "missing":
+            return f"not approved. If your people agree: fedfin edge approve {folder} {found.plan}"
+        case "given":
+            return "approved here"
+        case _:
+            return "an approval is not needed here (policy.approve in site.toml)"

@@ -1,0 +1,36 @@
+"""A C-ECHO (PS3.7 9.1.5): whether two DICOM applications know and answer each other."""
+
+import time
+
+from fedfin.broker.check.finding import Finding, fail, not_reached, passed
+
+SECONDS = 10.0
+_SUCCESS = 0x0000
+
+
+def echo(probe: str, host: str, port: int, *, calling: str, called: str, remedy: str) -> Finding:
+    """`calling`, `called`: AE titles, ours and theirs. Needs the extra `hospital`."""
+    try:
+        from pynetdicom import AE
+        from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import
+    except ModuleNotFoundError:
+        return not_reached(probe, "pynetdicom is not installed: pip install 'fedfin[hospital]'")
+    entity = AE(ae_title=calling)
+    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = SECONDS
+    entity.add_requested_context(Verification)
+    started = time.monotonic()
+    association = entity.associate(host, port, ae_title=called)
+    try:
+        where = f"{called} at {host}:{port}"
+        if association.is_rejected:
+            return fail(
+                probe, f"{where} does not take {calling}", f"have it know the AE title {calling}; {remedy}"
+            )
+        if not association.is_established:
+            return fail(probe, f"{where} does not answer", remedy)
+        status = association.send_c_echo().get("Status")
+    finally:
+        association.release() if association.is_established else association.abort()
+    if status != _SUCCESS:
+        return fail(probe, f"{where} answers with status {status}", remedy)
+    return passed(probe, f"{where} answers {calling} in {(time.monotonic() - started) * 1000:.0f} ms")

@@ -1,0 +1,53 @@
+"""The plan that was asked last: whether the policy allows it, and whether this site has what it needs."""
+
+from collections.abc import Iterator
+
+from fedfin.broker.check.finding import Finding, fail, failed_by, not_reached, passed, warn
+from fedfin.encoders.bundle import read_manifest
+from fedfin.errors import StateError
+from fedfin.plan import Plan
+from fedfin_edge.agent.plan_policy import lacks_approval, refusals
+from fedfin_edge.agent.state import AgentState
+from fedfin_edge.site import Site
+
+
+def plan(site: Site) -> Iterator[Finding]:
+    """Nothing is asked of anybody: the plan is the one that `accept` or `run` kept."""
+    state = AgentState(site.state_path, make=False)
+    if not state.has_proposal:
+        yield not_reached("plan", "none has come yet: `fedfin edge accept` or `fedfin edge run` brings one")
+        return
+    try:
+        proposal = state.proposed()
+        yield from _policy(site, proposal.plan, proposal.least_sites)
+        yield from _fits(site, proposal.plan)
+    except StateError as error:
+        yield failed_by("plan", error)
+
+
+def _policy(site: Site, asked: Plan, least_sites: int) -> Iterator[Finding]:
+    refused = list(refusals(site, asked, least_sites))
+    for refusal in refused:
+        says, _, remedy = refusal.partition("; ")
+        yield fail("plan", says, remedy)
+    if lacks_approval(site, asked):
+        remedy = f"fedfin edge review {site.folder}, then fedfin edge approve {site.folder} DIGEST"
+        yield fail("plan", f"plan {asked.digest()[:12]}… is not approved here", remedy)
+    elif not refused:
+        yield passed("plan", f"plan {asked.digest()[:12]}… is within [policy]")
+
+
+def _fits(site: Site, asked: Plan) -> Iterator[Finding]:
+    """By encoder and label, what of the plan this site has."""
+    for modality in asked.modalities:
+        if modality.name not in site.settings.modalities:
+            continue
+        own = read_manifest(site.bundle_path(modality.name)).digest()
+        if own != modality.encoder:
+            says = (
+                f"this site's encoder of {modality.name} is {own[:12]}…, the plan's {modality.encoder[:12]}…"
+            )
+            yield fail("plan's encoders", says, "ask the coordinator for the bundle of this federation")
+    if not set(asked.labels) & set(site.labels):
+        says = f"this site answers for none of the plan's labels ({', '.join(asked.labels)})"
+        yield warn("plan's labels", says, "name them in `cases.labels` of site.toml, if the table has them")

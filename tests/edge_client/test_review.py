@@ -1,0 +1,119 @@
+"""`fedfin edge review` and `approve`: a person reads what would leave, and says yes to one digest."""
+
+import json
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from fedfin.command_line.main import main
+from fedfin.plan import Privacy, Rounds
+from fedfin_edge.agent.plan_policy import check_plan
+from fedfin_edge.agent.state import AgentState, Proposal
+from fedfin_edge.site import Site, open_site
+
+RUN = "0123456789abcdef"
+
+
+@pytest.fixture
+def site(maker) -> Site:
+    """With images and reports, whose people want to be asked."""
+    row = {"case": "a", "patient": "p", "image": maker.image("a.png"), "text": "clear lungs", "effusion": 1}
+    made = maker.site(maker.table([row]))
+    settings = made.folder / "site.toml"
+    settings.write_text(settings.read_text() + "\n[policy]\napprove = true\n")
+    return open_site(made.folder)
+
+
+def propose(site: Site, plan) -> str:
+    """A plan has come; its digest."""
+    AgentState(site.state_path).propose(Proposal(plan, RUN))
+    return plan.digest()
+
+
+def review(site: Site, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    """Exit code and output."""
+    capsys.readouterr()
+    code = main(["edge", "review", str(site.folder), *options])
+    return code, capsys.readouterr().out
+
+
+def test_a_plan_is_read_then_approved_by_its_digest_and_only_that_one_passes(
+    site: Site, make_plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Review names the command; another plan that comes later needs a word of its own."""
+    plan = make_plan()
+    digest = propose(site, plan)
+    code, text = review(site, capsys)
+    assert code == 0
+    assert f"fedfin edge approve {site.folder} {digest}" in text
+    for words in (
+        digest,
+        RUN,
+        "effusion, mass",
+        "moments, in 1 rounds",
+        "train, in 40 rounds",
+        "OPEN: whoever runs",
+    ):
+        assert words in text
+    assert "whoever reads there, since no keys were accepted here" in text
+    assert main(["edge", "approve", str(site.folder), digest]) == 0
+    check_plan(site, plan)
+    assert review(site, capsys)[1].endswith("approved here\n")
+    propose(site, make_plan(seed=1))
+    assert "not approved" in review(site, capsys)[1]
+
+
+def test_a_word_can_be_taken_back(site: Site, make_plan, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last one counts."""
+    digest = propose(site, make_plan())
+    for options, approval in (([], "given"), (["--withdraw"], "missing"), ([], "given")):
+        assert main(["edge", "approve", str(site.folder), digest, *options]) == 0
+        assert json.loads(review(site, capsys, "--json")[1])["approval"] == approval
+
+
+def test_what_was_not_asked_cannot_be_approved(
+    site: Site, make_plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A digest that was mistyped would be silence later."""
+    with_nothing = main(["edge", "approve", str(site.folder), "a" * 64])
+    assert with_nothing == 9
+    assert "no plan has come yet" in capsys.readouterr().err
+    digest = propose(site, make_plan())
+    for wrong in ("a" * 64, digest[:12], digest.upper()):
+        assert main(["edge", "approve", str(site.folder), wrong]) == 3
+        assert f"which is {digest}" in capsys.readouterr().err
+
+
+def test_review_names_all_that_the_policy_has_against_a_plan(
+    site: Site, make_plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not only the first; with exit code 3."""
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text() + "most_rounds = 5\nleast_sites = 9\nuntil = 2020-01-31\n")
+    rounds = Rounds(sites=3, min_sites=3)
+    propose(site, replace(make_plan(), privacy=Privacy(level="secure"), rounds=rounds))
+    code, text = review(site, capsys)
+    refused = [line for line in text.splitlines() if line.startswith("refused: ")]
+    assert code == 3
+    assert ["most_rounds" in refused[0], "least_sites is 9" in refused[1], "until" in refused[2]] == [
+        True
+    ] * 3
+    assert "sums over 3 sites or more" in text
+
+
+def test_a_damaged_or_huge_proposal_is_a_plain_error(
+    site: Site, make_plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may have come over the network from anybody."""
+    propose(site, make_plan())
+    path: Path = site.state_path / "proposed.json"
+    whole = path.read_bytes()
+    for bad in (
+        b"",
+        b"{",
+        whole.replace(b'"dim":2', b'"dim":60000').replace(b'"basis_total":1180', b'"basis_total":16384'),
+    ):
+        path.write_bytes(bad)
+        assert main(["edge", "review", str(site.folder)]) == 9
+        assert "is damaged" in capsys.readouterr().err
