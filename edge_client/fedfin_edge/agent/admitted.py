@@ -1,5 +1,6 @@
 """The agent of a site that was admitted: it signs and seals, and writes down what it does."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fedfin.protocol.topics import Topics
@@ -8,6 +9,7 @@ from fedfin.trust.site_channel import SiteChannel
 from fedfin_edge.agent.agent import Agent
 from fedfin_edge.agent.update import Report
 from fedfin_edge.site import Site
+from fedfin_edge.tasks.task_process import TaskProcess
 
 # Events in the audit log, and whether they are on the disk before anything else happens. What is sent is in the outbox
 # before, durably: if its line is lost, it is sent, and written down, once more.
@@ -23,10 +25,24 @@ AUDITED = {
 
 
 def admitted_agent(
-    site: Site, report: Report, *, keep_deltas: Path | None = None, again: bool = False
+    site: Site,
+    report: Report,
+    *,
+    keep_deltas: Path | None = None,
+    again: bool = False,
+    tasks: TaskProcess | None = None,
+    beat: Callable[[], None] = lambda: None,
 ) -> Agent:
-    """Raises StateError, SettingsError, EvictedError when the site is not admitted, or not any more."""
+    """As Agent. Raises StateError, SettingsError, EvictedError when the site is not admitted, or not any more."""
     channel = SiteChannel(site.trust_path, site.settings.site, Topics(site.settings.federation))
     log = AuditLog(site.trust_path / AUDIT)
     log.add("start", {"site": site.settings.site, "charter": channel.charter.number})
-    return Agent(site, audited(report, log, AUDITED), channel=channel, keep_deltas=keep_deltas, again=again)
+    return Agent(
+        site,
+        audited(report, log, AUDITED),
+        channel=channel,
+        keep_deltas=keep_deltas,
+        again=again,
+        tasks=tasks,
+        beat=beat,
+    )

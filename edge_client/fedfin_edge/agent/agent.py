@@ -37,6 +37,7 @@ from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.update import Report, first_things_first, make_update
 from fedfin_edge.site import Site
 from fedfin_edge.tasks.task import TaskStoppedError
+from fedfin_edge.tasks.task_process import TaskProcess
 
 TICK_S = 0.5
 OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out
@@ -61,7 +62,7 @@ class Computed:
 
 @dataclass
 class Costs:
-    """What taking part cost this site. Bytes: see mqtt.Traffic; memory: the process's peak resident set."""
+    """What taking part cost this site. Bytes: see mqtt.Traffic; memory: peak resident sets of agent and TaskProcess."""
 
     seconds_training: float = 0.0
     seconds_waiting: float = 0.0
@@ -74,7 +75,8 @@ class Agent:
     """One site in one federation, until it is finished. `report(event, facts)` tells the outside.
 
     `channel`: signs and seals; None: nobody does. `keep_deltas`: a folder for the raw deltas of every training round.
-    `again`: a person allows whatever run the aggregator is at (answers.py).
+    `again`: a person allows whatever run the aggregator is at (answers.py). `tasks`: where rounds' tasks run; None: in
+    this process. `beat` is called about twice a second while all is well.
     """
 
     def __init__(
@@ -85,8 +87,11 @@ class Agent:
         channel: SiteEnd | None = None,
         keep_deltas: Path | None = None,
         again: bool = False,
+        tasks: TaskProcess | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         settings = site.settings
+        self._tasks, self._beat = tasks, beat
         self._site, self._keep_deltas, self._again = site, keep_deltas, again
         self._report = throttled(report, "bad-message")
         self._topics = Topics(settings.federation)
@@ -155,12 +160,14 @@ class Agent:
             raise
         finally:
             self._stop_worker()
+            if self._tasks is not None:
+                self._tasks.close()
             self._link.stop((self._topic("up/state"), self._online(online=False)))
             self._channel.close()
             traffic = self._link.traffic
             self.costs.bytes_up, self.costs.bytes_down = traffic.up, traffic.down
             self.costs.seconds_waiting = time.monotonic() - started - self.costs.seconds_training
-            self.costs.peak_rss_mb = peak_rss_mb()
+            self.costs.peak_rss_mb = peak_rss_mb() + (self._tasks.peak_rss_mb if self._tasks else 0.0)
             self._report("costs", asdict(self.costs))
 
     def _nothing_more_comes(self, seconds: float) -> bool:
@@ -173,6 +180,7 @@ class Agent:
         return True
 
     def _step(self) -> None:
+        self._alive()
         try:
             event = self._events.get(timeout=TICK_S)
         except Empty:
@@ -198,6 +206,11 @@ class Agent:
             case Failed(error):
                 self._decline(self._joined.run, error)
                 raise error
+
+    def _alive(self) -> None:
+        self._beat()
+        if self._tasks is not None:
+            self._tasks.end_if_idle()
 
     def _on_down(self, reason: str, *, final: bool) -> None:
         """Raises LinkError where no other try will do better."""
@@ -487,6 +500,7 @@ class Agent:
             report=self._report,
             stop=stop.is_set,
             keep=self._keep_deltas,
+            tasks=self._tasks,
         )
         # In a sum it never leaves as it is: what travels is made, and sealed, for each attempt (summing.py).
         seal = b"" if part.sums is not None else self._channel.new_seal(work.round)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from fedfin.codec import Tensors
-from fedfin.fusion.model import FusionModel, load_model
 from fedfin.model.model_spec import Task, needs_second_moments
 from fedfin.plan import Plan
 from fedfin.protocol.site_states import Work
@@ -17,8 +16,8 @@ from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox, make_outbox
 from fedfin_edge.agent.raw_deltas import keep_deltas
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.tasks.label_check import contradiction
 from fedfin_edge.tasks.run_task import run_task
+from fedfin_edge.tasks.task_process import TaskProcess
 
 Report = Callable[[str, dict[str, Any]], None]
 CONTRADICTION = (
@@ -54,19 +53,21 @@ def make_update(
     report: Report,
     stop: Callable[[], bool],
     keep: Path | None = None,
+    tasks: TaskProcess | None = None,
 ) -> Outbox:
     """The update of this round. Raises TaskStoppedError when `stop` said so.
 
     `report` is told how far it is, and of tensors that are not sent because they are not finite.
-    `keep`: a folder for the raw deltas of training rounds.
+    `keep`: a folder for the raw deltas of training rounds. `tasks`: where the task runs; None: in this process.
     """
 
     def progress(share: float) -> None:
         report("progress", {"round": work.round, "share": round(share, 3)})
 
-    result = run_task(plan, work.task, work.round, model, dataset, site, progress=progress, stop=stop)
-    if work.task == "evaluate" and not plan.privacy.noised:
-        _report_labels(load_model(plan, model), plan, dataset, report)
+    do = run_task if tasks is None else tasks.run_task
+    result = do(plan, work.task, work.round, model, dataset, site, progress=progress, stop=stop)
+    if result.contradicts is not None:
+        report("labels", {"auc": round(result.contradicts, 3), "reason": CONTRADICTION})
     values = finite(result.deltas)
     if bad := sorted(result.deltas.keys() - values.keys()):
         report("diverged", {"round": work.round} | _diverged(bad, work.task))
@@ -74,12 +75,6 @@ def make_update(
         keep_deltas(keep, site, work.round, result.deltas)
     metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
     return make_outbox(plan, work, site, run, values, result.weights, metrics, feedback, model)
-
-
-def _report_labels(model: FusionModel, plan: Plan, dataset: Dataset, report: Report) -> None:
-    """For this site's people alone: labels that contradict the final model."""
-    if (auc := contradiction(model, plan, dataset)) is not None:
-        report("labels", {"auc": round(auc, 3), "reason": CONTRADICTION})
 
 
 def finite(tensors: Tensors) -> Tensors:

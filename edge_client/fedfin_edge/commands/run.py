@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from fedfin.command_line import log_file, no_keys
 from fedfin.command_line.parsers import Commands, add_command
+from fedfin.errors import MissingExtraError
 
 
 def add(commands: Commands) -> None:
@@ -35,24 +37,33 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the agent; exit codes as in fedfin.errors."""
-    if not args.json:
-        print(f"starting {args.folder}", file=sys.stderr)  # what comes next loads torch: seconds
+    if find_spec("torch") is None:  # it is loaded when a round needs it, which may be in days
+        raise MissingExtraError("training", "edge")
     from rich.console import Console
 
     from fedfin.command_line.progress import JsonLines, RoundBar
     from fedfin.lock import only_process
+    from fedfin.service.notify import Manager
     from fedfin_edge.agent.admitted import admitted_agent
     from fedfin_edge.agent.agent import Agent
     from fedfin_edge.agent.status import StatusFile
     from fedfin_edge.site import open_site
+    from fedfin_edge.tasks.task_process import TaskProcess
 
     site = open_site(args.folder)
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
     make_agent = admitted_agent if no_keys.check_keys(site.trust_path, args, "fedfin edge request") else Agent
-    lock, status = only_process(site.folder, "fedfin edge run"), StatusFile(site.state_path)
+    lock, status, manager = only_process(site.folder, "fedfin edge run"), StatusFile(site.state_path), Manager()
     with lock, reporter as report, status:
-        heard = status.reported(log_file.logged(report, args.log))
-        agent = make_agent(site, heard, keep_deltas=args.keep_deltas, again=args.again)
+        agent = make_agent(
+            site,
+            manager.informed(status.reported(log_file.logged(report, args.log))),
+            keep_deltas=args.keep_deltas,
+            again=args.again,
+            tasks=TaskProcess(),
+            beat=manager.beat,
+        )
         status.measure(lambda: agent.traffic)
-        agent.run()
+        with manager.serving():
+            agent.run()
     return 0

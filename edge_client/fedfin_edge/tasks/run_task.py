@@ -1,30 +1,22 @@
-"""A round's task, by its name. The plan seeds every draw: the same input gives the same bytes on the same machine."""
+"""A round's task, by its name. The plan seeds every draw: the same input gives the same bytes on the same machine.
+
+torch is imported when a task needs it, and not before: a site that waits for a round does without.
+"""
 
 from collections.abc import Callable
-
-import torch
+from typing import TYPE_CHECKING
 
 from fedfin.codec import Tensors
-from fedfin.fusion.model import FusionModel, load_model
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.tasks.calibrate import measure_scores
-from fedfin_edge.tasks.evaluate import evaluate
 from fedfin_edge.tasks.moments import pool_moments
-from fedfin_edge.tasks.noised_sums import noised_histograms, noised_scores, noised_second_moments
-from fedfin_edge.tasks.noised_training import noised_gradients
-from fedfin_edge.tasks.second_moments import pool_second_moments
 from fedfin_edge.tasks.task import Control, TaskResult
-from fedfin_edge.tasks.train import train
 
-# Each patient clipped, with the site's share of the noise.
-_NOISED: dict[Task, Callable[[FusionModel, Plan, Dataset], Tensors]] = {
-    "second_moments": noised_second_moments,
-    "train": noised_gradients,
-    "calibrate": noised_scores,
-    "evaluate": noised_histograms,
-}
+if TYPE_CHECKING:
+    from fedfin.fusion.model import FusionModel
+
+    Noised = Callable[[FusionModel, Plan, Dataset], Tensors]
 
 
 def run_task(
@@ -42,13 +34,27 @@ def run_task(
 
     `progress` is given the share done, 0 to 1; `stop` is asked between batches. Raises TaskStoppedError.
     """
+    import torch
+
     torch.set_num_threads(1)  # two threads on two contended cores took 75 times as long
-    if plan.privacy.noised:
-        noised = _NOISED[task](load_model(plan, model), plan, dataset)
-        progress(1.0)
-        return TaskResult(noised, dict.fromkeys(noised, 1), {})
-    if task == "train":
+    if task == "train" and not plan.privacy.noised:
+        from fedfin_edge.tasks.train import train
+
         return train(plan, round_number, model, dataset, site, Control(progress, stop))
+    result = (_noised if plan.privacy.noised else _plain)(task, model, plan, dataset)
+    progress(1.0)
+    return result
+
+
+def _plain(task: Task, model: Tensors, plan: Plan, dataset: Dataset) -> TaskResult:
+    """As the cases are."""
+    from fedfin.fusion.model import load_model
+    from fedfin_edge.tasks.calibrate import measure_scores
+    from fedfin_edge.tasks.evaluate import evaluate
+    from fedfin_edge.tasks.label_check import contradiction
+    from fedfin_edge.tasks.second_moments import pool_second_moments
+
+    contradicts = None
     if task == "moments":
         tensors, weights = pool_moments(dataset)
     elif task == "second_moments":
@@ -57,5 +63,21 @@ def run_task(
         tensors, weights = measure_scores(load_model(plan, model), plan, dataset)
     else:
         tensors, weights = evaluate(load_model(plan, model), plan, dataset)
-    progress(1.0)
-    return TaskResult(tensors, weights, {"cases": float(len(dataset))})
+        contradicts = contradiction(load_model(plan, model), plan, dataset)
+    return TaskResult(tensors, weights, {"cases": float(len(dataset))}, contradicts)
+
+
+def _noised(task: Task, model: Tensors, plan: Plan, dataset: Dataset) -> TaskResult:
+    """Each patient clipped, with the site's share of the noise."""
+    from fedfin.fusion.model import load_model
+    from fedfin_edge.tasks.noised_sums import noised_histograms, noised_scores, noised_second_moments
+    from fedfin_edge.tasks.noised_training import noised_gradients
+
+    tasks: dict[Task, Noised] = {
+        "second_moments": noised_second_moments,
+        "train": noised_gradients,
+        "calibrate": noised_scores,
+        "evaluate": noised_histograms,
+    }
+    noised = tasks[task](load_model(plan, model), plan, dataset)
+    return TaskResult(noised, dict.fromkeys(noised, 1), {})

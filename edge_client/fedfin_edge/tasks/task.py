@@ -15,11 +15,13 @@ class TaskResult:
     """What a site sends for a round, and what it may show.
 
     deltas: tensors by name ("train": to be added; else values); weights: the cases behind each.
+    contradicts: for this site's people alone, the AUC of a model that its own labels contradict (label_check.py).
     """
 
     deltas: Tensors
     weights: dict[str, int]
     metrics: dict[str, float]
+    contradicts: float | None = None
 
 
 @dataclass(frozen=True)
