@@ -21,7 +21,8 @@ from fedfin.plan import Modality, Plan
 class Job:
     """Names are what tables show; what they stand for is in the key, as a digest.
 
-    best: by the recipe that is best for the method, chosen on training cases (tuning.py), in place of the study's.
+    best: by the recipe that is best for the method, chosen on training cases (tuning.py), in place of the study's;
+    tuned_in: of another setting, if any.
     """
 
     data_name: str
@@ -32,6 +33,7 @@ class Job:
     seed: int
     recipe: Recipe
     best: bool = False
+    tuned_in: Setting | None = None
 
     @property
     def key(self) -> str:
@@ -43,6 +45,8 @@ class Job:
         contents: tuple[Any, ...] = (self.data, self.setting, asdict(self.recipe), _settings_of(self.method))
         if self.best:
             contents = (*contents, "best", LEARNING_RATES, EPOCHS, WEIGHT_DECAYS)
+        if self.best and self.tuned_in:
+            contents = (*contents, self.tuned_in)
         encoded = msgspec.json.encode(contents, order="sorted")
         return hashlib.sha256(encoded).hexdigest()[:12]
 
@@ -57,30 +61,38 @@ def jobs(
 ) -> list[Job]:
     """Every combination once, one seed after the other, so that a study cut short is a small study.
 
-    `best`: with each method's best recipe, not the study's. `seeds`, if given,
-    counts for all studies; `only`: of the methods, those of these names.
+    Of a study that is `in_order` one run after the other, before the others. `best`: with each method's best recipe,
+    not the study's. `seeds`, if given, counts for all studies; `only`: of the methods, those of these names.
     Raises SettingsError for a method that is not there and for an ablation that no plan allows.
     """
+    first = [job for study in studies if study.in_order for job in _jobs(study, methods, seeds)]
+    others = [job for study in studies if not study.in_order for job in _jobs(study, methods, seeds)]
     found: dict[str, Job] = {}
-    for study in studies:
-        for job in _jobs(study, methods, seeds):
-            if not only or job.method.name in only:
-                wanted = replace(job, best=best)
-                found.setdefault(wanted.key, wanted)
-    return sorted(found.values(), key=lambda job: job.seed)
+    for job in (*first, *sorted(others, key=lambda job: job.seed)):
+        if not only or job.method.name in only:
+            wanted = replace(job, best=job.best or best)
+            found.setdefault(wanted.key, wanted)
+    return list(found.values())
 
 
 def _jobs(study: Study, methods: Mapping[str, Method], seeds: int | None) -> list[Job]:
     data, settings = DATA | study.data, SETTINGS | study.settings
-    recipe = Recipe(study.rounds, study.model, study.training)
+    recipes = [_recipe(study, runs) for runs in study.runs]
     return [
-        Job(name, data[name], setting, settings[setting], method, seed, recipe)
-        for number, runs in enumerate(study.runs)
+        Job(name, data[name], setting, settings[setting], method, seed, recipe, best, tuned_in)
+        for number, (runs, recipe) in enumerate(zip(study.runs, recipes, strict=True))
         for name in runs.data
         for setting in runs.settings
-        for method in _methods(f"runs[{number}]", runs, methods, recipe)
+        for tuned_in in (settings[runs.tuned_in] if runs.tuned_in not in ("", setting) else None,)
+        for best in ((True, False) if runs.best else (False,))
         for seed in range(seeds or runs.seeds or study.seeds)
+        for method in _methods(f"runs[{number}]", runs, methods, recipe)
     ]
+
+
+def _recipe(study: Study, runs: Runs) -> Recipe:
+    epochs = runs.epochs or study.training.epochs
+    return Recipe(study.rounds, study.model, msgspec.structs.replace(study.training, epochs=epochs))
 
 
 def _methods(where: str, runs: Runs, known: Mapping[str, Method], recipe: Recipe) -> list[Method]:

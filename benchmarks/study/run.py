@@ -17,6 +17,7 @@ from benchmarks.study.jobs import Job
 from benchmarks.study.measure import Figures, auc_figures, calibration_error, imputation_figures
 from benchmarks.study.method import ByModality, Progress, SeparateModels, Trained
 from benchmarks.study.patterns import View, views
+from benchmarks.study.roles import SELF_TUNED
 from benchmarks.study.settings import Data
 from benchmarks.study.sources import Pool, Step, load_pool
 from benchmarks.study.tuning import Trial, apply, choose, training_cases
@@ -39,7 +40,7 @@ def pool_of(data: Data, cache: Path, step: Step = lambda _done, _total: None) ->
 def run(job: Job, cache: Path, progress: Progress = lambda _share: None) -> Row:
     """Deal, train, judge. Raises whatever the method does."""
     federation, trials = deal(pool_of(job.data, cache), job.setting, job.seed, job.recipe), []
-    if job.best:
+    if job.best and job.method.name not in SELF_TUNED:
         trials = choices(job, cache)
         training = apply(trials[0], federation.plan.training)
         federation = replace(federation, plan=msgspec.structs.replace(federation.plan, training=training))
@@ -66,12 +67,12 @@ def run(job: Job, cache: Path, progress: Progress = lambda _share: None) -> Row:
 
 
 def choices(job: Job, cache: Path) -> list[Trial]:
-    """The method's trials in this setting, of seed FIRST, the best first; kept in the cache for all seeds."""
-    first = replace(job, seed=FIRST)
+    """The method's trials where it is tuned, of seed FIRST, the best first; kept in the cache for all seeds."""
+    first = replace(job, seed=FIRST, setting=job.tuned_in or job.setting, tuned_in=None)
     path = cache / "choices" / f"{first.key.rpartition('/')[2]}.json"
     if not path.exists():
         make_folder(path.parent)
-        federation = deal(pool_of(job.data, cache), job.setting, FIRST, job.recipe)
+        federation = deal(pool_of(job.data, cache), first.setting, FIRST, job.recipe)
         found = choose(job.method, training_cases(federation))
         write_atomically(path, msgspec.json.encode([asdict(trial) for trial in found]))
     return msgspec.json.decode(path.read_bytes(), type=list[Trial])

@@ -4,7 +4,7 @@ A study is closed: an unknown key is an error, and every error names the file, t
 studies need has a name here: data sets (`DATA`), settings (`SETTINGS`) and whole studies (`presets/*.toml`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -153,7 +153,11 @@ class Reduction(_Closed, frozen=True):
 
 
 class Runs(_Closed, frozen=True):
-    """Every combination of these. `methods` ["*"]: all; `seeds`: how many, 0: as many as the study says."""
+    """Every combination of these. `methods` ["*"]: all; `seeds`: how many, 0: as many as the study says.
+
+    `best`: each method at its best, too, besides the same recipe. `tuned_in`: the setting in which recipes are chosen
+    for all of these, "": each in its own. `epochs`: local ones in every round, 0: as the study's training says.
+    """
 
     data: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     settings: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -161,12 +165,19 @@ class Runs(_Closed, frozen=True):
     ablations: tuple[Ablation, ...] = ()
     reductions: tuple[Reduction, ...] = ()
     seeds: Annotated[int, msgspec.Meta(ge=0)] = 0
+    best: bool = False
+    tuned_in: str = ""
+    epochs: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Study(_Closed, frozen=True):
-    """One study. `model`, `training`: of the plan that methods start from; `join`: studies that belong to it."""
+    """One study. `model`, `training`: of the plan that methods start from; `join`: studies that belong to it.
+
+    `in_order`: runs one after the other, each with all its seeds; else seed after seed.
+    """
 
     join: tuple[str, ...] = ()
+    in_order: bool = False
     seeds: Positive = 3
     rounds: Positive = 40
     model: Model = Model()
@@ -269,6 +280,17 @@ def _check(path: Path, study: Study) -> None:
         where = f"{path}: key runs[{number}]"
         _known(f"{where}.data", runs.data, data)
         _known(f"{where}.settings", runs.settings, settings)
+        if runs.tuned_in:
+            _known(f"{where}.tuned_in", (runs.tuned_in,), settings)
+            _check_judges(f"{where}.tuned_in", settings[runs.tuned_in], [settings[s] for s in runs.settings])
+
+
+def _check_judges(where: str, tuned: Setting, settings: Sequence[Setting]) -> None:
+    """No case that a recipe was chosen on may judge it."""
+    if tuned.rotate or any((s.held_out, s.rotate) != (tuned.held_out, False) for s in settings):
+        raise SettingsError(
+            f"{where}: other cases judge there; name a setting of the same held_out, without rotate, or none"
+        )
 
 
 def _known(where: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:

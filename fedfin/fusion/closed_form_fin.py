@@ -30,21 +30,21 @@ class Gaussian(nn.Module):
             for part in (self.offset, self.explained):
                 part[key(source)].register_buffer(key(target), torch.empty(dims[target]))
 
-    def forward(self, features: ByModality, shown: ByModality) -> dict[str, Tensor]:
-        """Estimate every modality from the others; see `fin.Imputes`."""
-        estimates = {}
+    def forward(self, features: ByModality, shown: ByModality) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Estimate every modality from the others, see `fin.Imputes`; and the variance that is left of each.
+
+        Of standardised features, [n, dim]: 1 where nothing is known.
+        """
+        estimates, spread = {}, {}
         for target in features:
             weighted = [
                 _row(shown[source], self._weighted(source, target, features[source]))
                 for source in features
                 if source != target
             ]
-            estimates[target] = total(weighted) / self._precision(target, shown)
-        return estimates
-
-    def spread(self, shown: ByModality) -> dict[str, Tensor]:
-        """The variance that is left of each modality's features, standardised: [n, dim], 1 where nothing is known."""
-        return {target: 1.0 / self._precision(target, shown) for target in shown}
+            precision = self._precision(target, shown)
+            estimates[target], spread[target] = total(weighted) / precision, 1.0 / precision
+        return estimates, spread
 
     def _weighted(self, source: str, target: str, values: Tensor) -> Tensor:
         """[n, dim]: what one source estimates, times its precision."""

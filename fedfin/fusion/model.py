@@ -98,9 +98,9 @@ class FusionModel(nn.Module):
         mean = self.fin(standard, shown)
         spread = {} if self.spread is None else self.spread({m: self._norm(m).variance() for m in shown})
         if self.gaussian is not None:
-            closed = self.gaussian(self.expanded(standard), shown)
+            closed, left = self.gaussian(self.expanded(standard), shown)
             mean = {m: values + mean[m] if m in mean else values for m, values in closed.items()}
-            spread = spread or self.gaussian.spread(shown)
+            spread = spread or left
         return Imputation(mean, spread)
 
     def explained(self, imputed: Imputation, present: ByModality) -> Tensor:

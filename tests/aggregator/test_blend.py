@@ -1,5 +1,7 @@
 """The blend trusts a score as far as it holds on cases that it was not learnt from, and means odds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,19 @@ def test_probabilities_come_true(shown) -> None:
     x = np.concatenate([new.features[m] for m in shown], axis=1).astype(float)
     odds = np.log(0.3 / 0.7) + 0.6 * (x - 0.6 * (0.5 - 0.3)).sum(axis=1)
     assert np.abs(logits - odds).mean() < 0.35
+
+
+def test_probabilities_of_complete_cases_come_true_where_no_site_has_any() -> None:
+    """Images at some sites, texts at others: both are read as what each tells of the class, and no surer than that."""
+    sites = {f"{m}{i}": only(two_classes(PLAN, 200, 10 * i + len(m)), m) for i in range(2) for m in PLAN.dims}
+    new = two_classes(PLAN, 4000, 77)
+    logits = answers(fusion_model(PLAN, solved(PLAN, sites)), new, None)[0][:, 0]
+    assert calibration_error(1 / (1 + np.exp(-logits)), new.labels[:, 0]) < 0.05
+
+
+def only(dataset: Dataset, modality: str) -> Dataset:
+    """The same cases, of which the site has one modality."""
+    return replace(dataset, present={m: mask & (m == modality) for m, mask in dataset.present.items()})
 
 
 def test_a_score_that_is_noise_has_hardly_any_say() -> None:

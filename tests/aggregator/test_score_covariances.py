@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 from closed_form_cases import draw, make_plan, solved
 
-from fedfin_aggregator.closed_form.score_covariances import PRIOR_CASES, Measured, inferred
+from fedfin_aggregator.closed_form.score_covariances import (
+    PRIOR_CASES,
+    Measured,
+    inferred,
+    inferred_together,
+)
 
 PAIRS = [("image", "image"), ("text", "image"), ("image", "text"), ("text", "text")]
 IMAGE = PAIRS.index(("image", "image"))
 STAND_IN = PAIRS.index(("image", "text"))  # the image's score, read from the text
-CASES = np.array([900.0, 900.0, 100.0, 100.0])  # the image is common, the text is rare
+# The image is common, the text is rare; all cases with a text have an image.
+CASES = np.minimum.outer(*[np.array([900.0, 900.0, 100.0, 100.0])] * 2)
 
 
 def measured(*, known: float, positive: float, others: float = 0.08) -> Measured:
@@ -22,7 +28,7 @@ def measured(*, known: float, positive: float, others: float = 0.08) -> Measured
     """
     same = np.equal.outer(*[[target for target, _ in PAIRS]] * 2)
     together = np.where(same, 0.5, 0.0) + 0.5 * np.eye(len(PAIRS))
-    counts = np.repeat(CASES[:, None], 3, axis=1)
+    counts = np.repeat(np.diag(CASES)[:, None], 3, axis=1)
     counts[2:, 0] = known
     positives = counts / 2
     positives[2:, 0] = positive
@@ -84,3 +90,19 @@ def test_a_modality_without_any_label_is_predicted_by_others() -> None:
         for name, d in sites.items()
     }
     assert solved(plan, sites)["blend.power"][2].min() > 0
+
+
+def test_scores_of_modalities_that_no_case_has_both_of_are_independent_within_a_class() -> None:
+    """Then the label alone makes them vary together, as 0.1^2 / 0.25; scores of one source are as measured."""
+    one, source = measured(known=100, positive=50), [source for _, source in PAIRS]
+    apart = replace(one, cases=one.cases * np.equal.outer(source, source))
+    found = inferred_together(apart, one.with_labels)
+    assert found[IMAGE, PAIRS.index(("text", "text"))] == pytest.approx(0.04)
+    assert found[IMAGE, 1] == pytest.approx(one.together[IMAGE, 1])
+
+
+def test_scores_of_modalities_that_cases_have_together_vary_as_measured() -> None:
+    """A hundred such cases leave a tenth of what is inferred."""
+    one = measured(known=100, positive=50)
+    found = inferred_together(one, one.with_labels)[IMAGE, STAND_IN, 1]
+    assert found == pytest.approx((100 * 0.5 + PRIOR_CASES * 0.1 * 0.08 / 0.25) / (100 + PRIOR_CASES))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from codec_files import mfeat_cache
+from msgspec.structs import replace
 
 from benchmarks.rows import append_row, read_rows
 from benchmarks.study.grid import COMMAND, attempt, run_all
@@ -60,6 +61,42 @@ def test_a_method_at_its_best_says_what_was_chosen_and_chooses_once_for_all_seed
     before = kept.stat().st_mtime_ns
     assert attempt(two, cache)["choice"] == row["choice"]
     assert kept.stat().st_mtime_ns == before
+
+
+def test_a_rival_that_tunes_itself_has_no_trials(cache):
+    """It reads no recipe."""
+    (job,) = jobs([study("late-logits")], METHODS, best=True)
+    assert "choice" not in attempt(job, cache)
+    assert not (cache / "choices").exists()
+
+
+def test_alike_settings_share_the_choice_of_one(cache):
+    """That setting's own runs choose the same; the row is another than one that was tuned where it trains."""
+    shared = study("zero-fill", best=True, tuned_in="4:4:2")
+    (job, _), (own, _) = (jobs([one], METHODS) for one in (shared, study("zero-fill", best=True)))
+    row = attempt(job, cache)
+    (kept,) = (cache / "choices").iterdir()
+    (there,) = jobs([Study(seeds=1, rounds=1, model=SMALL, runs=(_in("4:4:2"),))], METHODS, best=True)
+    assert attempt(there, cache)["choice"] == row["choice"]
+    assert list((cache / "choices").iterdir()) == [kept]
+    assert own.key != job.key
+
+
+def _in(setting):
+    return Runs(data=("mfeat",), settings=(setting,), methods=("zero-fill",))
+
+
+def test_a_study_in_order_ends_one_run_before_the_next_each_at_its_best_first():
+    """With all its seeds; what comes twice is run once."""
+    first, second = (replace(_in("8:0:2"), seeds=2, best=True), replace(_in("4:4:2"), epochs=5))
+    ordered = Study(in_order=True, seeds=1, runs=(first, second, replace(first, seeds=3)))
+    found = [
+        (job.setting_name, job.best, job.seed)
+        for job in jobs([Study(runs=(_in("1:0:1"),)), ordered], METHODS)
+    ]
+    assert found[:4] == [("8:0:2", best, seed) for best in (True, False) for seed in (0, 1)]
+    assert found[4:7] == [("4:4:2", False, 0), ("8:0:2", True, 2), ("8:0:2", False, 2)]
+    assert {setting for setting, _, _ in found[7:]} == {"1:0:1"}
 
 
 def test_the_grid_goes_on_after_a_line_that_a_crash_cut_and_tries_failed_runs_again(cache, tmp_path):

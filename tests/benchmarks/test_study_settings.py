@@ -33,6 +33,15 @@ def test_every_preset_is_read_has_runs_and_says_what_it_is(name):
         ("", "key runs: there are none"),
         (RUNS.replace("mfeat", "moles"), r"key runs\[0\].data: 'moles' is not one of mfeat"),
         (RUNS.replace("8:0:2", "9:1"), r"key runs\[0\].settings: '9:1' is not one of 8:0:2"),
+        (RUNS + 'tuned_in = "9:1"', r"key runs\[0\].tuned_in: '9:1' is not one of 8:0:2"),
+        (
+            RUNS + 'tuned_in = "x"\n[settings.x]\nratio = "4:4:2"\nrotate = true',
+            "tuned_in: other cases judge there",
+        ),
+        (
+            RUNS + 'tuned_in = "x"\n[settings.x]\nratio = "4:4:2"\nheld_out = 0.2',
+            "tuned_in: other cases judge there",
+        ),
         ('join = ["nothing"]', "nothing: is no preset"),
         ('join = ["study.toml"]', "key join: the study joins itself"),
         (RUNS + '[settings.x]\nratio = "8:2"', "must be three whole numbers, such as 8:0:2"),

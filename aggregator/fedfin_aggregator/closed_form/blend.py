@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin_aggregator.closed_form.score_covariances import LEAST, inferred, measure
+from fedfin_aggregator.closed_form.score_covariances import LEAST, inferred, inferred_together, measure
 from fedfin_aggregator.closed_form.scores import Fits, Pair
 
 Floats = NDArray[np.float64]
@@ -26,8 +26,8 @@ class Blend:
         self._pairs = fits.pairs
         measured = measure(fits)
         self._rate = measured.rate
-        self._together = _positive(measured.together)
         self._with_labels = inferred(measured)
+        self._together = _positive(inferred_together(measured, self._with_labels))
 
     @property
     def prior(self) -> Floats:

@@ -1,7 +1,8 @@
 """What scores have to do with each other and with the labels: measured out of fold, inferred where that says little.
 
 A score (target, source) reads the target's expert from the source. Where few of the source's cases know a label, its
-covariance with it is inferred from that with the target's own score, and from what is known of other labels.
+covariance with it is inferred from that with the target's own score, and from what is known of other labels. Where few
+cases have two sources, their scores' covariance is inferred from those with the labels.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,8 @@ class Measured:
     """Of K scores and L labels, on cases of folds that the scores were not learnt from.
 
     together: [K, K, L], covariances of the scores; with_labels: [K, L], with the labels; rate: [L], of positives;
-    cases: [K], those of a score's source; known, positive: [K, L], how many of them know a label, and have it.
+    cases: [K, K], those that have the sources of both scores; known, positive: [K, L], how many of a score's source
+    know a label, and have it.
     """
 
     pairs: Sequence[Pair]
@@ -57,9 +59,10 @@ class Measured:
         """[L]: the share of cases of source and target that do not know a label, of whichever of the two is rarer."""
         target, source = self.pairs[place]
         of = min(
-            (self.pairs.index((m, m)) for m in (target, source) if (m, m) in self.pairs), key=self.cases.item
+            (self.pairs.index((m, m)) for m in (target, source) if (m, m) in self.pairs),
+            key=lambda own: self.cases[own, own],
         )
-        share: Floats = 1 - self.known[of] / max(self.cases[of], 1.0)
+        share: Floats = 1 - self.known[of] / max(self.cases[of, of], 1.0)
         return share
 
 
@@ -90,7 +93,7 @@ def measure(fits: Fits) -> Measured:
         together / np.maximum(cases, 1.0)[..., None],
         np.maximum(with_labels / np.maximum(known, 1.0) - optimism, 0.0),
         _rate(fits),
-        np.diag(cases),
+        cases,
         known,
         positive,
     )
@@ -117,6 +120,21 @@ def inferred(measured: Measured) -> Floats:
             expected = through + unknown * more
             found[place] = (cases * known + PRIOR_CASES * expected) / (cases + PRIOR_CASES)
     return found
+
+
+def inferred_together(measured: Measured, with_labels: Floats) -> Floats:
+    """Covariances of the scores with each other, [K, K, L]; with_labels: [K, L], as `inferred`.
+
+    Of sources that no case has both of, scores are taken to be independent within a class: what they have in common is
+    the label. Taken for uncorrelated, complete cases were far too sure beside others (docs/LOG.md).
+    What was measured counts by its cases; what is inferred, beside it, by PRIOR_CASES.
+    """
+    between = with_labels[:, None] * with_labels[None] / (measured.rate * (1 - measured.rate))
+    sources = [source for _, source in measured.pairs]
+    prior = np.where(np.equal.outer(sources, sources), 0.0, PRIOR_CASES)[..., None]
+    cases = measured.cases[..., None]
+    together: Floats = (cases * measured.together + prior * between) / np.maximum(cases + prior, 1.0)
+    return together
 
 
 def _through(measured: Measured, place: int) -> Floats:

@@ -37,7 +37,8 @@ def case_scores(
     for mask in patterns[1:]:
         asked = [m for m, there in zip(plan.dims, mask, strict=True) if there]
         has = np.logical_and.reduce([dataset.present[m][rows] for m in asked])
-        scores[has, pattern_row(mask)] = _of_pattern(model, plan, dataset, rows[has], asked)
+        if has.any():  # with eight modalities a site of one has cases of a single pattern of 255
+            scores[has, pattern_row(mask)] = _of_pattern(model, plan, dataset, rows[has], asked)
     return scores
 
 
