@@ -314,9 +314,9 @@ def make_believe(world: "World") -> Iterator[None]:
         flush(descriptor)
         world.crash_point()
 
-    def watched_words(summing: Summing, payload: bytes) -> Words:
+    def watched_words(summing: Summing, payload: bytes, sites: int) -> Words:
         assert world.current is not None
-        summand = words(summing, payload)
+        summand = words(summing, payload, sites)
         world.watch.sums.giving(world.current.name, decode_payload(payload, Update).round, summand)
         return summand
 
