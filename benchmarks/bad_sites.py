@@ -97,8 +97,8 @@ class Checked:
 
 def checked(plan: Plan, sites: Sites, *, heeded: bool = True) -> Checked:
     """The first two rounds, with the checks that the aggregator makes. `heeded`: who is to be left out is."""
-    given = {name: pool_moments(dataset) for name, dataset in sites.items()}
-    found = outliers_by_features(plan, given, NOBODY)
+    first = {name: pool_moments(dataset) for name, dataset in sites.items()}
+    found = outliers_by_features(plan, lambda: ((n, *update) for n, update in first.items()), NOBODY)
     kept = _kept(sites, found) if heeded else sites
     rounds = Rounds(plan, kept)
     rounds.run(1)

@@ -62,12 +62,12 @@ METRICS = 64  # named numbers beside an update
 GROUP_KEYS = 64  # that one message brings: one for each charter of a run that removed a site
 REASON_CHARS = 500  # why an update was refused or a site dropped
 
-# The fold is a sum of int64 fixed-point numbers (fedfin_aggregator/fold/fold.py). These three keep it from overflowing:
-# 2^16 * 2^22 * 2^24 = 2^62.
+# The fold is a sum of int64 fixed-point numbers (fedfin_aggregator/fold/fold.py), which adds up how large they can be:
+# it holds 2^39 cases of values up to 1, 2^30 of values below 2^9, and 2^23 of the largest that travel.
 VALUE_ABS = 2.0**16
-ROUND_WEIGHT = 2**22
 FRACTION_BITS = 24
-SITE_WEIGHT = 2**20  # cases that one site can claim for one tensor, whatever the plan says
+ROUND_WEIGHT = 2**40  # cases that one tensor's sum can count, whatever its values
+SITE_WEIGHT = 2**30  # cases that one site can claim for one tensor, whatever the plan says
 FEATURE_ABS = (
     2.0**8
 )  # of a feature, in the root of its mean square: its square must be below VALUE_ABS to travel
@@ -83,7 +83,7 @@ RETRY_S = 5.0
 TALLY_S = 0.0005
 AWAIT_S = 60.0  # how often the aggregator tells its operator which sites an open round waits for
 REMIND_S = 30.0  # how often the root tells its operator which shards it waits for
-SHARDS = 256  # of one federation; each may add 1/SHARDS of ROUND_WEIGHT at least
+SHARDS = 256  # of one federation
 # A site without work asks this often whether it missed something: once in a round is enough, the broker tells it first.
 IDLE_S = 60.0
 # A site whose link broke is waited for this long, also when all others have answered: longer than the link's longest

@@ -206,7 +206,7 @@ class Privacy(_Closed, frozen=True):
     epsilon: Annotated[float, msgspec.Meta(gt=0.0, le=100.0)] = 3.0
     delta: Annotated[float, msgspec.Meta(gt=0.0, le=1e-3)] = 1e-6
     training_share: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] | msgspec.UnsetType = msgspec.UNSET
-    patients: Annotated[int, msgspec.Meta(ge=1, le=limits.ROUND_WEIGHT)] | msgspec.UnsetType = msgspec.UNSET
+    patients: Annotated[int, msgspec.Meta(ge=1, le=limits.SITE_WEIGHT)] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def summed(self) -> bool:

@@ -56,7 +56,8 @@ def draw(plan: Plan, task: Task, round_: int, number: int) -> Drawn:
     shapes = task_specs(plan, task)
     if task == "train":
         values = {
-            name: random.standard_normal(s, np.float32) * np.float32(0.01) for name, s in shapes.items()
+            name: (random.random(s, np.float32) - np.float32(0.5)) * np.float32(0.02)
+            for name, s in shapes.items()
         }
     else:
         values = possible(task, shapes, random)

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from fedfin import limits
 
 ONE = float(2**limits.FRACTION_BITS)
+MOST = 2**63 - 1  # that an int64 holds
 _BLOCK = 16 * 1024  # values that are converted at a time: what lies between stays in the processor's cache
+
+
+def largest(values: NDArray[np.float32], scale: float) -> int:
+    """The largest magnitude that `add_rounded` adds of these: rounding keeps order, so that of the largest value."""
+    if not values.size:
+        return 0
+    return int(np.rint(np.float64(max(values.max(), -values.min())) * scale))
 
 
 def add_rounded(total: NDArray[np.int64], values: NDArray[np.float32], scale: float) -> None:

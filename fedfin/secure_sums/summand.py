@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from fedfin import limits
 from fedfin.codec import Shapes, Tensors
 from fedfin.codec.presets import Levels
+from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task, quantized_shapes, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.convergence import METRICS
 from fedfin.secure_sums import lanes
-from fedfin.secure_sums.fixed_point import ONE, add_rounded
+from fedfin.secure_sums.fixed_point import MOST, ONE, add_rounded, largest
 from fedfin.secure_sums.masks import Words
 
 LARGEST_METRIC = float(
@@ -64,8 +65,19 @@ class Summand:
         packed = lanes.word_count(self._step_count, self._bits) if self.quantized else 0
         return self._steps_at + packed
 
-    def words(self, values: Tensors, weights: Mapping[str, int], metrics: Mapping[str, float]) -> Words:
-        """A site's, without masks. Of quantized tensors `values` holds steps."""
+    def words(
+        self,
+        values: Tensors,
+        weights: Mapping[str, int],
+        metrics: Mapping[str, float],
+        sites: int = limits.COHORT,
+    ) -> Words:
+        """A site's, without masks. Of quantized tensors `values` holds steps.
+
+        Nobody sees a sum overflow. So each of `sites` takes an equal part of an int64 at most, however large the
+        others are: |weight * value| * 2^24 <= (2^63 - 1) / sites. Raises ProtocolError where that is too little.
+        """
+        self._check_room(values, weights, sites)
         words = np.zeros(self.word_count, np.int64)
         words[: len(self._shapes)] = [weights.get(name, 0) for name in sorted(self._shapes)]
         for name, place in self._places.items():
@@ -77,6 +89,13 @@ class Summand:
         if self.quantized:
             words[self._steps_at :] = lanes.pack(self._all_steps(values), self._bits)
         return words.view(np.uint64)
+
+    def _check_room(self, values: Tensors, weights: Mapping[str, int], sites: int) -> None:
+        for name in values.keys() & self._places.keys():
+            if largest(values[name], weights[name] * ONE) > MOST // sites:
+                raise ProtocolError(
+                    f"tensor {name}: {weights[name]} cases of such values could overflow the sum of {sites} sites"
+                )
 
     def _all_steps(self, values: Tensors) -> NDArray[np.int64]:
         steps = np.zeros(self._step_count, np.int64)

@@ -1,5 +1,6 @@
 """The fold: exact, whatever the order, and never beyond int64."""
 
+import contextlib
 from fractions import Fraction
 
 import numpy as np
@@ -13,9 +14,7 @@ from fedfin.protocol import staleness
 from fedfin_aggregator.fold.fold import Fold, apply_means
 
 VALUES = st.lists(st.floats(-limits.VALUE_ABS, limits.VALUE_ABS, width=32), min_size=3, max_size=3)
-UPDATES = st.lists(
-    st.tuples(VALUES, st.integers(1, limits.SITE_WEIGHT), st.integers(0, 9)), min_size=1, max_size=4
-)
+UPDATES = st.lists(st.tuples(VALUES, st.integers(1, 2**21), st.integers(0, 9)), min_size=1, max_size=4)
 
 
 def _fold(updates) -> Fold:
@@ -76,7 +75,7 @@ def test_a_late_update_moves_the_mean_by_its_share() -> None:
     assert fold.means()["a"].tolist() == [1.25]
 
 
-@given(st.floats(-limits.VALUE_ABS, limits.VALUE_ABS, width=32), st.integers(1, limits.SITE_WEIGHT))
+@given(st.floats(-limits.VALUE_ABS, limits.VALUE_ABS, width=32), st.integers(1, 2**22))
 def test_a_share_is_rounded_once(value: float, weight: int) -> None:
     """To the nearest unit of the last fraction bit, whatever the share; the full share changes nothing."""
     for share in (1, 12_345, staleness.FULL - 1, staleness.FULL):
@@ -87,23 +86,69 @@ def test_a_share_is_rounded_once(value: float, weight: int) -> None:
 
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
-def test_the_limits_cannot_overflow(sign: float) -> None:
-    """Greatest values with the greatest weights of a full round: the sum is exact."""
-    fold = Fold()
-    value, full = {"a": np.float32([sign * limits.VALUE_ABS])}, limits.ROUND_WEIGHT // limits.SITE_WEIGHT
-    for _ in range(full):
-        fold.add(value, {"a": limits.SITE_WEIGHT})
-    assert int(fold.sums["a"].total[0]) == int(sign) * 2**62
-    assert fold.means()["a"].tolist() == [sign * limits.VALUE_ABS]
+@pytest.mark.parametrize("exponent", [0, 8, 9, 16])
+def test_a_round_holds_what_an_int64_does(sign: float, exponent: int) -> None:
+    """Of values of 2^8 twice 2^30 cases but one; their sum is exact, and one case more is refused."""
+    fold, weight = Fold(), min(limits.SITE_WEIGHT, 2 ** (38 - exponent))
+    value = {"a": np.float32([sign * 2.0**exponent])}
+    for _ in range(2 ** (39 - exponent) // weight - 1):
+        fold.add(value, {"a": weight})
+    fold.add(value, {"a": weight - 1})
+    assert int(fold.sums["a"].total[0]) == int(sign) * (2**63 - 2 ** (24 + exponent))
+    assert fold.means()["a"].tolist() == [sign * 2.0**exponent]
+    with pytest.raises(
+        ProtocolError, match="tensor a: the round's sum of so many cases could exceed an int64"
+    ):
+        fold.add(value, {"a": 1})
+
+
+EXTREMES = st.sampled_from([limits.VALUE_ABS, 2.0**9, 511.99997, 1.0, 2.0**-24, 0.0])
+CLAIMS = st.sampled_from([1, 2**20, 2**22 - 1, 2**23, 2**30 - 1, limits.SITE_WEIGHT])
+
+
+@given(st.lists(st.tuples(EXTREMES, EXTREMES, CLAIMS), min_size=1, max_size=40), st.data())
+@settings(deadline=None)
+def test_no_sum_of_what_is_taken_overflows(updates, data) -> None:
+    """Nor does one of some of it, nor in another order; and what is taken is added exactly."""
+    fold, taken = Fold(), []
+    for high, low, weight in updates:
+        values = {"a": np.float32([high, -low])}
+        with contextlib.suppress(ProtocolError):
+            fold.add(values, {"a": weight})
+            taken.append((values, weight))
+    some = data.draw(st.lists(st.sampled_from(taken), unique_by=id, max_size=len(taken))) if taken else []
+    for chosen in (taken, some):
+        again = Fold()
+        for values, weight in chosen:
+            again.add(values, {"a": weight})
+        exact = [sum(round(Fraction(float(v["a"][i])) * w * 2**24) for v, w in chosen) for i in (0, 1)]
+        found = again.sums["a"].total.tolist() if chosen else [0, 0]
+        assert all(abs(a - b) <= abs(b) // 2**52 for a, b in zip(found, exact, strict=True))
+
+
+def test_a_roots_sum_is_exact_beyond_an_int64() -> None:
+    """Each shard holds as much as one aggregator can; what they come to together is their sum all the same."""
+    shards = []
+    for value in (2.0**8, 2.0**8, -(2.0**8)):
+        shards.append(Fold())
+        shards[-1].add({"a": np.float32([value, 1.0])}, {"a": limits.SITE_WEIGHT})
+    root = Fold()
+    for shard in shards[:2]:
+        root.merge(shard.sums)
+    assert root.means()["a"].dtype == np.float64
+    assert root.sums["a"].total.tolist() == [2**63, 2**55]
+    assert root.means()["a"].tolist() == [2.0**8, 1.0]
+    root.merge(shards[2].sums)
+    assert root.sums["a"].total.tolist() == [2**62, 3 * 2**54]
 
 
 @pytest.mark.parametrize("before", [0, 3])
 def test_a_round_weight_beyond_the_limit_is_refused_and_adds_nothing(before: int) -> None:
     """All or none: the tensor that would still fit is not added either."""
-    fold = Fold()
+    fold = Fold(limit=2**22)
     for _ in range(before):
-        fold.add({"a": np.float32([1])}, {"a": limits.SITE_WEIGHT})
-    room = limits.ROUND_WEIGHT - before * limits.SITE_WEIGHT
+        fold.add({"a": np.float32([1])}, {"a": 2**20})
+    room = 2**22 - before * 2**20
     with pytest.raises(ProtocolError, match="tensor a: the round's weight"):
         fold.add({"Z": np.float32([1]), "a": np.float32([1])}, {"Z": 1, "a": room + 1})
     assert "Z" not in fold.sums

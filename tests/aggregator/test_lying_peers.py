@@ -228,11 +228,11 @@ def test_a_calibration_that_would_end_the_aggregator_is_refused(tmp_path: Path) 
 
 
 def test_four_names_cannot_fill_a_round(tmp_path: Path) -> None:
-    """They claimed 2^20 cases each, and everyone else was refused."""
+    """They claimed as many cases as a message can each, and everyone else was refused."""
     rounds = Rounds(Journal(tmp_path / "journal.sqlite", create=TRAINED_PLAN))
     for number in range(4):
         refused = judge(rounds, f"liar-{number}", update(f"liar-{number}", 1, 0, weight=limits.SITE_WEIGHT))
-        assert "claims 1048576 cases; the plan allows a site 100000" in refused.reason
+        assert "claims 1073741824 cases; the plan allows a site 100000" in refused.reason
     for number in range(4):
         most = update(f"large-{number}", 1, 0, weight=TRAINED_PLAN.rounds.cases_per_site)
         assert judge(rounds, f"large-{number}", most).accepted

@@ -1,5 +1,6 @@
 """A site whose statistics are unlike the others' is named and left out, before anything is pooled."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from second_moment_rounds import given, started
 
 from fedfin.errors import StateError
 from fedfin.protocol.round_states import CloseRound
-from fedfin_aggregator.rounds.outlying_sites import outliers_by_features, outliers_by_labels
+from fedfin_aggregator.rounds.outlying_sites import MEASURES, outliers_by_features, outliers_by_labels
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.standings import decide
@@ -35,8 +36,9 @@ def changed(dataset, how):
 
 
 def first_moments(sites):
-    """What each sends in the first round."""
-    return {site: pool_moments(cases) for site, cases in sites.items()}
+    """What each sends in the first round, as often as it is asked for."""
+    given_ = {site: pool_moments(cases) for site, cases in sites.items()}
+    return lambda: ((site, *update) for site, update in given_.items())
 
 
 WRONG = {
@@ -75,6 +77,22 @@ def test_healthy_sites_are_no_outliers() -> None:
     for count in (2, 3, 10):
         sites = {f"s{i}": dataset(i, 20 + 10 * i) for i in range(count)}
         assert not outliers_by_features(PLAN, first_moments(sites), NOBODY)
+
+
+@pytest.mark.parametrize("wrong", [0, -1])
+def test_of_many_sites_a_few_are_the_measure_of_all(wrong: int) -> None:
+    """A wrong one is found among these, and among the others; the time is linear in their number."""
+    names = sorted((f"s{i}" for i in range(MEASURES + 8)), key=lambda s: hashlib.sha256(s.encode()).digest())
+    sites = {name: dataset(i, 150) for i, name in enumerate(names)}
+    assert not outliers_by_features(PLAN, first_moments(sites), NOBODY)
+    assert not outliers_by_labels(PLAN, updates_of(sites), NOBODY)
+    sites[names[wrong]].labels[:] = 1 - sites[names[wrong]].labels
+    (found,) = outliers_by_labels(PLAN, updates_of(sites), NOBODY)
+    assert (found.site, found.standing) == (names[wrong], "left out")
+    assert not outliers_by_labels(PLAN, updates_of(sites), frozenset({names[wrong]}))
+    changed(sites[names[wrong]], WRONG["units"])
+    (found,) = outliers_by_features(PLAN, first_moments(sites), NOBODY)
+    assert (found.site, found.standing) == (names[wrong], "left out")
 
 
 def updates_of(sites):

@@ -440,9 +440,9 @@ def _sums(world: "World") -> dict[str, Any]:
     """The watch sees what goes into secure sums, and what is revealed of them."""
     words, answer = Summing._words, Summing.answer
 
-    def watched_words(summing: Summing, payload: bytes) -> Words:
+    def watched_words(summing: Summing, payload: bytes, sites: int) -> Words:
         assert isinstance(world.current, SiteProcess)
-        summand = words(summing, payload)
+        summand = words(summing, payload, sites)
         world.watch.sums.giving(world.current.identity, decode_payload(payload, Update).round, summand)
         return summand
 

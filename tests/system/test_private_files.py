@@ -75,7 +75,7 @@ def test_everything_in_an_aggregator_folder_is_private(tmp_path: Path, umask: in
     with open_journal(folder) as journal, only_process(folder, "a test"):
         rounds = Rounds(journal)
         set_up("aggregator", "model", folder, "--out", folder / "final.fedfin")
-        incoming = Incoming(rounds, lambda event, facts: None)
+        incoming = Incoming(rounds, lambda event, facts: None, lambda _: None)
         journal.add_update(UpdateRow(1, "s0", b"i" * 32, True, "", 3, {}, 1), b"abc")
         incoming._spool._room = 0  # as when many arrive at once
         incoming._spool.put("s0", 0, b"chunk", 5)

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 LEAST_CASES = 2.0  # that a half is taken to have, whatever noise says
 _ONE = float(2**limits.FRACTION_BITS)
-_MOST = 2.0**38  # of a sum of products: of ROUND_WEIGHT cases whose features are clipped
+_MOST = 2.0**38  # of a sum of products: half of what an int64 in fixed point holds
 
 
 def denoised(plan: Plan, sums: Sums) -> Sums:

@@ -38,8 +38,9 @@ SLACK, LEAST = 1e-5, 1e-6
 # float32 rounds a value by 2^-24 of it, the fold by 2^-25 (fold/fold.py), so that no eigenvalue of a matrix of n rows
 # moves by more than 2^-24 of its Frobenius norm and n 2^-25 (Weyl); a label beside it less than doubles the norm.
 ROUNDING = 2.0**-22
-# A count of cases that know a label, from a mean of 2^22 cases at most, is as near as this to a whole number.
-FRACTION = 0.25
+# A count of cases that know a label, from a mean in float32, is as near as this to a whole number, or as this part of
+# all cases.
+FRACTION, FRACTION_PART = 0.25, 2.0**-24
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,9 @@ def _check_shares(part: _Part, values: Values) -> None:
     first = shares[part.held[0]]
     for modality, share in shares.items():
         known, positive = share.T
-        cases = share * part.count(modality, modality)
-        whole = (np.abs(cases - np.rint(cases)) <= FRACTION).all()
+        count = part.count(modality, modality)
+        cases = share * count
+        whole = (np.abs(cases - np.rint(cases)) <= max(FRACTION, FRACTION_PART * count)).all()
         same = part.population != "complete" or _alike(share, first)
         if not (whole and same) or (positive < 0).any() or (positive > known).any() or (known > 1).any():
             raise ProtocolError(f"tensor {part.labels(modality)} holds shares of labels that are none")

@@ -5,9 +5,11 @@ the coordinator includes it. Of two that are unlike each other nobody can say wh
 Whose labels go with its features much less than elsewhere is named and stays: its patients may be so.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -28,7 +30,6 @@ from fedfin_aggregator.store.journal import Standing
 Floats = NDArray[np.float64]
 Known = Mapping[str, Mapping[str, Classes]]  # by site and modality
 _T = TypeVar("_T")
-Given = Mapping[str, tuple[Tensors, Mapping[str, int]]]  # site: values, and the cases behind each
 Updates = Callable[[], Iterable[tuple[str, Tensors, Mapping[str, int]]]]
 
 INVERTED = 4.0  # standard errors below none at all, over all labels; of one label alone:
@@ -40,6 +41,7 @@ WEAK, WEAK_ERRORS = (
 MEDIAN_OF = 2  # others at least, of which one may be the wrong one
 SHARES_OF = 4  # others, whose shares say how they differ from site to site
 SHARES, SHARES_FAR = 0.3, 8.0  # nats for each case, by which the labels' shares differ; of the others' spread
+MEASURES = 32  # sites of a modality that all sites are held against: medians of more say nothing else
 _DEVIATION = 1.4826
 
 
@@ -56,15 +58,51 @@ class Outlier:
     strength: float = 0.0
 
 
-def outliers_by_features(plan: Plan, given: Given, included: frozenset[str]) -> list[Outlier]:
+def outliers_by_features(plan: Plan, updates: Updates, included: frozenset[str]) -> list[Outlier]:
     """Of a round of first moments. `included`: sites that the coordinator vouches for."""
-    moments = {site: _first_moments(plan, *update) for site, update in given.items()}
+    read = partial(_read_first_moments, plan, updates)
+    measure = dict(_measures({site: set(of) for site, of in read()}, read, included))
 
     def judge(sites: frozenset[str]) -> list[Outlier]:
-        kept = {site: of for site, of in moments.items() if site in sites}
+        kept = _only(measure, sites)
         return [o for site in sorted(sites - included) for o in _by_features(site, kept, included)]
 
-    return _one_by_one(frozenset(moments), judge)
+    found = _one_by_one(frozenset(measure), judge)
+    kept = _only(measure, _trusted(measure, found))
+    for site, own in read():
+        if site not in measure and site not in included:
+            found += _gravest(_by_features(site, kept | {site: own}, included))
+    return found
+
+
+def _read_first_moments(plan: Plan, updates: Updates) -> Iterator[tuple[str, Mapping[str, FeatureMoments]]]:
+    return ((site, _first_moments(plan, values, weights)) for site, values, weights in updates())
+
+
+def _measures(
+    has: Mapping[str, Iterable[str]],
+    read: Callable[[], Iterable[tuple[str, Mapping[str, _T]]]],
+    included: frozenset[str],
+) -> Iterator[tuple[str, Mapping[str, _T]]]:
+    """What the sites have that all are held against: of each modality MEASURES. `has`: each site's modalities.
+
+    So time is linear in the sites, and memory flat. They are drawn by a hash of their names, those vouched for first.
+    """
+    drawn = sorted(has, key=lambda site: (site not in included, hashlib.sha256(site.encode()).digest()))
+    by_modality = {
+        m: [site for site in drawn if m in has[site]] for m in {m for of in has.values() for m in of}
+    }
+    chosen = {site for sites in by_modality.values() for site in sites[:MEASURES]}
+    return ((site, of) for site, of in read() if site in chosen)
+
+
+def _only(of: Mapping[str, Mapping[str, _T]], sites: Iterable[str]) -> dict[str, Mapping[str, _T]]:
+    wanted = set(sites)
+    return {site: has for site, has in of.items() if site in wanted}
+
+
+def _trusted(measure: Iterable[str], found: Iterable[Outlier]) -> set[str]:
+    return set(measure) - {outlier.site for outlier in found if outlier.standing == "left out"}
 
 
 def _by_features(
@@ -106,24 +144,42 @@ def _standing(others: Iterable[str], included: frozenset[str]) -> Standing:
 
 def outliers_by_labels(plan: Plan, updates: Updates, included: frozenset[str]) -> list[Outlier]:
     """Of second moments. `updates`: each site's, which are read again and again, one site at a time: they are large."""
-    known = {
-        site: {m: of for m in plan.dims if (of := classes(plan, m, values, weights)) is not None}
-        for site, values, weights in updates()
-    }
+    read = partial(_read_classes, plan, updates)
+    measure = dict(_measures({site: set(of) for site, of in read()}, read, included))
 
     def judge(sites: frozenset[str]) -> list[Outlier]:
-        kept = {site: of for site, of in known.items() if site in sites}
+        kept = _only(measure, sites)
         separations = _separations(plan, kept, updates)
-        return sorted(
-            (o for site in sites - included for o in _by_labels(plan, site, kept, separations, included)),
-            key=lambda outlier: outlier.strength,
-            reverse=True,
-        )
+        found = (o for site in sites - included for o in _by_labels(plan, site, kept, separations, included))
+        return sorted(found, key=lambda outlier: outlier.strength, reverse=True)
 
-    return _one_by_one(frozenset(known), judge)
+    found = _one_by_one(frozenset(measure), judge)
+    if all(site in measure for site, _, _ in updates()):
+        return found
+    kept = _only(measure, _trusted(measure, found))
+    separations = _separations(plan, kept, updates)
+    for update in updates():
+        if (site := update[0]) not in measure and site not in included:
+            known = kept | {site: _classes(plan, *update[1:])}
+            both = {**separations, **_separations(plan, known, partial(iter, [update]))}
+            found += _gravest(_by_labels(plan, site, known, both, included))
+    return found
 
 
-def _separations(plan: Plan, known: Known, updates: Updates) -> Mapping[str, Mapping[str, Separation]]:
+def _gravest(of_one: Iterable[Outlier]) -> list[Outlier]:
+    """At most one."""
+    return sorted(of_one, key=lambda outlier: outlier.strength, reverse=True)[:1]
+
+
+def _read_classes(plan: Plan, updates: Updates) -> Iterator[tuple[str, Mapping[str, Classes]]]:
+    return ((site, _classes(plan, values, weights)) for site, values, weights in updates())
+
+
+def _classes(plan: Plan, values: Tensors, weights: Mapping[str, int]) -> dict[str, Classes]:
+    return {m: of for m in plan.dims if (of := classes(plan, m, values, weights)) is not None}
+
+
+def _separations(plan: Plan, known: Known, updates: Updates) -> dict[str, Mapping[str, Separation]]:
     return {
         site: {
             m: separation(plan, m, own, direction(list(others.values())), values, weights)

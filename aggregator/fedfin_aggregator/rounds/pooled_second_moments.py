@@ -26,7 +26,7 @@ _ITEM = np.dtype("<i8")
 _LENGTH_BYTES = 8
 # Cases of one group, in all rounds together: their sums stay below 2^62, as those of one round (fold/fold.py). Fewer
 # where a standardised feature may have more than the variance one.
-MOST_CASES = int(limits.VALUE_ABS / LARGEST) * limits.ROUND_WEIGHT
+MOST_CASES = 2**62 // (int(LARGEST) << limits.FRACTION_BITS)
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

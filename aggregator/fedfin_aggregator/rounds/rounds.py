@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 
 from fedfin import limits
 from fedfin.codec import Shape, Tensors
@@ -84,6 +84,7 @@ class Rounds:
         self.journal = journal
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
+        self._specs = cache(partial(task_specs, self.plan))
         self._weight_limit = weight_limit
         self.unopened: OpenSum | None = None  # a secure sum that was about to be opened (secure_rounds.py)
         self.case_caps: Mapping[str, int] = {}  # more cases than these a site may not claim
@@ -157,7 +158,7 @@ class Rounds:
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
         current = self.position.round
-        if (outlier := self.journal.outliers().get(site)) is not None and outlier.standing == "left out":
+        if (outlier := self.journal.outlier(site)) is not None and outlier.standing == "left out":
             return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}: {outlier.evidence}")
         before = self.journal.receipt(round_, site)
         if before is not None and before.accepted:  # its row must stay as it is
@@ -184,11 +185,11 @@ class Rounds:
         Of first moments, and of second moments in their own round; else nothing is found.
         """
         included, task = self.journal.with_standing("included"), task_of(self.plan, round_)
+        updates = partial(self._standing_updates, round_)
         if task == "moments":
-            given = {site: (values, weights) for site, values, weights in self._standing_updates(round_)}
-            found = outliers_by_features(self.plan, given, included)
+            found = outliers_by_features(self.plan, updates, included)
         elif task == "second_moments":
-            found = outliers_by_labels(self.plan, partial(self._standing_updates, round_), included)
+            found = outliers_by_labels(self.plan, updates, included)
         else:
             return []
         self.journal.judge_sites(round_, {o.site: (o.standing, o.evidence) for o in found})
@@ -205,7 +206,7 @@ class Rounds:
         for number, site, payload in self.journal.payloads(round_):
             if site not in left_out and number == round_:
                 update = decode_payload(payload, Update)
-                yield site, *open_update(update, task_specs(self.plan, update.task))
+                yield site, *open_update(update, self._specs(update.task))
 
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """Fold the round into the next model version, or, in the last round, into the final metrics.
@@ -362,7 +363,7 @@ class Rounds:
             )
         if update.base != (version := self.journal.version_of(round_)):
             raise ProtocolError(f"the update starts from version {update.base}, the round from {version}")
-        values, weights = open_update(update, task_specs(self.plan, task))
+        values, weights = open_update(update, self._specs(task))
         if (most := max(weights.values(), default=0)) > (cap := self.case_caps.get(site, most)):
             raise ProtocolError(f"it claims {most} cases; the charter grants this site {cap}")
         check_cases(self.plan, weights)

@@ -1,6 +1,5 @@
 """The rounds of a shard: opened by the root, collected as an aggregator does, and ended by a sum."""
 
-from fedfin import limits
 from fedfin.protocol.messages import RoundManifest
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.shard_states import RoundOpened
@@ -11,13 +10,13 @@ from fedfin_aggregator.store.shard_journal import ShardJournal
 
 
 class ShardRounds(Rounds):
-    """Every shard may add its part of the weight that all together can add without an overflow."""
+    """A shard holds what its sites give, as one aggregator does: no part of a round's room is set aside for each."""
 
     journal: ShardJournal
 
     def __init__(self, journal: ShardJournal, shard: Shard) -> None:
         self.shard = shard
-        super().__init__(journal, weight_limit=limits.ROUND_WEIGHT // shard.count)
+        super().__init__(journal)
 
     @property
     def before(self) -> tuple[str, int]:

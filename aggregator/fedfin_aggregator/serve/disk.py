@@ -10,6 +10,7 @@ from fedfin.protocol.round_states import Answer
 from fedfin_aggregator.store.update_writer import Entry
 
 Write = Callable[[Sequence[Entry]], None]
+WAITING_BYTES = 8 * 1024 * 1024  # of updates that wait for the flush before theirs; beyond, it is waited for
 
 
 class Disk:
@@ -29,6 +30,8 @@ class Disk:
         self._entries += entries
         self._answers += answers
         self._begin()
+        if sum(len(entry.payload or b"") for entry in self._entries) > WAITING_BYTES:
+            self.wait()
 
     def take(self) -> tuple[Answer, ...]:
         """The answers that are ready. Raises what writing raised."""

@@ -346,6 +346,13 @@ class Journal:
         rows = self._db.execute("SELECT site, round, standing, evidence FROM outlier ORDER BY site")
         return {site: OutlierRow(*row) for site, *row in rows}
 
+    def outlier(self, site: str) -> OutlierRow | None:
+        """One of them."""
+        row = self._db.execute(
+            "SELECT round, standing, evidence FROM outlier WHERE site = ?", (site,)
+        ).fetchone()
+        return None if row is None else OutlierRow(*row)
+
     def with_standing(self, standing: Standing) -> frozenset[str]:
         """The sites of one standing."""
         return frozenset(site for site, row in self.outliers().items() if row.standing == standing)

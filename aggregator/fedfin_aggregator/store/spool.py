@@ -20,6 +20,7 @@ class Spool:
         self._folder = folder
         self._room = memory
         self._held: dict[str, bytearray] = {}
+        self._on_disk: set[str] = set()
         make_folder(folder)
         for path in folder.iterdir():
             path.unlink()
@@ -31,7 +32,8 @@ class Spool:
             return
         path = self._path(site)
         try:
-            with open_private(path, "r+b" if path.exists() else "xb") as file:
+            with open_private(path, "r+b" if site in self._on_disk else "xb") as file:
+                self._on_disk.add(site)
                 file.seek(offset)
                 file.write(data)
         except OSError as error:
@@ -45,6 +47,7 @@ class Spool:
         with path.open("rb") as file:
             data = file.read(size)
         path.unlink()
+        self._on_disk.discard(site)
         return data
 
     def _in_memory(self, site: str, size: int) -> bool:
@@ -52,7 +55,7 @@ class Spool:
         if site in self._held and len(self._held[site]) != size:
             self._drop(site)
         if site not in self._held:
-            if size > self._room or self._path(site).exists():
+            if size > self._room or site in self._on_disk:
                 return False
             self._held[site] = bytearray(size)
             self._room -= size

@@ -109,17 +109,17 @@ class Summing:
     def _masked(self, question: Dealt, update: bytes) -> bytes:
         """Made once: to the same question the same bytes."""
         if question.attempt != self._sealed[0]:
-            masked = self._member.mask(question, self._words(update))
+            masked = self._member.mask(question, self._words(update, len(question.keys)))
             seal = self._channel.new_seal(question.round)
             self._sealed = question.attempt, self._channel.seal_update(masked, question.round, seal)
         return self._sealed[1]
 
-    def _words(self, payload: bytes) -> Words:
-        """Nobody else can say that it is too much: a tensor counts as no more cases than the charter grants."""
+    def _words(self, payload: bytes, sites: int) -> Words:
+        """Of one of so many sites. A tensor counts as no more cases than the charter grants: nobody else can say so."""
         update = decode_payload(payload, Update)
         values, weights = open_update(update, task_specs(self._plan, update.task))
         granted = {name: min(weight, self._channel.case_cap) for name, weight in weights.items()}
         form = Summand(self._plan, update.task, levels_up(self._plan, update.round))
         for name in values.keys() & form.quantized.keys():  # whole steps are of weight times value
             values[name] = np.trunc(values[name] * (granted[name] / weights[name])).astype(np.float32)
-        return form.words(values, granted, update.metrics)
+        return form.words(values, granted, update.metrics, sites)

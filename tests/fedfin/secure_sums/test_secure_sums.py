@@ -16,6 +16,7 @@ from fedfin.plan import Modality, Model, Plan
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages import SumKey, Survivors
 from fedfin.secure_sums import shamir
+from fedfin.secure_sums.fixed_point import MOST
 from fedfin.secure_sums.member import LostError
 from fedfin.secure_sums.summand import Summand
 from fedfin_aggregator.fold.fold import Fold
@@ -44,7 +45,7 @@ def test_any_cohort_with_any_dropouts_sums_to_what_a_fold_makes(data: st.DataObj
         values, weights = _update(rng, count)
         if name in survivors:
             fold.add(values, weights)
-        words[name] = FORM.words(values, weights, {"cases": 1.5})
+        words[name] = FORM.words(values, weights, {"cases": 1.5}, count)
     dealings = sites.deal(sites.names)
     masked = sites.mask(dealings, words)
     consents = sites.consents(survivors)
@@ -68,7 +69,7 @@ def _update(rng: np.random.Generator, count: int):
         .astype(np.float32)
         for name in chosen
     }
-    return values, dict.fromkeys(chosen, min(limits.SITE_WEIGHT, limits.ROUND_WEIGHT // count))
+    return values, dict.fromkeys(chosen, MOST // count >> 40)  # of values of 2^16, each unit of them 2^-24
 
 
 def test_fewer_shares_than_the_threshold_do_not_give_the_secret() -> None:

@@ -15,6 +15,7 @@ from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import MAGNITUDES, quantized_shapes, task_specs
 from fedfin.plan import Codec, Modality, Model, Plan, Privacy, Rounds
 from fedfin.secure_sums import lanes
+from fedfin.secure_sums.fixed_point import MOST
 from fedfin.secure_sums.quantizer import Quantizer
 from fedfin.secure_sums.summand import Summand
 
@@ -71,7 +72,7 @@ def test_a_sum_of_steps_is_the_plain_fold_of_the_same_steps(sites: int, up: SumP
         given_, _ = quantizer.quantize(values, weights)
         for name in expected.keys() & given_.keys():
             expected[name] += given_[name].astype(int).astype(object) * quantizer.steps[name]
-        words[site] = form.words(given_, weights, {})
+        words[site] = form.words(given_, weights, {}, sites)
     dealings = keys.deal(keys.names)
     masked = keys.mask(dealings, words)
     consents = keys.consents(keys.names)
@@ -96,9 +97,7 @@ def _update(plan: Plan, rng: np.random.Generator, sites: int):
         for name, shape in shapes.items()
         if rng.random() < 0.8
     }
-    return values, {
-        name: int(rng.choice([1, min(limits.SITE_WEIGHT, limits.ROUND_WEIGHT // sites)])) for name in values
-    }
+    return values, {name: int(rng.choice([1, MOST // sites >> 40])) for name in values}
 
 
 def test_what_rounding_leaves_out_stays_at_the_site() -> None:
