@@ -13,7 +13,6 @@ from fedfin.declines import CAUSES
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
 from fedfin.protocol.subtraction import NO_COHORT
-from fedfin_aggregator.folder import FINAL_MODEL
 from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT
 from fedfin_aggregator.store.journal import Journal, PartRow, RoundRow
 from fedfin_aggregator.training_end import training_end
@@ -95,7 +94,7 @@ def print_summary(journal: Journal, console: Console, enrolled: frozenset[str] =
         console.print("not finished: the last round evaluates the final model")
         return
     console.print(_final(journal.plan, facts["final"]))
-    console.print(f"the final model is version {facts['version']}, in {FINAL_MODEL}")
+    console.print(f"the final model is version {facts['version']}")
 
 
 def _no_sum(journal: Journal, row: RoundRow) -> str | None:
@@ -133,8 +132,8 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
 
 
 _STANDINGS = {
-    "left out": "left out",
-    "asked": "the coordinator must say whether it is right",
+    "left out": "left out until `fedfin aggregator include`",
+    "asked": "the round waits for `fedfin aggregator include` or `leave-out`",
     "named": "in the model, and conspicuous",
     "included": "in the model by the coordinator's word",
 }

@@ -4,25 +4,23 @@ A job that fails leaves a row with its error and is tried again when the study g
 process is left behind.
 """
 
-import multiprocessing
 import os
-import signal
 import traceback
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from pathlib import Path
 
 from benchmarks.rows import Row, append_row, read_rows
 from benchmarks.study.jobs import Job
 from benchmarks.study.method import NotApplicableError
 from benchmarks.study.run import identity, run
-from fedfin.errors import FedfinError
+from benchmarks.workers import workers
 from fedfin.files import make_folder
 
 COMMAND = "fedfin study run"  # that writes these files
 # A process for each core is enough threads; they must be told before numpy is imported.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_DIED = "a process of the study died, perhaps for want of memory; run it again to go on, with a smaller --processes"
 
 
 def run_all(todo: Sequence[Job], out: Path, cache: Path, processes: int) -> Iterator[tuple[int, Row | None]]:
@@ -36,32 +34,16 @@ def run_all(todo: Sequence[Job], out: Path, cache: Path, processes: int) -> Iter
     yield done, None
     make_folder(out.parent)
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, max(1, len(left))), context, initializer=_ends_quietly) as pool:
-        try:
-            for future in as_completed([pool.submit(attempt, job, cache) for job in left]):
-                row = future.result()
-                append_row(out, row)
-                done += 1
-                yield done, row
-        except BrokenProcessPool:
-            raise FedfinError(
-                "a process of the study died, perhaps for want of memory; run the command again to go on,"
-                " with a smaller --processes"
-            ) from None
-        finally:  # nothing is left unless the loop was cut short
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
+    with workers(min(processes, max(1, len(left))), _DIED) as pool:
+        for future in as_completed([pool.submit(attempt, job, cache) for job in left]):
+            row = future.result()
+            append_row(out, row)
+            done += 1
+            yield done, row
 
 
 def _known(out: Path) -> set[str]:
     return {row["key"] for row in read_rows(out, COMMAND) if "error" not in row} if out.exists() else set()
-
-
-def _ends_quietly() -> None:
-    """Ctrl-C reaches every process; the parent reports it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def attempt(job: Job, cache: Path) -> Row:

@@ -60,7 +60,7 @@ class WebSocket:
         if status is None:
             raise WebSocketError("what answers there is no web server; is it the port for mqtts://?")
         if status[1] != "101":
-            why = "correct the path in the URL, or the web server's rule for it"
+            why = "correct the path in the URL, the web server's rule for it, or what it passes that on to"
             raise WebSocketError(f"no WebSockets at {path} (HTTP {status[1]}); {why}")
         wanted = base64.b64encode(hashlib.sha1(f"{key}{GUID}".encode()).digest()).decode()  # noqa: S324 - RFC 6455
         accepted = re.search(r"^sec-websocket-accept:\s*(\S+)", head, re.IGNORECASE | re.MULTILINE)

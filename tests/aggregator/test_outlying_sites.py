@@ -1,11 +1,13 @@
 """A site whose statistics are unlike the others' is named and left out, before anything is pooled."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from closed_form_cases import draw, make_plan, second_moments
+from rich.console import Console
 from round_helpers import judge, update
 from second_moment_rounds import given, started
 
@@ -16,7 +18,7 @@ from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.standings import decide
 from fedfin_aggregator.store.journal import Journal
-from fedfin_aggregator.summary import summary
+from fedfin_aggregator.summary import print_summary, summary
 from fedfin_edge.tasks.moments import pool_moments
 
 PLAN = make_plan(rounds=3, head_width=3, answer="both")
@@ -157,6 +159,8 @@ def test_a_site_left_out_is_in_no_round_until_it_is_included(tmp_path: Path) -> 
         "left out, until the coordinator includes this site: image: its features vary"
     )
     assert summary(rounds.journal)["outliers"]["s1"]["standing"] == "left out"
+    print_summary(rounds.journal, Console(file=(shown := io.StringIO()), width=200))
+    assert "s1: left out until `fedfin aggregator include`, since round 1: image:" in shown.getvalue()
     decide(tmp_path / "with", ["s1"], "included")
     again = judge(rounds, "s1", given("s1", 2, 1))
     assert again.accepted, again.reason

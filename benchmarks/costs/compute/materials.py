@@ -9,15 +9,14 @@ on which axes. The model has the values it begins with.
 import argparse
 import csv
 import json
-import multiprocessing
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import msgspec
 
 from benchmarks.costs.wire.federation import demo_settings
+from benchmarks.workers import workers
 from fedfin.demo.synthetic import FINDINGS, make_cases
 from fedfin.encoders.bundle import read_manifest
 from fedfin.model.initial_model import initial_model
@@ -88,7 +87,9 @@ def make(folder: Path, patients: int) -> Iterator[str]:
     lacking = [m for m in MODALITIES if not materials.float_graph(m).is_file()]
     if lacking:
         yield f"encoders: {', '.join(lacking)}"
-        with ProcessPoolExecutor(len(lacking), multiprocessing.get_context("spawn")) as pool:
+        with workers(
+            len(lacking), "an encoder's export died, perhaps for want of memory; run it again"
+        ) as pool:
             list(pool.map(_export, [materials] * len(lacking), lacking))
     for fin in ("gaussian", "zero"):
         if not materials.model(fin).is_dir():

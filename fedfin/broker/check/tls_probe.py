@@ -50,7 +50,9 @@ def _shown(connection: ssl.SSLSocket) -> Iterator[Finding]:
     if version == "TLSv1.3":
         yield passed("tls", version)
     else:
-        remedy = "have the broker speak TLS 1.3 (mosquitto: `tls_version tlsv1.3`)"
+        remedy = (
+            "have the broker speak TLS 1.3 (mosquitto: `tls_version tlsv1.3`; nginx: `ssl_protocols TLSv1.3`)"
+        )
         yield warn("tls", f"the broker speaks {version}, which shows certificates to who listens", remedy)
     if (certificate := _parsed(der)) is not None:
         yield _ends(certificate)
@@ -59,7 +61,7 @@ def _shown(connection: ssl.SSLSocket) -> Iterator[Finding]:
 def _ends(certificate: x509.Certificate) -> Finding:
     end, days = f"{certificate.not_valid_after_utc:%Y-%m-%d}", certificates.days_left(certificate)
     if days < certificates.SOON_DAYS:
-        remedy = "its operator should renew it (`fedfin broker kit --renew broker`)"
+        remedy = "its operator should renew it (if the kit made it: `fedfin broker kit --renew broker`)"
         return warn("broker certificate", f"it ends on {end}, in {days} days", remedy)
     return passed("broker certificate", f"trusted, of this host, until {end}")
 
