@@ -29,8 +29,8 @@ bench-tables: $(READY)  ## the command beside each table of the report makes tha
 test: $(READY)  ## the tests, two files at a time
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
 
-test-network: $(READY)  ## a large update over a bad link made of network namespaces; as root, one to two minutes
-	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py
+test-network: $(READY)  ## network namespaces: a bad link, and three hospitals behind proxy and IPv6; as root, two to three minutes
+	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py tests/system/test_three_networks.py
 
 test-brokers: $(READY)  ## a federation over RabbitMQ, where it is installed; a minute
 	$(BIN)/pytest -rA -m slow tests/system/test_other_brokers.py

@@ -175,6 +175,7 @@ def test_files_that_where_things_are_points_at_are_in_their_rooms() -> None:
         "edge approve",
         "edge doctor",
         "edge status",
+        "edge support",
         "edge audit",
         "edge run",
         "edge predict",

@@ -13,7 +13,7 @@ from benchmarks.transport.certificates import Authority
 from fedfin.demo.processes import free_port, wait_for_port
 
 USER, PASSWORD = "st-mary", "correct-horse"
-_NGINX = """\
+NGINX = """\
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/nginx-error.log;
@@ -23,7 +23,7 @@ http {{
     client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
     uwsgi_temp_path {folder}; scgi_temp_path {folder};
     server {{
-        listen 127.0.0.1:{port} ssl;
+        {listen}
         ssl_certificate {certificate};
         ssl_certificate_key {key};
         location /mqtt {{
@@ -36,9 +36,9 @@ http {{
     }}
 }}
 """
-_TINYPROXY = """\
+TINYPROXY = """\
 Port {port}
-Listen 127.0.0.1
+Listen {address}
 Timeout 600
 BasicAuth {user} {password}
 ConnectPort {allowed}
@@ -80,11 +80,13 @@ def way_out(folder: Path) -> Iterator[Way]:
     pair = authority.issue("web", hosts=("DNS:localhost",))
     nginx, tinyproxy, secret = folder / "nginx.conf", folder / "tinyproxy.conf", folder / "password"
     secret.write_text(f"{PASSWORD}\n")
-    nginx.write_text(
-        _NGINX.format(folder=folder, port=web, certificate=pair.certificate, key=pair.key, behind=behind)
-    )
+    listen = f"listen 127.0.0.1:{web} ssl;"
+    files = {"folder": folder, "certificate": pair.certificate, "key": pair.key}
+    nginx.write_text(NGINX.format(listen=listen, behind=behind, **files))
     tinyproxy.write_text(
-        _TINYPROXY.format(folder=folder, port=proxy, user=USER, password=PASSWORD, allowed=web)
+        TINYPROXY.format(
+            folder=folder, address="127.0.0.1", port=proxy, user=USER, password=PASSWORD, allowed=web
+        )
     )
     commands = {
         behind: ["websockify", f"127.0.0.1:{behind}", f"127.0.0.1:{broker_port}"],

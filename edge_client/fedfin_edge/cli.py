@@ -15,6 +15,7 @@ COMMANDS = (
     "doctor",
     "run",
     "status",
+    "support",
     "predict",
     "evaluate",
     "explain_update",

@@ -9,11 +9,11 @@ from fedfin.link.login import VARIABLE, Login
 from fedfin.link.tls import Tls
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """--broker, and what TLS and a user name need."""
     parser.add_argument(
         "--broker",
-        required=True,
+        required=required,
         metavar="URL",
         help="mqtts://HOST[:PORT] or wss://HOST[:PORT][/PATH]; without TLS mqtt:// or ws://",
     )

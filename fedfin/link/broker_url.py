@@ -54,5 +54,6 @@ class BrokerUrl:
 
     @property
     def address(self) -> str:
-        """host:port, as messages name it."""
-        return f"{self.host}:{self.port}"
+        """host:port, as messages and the header Host name it: IPv6 in brackets (RFC 3986, section 3.2.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"

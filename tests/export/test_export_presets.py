@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 
 from fedfin.encoders.bundle import read_manifest
+from fedfin.encoders.golden import cosine, golden_parts, read_golden
 from fedfin.encoders.images import read_image
 from fedfin.encoders.preprocessing import image_tensor, open_tokenizer, text_windows
 from fedfin_edge.cases.encoder import open_encoder
@@ -28,6 +29,16 @@ def test_parity_report_holds_the_bound_and_shows_the_gain(name, request):
     assert report["hold_out"] >= 8
     assert report["after"]["bytes"] < 0.8 * report["before"]["bytes"]
     assert report["after"]["latency_ms"] > 0
+
+
+@pytest.mark.parametrize("name", ["image_bundle", "text_bundle"])
+def test_a_site_can_compare_its_features_with_those_at_export(name, request):
+    """On the machine that exported they are the same."""
+    bundle = request.getfixturevalue(name)
+    encoder = open_encoder(bundle)
+    known = read_golden(bundle)
+    assert known.shape == (encoder.manifest.columns,)
+    assert cosine(known, encoder.features(golden_parts(bundle, encoder.manifest.recipe))) > 0.9999
 
 
 @pytest.mark.parametrize("name", ["image_bundle", "text_bundle"])

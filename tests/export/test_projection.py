@@ -8,6 +8,7 @@ import pytest
 
 from fedfin.command_line.main import main
 from fedfin.encoders.bundle import MANIFEST, file_digest, read_manifest
+from fedfin.encoders.golden import cosine, golden_parts, read_golden
 from fedfin.encoders.projection import check_columns, read_projection
 from fedfin.errors import BundleError
 from fedfin.plan import Modality, Plan
@@ -88,6 +89,14 @@ def test_an_encoder_exported_with_axes_is_the_bundle_that_gets_them_later(
     assert export(tmp_path / "at once", *tiny, "--project", "principal", "--dims", "8")[0] == 0
     assert read_manifest(tmp_path / "at once").digest() == read_manifest(projected).digest()
     assert read_manifest(bundle).digest() != read_manifest(projected).digest()
+
+
+def test_what_a_site_compares_with_is_of_the_projection(projected):
+    """Columns, not the encoder's features."""
+    encoder = open_encoder(projected)
+    known = read_golden(projected)
+    assert known.shape == (encoder.manifest.columns,)
+    assert cosine(known, encoder.features(golden_parts(projected, encoder.manifest.recipe))) > 0.9999
 
 
 def test_a_new_projection_takes_the_place_of_the_old(projected, bundle, images, tmp_path):

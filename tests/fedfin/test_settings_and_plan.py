@@ -205,6 +205,12 @@ def test_a_broker_url(url: str, parsed: tuple[str, int, bool, bool]) -> None:
     assert (broker.host, broker.port, broker.old, broker.tls) == parsed
 
 
+def test_an_ipv6_address_is_in_brackets_beside_a_port() -> None:
+    """As the header Host of WebSockets must have it."""
+    assert BrokerUrl.parse("wss://[fd78:3::1]/mqtt").address == "[fd78:3::1]:443"
+    assert BrokerUrl.parse("mqtts://broker").address == "broker:8883"
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fedfin.broker.check.finding import Verdict
 from fedfin.command_line import broker_options
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import read_manifest
@@ -17,7 +19,9 @@ from fedfin.errors import InputError, SettingsError, StateError
 from fedfin.files import make_folder, write_atomically
 from fedfin.folders import warn_if_open
 from fedfin.link.broker_url import BrokerUrl
-from fedfin.settings import explain
+from fedfin.settings import explain, read_toml
+from fedfin_edge.doctor.secrets import secrets
+from fedfin_edge.questions import ask_connection
 from fedfin_edge.site import SETTINGS, STATE, Policy, Site, SiteSettings
 
 if TYPE_CHECKING:
@@ -27,7 +31,8 @@ _DESCRIPTION = """\
 Make a site folder: site.toml, and state/ for what the agent must remember. The bundles are checked; each
 one's manifest names its modality, whose inputs are in the table's column of that name unless --column says
 otherwise. The table is checked too: a .csv, .jsonl, .xlsx or .parquet file with one row per case. An existing
-site.toml is never overwritten."""
+site.toml is never overwritten. At a terminal, without --broker, it asks for the way to the broker: proxy, CA bundle,
+users and passwords, which go into files of the folder that only their owner can read."""
 _EXAMPLE = """\
   fedfin edge init st-mary --site st-mary --federation chest --broker mqtts://broker.example --ca ca.pem \\
       --cases cases.csv --bundle bundles/image --bundle bundles/text --column text=report"""
@@ -41,7 +46,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder to make")
     parser.add_argument("--site", required=True, metavar="ID", help="this site's id: a-z, 0-9, - and _")
     parser.add_argument("--federation", required=True, metavar="NAME", help="the federation to join")
-    broker_options.add(parser)
+    broker_options.add(parser, required=False)
     parser.add_argument("--cases", required=True, type=Path, metavar="TABLE", help="the case table")
     parser.add_argument("--bundle", required=True, type=Path, action="append", metavar="PATH",
                         help="an encoder bundle; once per modality")  # fmt: skip
@@ -59,12 +64,13 @@ def run(args: argparse.Namespace) -> int:
         raise StateError(f"{folder / SETTINGS} exists already; choose another folder, or delete it first")
     if folder.exists() and not folder.is_dir():
         raise StateError(f"{folder} is a file; choose another name for the site folder")
+    passwords = ask_connection(args) if args.broker is None else {}
     BrokerUrl.parse(args.broker)
     settings = _settings(args, lambda path: _from(folder, path))
     # "a/b/.." needs a folder "a/b", which is not made before everything is known to be right.
     table = _check_table(Site(folder, _settings(args, lambda path: str(path.absolute()))))
     cases = msgspec.structs.replace(settings.cases, labels=tuple(table.labels))
-    _write(folder, to_toml(msgspec.structs.replace(settings, cases=cases)))
+    _write(folder, to_toml(msgspec.structs.replace(settings, cases=cases)), passwords)
     modalities = ", ".join(f"{name} (column {each.column})" for name, each in settings.modalities.items())
     print(f"{folder / SETTINGS}: site {settings.site} of federation {settings.federation}, {modalities}")
     print(f"{len(table.cases)} cases in {args.cases}")
@@ -137,7 +143,9 @@ def _columns(options: list[str]) -> dict[str, str]:
 
 
 def _from(folder: Path, path: Path) -> str:
-    """A relative path as seen from the site folder; an absolute one as it is."""
+    """A relative path, and one in the site folder, as seen from there; another absolute one as it is."""
+    if path.is_relative_to(folder):
+        return str(path.relative_to(folder))
     return str(path) if path.is_absolute() else os.path.relpath(path, folder.resolve())
 
 
@@ -214,8 +222,19 @@ def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _write(folder: Path, text: str) -> None:
+def _write(folder: Path, text: str, passwords: dict[str, str]) -> None:
+    """Each password in a file of its own, for its owner alone."""
     make_folder(folder)
     make_folder(folder / STATE)
     warn_if_open(folder)
+    for name, password in passwords.items():
+        write_atomically(folder / name, f"{password}\n".encode())
     write_atomically(folder / SETTINGS, text.encode())
+    _warn_of_open_secrets(Site(folder, read_toml(folder / SETTINGS, SiteSettings, what="site settings")))
+
+
+def _warn_of_open_secrets(site: Site) -> None:
+    """Keys and passwords that options name stay where they are."""
+    for finding in secrets(site):
+        if finding.verdict is Verdict.WARN:
+            print(f"fedfin: warning: {finding.says}; {finding.remedy}", file=sys.stderr)
