@@ -1,6 +1,5 @@
 """The aggregator's shell: moves events between the link, the round machine and the journal."""
 
-import datetime as dt
 import secrets
 import socket
 import time
@@ -25,7 +24,8 @@ from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
 from fedfin.protocol.tenure import Tenure
 from fedfin.protocol.topics import Topics
-from fedfin.protocol.twins import Twins
+from fedfin.protocol.twins import Twins, runs_twice
+from fedfin.protocol.versions import TWINS, foreign_hello
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
@@ -261,8 +261,7 @@ class Server:
         try:
             payload = self._channel.receive(site, topic, payload)
             if channel == "up/ctl":
-                kind = messages.ShardUpControl if is_shard(site) else messages.UpControl
-                self._feed(_from(site, messages.decode(payload, kind)))
+                self._feed(_from(site, self._control(site, payload)))
             elif channel == "up/chunk":
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
                 self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
@@ -274,6 +273,15 @@ class Server:
                     self._feed(life.FromSite(site, state))
         except ProtocolError as error:
             self._report("bad-message", {"site": site, "reason": str(error)})
+
+    def _control(self, site: str, payload: bytes) -> Any:
+        """The message. Raises ProtocolError; a site of a version that does not go with this one is evicted, too."""
+        try:
+            return messages.decode(payload, messages.ShardUpControl if is_shard(site) else messages.UpControl)
+        except ProtocolError:
+            if (reason := foreign_hello(payload)) is not None:
+                self._post(site, "dn/ctl", messages.Evict(reason=reason))
+            raise
 
     def _on_site_state(self, site: str, state: messages.SiteState) -> None:
         self._report("site", {"site": site, "online": state.online})
@@ -287,12 +295,11 @@ class Server:
     def _tell_of_twins(self, site: str, boot: str) -> None:
         """Somebody has copied a site, and runs both."""
         both = self._twins.heard(site, boot, time.monotonic(), time.time())
-        if both is not None:
-            here, there = (
-                dt.datetime.fromtimestamp(t, dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC") for t in both
-            )
-            reason = f"runs twice: here since {here}, there since {there}; stop one of them"
-            self._report("twins", {"site": site, "reason": reason})
+        if both is None:
+            return
+        self._report("twins", {"site": site, "reason": runs_twice(*both)})
+        if self._machine.revision(site) >= TWINS:
+            self._post(site, "dn/ctl", messages.Twin(boot=boot, here=both[0], there=both[1]))
 
     def _feed(self, event: life.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):
