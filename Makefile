@@ -32,8 +32,8 @@ test: $(READY)  ## the tests, two files at a time
 test-network: $(READY)  ## network namespaces: a bad link, and three hospitals behind proxy and IPv6; as root, two to three minutes
 	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py tests/system/test_three_networks.py
 
-test-brokers: $(READY)  ## a federation over RabbitMQ, where it is installed; a minute
-	$(BIN)/pytest -rA -m slow tests/system/test_other_brokers.py
+test-brokers: $(READY)  ## federations over other brokers, where they are installed, and of two versions; minutes
+	$(BIN)/pytest -rA -m slow tests/system/test_other_brokers.py tests/system/test_neighbour_versions.py
 
 test-wheel:  ## the wheel alone, in the oldest and the newest Python of this machine; a minute
 	.ci/test-wheel

@@ -16,6 +16,7 @@ from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.plan import Modality, Model, Plan, plan_toml
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.payloads import encode_model
+from fedfin.protocol.versions import OURS
 from fedfin.trust.audit_log import AuditLog
 from fedfin.trust.identity import certificate_request, load_identity
 from fedfin.trust.request import Request, sign_request
@@ -42,13 +43,14 @@ def seeds(target: str) -> list[bytes]:
 def _messages() -> list[bytes]:
     run = "0" * 16
     some = (
-        messages.Hello(boot=run, encoders={"image": "a" * 64}),
+        messages.Hello(boot=run, encoders={"image": "a" * 64}, party=OURS),
         messages.Welcome(run=run, plan=PLAN),
         messages.Begin(run=run, round=1, outline=OUTLINE),
         messages.Missing(id=OUTLINE.id, bitmap=b"\7"),
         messages.Receipt(id=OUTLINE.id, accepted=True),
         messages.Evict(reason="why"),
         messages.Decline(run=run, cause="budget"),
+        messages.Twin(boot=run, here=1.0, there=2.0),
         transfer.chunk(b"x" * 3000, OUTLINE, 0),
     )
     hostile = bytes.fromhex("83a46b696e64a568656c6c6fa17601a45b2f785d01")

@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -110,14 +112,16 @@ def set_up(*arguments: object) -> None:
     assert main([str(argument) for argument in arguments]) == 0
 
 
-def start(*arguments: object, log: Path) -> subprocess.Popen:
-    """Start the command; its output goes to `log`."""
+def start(*arguments: object, log: Path, tree: Path | None = None) -> subprocess.Popen:
+    """Start the command; its output goes to `log`. `tree`: of another version's source."""
+    other = {} if tree is None else {"PYTHONPATH": f"{tree}:{tree}/edge_client:{tree}/aggregator"}
     with log.open("w") as stream:
         return subprocess.Popen(
             [sys.executable, "-m", "fedfin", *map(str, arguments)],
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | other,
+            cwd=tree,
         )
 
 
@@ -229,8 +233,8 @@ class Federation:
         lines = (self.folder / f"{name}.log").read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]  # the rest was for people
 
-    def run(self, seconds: float = 120.0) -> None:
-        """Run aggregator and sites as processes to the end."""
+    def run(self, seconds: float = 120.0, trees: Mapping[str, Path] = MappingProxyType({})) -> None:
+        """Run aggregator and sites as processes to the end. `trees`: of other versions' sources, by name."""
         started = [
             start(
                 "aggregator",
@@ -242,10 +246,19 @@ class Federation:
                 *self.no_keys,
                 "--json",
                 log=self.folder / "agg.log",
+                tree=trees.get("agg"),
             )
         ]
         started += [
-            start("edge", "run", self.folder / name, "--json", *self.no_keys, log=self.folder / f"{name}.log")
+            start(
+                "edge",
+                "run",
+                self.folder / name,
+                "--json",
+                *self.no_keys,
+                log=self.folder / f"{name}.log",
+                tree=trees.get(name),
+            )
             for name in self.names
         ]
         try:

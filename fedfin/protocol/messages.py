@@ -6,8 +6,8 @@ never in MQTT properties, so that any broker will do.
 
     up/ctl           Hello, Begin, Want, Decline; Ready, Dealing, Consent, Reveal
     up/chunk         Chunk
-    dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest, GroupKeys; Cohort, Dealt, Survivors, Consents,
-                     Summed
+    dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest, GroupKeys, Twin; Cohort, Dealt, Survivors,
+                     Consents, Summed
     dn/chunk         Chunk
     shard up/ctl     Tally, Begin
     shard up/chunk   Chunk
@@ -23,6 +23,7 @@ never in MQTT properties, so that any broker will do.
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from fedfin import limits
 from fedfin.declines import Cause
@@ -33,6 +34,7 @@ from fedfin.model.plan_size import check_size
 from fedfin.plan import Digest, Name, Plan
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.padding import most_sealed_bytes
+from fedfin.protocol.versions import Announced
 
 Id = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -85,7 +87,7 @@ class Hello(Message, frozen=True):
     """A site asks to take part. `encoders`: the bundle digest it holds for each modality.
 
     And where it stands, so that an aggregator that was set back finds out: in which life of which run, the newest round
-    that it has `seen` there, and the newest for which an update of it was `accepted`; 0: none.
+    that it has `seen` there, and the newest for which an update of it was `accepted`; 0: none. `party`: versions.py.
     """
 
     boot: Boot
@@ -94,13 +96,18 @@ class Hello(Message, frozen=True):
     life: Life = FIRST_LIFE
     seen: Count = 0
     accepted: Count = 0
+    party: Announced = UNSET
 
 
 class Welcome(Message, frozen=True):
-    """The aggregator's answer to Hello: the plan that both will follow, and which run of it this is."""
+    """The aggregator's answer to Hello: the plan that both will follow, and which run of it this is.
+
+    `party`: in answer to a hello that has one, as an older site would not read it.
+    """
 
     run: Boot
     plan: Plan
+    party: Announced = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a plan that is too large before a site makes anything of it."""
@@ -111,6 +118,14 @@ class Evict(Message, frozen=True):
     """The aggregator drops a site, and says why."""
 
     reason: Reason
+
+
+class Twin(Message, frozen=True):
+    """Two machines run with this site's identity: one, which says `boot`, since `here`, and another since `there`."""
+
+    boot: Boot
+    here: Seconds
+    there: Seconds
 
 
 class Decline(Message, frozen=True):
@@ -365,6 +380,7 @@ DownControl = (
     | Evict
     | RoundManifest
     | GroupKeys
+    | Twin
     | Cohort
     | Dealt
     | Survivors

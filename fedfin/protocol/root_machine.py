@@ -68,6 +68,10 @@ class RootMachine:
         """Whether the name holds a place among those that may take part."""
         return self._inner.knows(site)
 
+    def revision(self, site: str) -> int:
+        """The newest one that a site which has said hello understands."""
+        return self._inner.revision(site)
+
     def receive(self, event: Event, now: float) -> list[Effect]:
         """One event at `now` seconds (monotonic); what must be done, in this order."""
         self._now = now

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import msgspec
+from msgspec import UNSET
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
@@ -35,7 +36,7 @@ from fedfin.protocol.messages import (
     Welcome,
 )
 from fedfin.protocol.policy import Attendance, Verdict, late_share
-from fedfin.protocol.reception import Reception
+from fedfin.protocol.reception import TWICE, Reception
 from fedfin.protocol.roster import Roster
 from fedfin.protocol.round_states import (
     LEGAL,
@@ -66,6 +67,7 @@ from fedfin.protocol.round_states import (
     Tick,
 )
 from fedfin.protocol.schedule import task_of
+from fedfin.protocol.versions import OURS, UNTOLD, mismatch, party_of
 
 
 class RoundMachine:
@@ -105,6 +107,7 @@ class RoundMachine:
         self._opened_at: dict[int, float] = {}  # by round, of those whose deadline may not have passed
         self._reported: set[str] = set()  # sites of which a refusal was reported in this round
         self._declined: set[tuple[str, str]] = set()  # by whom, and why, in this round
+        self._revisions: dict[str, int] = {}  # that sites have announced
         self._tell_at = 0.0  # when to say next whom the round waits for
         self._cut_at: float | None = None  # since when our own link is down
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
@@ -276,7 +279,14 @@ class RoundMachine:
         """Whether the name holds a place among those that may take part."""
         return self._gate.knows(site)
 
+    def revision(self, site: str) -> int:
+        """The newest one that a site which has said hello understands."""
+        return self._revisions.get(site, UNTOLD)
+
     def _hello(self, site: str, message: Hello) -> list[Effect]:
+        party = party_of(message.party)
+        if (reason := mismatch(party, OURS)) is not None:
+            return self._evict(site, reason)
         for modality, digest in sorted(message.encoders.items()):
             if self._encoders.get(modality, digest) != digest:
                 reason = (
@@ -290,7 +300,9 @@ class RoundMachine:
         if not self._gate.admits(site, self._now):
             return []
         self._roster.welcome(site)
-        welcome = Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))
+        self._revisions[site] = max(party.newest, self.revision(site))
+        ours = UNSET if message.party is UNSET else OURS
+        welcome = Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan, party=ours))
         return [*self._catch_up(site, message), welcome, *self._where(site)]
 
     def _catch_up(self, site: str, hello: Hello) -> list[Effect]:
@@ -390,7 +402,11 @@ class RoundMachine:
 
     def _refusal(self, site: str, message: Begin) -> str | None:
         if not self._wanted(message.round) or self.state is State.FINISHED:
-            return f"late: round {message.round} has closed"
+            given = self._given(message.round, site)
+            counts = (
+                given is not None and given.accepted
+            )  # a second one of a site that was set back, or has a twin
+            return TWICE if counts else f"late: round {message.round} has closed"
         return self._reception.objection(site, message)
 
     def _chunk(self, site: str, message: Chunk) -> list[Effect]:

@@ -65,6 +65,7 @@ from fedfin.protocol.site_states import (
     Tick,
     Work,
 )
+from fedfin.protocol.versions import Announcement, mismatch, party_of
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class SiteMachine:
         self._fetch = Fetch()
         self._working, self._payload = memory.offer or (0, b"")  # the round being worked on or sent
         self._outgoing = Outgoing()
+        self._announcement = Announcement()
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             Connected: self._connected,
             Disconnected: self._disconnected,
@@ -155,6 +157,7 @@ class SiteMachine:
             life=self._life,
             seen=max(seen, self._accepted),
             accepted=self._accepted,
+            party=self._announcement.party,
         )
 
     # The link.
@@ -186,6 +189,7 @@ class SiteMachine:
     def _ask(self) -> list[Effect]:
         """Repeat the question whose answer this state waits for."""
         if self.state in {State.JOINING, State.IDLE}:  # IDLE: the manifest may have got lost; hello brings it
+            self._announcement.ask_again()
             return self._greeting()
         if self.state is State.FETCHING:
             return self._fetch.wants()
@@ -196,6 +200,7 @@ class SiteMachine:
 
     def _greeting(self) -> list[Effect]:
         """Hello; and, where it asks again what must not be told twice, that nobody need wait for us."""
+        self._announcement.ask()
         hello: Effect = Send("up/ctl", self.hello)
         manifest = self._manifest
         if self.state is not State.IDLE or manifest is None or not self._passes(manifest):
@@ -205,6 +210,10 @@ class SiteMachine:
     # Joining, and being dropped.
 
     def _welcome(self, event: Welcome) -> list[Effect]:
+        self._announcement.answered(event.party)
+        if (reason := mismatch(self._announcement.ours, party_of(event.party))) is not None:
+            self.state = State.EVICTED
+            return [Leave(reason)]
         if self.state is not State.JOINING:
             if event.run == self._run:
                 return []

@@ -30,6 +30,7 @@ from fedfin.protocol.messages import (
     Receipt,
     RoundManifest,
     SiteState,
+    Twin,
     Want,
     Welcome,
 )
@@ -43,6 +44,7 @@ from fedfin.protocol.payloads import (
     open_update,
 )
 from fedfin.protocol.topics import Topics
+from fedfin.protocol.versions import OURS
 
 DIGEST, BOOT, ID = "a" * 64, "b" * 16, b"i" * 32
 PLAN = Plan(federation="ward", labels=("x",), modalities=(Modality(name="image", encoder=DIGEST, dim=2),))
@@ -58,14 +60,17 @@ boots = st.text("0123456789abcdef", min_size=16, max_size=16)
 names = st.from_regex(NAME, fullmatch=True)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 counts = st.integers(0, 2**31 - 1)
+seconds = st.floats(0.0, 2.0**39)
+parties = st.sampled_from([msgspec.UNSET, OURS])
 reasons = st.text(max_size=limits.REASON_CHARS)
 bitmaps = st.binary(min_size=1, max_size=512)
 outlines = st.binary(min_size=1, max_size=5000).map(lambda data: transfer.outline(data, 1024))
 ANY_MESSAGE = st.one_of(
-    st.builds(Hello, boot=boots, encoders=st.dictionaries(names, digests, max_size=3)),
-    st.builds(Welcome, run=boots, plan=st.just(PLAN)),
+    st.builds(Hello, boot=boots, encoders=st.dictionaries(names, digests, max_size=3), party=parties),
+    st.builds(Welcome, run=boots, plan=st.just(PLAN), party=parties),
     st.builds(Evict, reason=reasons),
     st.builds(Decline, run=boots, cause=st.sampled_from(list(CAUSES))),
+    st.builds(Twin, boot=boots, here=seconds, there=seconds),
     st.builds(Begin, run=boots, round=counts, outline=outlines),
     st.builds(Missing, id=ids, bitmap=bitmaps),
     st.builds(Receipt, id=ids, accepted=st.booleans(), reason=reasons),
@@ -90,6 +95,7 @@ ONE_OF_EACH = [
     Welcome(run=BOOT, plan=PLAN),
     Evict(reason="no"),
     Decline(run=BOOT, cause="patients"),
+    Twin(boot=BOOT, here=1.0, there=2.0),
     GroupKeys(first=1, keys=(ID, ID)),
     Begin(run=BOOT, round=1, outline=transfer.outline(b"x" * 2000, 1024)),
     Missing(id=ID, bitmap=b"\1"),

@@ -131,5 +131,34 @@ def test_a_second_aggregator_refuses_or_takes_over(template: Federation, tmp_pat
     ).read_bytes()
 
 
+def test_a_twin_is_named_at_both_ends_and_counts_once(template: Federation, tmp_path: Path) -> None:
+    """A copied machine runs beside the site until people stop it; what was accepted is no late work."""
+    with copied(template, tmp_path, SetBack) as machines:
+        try:
+            for name in ("broker", "agg", "s1"):
+                machines._start(name)
+            wait_for('"received"', machines, "s1")
+            shutil.copytree(tmp_path / "s1", tmp_path / "twin")
+            machines._start("twin")
+            for name in ("agg", "s1", "twin"):
+                wait_for("runs twice: here since ", machines, name)
+            machines._running["twin"].kill()
+            machines._running.pop("twin").wait()
+            machines._start("s0")
+            until = time.monotonic() + 2 * SECONDS
+            while set(machines._running) != {"broker"}:
+                assert time.monotonic() < until, machines._words()
+                machines._look()
+                time.sleep(0.05)
+        finally:
+            for process in machines._running.values():
+                process.kill()
+                process.wait(10)
+    journal = Journal(tmp_path / "agg" / "journal.sqlite")
+    assert [row.results["sites"] for row in journal.rounds()] == [2.0] * len(journal.rounds())
+    journal.close()
+    assert '"accepted": false' not in machines.log("s1"), machines.log("s1")
+
+
 def _serve(machines: SetBack) -> list[str]:
     return machines._words_of("agg")

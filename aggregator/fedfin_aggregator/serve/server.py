@@ -20,6 +20,7 @@ from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.shards import is_shard
 from fedfin.protocol.topics import Topics
+from fedfin.protocol.versions import foreign_hello
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
@@ -80,7 +81,7 @@ class Server:
         self._cut_anew = False  # the broker takes smaller chunks than before
         self._closing = Closing(rounds, report)
         self._waiting = Waiting(rounds.journal, report)
-        self._twins = TwinReports(report)
+        self._twins = TwinReports(report, lambda site, twin: self._post(site, "dn/ctl", twin))
         self._sums = (
             Sums(rounds, report, self._post, self._feed) if isinstance(rounds, SecureRounds) else None
         )
@@ -256,8 +257,7 @@ class Server:
         try:
             payload = self._channel.receive(site, topic, payload)
             if channel == "up/ctl":
-                kind = messages.ShardUpControl if is_shard(site) else messages.UpControl
-                self._feed(_from(site, messages.decode(payload, kind)))
+                self._feed(_from(site, self._control(site, payload)))
             elif channel == "up/chunk":
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
                 self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
@@ -270,10 +270,19 @@ class Server:
         except ProtocolError as error:
             self._report("bad-message", {"site": site, "reason": str(error)})
 
+    def _control(self, site: str, payload: bytes) -> Any:
+        """The message. Raises ProtocolError; a site of a version that does not go with this one is evicted, too."""
+        try:
+            return messages.decode(payload, messages.ShardUpControl if is_shard(site) else messages.UpControl)
+        except ProtocolError:
+            if (reason := foreign_hello(payload)) is not None:
+                self._post(site, "dn/ctl", messages.Evict(reason=reason))
+            raise
+
     def _on_site_state(self, site: str, state: messages.SiteState) -> None:
         self._report("site", {"site": site, "online": state.online})
         if state.online:
-            self._twins.heard(site, state.boot)
+            self._twins.heard(site, state.boot, self._machine.revision(site))
         if state.online and (is_shard(site) or self._machine.knows(site)):
             self._here.add(site)
         elif state.done and site in self._here and self._machine.state is life.State.FINISHED:

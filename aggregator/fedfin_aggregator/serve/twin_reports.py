@@ -1,24 +1,25 @@
-"""Tells the operator of sites that somebody has copied, and runs twice."""
+"""Tells the operator, and both machines, of sites that somebody has copied, and runs twice."""
 
-import datetime as dt
 import time
+from collections.abc import Callable
 
-from fedfin.protocol.twins import Twins
+from fedfin.protocol import messages
+from fedfin.protocol.twins import Twins, runs_twice
+from fedfin.protocol.versions import TWINS
 from fedfin_aggregator.serve.incoming import Report
 
 
 class TwinReports:
     """Of all sites; of each once a minute."""
 
-    def __init__(self, report: Report) -> None:
-        self._twins, self._report = Twins(), report
+    def __init__(self, report: Report, tell: Callable[[str, messages.Twin], None]) -> None:
+        self._twins, self._report, self._tell = Twins(), report, tell
 
-    def heard(self, site: str, boot: str) -> None:
-        """This start of the site is online."""
+    def heard(self, site: str, boot: str, revision: int) -> None:
+        """This start of the site, which speaks this revision of the protocol, is online."""
         both = self._twins.heard(site, boot, time.monotonic(), time.time())
-        if both is not None:
-            here, there = (
-                dt.datetime.fromtimestamp(t, dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC") for t in both
-            )
-            reason = f"runs twice: here since {here}, there since {there}; stop one of them"
-            self._report("twins", {"site": site, "reason": reason})
+        if both is None:
+            return
+        self._report("twins", {"site": site, "reason": runs_twice(*both)})
+        if revision >= TWINS:
+            self._tell(site, messages.Twin(boot=boot, here=both[0], there=both[1]))

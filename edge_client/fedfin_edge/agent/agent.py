@@ -25,6 +25,7 @@ from fedfin.protocol.reception import TWICE
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
+from fedfin.protocol.twins import runs_twice
 from fedfin.secure_sums.member import RevealedError
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
 from fedfin.trust.throttle import throttled
@@ -293,10 +294,21 @@ class Agent:
             self._report("charter", {"reason": news})
 
     def _on_control(self, message: messages.DownControl) -> None:
-        if not isinstance(message, messages.GroupKeys):
+        if isinstance(message, messages.Twin):
+            self._on_twin(message)
+        elif isinstance(message, messages.GroupKeys):
+            self._on_group_keys(message)
+        else:
             self._feed(message)
-            return
-        self._channel.take_keys(message)
+
+    def _on_twin(self, twin: messages.Twin) -> None:
+        """Its answer to one of two machines may come to the other."""
+        here, there = twin.here, twin.there
+        both = (here, there) if twin.boot == self._boot else (there, here)
+        self._report("twins", {"reason": runs_twice(*both)})
+
+    def _on_group_keys(self, keys: messages.GroupKeys) -> None:
+        self._channel.take_keys(keys)
         wanted, self._unreadable = self._unreadable, None
         if wanted is not None:
             self._assemble(wanted)
