@@ -36,7 +36,7 @@ NOT_NEEDED = ("huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore", "httpc
               "tqdm", "certifi", "shellingham", "typer", "truststore", "pyyaml", "sniffio")  # fmt: skip
 # Of torch, what compiles extensions and tests it: 100 MB.
 LEFT_OUT = re.compile(
-    r"torch/(include|share|test|testing/_internal)/|torch/bin/(?!torch_shm_manager)|.*\.(a|lib|pyi)$|(networkx|sympy|numpy)/(.*/)?tests?/"
+    r"torch/(include|share|test)/|.*/py312_intrinsics\.py$|torch/bin/(?!torch_shm_manager)|.*\.(a|lib|pyi)$|(networkx|sympy|numpy)/(.*/)?tests?/"
 )
 LAUNCHER = """\
 #!/usr/bin/python3 -IB
