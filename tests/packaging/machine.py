@@ -12,9 +12,11 @@ ROOT = BUILD / "bookworm"
 # What Debian's own standard installation has of what FedFIN needs; mosquitto is the broker's part of the stage.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "ca-certificates", "mosquitto", "openssl")
 # Written by the system itself while it runs.
-NOT_OURS = """dev proc run sys tmp root srv/usb var/cache var/log var/tmp etc/machine-id
-    etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid-
-    var/lib/apt var/lib/dbus var/lib/dpkg var/lib/mosquitto var/lib/private var/lib/systemd""".split()
+NOT_OURS = (
+    "dev", "proc", "run", "sys", "tmp", "root", "srv/usb", "var/cache", "var/log", "var/tmp", "etc/machine-id",
+    "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-",
+    "var/lib/apt", "var/lib/dbus", "var/lib/dpkg", "var/lib/mosquitto", "var/lib/private", "var/lib/systemd",
+)  # fmt: skip
 
 
 def make_root() -> None:
