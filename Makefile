@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-wheel simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-wheel deb test-deb simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -37,6 +37,12 @@ test-brokers: $(READY)  ## federations over other brokers, where they are instal
 
 test-wheel:  ## the wheel alone, in the oldest and the newest Python of this machine; a minute
 	.ci/test-wheel
+
+deb: $(READY)  ## Debian packages in build/deb; DEB="--arch arm64 --python 3.12" for others; one to three minutes
+	$(BIN)/python debian/build.py $(DEB)
+
+test-deb: $(READY)  ## install, first round, upgrade and removal on a clean Debian 12 with systemd; as root, some minutes
+	PYTHONPATH=tests:tests/packaging $(BIN)/python tests/packaging/try_deb.py
 
 simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that replays; most of an hour
 	PYTHONPATH=.:tests $(BIN)/python -m simulation $(SIMULATE)

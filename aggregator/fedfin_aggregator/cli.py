@@ -14,6 +14,7 @@ COMMANDS = (
     "remove",
     "accept",
     "serve",
+    "service",
     "include",
     "leave_out",
     "show",

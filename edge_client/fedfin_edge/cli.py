@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "status",
     "support",
+    "service",
     "predict",
     "evaluate",
     "explain_update",

@@ -19,6 +19,7 @@ from fedfin.plan import Plan
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.shards import Shard
 from fedfin.protocol.topics import Topics
+from fedfin.service.notify import Manager
 from fedfin.trust.accepted import TRUST, admitted_tls
 from fedfin.trust.aggregator_channel import AggregatorChannel
 from fedfin.trust.audit_log import AUDIT, AuditLog, Report, audited
@@ -98,17 +99,21 @@ def run(args: argparse.Namespace) -> int:
             )
             heard = log_file.logged(report, args.log)
             heard = heard if channel is None else _audited(heard, args.folder, channel)
-            Server(
+            manager = Manager()
+            server = Server(
                 rounds,
                 args.broker,
-                heard,
+                manager.informed(heard),
                 shards=args.shards or 0,
                 tls=tls,
                 login=login,
                 proxy=broker_options.proxy(args),
                 channel=channel,
                 take_over=args.take_over,
-            ).serve()
+                beat=manager.beat,
+            )
+            with manager.serving():
+                server.serve()
         version = journal.versions.newest()
         assert version is not None
         write_atomically(args.folder / FINAL_MODEL, rounds.model_file(version))

@@ -1,6 +1,7 @@
 """The aggregator's shell: moves events between the link, the round machine and the journal."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -54,9 +55,10 @@ class Server:
         proxy: ProxyChoice = None,
         channel: AggregatorEnd | None = None,
         take_over: bool = False,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`take_over`: from another aggregator of this federation that is at work."""
-        self._rounds = rounds
+        """`take_over`: from another aggregator of this federation that is at work. `beat`: called while all is well."""
+        self._rounds, self._beat = rounds, beat
         self._report = report = throttled(report, "bad-message")
         self._topics = Topics(rounds.plan.federation)
         self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
@@ -141,6 +143,7 @@ class Server:
 
     def _step(self) -> None:
         """What has come meanwhile, together."""
+        self._beat()
         for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
         self._hear_of_judged(self._incoming.judge())

@@ -19,7 +19,7 @@ import msgspec
 
 from fedfin.codec import Tensors
 from fedfin.errors import FedfinError
-from fedfin.memory import keep_freed_memory, peak_rss_mb
+from fedfin.memory import give_back_freed_memory, keep_freed_memory, peak_rss_mb
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
@@ -79,6 +79,7 @@ class TaskProcess:
         try:
             if time.monotonic() - self._used_at > self._idle_s:
                 self._end()
+                give_back_freed_memory()
         finally:
             self._at_work.release()
 

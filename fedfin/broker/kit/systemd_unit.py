@@ -3,33 +3,9 @@
 from fedfin.broker.kit.mosquitto_conf import CONF, size_of
 from fedfin.broker.kit.mosquitto_version import find_program
 from fedfin.broker.kit.settings import KitSettings
+from fedfin.service.sandbox import SANDBOX
 
 _STATE = "/var/lib/"
-_SANDBOX = """\
-NoNewPrivileges=true
-CapabilityBoundingSet=
-ProtectSystem=strict
-ProtectHome=true
-PrivateTmp=true
-PrivateDevices=true
-ProtectProc=invisible
-ProtectClock=true
-ProtectHostname=true
-ProtectKernelLogs=true
-ProtectKernelModules=true
-ProtectKernelTunables=true
-ProtectControlGroups=true
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=true
-RestrictRealtime=true
-RestrictSUIDSGID=true
-LockPersonality=true
-MemoryDenyWriteExecute=true
-RemoveIPC=true
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-UMask=0077
-"""
 
 
 def text(settings: KitSettings) -> str:
@@ -53,7 +29,7 @@ RestartSec=5
 LimitNOFILE={size.connections + 64}
 MemoryMax={2 * size.memory}
 {_data(settings.data)}
-{_SANDBOX}
+{SANDBOX}
 [Install]
 WantedBy=multi-user.target
 """

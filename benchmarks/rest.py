@@ -1,0 +1,187 @@
+"""What a site's service takes while it waits: memory and CPU time of a connected `fedfin edge run`.
+
+    python -m benchmarks.rest [--seconds 30] [--cases 1000]
+
+One site with as many invented cases, of 1280 image and 384 text features, over a mosquitto of its own: connected before
+an aggregator is there; after a round of training, when the aggregator has gone; and when the process that trained has
+ended.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+
+from benchmarks.transport.broker import mosquitto
+from benchmarks.transport.process_costs import cpu_seconds
+from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
+from fedfin.plan import Modality, Plan, Rounds, plan_toml
+from fedfin_edge.tasks.task_process import IDLE_S
+
+DIMS = {"image": 1280, "text": 384}
+READY_S = 120.0
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=30.0, help="of waiting, for each row")
+    parser.add_argument("--cases", type=int, default=1000)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, mosquitto(Path(name)) as broker:
+        site = Site(Path(name), broker.url, args.cases)
+        print("| a site of | memory, MB | processes | CPU, ms a second |\n|---|---:|---:|---:|")
+        try:
+            site.wait("online")
+            site.row("no round yet, connected", args.seconds)
+            with site.serve():
+                site.wait("received", 3)
+            site.row("a round trained just now", 5.0)
+            time.sleep(IDLE_S)
+            site.row("no round for a minute", args.seconds)
+        finally:
+            site.end()
+
+
+class Site:
+    """Its folder beside the aggregator's, and its process."""
+
+    def __init__(self, folder: Path, broker: str, cases: int) -> None:
+        self._folder, self._broker = folder, broker
+        manifests = {name: _bundle(folder / name, name, dim) for name, dim in DIMS.items()}
+        modalities = tuple(Modality(name=n, encoder=m.digest(), dim=m.dim) for n, m in manifests.items())
+        rounds = Rounds(count=20, sites=1, min_sites=1)
+        plan = Plan(federation="rest", labels=("effusion",), modalities=modalities, rounds=rounds)
+        (folder / "plan.toml").write_text(plan_toml(plan))
+        _write_cases(folder / "cases.jsonl", cases)
+        _fedfin("aggregator", "init", folder / "plan.toml", folder / "aggregator")
+        bundles = [word for name in DIMS for word in ("--bundle", folder / name)]
+        words = (
+            "--site",
+            "site",
+            "--federation",
+            "rest",
+            "--broker",
+            broker,
+            "--cases",
+            folder / "cases.jsonl",
+        )
+        _fedfin("edge", "init", folder / "site", *words, *bundles)
+        _fedfin("edge", "encode", folder / "site")
+        self._log = folder / "site.log"
+        self._process = self._start(self._log, "edge", "run", folder / "site")
+
+    def serve(self) -> "subprocess.Popen[bytes]":
+        """An aggregator; leaving its context ends it."""
+        return _Ending(
+            self._command("aggregator", "serve", self._folder / "aggregator", "--broker", self._broker)
+        )
+
+    def wait(self, event: str, count: int = 1) -> None:
+        """Until the site has reported it so often. Raises TimeoutError."""
+        _until(lambda: self._log.read_text().count(json.dumps(event)) >= count, event)
+
+    def row(self, what: str, seconds: float) -> None:
+        """Measure for so long, and print."""
+        pids = [self._process.pid, *_children(self._process.pid)]
+        before = sum(map(cpu_seconds, pids))
+        time.sleep(seconds)
+        cpu = (sum(map(cpu_seconds, pids)) - before) / seconds
+        print(f"| {what} | {sum(map(_rss_mb, pids)):.0f} | {len(pids)} | {1000 * cpu:.1f} |", flush=True)
+
+    def end(self) -> None:
+        """The site's process."""
+        self._process.terminate()
+        self._process.wait()
+
+    def _start(self, log: Path, *words: object) -> "subprocess.Popen[bytes]":
+        with log.open("wb") as stream:
+            return subprocess.Popen(self._command(*words), stdout=stream, stderr=subprocess.STDOUT)
+
+    def _command(self, *words: object) -> list[str]:
+        return [sys.executable, "-m", "fedfin", *map(str, words), "--json", "--no-keys"]
+
+
+class _Ending(subprocess.Popen[bytes]):
+    """A process that its context ends."""
+
+    def __init__(self, command: list[str]) -> None:
+        super().__init__(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def __exit__(self, *_: object) -> None:
+        self.terminate()
+        self.wait()
+
+
+def _fedfin(*words: object) -> None:
+    subprocess.run([sys.executable, "-m", "fedfin", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
+
+def _bundle(folder: Path, modality: str, dim: int) -> Manifest:
+    """An encoder that passes vectors through."""
+    helper, float_ = onnx.helper, onnx.TensorProto.FLOAT
+    value = [helper.make_tensor_value_info(name, float_, ["n", dim]) for name in ("values", "features")]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["values"], ["features"])], "pass", value[:1], value[1:]
+    )
+    folder.mkdir()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.save(model, folder / "encoder.onnx")
+    manifest = Manifest(
+        name="pass-through",
+        modality=modality,
+        dim=dim,
+        onnx="encoder.onnx",
+        recipe=VectorRecipe(length=dim),
+        files={"encoder.onnx": file_digest(folder / "encoder.onnx")},
+        quantization="none",
+        source="a benchmark",
+        licence="Apache-2.0",
+        versions={},
+    )
+    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    return manifest
+
+
+def _write_cases(path: Path, count: int) -> None:
+    rng = np.random.default_rng(1)
+    with path.open("w", encoding="utf-8") as stream:
+        for number in range(count):
+            row = {name: rng.normal(size=dim).round(3).tolist() for name, dim in DIMS.items()}
+            stream.write(json.dumps({"case": f"c{number}", "effusion": number % 2} | row) + "\n")
+
+
+def _children(pid: int) -> list[int]:
+    """Of all its threads, and theirs."""
+    found = [
+        int(word)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for word in (task / "children").read_text().split()
+    ]
+    return found + [grandchild for child in found for grandchild in _children(child)]
+
+
+def _rss_mb(pid: int) -> float:
+    """Of its own pages; those of files are shared between processes, and counted in each."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * 4096 / 1e6
+
+
+def _until(is_so: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + READY_S
+    while not is_so():
+        if time.monotonic() > until:
+            raise TimeoutError(f"the site reported no {what} within {READY_S:.0f} s")
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""A clean Debian 12 with systemd at work, in a container of systemd-nspawn without a network; needs root."""
+
+import contextlib
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+BUILD = Path(__file__).parents[2] / "build" / "deb"
+ROOT = BUILD / "bookworm"
+# What Debian's own standard installation has of what FedFIN needs; mosquitto is the broker's part of the stage.
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "ca-certificates", "mosquitto", "openssl")
+# Written by the system itself while it runs.
+NOT_OURS = (
+    "dev", "proc", "run", "sys", "tmp", "root", "srv/usb", "var/cache", "var/log", "var/tmp", "etc/machine-id",
+    "etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-",
+    "var/lib/apt", "var/lib/dbus", "var/lib/dpkg", "var/lib/mosquitto", "var/lib/private", "var/lib/systemd",
+)  # fmt: skip
+
+
+def make_root() -> None:
+    """The system's files, once."""
+    if not ROOT.exists():
+        BUILD.mkdir(parents=True, exist_ok=True)
+        part = ROOT.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        subprocess.run(
+            ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", part],
+            check=True,
+        )
+        part.rename(ROOT)
+
+
+class Machine:
+    """One that is up; what is written there goes with it."""
+
+    def __init__(self, root: Path, leader: int) -> None:
+        self.root = root
+        self._leader = str(leader)
+
+    def sh(self, command: str, *, check: bool = True) -> str:
+        """What a command line of root's prints, both ways. Raises RuntimeError with it."""
+        inside = ["nsenter", "-t", self._leader, "-m", "-u", "-i", "-n", "-p", "-C", "--"]
+        plain = ["/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
+        words = [*inside, *plain, "bash", "-c", f"cd /root; {command}"]
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if check and done.returncode:
+            raise RuntimeError(f"`{command}` ended with {done.returncode}:\n{done.stdout}")
+        return done.stdout
+
+    def wait(self, command: str, seconds: float = 120.0) -> None:
+        """Until it succeeds. Raises RuntimeError."""
+        until = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(RuntimeError):
+                self.sh(command)
+                return
+            if time.monotonic() > until:
+                raise RuntimeError(
+                    f"after {seconds:.0f} s still not: {command}\n{self.sh('journalctl -n 60', check=False)}"
+                )
+            time.sleep(0.3)
+
+    def files(self) -> dict[str, str]:
+        """All there is, by path: kind and rights, and of small settings the content."""
+        found = {}
+        skipped = tuple(f"{name}/" for name in NOT_OURS)
+        for path in self.root.rglob("*"):
+            name = str(path.relative_to(self.root))
+            if f"{name}/".startswith(skipped) or path.is_symlink():
+                continue
+            stat = path.stat()
+            found[name] = oct(stat.st_mode) + (path.read_text(errors="replace") if name in ACCOUNTS else "")
+        return found
+
+
+ACCOUNTS = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow")
+
+
+@contextlib.contextmanager
+def booted(folder: Path) -> Iterator[Machine]:
+    """A machine whose files lie over those of `ROOT`, in `folder`."""
+    make_root()
+    up, work, root = (folder / name for name in ("up", "work", "root"))
+    for path in (up, work, root):
+        path.mkdir(parents=True)
+    options = f"lowerdir={ROOT},upperdir={up},workdir={work}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, root], check=True)
+    command = ["systemd-nspawn", "-D", root, "--boot", "--register=no", "--keep-unit", "--private-network"]
+    process = subprocess.Popen(
+        [*command, "--link-journal=no", f"--machine=fedfin-{folder.name}"],
+        stdin=subprocess.DEVNULL,
+        stdout=(folder / "console").open("wb"),
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        machine = Machine(root, _leader(process.pid))
+        machine.wait("systemctl is-active --quiet multi-user.target", 300)
+        yield machine
+    finally:
+        process.terminate()
+        process.wait(60)
+        subprocess.run(["umount", root], check=True)
+
+
+def _leader(pid: int) -> int:
+    """The container's process 1."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if children:
+            return int(children[0])
+        time.sleep(0.1)
+    raise RuntimeError("systemd-nspawn starts nothing")
