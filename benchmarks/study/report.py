@@ -8,7 +8,7 @@ from benchmarks.rows import Row, read_rows
 from benchmarks.study.grid import COMMAND
 from benchmarks.study.roles import DEFAULT
 from benchmarks.study.scores import Scores
-from benchmarks.study.summary import main_table
+from benchmarks.study.summary import coverage, main_table
 from benchmarks.study.verdict import judge
 from benchmarks.study.words import (
     AT_ITS_BEST,
@@ -20,6 +20,8 @@ from benchmarks.study.words import (
     verdict_lines,
 )
 from fedfin.errors import InputError, StateError
+
+PARTS = ("covered", "least", "most")  # of a line of `coverage`
 
 
 def read_scores(path: Path, default: str = DEFAULT, *, best: bool | None = None) -> Scores:
@@ -67,12 +69,24 @@ def print_markdown(scores: Scores, same_recipe: Scores | None = None) -> None:
         print_tables(same_recipe)
         print(f"\n{AT_ITS_BEST}")
     print_tables(scores)
+    _print_coverage(scores)
     verdict = judge(scores)
     print()
     for line in verdict_lines(verdict):
         print(line)
     for text in [*map(harm_line, verdict.harms), *(gain_line(g) for g in verdict.gains if is_reported(g))]:
         print(f"- {text}")
+
+
+def _print_coverage(scores: Scores) -> None:
+    """Nothing where no variance is claimed of imputed features."""
+    rows = [
+        [line["data"], line["setting"], f"{line['claimed']:.2f}", *(f"{line[key]:.0%}" for key in PARTS)]
+        for line in coverage(scores)
+    ]
+    if rows:
+        print("\nImputed features: error / claimed variance, and the share within intervals of 90 %\n")
+        print_table(["data", "setting", "error / claimed", "in 90 %", *PARTS[1:]], rows)
 
 
 def print_tables(scores: Scores) -> None:

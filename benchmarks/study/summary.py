@@ -27,6 +27,7 @@ def summarise(scores: Scores) -> dict[str, Any]:
         "main": main_table(scores),
         "calibration": by_method(scores, ("ece",)),
         "imputation": by_method(scores, IMPUTED),
+        "coverage": coverage(scores),
         "costs": costs(scores),
         "labels": labels(scores),
         "ablations": ablations(scores),
@@ -93,6 +94,32 @@ def by_method(scores: Scores, figures: Sequence[str]) -> list[Line]:
                 found = {figure: _mean_of(rows, views, figure) for figure in figures}
                 if any(value is not None for value in found.values()):
                     lines.append({"data": data, "method": method, "kind": kind, **found})
+    return lines
+
+
+def coverage(scores: Scores) -> list[Line]:
+    """Whether the default's claims are honest, by data set and setting: means over seeds and kinds of test case.
+
+    claimed: squared error / claimed variance; covered: the share of features within the intervals that should hold
+    90 %; least, most: of any kind of test case.
+    """
+    lines = []
+    for data in scores.data:
+        for setting in scores.settings(data):
+            of = (data, setting, scores.default)
+            rows = [row for row in scores.rows if (row["data"], row["setting"], row["method"]) == of]
+            by_view = [_mean_of(rows, [view], "covered") for view in scores.views(data)]
+            if covered := [value for value in by_view if value is not None]:
+                lines.append(
+                    {
+                        "data": data,
+                        "setting": setting,
+                        "claimed": _mean_of(rows, scores.views(data), "claimed"),
+                        "covered": statistics.fmean(covered),
+                        "least": min(covered),
+                        "most": max(covered),
+                    }
+                )
     return lines
 
 

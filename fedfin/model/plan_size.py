@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from fedfin import limits
 from fedfin.codec import Shapes
 from fedfin.model.model_spec import TASKS, model_shapes, needs_second_moments, task_specs
+from fedfin.model.second_moment_spec import MOST_BYTES, least_bytes
 from fedfin.plan import Model, Plan
 
 # The least that each key can be, and what must go with it.
@@ -32,6 +33,19 @@ def check_size(plan: Plan) -> None:
     if tensors > limits.TENSORS:
         raise ValueError(
             f"the plan makes {tensors:,} tensors, at most {limits.TENSORS:,} are allowed; name fewer modalities"
+        )
+
+
+def check_moments(plan: Plan) -> None:
+    """Raises ValueError when a site's second moments would be more than MOST_BYTES, however it parts its cases.
+
+    For plans that are to begin: what sites have agreed to stays as it is.
+    """
+    if needs_second_moments(plan) and (size := least_bytes(plan)) > MOST_BYTES:
+        raise ValueError(
+            f"a site would send {size / 1e6:.1f} MB of second moments of {sum(plan.dims.values()):,} features, at most"
+            f" {MOST_BYTES / 1e6:.0f} MB are allowed; lower modalities.dim (`fedfin export projection` makes encoders"
+            ' of few columns), or set model.answer = "head" and model.fin = "mlp"'
         )
 
 

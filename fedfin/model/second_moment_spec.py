@@ -39,7 +39,8 @@ POPULATIONS: tuple[Population, ...] = get_args(Population)
 OTHER_HALF = (
     "other_half."  # begins the names of what the complete cases of the second half of a site's patients tell
 )
-# What a site may send: 1280 + 384 features of complete cases alone are 5.7 MB.
+# What a site may send: 1280 + 384 features of one population are 5.7 MB. A plan of which that is more is not begun
+# (plan_size.py). Secure sums have two populations in two halves each, whatever a site has.
 MOST_BYTES = 6_000_000
 # Of a mean square, in the feature's variance: features are clipped to 6 standard deviations (fusion/model.py: CLIP), a
 # random one is below 2^0.5.
@@ -93,6 +94,11 @@ def sent_shapes(plan: Plan) -> dict[str, Shape]:
     halved: tuple[Population, ...] = POPULATIONS if plan.privacy.summed else ("complete",)
     halves = (_shapes(plan, population) for population in halved)
     return second_moment_shapes(plan) | {OTHER_HALF + name: s for half in halves for name, s in half.items()}
+
+
+def least_bytes(plan: Plan) -> int:
+    """What a site sends that has every modality and keeps all of its cases in one population, as float32."""
+    return np.dtype(np.float32).itemsize * sum(map(math.prod, _shapes(plan, "partial").values()))
 
 
 def second_moment_shapes(plan: Plan) -> dict[str, Shape]:

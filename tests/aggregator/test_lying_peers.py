@@ -198,6 +198,18 @@ def test_moments_that_no_features_have_are_refused_with_the_reason(sent, reason,
     assert (receipt.accepted, reason in receipt.reason) == (False, True), receipt.reason
 
 
+def test_features_that_the_codec_cuts_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    """Mean squares above 2^16 travel as 2^16: whose features have those, has variances that are none."""
+    rounds = Rounds(Journal(tmp_path / "journal.sqlite", create=TRAINED_PLAN))
+    rows = np.array([[0.0] * 3, [400.0] * 3])
+    values = {"norm.image.mean": rows.mean(axis=0), "norm.image.square": np.square(rows).mean(axis=0)}
+    sent = {name: value.astype(np.float32) for name, value in values.items()}
+    receipt = judge(rounds, "s0", update("s0", 1, 0, tensors=sent))
+    assert not receipt.accepted
+    assert "larger than 256" in receipt.reason
+    assert "sites must give smaller units" in receipt.reason
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-9, 1.0, 200.0])
 def test_no_honest_moments_are_refused(scale: float, tmp_path: Path) -> None:
     """Of no case, one, or many; of constant and of tiny features."""

@@ -36,6 +36,16 @@ def test_mfeat_has_six_aligned_views(tmp_path):
     assert (cases.labels.sum(axis=1) == 1).all()
 
 
+def test_mfeat_s_features_are_within_what_a_plan_allows(tmp_path):
+    """Larger ones in a power of ten of their units, the others as they are."""
+    path = write_mfeat(tmp_path) / "mfeat-mor.csv"
+    small = [line.split(",") for line in path.read_text().splitlines()[1:]]
+    path.write_text("\n".join(["0,1,2", *(f"{2e4 + float(a)},{b},{c}" for a, b, c in small)]) + "\n")
+    (one, other) = mfeat.read(tmp_path).features["mor"].T
+    assert np.abs(one - 2.0).max() < 0.01
+    assert np.allclose(other, [float(b) for _, b, _ in small])
+
+
 @pytest.mark.parametrize(
     ("view", "text", "reason"),
     [

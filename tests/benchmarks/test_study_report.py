@@ -190,6 +190,13 @@ def test_the_terminal_has_the_main_table_and_the_verdict(scores, capsys):
     assert "Harm found in 4 columns" in text
 
 
+def test_the_terminal_says_by_setting_whether_what_is_claimed_of_imputed_features_is_honest(scores, capsys):
+    """Only one kind of test case has imputed features: it is the mean, the least and the most."""
+    print_markdown(scores)
+    lines = [re.sub(r"\s+", " ", line) for line in capsys.readouterr().out.splitlines()]
+    assert "| <digits> | 8:0:2 | 1.50 | 80% | 80% | 80% |" in lines
+
+
 def test_the_command_writes_the_page(tmp_path, capsys):
     results = tmp_path / "study.jsonl"
     for one in rows([81], [80]):

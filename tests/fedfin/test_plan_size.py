@@ -10,7 +10,7 @@ from fedfin import limits
 from fedfin.command_line.main import main
 from fedfin.errors import InputError, ProtocolError
 from fedfin.model.model_file import read_model
-from fedfin.model.plan_size import check_size
+from fedfin.model.plan_size import check_moments, check_size
 from fedfin.plan import Modality, Model, Plan, plan_toml
 from fedfin.protocol import messages
 
@@ -52,6 +52,26 @@ def test_a_plan_of_more_tensors_than_an_update_can_carry_is_refused() -> None:
 def test_the_plans_that_people_have_are_far_from_the_limit(fin: str) -> None:
     """An image and a text encoder of usual sizes, and a table of laboratory values."""
     check_size(plan(1280, 768, 64, fin=fin, labels=14))
+
+
+def test_a_plan_of_more_second_moments_than_a_site_may_send_is_not_begun(tmp_path: Path, capsys) -> None:
+    """However a site parts its cases: 12.5 MB went past the limit of 6 in silence. Exit code 3, and nothing is made."""
+    path = tmp_path / "plan.toml"
+    path.write_text(plan_toml(plan(1280, 768, 384, labels=14)))
+    assert main(["aggregator", "init", str(path), str(tmp_path / "chest")]) == 3
+    said = capsys.readouterr().err
+    assert f"{path}: a site would send 12." in said
+    assert "at most 6 MB are allowed; lower modalities.dim" in said
+    assert not (tmp_path / "chest").exists()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"dims": (1280, 384)}, {"dims": (160,) * 8}, {"answer": "head", "fin": "mlp"}]
+)
+def test_what_the_limit_of_second_moments_allows_a_site_sends(changed) -> None:
+    """The default over usual encoders, many modalities of few columns, and a plan that asks for none of them."""
+    dims, model = changed.get("dims", (1280, 768, 384)), {k: v for k, v in changed.items() if k != "dims"}
+    check_moments(plan(*dims, labels=14, **model))
 
 
 def test_a_small_welcome_makes_no_gigabytes() -> None:

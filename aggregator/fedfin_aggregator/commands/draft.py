@@ -12,7 +12,7 @@ from fedfin import limits
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import Manifest, read_manifest
 from fedfin.errors import SettingsError
-from fedfin.model.plan_size import check_size
+from fedfin.model.plan_size import check_moments, check_size
 from fedfin.plan import Plan, plan_toml
 from fedfin.settings import explain
 from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, tell_more
@@ -89,6 +89,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     try:
         plan = msgspec.convert(raw, Plan)
         check_size(plan)
+        check_moments(plan)
     except (msgspec.ValidationError, ValueError) as error:
         reason = explain(str(error), Plan)
         raise SettingsError(

@@ -4,9 +4,11 @@ import argparse
 from pathlib import Path
 
 from fedfin.command_line.parsers import Commands, add_command
+from fedfin.errors import SettingsError
 from fedfin.files import make_folder
 from fedfin.folders import warn_if_open
 from fedfin.model.plan_file import read_plan
+from fedfin.model.plan_size import check_moments
 from fedfin.protocol.schedule import last_round
 from fedfin_aggregator.folder import JOURNAL
 from fedfin_aggregator.store.journal import Journal
@@ -25,6 +27,10 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the folder and its journal. Raises SettingsError, StateError."""
     plan = read_plan(args.plan)
+    try:
+        check_moments(plan)
+    except ValueError as error:
+        raise SettingsError(f"{args.plan}: {error}") from None
     make_folder(args.folder)
     warn_if_open(args.folder)
     Journal(args.folder / JOURNAL, create=plan).close()

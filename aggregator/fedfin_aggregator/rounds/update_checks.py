@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.plan import Plan
@@ -107,10 +108,12 @@ def _check_moments(plan: Plan, values: Values, weights: Weights) -> None:
         if names[0] not in values:
             continue
         mean, square = (values[name].astype(np.float64) for name in names)
-        if (square > modality.feature_limit**2 * (1 + SLACK)).any():
+        # What was larger than a value can be has become that in the codec.
+        if ((square > modality.feature_limit**2 * (1 + SLACK)) | (square >= limits.VALUE_ABS)).any():
             raise ProtocolError(
                 f"features of {modality.name} are larger than {modality.feature_limit:g} in the root of their mean"
-                " square; if the encoder gives such, the coordinator must raise the modality's feature_limit"
+                " square; if the encoder gives such, the coordinator must raise the modality's feature_limit, or where"
+                f" that is {limits.FEATURE_ABS:g} already, sites must give smaller units"
             )
         if (np.square(mean) > square * (1 + SLACK) + LEAST).any():
             raise ProtocolError(f"tensor {names[1]} holds less than the squares of the means")

@@ -1,5 +1,6 @@
-"""The closed-form FIN in torch: several sources are independent witnesses, and what is unknown is the mean."""
+"""The closed-form FIN in torch: several sources are witnesses that see alike, and what is unknown is the mean."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from closed_form_cases import answers, draw, fusion_model, make_plan, solved
 
 from fedfin.fusion.closed_form_fin import Gaussian
+from fedfin_edge.cases.dataset import Dataset
 
 DIMS = {"a": 5, "b": 4, "c": 3}
 
@@ -29,6 +31,23 @@ def test_two_witnesses_tell_more_than_either_and_say_so(model) -> None:
         claimed["".join(shown)] = float(spread["c"].mean())
     assert error["ab"] < min(error["a"], error["b"])
     assert claimed["ab"] < min(claimed["a"], claimed["b"])
+
+
+def test_what_alike_witnesses_leave_is_claimed_no_more_than_half_too_small() -> None:
+    """Five nearly equal views of one: of independent ones less than half of it would be left."""
+    plan = make_plan(dict.fromkeys("abcdef", 4))
+    sites, new = {f"s{i}": alike(draw(plan, 80, i)) for i in range(4)}, alike(draw(plan, 500, 77))
+    _, mean, spread = answers(fusion_model(plan, solved(plan, sites)), new, list("abcde"))
+    error = float(np.square(mean["f"] - new.features["f"]).mean())
+    assert 0.8 < error / float(spread["f"].mean() * new.features["f"].var()) < 1.5
+
+
+def alike(dataset: Dataset) -> Dataset:
+    """The same cases, of which a to e tell the same but for a little noise."""
+    noise = np.random.default_rng(0)
+    views = {m: dataset.features["a"] + 0.1 * noise.normal(size=(len(dataset), 4)) for m in "abcde"}
+    features = {m: views[m].astype(np.float32) for m in views}
+    return replace(dataset, features=dataset.features | features)
 
 
 def test_with_one_source_it_is_that_source_s_estimate(model) -> None:
