@@ -30,6 +30,7 @@ from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.secure_rounds import UNOPENED, SecureRounds
+from fedfin_aggregator.rounds.update_checks import ROLLED_BACK
 from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.mail import Mail
 from fedfin_aggregator.serve.retained import Retained
@@ -360,7 +361,11 @@ class Server:
         if left_out:
             reason = "their second moments have no solution with those of the others"
             self._report("left-out", {"round": round_, "sites": ", ".join(left_out), "reason": reason})
-        self._report("closed", {"round": round_} | self._rounds.journal.results(round_))
+        results = self._rounds.journal.results(round_)
+        self._report("closed", {"round": round_} | results)
+        if (better := results.get(ROLLED_BACK)) is not None:
+            worse = self._rounds.journal.version_of(round_)
+            self._report("rolled-back", {"round": round_, "version": worse, "to": int(better)})
         self._feed(self._opened())
         self._rounds.journal.tidy()
 
@@ -414,8 +419,8 @@ class Server:
         effect: sums.NewSum | sums.FixSum | sums.KeepSum | sums.OpenSum | sums.GiveUpSum,
     ) -> None:
         match effect:
-            case sums.NewSum(round_, attempt, names):
-                rounds.begin_sum(attempt)
+            case sums.NewSum(round_, attempt, names, groups):
+                rounds.begin_sum(attempt, groups)
                 self._report("cohort", {"round": round_, "sites": ", ".join(names)})
             case sums.FixSum(attempt):
                 rounds.fix_sum(attempt)
@@ -490,9 +495,8 @@ def _asking(round_: int, asked: frozenset[str]) -> str:
 def _awaiting_cohort(waiting: sums.AwaitCohort) -> str:
     missing = ", ".join(waiting.missing) or "others"
     return (
-        f"round {waiting.round}: a sum of those that are ready, less an earlier sum, would show what one or two sites"
-        f" gave; bring {missing} back within {waiting.seconds:.0f} s. After that more sites are left out, or the round"
-        " closes without a sum"
+        f"round {waiting.round}: {waiting.reason}; bring {missing} back within {waiting.seconds:.0f} s. After that more"
+        " sites are left out, or the round closes without a sum"
     )
 
 
