@@ -1,5 +1,7 @@
 """Sums of groups of sites: one that sends anything moves the model little, and judges no version."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -10,10 +12,15 @@ from fedfin.errors import ProtocolError
 from fedfin.plan import Privacy
 from fedfin.plan import Rounds as RoundsPlan
 from fedfin.protocol.convergence import ANSWERS, LOSSES, pooled_loss
+from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums.fixed_point import ONE
-from fedfin.secure_sums.summand import Opened
+from fedfin.secure_sums.summand import Opened, Summand
 from fedfin_aggregator.fold.fold import FoldedMeans
+from fedfin_aggregator.fold.partial_sum import decode_sum, unpack
 from fedfin_aggregator.rounds.group_sums import median_sums, metric_sums, possible
+from fedfin_aggregator.rounds.rounds import sum_shapes
+from fedfin_aggregator.rounds.secure_rounds import SecureRounds
+from fedfin_aggregator.store.journal import Journal
 
 SECURE = replace(
     PLAN, privacy=Privacy(level="secure"), rounds=RoundsPlan(sites=9, min_sites=9, cases_per_site=100)
@@ -64,9 +71,30 @@ def test_a_group_whose_sum_its_sites_cannot_give_is_left_out() -> None:
     honest = [group(1.0), group(2.0)]
     impossible = Opened({"a": (np.full(2, 2**61, np.int64), 1)}, {})
     for bad in (group(1.0, cases=301), impossible):
-        assert possible(SECURE, [(one, 3) for one in (*honest, bad)]) == honest
+        assert possible([(one, 300) for one in (*honest, bad)]) == honest
     with pytest.raises(ProtocolError, match="no group"):
-        possible(SECURE, [(impossible, 3)])
+        possible([(impossible, 300)])
+
+
+@pytest.mark.parametrize("groups", [(), (("s0", "s1", "s2"), ("s3", "s4", "s5"), ("s6", "s7", "s8"))])
+def test_a_sum_over_more_cases_than_the_charter_grants_its_sites_is_not_taken(tmp_path: Path, groups) -> None:
+    """In one sum all is refused; in groups the one that claims them is left out."""
+    rounds = SecureRounds(Journal(tmp_path / "journal.sqlite", create=SECURE))
+    rounds.case_caps = {f"s{number}": 10 for number in range(9)}
+    form, shape = Summand(SECURE, "moments"), (PLAN.dims["image"],)
+    name, names = "norm.image.mean", tuple(rounds.case_caps)
+    words = [form.words({name: np.full(shape, value, np.float32)}, {name: 10}, {}) for value in (1, 1, 1)]
+    words[0] += form.words({name: np.full(shape, 1e4, np.float32)}, {name: 95}, {})
+    totals = np.array(words) if groups else np.sum(words, axis=0, keepdims=True)
+    sum_ = OpenSum(1, b"a" * 16, names, {}, names, {}, {}, groups)
+    if not groups:
+        with pytest.raises(
+            ProtocolError, match=r"claims 125 cases; the charter grants its sites 90 together"
+        ):
+            rounds._payload(sum_, totals)
+        return
+    sums = unpack(decode_sum(rounds._payload(sum_, totals)), sum_shapes(SECURE, "moments"))
+    assert FoldedMeans(sums)[name] == pytest.approx(1.0)
 
 
 GROUPED = Privacy(level="secure", groups=3)

@@ -12,32 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.plan import Plan
 from fedfin.protocol.convergence import METRICS, pooled_loss
 from fedfin.secure_sums.fixed_point import ONE
 from fedfin.secure_sums.summand import Opened
 from fedfin_aggregator.fold.fold import Sum
 from fedfin_aggregator.fold.partial_sum import check_total
 from fedfin_aggregator.fold.robust import median
-from fedfin_aggregator.rounds.update_checks import check_cases
+from fedfin_aggregator.rounds.update_checks import check_granted
 
 MetricSums = dict[str, tuple[Fraction, int]]
 
 
-def possible(plan: Plan, sums: Sequence[tuple[Opened, int]]) -> list[Opened]:
-    """Those that so many sites of the plan can give: a group whose sum none can is left out. sums: with their sites.
+def possible(sums: Sequence[tuple[Opened, int]]) -> list[Opened]:
+    """Those that the cases behind them can give; others are left out. sums: with how many cases the sites are granted.
 
     Raises ProtocolError where none is left.
     """
-    kept = [opened for opened, sites in sums if _is_possible(plan, opened, sites)]
+    kept = [opened for opened, granted in sums if _is_possible(opened, granted)]
     if not kept:
         raise ProtocolError("no group's sum is one that its sites can give")
     return kept
 
 
-def _is_possible(plan: Plan, opened: Opened, sites: int) -> bool:
+def _is_possible(opened: Opened, granted: int) -> bool:
     try:
-        check_cases(plan, {name: weight for name, (_, weight) in opened.tensors.items()}, sites)
+        check_granted({name: weight for name, (_, weight) in opened.tensors.items()}, granted)
         for name, (total, weight) in opened.tensors.items():
             check_total(name, total, weight)
     except ProtocolError:

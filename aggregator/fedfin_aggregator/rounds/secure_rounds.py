@@ -1,6 +1,6 @@
 """Rounds of which the aggregator sees the sums alone (docs/secure-sums.md): masked words come in, one sum is folded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import numpy as np
@@ -31,7 +31,7 @@ from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds import group_sums
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes
-from fedfin_aggregator.rounds.update_checks import check_noised
+from fedfin_aggregator.rounds.update_checks import check_granted, check_noised
 from fedfin_aggregator.store.journal import Journal, UpdateRow
 
 UNOPENED = "too few sites have revealed the shares that open this sum; no other sum of their values is made"
@@ -194,8 +194,8 @@ class SecureRounds(RootRounds):
         opened = [form.opened(words, steps) for words in totals]
         fold, means = Fold(self._weight_limit), Means()
         if sum_.groups:
-            sites = map(len, sum_.groups)
-            opened = group_sums.possible(self.plan, list(zip(opened, sites, strict=True)))
+            granted = map(self._granted, sum_.groups)
+            opened = group_sums.possible(list(zip(opened, granted, strict=True)))
             fold.merge(group_sums.median_sums(opened))
         else:
             fold.merge(self._whole(sum_, task, opened[0]))
@@ -213,16 +213,19 @@ class SecureRounds(RootRounds):
         )
 
     def _whole(self, sum_: OpenSum, task: Task, opened: Opened) -> dict[str, Sum]:
+        granted = self._granted(sum_.survivors)
         if self.plan.privacy.noised:
             totals = {name: total for name, (total, _) in opened.tensors.items()}
-            check_noised(self.plan, task, totals, self._granted(sum_), len(sum_.survivors))
+            check_noised(self.plan, task, totals, granted, len(sum_.survivors))
+        else:
+            check_granted({name: weight for name, (_, weight) in opened.tensors.items()}, granted)
         sums = {name: Sum(*tensor) for name, tensor in opened.tensors.items()}
         return grouped(sums, SUM) if task == "second_moments" else sums
 
-    def _granted(self, sum_: OpenSum) -> int:
+    def _granted(self, sites: Iterable[str]) -> int:
         """How many cases, so how many patients at most, the charter and the plan let these sites have together."""
         most = self.plan.rounds.cases_per_site
-        return sum(min(self.case_caps.get(site, most), most) for site in sum_.survivors)
+        return sum(min(self.case_caps.get(site, most), most) for site in sites)
 
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """As RootRounds; nothing of this round's sum is left to open."""

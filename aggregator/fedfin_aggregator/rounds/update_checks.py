@@ -74,6 +74,16 @@ def check_noised(
             )
 
 
+def check_granted(weights: Weights, granted: int) -> None:
+    """No sum is over more cases than the charter grants its sites together. Raises ProtocolError."""
+    for name, weight in weights.items():
+        if weight > granted:
+            raise ProtocolError(
+                f"tensor {name} of the sum claims {weight} cases; the charter grants its sites {granted} together:"
+                " one of them claims more than it may"
+            )
+
+
 def check_cases(plan: Plan, weights: Weights, updates: int = 1) -> None:
     """No site claims more cases than the plan lets it, so that few names cannot fill a sum. Raises ProtocolError."""
     most, claimed = plan.rounds.cases_per_site, Counter[str]()
