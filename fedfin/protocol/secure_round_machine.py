@@ -352,7 +352,9 @@ class SecureRoundMachine(RoundMachine):
     def _consent(self, site: str, message: Consent) -> list[Effect]:
         if (attempt := self._of(message)) is None:
             return []
-        statement = survivors_statement(self._run, self._round, attempt.id, attempt.keys, attempt.survivors)
+        statement = survivors_statement(
+            self._run, self._round, attempt.id, attempt.keys, attempt.survivors, attempt.grouped
+        )
         if not self._verify(site, statement, message.signature):
             return []
         attempt.add_consent(site, message)

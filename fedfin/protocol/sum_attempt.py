@@ -62,7 +62,7 @@ class Attempt:
         self.phase = Phase.DEALING
         self.needed = threshold(len(names))
         self._least, self._earlier = max(self.needed, least), earlier
-        self._grouped, self.groups = grouped, whole(deal(grouped, most_groups), names)
+        self.grouped, self.groups = grouped, whole(deal(grouped, most_groups), names)
         self.lost: set[str] = set()  # have said that they hold nothing of it any more
         self.dealings: dict[str, Dealing] = {}
         self.keys: dict[str, SumKey] = {}
@@ -75,7 +75,7 @@ class Attempt:
     @classmethod
     def again(cls, run: str, kept: OpenSum, least: int) -> "Attempt":
         """One that an earlier life of the aggregator may have asked sites to reveal."""
-        attempt = cls(run, kept.round, kept.attempt, kept.names, least)
+        attempt = cls(run, kept.round, kept.attempt, kept.names, least, grouped=kept.grouped)
         attempt.phase, attempt.keys = Phase.REVEALING, kept.keys
         attempt.survivors, attempt.consents, attempt.groups = kept.survivors, kept.consents, kept.groups
         return attempt
@@ -136,7 +136,7 @@ class Attempt:
             return None
         run, round_, attempt = self._run, self.round, self.id
         if self.phase is Phase.DEALING:
-            grouped = self._grouped or msgspec.UNSET
+            grouped = self.grouped or msgspec.UNSET
             return Cohort(run=run, round=round_, attempt=attempt, names=self.names, grouped=grouped)
         if self.phase is Phase.MASKING:
             shares = {name: self.dealings[name].shares[site] for name in self.keys if name != site}
@@ -178,5 +178,6 @@ class Attempt:
             self.survivors,
             self.consents,
             dict(self.reveals),
+            self.grouped,
             self.groups,
         )

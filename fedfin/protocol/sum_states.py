@@ -14,8 +14,8 @@ from fedfin.protocol.sum_groups import Groups
 class OpenSum:
     """Open this sum with what its survivors reveal, make it durable, and report SumEnded.
 
-    `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors. `groups`: of survivors,
-    where their sums are opened apart (sum_groups.py).
+    `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors. Where sums are opened
+    apart (sum_groups.py), `grouped`: who was dealt into groups; `groups`: those of survivors.
     """
 
     round: int
@@ -25,6 +25,7 @@ class OpenSum:
     survivors: tuple[str, ...]
     consents: dict[str, bytes]
     reveals: dict[str, Reveal]
+    grouped: tuple[str, ...] = ()
     groups: Groups = ()
 
 

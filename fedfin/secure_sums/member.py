@@ -329,4 +329,4 @@ class Member:
 
 
 def _statement(kept: Kept) -> bytes:
-    return survivors_statement(kept.run, kept.round, kept.attempt, kept.keys, kept.survivors)
+    return survivors_statement(kept.run, kept.round, kept.attempt, kept.keys, kept.survivors, kept.grouped)

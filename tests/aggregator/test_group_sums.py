@@ -86,7 +86,7 @@ def test_a_sum_over_more_cases_than_the_charter_grants_its_sites_is_not_taken(tm
     words = [form.words({name: np.full(shape, value, np.float32)}, {name: 10}, {}) for value in (1, 1, 1)]
     words[0] += form.words({name: np.full(shape, 1e4, np.float32)}, {name: 95}, {})
     totals = np.array(words) if groups else np.sum(words, axis=0, keepdims=True)
-    sum_ = OpenSum(1, b"a" * 16, names, {}, names, {}, {}, groups)
+    sum_ = OpenSum(1, b"a" * 16, names, {}, names, {}, {}, groups=groups)
     if not groups:
         with pytest.raises(
             ProtocolError, match=r"claims 125 cases; the charter grants its sites 90 together"

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from cohort_sites import FIRST, ROUND, RUN, WHERE, Sites
+from msgspec.structs import replace
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol.messages import Cohort, Survivors
@@ -126,6 +127,21 @@ def test_a_site_signs_no_survivors_of_a_part_of_a_group() -> None:
     names = tuple(name for name in sites.names if name != "s5")
     with pytest.raises(ProtocolError, match="not whole groups"):
         sites.members["s0"].consent(Survivors(**WHERE, attempt=FIRST, names=names))
+
+
+def test_sites_that_were_dealt_otherwise_reveal_nothing_to_each_other() -> None:
+    """Who was dealt is in what survivors sign: an aggregator that says other things to others opens nothing."""
+    sites = Sites(10, groups=3)
+    question = {"names": NAMES, "grouped": NAMES}
+    dealings = {n: sites.members[n].deal(Cohort(**WHERE, attempt=FIRST, **question)) for n in NAMES}
+    sites.mask(dealings, {name: np.ones(4, np.uint64) for name in NAMES})
+    consents = sites.consents(NAMES)
+    own = sites.members["s0"]
+    kept = own._kept
+    assert kept is not None
+    own._kept = replace(kept, grouped=(*NAMES, "t1"))
+    with pytest.raises(ProtocolError, match="of something else"):
+        own.reveal(consents)
 
 
 def test_what_a_site_has_opened_binds_it_for_the_run() -> None:
