@@ -74,6 +74,7 @@ FEATURE_ABS = (
 
 # Sites in one secure sum: fewer would show what single sites gave; of more, one site's shares would not fit a message.
 LEAST_SUMMED = 3
+LEAST_GROUPS = 3  # of sites, whose sums are compared: two have no middle
 COHORT = 512
 
 # A question without an answer is asked again after this long.

@@ -35,7 +35,10 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 # Features that keep their scale can be so many, times 36, in their mean square (second_moment_spec.py): it must travel.
 MOST_OF_ONE_SCALE = 1024
+# Of groups that are compared, three sites each, at "secure": in a round as large as the largest cohort.
+MOST_GROUPS = limits.COHORT // limits.LEAST_SUMMED
 LEAST_COMPARED, MOST_COMPARED = 3, 64  # sites: all their updates are in memory at once
+LEAST_IN_GROUPS = limits.LEAST_GROUPS * limits.LEAST_SUMMED
 MOST_EPOCHS = (
     20  # in a round, where their number follows from the cases: a few cases more often are learnt by heart
 )
@@ -143,7 +146,10 @@ class Rounds(_Closed, frozen=True):
     `sites`: the target; `min_sites`: the quorum; `invite`: how many sites a training round asks (0: all);
     `buffer`: asynchronous, how many updates make a version (0: half the target). `cases_per_site`: more than these no
     site may claim; `max_share`: a site's greatest part in a sum of three or more sites. `robust`: how training's
-    updates are combined, so that a few bad ones move the model little.
+    updates are combined, so that a few bad ones move the model little. `rollback`: a version whose loss on validation
+    cases is by more than this part above the best one's is not taken.
+
+    With a sixteenth key msgpack's map has another header, and every plan another digest: none may come here.
     """
 
     count: Positive = 40
@@ -160,6 +166,7 @@ class Rounds(_Closed, frozen=True):
     cases_per_site: Annotated[int, msgspec.Meta(ge=1, le=limits.SITE_WEIGHT)] = 100_000
     max_share: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
     robust: Robust = "none"
+    rollback: Annotated[float, msgspec.Meta(gt=0.0, le=100.0)] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -178,6 +185,9 @@ class Rounds(_Closed, frozen=True):
             ),
             f"robust is for 3 to {MOST_COMPARED} sites": (
                 self.robust != "none" and not MOST_COMPARED >= self.sites >= LEAST_COMPARED
+            ),
+            'rollback needs mode = "sync" and patience above 0: versions are compared on validation cases': (
+                bool(self.rollback) and (self.mode != "sync" or not self.stops_after)
             ),
         }
         for problem, there in problems.items():
@@ -200,6 +210,8 @@ class Privacy(_Closed, frozen=True):
 
     `epsilon`, `delta`: what all sums together promise to each patient, once noise is in them. `training_share`: what
     part of it training gets, if there is any; `patients`: how many train in all, a number that may be public.
+    `groups`: sums of training are opened in so many at most, and the median of their means counts
+    (fedfin/protocol/sum_groups.py).
     """
 
     level: Level = "open"
@@ -207,6 +219,9 @@ class Privacy(_Closed, frozen=True):
     delta: Annotated[float, msgspec.Meta(gt=0.0, le=1e-3)] = 1e-6
     training_share: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] | msgspec.UnsetType = msgspec.UNSET
     patients: Annotated[int, msgspec.Meta(ge=1, le=limits.SITE_WEIGHT)] | msgspec.UnsetType = msgspec.UNSET
+    groups: Annotated[int, msgspec.Meta(ge=limits.LEAST_GROUPS, le=MOST_GROUPS)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
 
     @property
     def summed(self) -> bool:
@@ -298,8 +313,26 @@ class Plan(_Closed, frozen=True):
             raise ValueError(
                 f'codec.up = "{up}" is for privacy.level = "secure"; at "open" take another preset'
             )
+        self._check_groups()
         if self.privacy.noised:
             self._check_private()
+
+    def _check_groups(self) -> None:
+        """Of sites whose sums are opened apart."""
+        groups, sites, level = self.privacy.groups or 0, self.rounds.sites, self.privacy.level
+        if groups and level != "secure":
+            raise ValueError(
+                f'privacy.groups is for privacy.level = "secure", not "{level}": at "open" take rounds.robust; at'
+                ' "private" each group\'s sum would need all the noise'
+            )
+        if sites < limits.LEAST_SUMMED * groups:
+            raise ValueError(
+                f"privacy.groups ({groups}) of {limits.LEAST_SUMMED} sites each need more than rounds.sites ({sites})"
+            )
+        if groups and self.rounds.min_sites < LEAST_IN_GROUPS:
+            raise ValueError(
+                f"privacy.groups needs rounds.min_sites of {LEAST_IN_GROUPS} or more: three groups of three sites"
+            )
 
     def _check_private(self) -> None:
         """What has no part in sums with noise."""
@@ -313,6 +346,7 @@ class Plan(_Closed, frozen=True):
             "needs model.basis_total = 0: random features are dimensions, and noise is in each": (
                 model.basis_total > sum(self.dims.values())
             ),
+            "needs rounds.rollback unset: no losses on validation cases are told": bool(self.rounds.rollback),
         }
         problems |= {
             f"needs modalities.deviation of {m.name!r}, from public cases": not m.deviation

@@ -1,5 +1,6 @@
 """Sites that take part in a sum, each with keys of its own, and an aggregator that asks them as it likes."""
 
+import msgspec
 import numpy as np
 
 from fedfin.protocol.messages import Cohort, Consents, Dealing, Dealt, Reveal, Survivors
@@ -19,6 +20,7 @@ class Ledger:
         self.kept: Kept | None = None
         self.attempts: dict[int, bytes] = {}
         self.sums: list[frozenset[str]] = []  # of statistics, in other rounds
+        self.grouped: tuple[str, ...] = ()
 
     def keep(self, kept: Kept | None) -> None:
         """In place of what was kept before."""
@@ -28,9 +30,10 @@ class Ledger:
         """The attempt of which shares may have left."""
         return self.attempts.get(round_)
 
-    def reveal(self, round_: int, attempt: bytes, sites: tuple[str, ...]) -> None:
+    def reveal(self, round_: int, attempt: bytes, sites: tuple[str, ...], grouped: tuple[str, ...]) -> None:
         """Never forgotten."""
         self.attempts[round_] = attempt
+        self.grouped = grouped or self.grouped
 
     def beside(self, round_: int) -> list[frozenset[str]]:
         """What a test says."""
@@ -38,9 +41,10 @@ class Ledger:
 
 
 class Sites:
-    """`count` of them; `ledgers`: what each has made durable."""
+    """`count` of them; `ledgers`: what each has made durable. `groups`: into which all are dealt, if any."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, groups: int = 0) -> None:
+        self.groups = groups
         self.names = tuple(sorted(f"s{number}" for number in range(count)))
         self.identities = {
             name: Identity(Ed25519PrivateKey.generate(), X25519PrivateKey.generate()) for name in self.names
@@ -58,11 +62,13 @@ class Sites:
             lambda: self.roster,
             least=3,
             ledger=self.ledgers[name],
+            most_groups=lambda _: self.groups,
         )
 
     def deal(self, names: tuple[str, ...], attempt: bytes = FIRST) -> dict[str, Dealing]:
         """Of each of the cohort."""
-        question = Cohort(**WHERE, attempt=attempt, names=names)
+        grouped = self.names if self.groups else msgspec.UNSET
+        question = Cohort(**WHERE, attempt=attempt, names=names, grouped=grouped)
         return {name: self.members[name].deal(question) for name in names}
 
     def dealt(self, dealings: dict[str, Dealing], name: str) -> Dealt:

@@ -13,7 +13,8 @@ from fedfin.declines import CAUSES
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
 from fedfin.protocol.subtraction import NO_COHORT
-from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT
+from fedfin.protocol.sum_groups import NO_GROUPS, most_groups
+from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, ROLLED_BACK
 from fedfin_aggregator.store.journal import Journal, PartRow, RoundRow
 from fedfin_aggregator.training_end import training_end
 
@@ -104,7 +105,8 @@ def _no_sum(journal: Journal, row: RoundRow) -> str | None:
     updates = journal.updates(row.round)
     if any(update.accepted for update in updates):
         return None
-    return updates[0].reason if updates else NO_COHORT
+    without = NO_GROUPS if most_groups(journal.plan, row.round) else NO_COHORT
+    return updates[0].reason if updates else without
 
 
 def _notes(facts: dict[str, Any]) -> Iterator[str]:
@@ -116,6 +118,12 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
             yield (
                 f"round {row['round']}: second moments of {row[LEFT_OUT]:.0f} sites have no solution and are not in"
                 " the model"
+            )
+        if (better := row.get(ROLLED_BACK)) is not None:
+            yield (
+                f"round {row['round']}: version {row['version']} answers validation cases worse than version"
+                f" {better:.0f}, from which the next round went on; neither it nor what was trained from it is in the"
+                " model"
             )
         if row["no_sum"]:
             yield f"round {row['round']} closed without a sum: {row['no_sum']}"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from benchmarks.leakage import differencing
 from benchmarks.leakage.levels import EXACT
-from benchmarks.leakage.measure import MOST_CANDIDATES, Cell, attack, make_listener
+from benchmarks.leakage.measure import MOST_CANDIDATES, Cell, attack, attack_noised, make_listener
 from benchmarks.leakage.options import read_options
 from benchmarks.leakage.people import People, deal, made_up
 from benchmarks.leakage.projection import principal_axes
@@ -36,6 +36,7 @@ def measure_all(args: argparse.Namespace) -> Iterator[list[Cell]]:
             for sites, patients in args.federations:
                 parts = [project(site) for site in deal(rest, [patients] * sites)]
                 yield attack(listener, parts, project(others), seed)
+                yield attack_noised(listener, parts, project(others), seed)
 
 
 def _people(args: argparse.Namespace, seed: int) -> tuple[People, People, People]:
@@ -51,7 +52,7 @@ def _people(args: argparse.Namespace, seed: int) -> tuple[People, People, People
 
 
 def _measure(args: argparse.Namespace) -> Report:
-    total, cells = args.seeds * len(args.dims) * len(args.federations), list[Cell]()
+    total, cells = 2 * args.seeds * len(args.dims) * len(args.federations), list[Cell]()
     with ProgressBar() as bar:
         bar.update("federations", 0, total)
         for done, found in enumerate(measure_all(args), 1):

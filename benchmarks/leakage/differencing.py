@@ -14,11 +14,12 @@ from benchmarks.leakage.levels import LEAST_SITES, Level
 from benchmarks.leakage.listener import Seen, make_plan, send
 from fedfin.fusion.model import load_model
 from fedfin.model.initial_model import initial_model
-from fedfin.model.model_spec import CALIBRATION, Task
+from fedfin.model.model_spec import CALIBRATION, HISTOGRAM_BINS, Task
 from fedfin.model.second_moment_spec import label_moment_name, second_moment_name, unpack
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.tasks.evaluate import answer
+from fedfin_edge.tasks.calibrate import case_scores
+from fedfin_edge.tasks.evaluate import answer, score_bins
 
 DIMS = {"image": 12, "text": 8}
 PLAN = make_plan(DIMS, 1)
@@ -108,12 +109,32 @@ def calibration_of_one(see: See) -> bool:
     return bool((shares.argmax(axis=1) == dataset.labels[ONE]).all() and (shares.sum(axis=1) == 1).all())
 
 
+def positive_in_histogram(see: See) -> bool:
+    """One of the patients held out has a finding: the label's histogram has that patient's score."""
+    dataset = _with_one_positive(held_out=True)
+    seen = see("evaluate", dataset)
+    counts = np.rint(seen.values["eval.all"][0, 1] * seen.weights["eval.all"])
+    own = answer(load_model(PLAN, MODEL), PLAN, dataset, np.array([ONE]), dataset.present)
+    return bool(counts.sum() == counts[score_bins(own, HISTOGRAM_BINS)[0, 0]] == 1)
+
+
+def positive_in_calibration(see: See) -> bool:
+    """One of the patients that calibrate the head has a finding: the label's mean logit is that patient's."""
+    dataset = _with_one_positive(held_out=False)
+    seen = see("calibrate", dataset)
+    share, logit, *_ = seen.values[CALIBRATION][-1, 0, 1]
+    own = case_scores(load_model(PLAN, MODEL), PLAN, dataset, np.array([ONE]))[0, -1, 0, 1, 1]
+    return bool(share > 0 and abs(logit / share - own) < _CLOSE * abs(own))
+
+
 ATTACKS: dict[str, Callable[[See], bool]] = {
     "one patient added between two submissions": one_patient_more,
     "the one incomplete case": one_incomplete_case,
     "the single positive of a label": one_positive,
     "a histogram of one case": histogram_of_one,
     "calibration of one case": calibration_of_one,
+    "the single positive in a histogram": positive_in_histogram,
+    "the single positive in the calibration": positive_in_calibration,
 }
 
 
@@ -124,6 +145,16 @@ def _site(number: int = 0) -> Dataset:
     labels = rng.integers(0, 2, (PATIENTS, len(PLAN.labels))).astype(np.float32)
     everyone = np.ones(PATIENTS, np.bool_)
     return Dataset(features, dict.fromkeys(DIMS, everyone), labels, ~everyone)
+
+
+def _with_one_positive(*, held_out: bool) -> Dataset:
+    """Of a third of the patients, who are held out of all, or of the head's training."""
+    dataset = _site()
+    labels, third = dataset.labels.copy(), np.arange(PATIENTS) % 3 == ONE
+    labels[third, 0] = _only(dataset)[third]
+    if held_out:
+        return replace(dataset, labels=labels, held_out=third)
+    return replace(dataset, labels=labels, validation=third)
 
 
 def _others() -> list[Dataset]:

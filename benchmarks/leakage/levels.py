@@ -13,12 +13,13 @@ LEAST_SITES = 3  # of a federation that is attacked
 class Level:
     """name: the plan's word for it. sums: of how many sites' parts the aggregator sees the sum, and no part of it.
 
-    least_patients: each site's floor on what it submits.
+    least_patients: each site's floor on what it submits. epsilon: of the noise in the sums; None: there is none.
     """
 
     name: str
     sums: tuple[int, ...]
     least_patients: int = 0
+    epsilon: float | None = None
 
     def sees(self, parts: Sequence[Seen]) -> Seen:
         """From what so many sites submit. Secure sums equal the plain fold, so this is the fold."""
@@ -28,10 +29,11 @@ class Level:
 OPEN = Level("open", sums=(1,))
 FLOORS = replace(OPEN, name="open, floors", least_patients=limits.LEAST_PATIENTS)
 SECURE = Level("secure", sums=(LEAST_SITES, 10))
-LEVELS = (OPEN, SECURE)
+PLAIN = (OPEN, SECURE)
+NOISED = tuple(Level(f"private, epsilon {e:g}", SECURE.sums, epsilon=e) for e in (8.0, 1.0))
 EXACT = (OPEN, FLOORS, SECURE)  # for what shows one patient whatever their number
 
 
-def views(sites: int) -> list[tuple[Level, int]]:
-    """What is attacked of a federation of so many sites: a level, and of how many sites the sum is."""
-    return [(level, count) for level in LEVELS for count in level.sums if max(count, LEAST_SITES) == sites]
+def views(levels: Sequence[Level], sites: int) -> list[tuple[Level, int]]:
+    """What is attacked of a federation of so many sites: a level, and of how many sites the sum is, one or all."""
+    return [(level, count) for level in levels for count in level.sums if max(count, LEAST_SITES) == sites]

@@ -3,22 +3,27 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from benchmarks.leakage.people import LABELS, MODALITY, Floats, People
 from benchmarks.study.rounds import Rounds
 from fedfin.codec import Tensors
 from fedfin.model.model_spec import Task, task_specs
-from fedfin.plan import MOST_OF_ONE_SCALE, Modality, Model, Plan, Training
+from fedfin.plan import MOST_OF_ONE_SCALE, Modality, Model, Plan, Privacy, Training
 from fedfin.plan import Rounds as RoundPolicy
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.schedule import first_training_round, task_of
 from fedfin.protocol.site_states import Work
+from fedfin_aggregator.closed_form.denoised import denoised
+from fedfin_aggregator.closed_form.groups import by_group
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans
+from fedfin_aggregator.rounds.close import fold_update
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.update import make_update
 from fedfin_edge.cases.dataset import Dataset
 
+DELTA, NOISED_ROUNDS = 1e-5, 10
 MOMENTS = f"norm.{MODALITY}.mean", f"norm.{MODALITY}.square"
 
 
@@ -34,14 +39,25 @@ class Seen:
 class Listened:
     """A federation from its first round to its last.
 
-    sent: by task, what each site sent, of training in its first round; before: the model that each task started from;
-    final: the last one.
+    sent: by task before training, what each site sent; before: the model that each of these started from. models: that
+    each round of training started from; first_site: what the first site's updates changed in it. final: the last one.
     """
 
     plan: Plan
     sent: Mapping[Task, Sequence[Seen]]
     before: Mapping[Task, Tensors]
+    models: Sequence[Tensors]
+    first_site: Sequence[Tensors]
     final: Tensors
+
+    @property
+    def changes(self) -> list[Tensors]:
+        """What each round of training changed: the mean over all sites, and what a sum of theirs tells."""
+        trained, after = task_specs(self.plan, "train"), [*self.models[1:], self.final]
+        return [
+            {name: new[name] - old[name] for name in trained}
+            for old, new in zip(self.models, after, strict=True)
+        ]
 
 
 def make_plan(dims: Mapping[str, int], rounds: int) -> Plan:
@@ -53,6 +69,24 @@ def make_plan(dims: Mapping[str, int], rounds: int) -> Plan:
         model=Model(basis_total=0),
         training=Training(epochs=1),
         rounds=RoundPolicy(count=rounds, patience=0, sites=1, min_sites=1),
+    )
+
+
+def with_noise(plan: Plan, epsilon: float, deviation: float, sites: int, patients: int) -> Plan:
+    """The same with noise in its sums, and a linear head that trains under it, in fewer rounds, of less noise each.
+
+    deviation: of public cases' features.
+    """
+    replace = msgspec.structs.replace
+    return replace(
+        plan,
+        modalities=tuple(replace(modality, deviation=deviation) for modality in plan.modalities),
+        model=Model(head_width=0, basis_total=0),
+        training=Training(learning_rate=1.0),
+        rounds=replace(
+            plan.rounds, count=min(plan.rounds.count, NOISED_ROUNDS), sites=sites, min_sites=sites
+        ),
+        privacy=Privacy(level="private", epsilon=epsilon, delta=DELTA, patients=patients),
     )
 
 
@@ -74,16 +108,37 @@ def send(plan: Plan, task: Task, number: int, model: Tensors, dataset: Dataset, 
 def listen(plan: Plan, people: Sequence[People]) -> Listened:
     """Run the federation of these sites."""
     sites = {f"site-{number}": one.dataset() for number, one in enumerate(people)}
-    rounds = Rounds(plan, sites)
     sent: dict[Task, list[Seen]] = {}
     before: dict[Task, Tensors] = {}
+    models: list[Tensors] = []
+    first_site: list[Tensors] = []
+
+    def record(_number: int, site: str, change: Tensors) -> None:
+        if site == "site-0":
+            first_site.append(change)
+
+    rounds = Rounds(plan, sites, record=record)
     for number in rounds.numbers:
         task = task_of(plan, number)
-        if number <= first_training_round(plan):
+        if task == "train":
+            models.append(rounds.model)
+        elif number < first_training_round(plan):
             before[task] = rounds.model
             sent[task] = [send(plan, task, number, rounds.model, data, site) for site, data in sites.items()]
         rounds.run(number)
-    return Listened(plan, sent, before, rounds.model)
+    return Listened(plan, sent, before, models, first_site, rounds.model)
+
+
+def without_noise(plan: Plan, parts: Sequence[Seen]) -> Seen:
+    """Second moments of all sites' noised ones, as far as the aggregator can tell: both halves of the patients."""
+    fold = Fold()
+    for one in parts:
+        values = {name: value.astype(np.float32) for name, value in one.values.items()}
+        fold_update(fold, "second_moments", values, one.weights, "")
+    whole = Fold()
+    for half in by_group(fold.sums):
+        whole.merge(denoised(plan, half))
+    return _means(whole)
 
 
 def summed(parts: Sequence[Seen]) -> Seen:
@@ -91,4 +146,8 @@ def summed(parts: Sequence[Seen]) -> Seen:
     fold = Fold()
     for one in parts:
         fold.add({name: value.astype(np.float32) for name, value in one.values.items()}, one.weights)
+    return _means(fold)
+
+
+def _means(fold: Fold) -> Seen:
     return Seen(dict(FoldedMeans(fold.sums)), {name: sum_.weight for name, sum_ in fold.sums.items()})

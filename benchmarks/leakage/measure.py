@@ -1,7 +1,7 @@
 """One cell of the leakage table: a federation, and every attack on what is seen of it at each level."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,13 +17,19 @@ from benchmarks.leakage import (
     train_delta,
 )
 from benchmarks.leakage.hits import area, membership
-from benchmarks.leakage.levels import views
-from benchmarks.leakage.listener import Listened, Seen, listen, make_plan
+from benchmarks.leakage.levels import LEAST_SITES, NOISED, PLAIN, views
+from benchmarks.leakage.listener import Listened, Seen, listen, make_plan, with_noise, without_noise
 from benchmarks.leakage.people import MODALITY, Floats, People, together
 from benchmarks.leakage.spectrum import Spectrum, spectrum
+from fedfin.codec import Tensors
 from fedfin.fusion.model import load_model
 from fedfin.model.model_spec import Task
+from fedfin.plan import Plan
 
+NEXT_TO_NO_NOISE = 100.0  # epsilon: of what the strong one trains by itself, to compare
+MOST_NOISED = (
+    128  # dimensions that are attacked under noise: in all of them it hides everything, the finding, too
+)
 MOST_CANDIDATES = 300  # members, and as many others, whose membership is guessed
 WEAK, STRONG = "weak", "strong"  # who knows a record, and who knows the population, too
 
@@ -36,10 +42,16 @@ class Listener:
     whiteners: first_moments.Whiteners
     heard: Listened
 
-    @property
-    def delta(self) -> Seen:
-        """What the reference cases would send of the first training."""
-        return self.heard.sent["train"][0]
+    @cached_property
+    def noised(self) -> "Listener":
+        """As `private` trains, with hardly any noise."""
+        return replace(self, heard=listen(self.plan(NEXT_TO_NO_NOISE, [self.reference]), [self.reference]))
+
+    def plan(self, epsilon: float, sites: Sequence[People]) -> Plan:
+        """With noise, for these; what features are divided by is that of the reference cases."""
+        deviation = float(np.sqrt(self.reference.features.astype(np.float64).var(axis=0).mean()))
+        patients = sum(int(site.trained_on.sum()) for site in sites)
+        return with_noise(self.heard.plan, epsilon, deviation, max(len(sites), LEAST_SITES), patients)
 
 
 @dataclass(frozen=True)
@@ -63,15 +75,29 @@ def make_listener(reference: People, rounds: int) -> Listener:
 
 
 def attack(listener: Listener, sites: Sequence[People], others: People, seed: int) -> list[Cell]:
-    """Every attack at every level. others: of the same distribution, at no site."""
-    heard = listen(listener.heard.plan, sites)
-    found = []
-    for level, count in views(len(sites)):
+    """Every attack at every level without noise. others: of the same distribution, at no site."""
+    heard, found = listen(listener.heard.plan, sites), []
+    for level, count in views(PLAIN, len(sites)):
         seen = {task: level.sees(parts[:count]) for task, parts in heard.sent.items()}
+        changes = heard.first_site if count == 1 else heard.changes
         members = members_of(sites[:count], seed)
-        view = View(listener, heard, seen, together([members, others]), len(members), seed)
-        size, dims = len(sites[0]), others.features.shape[1]
-        found.append(Cell(level.name, count, size, dims, view.scores()))
+        view = View(listener, heard, seen, changes, together([members, others]), len(members), seed)
+        found.append(Cell(level.name, count, len(sites[0]), others.features.shape[1], view.scores()))
+    return found
+
+
+def attack_noised(listener: Listener, sites: Sequence[People], others: People, seed: int) -> list[Cell]:
+    """Every attack that there is at the levels with noise, where there are few enough dimensions."""
+    dims, found = others.features.shape[1], list[Cell]()
+    if dims > MOST_NOISED:
+        return found
+    members, usual = members_of(sites, seed), listener.noised
+    for level, count in views(NOISED, len(sites)):
+        assert level.epsilon is not None
+        heard = listen(listener.plan(level.epsilon, sites), sites)
+        seen: dict[Task, Seen] = {"second_moments": without_noise(heard.plan, heard.sent["second_moments"])}
+        view = View(usual, heard, seen, heard.changes, together([members, others]), len(members), seed)
+        found.append(Cell(level.name, count, len(sites[0]), dims, view.scores()))
     return found
 
 
@@ -83,11 +109,15 @@ def members_of(sites: Sequence[People], seed: int) -> People:
 
 @dataclass(frozen=True)
 class View:
-    """What is seen of a federation, and of whom the adversary asks whether he is in it: the first `members` are."""
+    """What is seen of a federation, and of whom the adversary asks whether he is in it: the first `members` are.
+
+    changes: what is seen of each round of training, as changes of the model that it started from.
+    """
 
     listener: Listener
     heard: Listened
     seen: Mapping[Task, Seen]
+    changes: Sequence[Tensors]
     candidates: People
     members: int
     seed: int
@@ -95,9 +125,11 @@ class View:
     def scores(self) -> dict[str, float]:
         """Of every attack."""
         tests = {
-            "moments": self.moments(),
+            **({"moments": self.moments()} if "moments" in self.seen else {}),
             "second moments": self.second_moments(),
-            "train delta": self.train_delta(),
+            "train delta": self.train_delta(0),
+            "last train delta": self.train_delta(-1),
+            "all train deltas": self.train_deltas(),
             "final model": self.final_model(),
         }
         found = {}
@@ -129,12 +161,18 @@ class View:
         ]
         return [second_moments.leverage(self._spectrum, rows), self._cosines], more
 
-    def train_delta(self) -> tuple[list[Floats], list[Floats]]:
-        """As `moments`."""
-        plan, seen, before = self.heard.plan, self.seen["train"], self.heard.before["train"]
-        drop = train_delta.loss_drop(plan, seen, before, self.candidates)
-        usual = train_delta.loss_drop(plan, self.listener.delta, before, self.candidates)
-        return [drop, train_delta.loss_after(plan, seen, before, self.candidates)], [drop - usual]
+    def train_delta(self, round_: int) -> tuple[list[Floats], list[Floats]]:
+        """As `moments`, of one round of training."""
+        drop = self._drops[round_]
+        after = self._losses_before[round_] - drop
+        return [drop, -after], [drop - self._usual_drops[round_]]
+
+    def train_deltas(self) -> tuple[list[Floats], list[Floats]]:
+        """As `moments`, of all rounds together."""
+        more = self._drops - self._usual_drops
+        low = (self._drops - self._losses_before).sum(axis=0)
+        weak = [self._drops.sum(axis=0), train_delta.all_rounds(self._drops), low]
+        return weak, [more.sum(axis=0), train_delta.all_rounds(more)]
 
     def final_model(self) -> tuple[list[Floats], list[Floats]]:
         """As `moments`."""
@@ -152,6 +190,23 @@ class View:
         products = second_moments.with_labels(self.seen["second_moments"])
         read = known_labels.scores(self._spectrum, products, self._rows)[self.is_member]
         return area(read, self.candidates.labels[self.is_member, known_labels.COIN] == 1)
+
+    @cached_property
+    def _losses_before(self) -> Floats:
+        return train_delta.losses_before(self.heard.plan, self.heard.models, self.candidates)
+
+    def _losses_after(self, changes: Sequence[Tensors]) -> Floats:
+        return train_delta.losses_after(self.heard.plan, self.heard.models, changes, self.candidates)
+
+    @cached_property
+    def _drops(self) -> Floats:
+        """By how much each round lowers the loss of each candidate, [rounds, n]."""
+        return self._losses_before - self._losses_after(self.changes)
+
+    @cached_property
+    def _usual_drops(self) -> Floats:
+        """By how much that of the reference cases would have."""
+        return self._losses_before - self._losses_after(self.listener.heard.changes)
 
     @cached_property
     def _square(self) -> Floats:

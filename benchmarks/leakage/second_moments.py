@@ -5,17 +5,23 @@ import numpy as np
 from benchmarks.leakage.listener import Seen
 from benchmarks.leakage.people import MODALITY, Floats
 from benchmarks.leakage.spectrum import Spectrum
-from fedfin.model.second_moment_spec import label_moment_name, second_moment_name, unpack
+from fedfin.model.second_moment_spec import Population, label_moment_name, second_moment_name, unpack
 
 
 def of_features(seen: Seen) -> Floats:
     """Mean outer product of [1, features], [1 + d, 1 + d]."""
-    return unpack(seen.values[second_moment_name("complete", MODALITY, MODALITY)])
+    return unpack(seen.values[second_moment_name(_population(seen), MODALITY, MODALITY)])
 
 
 def with_labels(seen: Seen) -> Floats:
     """Means of [known, known x label] x [1, features], [labels, 2, 1 + d]."""
-    return seen.values[label_moment_name("complete", MODALITY)]
+    return seen.values[label_moment_name(_population(seen), MODALITY)]
+
+
+def _population(seen: Seen) -> Population:
+    """With noise in the sums all cases are in the one of incomplete ones."""
+    complete = second_moment_name("complete", MODALITY, MODALITY) in seen.values
+    return "complete" if complete else "partial"
 
 
 def with_constant(standard: Floats) -> Floats:

@@ -8,7 +8,14 @@ import numpy as np
 from benchmarks.leakage.differencing import Recovered
 from benchmarks.leakage.measure import STRONG, WEAK, Cell
 
-MEMBERSHIP = ("moments", "second moments", "train delta", "final model")
+MEMBERSHIP = (
+    "moments",
+    "second moments",
+    "train delta",
+    "last train delta",
+    "all train deltas",
+    "final model",
+)
 OTHERS = {"records found": ("records found", "records by chance"), "label of a known member": ("label",)}
 SUM = ("level", "sites in the sum", "patients a site")
 
@@ -39,17 +46,24 @@ def single_table(recovered: Sequence[Recovered]) -> list[list[str]]:
 
 
 def _rows(cells: Sequence[Cell], names: Sequence[str]) -> list[list[str]]:
-    dims = sorted({cell.dims for cell in cells})
-    found = {(cell.level, cell.sites, cell.patients, cell.dims): cell.scores for cell in cells}
-    sums = sorted({key[:3] for key in found}, key=lambda key: (key[1] > 1, key))
+    found = {
+        (cell.level, cell.sites, cell.patients, cell.dims): cell.scores
+        for cell in cells
+        if set(names) <= cell.scores.keys()
+    }
+    dims, levels = sorted({key[3] for key in found}), list(dict.fromkeys(key[0] for key in found))
+    sums = sorted({key[:3] for key in found}, key=lambda key: (levels.index(key[0]), key))
     rows = [[*SUM, *(f"{one:,}" for one in dims)]]
     for level, sites, patients in sums:
-        scores = [found[level, sites, patients, one] for one in dims]
+        scores = [found.get((level, sites, patients, one)) for one in dims]
         rows.append([level, str(sites), str(patients), *(_cell(one, names) for one in scores)])
     return rows
 
 
-def _cell(scores: Mapping[str, float], names: Sequence[str]) -> str:
+def _cell(scores: Mapping[str, float] | None, names: Sequence[str]) -> str:
+    """What was not attacked has a dash."""
+    if scores is None:
+        return "-"
     return " / ".join(f"{scores[name]:.2f}".replace("0.", ".") for name in names)
 
 

@@ -59,6 +59,7 @@ class RoundBar:
             "diverged",
             "declined",
             "left-out",
+            "rolled-back",
             "outlier",
             "unlike",
             "labels",

@@ -30,11 +30,17 @@ def key_statement(run: str, round_: int, attempt: bytes, key: bytes, commitment:
 
 
 def survivors_statement(
-    run: str, round_: int, attempt: bytes, keys: Mapping[str, SumKey], names: Iterable[str]
+    run: str,
+    round_: int,
+    attempt: bytes,
+    keys: Mapping[str, SumKey],
+    names: Iterable[str],
+    grouped: tuple[str, ...] = (),
 ) -> bytes:
-    """What a survivor signs: who has dealt with which keys, and who of them is in the sum."""
+    """What a survivor signs: who has dealt with which keys, who of them is in the sum, who is in any group."""
     dealt = hashlib.sha256(msgspec.msgpack.encode([(name, keys[name]) for name in sorted(keys)])).digest()
-    return msgspec.msgpack.encode(("fedfin survivors 1", run, round_, attempt, dealt, sorted(names)))
+    groups = (grouped,) if grouped else ()
+    return msgspec.msgpack.encode(("fedfin survivors 1", run, round_, attempt, dealt, sorted(names), *groups))
 
 
 def shares_context(run: str, round_: int, attempt: bytes, sender: str, receiver: str) -> bytes:

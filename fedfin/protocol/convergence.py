@@ -3,6 +3,8 @@
 In each round of training a site says how the model that the round starts from answers its validation cases. Loss would
 call a head worse that is merely too sure of itself, while it still ranks cases better: calibration mends that. So the
 loss is told for logits that are divided by each of `SOFTER`, and the least of the pooled ones counts.
+
+So sites vote on a version, and one that loses by the plan's `rollback` is not taken.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,12 @@ ANSWERS = "held_out_answers"
 LOSSES = {softer: f"held_out_loss.{softer:g}" for softer in SOFTER}
 METRICS = (ANSWERS, *LOSSES.values())
 LEAST_GAIN = 0.002  # of the loss: a smaller one is no reason to go on
+
+
+def is_worse(losses: Mapping[int, float], margin: float) -> bool:
+    """Whether the newest version's loss is by more than this part above the least one before it. losses: by version."""
+    *before, newest = (loss for _, loss in sorted(losses.items()))
+    return bool(before) and newest > (1 + margin) * min(before)
 
 
 def pooled_loss(results: Mapping[str, float]) -> float | None:
@@ -45,7 +53,8 @@ def follow(plan: Plan, round_: int, losses: Mapping[int, float]) -> tuple[int, i
 
     losses: of the versions that rounds of training started from, this one's among them. Where training stops improving
     the rest of its rounds are left out. At its end the best version is the final one; where that is the last one known,
-    it may be trained once more.
+    it may be trained once more. Until then a version that is worse by the plan's `rollback` is not taken, nor what was
+    trained from it.
     """
     following = round_ + 1
     if task_of(plan, round_) != "train" or not plan.rounds.stops_after or not losses:
@@ -54,4 +63,5 @@ def follow(plan: Plan, round_: int, losses: Mapping[int, float]) -> tuple[int, i
     if has_converged(losses, plan.rounds.stops_after):
         return after_training(plan), best
     over = following == after_training(plan)
-    return following, best if over and best != max(losses) else None
+    worse = bool(plan.rounds.rollback) and is_worse(losses, plan.rounds.rollback or 0.0)
+    return following, best if (over and best != max(losses)) or worse else None

@@ -311,9 +311,13 @@ class Ready(Message, frozen=True):
 
 
 class Cohort(SumMessage, frozen=True):
-    """The aggregator asks these sites, sorted by name, for one sum: each deals."""
+    """The aggregator asks these sites, sorted by name, for one sum: each deals.
+
+    `grouped`: for a sum in groups the sites that were dealt into them for this run, sorted (sum_groups.py).
+    """
 
     names: Names
+    grouped: Names | msgspec.UnsetType = msgspec.UNSET
 
 
 class SumKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):

@@ -6,7 +6,8 @@ anything, and those that are left make the next one, for which each phase has tw
 that were asked for, no other sum may take its place: after two deadlines the round closes without any.
 
 No sum of statistics may show one or two sites beside an earlier one (subtraction.py). Where every sum of those that are
-ready would, the round waits for one more deadline; then it leaves out more sites, or closes without a sum.
+ready would, the round waits for one more deadline; then it leaves out more sites, or closes without a sum. So it does
+where the plan wants training's sums in groups, and too few of these are there whole (sum_groups.py).
 """
 
 import os
@@ -45,6 +46,7 @@ from fedfin.protocol.round_states import (
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import NO_COHORT, PASSED_OVER, answered_once, largest_cohort
 from fedfin.protocol.sum_attempt import Attempt, Phase
+from fedfin.protocol.sum_groups import NO_GROUPS, deal, members, most_groups, whole
 from fedfin.protocol.sum_states import (
     AwaitCohort,
     FixSum,
@@ -91,6 +93,7 @@ class SecureRoundMachine(RoundMachine):
         self._earlier: tuple[
             frozenset[str], ...
         ] = ()  # the sites of sums that this round's may be compared with
+        self._grouped: tuple[str, ...] = ()  # sites of the run's first sum, where this round's is in groups
         self._cohort_by: float | None = None  # when to wait no longer for who would complete a cohort
         self._receipts: dict[str, Receipt] = {}  # of this round's sum, once it is open
         self._passing: set[str] = set()  # who has answered this round in an earlier life, and does not again
@@ -106,6 +109,8 @@ class SecureRoundMachine(RoundMachine):
         self._attempt, self._receipts, self._given_up = None, event.receipts, 0
         self._cohort_by, self._passing = None, set()
         self._earlier = event.summed if answered_once(task_of(self._plan, event.round)) else ()
+        in_groups = most_groups(self._plan, event.round) > 0 and event.summed
+        self._grouped = tuple(sorted(event.summed[0])) if in_groups else ()
         if event.unopened is not None and not event.receipts:
             self._attempt = Attempt.again(self._run, event.unopened, self._plan.rounds.min_sites)
             self._renew_deadline()
@@ -163,10 +168,23 @@ class SecureRoundMachine(RoundMachine):
             return self._await_cohort()
         self._attendance.end(self._now)
         least = self._plan.rounds.min_sites
-        self._attempt = Attempt(self._run, self._round, self._new_id(), names, least, self._earlier)
+        self._attempt = Attempt(
+            self._run,
+            self._round,
+            self._new_id(),
+            names,
+            least,
+            self._earlier,
+            grouped=self._grouped,
+            most_groups=self._most_groups,
+        )
         self._reception.open(self._round, {}, {})
         self._renew_deadline()
-        return [NewSum(self._round, self._attempt.id, names), *self._ask()]
+        return [NewSum(self._round, self._attempt.id, names, self._attempt.groups), *self._ask()]
+
+    @property
+    def _most_groups(self) -> int:
+        return most_groups(self._plan, self._round)
 
     @property
     def _all_ready(self) -> tuple[str, ...]:
@@ -179,7 +197,10 @@ class SecureRoundMachine(RoundMachine):
 
     def _cohort(self) -> tuple[str, ...] | None:
         least = self._plan.rounds.min_sites
-        return largest_cohort(self._all_ready, self._earlier, least, leave_out=self._waited)
+        if not self._most_groups:
+            return largest_cohort(self._all_ready, self._earlier, least, leave_out=self._waited)
+        names = members(whole(deal(self._grouped, self._most_groups), self._attendance.answered))
+        return names if len(names) >= least else None
 
     def _await_cohort(self) -> list[Effect]:
         """Told once: the sites that are missing may come back."""
@@ -187,8 +208,12 @@ class SecureRoundMachine(RoundMachine):
             return []
         seconds, ready = self._plan.rounds.deadline_s, self._all_ready
         self._cohort_by = self._now + seconds
-        missing = tuple(sorted(frozenset().union(*self._earlier) - set(ready)))
-        return [AwaitCohort(self._round, ready, missing, seconds)]
+        missing = tuple(sorted(frozenset(self._grouped).union(*self._earlier) - set(ready)))
+        return [AwaitCohort(self._round, ready, missing, seconds, self._no_cohort)]
+
+    @property
+    def _no_cohort(self) -> str:
+        return NO_GROUPS if self._most_groups else NO_COHORT
 
     def _without_cohort(self) -> list[Effect]:
         """It was waited for in vain: this round has no sum."""
@@ -196,9 +221,13 @@ class SecureRoundMachine(RoundMachine):
         if not (collecting and self._waited and self._attempt is None):
             return []
         self.state, ready = State.FOLDING, self._all_ready
-        outcome = Summed(run=self._run, round=self._round, accepted=False, reason=NO_COHORT)
+        outcome = Summed(run=self._run, round=self._round, accepted=False, reason=self._no_cohort)
         answers: list[Effect] = [Send(site, "dn/ctl", outcome) for site in ready]
-        return [NoCohort(self._round, ready), *answers, CloseRound(self._round, self._roster.silent)]
+        return [
+            NoCohort(self._round, ready, self._no_cohort),
+            *answers,
+            CloseRound(self._round, self._roster.silent),
+        ]
 
     # A life that an earlier one was ahead of.
 
@@ -323,7 +352,9 @@ class SecureRoundMachine(RoundMachine):
     def _consent(self, site: str, message: Consent) -> list[Effect]:
         if (attempt := self._of(message)) is None:
             return []
-        statement = survivors_statement(self._run, self._round, attempt.id, attempt.keys, attempt.survivors)
+        statement = survivors_statement(
+            self._run, self._round, attempt.id, attempt.keys, attempt.survivors, attempt.grouped
+        )
         if not self._verify(site, statement, message.signature):
             return []
         attempt.add_consent(site, message)

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
 
+import msgspec
+
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages import (
     Cohort,
@@ -23,6 +25,7 @@ from fedfin.protocol.messages import (
     Survivors,
 )
 from fedfin.protocol.subtraction import exposes
+from fedfin.protocol.sum_groups import deal, members, whole
 from fedfin.protocol.sum_states import OpenSum
 
 
@@ -39,6 +42,7 @@ class Attempt:
     """`names`: the cohort, sorted; `least`: sites without which there is no sum.
 
     `earlier`: the sites of sums beside which this one must not show what one or two sites gave (subtraction.py).
+    `grouped`: sites that were dealt into `most_groups` groups, of which the cohort is some, whole (sum_groups.py).
     """
 
     def __init__(
@@ -49,12 +53,16 @@ class Attempt:
         names: tuple[str, ...],
         least: int,
         earlier: Sequence[AbstractSet[str]] = (),
+        *,
+        grouped: tuple[str, ...] = (),
+        most_groups: int = 0,
     ) -> None:
         self.id, self.round, self.names = attempt, round_, names
         self._run = run
         self.phase = Phase.DEALING
         self.needed = threshold(len(names))
         self._least, self._earlier = max(self.needed, least), earlier
+        self.grouped, self.groups = grouped, whole(deal(grouped, most_groups), names)
         self.lost: set[str] = set()  # have said that they hold nothing of it any more
         self.dealings: dict[str, Dealing] = {}
         self.keys: dict[str, SumKey] = {}
@@ -67,9 +75,9 @@ class Attempt:
     @classmethod
     def again(cls, run: str, kept: OpenSum, least: int) -> "Attempt":
         """One that an earlier life of the aggregator may have asked sites to reveal."""
-        attempt = cls(run, kept.round, kept.attempt, kept.names, least)
+        attempt = cls(run, kept.round, kept.attempt, kept.names, least, grouped=kept.grouped)
         attempt.phase, attempt.keys = Phase.REVEALING, kept.keys
-        attempt.survivors, attempt.consents = kept.survivors, kept.consents
+        attempt.survivors, attempt.consents, attempt.groups = kept.survivors, kept.consents, kept.groups
         return attempt
 
     @property
@@ -98,7 +106,8 @@ class Attempt:
         """Whether the next phase can begin."""
         if self.phase in (Phase.CONSENTING, Phase.REVEALING):
             return len(list(self.answered)) >= self.needed
-        return len(list(self.answered)) >= self._least and not exposes(self.answered, self._earlier)
+        standing = self._standing(self.answered)
+        return len(standing) >= self._least and not exposes(standing, self._earlier)
 
     @property
     def over(self) -> bool:
@@ -106,13 +115,18 @@ class Attempt:
         quick = self.phase in (Phase.CONSENTING, Phase.REVEALING)
         return not self.owing or (quick and self.enough)
 
+    def _standing(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of them that can be in the sum: where it is in groups, those whose group is whole."""
+        return members(whole(self.groups, set(names))) if self.groups else tuple(sorted(names))
+
     def advance(self) -> None:
         """The next phase, with those that have answered in this one."""
         if self.phase is Phase.DEALING:
-            self.keys = {name: self.dealings[name].key for name in sorted(self.dealings)}
+            self.keys = {name: self.dealings[name].key for name in self._standing(self.dealings)}
             self.phase = Phase.MASKING
         elif self.phase is Phase.MASKING:
-            self.survivors, self.phase = tuple(sorted(self.masked)), Phase.CONSENTING
+            self.survivors, self.phase = self._standing(self.masked), Phase.CONSENTING
+            self.groups = whole(self.groups, self.survivors)
         else:
             self.phase = Phase.REVEALING
 
@@ -122,9 +136,10 @@ class Attempt:
             return None
         run, round_, attempt = self._run, self.round, self.id
         if self.phase is Phase.DEALING:
-            return Cohort(run=run, round=round_, attempt=attempt, names=self.names)
+            grouped = self.grouped or msgspec.UNSET
+            return Cohort(run=run, round=round_, attempt=attempt, names=self.names, grouped=grouped)
         if self.phase is Phase.MASKING:
-            shares = {name: d.shares[site] for name, d in self.dealings.items() if name != site}
+            shares = {name: self.dealings[name].shares[site] for name in self.keys if name != site}
             return Dealt(run=run, round=round_, attempt=attempt, keys=self.keys, shares=shares)
         late = site not in self.consents  # the others did not wait for it
         if self.phase is Phase.CONSENTING or late:
@@ -156,5 +171,13 @@ class Attempt:
     def sum(self) -> OpenSum:
         """What opening it takes."""
         return OpenSum(
-            self.round, self.id, self.names, self.keys, self.survivors, self.consents, dict(self.reveals)
+            self.round,
+            self.id,
+            self.names,
+            self.keys,
+            self.survivors,
+            self.consents,
+            dict(self.reveals),
+            self.grouped,
+            self.groups,
         )

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from fedfin.protocol.messages import Receipt, Reveal, SumKey
 from fedfin.protocol.subtraction import NO_COHORT
+from fedfin.protocol.sum_groups import Groups
 
 
 @dataclass(frozen=True)
 class OpenSum:
     """Open this sum with what its survivors reveal, make it durable, and report SumEnded.
 
-    `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors.
+    `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors. Where sums are opened
+    apart (sum_groups.py), `grouped`: who was dealt into groups; `groups`: those of survivors.
     """
 
     round: int
@@ -23,15 +25,18 @@ class OpenSum:
     survivors: tuple[str, ...]
     consents: dict[str, bytes]
     reveals: dict[str, Reveal]
+    grouped: tuple[str, ...] = ()
+    groups: Groups = ()
 
 
 @dataclass(frozen=True)
 class NewSum:
-    """A new attempt begins; what has come for the one before is forgotten. `names`: its cohort."""
+    """A new attempt begins; what has come for the one before is forgotten. `names`: its cohort; `groups`: of it."""
 
     round: int
     attempt: bytes
     names: tuple[str, ...]
+    groups: Groups = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class GiveUpSum:
 
 @dataclass(frozen=True)
 class AwaitCohort:
-    """For people: any sum of those that are ready and an earlier one differ by one or two sites (subtraction.py).
+    """For people: no sum of those that are ready may be made, for this reason (subtraction.py, sum_groups.py).
 
     After `seconds` more sites are left out, or the round closes without a sum. `missing`: whom an earlier sum holds.
     """
@@ -66,6 +71,7 @@ class AwaitCohort:
     ready: tuple[str, ...]
     missing: tuple[str, ...]
     seconds: float
+    reason: str = NO_COHORT
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from fedfin.protocol.messages import (
     Survivors,
 )
 from fedfin.protocol.subtraction import exposes
+from fedfin.protocol.sum_groups import Groups, deal, members, whole
 from fedfin.secure_sums import masks, shamir
 from fedfin.trust import sealing
 from fedfin.trust.identity import Identity, PublicKeys
@@ -47,7 +48,8 @@ class LostError(ProtocolError):
 class Kept(msgspec.Struct, frozen=True):
     """What a site holds of an attempt once it has signed who is in the sum.
 
-    `shares`: of each that dealt, of its key and of its seed, as dealt to this site.
+    `shares`: of each that dealt, of its key and of its seed, as dealt to this site. `grouped`: who was dealt into
+    groups whose sums are opened apart, if they are.
     """
 
     run: str
@@ -57,6 +59,7 @@ class Kept(msgspec.Struct, frozen=True):
     keys: dict[str, SumKey]
     shares: dict[str, tuple[bytes, bytes]]
     survivors: tuple[str, ...]
+    grouped: tuple[str, ...] = ()
 
 
 class Ledger(Protocol):
@@ -72,8 +75,12 @@ class Ledger(Protocol):
     def revealed(self, round_: int) -> bytes | None:
         """The attempt of this round of which shares may have left."""
 
-    def reveal(self, round_: int, attempt: bytes, sites: tuple[str, ...]) -> None:
-        """Shares of this attempt at a sum over these sites are about to leave. Never forgotten."""
+    def reveal(self, round_: int, attempt: bytes, sites: tuple[str, ...], grouped: tuple[str, ...]) -> None:
+        """Shares of this attempt at a sum over these sites, in such groups, are about to leave. Never forgotten."""
+
+    @property
+    def grouped(self) -> tuple[str, ...]:
+        """Who was dealt into groups in this run, or is to be; none where that is not known yet."""
 
     def beside(self, round_: int) -> list[frozenset[str]]:
         """The sites of the sums, revealed before, beside which this round's must not show one or two sites."""
@@ -89,6 +96,8 @@ class _Attempt:
     key: X25519PrivateKey
     seed: bytes
     own: tuple[bytes, bytes]  # this site's share of its own secrets
+    grouped: tuple[str, ...]
+    groups: Groups  # of the cohort, if it is in any
     masked: bool = False
     keys: dict[str, SumKey] = field(default_factory=dict)
     shares: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
@@ -98,6 +107,7 @@ class Member:
     """One site's, in one run. `roster`: the charter's keys by site.
 
     It gives nothing to a sum over fewer sites than `least`, or over more than `most`: lanes hold no more.
+    `most_groups`: into how many groups the cohort of a round falls at most; 0: it makes one sum.
     """
 
     def __init__(
@@ -110,7 +120,9 @@ class Member:
         least: int,
         most: int = limits.COHORT,
         ledger: Ledger,
+        most_groups: Callable[[int], int] = lambda _: 0,
     ) -> None:
+        self._most_groups = most_groups
         self._site, self._run, self._identity, self._roster = site, run, identity, roster
         self._least, self._most = max(least, limits.LEAST_SUMMED), most
         kept = ledger.kept
@@ -124,6 +136,7 @@ class Member:
         if self._attempt is not None and self._attempt.id == message.attempt:
             return self._attempt.dealing
         self._check_cohort(message)
+        grouped, groups = self._groups(message)
         if self._attempt is not None:
             self._left.add(self._attempt.id)
         self._remember(None)  # what was signed before is never revealed from here on
@@ -135,8 +148,26 @@ class Member:
         )
         shares = dict(zip(message.names, pairs, strict=True))
         dealing = self._dealing(message, self._sum_key(message, key, seed), shares)
-        self._attempt = _Attempt(message.attempt, message.names, dealing, key, seed, shares[self._site])
+        self._attempt = _Attempt(
+            message.attempt, message.names, dealing, key, seed, shares[self._site], grouped, groups
+        )
         return dealing
+
+    def _groups(self, message: Cohort) -> tuple[tuple[str, ...], Groups]:
+        """Who was dealt into groups, and those of this cohort; none where it makes one sum."""
+        most, grouped = self._most_groups(message.round), message.grouped or ()
+        if not most and not grouped:
+            return (), ()
+        if not most or list(grouped) != sorted(set(grouped)):
+            raise ProtocolError("groups are asked for that the plan has not, or of no sorted list of sites")
+        if self._ledger.grouped not in {(), grouped}:
+            raise ProtocolError("other groups are asked for than those that this run has")
+        groups = whole(deal(grouped, most), message.names)
+        if members(groups) != message.names:
+            raise ProtocolError(
+                f"the cohort is not made of {limits.LEAST_GROUPS} groups or more, each of them whole"
+            )
+        return grouped, groups
 
     def _check_cohort(self, message: Cohort) -> None:
         names = message.names
@@ -188,8 +219,9 @@ class Member:
         own.shares[self._site], own.keys = own.own, dict(message.keys)
         where, put_on = (message.run, message.round, message.attempt), masks.Masks()
         put_on.add(masks.own_seed(own.seed))
+        peers = next((group for group in own.groups if self._site in group), message.keys.keys())
         for name, peer in message.keys.items():
-            if name != self._site:
+            if name != self._site and name in peers:
                 put_on.add_pair(masks.pair_seed(own.key, peer.key, where), self._site, name)
         put_on.apply(words)
         own.masked = True
@@ -236,11 +268,13 @@ class Member:
             raise ProtocolError("survivors are others than those who have dealt, or without this site")
         if len(names) < max(self._least, threshold(len(own.names))):
             raise ProtocolError(f"only {len(names)} of {len(own.names)} sites survive: too few for a sum")
+        if own.groups and members(whole(own.groups, names)) != names:
+            raise ProtocolError("survivors are not whole groups, three at least")
         if exposes(names, self._ledger.beside(message.round)):
             raise ProtocolError(
                 "beside a sum that may be open already this one would show what one or two sites gave"
             )
-        kept = Kept(self._run, message.round, own.id, own.names, own.keys, own.shares, names)
+        kept = Kept(self._run, message.round, own.id, own.names, own.keys, own.shares, names, own.grouped)
         self._remember(kept)
         return kept
 
@@ -262,7 +296,7 @@ class Member:
         for name in signed:
             self._verify(name, _statement(kept), message.signatures[name])
         if revealed is None:
-            self._ledger.reveal(message.round, message.attempt, kept.survivors)
+            self._ledger.reveal(message.round, message.attempt, kept.survivors, kept.grouped)
         return Reveal(
             run=message.run,
             round=message.round,
@@ -295,4 +329,4 @@ class Member:
 
 
 def _statement(kept: Kept) -> bytes:
-    return survivors_statement(kept.run, kept.round, kept.attempt, kept.keys, kept.survivors)
+    return survivors_statement(kept.run, kept.round, kept.attempt, kept.keys, kept.survivors, kept.grouped)

@@ -13,9 +13,9 @@ from fedfin.plan import Rounds as RoundsPlan
 from fedfin.protocol.convergence import ANSWERS, LOSSES
 from fedfin.protocol.schedule import after_training
 from fedfin_aggregator.rounds.rounds import Rounds
-from fedfin_aggregator.rounds.update_checks import BEST
+from fedfin_aggregator.rounds.update_checks import BEST, ROLLED_BACK
 from fedfin_aggregator.store.journal import Journal
-from fedfin_aggregator.summary import print_summary, summary
+from fedfin_aggregator.summary import _notes, print_summary, summary
 
 PATIENT = replace(PLAN, rounds=RoundsPlan(count=9, patience=2, sites=1))
 FALLS_THEN_RISES = (0.5, 0.3, 0.4, 0.6)  # of versions 1 to 4
@@ -48,6 +48,30 @@ def test_training_ends_early_and_the_best_version_is_the_final_one(tmp_path: Pat
     best, final = versions.tensors(2), versions.current
     assert all(np.array_equal(best[name], final[name]) for name in best)
     assert not all(np.array_equal(versions.tensors(4)[name], final[name]) for name in final)
+
+
+VOTING = replace(PLAN, rounds=RoundsPlan(count=9, patience=5, sites=1, rollback=0.2))
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_version_that_loses_is_not_taken_and_training_goes_on_from_the_better_one(
+    tmp_path: Path, restart: bool
+) -> None:
+    """Version 3 loses against version 2: version 4 is that again; and `show` says so."""
+    rounds = Rounds(Journal(tmp_path / "journal.sqlite", create=VOTING))
+    for loss in (0.0, 0.5, 0.3, 0.4):
+        _play(rounds, loss)
+        rounds = reopened(rounds, tmp_path) if restart else rounds
+    assert (rounds.position.round, rounds.position.version) == (5, 4)
+    assert rounds.journal.results(4)[ROLLED_BACK] == 2.0
+    assert BEST not in rounds.journal.results(4)
+    best = rounds._versions.tensors(2)
+    assert all(np.array_equal(best[name], array) for name, array in rounds._versions.current.items())
+    (note,) = [row for row in _notes(summary(rounds.journal)) if row.startswith("round 4:")]
+    assert "version 3 answers validation cases worse than version 2" in note
+    _play(rounds, 0.3)
+    assert rounds.position.version == 5
+    assert not all(np.array_equal(best[name], array) for name, array in rounds._versions.current.items())
 
 
 def test_a_restart_after_every_round_decides_alike(tmp_path: Path) -> None:

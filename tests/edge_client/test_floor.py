@@ -10,15 +10,18 @@ from edge_sites import edge
 from msgspec.structs import replace as replace_struct
 
 from fedfin.errors import InputError
+from fedfin.fusion.model import load_model
 from fedfin.limits import LEAST_PATIENTS
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.model.second_moment_spec import OTHER_HALF
-from fedfin.plan import Privacy, Rounds
+from fedfin.plan import Plan, Privacy, Rounds
 from fedfin_edge.agent.joining import check_patients, labels_below_floor
 from fedfin_edge.cases.dataset import FEW, Dataset, least_patients, load_dataset
 from fedfin_edge.cases.floor import Floor
 from fedfin_edge.site import open_site
+from fedfin_edge.tasks.calibrate import measure_scores
+from fedfin_edge.tasks.evaluate import evaluate
 from fedfin_edge.tasks.moments import pool_moments
 from fedfin_edge.tasks.run_task import run_task
 
@@ -161,6 +164,29 @@ def test_histograms_of_too_few_patients_are_not_sent(patients: int, sent: set[st
     """Five have a text: what needs one is not sent either."""
     dataset = replace(with_text(5), held_out=np.arange(40) < patients)
     assert given("evaluate", dataset) == sent
+
+
+@pytest.mark.parametrize("task", ["evaluate", "calibrate"])
+@pytest.mark.parametrize(("positives", "known"), [(0, True), (9, False), (10, True), (31, False)])
+def test_a_lone_answer_is_in_no_histogram_and_no_calibration_of_a_site(
+    task: Task, positives: int, known: bool
+) -> None:
+    """Where the site's own are seen; in a sum over sites nobody sees it. The other label is there all the same."""
+    sides = {"evaluate": "held_out", "calibrate": "validation"}
+    dataset = replace(with_positives(positives), **{sides[task]: np.ones(40, np.bool_)})
+    dataset.labels[:, 1] = np.arange(40) % 2
+    summed = replace_struct(BOTH, privacy=Privacy(level="secure"), rounds=Rounds(sites=3, min_sites=3))
+    assert [_tells_of(BOTH, task, dataset, label) for label in (0, 1)] == [known, True]
+    assert [_tells_of(summed, task, dataset, label) for label in (0, 1)] == [True, True]
+
+
+def _tells_of(plan: Plan, task: Task, dataset: Dataset, label: int) -> bool:
+    """Whether what is sent holds any case whose answer for the label is known."""
+    model = load_model(plan, initial_model(plan))
+    cases = floored(dataset)
+    if task == "calibrate":
+        return bool(measure_scores(model, plan, cases)[0][CALIBRATION][-1, label, :, 0].any())
+    return bool(evaluate(model, plan, cases)[0]["eval.all"][label].any())
 
 
 @pytest.mark.parametrize(("patients", "sent"), [(9, set()), (10, {CALIBRATION})])

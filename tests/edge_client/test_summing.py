@@ -195,8 +195,18 @@ def test_a_ledger_remembers_whom_sums_of_statistics_hold(tmp_path: Path) -> None
     ledger.reveal(1, ATTEMPT, NAMES)
     ledger.reveal(training, OTHER, (*NAMES, "s3"))
     again = Ledger(PLAN, RUN, tmp_path / "sum", Answers(tmp_path / "answers.jsonl"))
+    assert again.grouped == NAMES
     assert again.beside(evaluation) == [frozenset(NAMES)]
     assert again.beside(1) == again.beside(training) == []
     assert (
         Ledger(PLAN, "2" * 16, tmp_path / "sum", Answers(tmp_path / "answers.jsonl")).beside(evaluation) == []
     )
+
+
+def test_a_ledger_remembers_who_was_dealt_into_groups(tmp_path: Path) -> None:
+    """Those of the first sum; where it did not help to open that, those of the first that it opened by groups."""
+    ledger = Ledger(PLAN, RUN, tmp_path / "sum", Answers(tmp_path / "answers.jsonl"))
+    assert ledger.grouped == ()
+    ledger.reveal(2, ATTEMPT, NAMES, (*NAMES, "s3"))
+    again = Ledger(PLAN, RUN, tmp_path / "sum", Answers(tmp_path / "answers.jsonl"))
+    assert again.grouped == (*NAMES, "s3")

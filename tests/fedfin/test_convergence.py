@@ -43,6 +43,25 @@ def test_no_patience_trains_every_round() -> None:
     assert follow(forever, 9, {version: 1.0 * version for version in range(1, 9)}) == (10, None)
 
 
+def test_a_version_that_loses_by_the_margin_is_not_taken() -> None:
+    """The next round goes on from the best one; where nothing is in the plan every version is taken."""
+    voting = msgspec.structs.replace(PLAN, rounds=Rounds(count=9, patience=5, rollback=0.1))
+    losses = {1: 0.5, 2: 0.4}
+    assert follow(voting, 4, losses | {3: 0.43}) == (5, None)
+    assert follow(voting, 4, losses | {3: 0.45}) == (5, 2)
+    assert follow(voting, 5, losses | {3: 0.45, 4: 0.4}) == (6, None)
+    assert follow(voting, 3, {1: 0.5}) == (4, None)
+    deaf = msgspec.structs.replace(voting, rounds=Rounds(count=9, patience=5))
+    assert follow(deaf, 4, losses | {3: 9.0}) == (5, None)
+
+
+@pytest.mark.parametrize("unfit", [{"patience": 0}, {"mode": "async"}])
+def test_versions_are_compared_on_validation_cases_of_whole_rounds(unfit) -> None:
+    """Without them nobody votes."""
+    with pytest.raises(ValueError, match="rollback needs mode"):
+        Rounds(rollback=0.1, **unfit)
+
+
 def test_the_last_round_keeps_what_it_made_only_where_the_version_before_was_the_best() -> None:
     last = after_training(PLAN) - 1
     assert follow(PLAN, last, FALLING | {last - 1: 0.1}) == (last + 1, None)

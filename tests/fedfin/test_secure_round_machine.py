@@ -29,6 +29,7 @@ from fedfin.protocol.messages import (
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.sum_groups import NO_GROUPS, deal, members
 
 RUN, ROUND, STATISTICS, DEADLINE = "1" * 16, 2, last_round(make_plan()), 100.0
 PARTS = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
@@ -40,11 +41,12 @@ class Aggregator:
     `done`: what it was asked to do beside sending; `asked`: the last question to each site.
     """
 
-    def __init__(self, count: int = 5, **opened) -> None:
-        self.sites, self.now = Sites(count), 1.0
-        plan = replace(
-            make_plan(sites=count, min_sites=3, deadline_s=DEADLINE), privacy=Privacy(level="secure")
-        )
+    def __init__(self, count: int = 5, *, groups: int = 0, **opened) -> None:
+        self.sites, self.now = Sites(count, groups), 1.0
+        privacy = Privacy(level="secure", **({"groups": groups} if groups else {}))
+        plan = make_plan(sites=count, deadline_s=DEADLINE)
+        rounds = replace(plan.rounds, min_sites=9 if groups else 3)
+        plan = replace(plan, privacy=privacy, rounds=rounds)
         ids = iter(bytes([number]) * 16 for number in range(1, 99))
         self.machine = SecureRoundMachine(
             plan,
@@ -404,6 +406,58 @@ def test_training_goes_on_with_whoever_is_there() -> None:
     aggregator.ready(aggregator.names[:4])
     aggregator.wait(DEADLINE)
     assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names[:4]
+
+
+TWELVE = tuple(sorted(f"s{number}" for number in range(12)))
+IN_FOUR = deal(TWELVE, 4)
+
+
+def test_a_round_of_training_is_summed_by_the_groups_of_the_first_sum() -> None:
+    """Who came later is in none of them; a part of a group stays out."""
+    aggregator = Aggregator(13, groups=4, summed=(frozenset(TWELVE),))
+    aggregator.ready(name for name in aggregator.names if name != IN_FOUR[1][0])
+    aggregator.wait(DEADLINE)
+    (new,) = aggregator.of(sum_states.NewSum)
+    assert new.groups == (IN_FOUR[0], *IN_FOUR[2:])
+    assert new.names == members(new.groups)
+
+
+@pytest.mark.parametrize("phase", [Cohort, Dealt])
+def test_a_group_that_loses_a_site_on_the_way_is_left_out_of_the_sum(phase: type) -> None:
+    """The three others are opened; nobody of its two that are left is in any sum."""
+    aggregator = Aggregator(12, groups=4, summed=(frozenset(TWELVE),))
+    aggregator.ready()
+    if phase is Dealt:
+        aggregator.answer()
+    aggregator.silent = {IN_FOUR[3][1]}
+    aggregator.answer()
+    aggregator.wait(DEADLINE)
+    for _ in range(3 if phase is Dealt else 4):
+        aggregator.answer()
+    (opened,) = aggregator.of(sum_states.OpenSum)
+    assert opened.groups == IN_FOUR[:3]
+    assert opened.survivors == members(IN_FOUR[:3])
+
+
+def test_fewer_than_three_whole_groups_make_no_sum() -> None:
+    """People hear whom it lacks; after one more deadline the round closes without any."""
+    aggregator = Aggregator(11, groups=3, summed=(frozenset(f"s{number}" for number in range(11)),))
+    missing = aggregator.names[3]
+    aggregator.ready(name for name in aggregator.names if name != missing)
+    aggregator.wait(DEADLINE)
+    (waiting,) = aggregator.of(sum_states.AwaitCohort)
+    assert (waiting.missing, waiting.reason) == ((missing,), NO_GROUPS)
+    aggregator.wait(DEADLINE)
+    assert [effect.reason for effect in aggregator.of(sum_states.NoCohort)] == [NO_GROUPS]
+    assert not aggregator.of(sum_states.NewSum)
+
+
+def test_statistics_are_one_sum_where_training_is_in_groups() -> None:
+    """Medians of them would tell of more."""
+    aggregator = Aggregator(12, groups=4, summed=(frozenset(TWELVE),), round=STATISTICS)
+    aggregator.ready()
+    (new,) = aggregator.of(sum_states.NewSum)
+    assert (new.names, new.groups) == (TWELVE, ())
 
 
 def test_a_site_takes_no_part_in_sums_under_an_open_plan() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 CHUNK = 1024
-MAX_PACKET = CHUNK + limits.PACKET_OVERHEAD_BYTES
+MAX_PACKET = 2 * CHUNK + limits.PACKET_OVERHEAD_BYTES  # holds the keys of twelve sites in one sum
 
 
 class Queue:

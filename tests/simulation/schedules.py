@@ -143,6 +143,7 @@ _INVITED = Rounds(count=3, sites=2, min_sites=1, invite=2, deadline_s=100.0)
 _LATE = Rounds(count=4, sites=3, min_sites=1, late="fold", deadline_s=20.0)
 _ASYNCHRONOUS = Rounds(count=6, sites=3, min_sites=2, mode="async", buffer=2, deadline_s=200.0)
 _SUMMED = Rounds(count=3, sites=5, min_sites=3, deadline_s=100.0)
+_GROUPED = Rounds(count=3, sites=12, min_sites=9, deadline_s=100.0)
 _CONVERGES = Rounds(count=20, patience=2, sites=3, min_sites=3, deadline_s=1e6)
 _SECURE = Privacy(level="secure")
 _SMALL = Codec(up="tiny", down="small")
@@ -191,6 +192,9 @@ VARIANTS = {
     "doubled, asynchronous": Variant(toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, doubled=True),
     "doubled, secure": Variant(
         toy_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told, mortal=False, doubled=True
+    ),
+    "secure, groups": Variant(
+        toy_plan(_GROUPED, privacy=Privacy(level="secure", groups=4)), 12, summed_or_told
     ),
     "private": Variant(private_plan(_SUMMED), 5, told_within_the_budget),
 }

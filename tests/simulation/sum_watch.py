@@ -37,6 +37,7 @@ class SumWatch:
         self._statistics = statistics
         self._summands: dict[tuple[int, str], Words] = {}
         self._attempts: dict[int, dict[bytes, _Attempt]] = defaultdict(dict)
+        self._groups: set[frozenset[str]] = set()
         self.opened = 0
 
     def giving(self, site: str, round_: int, words: Words) -> None:
@@ -78,8 +79,18 @@ class SumWatch:
             )
 
     def opening(self, sum_: OpenSum, words: Words) -> None:
-        """The aggregator has taken off the masks."""
+        """The aggregator has taken off the masks. words: a row for each group, or one."""
         self.opened += 1
         assert len(sum_.survivors) >= LEAST_SUMMED, ("a sum of too few", sum_.survivors)
-        true = np.sum([self._summands[sum_.round, site] for site in sum_.survivors], axis=0, dtype=np.uint64)
-        assert (true == words).all(), ("a sum that is not exact", sum_.round, sum_.survivors)
+        for group, row in zip(sum_.groups or (sum_.survivors,), words, strict=True):
+            assert len(group) >= LEAST_SUMMED, ("a group of too few", group)
+            true = np.sum([self._summands[sum_.round, site] for site in group], axis=0, dtype=np.uint64)
+            assert (true == row).all(), ("a sum that is not exact", sum_.round, group)
+            self._beside_other_groups(group if sum_.groups else ())
+
+    def _beside_other_groups(self, group: tuple[str, ...]) -> None:
+        """Sums of training by groups tell of the same sites, or of others altogether."""
+        for other in self._groups:
+            assert not set(group) & other or set(group) == other, ("groups that share sites", group, other)
+        if group:
+            self._groups.add(frozenset(group))

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from fedfin import limits
 from fedfin.codec import Shapes
@@ -109,12 +110,17 @@ def unpack(sum_: PartialSum, shapes: Shapes) -> dict[str, Sum]:
     for name, weight in present.items():
         data = memoryview(sum_.totals)[start : start + sizes[name]]
         total = np.frombuffer(data, _ITEM).astype(np.int64).reshape(shapes[name])
-        # Not abs(): that of the smallest int64 is negative.
-        if total.size and not -weight * _LARGEST <= int(total.min()) <= int(total.max()) <= weight * _LARGEST:
-            raise ProtocolError(f"tensor {name} has a total that its weight cannot give")
+        check_total(name, total, weight)
         sums[name] = Sum(total, weight)
         start += sizes[name]
     return sums
+
+
+def check_total(name: str, total: NDArray[np.int64], weight: int) -> None:
+    """Whether cases of so much weight can give this total. Raises ProtocolError."""
+    # Not abs(): that of the smallest int64 is negative.
+    if total.size and not -weight * _LARGEST <= int(total.min()) <= int(total.max()) <= weight * _LARGEST:
+        raise ProtocolError(f"tensor {name} has a total that its weight cannot give")
 
 
 def metric_sums(sum_: PartialSum) -> dict[str, tuple[Fraction, int]]:

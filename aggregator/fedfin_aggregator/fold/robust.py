@@ -27,7 +27,7 @@ def robust_sums(kind: Robust, updates: Mapping[str, Tensors]) -> dict[str, Sum]:
     """Of each tensor that any site has trained, over those that have; by site, each site's tensors."""
     kept = _nearest(updates) if kind == "krum" else sorted(updates)
     names = sorted({name for site in kept for name in updates[site]})
-    combine = _median if kind == "median" else _trimmed if kind == "trimmed_mean" else _whole
+    combine = median if kind == "median" else _trimmed if kind == "trimmed_mean" else _whole
     return {
         name: combine(np.stack([_fixed(updates[s][name]) for s in kept if name in updates[s]]))
         for name in names
@@ -38,7 +38,7 @@ def _fixed(values: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.rint(values.astype(np.float64) * ONE).astype(np.int64)
 
 
-def _median(values: NDArray[np.int64]) -> Sum:
+def median(values: NDArray[np.int64]) -> Sum:
     """[sites, ...]: of an even number the mean of the two in the middle."""
     ordered, middle = np.sort(values, axis=0), len(values) // 2
     between = ordered[middle : middle + 1] if len(values) % 2 else ordered[middle - 1 : middle + 1]

@@ -10,7 +10,7 @@ from fedfin.codec import Shape, Tensors
 from fedfin.errors import ProtocolError
 from fedfin.model.metrics import macro_histogram_auc
 from fedfin.model.model_file import ModelFile, encode_model_file
-from fedfin.model.model_spec import Task, needs_second_moments, task_specs
+from fedfin.model.model_spec import MAGNITUDES, Task, needs_second_moments, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.convergence import follow, pooled_loss
 from fedfin.protocol.messages import Receipt
@@ -34,6 +34,7 @@ from fedfin_aggregator.rounds.update_checks import (
     BEST,
     DROPPED,
     LEFT_OUT,
+    ROLLED_BACK,
     check_cases,
     check_metrics,
     check_values,
@@ -225,7 +226,8 @@ class Rounds:
             left_out = closed.left_out
             results |= {LEFT_OUT: float(len(left_out))} if left_out else {}
             following, best = self._following(round_, closed, results)
-            results |= {} if best is None else {BEST: float(best)}
+            if best is not None:
+                results |= {ROLLED_BACK if following[1] == "train" else BEST: float(best)}
         self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
         self._collect()
         self._second_moments.keep_only(self._newest_contribution)
@@ -236,11 +238,14 @@ class Rounds:
     ) -> tuple[tuple[int, str, Step], int | None]:
         """The next round, its task and version; and which earlier version that is, if it is one."""
         next_, best = follow(self.plan, round_, self._losses(results))
+        task = task_of(self.plan, next_)
         if best is None:
             step = self._versions.next(closed.added, closed.replaced, preset_down(self.plan, round_))
-        else:
-            step = self._versions.back(best, closed.replaced, version=next_ - 1)
-        return (next_, task_of(self.plan, next_), step), best
+        else:  # how large the changes of a version were that is not taken says nothing of the next ones
+            forgotten = {MAGNITUDES} if task == "train" else set()
+            replaced = {name: mean for name, mean in closed.replaced.items() if name not in forgotten}
+            step = self._versions.back(best, replaced, version=next_ - 1)
+        return (next_, task, step), best
 
     def _losses(self, results: Mapping[str, float]) -> dict[int, float]:
         """On held-out cases, by version. results: of the round at hand, not written down yet."""

@@ -1,15 +1,16 @@
 """Rounds of which the aggregator sees the sums alone (docs/secure-sums.md): masked words come in, one sum is folded."""
 
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from fedfin import limits
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError, StateError
 from fedfin.files import write_atomically
+from fedfin.model.model_spec import Task
 from fedfin.privacy.budget import budget_of
 from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release, release_of
@@ -17,19 +18,20 @@ from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
 from fedfin.protocol.schedule import last_round, levels_up, task_of
 from fedfin.protocol.subtraction import answered_once
+from fedfin.protocol.sum_groups import Groups
 from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums import masks
-from fedfin.secure_sums.fixed_point import ONE
 from fedfin.secure_sums.quantizer import Quantizer
-from fedfin.secure_sums.summand import Summand
+from fedfin.secure_sums.summand import Opened, Summand
 from fedfin.secure_sums.unmask import unmask
 from fedfin_aggregator.closed_form.groups import grouped
 from fedfin_aggregator.fold.fold import Fold, Sum
 from fedfin_aggregator.fold.means import Means
 from fedfin_aggregator.fold.partial_sum import encode_sum
+from fedfin_aggregator.rounds import group_sums
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes
-from fedfin_aggregator.rounds.update_checks import check_noised
+from fedfin_aggregator.rounds.update_checks import check_granted, check_noised
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 
@@ -52,7 +54,9 @@ class SecureRounds(RootRounds):
     def __init__(self, journal: Journal, *, weight_limit: int = limits.ROUND_WEIGHT) -> None:
         super().__init__(journal, weight_limit=weight_limit)
         self._path = journal.folder / "unopened-sum.msgpack"
-        self._attempt, self._total, self._bytes = b"", np.zeros(0, np.uint64), 0
+        self._attempt, self._bytes = b"", 0
+        self._groups: Groups = ()
+        self._totals = np.zeros((1, 0), np.uint64)  # of each group, or of all sites, [groups, words]
         self._added: set[str] = set()
         self._fixed = False
         noised = self.plan.privacy.noised
@@ -69,8 +73,9 @@ class SecureRounds(RootRounds):
             raise StateError(f"{self._path} is damaged; restore it with the journal from a backup") from None
         if kept.sum.round == self.position.round and not self.position.finished:
             self.unopened = kept.sum
-            self._attempt, self._bytes = kept.sum.attempt, kept.bytes
-            self._total = np.frombuffer(kept.words, masks.WORD).astype(np.uint64)
+            self._attempt, self._bytes, self._groups = kept.sum.attempt, kept.bytes, kept.sum.groups
+            words = np.frombuffer(kept.words, masks.WORD).astype(np.uint64)
+            self._totals = words.reshape(max(1, len(self._groups)), -1)
             self._record(kept.sum)
 
     @property
@@ -91,10 +96,12 @@ class SecureRounds(RootRounds):
         before = (self.journal.receipts(number) for number in rounds if number < self.position.round)
         return tuple(frozenset(receipts) - {SUM} for receipts in before if receipts)
 
-    def begin_sum(self, attempt: bytes) -> None:
-        """A new attempt: what came for the one before is forgotten."""
+    def begin_sum(self, attempt: bytes, groups: Groups = ()) -> None:
+        """A new attempt: what came for the one before is forgotten. groups: whose sums are opened apart, if any."""
         self._attempt, self._bytes, self._added, self._fixed = attempt, 0, set(), False
-        self._total = np.zeros(self._form(self.position.round).word_count, np.uint64)
+        self._groups = groups
+        words = self._form(self.position.round).word_count
+        self._totals = np.zeros((max(1, len(groups)), words), np.uint64)
 
     def _form(self, round_: int) -> Summand:
         return Summand(self.plan, task_of(self.plan, round_), levels_up(self.plan, round_))
@@ -112,14 +119,18 @@ class SecureRounds(RootRounds):
         """Add a site's masked values. Nothing can be said of them but how long they are."""
         if self._fixed or site in self._added:
             return Receipt(id=id_, accepted=False, reason="this sum takes no more values of this site")
-        wanted = _ID_BYTES + self._total.nbytes
+        wanted = _ID_BYTES + self._totals[0].nbytes
         if (round_, payload[:_ID_BYTES], len(payload)) != (self.position.round, self._attempt, wanted):
             reason = "masked values of another attempt, or of another length"
             return Receipt(id=id_, accepted=False, reason=reason)
-        self._total += np.frombuffer(memoryview(payload)[_ID_BYTES:], masks.WORD)
+        self._totals[self._place(site)] += np.frombuffer(memoryview(payload)[_ID_BYTES:], masks.WORD)
         self._bytes += len(payload)
         self._added.add(site)
         return Receipt(id=id_, accepted=True)
+
+    def _place(self, site: str) -> int:
+        """Of the group's total to which a site adds."""
+        return next((place for place, group in enumerate(self._groups) if site in group), 0)
 
     def keep_sum(self, sum_: OpenSum) -> None:
         """Make durable what opening the sum takes, before any site is asked to reveal.
@@ -128,7 +139,10 @@ class SecureRounds(RootRounds):
         """
         if self.ledger is not None:
             self.ledger.check(self._release(sum_))
-        words = self._total.astype(masks.WORD, copy=False).tobytes()
+        if sum_.groups:  # others are not whole, and are never opened
+            self._totals = self._totals[[self._groups.index(group) for group in sum_.groups]]
+            self._groups = sum_.groups
+        words = self._totals.astype(masks.WORD, copy=False).tobytes()
         write_atomically(self._path, msgspec.msgpack.encode(_Unopened(sum_, words, self._bytes)))
         self._record(sum_)
 
@@ -144,15 +158,21 @@ class SecureRounds(RootRounds):
 
     def open_sum(self, sum_: OpenSum) -> Receipt:
         """Unmask it, judge it as an update is judged, make it durable; the receipt is for all its sites."""
-        total = self._total.copy()
+        totals = self._totals.copy()
         try:
-            where = self.journal.run, sum_.round, sum_.attempt
-            unmask(total, where, sum_.names, sum_.keys, sum_.survivors, sum_.reveals)
-            payload = self._payload(sum_, total)
+            self._unmask(sum_, totals)
+            payload = self._payload(sum_, totals)
             taken = self._take(sum_.round, SUM, payload)
         except ProtocolError as error:
             return self._write(sum_, None, str(error)[: limits.REASON_CHARS], gave=False)
         return self._write(sum_, payload, "", gave=taken.gave_second_moments)
+
+    def _unmask(self, sum_: OpenSum, totals: NDArray[np.uint64]) -> None:
+        """In place. In groups all masks are of one's own group, and nobody of a group in the sum is lost."""
+        where, keys = (self.journal.run, sum_.round, sum_.attempt), sum_.keys
+        for total, group in zip(totals, sum_.groups or (sum_.survivors,), strict=True):
+            dealt = {name: keys[name] for name in group} if sum_.groups else keys
+            unmask(total, where, sum_.names, dealt, group, sum_.reveals)
 
     def give_up_sum(self, sum_: OpenSum) -> Receipt:
         """Make it durable that it is never opened."""
@@ -170,18 +190,18 @@ class SecureRounds(RootRounds):
         self.journal.write(entries)
         return Receipt(id=id_, accepted=accepted, reason=reason)
 
-    def _payload(self, sum_: OpenSum, words: masks.Words) -> bytes:
-        """The opened sum as a shard would send it."""
-        task = task_of(self.plan, sum_.round)
-        tensors, metrics = self._form(sum_.round).opened(words, self._steps(sum_.round))
-        if self.plan.privacy.noised:
-            totals = {name: total for name, (total, _) in tensors.items()}
-            check_noised(self.plan, task, totals, self._granted(sum_), len(sum_.survivors))
-        sums = {name: Sum(*tensor) for name, tensor in tensors.items()}
+    def _payload(self, sum_: OpenSum, totals: NDArray[np.uint64]) -> bytes:
+        """The opened sum, or the median of the groups' sums, as a shard would send it. totals: [groups, words]."""
+        task, form, steps = task_of(self.plan, sum_.round), self._form(sum_.round), self._steps(sum_.round)
+        opened = [form.opened(words, steps) for words in totals]
         fold, means = Fold(self._weight_limit), Means()
-        fold.merge(grouped(sums, SUM) if task == "second_moments" else sums)
-        shares = {name: (Fraction(total, int(ONE)), count) for name, (total, count) in metrics.items()}
-        means.merge(len(sum_.survivors), self._bytes, shares)
+        if sum_.groups:
+            granted = map(self._granted, sum_.groups)
+            opened = group_sums.possible(list(zip(opened, granted, strict=True)))
+            fold.merge(group_sums.median_sums(opened))
+        else:
+            fold.merge(self._whole(sum_, task, opened[0]))
+        means.merge(len(sum_.survivors), self._bytes, group_sums.metric_sums(opened))
         return encode_sum(
             fold,
             means,
@@ -194,10 +214,20 @@ class SecureRounds(RootRounds):
             base=self.position.version,
         )
 
-    def _granted(self, sum_: OpenSum) -> int:
+    def _whole(self, sum_: OpenSum, task: Task, opened: Opened) -> dict[str, Sum]:
+        granted = self._granted(sum_.survivors)
+        if self.plan.privacy.noised:
+            totals = {name: total for name, (total, _) in opened.tensors.items()}
+            check_noised(self.plan, task, totals, granted, len(sum_.survivors))
+        else:
+            check_granted({name: weight for name, (_, weight) in opened.tensors.items()}, granted)
+        sums = {name: Sum(*tensor) for name, tensor in opened.tensors.items()}
+        return grouped(sums, SUM) if task == "second_moments" else sums
+
+    def _granted(self, sites: Iterable[str]) -> int:
         """How many cases, so how many patients at most, the charter and the plan let these sites have together."""
         most = self.plan.rounds.cases_per_site
-        return sum(min(self.case_caps.get(site, most), most) for site in sum_.survivors)
+        return sum(min(self.case_caps.get(site, most), most) for site in sites)
 
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """As RootRounds; nothing of this round's sum is left to open."""

@@ -33,8 +33,10 @@ NOISE = 10.0  # deviations
 DROPPED, LEFT_OUT = "second_moments_dropped", "second_moments_left_out"
 # The version that training came to, in the results of its last round: the best one, where that is not the last.
 BEST = "best_version"
+# The better version that the round after goes on from, where the one that this round started from was not taken.
+ROLLED_BACK = "rolled_back_to"
 # All that the results say beside the means of the sites' metrics; `show` believes them.
-RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT, BEST})
+RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT, BEST, ROLLED_BACK})
 RESULT_PREFIXES = ("auc.", "cases.")
 
 
@@ -70,6 +72,16 @@ def check_noised(
             raise ProtocolError(
                 f"tensor {name} of the sum is more than the {patients} patients that the charter grants its sites can"
                 " give: one of them sends what no patients gave"
+            )
+
+
+def check_granted(weights: Weights, granted: int) -> None:
+    """No sum is over more cases than the charter grants its sites together. Raises ProtocolError."""
+    for name, weight in weights.items():
+        if weight > granted:
+            raise ProtocolError(
+                f"tensor {name} of the sum claims {weight} cases; the charter grants its sites {granted} together:"
+                " one of them claims more than it may"
             )
 
 

@@ -2,6 +2,7 @@
 
 from fedfin.protocol.round_states import CloseRound
 from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.update_checks import ROLLED_BACK
 from fedfin_aggregator.serve.incoming import Report
 from fedfin_aggregator.store.journal import OutlierRow
 
@@ -26,8 +27,15 @@ class Closing:
         if left_out:
             reason = "their second moments have no solution with those of the others"
             self._report("left-out", {"round": effect.round, "sites": ", ".join(left_out), "reason": reason})
-        self._report("closed", {"round": effect.round} | self._rounds.journal.results(effect.round))
+        self._tell_results(effect.round)
         return True
+
+    def _tell_results(self, round_: int) -> None:
+        results = self._rounds.journal.results(round_)
+        self._report("closed", {"round": round_} | results)
+        if (better := results.get(ROLLED_BACK)) is not None:
+            worse = self._rounds.journal.version_of(round_)
+            self._report("rolled-back", {"round": round_, "version": worse, "to": int(better)})
 
     @property
     def answered(self) -> CloseRound | None:

@@ -31,8 +31,8 @@ class Sums:
     def act(self, effect: Effect) -> None:
         """What the machine asks for."""
         match effect:
-            case sums.NewSum(round_, attempt, names):
-                self._rounds.begin_sum(attempt)
+            case sums.NewSum(round_, attempt, names, groups):
+                self._rounds.begin_sum(attempt, groups)
                 self._report("cohort", {"round": round_, "sites": ", ".join(names)})
             case sums.FixSum(attempt):
                 self._rounds.fix_sum(attempt)
@@ -82,7 +82,6 @@ class Sums:
 def _awaiting_cohort(waiting: sums.AwaitCohort) -> str:
     missing = ", ".join(waiting.missing) or "others"
     return (
-        f"round {waiting.round}: a sum of those that are ready, less an earlier sum, would show what one or two sites"
-        f" gave; bring {missing} back within {waiting.seconds:.0f} s. After that more sites are left out, or the round"
-        " closes without a sum"
+        f"round {waiting.round}: {waiting.reason}; bring {missing} back within {waiting.seconds:.0f} s. After that more"
+        " sites are left out, or the round closes without a sum"
     )

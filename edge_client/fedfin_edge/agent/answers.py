@@ -41,16 +41,17 @@ class Allowed(msgspec.Struct, frozen=True, tag_field="kind", tag="allowed"):
     run: str
 
 
-class Revealed(msgspec.Struct, frozen=True, tag_field="kind", tag="revealed"):
+class Revealed(msgspec.Struct, frozen=True, tag_field="kind", tag="revealed", omit_defaults=True):
     """Shares of one attempt at a secure sum (its id, in hex) may have left: this site is in no other of the round.
 
-    `sites`: whom the sum holds.
+    `sites`: whom the sum holds; `grouped`: who was dealt into groups, where it was opened by groups.
     """
 
     run: str
     round: int
     attempt: str
     sites: tuple[str, ...] = ()
+    grouped: tuple[str, ...] = ()
 
 
 class Key(msgspec.Struct, frozen=True, tag_field="kind", tag="key"):
@@ -150,12 +151,14 @@ class Answers:
         """Of which sums of a run shares may have left."""
         return [line for line in self._lines if isinstance(line, Revealed) and line.run == run]
 
-    def reveal(self, run: str, round_: int, attempt: bytes, sites: tuple[str, ...]) -> None:
+    def reveal(
+        self, run: str, round_: int, attempt: bytes, sites: tuple[str, ...], grouped: tuple[str, ...] = ()
+    ) -> None:
         """Make it durable that shares may leave. Raises StateError for a second attempt of a round."""
         if (known := self.revealed(run, round_)) not in {None, attempt}:
             raise StateError(f"{self._path}: shares of another sum of round {round_} have left already")
         if known is None:
-            self._append(Revealed(run, round_, attempt.hex(), sites))
+            self._append(Revealed(run, round_, attempt.hex(), sites, grouped))
 
     @property
     def key(self) -> bytes:

@@ -20,6 +20,7 @@ from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.schedule import levels_up, task_of
 from fedfin.protocol.site_states import SumQuestion
 from fedfin.protocol.subtraction import answered_once
+from fedfin.protocol.sum_groups import most_groups
 from fedfin.secure_sums.masks import Words
 from fedfin.secure_sums.member import Kept, LostError, Member
 from fedfin.secure_sums.summand import Summand
@@ -56,9 +57,18 @@ class Ledger:
         """The attempt of this round of which shares may have left."""
         return self._answers.revealed(self._run, round_)
 
-    def reveal(self, round_: int, attempt: bytes, sites: tuple[str, ...]) -> None:
-        """Shares of this attempt at a sum over these sites are about to leave."""
-        self._answers.reveal(self._run, round_, attempt, sites)
+    def reveal(
+        self, round_: int, attempt: bytes, sites: tuple[str, ...], grouped: tuple[str, ...] = ()
+    ) -> None:
+        """Shares of this attempt at a sum over these sites, in such groups, are about to leave."""
+        self._answers.reveal(self._run, round_, attempt, sites, grouped)
+
+    @property
+    def grouped(self) -> tuple[str, ...]:
+        """Who was dealt into groups: those of the run's first sum. None where this site has not helped to open any."""
+        reveals = self._answers.reveals(self._run)
+        first = [r.sites for r in reveals if r.round == 1]
+        return next((r.grouped for r in reveals if r.grouped), first[0] if first else ())
 
     def beside(self, round_: int) -> list[frozenset[str]]:
         """The sites of this run's other sums of statistics, where this round's is one, too."""
@@ -87,6 +97,7 @@ class Summing:
             least=least,
             most=most_summed(plan),
             ledger=ledger,
+            most_groups=lambda round_: most_groups(plan, round_),
         )
         self._sealed = b"", b""  # an attempt, and what travels for it
 

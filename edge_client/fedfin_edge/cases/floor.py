@@ -1,12 +1,13 @@
 """The floor: what too few patients tell together does not leave a site by itself. It counts people, not cases."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
+FloatType = TypeVar("FloatType", np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,9 @@ class Floor:
         """Of [n, labels] those of whose two answers one is that of some patients, but too few, bool [labels]."""
         answers = ((column == 0, column == 1) for column in labels.T)
         return np.array([any(cases.any() and not self.allows(cases) for cases in pair) for pair in answers])
+
+    def without_withheld(self, labels: NDArray[FloatType]) -> NDArray[FloatType]:
+        """The same labels, [n, labels], with those that are withheld as if they were not known: NaN."""
+        kept = labels.copy()
+        kept[:, self.withheld(labels)] = np.nan
+        return kept

@@ -1,5 +1,6 @@
 """The task after training: how head and experts answer held-out cases that the head did not train on."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -19,11 +20,17 @@ def measure_scores(
 
     [patterns, labels, classes, 5]: over these cases, the share of those that show at least the pattern's
     modalities and are of the class, and the means of the head's logit and its square, and of the experts' in deviations
-    and its square, seeing these modalities alone.
+    and its square, seeing these modalities alone. Where the site's own are seen, zeros of a label of which fewer
+    patients than the floor have one of the two answers.
     """
-    if not dataset.floor.allows(dataset.calibration_held_out):
+    held_out = dataset.calibration_held_out
+    if not dataset.floor.allows(held_out):
         return {}, {}
-    rows = np.flatnonzero(dataset.calibration_held_out)
+    rows = np.flatnonzero(held_out)
+    if not plan.privacy.summed:
+        labels = dataset.labels.copy()
+        labels[rows] = dataset.floor.of(held_out).without_withheld(labels[rows])
+        dataset = replace(dataset, labels=labels)
     scores = case_scores(model, plan, dataset, rows).sum(axis=0) / len(rows)
     return {CALIBRATION: scores.astype(np.float32)}, {CALIBRATION: len(rows)}
 

@@ -21,7 +21,8 @@ def evaluate(
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
     """`eval.{scenario}` tensors of the held-out cases, and the number of cases in each.
 
-    Nothing of a scenario with cases of fewer patients than the floor: a histogram of few tells each one's score.
+    Nothing of a scenario with cases of fewer patients than the floor: a histogram of few tells each one's score. Where
+    the site's own histograms are seen, nothing of a label of which fewer have one of the two answers.
     """
     tensors, weights = {}, {}
     for scenario in scenarios({modality: dataset.present[modality] for modality in plan.dims}):
@@ -30,7 +31,10 @@ def evaluate(
             continue
         rows = np.flatnonzero(chosen)
         name, logits = f"eval.{scenario.name}", answer(model, plan, dataset, rows, scenario.present)
-        tensors[name] = _histogram(logits, dataset.labels[rows])
+        labels = dataset.labels[rows]
+        if not plan.privacy.summed:
+            labels = dataset.floor.of(chosen).without_withheld(labels)
+        tensors[name] = _histogram(logits, labels)
         weights[name] = len(rows)
     return tensors, weights
 

@@ -1,0 +1,116 @@
+"""Sums of groups of sites: one that sends anything moves the model little, and judges no version."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from round_helpers import PLAN
+
+from fedfin import limits
+from fedfin.errors import ProtocolError
+from fedfin.plan import Privacy
+from fedfin.plan import Rounds as RoundsPlan
+from fedfin.protocol.convergence import ANSWERS, LOSSES, pooled_loss
+from fedfin.protocol.sum_states import OpenSum
+from fedfin.secure_sums.fixed_point import ONE
+from fedfin.secure_sums.summand import Opened, Summand
+from fedfin_aggregator.fold.fold import FoldedMeans
+from fedfin_aggregator.fold.partial_sum import decode_sum, unpack
+from fedfin_aggregator.rounds.group_sums import median_sums, metric_sums, possible
+from fedfin_aggregator.rounds.rounds import sum_shapes
+from fedfin_aggregator.rounds.secure_rounds import SecureRounds
+from fedfin_aggregator.store.journal import Journal
+
+SECURE = replace(
+    PLAN, privacy=Privacy(level="secure"), rounds=RoundsPlan(sites=9, min_sites=9, cases_per_site=100)
+)
+
+
+def group(value: float, *, cases: int = 30, loss: float = 0.5, name: str = "a") -> Opened:
+    """The sum of a group whose mean is this in two values, and which says this of the version before."""
+    total = np.full(2, round(value * cases * ONE), np.int64)
+    given = {ANSWERS: 10.0, "cases": 10.0} | dict.fromkeys(LOSSES.values(), 10.0 * loss)
+    metrics = {key: (round(3 * number * ONE), 3) for key, number in given.items()}
+    return Opened({name: (total, cases)}, metrics)
+
+
+@pytest.mark.parametrize("lie", [1e4, -1e4, 3.0])
+def test_one_group_of_three_cannot_move_the_median_off_the_others(lie: float) -> None:
+    """However far, or near, its lie is; and however many cases it claims."""
+    sums = median_sums([group(1.0), group(1.2), group(lie, cases=300)])
+    assert (FoldedMeans(sums)["a"] >= 1.0 - 1e-6).all()
+    assert (FoldedMeans(sums)["a"] <= 1.2 + 1e-6).all()
+
+
+def test_a_tensor_is_that_of_the_groups_that_trained_it() -> None:
+    """Of two it is their mean, and groups count alike."""
+    sums = median_sums([group(1.0), group(3.0, cases=90), group(7.0, name="b")])
+    means = FoldedMeans(sums)
+    assert means["a"] == pytest.approx([2.0, 2.0])
+    assert means["b"] == pytest.approx([7.0, 7.0])
+
+
+@pytest.mark.parametrize("lie", [1e-3, 1e6])
+def test_one_group_that_lies_of_its_loss_does_not_judge_a_version(lie: float) -> None:
+    """The group in the middle does; all else that groups tell is added up."""
+    sums = metric_sums([group(1.0, loss=0.4), group(1.0, loss=0.5), group(1.0, loss=lie)])
+    means = {name: float(total / count) for name, (total, count) in sums.items()}
+    assert pooled_loss(means) == pytest.approx(0.4 if lie < 1 else 0.5)
+    assert sums["cases"] == (90, 9)
+
+
+def test_of_two_groups_the_worse_loss_counts() -> None:
+    """A version does not pass by half of the votes."""
+    sums = metric_sums([group(1.0, loss=0.4), group(1.0, loss=0.9)])
+    assert pooled_loss({n: float(t / c) for n, (t, c) in sums.items()}) == pytest.approx(0.9)
+
+
+def test_a_group_whose_sum_its_sites_cannot_give_is_left_out() -> None:
+    """Too many cases, or values that so few cannot have; the round goes on with the others."""
+    honest = [group(1.0), group(2.0)]
+    impossible = Opened({"a": (np.full(2, 2**61, np.int64), 1)}, {})
+    for bad in (group(1.0, cases=301), impossible):
+        assert possible([(one, 300) for one in (*honest, bad)]) == honest
+    with pytest.raises(ProtocolError, match="no group"):
+        possible([(impossible, 300)])
+
+
+@pytest.mark.parametrize("groups", [(), (("s0", "s1", "s2"), ("s3", "s4", "s5"), ("s6", "s7", "s8"))])
+def test_a_sum_over_more_cases_than_the_charter_grants_its_sites_is_not_taken(tmp_path: Path, groups) -> None:
+    """In one sum all is refused; in groups the one that claims them is left out."""
+    rounds = SecureRounds(Journal(tmp_path / "journal.sqlite", create=SECURE))
+    rounds.case_caps = {f"s{number}": 10 for number in range(9)}
+    form, shape = Summand(SECURE, "moments"), (PLAN.dims["image"],)
+    name, names = "norm.image.mean", tuple(rounds.case_caps)
+    words = [form.words({name: np.full(shape, value, np.float32)}, {name: 10}, {}) for value in (1, 1, 1)]
+    words[0] += form.words({name: np.full(shape, 1e4, np.float32)}, {name: 95}, {})
+    totals = np.array(words) if groups else np.sum(words, axis=0, keepdims=True)
+    sum_ = OpenSum(1, b"a" * 16, names, {}, names, {}, {}, groups=groups)
+    if not groups:
+        with pytest.raises(
+            ProtocolError, match=r"claims 125 cases; the charter grants its sites 90 together"
+        ):
+            rounds._payload(sum_, totals)
+        return
+    sums = unpack(decode_sum(rounds._payload(sum_, totals)), sum_shapes(SECURE, "moments"))
+    assert FoldedMeans(sums)[name] == pytest.approx(1.0)
+
+
+GROUPED = Privacy(level="secure", groups=3)
+
+
+@pytest.mark.parametrize(
+    ("privacy", "sites", "reason"),
+    [
+        (GROUPED, (8, 8), r"privacy.groups \(3\) of 3 sites each need more than rounds.sites \(8\)"),
+        (GROUPED, (9, 8), "privacy.groups needs rounds.min_sites of 9 or more"),
+        (Privacy(groups=3), (9, 9), r'is for privacy.level = "secure", not "open": .* rounds.robust'),
+    ],
+)
+def test_groups_are_for_nine_sites_or_more_at_secure(privacy, sites, reason) -> None:
+    """The plan says what else it asks for."""
+    rounds = RoundsPlan(sites=sites[0], min_sites=sites[1])
+    with pytest.raises(ValueError, match=reason):
+        replace(PLAN, privacy=privacy, rounds=rounds)
+    assert replace(SECURE, privacy=GROUPED).privacy.groups == limits.LEAST_GROUPS
