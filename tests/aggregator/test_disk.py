@@ -32,7 +32,9 @@ class _SlowDisk:
 def _add(disk_: Disk, *sites: str, payload: bytes = b"abc") -> None:
     rows = [UpdateRow(1, site, site.encode(), True, "", len(payload), {}, 1) for site in sites]
     answers = [Answer(row.site, 1, Receipt(id=row.id.ljust(32), accepted=True)) for row in rows]
-    disk_.add([Entry(row, payload) for row in rows], answers)
+    for row, answer in zip(rows, answers, strict=True):
+        disk_.add([Entry(row, payload)], answer)
+    disk_.begin()
 
 
 def test_an_answer_goes_out_when_its_update_is_durable_and_what_came_meanwhile_shares_a_flush() -> None:
@@ -42,15 +44,15 @@ def test_an_answer_goes_out_when_its_update_is_durable_and_what_came_meanwhile_s
     _add(disk_, "s0")
     _add(disk_, "s1")
     _add(disk_, "s2", "s3")
-    assert disk_.take() == ()
+    assert disk_.take() == []
     slow.spin.release()
     slow.woken.get(timeout=10)
     assert [answer.site for answer in disk_.take()] == ["s0"]
-    assert disk_.take() == ()
+    assert disk_.take() == []
     slow.spin.release()
     assert [answer.site for answer in disk_.settle()] == ["s1", "s2", "s3"]
     assert slow.written == [["s0"], ["s1", "s2", "s3"]]
-    assert disk_.settle() == ()
+    assert disk_.settle() == []
 
 
 def test_what_could_not_be_written_is_answered_to_nobody() -> None:
@@ -63,12 +65,12 @@ def test_what_could_not_be_written_is_answered_to_nobody() -> None:
     _add(disk_, "s0")
     with pytest.raises(StateError, match="No space left"):
         disk_.settle()
-    assert disk_.take() == ()
+    assert disk_.take() == []
 
 
 def test_what_waits_for_the_disk_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who adds more than that waits, too: memory is flat however slow a disk is."""
-    monkeypatch.setattr(disk, "WAITING_BYTES", 5)
+    monkeypatch.setattr(disk, "WAITING_BYTES", 5)  # two updates
     slow = _SlowDisk()
     disk_ = Disk(slow.write, slow.wake)
     _add(disk_, "s0")
