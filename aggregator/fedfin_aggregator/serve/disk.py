@@ -10,7 +10,7 @@ from fedfin.protocol.round_states import Answer
 from fedfin_aggregator.store.update_writer import Entry
 
 Write = Callable[[Sequence[Entry]], None]
-WAITING_BYTES = 8 * 1024 * 1024  # of updates that wait for the flush before theirs; beyond, it is waited for
+WAITING_BYTES = 2 * 1024 * 1024  # of updates that wait for the flush before theirs; beyond, it is waited for
 
 
 class Disk:
@@ -19,46 +19,51 @@ class Disk:
     def __init__(self, write: Write, wake: Callable[[], None]) -> None:
         self._write, self._wake = write, wake
         self._entries: list[Entry] = []  # that wait until the disk is free
+        self._bytes = 0  # of these
         self._answers: list[Answer] = []  # ... and what is answered then
         self._under_way: list[Answer] = []
+        self._ready: list[Answer] = []
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
         self._over = False
 
-    def add(self, entries: Sequence[Entry], answers: Sequence[Answer]) -> None:
-        """These answers may go out once these entries are durable."""
+    def add(self, entries: Sequence[Entry], answer: Answer) -> None:
+        """This answer may go out once these entries are durable. Waits for the disk where too much would wait."""
         self._entries += entries
-        self._answers += answers
-        self._begin()
-        if sum(len(entry.payload or b"") for entry in self._entries) > WAITING_BYTES:
-            self.wait()
+        self._answers.append(answer)
+        self._bytes += sum(len(entry.payload or b"") for entry in entries)
+        if self._bytes > WAITING_BYTES:
+            self._finish()
+            self.begin()
 
-    def take(self) -> tuple[Answer, ...]:
+    def begin(self) -> None:
+        """Write what waits, as soon as the disk is free."""
+        if self._thread is not None or not self._entries:
+            return
+        entries, self._entries, self._bytes = self._entries, [], 0
+        self._under_way, self._answers = self._answers, []
+        self._thread = threading.Thread(target=self._run, args=(entries,), name="disk", daemon=True)
+        self._thread.start()
+
+    def take(self) -> list[Answer]:
         """The answers that are ready. Raises what writing raised."""
-        if not self._over:
-            return ()
-        return self._end()
-
-    def settle(self) -> tuple[Answer, ...]:
-        """All answers, after waiting for the disk. Raises what writing raised."""
-        ready: tuple[Answer, ...] = ()
-        while self._thread is not None:
-            self.wait()
-            ready += self._end()
+        if self._over:
+            self._finish()
+            self.begin()
+        ready, self._ready = self._ready, []
         return ready
+
+    def settle(self) -> list[Answer]:
+        """All answers, after waiting for the disk. Raises what writing raised."""
+        self._finish()
+        self.begin()
+        self._finish()
+        return self.take()
 
     def wait(self) -> None:
         """Until nothing is being written."""
         if self._thread is not None:
             self._thread.join()
-
-    def _begin(self) -> None:
-        if self._thread is not None or not self._entries:
-            return
-        entries, self._entries = self._entries, []
-        self._under_way, self._answers = self._answers, []
-        self._thread = threading.Thread(target=self._run, args=(entries,), name="disk", daemon=True)
-        self._thread.start()
 
     def _run(self, entries: Sequence[Entry]) -> None:
         try:
@@ -68,10 +73,11 @@ class Disk:
         self._over = True
         self._wake()
 
-    def _end(self) -> tuple[Answer, ...]:
-        ready, self._under_way = tuple(self._under_way), []
+    def _finish(self) -> None:
+        """What was being written is durable."""
+        self.wait()
         self._thread, self._over = None, False
         if self._error is not None:
             raise self._error
-        self._begin()
-        return ready
+        self._ready += self._under_way
+        self._under_way = []

@@ -49,12 +49,9 @@ class Incoming:
     def judge(self) -> Judged | None:
         """Judge all complete updates, and have them written down; the receipts, where there is nothing to write."""
         complete, self._complete = self._complete, []
-        with self._rounds.journal.gathered() as entries:
-            answers = [Answer(judge.site, judge.round, self._receipt(judge)) for judge in complete]
-        if entries:
-            self._disk.add(entries, answers)
-            return None
-        return _judged(answers)
+        at_once = [answer for judge in complete if (answer := self._answer(judge)) is not None]
+        self._disk.begin()
+        return _judged(at_once)
 
     def answers(self) -> Judged | None:
         """The receipts that may go out by now. Raises StateError when updates could not be written."""
@@ -68,6 +65,15 @@ class Incoming:
     def close(self) -> None:
         """Wait for the disk; what it has written is answered in another life."""
         self._disk.wait()
+
+    def _answer(self, judge: Judge) -> Answer | None:
+        """None where it has to wait for the disk."""
+        with self._rounds.journal.gathered() as entries:
+            answer = Answer(judge.site, judge.round, self._receipt(judge))
+        if not entries:
+            return answer
+        self._disk.add(entries, answer)
+        return None
 
     def _receipt(self, judge: Judge) -> Receipt:
         payload = self._spool.take(judge.site, judge.size)
