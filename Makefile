@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-wheel simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-intake test-wheel simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -37,6 +37,9 @@ test-brokers: $(READY)  ## a federation over RabbitMQ, where it is installed; a 
 
 test-wheel:  ## the wheel alone, in the oldest and the newest Python of this machine; a minute
 	.ci/test-wheel
+
+test-intake: $(READY)  ## 200 studies from storescu with their reports, SIGKILL at every step of the intake; minutes
+	$(BIN)/pytest -rA -m slow tests/edge_client
 
 simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that replays; most of an hour
 	PYTHONPATH=.:tests $(BIN)/python -m simulation $(SIMULATE)

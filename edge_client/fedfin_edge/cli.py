@@ -5,7 +5,19 @@ import argparse
 from fedfin.command_line.parsers import add_group
 
 # In the order a site meets them.
-COMMANDS = ("init", "encode", "request", "accept", "run", "predict", "evaluate", "explain_update", "audit")
+COMMANDS = (
+    "init",
+    "intake",
+    "encode",
+    "request",
+    "accept",
+    "run",
+    "predict",
+    "evaluate",
+    "explain_update",
+    "audit",
+    "forget",
+)
 
 
 def build(parser: argparse.ArgumentParser) -> None:
