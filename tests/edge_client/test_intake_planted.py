@@ -9,6 +9,7 @@ import pytest
 from intake_kit import RULE, Study, make_site, open_service, oru, send_hl7, take, two_ports
 from test_intake_dicom import need_dcmtk, run
 
+from fedfin.command_line.main import main
 from fedfin.demo.processes import wait_for_port
 
 SYLLABLES = ("bar", "len", "dov", "mik", "tas", "run", "vel", "hos", "gri", "pak", "zul", "wem")
@@ -56,7 +57,9 @@ def hits(words, content):
 
 
 @need_dcmtk
-def test_none_of_two_hundred_planted_words_is_in_anything_that_was_written(tmp_path, bundles, planted):
+def test_none_of_two_hundred_planted_words_is_in_anything_that_was_written(
+    tmp_path, bundles, planted, capsys
+):
     people, words = planted
     dicom, hl7 = two_ports()
     section = f"{RULE}\n[intake.hl7]\nport = {hl7}\n[intake.dicom]\nport = {dicom}\n"
@@ -77,11 +80,9 @@ def test_none_of_two_hundred_planted_words_is_in_anything_that_was_written(tmp_p
             oru(study, phrase, minute=1).replace(b"20260102", study.name.encode()),
             phrase.encode(),
         ]
-    command = [sys.executable, "-m", "fedfin", "edge", "intake", str(site.folder)]
     log = tmp_path / "site" / "events.log"
-    with subprocess.Popen(
-        [*command, "--log", str(log), "--processes", "1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as service:
+    command = [sys.executable, "-m", "fedfin", "edge", "intake", str(site.folder), "--log", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as service:
         try:
             wait_for_port("127.0.0.1", dicom, 30)
             wait_for_port("127.0.0.1", hl7, 30)
@@ -91,16 +92,17 @@ def test_none_of_two_hundred_planted_words_is_in_anything_that_was_written(tmp_p
         finally:
             service.terminate()
         printed = service.stdout.read()
-    shown = subprocess.run([*command, "--show"], capture_output=True, check=True).stdout
-    tried = subprocess.run([*command, "--dry-run", str(files)], capture_output=True, check=True).stdout
-    encoded = subprocess.run(
-        [sys.executable, "-m", "fedfin", "edge", "encode", str(site.folder)], capture_output=True, check=True
-    )
-    forgot = subprocess.run(
-        [*command[:4], "forget", str(site.folder), people[0][0].accession], capture_output=True, check=True
-    ).stdout
-    content = everything(site.folder, printed, shown, tried, encoded.stdout, encoded.stderr, forgot)
-    assert b"forgotten: 0 images and 1 reports" in forgot
+    capsys.readouterr()
+    for words_of_command in (
+        ("intake", site.folder, "--show"),
+        ("intake", site.folder, "--dry-run", files),
+        ("encode", site.folder, "--processes", 1),
+        ("forget", site.folder, people[1][0].accession),
+    ):
+        assert main(["edge", *map(str, words_of_command)]) == 0
+    said = capsys.readouterr()
+    content = everything(site.folder, printed, said.out.encode(), said.err.encode())
+    assert b"forgotten: 1 images and 1 reports" in content
     assert b"absorbed" in content
     assert hits(words, content) == []
 
