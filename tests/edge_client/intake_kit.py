@@ -105,16 +105,19 @@ def oru(
     return "\r".join(segments).encode() + b"\r"
 
 
-def send_hl7(port: int, messages: list[bytes]) -> list[str]:
+def send_hl7(port: int, messages: list[bytes], timeout: float = 30) -> list[str]:
     """Over MLLP in one connection; the acknowledgement code of each."""
     codes = []
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         stream = connection.makefile("rb")
         for message in messages:
             connection.sendall(b"\x0b" + message + b"\x1c\r")
             answer = b""
             while not answer.endswith(b"\x1c\r"):
-                answer += stream.read1(1 << 16)
+                block = stream.read1(1 << 16)
+                if not block:
+                    raise ConnectionError
+                answer += block
             codes.append(answer.split(b"\rMSA|")[1][:2].decode())
     return codes
 

@@ -11,6 +11,7 @@ from fedfin_edge.intake.encoders import Encoders
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.reception import Reception
+from fedfin_edge.intake.released import drop_released
 from fedfin_edge.intake.source import Reporter
 from fedfin_edge.intake.sources import polled, servers
 from fedfin_edge.intake.spool import Spool
@@ -45,6 +46,8 @@ class Service:
         self._absorber = Absorber(
             self._site, self._folder, self._spool, self._store, features, self._encoders
         )
+        with self._folder.batch():  # what a kill may have left
+            drop_released(self._site, self._store, features)
         return self
 
     def __exit__(self, *_: object) -> None:
