@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import pydicom
 import pytest
 from dicom_files import as_bytes
 from intake_kit import (
@@ -31,6 +33,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from fedfin.command_line.main import main
 from fedfin.demo.processes import wait_for_port
+from fedfin.errors import InputError
 from fedfin_edge.intake.sources import servers
 
 need_dcmtk = pytest.mark.skipif(shutil.which("storescu") is None, reason="needs dcmtk: apt-get install dcmtk")
@@ -209,3 +212,34 @@ def test_burned_in_annotation_and_secondary_captures_are_taken_where_a_rule_allo
         service._reception.take_object(one.view(BurnedInAnnotation="YES"))
         service._reception.take_object(two.view(ConversionType="WSD"))
         assert len(service._spool) == 2
+
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "cases" / "dicom"
+REAL = [
+    pytest.param(Path(pydicom.__file__).parent / "data" / "test_files", id="pydicom"),
+    pytest.param(
+        SHARED, id="shared", marks=pytest.mark.skipif(not SHARED.is_dir(), reason="it is not there")
+    ),
+]
+
+
+@pytest.mark.parametrize("folder", REAL)
+def test_real_files_of_many_devices_are_taken_or_counted_with_their_reason(tmp_path, bundles, folder):
+    site = make_site(
+        tmp_path / "site", bundles, '[intake]\nleast_free_mb = 1\n[[intake.take]]\nmodality = "image"\n'
+    )
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    refused = 0
+    with open_service(site) as service:
+        for path in files:
+            try:
+                service._reception.take_object(path.read_bytes())
+            except InputError:
+                refused += 1
+        spooled = service._spool.waiting()
+        service.once()
+        assert not service._spool.waiting()
+        counts = service._store.counts()
+    assert len(spooled) > 10
+    assert sum(counts.values()) + refused == len(files)
+    assert counts["image: taken"] > 10

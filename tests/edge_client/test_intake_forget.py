@@ -1,9 +1,12 @@
 """`fedfin edge forget`: nothing of a study is left, not even in free pages."""
 
+import sqlite3
+
 import pytest
 from intake_kit import RULE, case_id, cases_of, make_site, open_service, oru, studies, take
 
 from fedfin.command_line.main import main
+from fedfin_edge.cases import feature_store
 from fedfin_edge.cases.digests import digest_input
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.folder import open_intake
@@ -107,3 +110,17 @@ def test_what_comes_again_is_taken_again_unless_it_is_barred(site, bar):
 def test_forgetting_what_is_not_here_says_so(site, capsys):
     assert main(["edge", "forget", str(site.folder), "NOBODY"]) == 0
     assert "nothing of it is here" in capsys.readouterr().out
+
+
+def test_a_program_that_holds_on_to_the_log_is_named_and_forgetting_again_ends_it(site, capsys, monkeypatch):
+    monkeypatch.setattr(feature_store, "WAIT_S", 0.1)
+    wanted = traces(site, ONE)
+    with sqlite3.connect(site.features_path, isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM features").fetchone()
+        assert main(["edge", "forget", str(site.folder), ONE.accession]) == 9
+        assert "another program is reading it: run this again" in capsys.readouterr().err
+        reader.execute("COMMIT")
+    reader.close()
+    assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
+    assert [trace for trace in wanted if is_there(trace, everything(site))] == []

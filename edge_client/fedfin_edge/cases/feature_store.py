@@ -29,8 +29,10 @@ from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.schema import check_schema
 from fedfin_edge.cases.digests import IMAGE_READING, Input, digest_input
+from fedfin_edge.cases.scrub import scrub
 
 FORMAT = 1
+WAIT_S = 30.0  # for a second process; transactions take milliseconds
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS features (
     encoder BLOB NOT NULL, input BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (encoder, input)
@@ -65,8 +67,7 @@ class FeatureStore:
         self._learned: list[tuple[bytes, int, int, bytes]] = []
         make_private(path)
         with self._explained():
-            # The wait is for a second process; transactions take milliseconds.
-            self._database = sqlite3.connect(path, timeout=30.0)
+            self._database = sqlite3.connect(path, timeout=WAIT_S)
             self._open()
 
     def _open(self) -> None:
@@ -116,8 +117,7 @@ class FeatureStore:
     def scrub(self) -> None:
         """Let no page of the file or its log hold what was removed."""
         with self._explained():
-            self._database.execute("VACUUM")
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            scrub(self._database)
 
     def known(self, encoder: str, inputs: Iterable[bytes]) -> set[bytes]:
         """Those of the input digests that have features."""

@@ -25,6 +25,7 @@ from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.schema import check_schema
 from fedfin_edge.cases.digests import Kept
+from fedfin_edge.cases.scrub import scrub
 from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.records import ImageRecord, LabelRecord, ReportRecord
 
@@ -205,8 +206,7 @@ class IntakeStore:
     def scrub(self) -> None:
         """Let no page of the file or its log hold what was deleted."""
         with self._lock, self._explained():
-            self._database.execute("VACUUM")
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            scrub(self._database)
 
     def _keep_image(self, database: sqlite3.Connection, image: ImageRecord) -> None:
         database.execute(

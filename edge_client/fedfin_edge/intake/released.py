@@ -9,6 +9,6 @@ from fedfin_edge.site import Site
 
 def drop_released(site: Site, store: IntakeStore, features: FeatureStore) -> None:
     """A kill between the two steps leaves what is to be done again to the same effect. Raises StateError."""
-    if released := store.released() - kept_in(site):
+    if (released := store.released()) and (released := released - kept_in(site)):
         features.remove(map(digest_input, released))
         store.drop_released(released)
