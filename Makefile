@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-wheel deb test-deb simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-intake test-wheel deb test-deb simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -37,6 +37,9 @@ test-brokers: $(READY)  ## federations over other brokers, where they are instal
 
 test-wheel:  ## the wheel alone, in the oldest and the newest Python of this machine; a minute
 	.ci/test-wheel
+
+test-intake: $(READY)  ## 200 studies from storescu with their reports, SIGKILL at every step of the intake; minutes
+	$(BIN)/pytest -rA -m slow tests/edge_client
 
 deb: $(READY)  ## Debian packages in build/deb; DEB="--arch arm64 --python 3.12" for others; one to three minutes
 	$(BIN)/python debian/build.py $(DEB)

@@ -27,7 +27,7 @@ LOSSY_RATIO = 10
 def make_inputs(folder: Path, count: int) -> dict[str, list[Path]]:
     """The files by kind; each differs in a few pixels, so that none is the same content again."""
     folder.mkdir(parents=True)
-    pixels = _radiograph()
+    pixels = make_radiograph()
     files: dict[str, list[Path]] = {kind: [] for kind in TIMES}
     for kind, paths in files.items():
         for number in range(count * TIMES[kind]):
@@ -38,7 +38,7 @@ def make_inputs(folder: Path, count: int) -> dict[str, list[Path]]:
     return files
 
 
-def _radiograph() -> NDArray[np.uint16]:
+def make_radiograph() -> NDArray[np.uint16]:
     """Smooth shades with the noise of a detector: JPEG 2000 makes a third of it, as it does of radiographs."""
     rng = np.random.default_rng(0)
     shades = Image.fromarray(rng.integers(300, 3800, (40, 30)).astype(np.float32))
@@ -53,15 +53,11 @@ def _write(path: Path, kind: str, pixels: NDArray[np.uint16]) -> None:
             (pixels[:SIDE, :SIDE] >> (BITS - 8)).astype(np.uint8) ^ pixels[0, 1].astype(np.uint8)
         ).save(path)
         return
-    dataset = _dicom(pixels)
-    if kind == "JPEG 2000":
-        dataset.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg")
-    if kind == "JPEG 2000, lossy":
-        dataset.compress(JPEG2000, encoding_plugin="pylibjpeg", j2k_cr=[LOSSY_RATIO])
-    dataset.save_as(path, enforce_file_format=True)
+    make_dicom(pixels, kind).save_as(path, enforce_file_format=True)
 
 
-def _dicom(pixels: NDArray[np.uint16]) -> Dataset:
+def make_dicom(pixels: NDArray[np.uint16], kind: str) -> Dataset:
+    """A radiograph; compressed if its kind says so."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -71,6 +67,10 @@ def _dicom(pixels: NDArray[np.uint16]) -> Dataset:
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, BITS, BITS - 1
     dataset.WindowCenter, dataset.WindowWidth = "2048", "3500"
     dataset.PixelData = pixels.tobytes()
+    if kind == "JPEG 2000":
+        dataset.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg")
+    if kind == "JPEG 2000, lossy":
+        dataset.compress(JPEG2000, encoding_plugin="pylibjpeg", j2k_cr=[LOSSY_RATIO])
     return dataset
 
 

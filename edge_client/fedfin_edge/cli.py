@@ -7,6 +7,7 @@ from fedfin.command_line.parsers import add_group
 # In the order a site meets them.
 COMMANDS = (
     "init",
+    "intake",
     "encode",
     "request",
     "accept",
@@ -21,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "explain_update",
     "audit",
+    "forget",
 )
 
 

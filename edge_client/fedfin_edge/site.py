@@ -7,6 +7,7 @@
     counts.json       how many cases there are, as `fedfin edge status` shows them
     state/            what the agent must remember across a restart
     trust/            the site's keys, the charter that its people accepted, the audit log
+    intake/           where `fedfin edge intake` is at work: its key, its spool, what it has taken
 
 Relative paths in site.toml start at the folder that holds it, so that a site can be moved as a whole.
 """
@@ -29,6 +30,7 @@ from fedfin.plan import Digest, Name
 from fedfin.privacy.ledger import LEDGER
 from fedfin.settings import pattern, read_toml
 from fedfin.trust.accepted import TRUST, admitted_tls
+from fedfin_edge.intake_settings import IntakeSettings
 
 SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
@@ -36,6 +38,8 @@ STATE = "state"
 ANSWERS = "answers.jsonl"
 APPROVALS = "approvals.jsonl"
 COUNTS = "counts.json"
+INTAKE = "intake"
+INTAKE_TABLE = f"{INTAKE}/cases.jsonl"  # the case table of a site with an intake
 
 Broker = Annotated[str, pattern(r"^(mqtts?://[^\s/]+|wss?://\S+)$", "a URL like mqtts://broker.example:8883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
@@ -132,6 +136,7 @@ class SiteSettings(_Closed, frozen=True):
     tls: TlsFiles | None = None
     login: LoginSettings | None = None
     proxy: ProxySettings | None = None
+    intake: IntakeSettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse one column in two roles: its cells would be read twice with different meanings."""
@@ -184,6 +189,11 @@ class Site:
     def trust_path(self) -> Path:
         """This site's keys, and what its people have accepted (fedfin/trust/accepted.py)."""
         return self.folder / TRUST
+
+    @property
+    def intake_path(self) -> Path:
+        """Where the intake is at work."""
+        return self.folder / INTAKE
 
     @property
     def table_path(self) -> Path:

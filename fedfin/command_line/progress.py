@@ -43,6 +43,24 @@ class JsonLines:
             print(json.dumps({"event": event, "time": time.time()} | facts), file=self._stream, flush=True)
 
 
+class Lines:
+    """Each event as a line for people: of what has no end, and so no bar."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, event: str, facts: dict[str, Any]) -> None:
+        """What cannot be written is dropped."""
+        with contextlib.suppress(OSError):
+            print(_line(event, facts), file=self._stream, flush=True)
+
+
 class RoundBar:
     """Rounds done of rounds in all, with ETA; what goes wrong is printed above the bar."""
 

@@ -45,6 +45,7 @@ def test_every_key_is_documented(kind, prefix):
         "tls",
         "login",
         "proxy",
+        "intake",
     }
     assert [key for key in sorted(keys) if f"`{key}`" not in DOCS] == []
 

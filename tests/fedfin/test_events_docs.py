@@ -10,15 +10,17 @@ from typing import NamedTuple
 import pytest
 from rich.console import Console
 
-from fedfin.command_line.progress import RoundBar
+from fedfin.command_line.progress import Lines, RoundBar
 from fedfin.protocol.round_states import Stalled, Throttled
 from fedfin_edge.agent.agent import Costs
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
 SERVE = ROOT / "aggregator" / "fedfin_aggregator" / "serve"
+INTAKE = ROOT / "edge_client" / "fedfin_edge" / "intake"
 SOURCES = {
-    "A site": sorted((ROOT / "edge_client" / "fedfin_edge").rglob("*.py")),
+    "A site": sorted({*(ROOT / "edge_client" / "fedfin_edge").rglob("*.py")} - {*INTAKE.glob("*.py")}),
+    "The intake": sorted(INTAKE.glob("*.py")),
     "The aggregator": sorted({*SERVE.glob("*.py")} - {*SERVE.glob("shard*.py")}),
     "A shard": [*SERVE.glob("shard*.py"), SERVE / "incoming.py"],
 }
@@ -116,5 +118,6 @@ def test_what_is_marked_as_a_line_is_printed_as_one(title: str) -> None:
     for row in _rows(title):
         name, fields = row[0].split("`")[1], _fields_of(row[1]) - {OPEN}
         log = io.StringIO()
-        RoundBar(Console(file=log, width=500), total=3)(name, dict.fromkeys(fields, 0))
+        lines = Lines(log) if title == "The intake" else RoundBar(Console(file=log, width=500), total=3)
+        lines(name, dict.fromkeys(fields, 0))
         assert ("**line**" in row[0]) == log.getvalue().startswith((f"{name}: ", f"{name}\n")), name

@@ -9,7 +9,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
 from fedfin.errors import InputError
-from fedfin_edge.cases.digests import Input
+from fedfin_edge.cases.digests import Input, read_kept
 from fedfin_edge.cases.rows import MAX_CELL
 
 _LABELS = dict.fromkeys(("1", "1.0", "1,0", "true", "yes"), 1.0) | dict.fromkeys(
@@ -80,6 +80,8 @@ def read_input(cell: Any, kind: Literal["image", "text", "vector"], length: int,
     """A modality's input; a relative image path starts at `folder`. Raises InputError with the reason."""
     if isinstance(cell, str) and len(cell) > MAX_CELL:
         raise InputError(f"is longer than {MAX_CELL:,} characters")
+    if (kept := read_kept(cell)) is not None and kept.kind == kind:
+        return kept
     if kind == "vector":
         return _read_vector(cell, length)
     if not isinstance(cell, str):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fedfin.encoders.bundle import read_manifest
 from fedfin_edge.cases.counts import count_cases, keep_counts
-from fedfin_edge.cases.digests import Input
+from fedfin_edge.cases.digests import Input, Kept
 from fedfin_edge.cases.feature_store import Encoded, FeatureStore
 from fedfin_edge.cases.problem import Problem
 from fedfin_edge.cases.table import Case, Table, read_table
@@ -18,6 +18,8 @@ from fedfin_edge.site import Site
 BATCH = 32
 # Inputs per process below which starting it, about half a second, takes longer than it spares.
 INPUTS_A_PROCESS = 16
+
+_GONE = "is gone, and has no features of this encoder: have the archive send it again"
 
 # (modality, inputs done, inputs in all)
 Progress = Callable[[str, int, int], None]
@@ -120,6 +122,8 @@ class _ModalityRun:
                 self._twins.append((case, digest))
             elif self._store.known(self._encoder, [digest]):
                 self._count_again(case, digest)
+            elif isinstance(value, Kept):
+                self._fail(case, _GONE)
             else:
                 self._asked.add(digest)
                 yield (case, digest), value

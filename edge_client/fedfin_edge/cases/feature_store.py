@@ -9,7 +9,8 @@
                                           path: file names often are patient numbers
 
 Each batch is one transaction in a write-ahead log: a process killed at any instant leaves the batches before.
-The store is a cache: deleting it costs time, nothing else. It holds no text, pixels, case ids or file names.
+The store is a cache: deleting it costs time, nothing else; of what the intake took, the archive would have to send
+everything again. It holds no text, pixels, case ids or file names.
 """
 
 import hashlib
@@ -28,8 +29,10 @@ from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.schema import check_schema
 from fedfin_edge.cases.digests import IMAGE_READING, Input, digest_input
+from fedfin_edge.cases.scrub import scrub
 
 FORMAT = 1
+WAIT_S = 30.0  # for a second process; transactions take milliseconds
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS features (
     encoder BLOB NOT NULL, input BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (encoder, input)
@@ -54,14 +57,17 @@ class Encoded:
 class FeatureStore:
     """An open feature store; a context manager."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create. Raises StateError when the file is no store of this format."""
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
+        """Open or create. Raises StateError when the file is no store of this format.
+
+        durable: what is added is on the disk at once, since its inputs are gone; else it can be made again.
+        """
         self._path = path
+        self._synchronous = "FULL" if durable else "NORMAL"
         self._learned: list[tuple[bytes, int, int, bytes]] = []
         make_private(path)
         with self._explained():
-            # The wait is for a second process; transactions take milliseconds.
-            self._database = sqlite3.connect(path, timeout=30.0)
+            self._database = sqlite3.connect(path, timeout=WAIT_S)
             self._open()
 
     def _open(self) -> None:
@@ -73,7 +79,8 @@ class FeatureStore:
                 " delete it and run `fedfin edge encode` again"
             )
         self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute(f"PRAGMA synchronous = {self._synchronous}")
+        self._database.execute("PRAGMA secure_delete = ON")
         self._database.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
         check_schema(self._database, _SCHEMA)
 
@@ -95,6 +102,22 @@ class FeatureStore:
             self._database.executemany("INSERT OR IGNORE INTO notes VALUES (?, ?, ?)", notes)
             self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", self._learned)
         self._learned.clear()
+
+    def remove(self, inputs: Iterable[bytes]) -> None:
+        """Take out all features and notes of these input digests, whatever the encoder."""
+        digests = list(inputs)
+        with self._explained(), self._database:
+            for table in ("features", "notes"):
+                encoders = [row[0] for row in self._database.execute(f"SELECT DISTINCT encoder FROM {table}")]  # noqa: S608
+                self._database.executemany(
+                    f"DELETE FROM {table} WHERE encoder = ? AND input = ?",  # noqa: S608  two names, above
+                    [(encoder, digest) for encoder in encoders for digest in digests],
+                )
+
+    def scrub(self) -> None:
+        """Let no page of the file or its log hold what was removed."""
+        with self._explained():
+            scrub(self._database)
 
     def known(self, encoder: str, inputs: Iterable[bytes]) -> set[bytes]:
         """Those of the input digests that have features."""

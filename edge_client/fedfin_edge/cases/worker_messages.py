@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import BundleError
-from fedfin_edge.cases.digests import Input
+from fedfin_edge.cases.digests import Input, Kept
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def encode_input(value: Input) -> bytes:
     """One input as the worker reads it."""
+    assert not isinstance(value, Kept)  # it is gone: there is nothing to encode
     question = _Question(path=os.fsencode(value)) if isinstance(value, Path) else _Question(value=value)
     return msgspec.msgpack.encode(question)
 

@@ -20,7 +20,8 @@ _DESCRIPTION = """\
 Encode every image and text of a site's case table, each distinct input once per encoder, into
 features.sqlite. A second run encodes nothing; an interrupted one goes on where it stopped. Bad files and rows
 are listed with row number, column and reason, counted and skipped; the command fails only when no case at all
-can be used. Row numbers are those of a spreadsheet: the header is row 1."""
+can be used. Of a site with an intake, the cases that it has until now become the table, for the next run. Row
+numbers are those of a spreadsheet: the header is row 1."""
 _EXAMPLE = "fedfin edge encode st-mary"
 
 # Rows shown per kind of problem on a terminal; --json gives every one.
@@ -63,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
+    if site.settings.intake is not None:
+        from fedfin_edge.intake.freeze import freeze
+
+        freeze(site)
     started = time.monotonic()
     with ProgressBar() as bar:
         report = encode_site(site, processes=args.processes, progress=bar.update)

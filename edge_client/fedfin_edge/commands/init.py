@@ -14,15 +14,16 @@ import msgspec
 from fedfin.broker.check.finding import Verdict
 from fedfin.command_line import broker_options
 from fedfin.command_line.parsers import Commands, add_command
-from fedfin.encoders.bundle import read_manifest
+from fedfin.encoders.bundle import ImageRecipe, TextRecipe, read_manifest
 from fedfin.errors import InputError, SettingsError, StateError
 from fedfin.files import make_folder, write_atomically
 from fedfin.folders import warn_if_open
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.settings import explain, read_toml
 from fedfin_edge.doctor.secrets import secrets
+from fedfin_edge.intake.section import section_lines
 from fedfin_edge.questions import ask_connection
-from fedfin_edge.site import SETTINGS, STATE, Policy, Site, SiteSettings
+from fedfin_edge.site import INTAKE_TABLE, SETTINGS, STATE, Policy, Site, SiteSettings
 
 if TYPE_CHECKING:
     from fedfin_edge.cases.table import Table
@@ -47,7 +48,11 @@ def add(commands: Commands) -> None:
     parser.add_argument("--site", required=True, metavar="ID", help="this site's id: a-z, 0-9, - and _")
     parser.add_argument("--federation", required=True, metavar="NAME", help="the federation to join")
     broker_options.add(parser, required=False)
-    parser.add_argument("--cases", required=True, type=Path, metavar="TABLE", help="the case table")
+    cases = parser.add_mutually_exclusive_group(required=True)
+    cases.add_argument("--cases", type=Path, metavar="TABLE", help="the case table")
+    cases.add_argument(
+        "--intake", action="store_true", help="no table: `fedfin edge intake` takes the cases; needs --label"
+    )
     parser.add_argument("--bundle", required=True, type=Path, action="append", metavar="PATH",
                         help="an encoder bundle; once per modality")  # fmt: skip
     parser.add_argument("--label", action="append", metavar="NAME",
@@ -67,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     passwords = ask_connection(args) if args.broker is None else {}
     BrokerUrl.parse(args.broker)
     settings = _settings(args, lambda path: _from(folder, path))
+    if args.intake:
+        return _init_intake(folder, settings, passwords)
     # "a/b/.." needs a folder "a/b", which is not made before everything is known to be right.
     table = _check_table(Site(folder, _settings(args, lambda path: str(path.absolute()))))
     cases = msgspec.structs.replace(settings.cases, labels=tuple(table.labels))
@@ -79,6 +86,17 @@ def run(args: argparse.Namespace) -> int:
         f"next: fedfin edge encode {folder}    then: fedfin edge request {folder} --out {settings.site}.request"
     )
     print(f"or, to try things out: fedfin edge encode {folder}, fedfin edge run {folder} --no-keys")
+    return 0
+
+
+def _init_intake(folder: Path, settings: SiteSettings, passwords: dict[str, str]) -> int:
+    """A site whose cases are yet to come."""
+    if not settings.cases.labels:
+        raise SettingsError("--intake: there is no table to find labels in; name each with --label")
+    _write(folder, to_toml(settings), passwords)
+    print(f"{folder / SETTINGS}: site {settings.site} of federation {settings.federation}")
+    print(_answered_for(list(settings.cases.labels)))
+    print(f"next: write into its section [intake] what to take from where, then: fedfin edge intake {folder}")
     return 0
 
 
@@ -101,14 +119,24 @@ def _settings(args: argparse.Namespace, place: Callable[[Path], str]) -> SiteSet
         "site": args.site,
         "federation": args.federation,
         "broker": args.broker,
-        "cases": {"table": place(args.cases), "labels": args.label},
+        "cases": {"table": INTAKE_TABLE if args.intake else place(args.cases), "labels": args.label},
         "modalities": modalities,
     } | _access(args, place)
+    if args.intake:
+        raw["intake"] = _intake(args.bundle)
     try:
         return msgspec.convert(raw, SiteSettings)
     except msgspec.ValidationError as error:
         reason = explain(str(error), SiteSettings)
         raise SettingsError(f"cannot make {SETTINGS}: {reason}; correct the option of that name") from None
+
+
+def _intake(bundles: list[Path]) -> dict[str, Any]:
+    """Every image of a modality of images, and reports as the modality of texts, for the engineer to narrow down."""
+    manifests = [read_manifest(bundle) for bundle in bundles]
+    texts = [each.modality for each in manifests if isinstance(each.recipe, TextRecipe)]
+    images = [{"modality": each.modality} for each in manifests if isinstance(each.recipe, ImageRecipe)]
+    return {"take": images, "reports": texts[0] if texts else None}
 
 
 def _access(args: argparse.Namespace, place: Callable[[Path], str]) -> dict[str, Any]:
@@ -192,6 +220,8 @@ def to_toml(settings: SiteSettings) -> str:
             lines += ["", f"[{section}]", *_given(access)]
     for name, modality in settings.modalities.items():
         lines += ["", f"[modalities.{name}]", *_given(modality)]
+    if settings.intake is not None:
+        lines += section_lines(settings.intake)
     return "\n".join(lines) + "\n"
 
 

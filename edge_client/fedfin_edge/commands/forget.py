@@ -1,0 +1,69 @@
+"""`fedfin edge forget`: take a study, or a patient, out of everything that FedFIN keeps at this site."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from fedfin.command_line.parsers import Commands, add_command
+
+if TYPE_CHECKING:
+    from fedfin_edge.intake.forget import Forgotten
+    from fedfin_edge.site import Site
+
+_DESCRIPTION = """\
+Take the study with this accession number out of what the intake has: images, reports, labels, features, the fixed
+cases, the spool, and the free pages of the files. It says how much there was, and what it cannot reach."""
+_EXAMPLE = "fedfin edge forget st-mary A-1234"
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "forget",
+        "take a study or a patient out of the intake",
+        example=_EXAMPLE,
+        description=_DESCRIPTION,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the site folder")
+    parser.add_argument(
+        "name", metavar="ACCESSION", help="the accession number; with --patient, the patient's id"
+    )
+    parser.add_argument("--patient", action="store_true", help="all studies of this patient id")
+    parser.add_argument("--bar", action="store_true",
+                        help="keep keyed hashes of the accession numbers, so that they stay out")  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Forget, and say so. Raises SettingsError, StateError."""
+    from fedfin_edge.intake.folder import open_intake
+    from fedfin_edge.intake.forget import forget
+    from fedfin_edge.site import open_site
+
+    site = open_site(args.folder)
+    kind: Literal["patient", "accession"] = "patient" if args.patient else "accession"
+    _print(site, forget(site, open_intake(site), kind, args.name, bar=args.bar), bar=args.bar)
+    return 0
+
+
+def _print(site: "Site", gone: "Forgotten", *, bar: bool) -> None:
+    """The name that was given is not repeated: a terminal's output may be kept."""
+    if not gone.any:
+        print("nothing of it is here")
+    else:
+        print(
+            f"forgotten: {gone.images} images and {gone.reports} reports with their features and labels,"
+            f" {gone.spooled} files of the spool, {gone.fixed} of the cases that training reads"
+        )
+    if gone.fixed:
+        print(
+            "a run that has begun with them ends at its next start with exit code 9 (docs/edge.md, One answer)"
+        )
+    if site.settings.intake is not None and site.settings.intake.labels is not None:
+        print(f"not ours to change: {site.settings.intake.labels.table}; take its row out there, too")
+    print(
+        "what the archive sends again "
+        + ("is not taken" if bar else "is taken again, unless --bar is given")
+        + "; models that were trained with it, and backups of this folder, stay as they are"
+    )

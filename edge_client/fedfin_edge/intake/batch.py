@@ -1,0 +1,140 @@
+"""A batch from the spool: what is in it, what was made of it, and what is kept."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec import MsgspecError
+
+from fedfin.errors import InputError
+from fedfin_edge.cases.digests import Input, Kept, digest_input
+from fedfin_edge.cases.feature_store import Encoded, FeatureStore
+from fedfin_edge.intake.dicom_header import Header, read_header
+from fedfin_edge.intake.encoders import Encoders
+from fedfin_edge.intake.identity import Identity
+from fedfin_edge.intake.intake_store import IntakeStore
+from fedfin_edge.intake.records import ImageRecord, Record, ReportRecord
+from fedfin_edge.intake.report import Report, unpack
+from fedfin_edge.intake.rules import judge
+from fedfin_edge.intake_settings import IntakeSettings
+
+_RANK = {"final": 0, "corrected": 1, "withdrawn": 2}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to encode, and what is kept of it if that works."""
+
+    value: Input
+    kept: Kept
+    record: Record
+
+
+@dataclass
+class Batch:
+    """todo: by modality; records: what is to be kept; counts: what became of each, by kind and reason."""
+
+    todo: dict[str, list[Entry]] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def read(self, path: Path, identity: Identity, settings: IntakeSettings) -> None:
+        """Add what a file of the spool holds."""
+        try:
+            if path.suffix == ".dicom":
+                self._add_image(path, identity, settings)
+            else:
+                self._add_report(unpack(path.read_bytes()), identity, settings.reports)
+        except InputError as error:
+            self.counts[f"image: {error}"] += 1
+        except MsgspecError:
+            self.counts["report: is not readable"] += 1
+
+    def _add_image(self, path: Path, identity: Identity, settings: IntakeSettings) -> None:
+        data = path.read_bytes()
+        header = read_header(data)
+        verdict = judge(header, settings.take)
+        if verdict.rule is None:
+            self.counts[f"image: {verdict.reason}"] += 1
+            return
+        modality = settings.take[verdict.rule].modality
+        kept = Kept("image", identity.hash("image", hashlib.sha256(data).digest()))
+        record = image_record(header, identity, modality, verdict.rule, kept)
+        self.todo.setdefault(modality, []).append(Entry(path, kept, record))
+
+    def _add_report(self, report: Report, identity: Identity, modality: str | None) -> None:
+        if modality is None:
+            self.counts["report: site.toml names no modality for reports"] += 1
+            return
+        record = report_record(report, identity)
+        if record.digest is None:
+            self.records.append(record)
+            self.counts["report: withdrawn"] += 1
+            return
+        self.todo.setdefault(modality, []).append(Entry(report.text, Kept("text", record.digest), record))
+
+    def encode(self, encoders: Encoders, features: FeatureStore) -> None:
+        """Make and keep the features of all that has none. Raises BundleError, StateError, FedfinError."""
+        for modality, entries in self.todo.items():
+            encoder = encoders.digest(modality)
+            digests = [digest_input(entry.kept) for entry in entries]
+            known = features.known(encoder, digests)
+            todo = {digest: (digest, entry.value) for digest, entry in zip(digests, entries, strict=True)}
+            outcomes = dict(
+                encoders.encode(modality, [todo[digest] for digest in todo if digest not in known])
+            )
+            made = {
+                digest: Encoded(outcome.features, outcome.notes)
+                for digest, outcome in outcomes.items()
+                if outcome.features is not None
+            }
+            features.add(encoder, made)
+            for digest, entry in zip(digests, entries, strict=True):
+                failed = digest not in known and digest not in made
+                self._note(entry.record, outcomes[digest].reason if failed else "")
+
+    def _note(self, record: Record, reason: str) -> None:
+        kind = "image" if isinstance(record, ImageRecord) else "report"
+        self.counts[f"{kind}: {reason or 'taken'}"] += 1
+        if not reason:
+            self.records.append(record)
+
+    def keep(self, store: IntakeStore) -> None:
+        """In one transaction. Raises StateError."""
+        store.record(
+            [record for record in self.records if isinstance(record, ImageRecord)],
+            [record for record in self.records if isinstance(record, ReportRecord)],
+            self.counts,
+        )
+
+
+def image_record(header: Header, identity: Identity, modality: str, rule: int, kept: Kept) -> ImageRecord:
+    """What is kept of an image."""
+    return ImageRecord(
+        object=identity.hash("object", header.sop_instance),
+        study=identity.known("study", header.study),
+        accession=identity.known("accession", header.accession),
+        patient=identity.known("patient", header.patient),
+        modality=modality,
+        rule=rule,
+        series=header.series,
+        instance=header.instance,
+        digest=kept.digest,
+    )
+
+
+def report_record(report: Report, identity: Identity) -> ReportRecord:
+    """What is kept of a report. Sources give no report without accession number or study UID."""
+    accession, study = identity.known("accession", report.accession), identity.known("study", report.study)
+    owner = accession or study
+    assert owner is not None
+    return ReportRecord(
+        owner=owner,
+        study=study,
+        accession=accession,
+        patient=identity.known("patient", report.patient),
+        moment=identity.shifted(owner, report.moment),
+        rank=_RANK[report.status],
+        digest=None if report.status == "withdrawn" else identity.hash("text", report.text.encode()),
+    )

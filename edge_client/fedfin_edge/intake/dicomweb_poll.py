@@ -1,0 +1,95 @@
+"""DICOMweb (PS3.18): QIDO-RS finds studies, WADO-RS fetches headers, and then the images that count.
+
+The cursor is durable: of each study a keyed hash with the number of its objects, of each object another. A study that
+has grown is looked at again, an object that is safe is not fetched again.
+"""
+
+import io
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from dicomweb_client import DICOMwebClient
+from pydicom.dataset import Dataset
+
+from fedfin.errors import InputError
+from fedfin_edge.intake.dicom_header import header_of
+from fedfin_edge.intake.folder import IntakeFolder
+from fedfin_edge.intake.http_session import TIMEOUT_S, explained, open_session
+from fedfin_edge.intake.intake_store import IntakeStore
+from fedfin_edge.intake.reception import Reception
+from fedfin_edge.intake_settings import Dicomweb
+
+_STUDY, _SERIES, _OBJECT, _OBJECTS = "0020000D", "0020000E", "00080018", "00201208"
+# As it is stored, in whatever transfer syntax.
+_AS_STORED = (("application/dicom", "*"),)
+
+
+class DicomwebPoll:
+    """The server of [intake.dicomweb]."""
+
+    def __init__(
+        self, settings: Dicomweb, site: Path, folder: IntakeFolder, reception: Reception, store: IntakeStore
+    ) -> None:
+        self._url = settings.url
+        self._days = settings.days
+        self._identity = folder.identity
+        self._reception = reception
+        self._store = store
+        self._client = DICOMwebClient(settings.url, session=open_session(settings, site), timeout=TIMEOUT_S)
+        self._client.set_http_retry_params(retry=False)  # the next poll is the next try
+
+    def poll(self) -> int:
+        """Fetch what is new and counts; how many objects. Raises LinkError, FullError, StateError."""
+        with explained(self._url):
+            return sum(self._fetch_study(study) for study in self._new_studies())
+
+    def _new_studies(self) -> Iterator[dict[str, Any]]:
+        """Those of the last days that have other objects than when they were last looked at."""
+        today = date.today()  # noqa: DTZ011  study dates are local
+        dates = f"{today - timedelta(days=self._days):%Y%m%d}-{today + timedelta(days=1):%Y%m%d}"
+        found = self._client.search_for_studies(
+            search_filters={"StudyDate": dates}, fields=[_OBJECTS], get_remaining=True
+        )
+        yield from (study for study in found if not self._store.was_seen(self._mark_of(study)))
+
+    def _fetch_study(self, study: dict[str, Any]) -> int:
+        fetched = 0
+        for metadata in self._client.retrieve_study_metadata(_value(study, _STUDY)):
+            mark = self._identity.hash("file", f"dicomweb object {_value(metadata, _OBJECT)}")
+            if not self._store.was_seen(mark):
+                fetched += self._fetch_object(metadata)
+                self._store.mark_seen(mark)
+        self._store.mark_seen(self._mark_of(study))
+        return fetched
+
+    def _fetch_object(self, metadata: dict[str, Any]) -> bool:
+        """Whether it counts."""
+        try:
+            if self._reception.judge_header(header_of(Dataset.from_json(metadata))).rule is None:
+                return False
+            study, series, name = (_value(metadata, tag) for tag in (_STUDY, _SERIES, _OBJECT))
+            dataset = self._client.retrieve_instance(study, series, name, media_types=_AS_STORED)
+            self._reception.take_object(_as_file(dataset))
+        except InputError as error:
+            self._reception.leave_out(f"image: {error}")
+            return False
+        return True
+
+    def _mark_of(self, study: dict[str, Any]) -> bytes:
+        return self._identity.hash(
+            "file", f"dicomweb study {_value(study, _STUDY)} {_value(study, _OBJECTS)}"
+        )
+
+
+def _value(entry: dict[str, Any], tag: str) -> str:
+    """The first value of an element in DICOM JSON (PS3.18 F.2)."""
+    values = entry.get(tag, {}).get("Value") or [""]
+    return str(values[0])
+
+
+def _as_file(dataset: Dataset) -> bytes:
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()

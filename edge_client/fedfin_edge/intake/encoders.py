@@ -1,0 +1,47 @@
+"""The site's encoders, in processes that live as long as there is something to encode.
+
+Decoders of images are C code that reads what others made: a file that ends its process must not end the service.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import TypeVar
+
+from fedfin.encoders.bundle import read_manifest
+from fedfin_edge.cases.digests import Input
+from fedfin_edge.cases.worker_messages import Outcome
+from fedfin_edge.cases.workers import LocalEncoder, Workers
+from fedfin_edge.site import Site
+
+Key = TypeVar("Key")
+
+
+class Encoders:
+    """One for each modality, opened when it is needed. processes: for each; 0: in this process."""
+
+    def __init__(self, site: Site, processes: int) -> None:
+        self._site = site
+        self._processes = processes
+        self._open: dict[str, LocalEncoder | Workers] = {}
+        self._stack = ExitStack()
+
+    def encode(self, modality: str, inputs: Iterable[tuple[Key, Input]]) -> Iterator[tuple[Key, Outcome]]:
+        """As `Workers.encode`."""
+        if modality not in self._open:
+            bundle = self._site.bundle_path(modality)
+            fresh: LocalEncoder | Workers = (
+                Workers(bundle, self._processes) if self._processes else LocalEncoder(bundle)
+            )
+            self._stack.enter_context(fresh)
+            self._open[modality] = fresh
+        return self._open[modality].encode(inputs)
+
+    def digest(self, modality: str) -> str:
+        """By which the feature store knows the encoder. Raises BundleError."""
+        return read_manifest(self._site.bundle_path(modality)).digest()
+
+    def close(self) -> None:
+        """End the processes, and give their memory back; the next input opens them again."""
+        self._open.clear()
+        self._stack.close()
+        self._stack = ExitStack()

@@ -1,0 +1,197 @@
+"""FHIR R4 resources into reports and labels; those that belong together are read together."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import msgspec
+
+from fedfin.errors import InputError
+from fedfin_edge.intake.fhir_resources import (
+    WITHDRAWN,
+    CodeableConcept,
+    Condition,
+    DiagnosticReport,
+    Identifier,
+    Observation,
+    Reference,
+    Resource,
+)
+from fedfin_edge.intake.identity import Identity
+from fedfin_edge.intake.reception import Reception
+from fedfin_edge.intake.records import LabelRecord
+from fedfin_edge.intake.report import Report, Status
+from fedfin_edge.intake_settings import Resources
+
+_STATUS: dict[str, Status] = {
+    "final": "final", "amended": "corrected", "corrected": "corrected", "appended": "corrected",
+    **dict.fromkeys(WITHDRAWN, "withdrawn"),
+}  # fmt: skip
+_TEXTS = {"text/plain", "text/html", "text/rtf", "application/rtf"}
+_UID_SYSTEM, _UID = "urn:dicom:uid", "urn:oid:"
+_SOURCE = "fhir"
+# Present, positive, yes: LOINC answers, SNOMED CT, HL7 v2-0136 and ObservationInterpretation; and their opposites.
+_YES = {"LA9633-4", "LA33-6", "52101004", "10828004", "373066001", "Y", "POS", "confirmed"}
+_NO = {"LA9634-2", "LA32-8", "2667000", "260385009", "373067005", "N", "NEG", "refuted"}
+
+
+class FhirReader:
+    """Reads resources, and hands over what they say."""
+
+    def __init__(self, settings: Resources, identity: Identity, reception: Reception) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._reception = reception
+
+    def take(self, resources: Iterable[bytes | msgspec.Raw]) -> int:
+        """JSON resources, together with those they refer to; how many said something. Raises FullError, StateError."""
+        raw = list(resources)
+        others = dict(_referable(raw))
+        labels: list[LabelRecord] = []
+        taken = 0
+        for each in raw:
+            try:
+                taken += self._take_one(each, others, labels)
+            except (msgspec.MsgspecError, InputError) as error:
+                reason = str(error) if isinstance(error, InputError) else "is not readable as FHIR R4"
+                self._reception.leave_out(f"report: {reason}")
+        self._reception.take_labels(labels)
+        return taken
+
+    def _take_one(
+        self, raw: bytes | msgspec.Raw, others: dict[str, Resource], labels: list[LabelRecord]
+    ) -> bool:
+        kind = msgspec.json.decode(raw, type=Resource).resource_type
+        if kind == "DiagnosticReport":
+            report = self.read_report(msgspec.json.decode(raw, type=DiagnosticReport), others)
+            if report is not None:
+                self._reception.take_report(report)
+            return report is not None
+        if kind == "Observation":
+            found = list(self._observed(msgspec.json.decode(raw, type=Observation), others))
+        elif kind == "Condition":
+            found = list(self._diagnosed(msgspec.json.decode(raw, type=Condition), others))
+        else:
+            return False
+        labels += found
+        return bool(found)
+
+    def read_report(self, report: DiagnosticReport, others: dict[str, Resource]) -> Report | None:
+        """None of one that is not final yet. Raises InputError for one that names no study, or has no time or text."""
+        if report.status not in _STATUS:
+            return None
+        status = _STATUS[report.status]
+        accession = self._accession(report, report.based_on, others)
+        study = next((uid for each in report.imaging_study for uid in _study_uid(each)), "")
+        moment = report.meta.last_updated or report.issued
+        text = "" if status == "withdrawn" else _text(report)
+        if not accession and not study:
+            raise InputError("names no study: no accession number, no study UID")
+        if moment is None or moment.tzinfo is None:
+            raise InputError("has no time: meta.lastUpdated and issued are missing")
+        if status != "withdrawn" and not text:
+            raise InputError("has no text in presentedForm, conclusion or text")
+        return Report(accession, study, self._patient(report.subject, others), moment, status, text)
+
+    def _observed(self, observation: Observation, others: dict[str, Resource]) -> Iterator[LabelRecord]:
+        moment = observation.meta.last_updated or observation.issued
+        accession = self._accession(observation, observation.based_on, others)
+        value = (
+            _observed_value(observation)
+            if _STATUS.get(observation.status) not in {None, "withdrawn"}
+            else None
+        )
+        yield from self._labels("Observation", observation.code, accession, moment, value)
+
+    def _diagnosed(self, condition: Condition, others: dict[str, Resource]) -> Iterator[LabelRecord]:
+        references = [detail for each in condition.evidence for detail in each.detail]
+        accession = self._accession(condition, references, others)
+        value = _coded_value(condition.verification_status)
+        yield from self._labels("Condition", condition.code, accession, condition.meta.last_updated, value)
+
+    def _labels(
+        self,
+        resource: str,
+        code: CodeableConcept,
+        accession: str,
+        moment: datetime | None,
+        value: float | None,
+    ) -> Iterator[LabelRecord]:
+        owner = self._identity.known("accession", accession)
+        if owner is None or moment is None or moment.tzinfo is None:
+            return
+        codes = {f"{each.system}|{each.code}" for each in code.coding}
+        for label in self._settings.labels:
+            if label.resource == resource and label.code in codes:
+                yield LabelRecord(owner, label.label, value, _SOURCE, self._identity.shifted(owner, moment))
+
+    def _accession(
+        self, resource: Resource, references: Iterable[Reference], others: dict[str, Resource]
+    ) -> str:
+        """Its own, or that of what it is based on."""
+        identifiers = [*resource.identifier]
+        for each in references:
+            identifiers += [each.identifier] if each.identifier is not None else []
+            identifiers += others[each.reference].identifier if each.reference in others else ()
+        return next((each.value.strip() for each in identifiers if self._is_accession(each)), "")
+
+    def _is_accession(self, identifier: Identifier) -> bool:
+        return _has_type(identifier, "ACSN") or (
+            bool(identifier.system) and identifier.system == self._settings.accession_system
+        )
+
+    def _patient(self, subject: Reference, others: dict[str, Resource]) -> str:
+        """As DICOM's Patient ID has it; "" where nothing but the server's own number is known."""
+        found = [subject.identifier] if subject.identifier is not None else []
+        found += others[subject.reference].identifier if subject.reference in others else ()
+        system = self._settings.patient_system
+        if system is not None:
+            return next((each.value for each in found if each.system == system), "")
+        return next((each.value for each in found if _has_type(each, "MR")), found[0].value if found else "")
+
+
+def _referable(raw: Iterable[bytes | msgspec.Raw]) -> Iterator[tuple[str, Resource]]:
+    """Patients and orders, by how others refer to them."""
+    for each in raw:
+        try:
+            resource = msgspec.json.decode(each, type=Resource)
+        except msgspec.MsgspecError:
+            continue
+        if resource.resource_type in {"ServiceRequest", "Patient", "DiagnosticReport"}:
+            yield f"{resource.resource_type}/{resource.id}", resource
+
+
+def _has_type(identifier: Identifier, code: str) -> bool:
+    return any(each.code == code for each in identifier.type.coding)
+
+
+def _study_uid(reference: Reference) -> Iterator[str]:
+    if reference.identifier is not None and reference.identifier.system == _UID_SYSTEM:
+        yield reference.identifier.value.removeprefix(_UID)
+
+
+def _text(report: DiagnosticReport) -> str:
+    """What was presented as text, else the conclusion, else the narrative."""
+    presented = [
+        each for each in report.presented_form if each.content_type.partition(";")[0].lower() in _TEXTS
+    ]
+    try:
+        texts = [base64.b64decode(each.data, validate=True).decode("utf-8", "replace") for each in presented]
+    except (binascii.Error, ValueError):
+        raise InputError("has a presentedForm that is not base64") from None
+    return "\n".join(filter(str.strip, texts)) or report.conclusion.strip() or report.text.div.strip()
+
+
+def _observed_value(observation: Observation) -> float | None:
+    if observation.value_boolean is not None:
+        return float(observation.value_boolean)
+    if observation.value_integer in {0, 1}:
+        return float(observation.value_integer or 0)
+    concept = observation.value_codeable_concept
+    return None if concept is None else _coded_value(concept)
+
+
+def _coded_value(concept: CodeableConcept) -> float | None:
+    codes = {each.code for each in concept.coding}
+    return 1.0 if codes & _YES else 0.0 if codes & _NO else None

@@ -1,0 +1,104 @@
+"""A FHIR R4 server by REST search: what was updated since the last poll, page by page.
+
+The cursor is the server's time of the newest resource that is safe; from it on, inclusive, the next poll asks again.
+"""
+
+from collections.abc import Iterator
+from datetime import timezone
+from pathlib import Path
+from urllib.parse import urljoin
+
+import msgspec
+
+from fedfin.errors import LinkError
+from fedfin_edge.intake.fhir_reader import FhirReader
+from fedfin_edge.intake.fhir_resources import Bundle, Resource
+from fedfin_edge.intake.folder import IntakeFolder
+from fedfin_edge.intake.http_session import TIMEOUT_S, explained, open_session
+from fedfin_edge.intake.intake_store import IntakeStore
+from fedfin_edge.intake_settings import Fhir
+
+_PAGE = "200"
+# With what a report or label is about: R4's search parameters.
+_INCLUDE = {
+    "DiagnosticReport": ("DiagnosticReport:based-on", "DiagnosticReport:subject"),
+    "Observation": ("Observation:based-on",),
+    "Condition": ("Condition:evidence-detail",),
+}
+
+
+class FhirSearch:
+    """The server of [intake.fhir]."""
+
+    def __init__(
+        self, settings: Fhir, site: Path, folder: IntakeFolder, reader: FhirReader, store: IntakeStore
+    ) -> None:
+        self._identity = folder.identity
+        self._url = settings.url.rstrip("/") + "/"
+        self._searches: dict[str, dict[str, str]] = {"DiagnosticReport": {}} if settings.reports else {}
+        for kind in ("Observation", "Condition"):
+            if codes := [label.code for label in folder.settings.resources.labels if label.resource == kind]:
+                self._searches[kind] = {"code": ",".join(codes)}
+        self._session = open_session(settings, site)
+        self._reader = reader
+        self._store = store
+
+    def poll(self) -> int:
+        """How many resources said something new. Raises LinkError, FullError, StateError."""
+        with explained(self._url):
+            return sum(self._poll_kind(kind, wanted) for kind, wanted in self._searches.items())
+
+    def _poll_kind(self, kind: str, wanted: dict[str, str]) -> int:
+        """Each page is safe before the cursor moves."""
+        since = self._store.cursor(f"fhir {kind}")
+        taken = 0
+        for bundle in self._pages(kind, wanted, since):
+            resources = [entry.resource for entry in bundle.entry]
+            marks = {self._identity.hash("file", bytes(each)) for each in resources if _kind(each) == kind}
+            if all(map(self._store.was_seen, marks)):
+                continue  # the newest of the last poll
+            taken += self._reader.take(resources)
+            for mark in marks:
+                self._store.mark_seen(mark)
+            newest = max((_updated(each) for each in resources if _kind(each) == kind), default="")
+            if newest > self._store.cursor(f"fhir {kind}"):
+                self._store.set_cursor(f"fhir {kind}", newest)
+        return taken
+
+    def _pages(self, kind: str, wanted: dict[str, str], since: str) -> Iterator[Bundle]:
+        query: list[tuple[str, str]] = [*wanted.items(), ("_sort", "_lastUpdated"), ("_count", _PAGE)]
+        query += [("_include", each) for each in _INCLUDE[kind]]
+        query += [("_lastUpdated", f"ge{since}")] if since else []
+        address: str | None = urljoin(self._url, kind)
+        while address is not None:
+            if not address.startswith(self._url):
+                raise LinkError(f"{self._url}: names a next page at another address; ask its operator")
+            answer = self._session.get(
+                address, params=query, timeout=TIMEOUT_S, headers={"Accept": "application/fhir+json"}
+            )
+            answer.raise_for_status()
+            try:
+                bundle = msgspec.json.decode(answer.content, type=Bundle)
+            except msgspec.MsgspecError:
+                raise LinkError(f"{self._url}: does not answer with a FHIR Bundle; correct `url`") from None
+            yield bundle
+            following = next((link.url for link in bundle.link if link.relation == "next"), None)
+            address, query = (urljoin(self._url, following) if following else None), []
+
+
+def _kind(raw: msgspec.Raw) -> str:
+    return _resource(raw).resource_type
+
+
+def _updated(raw: msgspec.Raw) -> str:
+    moment = _resource(raw).meta.last_updated
+    if moment is None or moment.tzinfo is None:
+        return ""
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _resource(raw: msgspec.Raw) -> Resource:
+    try:
+        return msgspec.json.decode(raw, type=Resource)
+    except msgspec.MsgspecError:
+        return Resource()

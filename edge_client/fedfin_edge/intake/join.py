@@ -1,0 +1,115 @@
+"""Images, reports and labels joined into cases, whatever the order in which they came.
+
+What has an accession number belongs to its case. What names only its study belongs to the accession number that
+another image or report names together with that study (the lowest, should there be several), else to a case of the
+study's own. A case has the patient of its images; a report that names another patient is left out, since one of the
+two is wrong.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from fedfin_edge.cases.digests import Kept
+from fedfin_edge.intake.records import ImageRecord, LabelRecord, Record, ReportRecord
+
+
+@dataclass
+class JoinedCase:
+    """A case. patient: a hash, b"" while nothing says whose it is. inputs: by modality; labels: 1.0 or 0.0."""
+
+    patient: bytes
+    inputs: dict[str, Kept] = field(default_factory=dict)
+    labels: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Joined:
+    """The cases by key, in its order.
+
+    other_patient: reports that were left out, since they name another patient than the image; without_patient: cases
+    that were, since nothing says whose they are: they could be on both sides of a split.
+    """
+
+    cases: dict[bytes, JoinedCase]
+    other_patient: int = 0
+    without_patient: int = 0
+
+
+def join(
+    images: Sequence[ImageRecord],
+    reports: Sequence[ReportRecord],
+    labels: Iterable[LabelRecord],
+    *,
+    reports_as: str | None,
+) -> Joined:
+    """`reports_as`: the modality that reports are. Of labels that contradict each other none counts."""
+    keys = CaseKeys(images, reports)
+    joined = Joined({})
+    by_case: dict[bytes, list[ImageRecord]] = defaultdict(list)
+    for image in images:
+        by_case[keys.of(image)].append(image)
+    for key, own in by_case.items():
+        joined.cases[key] = _from_images(sorted(own, key=lambda image: image.order))
+    if reports_as is not None:
+        for report in sorted(reports, key=lambda report: (report.accession is None, report.owner)):
+            _add_report(joined, keys.of(report), report, reports_as)
+    _add_labels(joined, keys, labels)
+    found = {key: joined.cases[key] for key in sorted(joined.cases) if joined.cases[key].inputs}
+    joined.cases = {key: case for key, case in found.items() if case.patient}
+    joined.without_patient = len(found) - len(joined.cases)
+    return joined
+
+
+class CaseKeys:
+    """To which case an image, a report or an owner of labels belongs."""
+
+    def __init__(self, images: Iterable[ImageRecord], reports: Iterable[ReportRecord]) -> None:
+        records: list[Record] = [*images, *reports]
+        both = {
+            (record.study, record.accession)
+            for record in records
+            if record.study is not None and record.accession is not None
+        }
+        self._accession_of = dict(sorted(both, reverse=True))
+
+    def of(self, record: Record) -> bytes:
+        """The case's key; an image without either is a case of its own."""
+        if record.accession is not None:
+            return record.accession
+        if record.study is not None:
+            return self.of_study(record.study)
+        return record.object if isinstance(record, ImageRecord) else record.owner
+
+    def of_study(self, owner: bytes) -> bytes:
+        """The case of a study, or of an accession number: these are hashes of two kinds, and never the same."""
+        return self._accession_of.get(owner, owner)
+
+
+def _from_images(images: list[ImageRecord]) -> JoinedCase:
+    """images: in their order; the first of each modality counts."""
+    case = JoinedCase(next((image.patient for image in images if image.patient is not None), b""))
+    for image in images:
+        case.inputs.setdefault(image.modality, Kept("image", image.digest))
+    return case
+
+
+def _add_report(joined: Joined, key: bytes, report: ReportRecord, modality: str) -> None:
+    if report.digest is None:
+        return
+    case = joined.cases.setdefault(key, JoinedCase(b""))
+    case.patient = case.patient or report.patient or b""
+    if report.patient is not None and report.patient != case.patient:
+        joined.other_patient += 1
+        return
+    case.inputs.setdefault(modality, Kept("text", report.digest))
+
+
+def _add_labels(joined: Joined, keys: CaseKeys, labels: Iterable[LabelRecord]) -> None:
+    values: dict[tuple[bytes, str], set[float]] = defaultdict(set)
+    for label in labels:
+        if label.value is not None:
+            values[keys.of_study(label.owner), label.label].add(label.value)
+    for (key, name), found in values.items():
+        if key in joined.cases and len(found) == 1:
+            joined.cases[key].labels[name] = found.pop()

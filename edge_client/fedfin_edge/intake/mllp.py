@@ -1,0 +1,132 @@
+"""HL7 v2 over MLLP (minimal lower layer protocol, HL7 v2.5 appendix C): a server that answers each message.
+
+AA only after the message's reports are safe in the spool; AE for a message that cannot be used; AR for a kind that is
+not for us, and where there is no room: the sender keeps it and tries again.
+"""
+
+import contextlib
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+from fedfin.errors import FedfinError, InputError, StateError
+from fedfin.files import why
+from fedfin_edge.intake.oru import RejectedError, read_oru
+from fedfin_edge.intake.reception import Reception
+from fedfin_edge.intake.server_tls import server_context
+from fedfin_edge.intake.spool import FullError
+from fedfin_edge.intake_settings import Listener, Oru
+
+MAX_MESSAGE = 16 << 20
+_START, _END = b"\x0b", b"\x1c\r"
+_HANDSHAKE_S = 10.0
+_BLOCK = 1 << 16
+
+
+class Mllp:
+    """A server in threads of its own; a context manager."""
+
+    def __init__(self, settings: Listener, places: Oru, folder: Path, reception: Reception) -> None:
+        self._settings = settings
+        self._places = places
+        self._tls = server_context(settings, folder)
+        self._reception = reception
+        self._server: _Server | None = None
+
+    def __enter__(self) -> "Mllp":
+        """Listen. Raises StateError when the port cannot be had."""
+        try:
+            self._server = _Server((self._settings.address, self._settings.port), self._tls, self.answer)
+        except OSError as error:
+            raise StateError(
+                f"cannot listen for HL7 at port {self._settings.port} ({why(error)}); choose another in [intake.hl7],"
+                " or stop what listens there"
+            ) from None
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def answer(self, message: bytes) -> bytes:
+        """The acknowledgement of one message."""
+        try:
+            for report in read_oru(message, self._places):
+                self._reception.take_report(report)
+        except RejectedError as error:
+            return acknowledge(message, "AR", str(error))
+        except FullError as error:
+            return acknowledge(message, "AR", f"{error}; try again later")
+        except InputError as error:
+            self._reception.leave_out(f"report: {error}")
+            return acknowledge(message, "AE", str(error))
+        except FedfinError:
+            return acknowledge(message, "AR", "the store cannot be written; try again later")
+        return acknowledge(message, "AA", "")
+
+
+def acknowledge(message: bytes, code: str, reason: str) -> bytes:
+    """MSH and MSA for a message (HL7 v2.5, 2.9.2); of the message only what identifies it to its sender."""
+    segment = message[:4096].lstrip().split(b"\r", 1)[0].split(b"\n", 1)[0].decode("latin-1")
+    separator = segment[3] if segment.startswith("MSH") and len(segment) > 3 else "|"  # noqa: PLR2004
+    sent = [*segment.split(separator), *[""] * 12][:12] if segment.startswith("MSH") else [""] * 12
+    now = datetime.now(timezone.utc).strftime("%Y%m%d%H%M%S+0000")
+    header = ["MSH", sent[1] or "^~\\&", sent[4], sent[5], sent[2], sent[3], now, "", "ACK^R01^ACK"]
+    header += [now, sent[10] or "P", sent[11] or "2.5"]
+    answer = ["MSA", code, sent[9], *([reason] if reason else [])]
+    return "".join(separator.join(fields) + "\r" for fields in (header, answer)).encode("latin-1", "replace")
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """A connection each thread."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        tls: ssl.SSLContext | None,
+        answer: Callable[[bytes], bytes],
+    ) -> None:
+        self.tls = tls
+        self.answer = answer
+        super().__init__(address, _Connection)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A connection that breaks is its sender's: it sends again what has no answer."""
+
+
+class _Connection(socketserver.BaseRequestHandler):
+    """Messages and answers, one after the other."""
+
+    server: _Server
+    request: socket.socket
+
+    def handle(self) -> None:
+        connection = self.request
+        if self.server.tls is not None:
+            connection.settimeout(_HANDSHAKE_S)
+            connection = self.server.tls.wrap_socket(connection, server_side=True)
+            connection.settimeout(None)
+        with contextlib.closing(connection):
+            for message in read_messages(connection.recv):
+                connection.sendall(_START + self.server.answer(message) + _END)
+
+
+def read_messages(receive: Callable[[int], bytes]) -> Iterator[bytes]:
+    """The messages between VT and FS CR; what is outside of them is left out. Ends at one that is too long."""
+    block = b""
+    while more := receive(_BLOCK):
+        block += more
+        while (end := block.find(_END)) >= 0:
+            message, block = block[:end], block[end + len(_END) :]
+            yield message[message.rfind(_START) + 1 :]
+        if len(block) > MAX_MESSAGE:
+            return

@@ -1,0 +1,104 @@
+"""`fedfin edge intake` at work: sources bring, the spool keeps, the absorber encodes."""
+
+import time
+from collections import Counter
+from contextlib import ExitStack
+
+from fedfin.errors import FedfinError
+from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.intake.absorber import Absorber
+from fedfin_edge.intake.encoders import Encoders
+from fedfin_edge.intake.folder import IntakeFolder
+from fedfin_edge.intake.intake_store import IntakeStore
+from fedfin_edge.intake.reception import Reception
+from fedfin_edge.intake.released import drop_released
+from fedfin_edge.intake.source import Reporter
+from fedfin_edge.intake.sources import polled, servers
+from fedfin_edge.intake.spool import Spool
+from fedfin_edge.site import Site
+
+TICK_S = 1.0
+IDLE_S = 60.0  # after so long without work the encoders' processes end, and give their memory back
+RETRY_S = 10.0
+REPORT_S = 10.0  # what comes one by one is not worth a line each
+
+
+class Service:
+    """An intake with its stores open; a context manager. processes: encode in so many; 0: in this one."""
+
+    def __init__(self, site: Site, folder: IntakeFolder, report: Reporter, *, processes: int) -> None:
+        self._site = site
+        self._folder = folder
+        self._report = report
+        self._processes = processes
+        self._stack = ExitStack()
+        self._counts: Counter[str] = Counter()
+        self._reported = float("-inf")
+
+    def __enter__(self) -> "Service":
+        """Raises StateError."""
+        self._encoders = Encoders(self._site, self._processes)
+        self._stack.callback(self._encoders.close)
+        self._store: IntakeStore = self._stack.enter_context(self._folder.open_store())
+        features = self._stack.enter_context(FeatureStore(self._site.features_path, durable=True))
+        self._spool: Spool = self._folder.open_spool()
+        self._reception = Reception(self._folder.settings, self._spool, self._store)
+        self._absorber = Absorber(
+            self._site, self._folder, self._spool, self._store, features, self._encoders
+        )
+        with self._folder.batch():  # what a kill may have left
+            drop_released(self._site, self._store, features)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._report_counts()
+        self._stack.close()
+
+    def once(self) -> None:
+        """Poll each source that is polled, once, and work until the spool is empty. Raises FedfinError."""
+        for source in polled(self._site, self._folder, self._reception, self._store, self._report):
+            source.poll_once()
+        while counts := self._absorber.absorb():
+            self._counts.update(counts)
+
+    def serve(self) -> None:
+        """Until KeyboardInterrupt. Raises SettingsError, StateError when a server cannot listen."""
+        for port, server in servers(self._site, self._folder, self._reception).items():
+            self._stack.enter_context(server)
+            self._report("listening", {"port": port})
+        for source in polled(self._site, self._folder, self._reception, self._store, self._report):
+            self._stack.enter_context(source)
+        busy = time.monotonic()
+        while True:
+            if self._work():
+                busy = time.monotonic()
+            elif time.monotonic() - busy > IDLE_S:
+                self._encoders.close()
+
+    def _work(self) -> bool:
+        """One batch, or a moment's wait; whether there was something to do."""
+        self._spool.arrived.clear()
+        try:
+            counts = self._absorber.absorb()
+        except (
+            FedfinError
+        ) as error:  # a full disk, a bundle that is being replaced: nothing is lost meanwhile
+            self._report("held-up", {"reason": str(error), "waiting": len(self._spool)})
+            time.sleep(RETRY_S)
+            return True
+        self._counts.update(counts)
+        if time.monotonic() - self._reported > REPORT_S:
+            self._report_counts()
+        if not counts:
+            self._spool.arrived.wait(TICK_S)
+        return bool(counts)
+
+    def _report_counts(self) -> None:
+        """What was absorbed since this was last told."""
+        if not self._counts:
+            return
+        taken = sum(number for reason, number in self._counts.items() if reason.endswith(": taken"))
+        left_out = self._counts.total() - taken
+        self._report("absorbed", {"taken": taken, "left_out": left_out, "waiting": len(self._spool)})
+        self._counts.clear()
+        self._reported = time.monotonic()

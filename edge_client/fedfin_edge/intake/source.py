@@ -1,0 +1,47 @@
+"""A source that is polled: in a thread of its own, again and again, and after a failure less often."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from fedfin.errors import FedfinError
+
+Reporter = Callable[[str, dict[str, Any]], None]
+_LONGEST_S = 600.0
+
+
+class Polled:
+    """Calls `poll`, which returns how many things it found, until it is stopped; a context manager."""
+
+    def __init__(self, name: str, poll: Callable[[], int], *, every: float, report: Reporter) -> None:
+        self._name = name
+        self._poll = poll
+        self._every = every
+        self._report = report
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def __enter__(self) -> "Polled":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5.0)
+
+    def poll_once(self) -> None:
+        """Here and now. Raises what `poll` raises."""
+        if found := self._poll():
+            self._report("polled", {"source": self._name, "found": found})
+
+    def _run(self) -> None:
+        pause = self._every
+        while True:
+            try:
+                self.poll_once()
+                pause = self._every
+            except FedfinError as error:
+                self._report("source-failed", {"source": self._name, "reason": str(error)})
+                pause = min(2 * pause, max(_LONGEST_S, self._every))
+            if self._stop.wait(pause):
+                return

@@ -1,0 +1,81 @@
+"""The spool: what was acknowledged and is not yet encoded. A file each, gone as soon as its features are kept.
+
+It works as a Maildir does: written under another name, flushed, renamed, the folder flushed; then the sender gets its
+answer. What a crash leaves half written was never acknowledged. File names are numbers.
+"""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from fedfin.errors import FedfinError, StateError
+from fedfin.files import flush_folder, make_folder, write_atomically
+from fedfin_edge.intake.watermarks import Watermarks
+
+Kind = Literal["dicom", "report"]
+ASIDE = ".aside"
+
+
+class FullError(FedfinError):
+    """There is no room: the sender must keep it and try again."""
+
+
+class Spool:
+    """A durable queue; any thread may put, one takes."""
+
+    def __init__(self, folder: Path, *, most_queued: int, least_free_mb: int) -> None:
+        """Open or make it. What was set aside is in the queue again. Raises StateError."""
+        make_folder(folder)
+        self._folder = folder
+        self._marks = Watermarks(folder, most_queued=most_queued, least_free_mb=least_free_mb)
+        self._lock = threading.Lock()
+        self.arrived = threading.Event()
+        for half in folder.glob(".*"):
+            half.unlink()
+        for path in folder.glob(f"*{ASIDE}"):
+            path.rename(path.with_suffix(""))
+        waiting = self.waiting()
+        self._queued = len(waiting)
+        self._next = int(waiting[-1].name.partition(".")[0]) + 1 if waiting else 1
+
+    def __len__(self) -> int:
+        """How many wait, without those that were set aside."""
+        return self._queued
+
+    def put(self, kind: Kind, data: bytes) -> None:
+        """Durable when this returns. Raises FullError."""
+        if reason := self._marks.reason(self._queued, len(data)):
+            raise FullError(reason)
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+        try:
+            write_atomically(self._folder / f"{number:012}.{kind}", data)
+        except StateError:
+            raise FullError("the spool cannot be written") from None
+        with self._lock:
+            self._queued += 1
+        self.arrived.set()
+
+    def waiting(self) -> list[Path]:
+        """What is to be done, in the order of arrival."""
+        return [path for path in all_spooled(self._folder) if path.suffix != ASIDE]
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """What is done for good."""
+        for path in paths:
+            path.unlink(missing_ok=True)
+        flush_folder(self._folder)
+        with self._lock:
+            self._queued = len(self.waiting())
+
+    def set_aside(self, path: Path) -> None:
+        """What cannot be done now, and must not hold up the rest, until the spool is opened again."""
+        path.rename(path.with_name(path.name + ASIDE))
+        with self._lock:
+            self._queued = len(self.waiting())
+
+
+def all_spooled(folder: Path) -> list[Path]:
+    """All that a spool's folder holds, in the order of arrival; none where there is no spool."""
+    return sorted(folder.glob("[0-9]*"))

@@ -1,0 +1,83 @@
+"""A folder that is watched: DICOM files, HL7 messages in files called .hl7, FHIR resources in .json and .ndjson.
+
+A file is taken once; what tells that is a keyed hash of its path, size and time, since names often are patients'.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from fedfin.errors import InputError
+from fedfin.files import read_at_most
+from fedfin_edge.intake.fhir_reader import FhirReader
+from fedfin_edge.intake.folder import IntakeFolder
+from fedfin_edge.intake.intake_store import IntakeStore
+from fedfin_edge.intake.oru import RejectedError, read_oru
+from fedfin_edge.intake.reception import Reception
+from fedfin_edge.intake_settings import Folder
+
+SETTLED_S = 5.0  # a file that changed later may still be being written
+MAX_FILE = 256 << 20
+
+
+class WatchedFolder:
+    """The folder of [intake.folder]."""
+
+    def __init__(
+        self, settings: Folder, site: Path, folder: IntakeFolder, reception: Reception, store: IntakeStore
+    ) -> None:
+        self._path = site / settings.path
+        self._remove = settings.remove
+        self._folder = folder
+        self._reception = reception
+        self._store = store
+        self._fhir = FhirReader(folder.settings.resources, folder.identity, reception)
+
+    def poll(self) -> int:
+        """Take what is new; how many files. Raises InputError when the folder cannot be read, FullError."""
+        if not self._path.is_dir():
+            raise InputError(
+                f"{self._path}: is not a folder that can be read; correct [intake.folder] in site.toml"
+            )
+        found = 0
+        for path, mark in self._fresh():
+            self._take(path)
+            self._store.mark_seen(mark)
+            if self._remove:
+                path.unlink(missing_ok=True)
+            found += 1
+        return found
+
+    def _fresh(self) -> Iterator[tuple[Path, bytes]]:
+        """Files that have come to rest and were not taken before, with what they are known by."""
+        for path in sorted(self._path.rglob("*")):
+            try:
+                status = path.stat()
+            except OSError:  # it is gone again
+                continue
+            if not path.is_file() or time.time() - status.st_mtime < SETTLED_S:
+                continue
+            known_by = os.fsencode(path) + f"\n{status.st_size} {status.st_mtime_ns}".encode()
+            mark = self._folder.identity.hash("file", known_by)
+            if not self._store.was_seen(mark):
+                yield path, mark
+
+    def _take(self, path: Path) -> None:
+        """What cannot be used is counted by its reason; the file's name is not part of it."""
+        try:
+            data = read_at_most(path, MAX_FILE)
+        except OSError:
+            self._reception.leave_out("file: cannot be read")
+            return
+        try:
+            kind = path.suffix.lower()
+            if kind == ".hl7":
+                for report in read_oru(data, self._folder.settings.oru):
+                    self._reception.take_report(report)
+            elif kind in {".json", ".ndjson"}:
+                self._fhir.take([data] if kind == ".json" else filter(bytes.strip, data.split(b"\n")))
+            else:
+                self._reception.take_object(data)
+        except (InputError, RejectedError) as error:
+            self._reception.leave_out(f"file: {error}")

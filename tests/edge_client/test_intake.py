@@ -1,0 +1,238 @@
+"""The intake: what comes in, in any order, becomes the right cases; only features and keyed hashes stay."""
+
+import random
+
+import pytest
+from edge_sites import edge
+from intake_kit import (
+    RULE,
+    Study,
+    case_id,
+    cases_of,
+    encode_image,
+    encode_text,
+    make_site,
+    open_service,
+    oru,
+    patient_id,
+    studies,
+    take,
+)
+
+from fedfin.errors import SettingsError, StateError
+from fedfin_edge.cases.dataset import load_dataset
+from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.intake.folder import open_intake
+from fedfin_edge.site import open_site
+
+ONE, TWO, THREE, FOUR = studies(4)
+
+
+@pytest.fixture
+def site(tmp_path, bundles):
+    """A hospital that nothing was sent to yet."""
+    return make_site(tmp_path / "site", bundles)
+
+
+def test_an_image_and_its_report_become_one_case_with_the_features_that_files_would_have(
+    site, bundles, tmp_path
+):
+    take(site, [ONE.view()], [oru(ONE, "effusion", minute=1)])
+    assert cases_of(site) == {
+        case_id(site, ONE.accession): (
+            patient_id(site, ONE.patient),
+            {
+                "image": encode_image(bundles["image"], ONE.view(), tmp_path),
+                "text": encode_text(bundles["text"], "effusion"),
+            },
+            {},
+        )
+    }
+
+
+@pytest.mark.parametrize("order", range(4))
+def test_any_order_of_arrival_makes_the_same_cases(site, bundles, order):
+    objects = [each.view(view) for each in (ONE, TWO, THREE) for view in ("PA", "AP", "LL")]
+    messages = [
+        oru(ONE, "clear", minute=1),
+        oru(ONE, "effusion", minute=5, status="C"),
+        oru(TWO, "effusion", minute=2),
+        oru(TWO, "", minute=3, status="X"),
+        oru(FOUR, "clear", minute=1),
+        oru(FOUR, "effusion", minute=9, names_study=True),
+    ]
+    take(site, objects, messages, order=order)
+    cases = cases_of(site)
+    assert {name: sorted(features) for name, (_, features, _) in cases.items()} == {
+        case_id(site, ONE.accession): ["image", "text"],
+        case_id(site, TWO.accession): ["image"],
+        case_id(site, THREE.accession): ["image"],
+        case_id(site, FOUR.accession): ["text"],
+        open_intake(site).identity.hash("study", FOUR.uid).hex(): ["text"],
+    }
+    assert cases[case_id(site, ONE.accession)][1]["text"] == encode_text(bundles["text"], "effusion")
+
+
+def test_a_second_sending_changes_nothing(site):
+    objects = [ONE.view(), TWO.view()]
+    messages = [oru(ONE, "clear", minute=1), oru(ONE, "effusion", minute=5, status="C")]
+    take(site, objects, messages)
+    first, size = cases_of(site), number_of_features(site)
+    take(site, objects, messages, order=1)
+    assert cases_of(site) == first
+    assert number_of_features(site) == size == 3  # two images, one text: the former version's are gone
+
+
+def number_of_features(site):
+    """How many vectors the feature store has."""
+    with FeatureStore(site.features_path) as store:
+        return store._database.execute("SELECT count(*) FROM features").fetchone()[0]
+
+
+def test_a_report_that_names_only_the_study_finds_its_image(site):
+    take(site, [], [oru(ONE, "clear", minute=1, names_study=True)])
+    take(site, [ONE.view()])
+    ((name, (_, features, _)),) = cases_of(site).items()
+    assert name == case_id(site, ONE.accession)
+    assert sorted(features) == ["image", "text"]
+
+
+@pytest.mark.parametrize(("status", "part"), [("X", ""), ("F", "W"), ("F", "D"), ("F", "X")])
+def test_a_withdrawn_report_goes_and_its_features_too(site, status, part):
+    take(site, [ONE.view()], [oru(ONE, "effusion", minute=1)])
+    take(site, [], [oru(ONE, "effusion", minute=2, status=status, part=part)])
+    assert [sorted(features) for _, features, _ in cases_of(site).values()] == [["image"]]
+    assert number_of_features(site) == 1
+
+
+def test_a_report_that_is_final_again_after_its_withdrawal_counts(site):
+    withdrawn = oru(ONE, "", minute=2, status="X")
+    take(site, [], [oru(ONE, "effusion", minute=3), withdrawn, oru(ONE, "clear", minute=1)])
+    assert [sorted(features) for _, features, _ in cases_of(site).values()] == [["text"]]
+
+
+@pytest.mark.parametrize("status", ["P", "R", "S", "I"])
+def test_what_is_not_final_is_acknowledged_and_not_taken(site, status):
+    take(site, [ONE.view()], [oru(ONE, "effusion", minute=1, status=status)])
+    assert [sorted(features) for _, features, _ in cases_of(site).values()] == [["image"]]
+
+
+def test_of_several_images_that_count_the_first_by_rule_series_and_number_does(site, bundles, tmp_path):
+    late, early = ONE.view("AP", seed=7, InstanceNumber=9), ONE.view("PA", seed=8, InstanceNumber=2)
+    for objects in ([late, early], [early, late]):
+        take(site, objects)
+        ((_, features, _),) = cases_of(site).values()
+        assert features["image"] == encode_image(bundles["image"], early, tmp_path)
+
+
+def test_a_report_about_another_patient_than_the_image_is_left_out(site):
+    other = Study(ONE.number, ONE.accession, "SOMEBODY")
+    take(site, [ONE.view()], [oru(other, "effusion", minute=1)])
+    ((patient, features, _),) = cases_of(site).values()
+    assert (patient, sorted(features)) == (patient_id(site, ONE.patient), ["image"])
+
+
+def test_the_patients_side_of_every_split_stays_the_same_as_cases_come(site, make_plan):
+    sides = {}
+    for number in (8, 16, 24):
+        take(site, [each.view() for each in studies(number)])
+        cases_of(site)
+        data = load_dataset(site, make_plan())
+        patients = [patient for patient, _, _ in cases_of(site).values()]
+        now = dict(zip(patients, data.held_out.tolist(), strict=True))
+        assert now.items() >= sides.items()
+        sides = now
+    assert set(sides.values()) == {True, False}
+
+
+def test_the_cases_of_a_run_stay_as_they_are_until_they_are_fixed_anew(site, make_plan):
+    take(site, [ONE.view()], [oru(ONE, "clear", minute=1)])
+    cases_of(site)
+    before = load_dataset(site, make_plan()).digest()
+    take(site, [TWO.view(), ONE.view(seed=99)], [oru(ONE, "effusion", minute=5, status="C")])
+    assert load_dataset(site, make_plan()).digest() == before
+    cases_of(site)
+    assert load_dataset(site, make_plan()).digest() != before
+    assert number_of_features(site) == 3  # what only the former cases had is gone now
+
+
+def test_labels_come_from_a_table_by_accession_number_and_change_with_it(tmp_path, bundles):
+    site = make_site(tmp_path / "site", bundles, RULE + '\n[intake.labels]\ntable = "labels.csv"\n')
+    table = site.folder / "labels.csv"
+    table.write_text(f"accession,effusion,mass\n{ONE.accession},1,0\n{TWO.accession},,1\nNOBODY,1,1\n")
+    take(site, [ONE.view(), TWO.view()])
+    labels = {name: labels for name, (_, _, labels) in cases_of(site).items()}
+    assert labels == {
+        case_id(site, ONE.accession): {"effusion": 1, "mass": 0},
+        case_id(site, TWO.accession): {"mass": 1},
+    }
+    table.write_text(f"accession,effusion,mass\n{ONE.accession},0,\n")
+    take(site)
+    assert [labels for _, _, labels in cases_of(site).values() if labels] == [{"effusion": 0}]
+
+
+def test_with_the_key_lost_nothing_is_taken_and_the_remedy_is_named(site):
+    take(site, [ONE.view()])
+    (site.intake_path / "intake.key").unlink()
+    with pytest.raises(StateError, match=r"intake\.key: cannot read .* put it back from your backup"):
+        take(site, [TWO.view()])
+    (site.intake_path / "intake.key").write_bytes(bytes(32))
+    with pytest.raises(StateError, match="was made with another"):
+        take(site, [TWO.view()])
+
+
+def test_the_key_and_all_files_are_for_the_user_alone(site):
+    take(site, [ONE.view()], [oru(ONE, "clear", minute=1)])
+    cases_of(site)
+    for path in site.intake_path.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_an_image_that_cannot_be_decoded_is_left_out_with_its_reason_and_the_rest_goes_on(site):
+    broken = ONE.view(Rows=64)
+    counts = take(site, [broken, TWO.view()])
+    assert list(cases_of(site)) == [case_id(site, TWO.accession)]
+    assert [reason for reason in counts if "fewer, pixels" in reason]
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("[intake]\ncolour = 1", "colour"),
+        ('[intake]\nreports = "image"', "has no encoder of texts"),
+        ('[intake]\n[[intake.take]]\nmodality = "text"', "has no encoder of images"),
+        ('[intake]\n[[intake.take]]\nmodality = "ct"', "there is no modality 'ct'"),
+        ("[intake]\n[intake.dicom]\nport = 0", "intake.dicom.port"),
+        ('[intake]\n[intake.hl7]\nport = 1\nkey = "a"', "certificate and key belong together"),
+        ('[intake]\n[intake.oru]\naccession = "3"', "a place like OBR-3.1"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path, bundles, section, words):
+    with pytest.raises(SettingsError, match=words):
+        open_intake(make_site(tmp_path / "site", bundles, section), make=True)
+
+
+def test_encode_before_anything_was_taken_says_what_to_do(site):
+    with pytest.raises(StateError, match="run `fedfin edge intake"):
+        edge("encode", site.folder)
+
+
+def test_a_site_with_another_case_table_than_the_intakes_is_refused(site):
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text().replace("intake/cases.jsonl", "cases.csv"))
+    with pytest.raises(SettingsError, match='must be "intake/cases'):
+        open_intake(open_site(site.folder), make=True)
+
+
+def test_a_kill_between_keeping_and_dropping_counts_nothing_twice(site, monkeypatch):
+    """The last step of a batch did not happen: everything of it is done again."""
+    objects, messages = [ONE.view(), TWO.view()], [oru(ONE, "clear", minute=1)]
+    with open_service(site) as service, monkeypatch.context() as patched:
+        patched.setattr(service._spool, "remove", lambda _: None)
+        for each in objects:
+            service._reception.take_object(each)
+        service._absorber.absorb()
+    first = cases_of(site)
+    take(site, [], messages, order=random.Random(0).random())
+    assert cases_of(site).keys() == first.keys()
+    assert number_of_features(site) == 3

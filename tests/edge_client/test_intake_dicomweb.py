@@ -1,0 +1,70 @@
+"""DICOMweb against Orthanc: what is polled has the features of what is sent, and is fetched once."""
+
+from datetime import date
+
+import orthanc
+import pytest
+from intake_kit import RULE, case_id, cases_of, make_site, studies, take
+
+from fedfin.errors import LinkError, SettingsError
+
+need_orthanc = pytest.mark.skipif(not orthanc.HERE, reason=orthanc.WITHOUT)
+TODAY = f"{date.today():%Y%m%d}"  # noqa: DTZ011  as the archive's own day
+pytestmark = need_orthanc
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Six studies of today and one of long ago, each with a view that counts and one that does not."""
+    with orthanc.Orthanc(tmp_path_factory.mktemp("archive") / "orthanc") as server:
+        for study in studies(7):
+            when = "20200101" if study.number == 6 else TODAY
+            for view in ("PA", "LL"):
+                server.store(study.view(view, StudyDate=when))
+        yield server
+
+
+def test_what_is_polled_has_bit_for_bit_the_features_of_what_is_sent(tmp_path, bundles, archive):
+    polled = make_site(tmp_path / "polled", bundles, RULE + archive.section)
+    sent = make_site(tmp_path / "sent", bundles)
+    take(polled)
+    take(sent, [study.view(view) for study in studies(6) for view in ("PA", "LL")])
+    one, other = cases_of(polled), cases_of(sent)
+    assert len(one) == 6
+    for study in studies(6):
+        assert one[case_id(polled, study.accession)][1] == other[case_id(sent, study.accession)][1]
+
+
+def test_what_is_safe_is_not_fetched_again_and_a_study_that_grows_is_looked_at_again(
+    tmp_path, bundles, archive
+):
+    site = make_site(tmp_path / "site", bundles, RULE + archive.section)
+    assert take(site)["image: taken"] == 6
+    counts = take(site)
+    assert counts["image: taken"] == 6
+    archive.store(studies(1)[0].view("AP", StudyDate=TODAY))
+    assert take(site)["image: taken"] == 7
+    assert counts["image: view position is in no rule"] == 6
+
+
+def test_a_wrong_password_and_a_missing_server_are_named_without_what_was_asked(tmp_path, bundles, archive):
+    site = make_site(tmp_path / "site", bundles, RULE + archive.section)
+    (tmp_path / "password").write_text("wrong")
+    settings = site.folder / "site.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace(text.partition('password_file = "')[2].partition('"')[0], "../password"))
+    with pytest.raises(LinkError, match=r"dicom-web: answers 401; .* check user and rights"):
+        take(reopen(site))
+    settings.write_text(text.replace(archive.address, "http://127.0.0.1:9"))
+    with pytest.raises(LinkError, match="cannot be reached"):
+        take(reopen(site))
+    settings.write_text(text.replace("/password", "/nothing"))
+    with pytest.raises(SettingsError, match="nothing: cannot read it"):
+        take(reopen(site))
+
+
+def reopen(site):
+    """With the settings as they are now."""
+    from fedfin_edge.site import open_site
+
+    return open_site(site.folder)

@@ -1,0 +1,317 @@
+"""FHIR R4 by REST search and as files: reports with corrections and withdrawals, labels by code."""
+
+import base64
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from intake_kit import RULE, case_id, cases_of, encode_text, make_site, studies, take
+
+from fedfin.errors import LinkError
+
+ONE, TWO, THREE = studies(3)
+ACSN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
+EFFUSION, MASS = "http://snomed.info/sct|60046008", "http://snomed.info/sct|4147007"
+LABELS = f"""
+[[intake.resources.labels]]
+label = "effusion"
+code = "{EFFUSION}"
+
+[[intake.resources.labels]]
+label = "mass"
+code = "{MASS}"
+resource = "Condition"
+"""
+
+
+def at(minute: int) -> dict:
+    """When the server got a version."""
+    return {"lastUpdated": f"2026-01-02T11:{minute:02}:00.000+00:00"}
+
+
+def diagnostic_report(study, text, *, minute, status="final", **elements) -> dict:
+    """As a reporting system has it: the order and the patient are resources of their own."""
+    return {
+        "resourceType": "DiagnosticReport",
+        "id": f"r{study.number}",
+        "meta": at(minute),
+        "status": status,
+        "code": {"text": "Chest X-ray"},
+        "basedOn": [{"reference": f"ServiceRequest/o{study.number}"}],
+        "subject": {"reference": f"Patient/p{study.patient}"},
+        "presentedForm": [
+            {"contentType": "text/plain; charset=utf-8", "data": base64.b64encode(text.encode()).decode()}
+        ],
+    } | elements
+
+
+def order(study) -> dict:
+    """The order that a report is based on."""
+    identifier = [{"type": ACSN, "value": study.accession}]
+    return {
+        "resourceType": "ServiceRequest",
+        "id": f"o{study.number}",
+        "status": "completed",
+        "identifier": identifier,
+    }
+
+
+def patient(study) -> dict:
+    """Whose it is."""
+    return {
+        "resourceType": "Patient",
+        "id": f"p{study.patient}",
+        "identifier": [{"value": "4711"}, {"type": {"coding": [{"code": "MR"}]}, "value": study.patient}],
+    }
+
+
+def whole(study, text, **words) -> dict:
+    """A report with all in it, as in a file."""
+    own = {"identifier": [{"type": ACSN, "value": study.accession}], "basedOn": []}
+    return (
+        diagnostic_report(study, text, **words) | own | {"subject": {"identifier": {"value": study.patient}}}
+    )
+
+
+class FhirServer(ThreadingHTTPServer):
+    """Search by _lastUpdated, pages of two, included resources (R4, 3.1.1), and a bearer token."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.resources: list[dict] = []
+        self.asked: list[str] = []
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """The base."""
+        return f"http://127.0.0.1:{self.server_address[1]}/fhir"
+
+    def search(self, kind: str, query: dict[str, list[str]]) -> dict:
+        """One page."""
+        since = query.get("_lastUpdated", ["ge"])[0][2:]
+        codes = query.get("code", [""])[0].split(",")
+        found = [
+            each
+            for each in self.resources
+            if each["resourceType"] == kind
+            and each["meta"]["lastUpdated"] >= since.replace("Z", "+00:00")
+            and (codes == [""] or any(f"{c['system']}|{c['code']}" in codes for c in each["code"]["coding"]))
+        ]
+        found.sort(key=lambda each: each["meta"]["lastUpdated"])
+        start = int(query.get("page", ["0"])[0])
+        page, rest = found[start : start + 2], found[start + 2 :]
+        included = [each for each in self.resources if each["resourceType"] in {"ServiceRequest", "Patient"}]
+        following = [
+            {"relation": "next", "url": f"{self.url}/{kind}?page={start + 2}&_lastUpdated=ge{since}"}
+        ]
+        return {
+            "resourceType": "Bundle",
+            "type": "searchset",
+            "link": [{"relation": "self", "url": self.url}, *(following if rest else [])],
+            "entry": [{"resource": each} for each in (*page, *included)],
+        }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FhirServer
+
+    def do_GET(self) -> None:
+        address = urlparse(self.path)
+        self.server.asked.append(self.path)
+        allowed = self.headers["Authorization"] == "Bearer open sesame"
+        kind = address.path.removeprefix("/fhir/")
+        body = json.dumps(self.server.search(kind, parse_qs(address.query)) if allowed else {}).encode()
+        self.send_response(200 if allowed else 403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server():
+    """A FHIR server with nothing in it."""
+    with FhirServer() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def site(tmp_path, bundles, server):
+    """A site that polls it."""
+    (tmp_path / "token").write_text("open sesame\n")
+    fhir = f'\n[intake.fhir]\nurl = "{server.url}"\ntoken_file = "../token"\n'
+    return make_site(tmp_path / "site", bundles, RULE + fhir + LABELS)
+
+
+def test_reports_are_found_page_by_page_and_join_images_by_the_orders_accession_number(site, server, bundles):
+    server.resources = [each(study) for study in (ONE, TWO, THREE) for each in (order, patient)]
+    server.resources += [
+        diagnostic_report(ONE, "effusion", minute=1),
+        diagnostic_report(TWO, "clear", minute=2),
+        diagnostic_report(THREE, "lungs", minute=3, status="preliminary"),
+    ]
+    take(site, [each.view() for each in (ONE, TWO, THREE)])
+    cases = cases_of(site)
+    texts = {name: features.get("text") for name, (_, features, _) in cases.items()}
+    assert texts == {
+        case_id(site, ONE.accession): encode_text(bundles["text"], "effusion"),
+        case_id(site, TWO.accession): encode_text(bundles["text"], "clear"),
+        case_id(site, THREE.accession): None,
+    }
+
+
+@pytest.mark.parametrize("status", ["amended", "corrected", "appended"])
+def test_a_new_version_replaces_and_only_what_is_new_is_asked_for(site, server, bundles, status):
+    server.resources = [order(ONE), patient(ONE), diagnostic_report(ONE, "clear", minute=1)]
+    take(site, [ONE.view()])
+    server.resources[-1] = diagnostic_report(ONE, "effusion", minute=5, status=status)
+    take(site)
+    ((_, features, _),) = cases_of(site).values()
+    assert features["text"] == encode_text(bundles["text"], "effusion")
+    assert (
+        "_lastUpdated=ge2026-01-02T11%3A01"
+        in [each for each in server.asked if "DiagnosticReport" in each][-1]
+    )
+
+
+def test_what_was_read_is_not_read_again(site, server):
+    server.resources = [order(ONE), patient(ONE), diagnostic_report(ONE, "clear", minute=1)]
+    assert take(site)["report: taken"] == 1
+    assert take(site)["report: taken"] == 1
+
+
+@pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
+def test_a_withdrawn_report_goes(site, server, status):
+    server.resources = [order(ONE), patient(ONE), diagnostic_report(ONE, "clear", minute=1)]
+    take(site, [ONE.view()])
+    server.resources[-1] = diagnostic_report(ONE, "clear", minute=5, status=status)
+    take(site)
+    assert [sorted(features) for _, features, _ in cases_of(site).values()] == [["image"]]
+
+
+def coded(resource, study, code, *, minute, **elements) -> dict:
+    """An Observation or Condition of this study."""
+    system, _, number = code.partition("|")
+    return {
+        "resourceType": resource,
+        "id": f"{resource}{study.number}",
+        "meta": at(minute),
+        "status": "final",
+        "identifier": [{"type": ACSN, "value": study.accession}],
+        "code": {"coding": [{"system": system, "code": number}]},
+    } | elements
+
+
+def concept(code) -> dict:
+    """A CodeableConcept."""
+    return {"coding": [{"code": code}]}
+
+
+@pytest.mark.parametrize(
+    ("elements", "value"),
+    [
+        ({"valueBoolean": True}, 1),
+        ({"valueBoolean": False}, 0),
+        ({"valueInteger": 1}, 1),
+        ({"valueCodeableConcept": concept("LA9634-2")}, 0),
+        ({"valueCodeableConcept": concept("52101004")}, 1),
+        ({"valueCodeableConcept": concept("42")}, None),
+        ({"valueBoolean": True, "status": "preliminary"}, None),
+    ],
+)
+def test_an_observation_of_a_code_tells_a_label(site, server, elements, value):
+    server.resources = [coded("Observation", ONE, EFFUSION, minute=1, **elements)]
+    take(site, [ONE.view()])
+    ((_, _, labels),) = cases_of(site).values()
+    assert labels == ({} if value is None else {"effusion": value})
+
+
+def test_a_later_version_of_a_label_counts_and_one_that_is_entered_in_error_goes(site, server):
+    server.resources = [
+        coded("Observation", ONE, EFFUSION, minute=1, valueBoolean=True),
+        coded("Condition", ONE, MASS, minute=1, verificationStatus=concept("confirmed")),
+        coded("Condition", TWO, MASS, minute=1, verificationStatus=concept("refuted")),
+    ]
+    take(site, [ONE.view(), TWO.view()])
+    labels = {name: labels for name, (_, _, labels) in cases_of(site).items()}
+    assert labels == {
+        case_id(site, ONE.accession): {"effusion": 1, "mass": 1},
+        case_id(site, TWO.accession): {"mass": 0},
+    }
+    server.resources = [
+        coded("Observation", ONE, EFFUSION, minute=5, valueBoolean=False),
+        coded("Condition", ONE, MASS, minute=5, verificationStatus=concept("entered-in-error")),
+    ]
+    take(site)
+    assert cases_of(site)[case_id(site, ONE.accession)][2] == {"effusion": 0}
+
+
+def test_a_bulk_export_in_the_watched_folder_is_taken_once(tmp_path, bundles):
+    export = tmp_path / "export"
+    export.mkdir()
+    site = make_site(tmp_path / "site", bundles, f'{RULE}\n[intake.folder]\npath = "{export}"\n{LABELS}')
+    lines = [
+        whole(ONE, "effusion", minute=1),
+        {"resourceType": "Basic"},
+        whole(TWO, "", minute=1, status="cancelled"),
+    ]
+    path = export / "DiagnosticReport.ndjson"
+    path.write_text("\n".join([*map(json.dumps, lines), "no JSON", ""]))
+    (export / "study.dcm").write_bytes(ONE.view())
+    (export / "note.hl7").write_bytes(b"MSH|")
+    for each in export.iterdir():
+        settle(each)
+    for _ in range(2):
+        counts = take(site)
+        assert counts["report: taken"] == counts["image: taken"] == counts["report: withdrawn"] == 1
+        assert counts["report: is not readable as FHIR R4"] == counts["file: is not readable as HL7 v2"] == 1
+    ((_, features, _),) = cases_of(site).values()
+    assert sorted(features) == ["image", "text"]
+
+
+def settle(path):
+    """Let a file be as old as one that nobody writes to any more."""
+    import os
+
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def test_a_file_that_is_still_being_written_waits_and_remove_deletes_what_was_taken(tmp_path, bundles):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    site = make_site(
+        tmp_path / "site", bundles, f'{RULE}\n[intake.folder]\npath = "{folder}"\nremove = true\n'
+    )
+    (folder / "one").write_bytes(ONE.view())
+    assert "image: taken" not in take(site)
+    settle(folder / "one")
+    assert take(site)["image: taken"] == 1
+    assert not list(folder.iterdir())
+
+
+def test_a_refusal_is_named_without_the_address_that_was_asked_for(site, server, tmp_path):
+    (tmp_path / "token").write_text("wrong")
+    with pytest.raises(LinkError, match=r"/fhir/: answers 403; look in its log") as caught:
+        take(site)
+    assert "_lastUpdated" not in str(caught.value)
+
+
+def test_a_next_page_elsewhere_is_not_followed(site, server):
+    """The token would go along."""
+    server.resources = [each(study) for study in (ONE, TWO, THREE) for each in (order, patient)]
+    server.resources += [diagnostic_report(each, "clear", minute=1) for each in (ONE, TWO, THREE)]
+    type(server).url = property(lambda _: "http://elsewhere.example/fhir")
+    try:
+        with pytest.raises(LinkError, match="names a next page at another address"):
+            take(site)
+    finally:
+        type(server).url = FHIR_URL
+
+
+FHIR_URL = FhirServer.url

@@ -1,0 +1,126 @@
+"""`fedfin edge forget`: nothing of a study is left, not even in free pages."""
+
+import sqlite3
+
+import pytest
+from intake_kit import RULE, case_id, cases_of, make_site, open_service, oru, studies, take
+
+from fedfin.command_line.main import main
+from fedfin_edge.cases import feature_store
+from fedfin_edge.cases.digests import digest_input
+from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.intake.folder import open_intake
+
+ONE, TWO, THREE = studies(3)
+
+
+@pytest.fixture
+def site(tmp_path, bundles):
+    """A hospital with three studies; the first two are one patient's."""
+    site = make_site(tmp_path / "site", bundles, RULE + '\n[intake.labels]\ntable = "labels.csv"\n')
+    (site.folder / "labels.csv").write_text(f"accession,effusion,mass\n{ONE.accession},1,0\n")
+    take(
+        site,
+        [each.view() for each in (ONE, TWO, THREE)],
+        [oru(ONE, "effusion", minute=1), oru(TWO, "clear", minute=1)],
+    )
+    cases_of(site)
+    return site
+
+
+def traces(site, study):
+    """All that could tell of this study: hashes of its identity, digests of its inputs, its features."""
+    folder = open_intake(site)
+    identity = folder.identity
+    found = [identity.hash("accession", study.accession), identity.hash("study", study.uid)]
+    with folder.open_store() as store, FeatureStore(site.features_path) as features:
+        images = [image for image in store.images() if image.accession == found[0]]
+        reports = [report for report in store.reports() if report.accession == found[0]]
+        found += [image.object for image in images]
+        found += [record.digest for record in (*images, *reports)]
+        for digest, vector in features._database.execute("SELECT input, vector FROM features"):
+            if digest in {digest_input(kept) for kept in kept_of(images, reports)}:
+                found += [digest, vector]
+    return found
+
+
+def kept_of(images, reports):
+    """Their inputs."""
+    from fedfin_edge.cases.digests import Kept
+
+    return [Kept("image", each.digest) for each in images] + [Kept("text", each.digest) for each in reports]
+
+
+def everything(site):
+    """All bytes of all files of the site; digests also as they are written in text."""
+    return b"".join(path.read_bytes() for path in sorted(site.folder.rglob("*")) if path.is_file())
+
+
+def is_there(trace, content):
+    """In bytes or in hex."""
+    return trace in content or trace.hex().encode() in content
+
+
+def test_no_byte_of_a_forgotten_study_is_left_in_any_file(site, capsys):
+    wanted = traces(site, ONE)
+    assert len(wanted) == 9
+    assert all(is_there(trace, everything(site)) for trace in wanted)
+    assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "forgotten: 1 images and 1 reports with their features and labels, 0 files of the spool, 1 of the cases"
+        in said
+    )
+    assert "labels.csv; take its row out there, too" in said
+    assert ONE.accession not in said
+    assert [trace for trace in wanted if is_there(trace, everything(site))] == []
+    assert case_id(site, ONE.accession) not in cases_of(site)
+    assert case_id(site, TWO.accession) in cases_of(site)
+
+
+def test_a_forgotten_patient_takes_all_studies_along(site):
+    wanted = traces(site, ONE) + traces(site, TWO)
+    assert main(["edge", "forget", str(site.folder), "--patient", ONE.patient]) == 0
+    assert [trace for trace in wanted if is_there(trace, everything(site))] == []
+    assert list(cases_of(site)) == [case_id(site, THREE.accession)]
+
+
+def test_what_others_need_stays(site, bundles):
+    """Two patients with the same words share features."""
+    take(site, [], [oru(THREE, "clear", minute=1)])
+    assert main(["edge", "forget", str(site.folder), TWO.accession]) == 0
+    assert sorted(cases_of(site)[case_id(site, THREE.accession)][1]) == ["image", "text"]
+
+
+def test_what_waits_in_the_spool_is_forgotten_too(site):
+    with open_service(site) as service:
+        service._reception.take_object(ONE.view("AP"))
+        service._reception.take_object(THREE.view("AP"))
+        assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
+        assert len(service._spool.waiting()) == 1
+
+
+@pytest.mark.parametrize("bar", [False, True])
+def test_what_comes_again_is_taken_again_unless_it_is_barred(site, bar):
+    assert main(["edge", "forget", str(site.folder), ONE.accession, *(["--bar"] if bar else [])]) == 0
+    take(site, [ONE.view()], [oru(ONE, "effusion", minute=1)])
+    assert (case_id(site, ONE.accession) in cases_of(site)) is not bar
+
+
+def test_forgetting_what_is_not_here_says_so(site, capsys):
+    assert main(["edge", "forget", str(site.folder), "NOBODY"]) == 0
+    assert "nothing of it is here" in capsys.readouterr().out
+
+
+def test_a_program_that_holds_on_to_the_log_is_named_and_forgetting_again_ends_it(site, capsys, monkeypatch):
+    monkeypatch.setattr(feature_store, "WAIT_S", 0.1)
+    wanted = traces(site, ONE)
+    with sqlite3.connect(site.features_path, isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM features").fetchone()
+        assert main(["edge", "forget", str(site.folder), ONE.accession]) == 9
+        assert "another program is reading it: run this again" in capsys.readouterr().err
+        reader.execute("COMMIT")
+    reader.close()
+    assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
+    assert [trace for trace in wanted if is_there(trace, everything(site))] == []

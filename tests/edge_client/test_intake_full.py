@@ -1,0 +1,76 @@
+"""A full disk and a full queue: refused in the words that senders know, nothing lost, and again when there is room."""
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+from intake_kit import case_id, cases_of, make_site, open_service, oru, studies
+
+from fedfin_edge.intake.mllp import Mllp
+from fedfin_edge.intake.spool import FullError, Spool
+from fedfin_edge.intake.watermarks import Watermarks
+from fedfin_edge.intake_settings import Listener
+
+ONE, TWO, THREE = studies(3)
+
+
+def test_a_queue_that_was_full_accepts_again_only_when_a_tenth_is_done(tmp_path):
+    marks = Watermarks(tmp_path, most_queued=100, least_free_mb=0)
+    assert [bool(marks.reason(queued, 1)) for queued in (99, 100, 99, 90, 89, 99, 100)] == [
+        False, True, True, True, False, False, True,
+    ]  # fmt: skip
+
+
+def test_a_disk_below_its_mark_refuses_before_anything_is_written(tmp_path):
+    spool = Spool(tmp_path / "spool", most_queued=10, least_free_mb=10**9)
+    with pytest.raises(FullError, match="the disk is full"):
+        spool.put("dicom", b"1")
+    assert not list((tmp_path / "spool").iterdir())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = (
+        os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False, capture_output=True
+        ).returncode
+    )
+    if not mounted:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_disk_that_runs_full_refuses_and_recovers_and_what_was_safe_stays_safe(
+    tmp_path, bundles, small_disk
+):
+    """The system's own error, at whatever write it comes."""
+    site = make_site(tmp_path / "site", bundles)
+    site.intake_path.mkdir(mode=0o700)
+    (site.intake_path / "spool").symlink_to(small_disk)
+    with open_service(site) as service:
+        service._spool._marks._least = -(10**12)  # so that the system's own error is met
+        mllp = Mllp(Listener(port=1), service._folder.settings.oru, site.folder, service._reception)
+        assert b"|AA|" in mllp.answer(oru(ONE, "clear", minute=1))
+        service._reception.take_object(ONE.view())
+        fill(small_disk)
+        with pytest.raises(FullError, match="cannot be written"):
+            service._reception.take_object(THREE.view())
+        assert b"|AR|" in mllp.answer(oru(TWO, "clear " * 2000, minute=1))
+        assert not list(small_disk.glob(".*"))
+        (small_disk / "ballast").unlink()
+        service._reception.take_object(TWO.view())
+        service.once()
+    assert sorted(cases_of(site)) == sorted(case_id(site, each.accession) for each in (ONE, TWO))
+
+
+def fill(disk) -> None:
+    """Another program's file takes all that there is."""
+    with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+        while ballast.write(bytes(4096)):
+            pass

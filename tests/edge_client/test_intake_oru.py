@@ -1,0 +1,123 @@
+"""HL7 v2 over MLLP: what a message says, and how it is answered."""
+
+import contextlib
+
+import pytest
+from intake_kit import RULE, make_site, open_service, oru, send_hl7, studies, two_ports
+
+from fedfin.errors import InputError
+from fedfin_edge.intake.mllp import MAX_MESSAGE, acknowledge, read_messages
+from fedfin_edge.intake.oru import RejectedError, read_oru
+from fedfin_edge.intake.sources import servers
+from fedfin_edge.intake_settings import Oru
+
+(ONE,) = studies(1)
+HEAD = "MSH|^~\\&|RIS|H|FEDFIN|S|20260102110000||ORU^R01|M1|P|2.5\rPID|1||P1^^^A~P2^^^B\r"
+
+
+def message(body: str, head: str = HEAD) -> bytes:
+    """A message with these segments."""
+    return (head + body.replace("\n", "\r") + "\r").encode()
+
+
+def test_an_accession_number_text_and_time_are_where_the_settings_say():
+    body = "OBR|1|PLACED|A1^RIS\nOBX|1|TX|IMP||effusion||||||F"
+    (report,) = read_oru(message(body), Oru())
+    assert (report.accession, report.patient, report.text, report.status) == ("A1", "P1", "effusion", "final")
+    assert report.moment.isoformat() == "2026-01-02T11:00:00+00:00"
+    (report,) = read_oru(message(body), Oru(accession="OBR-2", patient="PID-1"))
+    assert (report.accession, report.patient) == ("PLACED", "1")
+
+
+def test_the_time_of_a_result_goes_before_that_of_its_message():
+    (report,) = read_oru(
+        message(f"OBR|1||A1{'|' * 19}20260103120000+0200|||F\nOBX|1|TX|||clear||||||F"), Oru()
+    )
+    assert report.moment.isoformat() == "2026-01-03T12:00:00+02:00"
+
+
+def test_parts_and_repetitions_are_lines_and_other_types_are_left_out():
+    body = (
+        "OBR|1||A1\nOBX|1|TX|FIND||clear~lungs||||||F\nOBX|2|NM|SIZE||12||||||F\nOBX|3|FT|IMP||effusion||||||F\n"
+        "OBX|4|TX|||lungs||||||W"
+    )
+    (report,) = read_oru(message(body), Oru())
+    assert report.text == "clear\nlungs\neffusion"
+    (report,) = read_oru(message(body), Oru(observations=("IMP",)))
+    assert report.text == "effusion"
+
+
+def test_each_study_of_a_message_is_a_report_and_several_results_of_one_study_are_one():
+    body = (
+        "OBR|1||A1\nOBX|1|TX|||clear||||||F\nOBR|2||A2\nOBX|1|TX|||effusion||||||F\n"
+        "OBR|3||A1\nOBX|1|TX|||lungs||||||F"
+    )
+    assert {report.accession: report.text for report in read_oru(message(body), Oru())} == {
+        "A1": "clear\nlungs",
+        "A2": "effusion",
+    }
+
+
+@pytest.mark.parametrize(
+    ("named", "encoding"), [("8859/1", "latin-1"), ("UNICODE UTF-8", "utf-8"), ("", "utf-8"), ("", "cp1252")]
+)
+def test_letters_are_those_of_the_character_set_that_the_message_names(named, encoding):
+    head = HEAD.replace("|2.5\r", f"|2.5||||||{named}\r")
+    data = message("OBR|1||A1\nOBX|1|TX|||Ergu\u00df \u00fcber||||||F", head).decode().encode(encoding)
+    (report,) = read_oru(data, Oru())
+    assert report.text == "Ergu\u00df \u00fcber"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello", b"MSH", b"MSH|", b"MSH|^~\\&|" + b"|" * 99, message("OBX|1|TX|||clear"), b"\xff" * 99,
+     message("OBR|1||\nOBX|1|TX|||clear"), message("OBR|1||A1", HEAD.replace("20260102110000", "yesterday")),
+     message("OBR|1||A1", HEAD.replace("20260102110000", ""))],
+)  # fmt: skip
+def test_what_is_no_report_is_refused_in_words_that_quote_nothing(data):
+    with pytest.raises((InputError, RejectedError)) as caught:
+        read_oru(data, Oru())
+    assert "yesterday" not in str(caught.value)
+    assert "A1" not in str(caught.value)
+
+
+def test_every_beginning_of_a_message_is_read_or_refused():
+    data = oru(ONE, "effusion", minute=1)
+    for end in range(len(data)):
+        with contextlib.suppress(InputError, RejectedError):
+            read_oru(data[:end], Oru())
+
+
+def test_an_acknowledgement_turns_sender_and_receiver_round_and_names_the_message():
+    answer = acknowledge(message("OBR|1||A1"), "AE", "has no text").decode().split("\r")
+    assert answer[0].split("|")[2:6] == ["FEDFIN", "S", "RIS", "H"]
+    assert answer[1] == "MSA|AE|M1|has no text"
+
+
+def test_messages_are_what_is_between_the_marks_however_they_are_cut_up():
+    stream = b"noise\x0bone\x1c\r\x0btwo\r\x1c\rrest"
+    for size in range(1, len(stream)):
+        blocks = iter([stream[at : at + size] for at in range(0, len(stream), size)])
+        assert list(read_messages(lambda _, blocks=blocks: next(blocks, b""))) == [b"one", b"two\r"]
+
+
+def test_a_message_without_end_is_not_kept():
+    blocks = iter([b"\x0b" + bytes(1 << 20)] * ((MAX_MESSAGE >> 20) + 10))
+    assert list(read_messages(lambda _: next(blocks))) == []
+    assert next(blocks)
+
+
+def test_answers_over_a_connection_say_what_became_of_each_message(tmp_path, bundles):
+    port, _ = two_ports()
+    site = make_site(tmp_path / "site", bundles, RULE + f"\n[intake.hl7]\nport = {port}\n")
+    admission = oru(ONE, "clear", minute=1).replace(b"ORU^R01^ORU_R01", b"ADT^A01")
+    with open_service(site) as service:
+        (server,) = servers(site, service._folder, service._reception).values()
+        with server:
+            messages = [oru(ONE, "clear", minute=1), admission, message("OBR|1||\nOBX|1|TX|||clear")]
+            assert send_hl7(port, messages) == ["AA", "AR", "AE"]
+            assert len(service._spool) == 1
+            service._spool._marks._most = 1
+            assert send_hl7(port, [oru(ONE, "effusion", minute=2, status="C")]) == ["AR"]
+            service.once()
+            assert send_hl7(port, [oru(ONE, "effusion", minute=2, status="C")]) == ["AA"]
