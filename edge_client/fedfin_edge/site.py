@@ -2,6 +2,7 @@
 
     site.toml         typed, closed settings (SiteSettings)
     features.sqlite   what the encoders made of the cases; safe to delete, `fedfin edge encode` makes it again
+    engines/          what TensorRT made of the encoders; safe to delete
     answers.jsonl     what this site has answered, so that it never answers twice; never delete it
     state/            what the agent must remember across a restart
     trust/            the site's keys, the charter that its people accepted, the audit log
@@ -25,11 +26,13 @@ from fedfin.plan import Digest, Name
 from fedfin.privacy.ledger import LEDGER
 from fedfin.settings import pattern, read_toml
 from fedfin.trust.accepted import TRUST, admitted_tls
+from fedfin_edge.cases.providers import Choice, Providers
 
 SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
 STATE = "state"
 ANSWERS = "answers.jsonl"
+ENGINES = "engines"
 
 Broker = Annotated[str, pattern(r"^(mqtts?://[^\s/]+|wss?://\S+)$", "a URL like mqtts://broker.example:8883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
@@ -104,7 +107,7 @@ class Policy(_Closed, frozen=True):
 
 
 class SiteSettings(_Closed, frozen=True):
-    """What site.toml holds. `held_out` is the share of patients never trained on, kept for evaluation."""
+    """What site.toml holds. `held_out`: the share of patients never trained on, kept for evaluation."""
 
     site: Name
     federation: Name
@@ -112,6 +115,7 @@ class SiteSettings(_Closed, frozen=True):
     cases: CaseColumns
     modalities: Annotated[dict[Name, ModalitySettings], msgspec.Meta(min_length=1)]
     held_out: HeldOut = 0.2
+    providers: Choice = "auto"
     policy: Policy = Policy()
     tls: TlsFiles | None = None
     login: LoginSettings | None = None
@@ -163,6 +167,11 @@ class Site:
     def trust_path(self) -> Path:
         """This site's keys, and what its people have accepted (fedfin/trust/accepted.py)."""
         return self.folder / TRUST
+
+    @property
+    def providers(self) -> Providers:
+        """What this site's encoders run on."""
+        return Providers(self.settings.providers, self.folder / ENGINES)
 
     @property
     def table_path(self) -> Path:
