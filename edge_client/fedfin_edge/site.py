@@ -26,7 +26,7 @@ from fedfin.plan import Digest, Name
 from fedfin.privacy.ledger import LEDGER
 from fedfin.settings import pattern, read_toml
 from fedfin.trust.accepted import TRUST, admitted_tls
-from fedfin_edge.cases.providers import Choice, Providers
+from fedfin_edge.providers import Choice, Providers
 
 SETTINGS = "site.toml"
 FEATURES = "features.sqlite"

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from fedfin.errors import SettingsError
-from fedfin_edge.cases.providers import Providers
+from fedfin_edge.providers import Providers
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 

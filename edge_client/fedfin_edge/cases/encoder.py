@@ -19,7 +19,7 @@ from fedfin.encoders.projection import Projection, read_projection
 from fedfin.errors import BundleError, InputError
 from fedfin_edge.cases.digests import Input, digest_input
 from fedfin_edge.cases.prepare import Feeds, Prepare, make_prepare
-from fedfin_edge.cases.providers import ON_CPU, Providers
+from fedfin_edge.providers import ON_CPU, Providers
 
 
 class Encoder:

@@ -19,7 +19,6 @@ from typing import TypeVar
 from fedfin.errors import BundleError, FedfinError, InputError
 from fedfin.memory import keep_freed_memory
 from fedfin_edge.cases.digests import Input
-from fedfin_edge.cases.providers import ON_CPU, Providers
 from fedfin_edge.cases.worker_messages import (
     Outcome,
     decode_input,
@@ -28,6 +27,7 @@ from fedfin_edge.cases.worker_messages import (
     encode_input,
     encode_outcome,
 )
+from fedfin_edge.providers import ON_CPU, Providers
 
 # Inputs per worker between the oldest unfinished one and the newest begun: cheap ones need not wait for a dear one.
 AHEAD = 8
