@@ -1,6 +1,6 @@
 """What a site's service takes while it waits: memory and CPU time of a connected `fedfin edge run`.
 
-    python -m benchmarks.rest [--seconds 30] [--cases 1000]
+    python -m benchmarks.rest [--seconds 30] [--cases 300]
 
 One site with as many invented cases, of 1280 image and 384 text features, over a mosquitto of its own: connected before
 an aggregator is there; after a round of training, when the aggregator has gone; and when the process that trained has
@@ -34,7 +34,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=30.0, help="of waiting, for each row")
-    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--cases", type=int, default=300)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, mosquitto(Path(name)) as broker:
         site = Site(Path(name), broker.url, args.cases)

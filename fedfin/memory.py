@@ -38,6 +38,6 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """What malloc keeps, back to the kernel, before a long wait. Without glibc it does nothing."""
+    """To the kernel, before nothing is to be done for long. Elsewhere than with glibc nothing."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

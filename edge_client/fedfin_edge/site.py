@@ -2,6 +2,7 @@
 
     site.toml         typed, closed settings (SiteSettings)
     features.sqlite   what the encoders made of the cases; safe to delete, `fedfin edge encode` makes it again
+    engines/          what TensorRT made of the encoders; safe to delete
     answers.jsonl     what this site has answered, so that it never answers twice; never delete it
     approvals.jsonl   the plans that a person has approved (`fedfin edge approve`)
     counts.json       how many cases there are, as `fedfin edge status` shows them
@@ -31,6 +32,7 @@ from fedfin.privacy.ledger import LEDGER
 from fedfin.settings import pattern, read_toml
 from fedfin.trust.accepted import TRUST, admitted_tls
 from fedfin_edge.intake_settings import IntakeSettings
+from fedfin_edge.providers import Choice, Providers
 
 SETTINGS = "site.toml"
 FEATURES = "features.sqlite"
@@ -40,6 +42,7 @@ APPROVALS = "approvals.jsonl"
 COUNTS = "counts.json"
 INTAKE = "intake"
 INTAKE_TABLE = f"{INTAKE}/cases.jsonl"  # the case table of a site with an intake
+ENGINES = "engines"
 
 Broker = Annotated[str, pattern(r"^(mqtts?://[^\s/]+|wss?://\S+)$", "a URL like mqtts://broker.example:8883")]
 HeldOut = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
@@ -124,7 +127,7 @@ class Policy(_Closed, frozen=True):
 
 
 class SiteSettings(_Closed, frozen=True):
-    """What site.toml holds. `held_out` is the share of patients never trained on, kept for evaluation."""
+    """What site.toml holds. `held_out`: the share of patients never trained on, kept for evaluation."""
 
     site: Name
     federation: Name
@@ -132,6 +135,7 @@ class SiteSettings(_Closed, frozen=True):
     cases: CaseColumns
     modalities: Annotated[dict[Name, ModalitySettings], msgspec.Meta(min_length=1)]
     held_out: HeldOut = 0.2
+    providers: Choice = "auto"
     policy: Policy = Policy()
     tls: TlsFiles | None = None
     login: LoginSettings | None = None
@@ -194,6 +198,11 @@ class Site:
     def intake_path(self) -> Path:
         """Where the intake is at work."""
         return self.folder / INTAKE
+
+    @property
+    def providers(self) -> Providers:
+        """What this site's encoders run on."""
+        return Providers(self.settings.providers, self.folder / ENGINES)
 
     @property
     def table_path(self) -> Path:

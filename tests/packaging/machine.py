@@ -1,6 +1,7 @@
 """A clean Debian 12 with systemd at work, in a container of systemd-nspawn without a network; needs root."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 import time
@@ -105,11 +106,13 @@ def booted(folder: Path) -> Iterator[Machine]:
 
 
 def _leader(pid: int) -> int:
-    """The container's process 1."""
-    until = time.monotonic() + 30
+    """The container's process 1, as this machine numbers it. Raises RuntimeError."""
+    until = time.monotonic() + 60
     while time.monotonic() < until:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if children:
-            return int(children[0])
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                inside = re.search(r"NSpid:\s+\d+\s+1\n", Path(f"/proc/{child}/status").read_text())
+                if inside:
+                    return int(child)
         time.sleep(0.1)
     raise RuntimeError("systemd-nspawn starts nothing")

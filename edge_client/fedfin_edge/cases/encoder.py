@@ -19,6 +19,7 @@ from fedfin.encoders.projection import Projection, read_projection
 from fedfin.errors import BundleError, InputError
 from fedfin_edge.cases.digests import Input, digest_input
 from fedfin_edge.cases.prepare import Feeds, Prepare, make_prepare
+from fedfin_edge.providers import ON_CPU, Providers
 
 
 class Encoder:
@@ -79,23 +80,24 @@ class Encoder:
         return row
 
 
-def open_encoder(folder: Path) -> Encoder:
-    """Open and verify a bundle. It runs on one thread: more processes encode more (`workers`).
+def open_encoder(folder: Path, providers: Providers = ON_CPU) -> Encoder:
+    """Open and verify a bundle. On a CPU it runs on one thread: more processes encode more (`workers`).
 
-    Raises BundleError when the bundle is damaged or onnxruntime refuses its graph.
+    Raises BundleError when the bundle is damaged or onnxruntime refuses its graph, SettingsError for providers that
+    are not there.
     """
     manifest = read_manifest(folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: warnings are about graph details that no site can change
+    wanted = providers.for_session(manifest.digest()[:16])
     try:
-        session = onnxruntime.InferenceSession(
-            folder / manifest.onnx, options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(folder / manifest.onnx, options, providers=wanted)
     except Exception as error:  # onnxruntime's own classes are not public
         raise BundleError(
             f"{folder / manifest.onnx}: onnxruntime {onnxruntime.__version__} cannot load it"
             f" ({type(error).__name__}); export it again or update onnxruntime"
         ) from error
+    providers.check(session)
     return Encoder(folder, manifest, session, read_projection(folder, manifest))

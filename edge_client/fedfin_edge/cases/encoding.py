@@ -81,6 +81,7 @@ class _ModalityRun:
         self._encoder = read_manifest(self._bundle).digest()
         self._store = store
         self._processes = processes
+        self._providers = site.providers
         self._rows: set[int] = set()
         self._asked: set[bytes] = set()
         self._twins: list[tuple[Case, bytes]] = []
@@ -103,7 +104,9 @@ class _ModalityRun:
 
     def _open(self, inputs: int) -> LocalEncoder | Workers:
         processes = min(self._processes, -(-inputs // INPUTS_A_PROCESS))
-        return Workers(self._bundle, processes) if processes > 1 else LocalEncoder(self._bundle)
+        if processes > 1:
+            return Workers(self._bundle, processes, self._providers)
+        return LocalEncoder(self._bundle, self._providers)
 
     def _unknown(
         self, cases: list[Case], step: Callable[[], None]

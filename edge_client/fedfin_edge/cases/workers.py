@@ -27,6 +27,7 @@ from fedfin_edge.cases.worker_messages import (
     encode_input,
     encode_outcome,
 )
+from fedfin_edge.providers import ON_CPU, Providers
 
 # Inputs per worker between the oldest unfinished one and the newest begun: cheap ones need not wait for a dear one.
 AHEAD = 8
@@ -41,8 +42,8 @@ Key = TypeVar("Key")
 class LocalEncoder:
     """The encoder in this process; it opens when the first input comes."""
 
-    def __init__(self, bundle: Path) -> None:
-        self._bundle = bundle
+    def __init__(self, bundle: Path, providers: Providers = ON_CPU) -> None:
+        self._bundle, self._providers = bundle, providers
 
     def __enter__(self) -> "LocalEncoder":
         return self
@@ -58,7 +59,7 @@ class LocalEncoder:
                 # Here, so that a run with nothing to encode loads no onnxruntime.
                 from fedfin_edge.cases.encoder import open_encoder
 
-                encoder = open_encoder(self._bundle)
+                encoder = open_encoder(self._bundle, self._providers)
             try:
                 features, notes = encoder.encode_noted(value)
                 outcome = Outcome(features, notes=notes)
@@ -70,8 +71,8 @@ class LocalEncoder:
 class Workers:
     """At most `processes` encoders in processes of their own; leaving the context ends them all at once."""
 
-    def __init__(self, bundle: Path, processes: int) -> None:
-        self._bundle = bundle
+    def __init__(self, bundle: Path, processes: int, providers: Providers = ON_CPU) -> None:
+        self._bundle, self._providers = bundle, providers
         self._processes = processes
         self._workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
         self._given: dict[
@@ -132,7 +133,7 @@ class Workers:
     def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(self._bundle, theirs), daemon=True)
+        process = context.Process(target=_serve, args=(self._bundle, self._providers, theirs), daemon=True)
         process.start()
         theirs.close()  # or its end would not be seen
         self._workers[ours] = process
@@ -160,12 +161,12 @@ class Workers:
         )
 
 
-def _serve(bundle: Path, pipe: Connection) -> None:
+def _serve(bundle: Path, providers: Providers, pipe: Connection) -> None:
     """A worker's whole life: it ends with its parent, whose Ctrl-C is not for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()  # each image takes and frees the same megabytes
     try:
-        for _, outcome in LocalEncoder(bundle).encode(_received(pipe)):
+        for _, outcome in LocalEncoder(bundle, providers).encode(_received(pipe)):
             pipe.send_bytes(encode_outcome(outcome))
     except BundleError as error:
         pipe.send_bytes(encode_bundle_error(error))

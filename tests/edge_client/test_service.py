@@ -1,0 +1,74 @@
+"""A site as a service, as far as it goes without systemd; tests/packaging has the rest."""
+
+import os
+from pathlib import Path
+
+import pytest
+from federation import fedfin
+
+from fedfin.errors import SettingsError
+from fedfin.service.host import Host
+from fedfin.service.install import keep_secret
+from fedfin.service.unit import EDGE
+from fedfin_edge.moving import _replaced
+
+WRITTEN = """\
+# ours since May
+[cases]
+table = "../cases.csv"   # of the export at night
+[tls]
+ca = '../ca.pem'
+[modalities.text]
+bundle = "../bundles/text"
+column = "../cases.csv is no path here"
+"""
+
+
+def test_paths_are_replaced_and_everything_else_in_the_settings_is_left() -> None:
+    """Comments, quotes of another kind, and the same words elsewhere."""
+    moved = _replaced(WRITTEN, {"../cases.csv": '/srv/a"b\\c/cases.csv', "../ca.pem": "/s/ca.pem"})
+    expected = WRITTEN.replace('table = "../cases.csv"', 'table = "/srv/a\\"b\\\\c/cases.csv"')
+    assert moved == expected.replace("'../ca.pem'", '"/s/ca.pem"')
+
+
+def test_a_path_that_is_written_in_another_way_is_named() -> None:
+    """As with TOML's escapes."""
+    with pytest.raises(SettingsError, match=r"cannot find the line with \.\./cases"):
+        _replaced('table = "\\u002e./cases.csv"', {"../cases.csv": "/srv/cases.csv"})
+
+
+def test_a_secret_is_copied_for_its_user_alone_and_never_over_another(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("one")
+    password.chmod(0o644)
+    site = tmp_path / "site"
+    copy = keep_secret(site, password)
+    assert (copy.read_text(), copy.stat().st_mode & 0o777, copy.parent.stat().st_mode & 0o777) == (
+        "one",
+        0o600,
+        0o700,
+    )
+    other = tmp_path / "other" / "password"
+    other.parent.mkdir()
+    other.write_text("two")
+    with pytest.raises(Exception, match="is another file"):
+        keep_secret(site, other)
+
+
+def test_home_folders_are_known_to_be_hidden_from_services() -> None:
+    host = Host()
+    assert host.hides(Path("/home/ann/cases.csv"))
+    assert host.hides(Path("/root/st-mary"))
+    assert not host.hides(Path("/srv/homes/cases.csv"))
+    assert host.state(EDGE, "st-mary") == Path("/var/lib/fedfin/edge/st-mary")
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this machine")
+@pytest.mark.parametrize("words", [("edge", "service", "install", "x"), ("edge", "service", "uninstall", "x"),
+                                   ("aggregator", "service", "install", "x", "--broker", "mqtt://b")])  # fmt: skip
+def test_without_systemd_or_rights_it_says_so_and_changes_nothing(words: tuple[str, ...]) -> None:
+    """Exit code 9."""
+    done = fedfin(*words, check=False)
+    assert done.returncode == 9
+    reason = "systemd does not run this machine" if os.geteuid() == 0 else "run this with sudo"
+    assert reason in done.stderr
