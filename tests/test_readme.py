@@ -94,6 +94,7 @@ def test_the_first_ten_minutes_work_as_written(folder: Path) -> None:
     for site in SITES:
         assert "what leaves this site" in run("fedfin edge accept", *coordinator, site=site)
     with kit.running():
+        run("fedfin edge doctor")
         running = [start(*words(find("fedfin aggregator serve"), host), log=folder / "serve.log")]
         running += [
             start(*words(find("fedfin edge run"), host, site), log=folder / f"{site}.log") for site in SITES
@@ -103,6 +104,7 @@ def test_the_first_ten_minutes_work_as_written(folder: Path) -> None:
         finally:
             for process in running:
                 process.kill()
+    assert "doing: finished" in run("fedfin edge status")
     assert "eval." in run("fedfin edge explain-update")
     assert "each follows from the one before" in run("fedfin edge audit")
     assert "macro AUC" in run("fedfin aggregator show")

@@ -110,7 +110,7 @@ def test_a_site_without_an_intake_says_so_and_sources_are_asked_where_they_are()
     site = SimpleNamespace(settings=SimpleNamespace(intake=None), folder=Path())
     (none,) = intake.intake(site)  # type: ignore[arg-type]
     assert none.verdict is Verdict.NOT_REACHED
-    web = SimpleNamespace(url="http://127.0.0.1:9/fhir")
+    web = SimpleNamespace(url="http://127.0.0.1:9/fhir", ca=None)
     given = {"dicom": None, "hl7": SimpleNamespace(address="", port=9), "dicomweb": None, "fhir": web}
     settings = SimpleNamespace(**given, folder=SimpleNamespace(path="away"))
     found = list(intake.intake(SimpleNamespace(settings=SimpleNamespace(intake=settings), folder=Path())))  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Where studies and reports come from, as [intake] of site.toml names it: whether each source answers."""
 
 import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -30,7 +31,8 @@ def intake(site: Site) -> Iterator[Finding]:
     for probe, web, below in (("archive (DICOMweb)", settings.dicomweb, "studies?limit=1"),
                               ("reports (FHIR)", settings.fhir, "metadata")):  # fmt: skip
         if web is not None:
-            yield _answers(probe, f"{web.url.rstrip('/')}/{below}")
+            ca = None if web.ca is None else site.folder / web.ca
+            yield _answers(probe, f"{web.url.rstrip('/')}/{below}", ca)
     if settings.folder is not None:
         yield _folder(site.folder / settings.folder.path)
 
@@ -54,11 +56,12 @@ def _listens(probe: str, host: str, port: int) -> Finding:
         return fail(probe, f"port {port} does not take connections ({error.strerror or 'no answer'})", _START)
 
 
-def _answers(probe: str, url: str) -> Finding:
+def _answers(probe: str, url: str, ca: Path | None) -> Finding:
     """Whether there is a server; what it may show us, `intake --dry-run` tries with our password."""
     started = time.monotonic()
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310 - http or https, by the settings
+        context = ssl.create_default_context(cafile=ca)
+        with urllib.request.urlopen(url, timeout=ANSWER_S, context=context) as answer:  # noqa: S310 - http(s)
             code = answer.status
     except urllib.error.HTTPError as error:
         code = error.code

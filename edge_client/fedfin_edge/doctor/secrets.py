@@ -3,12 +3,16 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from fedfin.broker.check.finding import Finding, passed, warn
 from fedfin.trust.identity import BROKER, SEALING, SIGNING
 from fedfin_edge.site import Site
 
 _OTHERS = 0o077
+_NAMES = frozenset({"key", "password_file", "token_file"})
 
 
 def secrets(site: Site) -> Iterator[Finding]:
@@ -22,12 +26,13 @@ def secrets(site: Site) -> Iterator[Finding]:
 
 
 def secret_files(site: Site) -> list[Path]:
-    """All that there may be."""
-    settings = site.settings
-    named = [
-        settings.tls.key if settings.tls else None,
-        settings.login.password_file if settings.login else None,
-        settings.proxy.password_file if settings.proxy else None,
-    ]
+    """All that there may be: this site's keys, and what any section of site.toml names."""
     keys = [site.trust_path / name for name in (SIGNING, SEALING, BROKER)]
-    return [*keys, *(site.folder / name for name in named if name is not None)]
+    return [*keys, *(site.folder / name for name in _named(msgspec.to_builtins(site.settings)))]
+
+
+def _named(value: Any) -> Iterator[str]:
+    for key, each in value.items() if isinstance(value, dict) else ():
+        if key in _NAMES and isinstance(each, str):
+            yield each
+        yield from _named(each)
