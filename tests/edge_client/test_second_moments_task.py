@@ -12,7 +12,7 @@ from fedfin.errors import ProtocolError
 from fedfin.fusion.model import CLIP
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import cosines, task_specs, tensor_specs
-from fedfin.model.second_moment_spec import LARGEST, OTHER_HALF, diagonal, pack, unpack
+from fedfin.model.second_moment_spec import LARGEST, OTHER_HALF, diagonal, least_bytes, pack, unpack
 from fedfin.plan import Plan, Privacy, Rounds
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.site_states import Work
@@ -101,6 +101,16 @@ def test_halves_stay_together_where_they_are_few_too_large_or_of_one_modality(mo
     assert not any(name.startswith("second.complete") for name in second_moments(PLAN, dataset)[0])
     monkeypatch.setattr("fedfin_edge.tasks.second_moments.MOST_BYTES", sent(dataset) - 1)
     assert not parted(dataset)
+
+
+@pytest.mark.parametrize("hide", [True, False], ids=["of both kinds", "complete"])
+def test_no_site_sends_more_than_the_limit_of_a_plan_that_may_begin(monkeypatch, hide) -> None:
+    """A limit of one population is held, and used up, whatever the site's cases are."""
+    dataset = in_halves(draw(PLAN, 400, 1))
+    cases, most = some_hidden(dataset, 1) if hide else dataset, least_bytes(PLAN)
+    assert sent(cases) > most
+    monkeypatch.setattr("fedfin_edge.tasks.second_moments.MOST_BYTES", most)
+    assert sent(cases) == most
 
 
 def test_with_secure_sums_every_site_sends_halves_of_all_that_it_has() -> None:
