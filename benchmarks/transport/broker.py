@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.errors import FedfinError
+from fedfin.link.login import Login
 
 PROGRAMS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"  # a user's own path may lack the first two
 STOP_S = 30.0
@@ -20,13 +21,15 @@ STOP_S = 30.0
 class Broker:
     """Where it listens, and its process.
 
-    `site_url`: where sites connect, if that is not where the aggregator does; `web_url`: for WebSockets, if there are.
+    `site_url`: where sites connect, if that is not where the aggregator does; `web_url`: for WebSockets, if there are;
+    `login`: for all who connect, if it wants one.
     """
 
     url: str
     pid: int
     site_url: str = ""
     web_url: str = ""
+    login: Login | None = None
 
 
 def find(program: str, package: str) -> str:

@@ -24,6 +24,7 @@ from rich.table import Table
 from benchmarks.transport.aedes import aedes
 from benchmarks.transport.bridge import bridge
 from benchmarks.transport.broker import Broker, mosquitto, running
+from benchmarks.transport.ejabberd import ejabberd
 from benchmarks.transport.rabbitmq import rabbitmq
 from benchmarks.transport.stand_ins import AGGREGATOR, FEDERATION, LARGE, SMALL, Folders, Line, stand_in_plan
 from fedfin.demo.processes import Processes, free_port
@@ -46,6 +47,7 @@ def embedded(folder: Path) -> Iterator[Broker]:
 BROKERS: dict[str, Callable[[Path], AbstractContextManager[Broker]]] = {
     "mosquitto": lambda folder: mosquitto(folder, "max_queued_messages 0"),
     "RabbitMQ": rabbitmq,
+    "ejabberd": ejabberd,
     "mosquitto bridge": lambda folder: bridge(folder, FEDERATION),
     "aedes": aedes,
     "amqtt": embedded,
@@ -99,7 +101,9 @@ def federate(broker: Broker, folder: Path, width: int) -> list[float]:
     """Seconds of each training round after the first."""
     plan = stand_in_plan(folder, sites=SITES, rounds=ROUNDS, width=width)
     urls = {AGGREGATOR: broker.url}
-    folders = Folders(folder, lambda name: Line(urls.get(name, broker.site_url or broker.url), {}), plan)
+    folders = Folders(
+        folder, lambda name: Line(urls.get(name, broker.site_url or broker.url), {}, broker.login), plan
+    )
     with Processes(folder / "logs") as processes:
         for name, command in folders.commands.items():
             processes.start(name, command)

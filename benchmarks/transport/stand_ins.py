@@ -14,6 +14,7 @@ from benchmarks.transport.certificates import Authority
 from fedfin import limits
 from fedfin.codec.presets import UpPreset
 from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
+from fedfin.link.login import Login
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Codec, Level, Modality, Model, Plan, Privacy, Rounds
 from fedfin.trust.accepted import CHARTER, TRUST, accept
@@ -75,10 +76,31 @@ def stand_in_plan(
 
 @dataclass(frozen=True)
 class Line:
-    """Where a party finds the broker, and its files for TLS by option, if it needs any."""
+    """Where a party finds the broker, its files for TLS by option, and who it is there, if it needs any."""
 
     url: str
     tls: Mapping[str, str]
+    login: Login | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """For a command."""
+        words = [word for key, path in self.tls.items() for word in (f"--{key}", path)]
+        if self.login is not None:
+            words += ["--user", self.login.user, "--password-file", str(self.login.password_file)]
+        return words
+
+    @property
+    def settings(self) -> list[str]:
+        """Lines of a site.toml."""
+        lines = ["[tls]", *(f'{key} = "{path}"' for key, path in self.tls.items())] if self.tls else []
+        if self.login is not None:
+            lines += [
+                "[login]",
+                f'user = "{self.login.user}"',
+                f'password_file = "{self.login.password_file}"',
+            ]
+        return lines
 
 
 def site_names(sites: int) -> list[str]:
@@ -125,7 +147,7 @@ class Folders:
             line.url,
             *([] if self._keys else ["--no-keys"]),
         ]
-        serve += ["--json", *(word for key, path in line.tls.items() for word in (f"--{key}", path))]
+        serve += ["--json", *line.options]
         sites = {
             name: [self._site_module, str(self._folder / name), str(i)] for i, name in enumerate(self.sites)
         }
@@ -166,7 +188,7 @@ class Folders:
         line = self._line(name)
         lines = [f'site = "{name}"', f'federation = "{self.plan.federation}"', f'broker = "{line.url}"']
         lines += ["[cases]", 'table = "none.csv"']
-        lines += ["[tls]", *(f'{key} = "{path}"' for key, path in line.tls.items())] if line.tls else []
+        lines += line.settings
         for modality in self.plan.dims:
             lines += [
                 f"[modalities.{modality}]",

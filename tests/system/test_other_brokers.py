@@ -10,6 +10,7 @@ from federation import Federation, fedfin, need_mosquitto
 from benchmarks.transport import rabbitmq
 from benchmarks.transport.bridge import LINES, bridge
 from benchmarks.transport.broker import Broker
+from benchmarks.transport.ejabberd import ejabberd
 from fedfin import limits
 
 MOSQUITTO_2_1 = "max_packet_size 2000000"  # its default; before, there was no limit
@@ -40,6 +41,23 @@ def test_a_federation_over_rabbitmq_waits_for_nothing(rabbit: Broker, way: str, 
     """
     federation = Federation(tmp_path, getattr(rabbit, way))
     federation.run()
+    assert slowest_round(federation) < limits.RETRY_S
+    for name in ("agg", *federation.names):
+        assert not [event for event in federation.events(name) if event["event"] == "offline"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["url", "web_url"])
+def test_a_federation_over_ejabberd_waits_for_nothing(way: str, tmp_path: Path) -> None:
+    """MQTT 5; it wants a name and a password of everybody."""
+    if not any(Path("/usr/lib").glob("*/ejabberd-*")):
+        pytest.skip("ejabberd is not installed (apt-get install ejabberd)")
+    (own := tmp_path / "broker").mkdir()
+    with ejabberd(own) as broker:
+        assert broker.login is not None
+        options = ("--user", broker.login.user, "--password-file", broker.login.password_file)
+        federation = Federation(tmp_path, getattr(broker, way), options=options)
+        federation.run()
     assert slowest_round(federation) < limits.RETRY_S
     for name in ("agg", *federation.names):
         assert not [event for event in federation.events(name) if event["event"] == "offline"]
