@@ -124,6 +124,8 @@ SHOWN = {
         f"membership from {name}" for name in ("moments", "second moments", "train delta", "final model")
     }
     | {"records found", "label of a known member"},
+    "later-rounds": {f"membership from {name}" for name in ATTACKS if name != "moments"}
+    | {"label of a known member"},
     "hancock": {"membership from second moments", "membership from final model"},
     "covid-cxr": {"membership from second moments", "membership from final model", "records found"},
 }

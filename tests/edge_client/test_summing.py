@@ -174,6 +174,9 @@ def test_people_are_told_who_sees_what() -> None:
     """At every start, in one line."""
     assert who_sees(PLAN, 5) == "secure: the aggregator sees sums over 5 sites or more, and no site's part"
     assert who_sees(replace(PLAN, privacy=Privacy()), 1).startswith("OPEN: whoever runs the aggregator sees")
+    rounds = replace(PLAN.rounds, sites=9, min_sites=9)
+    grouped = replace(PLAN, rounds=rounds, privacy=Privacy(level="secure", groups=3))
+    assert "over 9 sites or more, of training over groups of 3 or more, and no" in who_sees(grouped, 1)
 
 
 def test_a_ledger_refuses_a_second_sum_of_a_round(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ from rich.table import Table
 from fedfin.codec.layout import Kind, Layout, read_forms
 from fedfin.codec.reader import Reader
 from fedfin.command_line.standard_output import PrintedConsole
+from fedfin.limits import LEAST_SUMMED
 from fedfin.model.model_spec import Task, task_specs
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, open_update
 from fedfin.protocol.schedule import levels_up
+from fedfin.protocol.sum_groups import most_groups
 from fedfin.secure_sums.masks import WORD
 from fedfin.secure_sums.summand import Summand
 from fedfin_edge.cases.dataset import FEW
@@ -62,7 +64,7 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
         "task": update.task,
         "tells": tells(plan, update.task),
         "warnings": [] if plan.privacy.noised else _warnings(weights),
-        "travels": _travels(plan, form) if plan.privacy.summed else None,
+        "travels": _travels(plan, form, update.round) if plan.privacy.summed else None,
         "base": update.base,
         "plan": update.plan,
         "metrics": update.metrics,
@@ -80,10 +82,10 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _travels(plan: Plan, form: Summand) -> dict[str, int]:
+def _travels(plan: Plan, form: Summand, round_: int) -> dict[str, int]:
     """What of it others see with secure sums: so many masked words, and the sum of so many sites' parts."""
-    words = form.word_count
-    return {"words": words, "bytes": words * WORD.itemsize, "least_sites": plan.rounds.min_sites}
+    words, least = form.word_count, LEAST_SUMMED if most_groups(plan, round_) else plan.rounds.min_sites
+    return {"words": words, "bytes": words * WORD.itemsize, "least_sites": least}
 
 
 def _warnings(weights: Mapping[str, int]) -> list[str]:

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 
 from fedfin.errors import InputError, ProtocolError, StateError
+from fedfin.limits import LEAST_SUMMED
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import FIRST_LIFE, Life
@@ -119,9 +120,10 @@ def who_sees(plan: Plan, least_sites: int) -> str:
     """What the aggregator learns of this site at the plan's level, for its people. `least_sites`: of the charter."""
     if plan.privacy.summed:
         least, privacy = sites_behind(plan, least_sites), plan.privacy
+        groups = f", of training over groups of {LEAST_SUMMED} or more" if privacy.groups else ""
         noise = f", with noise: epsilon {privacy.epsilon:g}, delta {privacy.delta:g} to each patient, for all of it"
         return (
-            f"{privacy.level}: the aggregator sees sums over {least} sites or more, and no site's part"
+            f"{privacy.level}: the aggregator sees sums over {least} sites or more{groups}, and no site's part"
             f"{noise if privacy.noised else ''}"
         )
     return (
