@@ -311,6 +311,22 @@ class Worker:
             self._target(*self._args)
 
 
+class Disk:
+    """concurrent.futures.ThreadPoolExecutor for one thread, and the futures that it gives."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def submit(self, target: Callable[..., None], *args: Any) -> SimpleNamespace:
+        """It runs some time later, or when its result is waited for."""
+        worker = Worker(self._world, target, args)
+        worker.start()
+        return SimpleNamespace(result=worker.join)
+
+    def shutdown(self) -> None:
+        """Nothing is under way."""
+
+
 class CrashyConnection(sqlite3.Connection):
     """A journal whose process may die before, within and after every transaction."""
 
@@ -388,7 +404,7 @@ def _time(world: "World") -> dict[str, Any]:
     )
     threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
     return {
-        "fedfin_aggregator.serve.disk.threading": threads,
+        "fedfin_aggregator.serve.disk.ThreadPoolExecutor": lambda *_: Disk(world),
         "fedfin_aggregator.serve.own_state.time": clock,
         "fedfin_aggregator.serve.server.time": clock,
         "fedfin_aggregator.serve.twin_reports.time": clock,

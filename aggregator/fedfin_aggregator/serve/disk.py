@@ -3,8 +3,8 @@
 An answer is handed out only when what it answers is durable, and in the order in which they came.
 """
 
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from fedfin.protocol.round_states import Answer
 from fedfin_aggregator.store.update_writer import Entry
@@ -23,8 +23,8 @@ class Disk:
         self._answers: list[Answer] = []  # ... and what is answered then
         self._under_way: list[Answer] = []
         self._ready: list[Answer] = []
-        self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
+        self._pool = ThreadPoolExecutor(1, "disk")
+        self._writing: Future[None] | None = None
         self._over = False
 
     def add(self, entries: Sequence[Entry], answer: Answer) -> None:
@@ -38,12 +38,11 @@ class Disk:
 
     def begin(self) -> None:
         """Write what waits, as soon as the disk is free."""
-        if self._thread is not None or not self._entries:
+        if self._writing is not None or not self._entries:
             return
         entries, self._entries, self._bytes = self._entries, [], 0
         self._under_way, self._answers = self._answers, []
-        self._thread = threading.Thread(target=self._run, args=(entries,), name="disk", daemon=True)
-        self._thread.start()
+        self._writing = self._pool.submit(self._run, entries)
 
     def take(self) -> list[Answer]:
         """The answers that are ready. Raises what writing raised."""
@@ -60,24 +59,21 @@ class Disk:
         self._finish()
         return self.take()
 
-    def wait(self) -> None:
-        """Until nothing is being written."""
-        if self._thread is not None:
-            self._thread.join()
+    def close(self) -> None:
+        """After what is being written; what waits is not."""
+        self._pool.shutdown()
 
     def _run(self, entries: Sequence[Entry]) -> None:
         try:
             self._write(entries)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the server must not go on
-            self._error = error
-        self._over = True
-        self._wake()
+        finally:
+            self._over = True
+            self._wake()
 
     def _finish(self) -> None:
         """What was being written is durable."""
-        self.wait()
-        self._thread, self._over = None, False
-        if self._error is not None:
-            raise self._error
+        if self._writing is not None:
+            self._writing.result()
+        self._writing, self._over = None, False
         self._ready += self._under_way
         self._under_way = []

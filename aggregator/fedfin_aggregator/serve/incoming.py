@@ -64,7 +64,7 @@ class Incoming:
 
     def close(self) -> None:
         """Wait for the disk; what it has written is answered in another life."""
-        self._disk.wait()
+        self._disk.close()
 
     def _answer(self, judge: Judge) -> Answer | None:
         """None where it has to wait for the disk."""

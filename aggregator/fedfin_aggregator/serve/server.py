@@ -241,6 +241,7 @@ class Server:
             return
         if self._cut_anew:  # what is on offer is cut anew: as if we had been started again
             self._incoming.settle()  # its answers are among the receipts of what opens
+            self._incoming.close()
             self._machine, self._incoming = self._new_machine(), self._new_incoming()
             self._feed(self._opened())
             return
