@@ -24,10 +24,15 @@ def peak_rss_mb() -> float:
     return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
-def give_freed_memory_back() -> None:
-    """Let malloc give what was freed back to the kernel, of all threads. For a process that has a rest before it."""
+def map_large_blocks() -> None:
+    """Let each block of a MiB or more be the kernel's again once it is freed. Call it before there are threads.
+
+    By default glibc takes ever larger blocks from its own heap, where small ones that stay hold them fast.
+    """
     with contextlib.suppress(AttributeError, OSError):  # no glibc
-        ctypes.CDLL(None).malloc_trim(0)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 2)
+        mallopt(_MMAP_THRESHOLD, 1 << 20)
 
 
 def keep_freed_memory() -> None:

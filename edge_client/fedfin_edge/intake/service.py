@@ -5,7 +5,6 @@ from collections import Counter
 from contextlib import ExitStack
 
 from fedfin.errors import FedfinError
-from fedfin.memory import give_freed_memory_back
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.absorber import Absorber
 from fedfin_edge.intake.encoders import Encoders
@@ -75,7 +74,6 @@ class Service:
                 rest_at = time.monotonic() + IDLE_S
             elif time.monotonic() > rest_at:
                 self._encoders.close()
-                give_freed_memory_back()
                 rest_at = float("inf")
 
     def _work(self) -> bool:
