@@ -1,4 +1,4 @@
-"""This process's memory: how much it has taken, and that it keeps what it will soon need again."""
+"""This process's memory: how much it has taken, that it keeps what it will soon need again, or gives it back."""
 
 import contextlib
 import ctypes
@@ -22,6 +22,17 @@ def peak_rss_mb() -> float:
     except OSError:
         return 0.0
     return int(found[1]) * 1024 / 1e6 if found else 0.0
+
+
+def map_large_blocks() -> None:
+    """Let each block of a MiB or more be the kernel's again once it is freed. Call it before there are threads.
+
+    By default glibc takes ever larger blocks from its own heap, where small ones that stay hold them fast.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # no glibc
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 2)
+        mallopt(_MMAP_THRESHOLD, 1 << 20)
 
 
 def keep_freed_memory() -> None:

@@ -170,3 +170,9 @@ def _documents() -> list[bytes]:
         (PLACE / "audit.jsonl").read_bytes(),
         pem.encode(),
     ]
+
+
+def _intake() -> list[bytes]:
+    oru = b"MSH|^~\\&|R|H|F|S|20260102110000||ORU^R01|1|P|2.5\rPID|1||P\rOBR|1||A|||||||||||||||||||20260102|||F\r"
+    report = b'{"resourceType":"DiagnosticReport","status":"final","identifier":[{"value":"1","type":{"coding":[]}}]}'
+    return [*_dicom(), oru + b"OBX|1|TX|||effusion||||||F\rZDS|1.2\r", report]

@@ -62,7 +62,7 @@ def _check_size(dataset: Any) -> None:
 
 def _parse(data: bytes) -> Any:
     try:
-        _check_inflated(data)
+        check_inflated(data)
         # force: some archives write files without the preamble.
         return pydicom.dcmread(io.BytesIO(data), force=True)
     except InputError:
@@ -71,8 +71,11 @@ def _parse(data: bytes) -> Any:
         raise InputError("is not readable as DICOM") from None
 
 
-def _check_inflated(data: bytes) -> None:
-    """Refuse a deflated dataset that grows beyond MAX_INFLATED, holding one block of it at a time."""
+def check_inflated(data: bytes) -> None:
+    """Refuse a deflated dataset that grows beyond MAX_INFLATED, holding one block of it at a time.
+
+    Raises InputError, and whatever pydicom raises on damaged elements.
+    """
     stream = io.BytesIO(data)
     pydicom.filereader.read_preamble(stream, force=True)
     meta = pydicom.filereader.read_dataset(

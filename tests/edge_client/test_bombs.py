@@ -16,6 +16,9 @@ from PIL.PngImagePlugin import PngInfo
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
+from fedfin.errors import InputError
+from fedfin_edge.intake.dicom_header import read_header
+
 READ_IMAGE = """
 import sys
 from pathlib import Path
@@ -55,16 +58,16 @@ def zeros(size: int) -> bytes:
     return b"".join(pack.compress(bytes(1 << 20)) for _ in range(size >> 20)) + pack.flush()
 
 
-def deflated_dicom() -> bytes:
-    """Three gigabytes of zeros in a dataset."""
+def deflated_dicom(mebibytes: int = 3 << 10) -> bytes:
+    """So many zeros in a dataset."""
     made = as_bytes(make_dicom(None))
     meta = made[: made.index(b"\x08\x00\x16\x00")].replace(
         b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99"
     )
     meta = _with_length(meta)
     pack = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    element = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 3 << 30)
-    blocks = (pack.compress(bytes(1 << 20)) for _ in range(3 << 10))
+    element = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, mebibytes << 20)
+    blocks = (pack.compress(bytes(1 << 20)) for _ in range(mebibytes))
     return meta + pack.compress(element) + b"".join(blocks) + pack.flush()
 
 
@@ -89,6 +92,12 @@ def jpeg_with_a_small_header_in_a_comment() -> bytes:
     shown = b"\xff\xc3\x00\x0b\x08" + struct.pack(">2H", 8, 8) + b"\x01\x01\x11\x00"
     real = b"\xff\xc3\x00\x0b\x08" + struct.pack(">2H", 65_000, 65_000) + b"\x01\x01\x11\x00"
     return b"\xff\xd8\xff\xfe" + struct.pack(">H", 2 + len(shown)) + shown + real + b"\xff\xd9"
+
+
+def test_the_header_of_a_deflated_file_that_grows_is_not_looked_for() -> None:
+    """Its reader inflates all of it, however little is asked for."""
+    with pytest.raises(InputError, match="deflated DICOM of more than 256 MiB"):
+        read_header(deflated_dicom(280))
 
 
 IMAGES = {

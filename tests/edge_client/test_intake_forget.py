@@ -1,5 +1,6 @@
 """`fedfin edge forget`: nothing of a study is left, not even in free pages."""
 
+import os
 import sqlite3
 
 import pytest
@@ -105,6 +106,8 @@ def test_what_comes_again_is_taken_again_unless_it_is_barred(site, bar):
     assert main(["edge", "forget", str(site.folder), ONE.accession, *(["--bar"] if bar else [])]) == 0
     take(site, [ONE.view()], [oru(ONE, "effusion", minute=1)])
     assert (case_id(site, ONE.accession) in cases_of(site)) is not bar
+    with FeatureStore(site.features_path) as store:  # nor do its features stay behind
+        assert store._database.execute("SELECT count(*) FROM features").fetchone()[0] == (3 if bar else 5)
 
 
 def test_forgetting_what_is_not_here_says_so(site, capsys):
@@ -124,3 +127,27 @@ def test_a_program_that_holds_on_to_the_log_is_named_and_forgetting_again_ends_i
     reader.close()
     assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
     assert [trace for trace in wanted if is_there(trace, everything(site))] == []
+
+
+@pytest.mark.parametrize("bar", [False, True])
+def test_what_a_source_had_is_forgotten_too_and_comes_back_unless_it_is_barred(tmp_path, bundles, bar):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    site = make_site(tmp_path / "site", bundles, f'{RULE}\n[intake.folder]\npath = "{folder}"\n')
+    for name, data in {"1": ONE.view(), "2": TWO.view(), "3.hl7": oru(ONE, "clear", minute=1)}.items():
+        (folder / name).write_bytes(data)
+        os.utime(folder / name, (1_700_000_000, 1_700_000_000))
+    take(site)
+    assert marks(site) == 3
+    assert main(["edge", "forget", str(site.folder), ONE.accession, *(["--bar"] if bar else [])]) == 0
+    assert marks(site) == 1
+    take(site)
+    assert sorted(cases_of(site)) == sorted(
+        case_id(site, each.accession) for each in ((TWO,) if bar else (ONE, TWO))
+    )
+
+
+def marks(site) -> int:
+    """Of how many things the store knows that it has seen them."""
+    with open_intake(site).open_store() as store:
+        return store._database.execute("SELECT count(*) FROM seen").fetchone()[0]

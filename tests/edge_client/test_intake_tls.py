@@ -76,7 +76,7 @@ def echo(port, context) -> bool:
     return status.Status == 0
 
 
-def test_a_caller_without_a_certificate_is_not(listening, authority):
+def test_a_caller_without_a_certificate_is_not_answered(listening, authority):
     context = client(authority, certificate=False)
     assert not echo(listening.dicom.port, context)
     with pytest.raises((OSError, AssertionError)):

@@ -63,7 +63,7 @@ def _print(site: "Site", gone: "Forgotten", *, bar: bool) -> None:
     if site.settings.intake is not None and site.settings.intake.labels is not None:
         print(f"not ours to change: {site.settings.intake.labels.table}; take its row out there, too")
     print(
-        "what the archive sends again "
+        "what a source still has, or sends again, "
         + ("is not taken" if bar else "is taken again, unless --bar is given")
         + "; models that were trained with it, and backups of this folder, stay as they are"
     )

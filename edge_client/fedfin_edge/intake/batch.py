@@ -127,7 +127,7 @@ def image_record(header: Header, identity: Identity, modality: str, rule: int, k
 def report_record(report: Report, identity: Identity) -> ReportRecord:
     """What is kept of a report. Sources give no report without accession number or study UID."""
     accession, study = identity.known("accession", report.accession), identity.known("study", report.study)
-    owner = accession or study
+    owner = identity.owner(report.accession, report.study)
     assert owner is not None
     return ReportRecord(
         owner=owner,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pydicom
 
+from fedfin.encoders.dicom import check_inflated
 from fedfin.errors import InputError
 
 # The elements that are read; no other is looked at, or quoted.
@@ -42,6 +43,7 @@ def read_header(data: bytes) -> Header:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's quote values
         try:
+            check_inflated(data)  # pydicom would inflate all of it, however little is asked for
             dataset = pydicom.dcmread(
                 io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=list(_TAGS)
             )

@@ -21,7 +21,7 @@ from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.reception import Reception
 from fedfin_edge.intake_settings import Dicomweb
 
-_STUDY, _SERIES, _OBJECT, _OBJECTS = "0020000D", "0020000E", "00080018", "00201208"
+_STUDY, _SERIES, _OBJECT, _OBJECTS, _ACCESSION = "0020000D", "0020000E", "00080018", "00201208", "00080050"
 # As it is stored, in whatever transfer syntax.
 _AS_STORED = (("application/dicom", "*"),)
 
@@ -55,13 +55,14 @@ class DicomwebPoll:
         yield from (study for study in found if not self._store.was_seen(self._mark_of(study)))
 
     def _fetch_study(self, study: dict[str, Any]) -> int:
-        fetched = 0
+        fetched, owner = 0, None
         for metadata in self._client.retrieve_study_metadata(_value(study, _STUDY)):
+            owner = self._identity.owner(_value(metadata, _ACCESSION), _value(study, _STUDY))
             mark = self._identity.hash("file", f"dicomweb object {_value(metadata, _OBJECT)}")
             if not self._store.was_seen(mark):
                 fetched += self._fetch_object(metadata)
-                self._store.mark_seen(mark)
-        self._store.mark_seen(self._mark_of(study))
+                self._store.mark_seen(mark, owner)
+        self._store.mark_seen(self._mark_of(study), owner)
         return fetched
 
     def _fetch_object(self, metadata: dict[str, Any]) -> bool:

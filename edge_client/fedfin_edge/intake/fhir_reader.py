@@ -44,38 +44,43 @@ class FhirReader:
         self._identity = identity
         self._reception = reception
 
-    def take(self, resources: Iterable[bytes | msgspec.Raw]) -> int:
-        """JSON resources, together with those they refer to; how many said something. Raises FullError, StateError."""
+    def take(self, resources: Iterable[bytes | msgspec.Raw]) -> list[bytes | None]:
+        """JSON resources, together with those they refer to. Raises FullError, StateError.
+
+        Returns of each the hash of the accession number or study that it told something about; else None.
+        """
         raw = list(resources)
         others = dict(_referable(raw))
         labels: list[LabelRecord] = []
-        taken = 0
+        owners: list[bytes | None] = []
         for each in raw:
+            owners.append(None)
             try:
-                taken += self._take_one(each, others, labels)
+                owners[-1] = self._take_one(each, others, labels)
             except (msgspec.MsgspecError, InputError) as error:
                 reason = str(error) if isinstance(error, InputError) else "is not readable as FHIR R4"
                 self._reception.leave_out(f"report: {reason}")
         self._reception.take_labels(labels)
-        return taken
+        return owners
 
     def _take_one(
         self, raw: bytes | msgspec.Raw, others: dict[str, Resource], labels: list[LabelRecord]
-    ) -> bool:
+    ) -> bytes | None:
         kind = msgspec.json.decode(raw, type=Resource).resource_type
         if kind == "DiagnosticReport":
             report = self.read_report(msgspec.json.decode(raw, type=DiagnosticReport), others)
-            if report is not None:
-                self._reception.take_report(report)
-            return report is not None
+            if report is None:
+                return None
+            self._reception.take_report(report)
+            return self._identity.owner(report.accession, report.study)
         if kind == "Observation":
             found = list(self._observed(msgspec.json.decode(raw, type=Observation), others))
         elif kind == "Condition":
             found = list(self._diagnosed(msgspec.json.decode(raw, type=Condition), others))
         else:
-            return False
+            return None
         labels += found
-        return bool(found)
+        return found[0].owner if found else None
 
     def read_report(self, report: DiagnosticReport, others: dict[str, Resource]) -> Report | None:
         """None of one that is not final yet. Raises InputError for one that names no study, or has no time or text."""

@@ -54,12 +54,15 @@ class FhirSearch:
         taken = 0
         for bundle in self._pages(kind, wanted, since):
             resources = [entry.resource for entry in bundle.entry]
-            marks = {self._identity.hash("file", bytes(each)) for each in resources if _kind(each) == kind}
-            if all(map(self._store.was_seen, marks)):
+            marks = [self._identity.hash("file", bytes(each)) for each in resources]
+            wanted_marks = [mark for mark, each in zip(marks, resources, strict=True) if _kind(each) == kind]
+            if all(map(self._store.was_seen, wanted_marks)):
                 continue  # the newest of the last poll
-            taken += self._reader.take(resources)
-            for mark in marks:
-                self._store.mark_seen(mark)
+            owners = self._reader.take(resources)
+            for mark, owner in zip(marks, owners, strict=True):
+                if mark in wanted_marks:
+                    self._store.mark_seen(mark, owner)
+            taken += sum(owner is not None for owner in owners)
             newest = max((_updated(each) for each in resources if _kind(each) == kind), default="")
             if newest > self._store.cursor(f"fhir {kind}"):
                 self._store.set_cursor(f"fhir {kind}", newest)

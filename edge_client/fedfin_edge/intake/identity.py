@@ -36,6 +36,10 @@ class Identity:
         """The hash, or None of a blank identifier."""
         return self.hash(kind, value) if value.strip() else None
 
+    def owner(self, accession: str, study: str) -> bytes | None:
+        """By what a thing is found: its accession number or, without one, its study."""
+        return self.known("accession", accession) or self.known("study", study)
+
     def shifted(self, owner: bytes, moment: datetime) -> int:
         """A moment in microseconds, moved by a secret distance that is its owner's.
 

@@ -6,7 +6,7 @@
     released(kind, digest)    features that nothing refers to any more; they go from the feature store next
     counts(reason)            what was taken, and what was not, and why
     cursors(source)           how far a polled source has been read
-    seen(file)                files of a watched folder that were taken
+    seen(mark)                what polled sources had, by accession number or study as far as it says
     forgotten(accession)      studies that must not come back, where the site wants that
 
 Each batch is one transaction, durable before the spool drops what it was made of: a kill at any instant leaves
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS released (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counts (reason TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cursors (source TEXT PRIMARY KEY, position TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS seen (file BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (mark BLOB PRIMARY KEY, owner BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS forgotten (accession BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS images_by_digest ON images (digest);
 CREATE INDEX IF NOT EXISTS reports_by_digest ON reports (digest);
@@ -105,10 +105,14 @@ class IntakeStore:
         """Keep a batch, in one transaction; what it replaces is released. An older version changes nothing."""
         with self._transaction() as database:
             for image in images:
-                if not self._is_forgotten(image.accession):
+                if self._is_forgotten(image.accession):
+                    _release(database, "image", image.digest)
+                else:
                     self._keep_image(database, image)
             for report in reports:
-                if not self._is_forgotten(report.accession):
+                if self._is_forgotten(report.accession):
+                    _release(database, "text", report.digest)
+                else:
                     self._keep_report(database, report)
             _count(database, counts)
 
@@ -174,15 +178,15 @@ class IntakeStore:
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (source, position))
 
-    def was_seen(self, file: bytes) -> bool:
-        """Whether a file of a watched folder was taken before."""
+    def was_seen(self, mark: bytes) -> bool:
+        """Whether what a source has was looked at before."""
         with self._transaction() as database:
-            return database.execute("SELECT 1 FROM seen WHERE file = ?", (file,)).fetchone() is not None
+            return database.execute("SELECT 1 FROM seen WHERE mark = ?", (mark,)).fetchone() is not None
 
-    def mark_seen(self, file: bytes) -> None:
-        """What it holds is in the spool."""
+    def mark_seen(self, mark: bytes, owner: bytes | None) -> None:
+        """What counts of it is in the spool. owner: the accession number or study that it is about."""
         with self._transaction() as database:
-            database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (file,))
+            database.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (mark, owner))
 
     def forget(self, images: Iterable[bytes], owners: Iterable[bytes], *, bar: Iterable[bytes] = ()) -> None:
         """Take out these images, and what these accession numbers and studies own. `bar`: not to come back."""
@@ -201,6 +205,7 @@ class IntakeStore:
                 )
                 database.execute("DELETE FROM reports WHERE owner = ?", (owner,))
                 database.execute("DELETE FROM labels WHERE owner = ?", (owner,))
+                database.execute("DELETE FROM seen WHERE owner = ?", (owner,))
             database.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", [(each,) for each in bar])
 
     def scrub(self) -> None:
@@ -223,8 +228,8 @@ class IntakeStore:
         else:
             database.execute("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(report))
             old = former
-        if old is not None and old.digest is not None:
-            database.execute("INSERT OR IGNORE INTO released VALUES ('text', ?)", (old.digest,))
+        if old is not None:
+            _release(database, "text", old.digest)
 
     def _is_forgotten(self, accession: bytes | None) -> bool:
         query = "SELECT 1 FROM forgotten WHERE accession = ?"
@@ -248,6 +253,11 @@ class IntakeStore:
                 f"{self._path}: is damaged ({type(error).__name__}); put it back from your backup, or move it away and"
                 " have the archive send its studies again"
             ) from None
+
+
+def _release(database: sqlite3.Connection, kind: str, digest: bytes | None) -> None:
+    if digest is not None:
+        database.execute("INSERT OR IGNORE INTO released VALUES (?, ?)", (kind, digest))
 
 
 def _is_used(database: sqlite3.Connection, digest: bytes) -> bool:

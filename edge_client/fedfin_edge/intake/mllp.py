@@ -68,6 +68,8 @@ class Mllp:
             return acknowledge(message, "AE", str(error))
         except FedfinError:
             return acknowledge(message, "AR", "the store cannot be written; try again later")
+        except Exception:  # noqa: BLE001  without an answer its sender would send it for ever, and nothing behind it
+            return acknowledge(message, "AE", "cannot be read: please report this to FedFIN's developers")
         return acknowledge(message, "AA", "")
 
 

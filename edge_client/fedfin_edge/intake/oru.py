@@ -167,6 +167,8 @@ def _moment(text: str) -> datetime | None:
     """Without a time zone it is taken for UTC: versions of a report come from one sender."""
     try:
         moment: datetime | None = hl7.parse_datetime(text)
-    except ValueError:
+        if moment is None or moment.tzinfo is None:
+            return moment and moment.replace(tzinfo=timezone.utc)
+        return moment.astimezone(timezone.utc)  # which finds an offset that is none
+    except (ValueError, OverflowError):
         raise InputError("has a time that is none") from None
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=timezone.utc)

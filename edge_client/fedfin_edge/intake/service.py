@@ -18,7 +18,7 @@ from fedfin_edge.intake.spool import Spool
 from fedfin_edge.site import Site
 
 TICK_S = 1.0
-IDLE_S = 60.0  # after so long without work the encoders' processes end, and give their memory back
+IDLE_S = 30.0  # after so long without work the encoders' processes end, and give their memory back
 RETRY_S = 10.0
 REPORT_S = 10.0  # what comes one by one is not worth a line each
 
@@ -68,12 +68,13 @@ class Service:
             self._report("listening", {"port": port})
         for source in polled(self._site, self._folder, self._reception, self._store, self._report):
             self._stack.enter_context(source)
-        busy = time.monotonic()
+        rest_at = time.monotonic() + IDLE_S
         while True:
             if self._work():
-                busy = time.monotonic()
-            elif time.monotonic() - busy > IDLE_S:
+                rest_at = time.monotonic() + IDLE_S
+            elif time.monotonic() > rest_at:
                 self._encoders.close()
+                rest_at = float("inf")
 
     def _work(self) -> bool:
         """One batch, or a moment's wait; whether there was something to do."""

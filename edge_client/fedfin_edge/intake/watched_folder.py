@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fedfin.errors import InputError
 from fedfin.files import read_at_most
+from fedfin_edge.intake.dicom_header import read_header
 from fedfin_edge.intake.fhir_reader import FhirReader
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.intake_store import IntakeStore
@@ -42,8 +43,7 @@ class WatchedFolder:
             )
         found = 0
         for path, mark in self._fresh():
-            self._take(path)
-            self._store.mark_seen(mark)
+            self._store.mark_seen(mark, self._take(path))
             if self._remove:
                 path.unlink(missing_ok=True)
             found += 1
@@ -63,21 +63,30 @@ class WatchedFolder:
             if not self._store.was_seen(mark):
                 yield path, mark
 
-    def _take(self, path: Path) -> None:
-        """What cannot be used is counted by its reason; the file's name is not part of it."""
+    def _take(self, path: Path) -> bytes | None:
+        """What the first thing in it is about. What cannot be used is counted by its reason, without its name."""
         try:
             data = read_at_most(path, MAX_FILE)
         except OSError:
             self._reception.leave_out("file: cannot be read")
-            return
+            return None
         try:
-            kind = path.suffix.lower()
-            if kind == ".hl7":
-                for report in read_oru(data, self._folder.settings.oru):
-                    self._reception.take_report(report)
-            elif kind in {".json", ".ndjson"}:
-                self._fhir.take([data] if kind == ".json" else filter(bytes.strip, data.split(b"\n")))
-            else:
-                self._reception.take_object(data)
+            owners = self._hand_over(data, path.suffix.lower())
         except (InputError, RejectedError) as error:
             self._reception.leave_out(f"file: {error}")
+            return None
+        return next((owner for owner in owners if owner is not None), None)
+
+    def _hand_over(self, data: bytes, kind: str) -> list[bytes | None]:
+        """What each thing in it is about."""
+        identity = self._folder.identity
+        if kind == ".hl7":
+            reports = read_oru(data, self._folder.settings.oru)
+            for report in reports:
+                self._reception.take_report(report)
+            return [identity.owner(report.accession, report.study) for report in reports]
+        if kind in {".json", ".ndjson"}:
+            return self._fhir.take([data] if kind == ".json" else filter(bytes.strip, data.split(b"\n")))
+        header = read_header(data)
+        self._reception.take_object(data)
+        return [identity.owner(header.accession, header.study)]

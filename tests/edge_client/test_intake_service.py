@@ -1,0 +1,88 @@
+"""The intake as a service: what cannot be done now holds up nothing else, and is done later."""
+
+import os
+import signal
+
+from intake_kit import Silent, case_id, cases_of, make_site, open_service, studies
+
+from fedfin.errors import LinkError
+from fedfin_edge.cases.workers import Workers
+from fedfin_edge.intake import encoders, service
+from fedfin_edge.intake.folder import open_intake
+from fedfin_edge.intake.source import Polled
+
+ONE, TWO, THREE = studies(3)
+
+
+class Fragile(Workers):
+    """Its processes are ended from outside as soon as they have got the first file of the spool."""
+
+    def _give(self, number: int, message: bytes) -> bool:
+        given = super()._give(number, message)
+        if b"000000000001.dicom" in message:
+            for process in self._workers.values():
+                os.kill(process.pid, signal.SIGKILL)
+        return given
+
+
+def test_an_image_that_ends_the_process_that_reads_it_is_set_aside_and_tried_again_at_the_next_start(
+    tmp_path, bundles, monkeypatch
+):
+    site = make_site(tmp_path / "site", bundles)
+    with monkeypatch.context() as patched:
+        patched.setattr(encoders, "Workers", Fragile)
+        with service.Service(site, open_intake(site, make=True), Silent(), processes=1) as working:
+            for study in (ONE, TWO, THREE):
+                working._reception.take_object(study.view())
+            working.once()
+    assert sorted(cases_of(site)) == sorted(case_id(site, each.accession) for each in (TWO, THREE))
+    with open_service(site) as working:
+        working.once()
+    assert len(cases_of(site)) == 3
+
+
+def test_while_a_bundle_is_missing_nothing_is_lost_and_work_goes_on_when_it_is_back(
+    tmp_path, bundles, monkeypatch
+):
+    monkeypatch.setattr(service, "RETRY_S", 0.01)
+    site = make_site(tmp_path / "site", bundles)
+    hear = Silent()
+    with open_service(site, hear) as working:
+        working._reception.take_object(ONE.view())
+        manifest = bundles["image"] / "manifest.json"
+        manifest.rename(bundles["image"] / "away")
+        assert working._work()
+        (bundles["image"] / "away").rename(manifest)
+        assert [event for event, _ in hear.heard] == ["held-up"]
+        assert working._work()
+    assert hear.heard[-1] == ("absorbed", {"taken": 1, "left_out": 0, "waiting": 0})
+
+
+def test_a_source_that_fails_is_tried_again_and_says_why():
+    answers = iter([LinkError("no"), 3])
+    hear = Silent()
+
+    def poll() -> int:
+        answer = next(answers, 0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with Polled("archive", poll, every=0.01, report=hear) as source:
+        source._thread.join(0.5)
+    assert hear.heard[:2] == [
+        ("source-failed", {"source": "archive", "reason": "no"}),
+        ("polled", {"source": "archive", "found": 3}),
+    ]
+
+
+def test_at_rest_the_encoders_processes_are_gone(tmp_path, bundles):
+    site = make_site(tmp_path / "site", bundles)
+    with service.Service(site, open_intake(site, make=True), Silent(), processes=1) as working:
+        working._reception.take_object(ONE.view())
+        working.once()
+        (workers,) = working._encoders._open.values()
+        (process,) = workers._workers.values()
+        assert process.is_alive()
+        working._encoders.close()
+        assert not process.is_alive()
