@@ -84,8 +84,9 @@ def compare(here: dict[str, Any], there: dict[str, Any]) -> int:
         one, other = here[name], there[name]
         cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
         far = np.abs(one - other).max()
+        size = np.abs(one).max()
         print(
-            f"{name}: least cosine {cosine.min():.6f}, largest difference {far:.2g} of values to {np.abs(one).max():.2g}"
+            f"{name}: least cosine {cosine.min():.6f}, largest difference {far:.2g} of values to {size:.2g}"
         )
         right &= bool(cosine.min() >= least)
     for name, most in LARGEST.items():
