@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-wheel deb test-deb test-arm64 simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-wheel deb image test-deb test-arm64 simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -40,6 +40,9 @@ test-wheel:  ## the wheel alone, in the oldest and the newest Python of this mac
 
 deb: $(READY)  ## Debian packages in build/deb; DEB="--arch arm64 --python 3.12" for others; one to three minutes
 	$(BIN)/python debian/build.py $(DEB)
+
+image:  ## an OCI image of the packages in build/deb, by buildah, podman or docker; IMAGE="--build-arg BASE=..." for its base
+	$$(command -v buildah podman docker | head -n 1) build --file debian/Containerfile --tag fedfin $(IMAGE) .
 
 test-deb: $(READY)  ## install, first round, upgrade and removal on a clean Debian 12 with systemd; as root, some minutes
 	PYTHONPATH=tests:tests/packaging $(BIN)/python tests/packaging/try_deb.py
