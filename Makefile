@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-intake test-wheel deb test-deb simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-intake test-wheel deb image test-deb test-arm64 simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -44,8 +44,14 @@ test-intake: $(READY)  ## 200 studies from storescu with their reports, SIGKILL 
 deb: $(READY)  ## Debian packages in build/deb; DEB="--arch arm64 --python 3.12" for others; one to three minutes
 	$(BIN)/python debian/build.py $(DEB)
 
+image:  ## an OCI image of the packages in build/deb, by buildah, podman or docker; IMAGE="--build-arg BASE=..." for its base
+	$$(command -v buildah podman docker | head -n 1) build --file debian/Containerfile --tag fedfin $(IMAGE) .
+
 test-deb: $(READY)  ## install, first round, upgrade and removal on a clean Debian 12 with systemd; as root, some minutes
 	PYTHONPATH=tests:tests/packaging $(BIN)/python tests/packaging/try_deb.py
+
+test-arm64: $(READY)  ## the arm64 packages' answers beside this machine's, under qemu-user, on a demo's cases; minutes
+	PYTHONPATH=tests $(BIN)/python tests/packaging/try_arm64.py
 
 simulate: $(READY)  ## 10,000 schedules of loss and crashes, each on a seed that replays; most of an hour
 	PYTHONPATH=.:tests $(BIN)/python -m simulation $(SIMULATE)

@@ -55,13 +55,13 @@ def text(service: Service, program: str = PROGRAM) -> str:
     """The template.
 
     A service that fails because of the network waits for two minutes by itself before it fails: with RestartSec it asks
-    24 times an hour, for as long as it takes. Where systemd is 254 or newer, `service install` adds longer pauses.
+    24 times an hour, for as long as it takes; so it does not ask systemd to wait for a network either. Where systemd is
+    254 or newer, `service install` adds longer pauses.
     """
     return f"""\
 # {service.what}: by `fedfin {service.group} service install`, or the Debian package (docs/install.md).
 [Unit]
 Description={service.what}
-Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0
 ConditionPathExists={STATE}/{service.group}/%i

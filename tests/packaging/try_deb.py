@@ -3,10 +3,15 @@
     make deb && make test-deb        as root; the packages of build/deb, systemd in a container without a network
 
 A hospital's engineer installs, sets a site up and runs it as a service; the same machine is the coordinator and the
-aggregator, too. In the end everything is removed, and what is left of it is listed. Ends with 1 where something is.
+aggregator, too. While the first round waits for a second site, the service is stopped and the packages are put over
+themselves; then the second site comes, and the federation ends. Then the folders of a federation that an earlier
+version left in the middle (tests/upgrades) become services and come to their end. Last, everything is removed, and
+what is left of it is listed. Ends with 1 where something is.
 """
 
+import re
 import sys
+import tarfile
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -17,10 +22,12 @@ from machine import BUILD, Machine, booted
 
 from fedfin.plan import plan_toml
 
-SITE, ROUNDS = "st-mary", 3
+SITE, OTHER, ROUNDS = "st-mary", "st-john", 3
 EDGE, AGGREGATOR = f"fedfin-edge@{SITE}", "fedfin-aggregator@ward"
-STATE = f"/var/lib/fedfin/edge/{SITE}"
-USER = "setpriv --reuid=fedfin --regid=fedfin --clear-groups"
+STATES = "/var/lib/fedfin"
+STATE = f"{STATES}/edge/{SITE}"
+EARLIER = Path(__file__).parents[1] / "upgrades/before-formats.tar.gz"
+BUNDLE = "/srv/fedfin/bundles/image"
 
 
 @dataclass
@@ -38,7 +45,8 @@ class Table:
             self.machine.wait(until)
         seconds = time.monotonic() - started
         self.rows.append((who, seconds))
-        print(f"| {who} | `{command}` | {seconds:.1f} |", flush=True)
+        shown = re.sub(r"'[0-9a-f ]{39}'", "…", command)
+        print(f"| {who} | `{shown}` | {seconds:.1f} |", flush=True)
         return printed
 
 
@@ -51,8 +59,9 @@ def bring(machine: Machine) -> None:
         (usb / name.name).write_bytes(name.read_bytes())
     bundle = {"image": make_bundle(data / "bundles/image", "image", 6)}
     write_cases(data / "cases.jsonl", 1, ("image",))
+    write_cases(data / "others.jsonl", 2, ("image",))
     (data / "password").write_text("secret\n")
-    (usb / "plan.toml").write_text(plan_toml(make_plan(bundle, sites=1, rounds=ROUNDS)))
+    (usb / "plan.toml").write_text(plan_toml(make_plan(bundle, sites=2, rounds=ROUNDS)))
 
 
 def packages() -> list[Path]:
@@ -63,41 +72,52 @@ def packages() -> list[Path]:
     return found
 
 
-def first_round(table: Table) -> None:
-    """From nothing to a round that counts."""
-    table.do("install", "apt-get install -y /srv/usb/fedfin_*.deb /srv/usb/fedfin-edge_*.deb")
-    table.do(
-        "site",
-        f"fedfin edge init {SITE} --site {SITE} --federation ward --broker mqtt://127.0.0.1 --user {SITE}"
-        " --password-file /srv/fedfin/password --cases /srv/fedfin/cases.jsonl --bundle /srv/fedfin/bundles/image",
+def init(site: str, cases: str) -> str:
+    """The command."""
+    broker = "--federation ward --broker mqtt://127.0.0.1"
+    return (
+        f"fedfin edge init {site} --site {site} {broker} --cases /srv/fedfin/{cases}.jsonl --bundle {BUNDLE}"
     )
+
+
+def first_round(table: Table) -> None:
+    """From nothing to a round that counts; the second site is set up beside the table."""
+    machine = table.machine
+    table.do("install", "apt-get install -y /srv/usb/fedfin_*.deb /srv/usb/fedfin-edge_*.deb")
+    table.do("site", f"{init(SITE, 'cases')} --user {SITE} --password-file /srv/fedfin/password")
     table.do("site", f"fedfin edge encode {SITE}")
     table.do("site", f"fedfin edge request {SITE} --out {SITE}.request")
+    machine.sh(f"{init(OTHER, 'others')} && fedfin edge encode {OTHER}")
+    machine.sh(f"fedfin edge request {OTHER} --out {OTHER}.request")
     table.do("aggregator", "fedfin aggregator init /srv/usb/plan.toml ward")
     table.do("aggregator", "fedfin aggregator request ward --out aggregator.request")
-    asked = fingerprint(table.machine, "aggregator.request"), fingerprint(table.machine, f"{SITE}.request")
     charter = "fedfin aggregator charter study --plan /srv/usb/plan.toml --request aggregator.request"
-    table.do("coordinator", f"{charter} --fingerprint '{asked[0]}'")
-    table.do(
-        "coordinator", f"fedfin aggregator admit study {SITE}.request --cases 5000 --fingerprint '{asked[1]}'"
-    )
-    own = coordinators(table.machine)
+    table.do("coordinator", f"{charter} --fingerprint '{fingerprint(machine, 'aggregator')}'")
+    prints = " ".join(f"--fingerprint '{fingerprint(machine, name)}'" for name in (SITE, OTHER))
+    admit = f"fedfin aggregator admit study {SITE}.request {OTHER}.request --cases 5000"
+    table.do("coordinator", f"{admit} {prints}")
+    own = coordinators(machine)
     table.do("aggregator", f"fedfin aggregator accept ward study/charter --fingerprint '{own}'")
     serve = "fedfin aggregator service install ward --broker mqtt://127.0.0.1"
     table.do("aggregator", serve, until=f"systemctl is-active --quiet {AGGREGATOR}")
-    table.do("site", f"fedfin edge accept {SITE} study/admissions/{SITE}.admission --fingerprint '{own}'")
+    table.do("site", accept(SITE, own))
     table.do("site", f"fedfin edge service install {SITE}", until=heard("received"))
 
 
-def heard(event: str, unit: str = EDGE) -> str:
-    """A command that succeeds once the service has reported that."""
-    return f'journalctl -o cat -u {unit} | grep -q \'"event": "{event}"\''
+def accept(site: str, own: str) -> str:
+    """The command."""
+    return f"fedfin edge accept {site} study/admissions/{site}.admission --fingerprint '{own}'"
 
 
-def fingerprint(machine: Machine, request: str) -> str:
-    """As its owner reads it out on the telephone."""
+def heard(event: str) -> str:
+    """A command that succeeds once the site's service has reported that."""
+    return f'journalctl -o cat -u {EDGE} | grep -q \'"event": "{event}"\''
+
+
+def fingerprint(machine: Machine, name: str) -> str:
+    """As the owner of a request reads it out on the telephone."""
     code = "from pathlib import Path;from fedfin.trust.request import read_request as r"
-    return python(machine, f"{code};print(r(Path('{request}')).keys.fingerprint)")
+    return python(machine, f"{code};print(r(Path('{name}.request')).keys.fingerprint)")
 
 
 def coordinators(machine: Machine) -> str:
@@ -112,16 +132,56 @@ def python(machine: Machine, code: str) -> str:
 
 
 def check_service(machine: Machine) -> None:
-    """Own user, own files, systemd's judgement, and an end within ten seconds that loses nothing."""
+    """It runs, as its own user, with files that are its own alone; the password is among them."""
     status = machine.sh(f"fedfin edge service status {SITE}")
     expect("state: active" in status, status)
-    expect(
-        machine.sh("ps -o user= -C fedfin | sort -u || true").strip() in {"", "fedfin"},
-        "another user runs it",
-    )
-    others = machine.sh("find /var/lib/fedfin/edge/* -perm /077 -o ! -user fedfin")
+    user = machine.sh(
+        f"ps -o user= -p $(systemctl show -P MainPID {EDGE}) 2>/dev/null || echo fedfin"
+    ).strip()
+    expect(user == "fedfin", f"{user} runs it")
+    others = machine.sh(f"find {STATES}/edge/* -perm /077 -o ! -user fedfin")
     expect(not others, f"others may look into these: {others}")
-    expect("secrets/password" in machine.sh(f"cat {STATE}/site.toml"), "the password is where it was")
+    expect(
+        f"{STATE}/secrets/password" in machine.sh(f"cat {STATE}/site.toml"), "the password is where it was"
+    )
+    print(status + machine.sh(f"systemd-analyze security --no-pager {EDGE} | tail -1"))
+
+
+def stop_and_upgrade(table: Table) -> None:
+    """In the middle of a round: neither loses anything."""
+    machine, started = table.machine, time.monotonic()
+    machine.sh(f"systemctl stop {EDGE}")
+    print(f"stopped after {time.monotonic() - started:.1f} s\n")
+    machine.sh(f"systemctl start {EDGE}")
+    upgrade = "apt-get install -y --reinstall /srv/usb/fedfin_*.deb /srv/usb/fedfin-edge_*.deb"
+    table.do("upgrade", upgrade, until=f"systemctl is-active --quiet {EDGE} {AGGREGATOR}")
+    machine.sh(f"{accept(OTHER, coordinators(machine))} && fedfin edge service install {OTHER}")
+    machine.wait(heard("finished"), 300)
+    machine.wait(f"test -e {STATES}/aggregator/ward/final.fedfin", 300)
+    finals = f"{STATES}/aggregator/ward/final.fedfin {STATES}/edge/{{{SITE},{OTHER}}}/state/final.fedfin"
+    sums = machine.sh(f"sha256sum {finals} | cut -d' ' -f1 | sort -u")
+    expect(len(sums.split()) == 1, f"the final models differ: {sums}")
+    print("\nthe federation ended; one final model at the aggregator and both sites\n")
+
+
+def take_over(machine: Machine) -> None:
+    """The folders of the last version that numbered nothing: `service install`, and they come to their end."""
+    folder = machine.root / "srv/earlier"
+    with tarfile.open(EARLIER) as archive:
+        archive.extractall(folder, filter="data")
+    for settings in folder.glob("ward/*/site.toml"):
+        text = settings.read_text().replace("@FOLDER@", "/srv/earlier/ward")
+        settings.write_text(re.sub(r"(?m)^broker = .*", 'broker = "mqtt://127.0.0.1"', text))
+    sites = sorted(path.parent.name for path in folder.glob("ward/*/site.toml"))
+    install = "service install --no-keys --text"
+    machine.sh(f"fedfin aggregator {install} --broker mqtt://127.0.0.1 /srv/earlier/ward/agg")
+    for name in sites:
+        machine.sh(f"fedfin edge {install} /srv/earlier/ward/{name}")
+    machine.wait(f"test -e {STATES}/aggregator/agg/final.fedfin", 300)
+    print(f"taken over from an earlier version, to the end: {', '.join(sites)} and their aggregator\n")
+    machine.sh("fedfin aggregator service uninstall agg --yes; rm -r /srv/earlier")
+    for name in sites:
+        machine.sh(f"fedfin edge service uninstall {name} --yes")
 
 
 def expect(right: bool, what: str) -> None:
@@ -138,25 +198,25 @@ def main() -> int:
         table = Table(machine)
         print("| who | command | seconds |\n|---|---|---:|")
         first_round(table)
-        print(
-            f"\nFirst round after {len(table.rows)} commands and {sum(s for _, s in table.rows) / 60:.1f} minutes.\n"
-        )
+        minutes = sum(seconds for _, seconds in table.rows) / 60
+        print(f"\nFirst round after {len(table.rows)} commands and {minutes:.1f} minutes.\n")
         check_service(machine)
-        print(
-            machine.sh(
-                f"fedfin edge service status {SITE}; systemd-analyze security --no-pager {EDGE} | tail -1"
-            )
-        )
+        stop_and_upgrade(table)
         table.do("site", f"fedfin edge service uninstall {SITE} --yes")
+        machine.sh(f"fedfin edge service uninstall {OTHER} --yes")
         table.do("aggregator", "fedfin aggregator service uninstall ward --yes")
+        take_over(machine)
         table.do("remove", "apt-get purge -y fedfin fedfin-edge")
-        after = machine.files()
-        left = sorted(after.keys() - before.keys()) + sorted(
-            k for k in before.keys() & after if before[k] != after[k]
-        )
-        gone = sorted(before.keys() - after.keys())
-        print(f"files left or changed: {left or 'none'}; files gone: {gone or 'none'}")
-        return 1 if left or gone else 0
+        return report(before, machine.files())
+
+
+def report(before: dict[str, str], after: dict[str, str]) -> int:
+    """What differs from the clean system; 1 where something does."""
+    left = sorted(after.keys() - before.keys())
+    changed = sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
+    gone = sorted(before.keys() - after.keys())
+    print(f"\nfiles left: {left or 'none'}; changed: {changed or 'none'}; gone: {gone or 'none'}")
+    return 1 if left or changed or gone else 0
 
 
 if __name__ == "__main__":
