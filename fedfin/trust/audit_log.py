@@ -8,7 +8,6 @@ shows only to who noted an earlier head; `audit` prints it.
 `hash` is the SHA-256 of the line without it.
 """
 
-import datetime as dt
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ import msgspec
 
 from fedfin.errors import StateError
 from fedfin.files import flush_folder
+from fedfin.utc import timestamp
 
 AUDIT = "audit.jsonl"
 FIRST = "0" * 64
@@ -84,8 +84,7 @@ class AuditLog:
 
     def add(self, event: str, facts: dict[str, Any], *, durable: bool = True) -> None:
         """One more line; `durable`: on the disk when this returns, else with the next that is. Raises StateError."""
-        now = dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        entry = Entry(self._n + 1, now, event, facts, self._before).hashed()
+        entry = Entry(self._n + 1, timestamp(), event, facts, self._before).hashed()
         try:
             if self._handle is None:
                 self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -88,53 +88,62 @@ def output(*words: object) -> bytes:
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A whole federation of one site, every command that tells of it, and whoever listens at the broker."""
     folder, keys = tmp_path_factory.mktemp("leaks"), request.param == "with keys"
+    with broker("mosquitto", folder) as url, listening(url) as heard:
+        parts = set_up_site(folder, url)
+        if keys:
+            admit(folder)
+        parts |= take_part(folder, url, () if keys else ("--no-keys",))
+        for words in TELLING:
+            name, *options = words.split()
+            parts[f"edge {words}"] = output("edge", name, folder / "site", *options)
+        told = ("--out", folder / "support.txt", "--log", folder / "site.events", "--yes")
+        output("edge", "support", folder / "site", *told)
+    parts["broker"] = b"\n".join(heard)
+    files = [folder / name for name in ("support.txt", "site.events", "run.log", "serve.log")]
+    files += [
+        path for name in ("site", "agg") for path in sorted((folder / name).rglob("*")) if path.is_file()
+    ]
+    return Written(parts | {str(path.relative_to(folder)): path.read_bytes() for path in files})
+
+
+def set_up_site(folder: Path, url: str) -> dict[str, bytes]:
+    """An aggregator's folder and a site's, encoded; what the site's commands said."""
     bundles = {"image": make_image_bundle(folder / "image"), "text": make_text_bundle(folder / "text")}
     plan = make_plan({name: read_manifest(path) for name, path in bundles.items()}, sites=1, rounds=2)
     (folder / "plan.toml").write_text(plan_toml(plan))
-    maker = SiteMaker(folder, bundles)
+    set_up("aggregator", "init", folder / "plan.toml", folder / "agg")
+    maker, site = SiteMaker(folder, bundles), folder / "site"
     columns = ("case", "patient", "image", "text", "born", "split", "effusion", "nodule")
-    table, site, agg = maker.table(patients(maker), columns), folder / "site", folder / "agg"
-    parts: dict[str, bytes] = {}
-    with broker("mosquitto", folder) as url, listening(url) as heard:
-        set_up("aggregator", "init", folder / "plan.toml", agg)
-        given = [word for path in bundles.values() for word in ("--bundle", path)]
-        labels = ("--label", "effusion", "--label", "nodule")
-        named = ("--site", SITE, "--federation", "ward", "--broker", url, "--cases", table)
-        parts["edge init"] = output("edge", "init", site, *named, *given, *labels)
-        settings = site / "site.toml"
-        settings.write_text(settings.read_text().replace("held_out = 0.2", "held_out = 0.4"))
-        for options in (["--processes", "1"], ["--json"]):
-            parts[f"edge encode {options}"] = output("edge", "encode", site, *options)
-        if keys:
-            admit(folder)
-        flag = () if keys else ("--no-keys",)
-        log = ("--json", "--log", folder / "site.events")
-        running = [
-            start("aggregator", "serve", agg, "--broker", url, *flag, "--json", log=folder / "serve.log")
-        ]
-        try:
-            text = settings.read_text()  # what stops a site must not tell either
-            settings.write_text(text + "\n[policy]\nleast_patients = 500\n")
-            parts["edge run below the floor"] = output("edge", "run", site, *flag)
-            settings.write_text(text)
-            running.append(start("edge", "run", site, *flag, *log, log=folder / "run.log"))
-            parts["edge status at work"] = output("edge", "status", site, "--json")
-            assert [process.wait(120) for process in running] == [0, 0], (folder / "run.log").read_text()
-        finally:
-            for process in running:
-                process.kill()
-        for words in TELLING:
-            name, *options = words.split()
-            parts[f"edge {words}"] = output("edge", name, site, *options)
-        support = folder / "support.txt"
-        output("edge", "support", site, "--out", support, "--log", folder / "site.events", "--yes")
-    parts["broker"] = b"\n".join(heard)
-    for path in (support, folder / "site.events", folder / "run.log", folder / "serve.log"):
-        parts[path.name] = path.read_bytes()
-    for path in sorted([*site.rglob("*"), *agg.rglob("*")]):
-        if path.is_file():
-            parts[str(path.relative_to(folder))] = path.read_bytes()
-    return Written(parts)
+    named = ("--site", SITE, "--federation", "ward", "--broker", url)
+    cases = ("--cases", maker.table(patients(maker), columns), "--label", "effusion", "--label", "nodule")
+    given = [word for path in bundles.values() for word in ("--bundle", path)]
+    parts = {"edge init": output("edge", "init", site, *named, *cases, *given)}
+    settings = site / "site.toml"
+    settings.write_text(settings.read_text().replace("held_out = 0.2", "held_out = 0.4"))
+    for options in (["--processes", "1"], ["--json"]):
+        parts[f"edge encode {options}"] = output("edge", "encode", site, *options)
+    return parts
+
+
+def take_part(folder: Path, url: str, flag: tuple[str, ...]) -> dict[str, bytes]:
+    """To the end; before it a start that the floor stops, since what stops a site must not tell either."""
+    site, settings = folder / "site", folder / "site" / "site.toml"
+    serve = ("aggregator", "serve", folder / "agg", "--broker", url, *flag, "--json")
+    running, parts = [start(*serve, log=folder / "serve.log")], {}
+    try:
+        text = settings.read_text()
+        settings.write_text(text + "\n[policy]\nleast_patients = 500\n")
+        parts["edge run below the floor"] = output("edge", "run", site, *flag)
+        settings.write_text(text)
+        words = ("edge", "run", site, *flag, "--json", "--log", folder / "site.events")
+        running.append(start(*words, log=folder / "run.log"))
+        parts["edge status at work"] = output("edge", "status", site, "--json")
+        assert [process.wait(120) for process in running] == [0, 0], (folder / "run.log").read_text()
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    return parts
 
 
 def admit(folder: Path) -> None:

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from federation import Federation
 from msgspec.structs import replace
 
 from fedfin.command_line.main import main
 from fedfin.plan import Privacy, Rounds
+from fedfin_aggregator.coordinator import Coordinator
 from fedfin_edge.agent.plan_policy import check_plan
 from fedfin_edge.agent.state import AgentState, Proposal
 from fedfin_edge.site import Site, open_site
@@ -100,6 +102,20 @@ def test_review_names_all_that_the_policy_has_against_a_plan(
         True
     ] * 3
     assert "sums over 3 sites or more" in text
+
+
+def test_with_keys_review_names_who_gets_it_by_fingerprint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Aggregator and coordinator, as they are compared by telephone; `accept` has kept the plan."""
+    federation = Federation(tmp_path, "mqtt://127.0.0.1:1883", sites=1, keys=True)
+    code, text = review(open_site(tmp_path / "s0"), capsys)
+    assert code == 0
+    charter = Coordinator(tmp_path / "study").charter
+    assert f"plan {federation.plan.digest()}" in text
+    assert f"aggregator {charter.aggregator.fingerprint}: of the coordinator {charter.fingerprint}" in text
+    assert "models made of it: no other site yet" in text
+    assert "sealed, it sees sizes and times" in text
 
 
 def test_a_damaged_or_huge_proposal_is_a_plain_error(

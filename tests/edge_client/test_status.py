@@ -130,6 +130,24 @@ def test_a_kill_is_seen_and_a_site_that_never_ran_too(site: Site, status) -> Non
     assert "stopped (killed) while starting" in text
 
 
+def test_who_else_holds_the_folder_is_not_the_agent(site: Site, status) -> None:
+    """As `doctor` does for some seconds: before a first start, and after an end."""
+    with only_process(site.folder, "fedfin broker check"):
+        assert "never started" in status()[1]
+    with StatusFile(site.state_path):
+        pass
+    with only_process(site.folder, "fedfin broker check"):
+        assert "not at work" in status()[1]
+
+
+def test_a_start_that_was_refused_is_the_last_error(site: Site, status, capsys) -> None:
+    """Such as that of a site that was not admitted yet."""
+    assert main(["edge", "run", str(site.folder)]) == 9
+    code, text = status()
+    assert code == 9
+    assert "not admitted to a federation" in text
+
+
 def test_a_status_of_another_version_is_none(site: Site, status) -> None:
     """It is not worth an error."""
     (site.state_path / "status.json").write_text('{"format": 9}')

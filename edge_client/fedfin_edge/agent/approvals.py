@@ -5,7 +5,6 @@
 The last word about a plan counts; where there is none, `policy.plan` in site.toml is one for the plan that it names.
 """
 
-import datetime as dt
 from pathlib import Path
 
 import msgspec
@@ -14,6 +13,7 @@ from fedfin.decoding import UNDECODABLE
 from fedfin.errors import StateError
 from fedfin.files import write_atomically
 from fedfin.plan import Digest
+from fedfin.utc import timestamp
 from fedfin_edge.site import Site
 
 
@@ -36,8 +36,7 @@ def last_word(site: Site, plan: str) -> bool | None:
 
 def decide(site: Site, plan: str, *, approved: bool) -> None:
     """Make a person's word durable. Raises StateError."""
-    now = dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    words = [*_read(site.approvals_path), Word(plan=plan, approved=approved, time=now)]
+    words = [*_read(site.approvals_path), Word(plan=plan, approved=approved, time=timestamp())]
     write_atomically(site.approvals_path, b"".join(msgspec.json.encode(word) + b"\n" for word in words))
 
 

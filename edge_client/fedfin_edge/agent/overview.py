@@ -46,7 +46,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 def overview(site: Site) -> Overview:
     """Raises StateError when the state is damaged."""
-    status, at_work = read_status(site.state_path), is_at_work(site.folder)
+    status = read_status(site.state_path)
+    # Others hold the lock for seconds, too: `doctor`, `broker check`.
+    at_work = status is not None and status.exit_code is None and is_at_work(site.folder)
     state = AgentState(site.state_path, make=False)
     progress = state.progress
     return Overview(

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin.trust.accepted import current_charter, has_accepted, read_accepted
@@ -28,8 +29,8 @@ class Review:
     learns: tuple[str, ...]
     modalities: tuple[str, ...]
     sees: str
-    leaves: dict[str, str]
-    rounds: dict[str, int]
+    leaves: dict[Task, str]
+    rounds: dict[Task, int]
     largest: int
     receivers: list[str]
     refusals: list[str]
@@ -39,7 +40,6 @@ class Review:
 def review(site: Site, proposal: Proposal) -> Review:
     """Raises SettingsError, StateError."""
     plan = proposal.plan
-    asked = Counter(task_of(plan, round_) for round_ in range(1, last_round(plan) + 1))
     return Review(
         plan=plan.digest(),
         federation=plan.federation,
@@ -48,7 +48,7 @@ def review(site: Site, proposal: Proposal) -> Review:
         modalities=tuple(plan.dims),
         sees=who_sees(plan, proposal.least_sites),
         leaves={task: tells(plan, task) for task in tasks(plan)},
-        rounds={task: asked[task] for task in tasks(plan)},
+        rounds=dict(_rounds(plan)),
         largest=largest_bytes(plan),
         receivers=receivers(site),
         refusals=list(refusals(site, plan, proposal.least_sites)),
@@ -78,10 +78,17 @@ def receivers(site: Site) -> list[str]:
 
 def in_plain_words(plan: Plan, least_sites: int) -> list[str]:
     """What a plan asks of a site, what of it leaves the site, and who sees that."""
+    rounds = _rounds(plan)
     lines = [
         f"plan {plan.digest()}",
         f"learns: {', '.join(plan.labels)}; from: {', '.join(plan.dims)}; in {last_round(plan)} rounds",
         who_sees(plan, least_sites),
         "what leaves this site, masked in sums:" if plan.privacy.summed else "what leaves this site:",
     ]
-    return lines + [f"  {task}: {tells(plan, task)}" for task in tasks(plan)]
+    lines += [f"  {task}, in {rounds[task]} rounds at most: {tells(plan, task)}" for task in tasks(plan)]
+    return [*lines, f"  in updates of {largest_bytes(plan) / 1e6:,.1f} MB at most"]
+
+
+def _rounds(plan: Plan) -> Counter[Task]:
+    """How many rounds ask a task, at most."""
+    return Counter(task_of(plan, round_) for round_ in range(1, last_round(plan) + 1))

@@ -4,7 +4,6 @@ A count that fewer patients than the floor (`policy.least_patients`) are behind 
 beside the others, such a count would follow. None is never shown as zero: nothing here tells none from few.
 """
 
-import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -12,6 +11,7 @@ import numpy as np
 
 from fedfin.decoding import UNDECODABLE
 from fedfin.files import write_atomically
+from fedfin.utc import timestamp
 from fedfin_edge.cases.floor import Floor, Mask
 from fedfin_edge.cases.table import Case
 from fedfin_edge.site import COUNTS, Site
@@ -45,7 +45,7 @@ def count_cases(site: Site, cases: Sequence[Case], rows: Mapping[str, set[int]])
         for label in site.labels
     }
     return CaseCounts(
-        time=dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        time=timestamp(),
         least_patients=floor.least,
         cases=_shown(floor, _mask(True for _ in usable)),
         modalities={name: _part(floor, mask) for name, mask in present.items()},

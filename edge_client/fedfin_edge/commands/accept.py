@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from fedfin.trust.accepted import accept
     from fedfin.trust.admission import read_admission
     from fedfin_edge.agent.answers import allow_run
-    from fedfin_edge.agent.plan_policy import lacks_approval
+    from fedfin_edge.agent.plan_policy import lacks_approval, refusals
     from fedfin_edge.agent.review import in_plain_words
     from fedfin_edge.agent.state import AgentState, Proposal
     from fedfin_edge.site import open_site
@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"  sites: {', '.join(charter.seats)}; at least {charter.least_sites} behind a version")
     for line in in_plain_words(admission.plan, charter.least_sites):
         print(f"  {line}")
+    for refusal in refusals(site, admission.plan, charter.least_sites):
+        print(f"not allowed here: {refusal}")
     fingerprints.confirm(charter.fingerprint, args.fingerprint, "the coordinator")
     _keep_certificate(site, admission)
     accept(site.trust_path, charter, admission.charter)

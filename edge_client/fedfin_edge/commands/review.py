@@ -38,11 +38,12 @@ def run(args: argparse.Namespace) -> int:
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
-    found = review(site, _proposal(site, args.admission))
+    proposal = _proposal(site, args.admission)
+    found = review(site, proposal)
     if args.json:
         print(json.dumps(dataclasses.asdict(found)))
     else:
-        _print(found, args.folder)
+        _print(found, proposal, args.folder)
     return SettingsError.exit_code if found.refusals else 0
 
 
@@ -56,18 +57,12 @@ def _proposal(site: "Site", admission: Path | None) -> "Proposal":
     return Proposal(read.plan, charter.run, charter.least_sites)
 
 
-def _print(found: "Review", folder: Path) -> None:
+def _print(found: "Review", proposal: "Proposal", folder: Path) -> None:
+    from fedfin_edge.agent.review import in_plain_words
+
     lines = [
-        f"plan {found.plan}",
-        f"of federation {found.federation}, run {found.run}",
-        f"learns: {', '.join(found.learns)}; from: {', '.join(found.modalities)}",
-        f"who sees it: {found.sees}",
-        "what would leave this site:",
-        *(
-            f"  {task}, in {found.rounds[task]} rounds at most: {tells}"
-            for task, tells in found.leaves.items()
-        ),
-        f"  in updates of {found.largest / 1e6:,.1f} MB at most",
+        f"federation {found.federation}, run {found.run}",
+        *in_plain_words(proposal.plan, proposal.least_sites),
         "to whom:",
         *(f"  {receiver}" for receiver in found.receivers),
         *(f"refused: {refusal}" for refusal in found.refusals),

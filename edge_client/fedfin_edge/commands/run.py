@@ -52,13 +52,14 @@ def run(args: argparse.Namespace) -> int:
 
     site = open_site(args.folder)
     reporter = JsonLines(sys.stdout) if args.json else RoundBar(Console(stderr=True), total=None)
-    make_agent = admitted_agent if no_keys.check_keys(site.trust_path, args, "fedfin edge request") else Agent
     lock, status, manager = (
         only_process(site.folder, "fedfin edge run"),
         StatusFile(site.state_path),
         Manager(),
     )
     with lock, reporter as report, status:
+        keys = no_keys.check_keys(site.trust_path, args, "fedfin edge request")
+        make_agent = admitted_agent if keys else Agent
         agent = make_agent(
             site,
             manager.informed(status.reported(log_file.logged(report, args.log))),

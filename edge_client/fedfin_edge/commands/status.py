@@ -1,12 +1,12 @@
 """`fedfin edge status`: what this site is doing, for people and for monitoring."""
 
 import argparse
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.plain_text import plain_text
+from fedfin.utc import moment
 
 if TYPE_CHECKING:
     from fedfin_edge.agent.overview import Overview, Rounds
@@ -50,9 +50,9 @@ def in_words(found: "Overview") -> list[str]:
     error = found.last_error
     return [
         f"site: {found.site} of {found.federation}, {_connection(found)}",
-        f"doing: {found.doing}" + (f", since {_moment(found.since)}" if found.since else ""),
+        f"doing: {found.doing}" + (f", since {moment(found.since)}" if found.since else ""),
         f"next: {found.next}",
-        f"last error: {_moment(error.time)}: {error.what}" if error else "last error: none",
+        f"last error: {moment(error.time)}: {error.what}" if error else "last error: none",
         f"rounds: {_rounds(found.rounds)}",
         f"bytes: {found.bytes_up:,} up, {found.bytes_down:,} down",
         *_cases(found.cases),
@@ -63,10 +63,6 @@ def _connection(found: "Overview") -> str:
     if not found.at_work:
         return "not at work"
     return "at work and connected" if found.online else "at work, not connected"
-
-
-def _moment(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _rounds(rounds: "Rounds | None") -> str:

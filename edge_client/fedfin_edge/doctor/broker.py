@@ -23,6 +23,10 @@ AT_WORK = (
 )
 
 
+_SESSION = ("connect", "rights", "packet", "throughput")
+_WITHOUT_A_TARGET = ("tcp", "tls", *_SESSION)
+
+
 @dataclass(frozen=True)
 class _Step:
     """`parts`: the lines that people look for, whatever becomes of it."""
@@ -39,31 +43,43 @@ def broker(site: Site) -> Iterator[Finding]:
         target = read_site_folder(site.folder)
     except FedfinError as error:
         yield failed_by("connection", error)
-        for part in ("tcp", "tls", "connect", "rights", "packet", "throughput"):
-            yield not_reached(part, "connection failed")
+        yield from (not_reached(part, "connection failed") for part in _WITHOUT_A_TARGET)
         return
-    failed: dict[str, str] = {}  # step -> the line that failed in it, or why it was not reached
+    walk = _Walk(target, site.folder)
     for step in _steps(target):
-        blamed = next((failed[name] for name in step.needs if name in failed), None)
+        yield from walk.take(step)
+
+
+class _Walk:
+    """Step by step. `_failed`: what was the first line to fail in a step, or in one that it needs."""
+
+    def __init__(self, target: Target, folder: Path) -> None:
+        self._target, self._folder = target, folder
+        self._failed: dict[str, str] = {}
+
+    def take(self, step: _Step) -> Iterator[Finding]:
+        """What it finds, or that it was not reached."""
+        blamed = next((self._failed[name] for name in step.needs if name in self._failed), None)
         if blamed is not None:
-            failed[step.name] = blamed
+            self._failed[step.name] = blamed
             yield from (not_reached(part, blamed) for part in step.parts)
-            continue
+            return
         found = []
-        for finding in _asked(step, target, site.folder):
+        for finding in _asked(step, self._target, self._folder):
             found.append(finding)
             if finding.probe != "clock" or finding.failed:  # that it is well, another check says
                 yield finding
-        if (first := next((each.probe for each in found if each.failed), None)) is not None:
-            failed[step.name] = f"{first} failed"
-            yield from _rest(step, found, f"{first} failed")
+        yield from self._rest(step, found)
 
-
-def _rest(step: _Step, found: list[Finding], because: str) -> Iterator[Finding]:
-    """The lines of a step that broke off."""
-    for part in step.parts:
-        if not any(each.probe.startswith(part) for each in found):
-            yield not_reached(part, because)
+    def _rest(self, step: _Step, found: list[Finding]) -> Iterator[Finding]:
+        """The lines of a step that broke off."""
+        first = next((each.probe for each in found if each.failed), None)
+        if first is None:
+            return
+        self._failed[step.name] = because = f"{first} failed"
+        for part in step.parts:
+            if not any(each.probe.startswith(part) for each in found):
+                yield not_reached(part, because)
 
 
 def _steps(target: Target) -> tuple[_Step, ...]:
@@ -72,9 +88,7 @@ def _steps(target: Target) -> tuple[_Step, ...]:
         _Step("own", own_certificate, ()),
         _Step("path", steps.path, path),
         _Step("tls", tls, ("tls",), needs=("own", "path")),
-        _Step(
-            "mqtt", steps.mqtt, ("connect", "rights", "packet", "throughput"), needs=("own", "path", "tls")
-        ),
+        _Step("mqtt", steps.mqtt, _SESSION, needs=("own", "path", "tls")),
     )
 
 
