@@ -7,10 +7,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from fedfin.broker.check.finding import Finding, fail, not_reached, passed, warn
 from fedfin_edge.doctor.echo import echo
+from fedfin_edge.intake_settings import DicomListener
 from fedfin_edge.site import Site
 
 ANSWER_S = 10.0
@@ -20,7 +20,7 @@ _START = "start `fedfin edge intake`, or see what its log says"
 
 def intake(site: Site) -> Iterator[Finding]:
     """One line for each source; a site that has a table of its own has none."""
-    settings: Any = getattr(site.settings, "intake", None)
+    settings = site.settings.intake
     if settings is None:
         yield not_reached("intake", "site.toml has no [intake]: cases come from the table")
         return
@@ -37,7 +37,7 @@ def intake(site: Site) -> Iterator[Finding]:
         yield _folder(site.folder / settings.folder.path)
 
 
-def _dicom(listener: Any) -> Finding:
+def _dicom(listener: DicomListener) -> Finding:
     """The way in, as an archive would come: by the name of one that may send."""
     if listener.certificate is not None:
         return _listens("archive sends here (TLS)", listener.address or HERE, listener.port)
