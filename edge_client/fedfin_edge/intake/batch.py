@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from msgspec import MsgspecError
 from fedfin.errors import InputError
 from fedfin_edge.cases.digests import Input, Kept, digest_input
 from fedfin_edge.cases.feature_store import Encoded, FeatureStore
+from fedfin_edge.cases.worker_messages import Outcome
 from fedfin_edge.intake.dicom_header import Header, read_header
 from fedfin_edge.intake.encoders import Encoders
 from fedfin_edge.intake.identity import Identity
@@ -78,21 +80,14 @@ class Batch:
         """Make and keep the features of all that has none. Raises BundleError, StateError, FedfinError."""
         for modality, entries in self.todo.items():
             encoder = encoders.digest(modality)
-            digests = [digest_input(entry.kept) for entry in entries]
-            known = features.known(encoder, digests)
-            todo = {digest: (digest, entry.value) for digest, entry in zip(digests, entries, strict=True)}
-            outcomes = dict(
-                encoders.encode(modality, [todo[digest] for digest in todo if digest not in known])
-            )
-            made = {
-                digest: Encoded(outcome.features, outcome.notes)
-                for digest, outcome in outcomes.items()
-                if outcome.features is not None
-            }
-            features.add(encoder, made)
-            for digest, entry in zip(digests, entries, strict=True):
-                failed = digest not in known and digest not in made
-                self._note(entry.record, outcomes[digest].reason if failed else "")
+            values = {digest_input(entry.kept): entry.value for entry in entries}
+            known = features.known(encoder, values)
+            todo = [(digest, value) for digest, value in values.items() if digest not in known]
+            outcomes = dict(encoders.encode(modality, todo))
+            features.add(encoder, _made(outcomes))
+            for entry in entries:
+                outcome = outcomes.get(digest_input(entry.kept))
+                self._note(entry.record, outcome.reason if outcome and outcome.features is None else "")
 
     def _note(self, record: Record, reason: str) -> None:
         kind = "image" if isinstance(record, ImageRecord) else "report"
@@ -107,6 +102,15 @@ class Batch:
             [record for record in self.records if isinstance(record, ReportRecord)],
             self.counts,
         )
+
+
+def _made(outcomes: Mapping[bytes, Outcome]) -> dict[bytes, Encoded]:
+    """Of those that have features, by input digest."""
+    return {
+        digest: Encoded(outcome.features, outcome.notes)
+        for digest, outcome in outcomes.items()
+        if outcome.features is not None
+    }
 
 
 def image_record(header: Header, identity: Identity, modality: str, rule: int, kept: Kept) -> ImageRecord:

@@ -46,32 +46,50 @@ def forget(
     wanted = folder.identity.hash(kind, name)
     with folder.batch(), folder.open_store() as store:
         spooled = _forget_spooled(folder, kind, wanted)
-        images, reports = _found(store, kind, wanted)
-        found: list[Record] = [*images, *reports]
-        keys = CaseKeys(store.images(), store.reports())
-        cases = {keys.of(record) for record in found} | {wanted}
-        studies = {record.study for record in found if record.study is not None}
-        owners = {wanted} | {r.owner for r in reports} | {s for s in studies if keys.of_study(s) in cases}
-        accessions = {record.accession for record in found if record.accession is not None}
-        accessions |= {wanted} if kind == "accession" else set()
-        fixed = _forget_fixed(site, cases, wanted)
-        store.forget([image.object for image in images], owners | accessions, bar=accessions if bar else ())
+        scope = _find(store, kind, wanted)
+        fixed = _forget_fixed(site, scope.cases, wanted)
+        objects = [image.object for image in scope.images]
+        store.forget(objects, scope.owners, bar=scope.accessions if bar else ())
         with FeatureStore(site.features_path, durable=True) as features:
             drop_released(site, store, features)
             features.scrub()
         store.scrub()
-    return Forgotten(len(images), len(reports), spooled, fixed)
+    return Forgotten(len(scope.images), len(scope.reports), spooled, fixed)
 
 
-def _found(store: IntakeStore, kind: str, wanted: bytes) -> tuple[list[ImageRecord], list[ReportRecord]]:
-    """Images and reports of this accession number, with those that name only its study; or of this patient."""
+@dataclass(frozen=True)
+class _Scope:
+    """What is to go. cases: keys; owners: of reports, labels and marks, accession numbers or studies."""
+
+    images: list[ImageRecord]
+    reports: list[ReportRecord]
+    cases: set[bytes]
+    owners: set[bytes]
+    accessions: set[bytes]
+
+
+def _find(store: IntakeStore, kind: str, wanted: bytes) -> _Scope:
+    """All of this accession number, with what names only its study; or all of this patient."""
     images, reports = store.images(), store.reports()
-    if kind == "patient":
-        return [each for each in images if each.patient == wanted], [
-            r for r in reports if r.patient == wanted
-        ]
     keys = CaseKeys(images, reports)
-    return [each for each in images if keys.of(each) == wanted], [r for r in reports if keys.of(r) == wanted]
+
+    def is_meant(record: Record) -> bool:
+        return (record.patient if kind == "patient" else keys.of(record)) == wanted
+
+    images, reports = list(filter(is_meant, images)), list(filter(is_meant, reports))
+    records: list[Record] = [*images, *reports]
+    cases = {keys.of(record) for record in records} | {wanted}
+    studies = {record.study for record in records if record.study is not None}
+    accessions = {record.accession for record in records if record.accession is not None}
+    accessions |= {wanted} if kind == "accession" else set()
+    owners = accessions | {report.owner for report in reports}
+    return _Scope(
+        images,
+        reports,
+        cases,
+        owners | {study for study in studies if keys.of_study(study) in cases},
+        accessions,
+    )
 
 
 def _forget_spooled(folder: IntakeFolder, kind: str, wanted: bytes) -> int:
