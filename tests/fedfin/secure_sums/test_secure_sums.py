@@ -250,3 +250,18 @@ def test_a_site_signs_no_sum_that_shows_another_beside_one_that_is_open(before: 
     with pytest.raises(ProtocolError, match="would show what one or two sites gave"):
         sites.consents(sites.names)
     assert all(ledger.kept is None for ledger in sites.ledgers.values())
+
+
+@pytest.mark.parametrize("sites", [3, 10, limits.COHORT])
+def test_a_site_gives_no_more_than_its_part_of_an_int64(sites: int) -> None:
+    """Nobody would see the sum overflow. In a cohort of 8 it is 2^30 cases of values below 2^6."""
+    name, most = next(iter(SHAPES)), MOST // sites >> 40
+    values = {name: np.full(SHAPES[name], -limits.VALUE_ABS, np.float32)}
+    words = FORM.words(values, {name: most}, {}, sites).view(np.int64)
+    assert int(words.min()) * sites >= -MOST
+    with pytest.raises(
+        ProtocolError, match=f"{most + 1} cases of such values could overflow the sum of {sites}"
+    ):
+        FORM.words(values, {name: most + 1}, {}, sites)
+    small = {name: np.full(SHAPES[name], 63.99, np.float32)}
+    assert FORM.words(small, {name: limits.SITE_WEIGHT}, {}, 8).any()
