@@ -54,8 +54,12 @@ def _play_extremes(rounds: Rounds) -> None:
         return _play(rounds)
     shapes = task_specs(rounds.plan, task_of(rounds.plan, at.round))
     loud = {name: np.full(shape, limits.VALUE_ABS, np.float32) for name, shape in shapes.items()}
+    moments = {".mean": 255.0, ".square": 255.0**2}  # larger features are refused
     loud |= {
-        name: np.full(shape, 256, np.float32) for name, shape in shapes.items() if name.endswith(".mean")
+        name: np.full(shape, value, np.float32)
+        for name, shape in shapes.items()
+        for ending, value in moments.items()
+        if name.endswith(ending)
     }
     assert judge(rounds, "s0", update("s0", at.round, at.version, plan_=rounds.plan, tensors=loud)).accepted
     rounds.close(at.round)

@@ -45,7 +45,7 @@ class StubEncoder:
     stop_at = None
 
     @classmethod
-    def open(cls, _folder, **_options):
+    def open(cls, _folder, _providers):
         """In the place of `open_encoder`."""
         return cls()
 
