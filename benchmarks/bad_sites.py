@@ -31,6 +31,7 @@ from benchmarks.study.patterns import ALONE, COMPLETE, views
 from benchmarks.study.rounds import Rounds
 from benchmarks.study.settings import DATA, Setting
 from benchmarks.study.sources import Pool, load_pool
+from fedfin.errors import InputError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Model, Plan, Training
 from fedfin.protocol.schedule import last_round
@@ -215,7 +216,10 @@ def main() -> None:
     pool = load_pool(DATA[args.data], cache_folder(args), lambda _done, _total: None)
     console, recipe = Console(width=150), Recipe(args.rounds, Model(), Training())
     if args.healthy:
-        console.print(healthy(pool, args.healthy, recipe, args.first_seed))
+        try:
+            console.print(healthy(pool, args.healthy, recipe, args.first_seed))
+        except InputError as error:  # few cases, dealt very unevenly
+            raise SystemExit(f"{args.data}: {error}; give another --data") from None
         return
     for shown in table(pool, args.seeds, recipe):
         console.print(shown)
