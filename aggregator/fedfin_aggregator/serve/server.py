@@ -94,7 +94,8 @@ class Server:
         rounds = self._rounds
         plan, run, limit = rounds.plan, rounds.journal.run, most_sealed_bytes(rounds.max_update_bytes)
         if self._shards:
-            return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
+            life_ = rounds.journal.life
+            return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit, life=life_)
         if plan.privacy.summed:
             return SecureRoundMachine(
                 plan,
