@@ -33,7 +33,7 @@ test-network: $(READY)  ## network namespaces: a bad link, and three hospitals b
 	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py tests/system/test_three_networks.py
 
 test-brokers: $(READY)  ## federations over other brokers, where they are installed, and of two versions; minutes
-	$(BIN)/pytest -rA -m slow tests/system/test_other_brokers.py tests/system/test_neighbour_versions.py
+	$(BIN)/pytest -rA -m slow $(addprefix tests/system/test_,other_brokers.py neighbour_versions.py shard_cluster.py)
 
 test-wheel:  ## the wheel alone, in the oldest and the newest Python of this machine; a minute
 	.ci/test-wheel

@@ -1,4 +1,4 @@
-"""A fresh RabbitMQ on loopback, with its MQTT plugins, in a folder of its own.
+"""A fresh RabbitMQ on loopback, with its MQTT plugins, in a folder of its own; or a cluster of several nodes.
 
 What is retained it keeps in memory: on disk, its default, a round of 5 MB takes longer.
 
@@ -6,14 +6,21 @@ It runs as whoever starts it; Debian's service, if there is one, is not touched:
 """
 
 import contextlib
-from collections.abc import Iterator
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.transport.broker import Broker, find, running
 from fedfin.demo.processes import free_port
 from fedfin.errors import FedfinError
+from fedfin.files import make_private
 
-SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's in /usr/sbin changes the user
+PROGRAMS = Path("/usr/lib/rabbitmq/bin")  # Debian's in /usr/sbin change the user
+SERVER = PROGRAMS / "rabbitmq-server"
 _CONF = """\
 listeners.tcp = none
 mqtt.listeners.tcp.1 = 127.0.0.1:{mqtt}
@@ -24,29 +31,74 @@ web_mqtt.tcp.port = {web}
 """
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Its nodes by number, and what their programs need of the environment."""
+
+    nodes: list[Broker]
+    environment: Mapping[str, str]
+
+    def forget(self, number: int) -> None:
+        """A node is lost for good, and with it what it alone knew. Raises CalledProcessError."""
+        other = (number + 1) % len(self.nodes)
+        words = [str(PROGRAMS / "rabbitmqctl"), "-n", _name(other), "forget_cluster_node", _name(number)]
+        subprocess.run(words, env=os.environ | self.environment, check=True, capture_output=True)
+
+
 @contextlib.contextmanager
 def rabbitmq(folder: Path) -> Iterator[Broker]:
     """Run it while the context lasts. Raises FedfinError when it is not installed."""
+    with rabbitmq_cluster(folder, 1) as cluster:
+        yield cluster.nodes[0]
+
+
+@contextlib.contextmanager
+def rabbitmq_cluster(folder: Path, count: int) -> Iterator[Cluster]:
+    """Nodes that know of each other, while the context lasts. Raises FedfinError when it is not installed."""
     if not SERVER.exists():
         raise FedfinError("RabbitMQ is not installed (apt-get install rabbitmq-server)")
-    mqtt, web, epmd, erlang = (free_port() for _ in range(4))
-    conf, plugins = folder / "rabbitmq.conf", folder / "enabled_plugins"
-    conf.write_text(_CONF.format(mqtt=mqtt, web=web))
-    plugins.write_text("[rabbitmq_mqtt,rabbitmq_web_mqtt].")
-    environment = {
+    cookie, epmd = folder / ".erlang.cookie", free_port()
+    make_private(cookie)
+    cookie.write_text(secrets.token_hex(16))
+    names = [_name(number) for number in range(count)]
+    shared = {
         "HOME": str(folder),  # for Erlang's cookie
         "ERL_EPMD_PORT": str(epmd),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODENAME": "fedfin@localhost",
-        "RABBITMQ_DIST_PORT": str(erlang),
-        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-        "RABBITMQ_LOG_BASE": str(folder / "log"),
-        "RABBITMQ_CONFIG_FILE": str(conf),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
     }
-    with (
-        running([find("epmd", "erlang-base")], epmd, folder / "epmd.log", environment),
-        running([str(SERVER)], mqtt, folder / "rabbitmq.log", environment) as pid,
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(running([find("epmd", "erlang-base")], epmd, folder / "epmd.log", shared))
+        nodes = [stack.enter_context(_node(folder, name, names, shared)) for name in names]
+        yield Cluster(nodes, shared)
+
+
+def _name(number: int) -> str:
+    return f"fedfin{number}@localhost"
+
+
+@contextlib.contextmanager
+def _node(folder: Path, name: str, names: list[str], shared: Mapping[str, str]) -> Iterator[Broker]:
+    mqtt, web, erlang = (free_port() for _ in range(3))
+    own = folder / name.partition("@")[0]
+    own.mkdir()
+    conf, plugins = own / "rabbitmq.conf", own / "enabled_plugins"
+    conf.write_text(_CONF.format(mqtt=mqtt, web=web) + (_cluster(names) if len(names) > 1 else ""))
+    plugins.write_text("[rabbitmq_mqtt,rabbitmq_web_mqtt].")
+    environment = {
+        "RABBITMQ_NODENAME": name,
+        "RABBITMQ_DIST_PORT": str(erlang),
+        "RABBITMQ_MNESIA_BASE": str(own / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(own / "log"),
+        "RABBITMQ_CONFIG_FILE": str(conf),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+    }
+    with running([str(SERVER)], mqtt, own / "rabbitmq.log", {**shared, **environment}) as pid:
         yield Broker(f"mqtt://127.0.0.1:{mqtt}", pid, web_url=f"ws://127.0.0.1:{web}/ws")
+
+
+def _cluster(names: list[str]) -> str:
+    lines = [
+        f"cluster_formation.classic_config.nodes.{number} = {name}" for number, name in enumerate(names, 1)
+    ]
+    return "\n".join(["cluster_formation.peer_discovery_backend = classic_config", *lines, ""])

@@ -271,7 +271,8 @@ class Tally(Message, frozen=True):
     """A shard says where it stands: which of its sites have an answer in this round.
 
     `late`: sites with an update for an earlier round that counts in this one. `closed`: no more will come, the sum
-    is made. The root answers with whatever the shard has missed.
+    is made. `behind`: in this life a site has a receipt of ours that we know nothing of: our folder was restored from
+    a backup. The root answers with whatever the shard has missed.
     """
 
     plan: Digest
@@ -282,13 +283,20 @@ class Tally(Message, frozen=True):
     refused: tuple[Name, ...]
     late: tuple[Name, ...]
     closed: bool
+    life: Life = FIRST_LIFE
+    behind: bool = False
 
 
 class Enough(Message, frozen=True):
-    """The root tells its shards to close the round: their sums are asked for."""
+    """The root tells its shards to close the round: their sums are asked for.
+
+    `promised`: whose updates the shard has said that it counts.
+    """
 
     run: Boot
     round: Count
+    life: Life = FIRST_LIFE
+    promised: tuple[Name, ...] = ()
 
 
 class SumMessage(Message, frozen=True):

@@ -9,7 +9,18 @@ from dataclasses import replace
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Begin, Chunk, Enough, Evict, Message, Receipt, Tally, Welcome
+from fedfin.protocol.messages import (
+    FIRST_LIFE,
+    Begin,
+    Chunk,
+    Enough,
+    Evict,
+    Life,
+    Message,
+    Receipt,
+    Tally,
+    Welcome,
+)
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.round_states import (
@@ -45,9 +56,16 @@ class RootMachine:
         max_sum_bytes: int,
         chunk_size: int = limits.CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
+        life: Life = FIRST_LIFE,
     ) -> None:
         self._inner = RoundMachine(
-            plan, run=run, max_update_bytes=0, chunk_size=chunk_size, enrolled=enrolled, life=None
+            plan,
+            run=run,
+            max_update_bytes=0,
+            chunk_size=chunk_size,
+            enrolled=enrolled,
+            life=life,
+            sharded=True,
         )
         self._plan, self._run = plan, run
         self._digest = plan.digest()
@@ -56,8 +74,11 @@ class RootMachine:
         self._round = 0
         self._reception = Reception(max_bytes=max_sum_bytes)
         self._answered: set[tuple[str, int, bool]] = set()  # (site, round, accepted) of the tallies
+        self._set_back: set[str] = (
+            set()
+        )  # shards whose sites are asked once more for what they had promised to count
         self._closing: CloseRound | None = None  # the inner machine's wish, until every sum is here
-        self._remind_at = 0.0
+        self._remind_at = self._owed_until = 0.0
 
     @property
     def state(self) -> State:
@@ -104,7 +125,7 @@ class RootMachine:
     def _opened(self, event: Opened) -> list[Effect]:
         """`receipts`, from the journal, are those of shards."""
         self._round, self._closing = event.round, None
-        self._answered = set()
+        self._answered, self._set_back = set(), set()
         self._reception.open(event.round, event.receipts, event.earlier)
         effects = self._feed(replace(event, receipts={}, earlier={}))
         # A shard closes when the root has told it to: that was before a restart, and cannot be taken back.
@@ -112,9 +133,21 @@ class RootMachine:
 
     def _close(self, closing: CloseRound) -> list[Effect]:
         self._closing, self._remind_at = closing, self._now + limits.REMIND_S
-        enough = Enough(run=self._run, round=self._round)
-        calls: list[Effect] = [Send(name, "dn/ctl", enough) for name in self._lacking]
+        self._owed_until = self._now + self._plan.rounds.deadline_s
+        called = [name for name in self._lacking if name not in self._set_back]
+        calls = [self._ask_for(shard) for shard in self._shards if shard.name in called]
         return [*calls, *self._fold_if_complete()]
+
+    def _ask_for(self, shard: Shard) -> Effect:
+        promised = tuple(sorted(self._promised(shard)))
+        enough = Enough(run=self._run, round=self._round, life=self._inner.life, promised=promised)
+        return Send(shard.name, "dn/ctl", enough)
+
+    def _promised(self, shard: Shard) -> set[str]:
+        """Whose updates the shard has said that it counts; none once they were waited for in vain."""
+        if self._now >= self._owed_until:
+            return set()
+        return {site for site, _, accepted in self._answered if accepted and shard.serves(site)}
 
     @property
     def _lacking(self) -> list[str]:
@@ -164,14 +197,28 @@ class RootMachine:
             return []
         if tally.run != self._run:
             return _answer(shard.name, Welcome(run=self._run, plan=self._plan), manifest)
-        if tally.round != self._round or self.state is State.FINISHED:
+        here = (tally.life, tally.round) == (self._inner.life, self._round)
+        if not here or self.state is State.FINISHED:
             return _answer(shard.name, manifest)
+        if tally.behind and shard.name in self._lacking:
+            self._set_back.add(shard.name)
+            return self._renew(shard, tally)
+        return self._take(shard, tally)
+
+    def _renew(self, shard: Shard, tally: Tally) -> list[Effect]:
+        """Its folder was set back: sites answer the round again, in a new life; what counts already is not taken."""
+        effects = self._inner.begin_life(shard.name, tally.life, tally.round)
+        manifest = self._inner.manifest
+        return effects if manifest is None else [*effects, *_answer(shard.name, manifest)]
+
+    def _take(self, shard: Shard, tally: Tally) -> list[Effect]:
+        """Of the round and life that we are in."""
         closing = self._closing is not None
         effects = self._count(shard, tally)
         if tally.closed and self._closing is None:
             effects += self._feed(Seal())
         elif closing and shard.name in self._lacking and not tally.closed:
-            effects += _answer(shard.name, Enough(run=self._run, round=self._round))
+            effects.append(self._ask_for(shard))
         return effects
 
     def _objection(self, shard: Shard, tally: Tally) -> str | None:

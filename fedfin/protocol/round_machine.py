@@ -81,18 +81,20 @@ class RoundMachine:
         max_update_bytes: int,
         chunk_size: int = limits.CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
-        life: Life | None = FIRST_LIFE,
+        life: Life = FIRST_LIFE,
         receipt: Callable[[int, str], Receipt | None] = lambda *_: None,
+        sharded: bool = False,
     ) -> None:
-        """`enrolled`: the only sites that may take part; None: any. `life`: that we are in; None: there is but one.
+        """`enrolled`: the only sites that may take part; None: any. `life`: that we are in.
 
-        `receipt`: the one that a site was given for a round, however long ago.
+        `receipt`: the one that a site was given for a round, however long ago. `sharded`: receipts are shards'
+        affair, and so is who is set back.
         """
         self.state = State.STARTING
         self._plan = plan
         self._run = run
-        self._given = receipt
-        self._life, self._has_lives = life or FIRST_LIFE, life is not None
+        self._given, self._sharded = receipt, sharded
+        self._life = life
         self._renewals: Counter[str] = Counter()  # by the site that made us begin a new life
         self._chunk_size = chunk_size
         self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
@@ -307,19 +309,28 @@ class RoundMachine:
 
     def _catch_up(self, site: str, hello: Hello) -> list[Effect]:
         """Begin a new life when the site has seen what we know nothing of: our folder is older than its."""
-        if not self._is_behind(site, hello) or self._renewals[site] >= limits.LIVES or not self._manifest:
+        return self.begin_life(site, hello.life, hello.seen) if self._is_behind(site, hello) else []
+
+    def begin_life(self, party: str, known: Life, seen: int) -> list[Effect]:
+        """The next one after ours and the party's, which has seen this round; each makes us begin so many at most."""
+        if self._renewals[party] >= limits.LIVES or not self._manifest:
             return []
-        self._renewals[site] += 1
-        self._life = Life(max(self._life.number, hello.life.number) + 1, secrets.token_hex(8))
+        self._renewals[party] += 1
+        self._life = Life(max(self._life.number, known.number) + 1, secrets.token_hex(8))
         self._manifest = msgspec.structs.replace(self._manifest, life=self._life)
-        return [BeginLife(self._life, self._round, site, hello.seen), PublishManifest(self._manifest)]
+        return [BeginLife(self._life, self._round, party, seen), PublishManifest(self._manifest)]
 
     def _is_behind(self, site: str, hello: Hello) -> bool:
-        if hello.run != self._run or not self._has_lives:
+        if hello.run != self._run or self._sharded:
             return False
         if hello.life != self._life:
             return hello.life.number >= self._life.number
         return hello.seen > self._round or (hello.accepted == self._round and not self._holds(site))
+
+    @property
+    def life(self) -> Life:
+        """The one we are in."""
+        return self._life
 
     def _holds(self, site: str) -> bool:
         """Whether an update of the site counts in this round."""

@@ -75,7 +75,7 @@ class SecureRoundMachine(RoundMachine):
         verify: Verify,
         chunk_size: int = limits.CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
-        life: Life | None = FIRST_LIFE,
+        life: Life = FIRST_LIFE,
         new_id: Callable[[], bytes] = lambda: os.urandom(16),
     ) -> None:
         super().__init__(

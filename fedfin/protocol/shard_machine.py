@@ -11,10 +11,13 @@ from fedfin import limits
 from fedfin.plan import Plan
 from fedfin.protocol.gate import Gate
 from fedfin.protocol.messages import (
+    FIRST_LIFE,
     Begin,
     Chunk,
     Enough,
     Evict,
+    Hello,
+    Life,
     Missing,
     Receipt,
     RoundManifest,
@@ -23,10 +26,11 @@ from fedfin.protocol.messages import (
 )
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.policy import late_share
-from fedfin.protocol.reception import Reception
+from fedfin.protocol.reception import TWICE, Reception
 from fedfin.protocol.round_states import FromSite, Judged, Send, Tick
 from fedfin.protocol.shard_states import (
     LEGAL,
+    BeginLife,
     Effect,
     Event,
     Finish,
@@ -56,15 +60,22 @@ class ShardMachine:
         max_update_bytes: int,
         before: tuple[str, int] = ("", 0),
         enrolled: frozenset[str] | None = None,
+        life: Life = FIRST_LIFE,
+        receipt: Callable[[int, str], Receipt | None] = lambda *_: None,
     ) -> None:
-        """`enrolled`: the only sites that may take part; None: any."""
+        """`enrolled`: the only sites that may take part; None: any. `life`: of the run, before a restart.
+
+        `receipt`: the one that a site was given for a round, however long ago.
+        """
         self.state = State.WAITING
         self._plan, self._shard = plan, shard
         self._digest = plan.digest()
         self._max_update_bytes = max_update_bytes
         self._now = 0.0
         # A broker may retain the manifest of an earlier run, or of an earlier round: neither counts.
-        self._run, self._before = before[0], before
+        self._run, self._before, self._life = before[0], before, life
+        self._given = receipt
+        self._behind = False  # our folder is older than what we have said in this round and life
         self._online = False
         self._manifest: RoundManifest | None = None  # of the round at hand
         self._following: RoundManifest | None = None  # one that came while a sum was on its way
@@ -146,6 +157,8 @@ class ShardMachine:
             refused=tuple(sorted(refused)),
             late=tuple(sorted(self._late)),
             closed=self._outgoing.begin is not None,
+            life=self._life,
+            behind=self._behind,
         )
         return SendUp("up/ctl", tally)
 
@@ -191,7 +204,7 @@ class ShardMachine:
             self.state = State.EVICTED
             return [Leave("its plan differs; set this shard's folder up with the root's plan")]
         if event.run != self._run:
-            self._run, self.state = event.run, State.WAITING
+            self._run, self._life, self.state = event.run, FIRST_LIFE, State.WAITING
             self._manifest = self._following = None
             self._outgoing.done()
         return []
@@ -203,9 +216,25 @@ class ShardMachine:
         return 0 if self._manifest is None else self._manifest.round
 
     def _round_manifest(self, event: RoundManifest) -> list[Effect]:
-        known = self._manifest
-        if event.run != self._run or (known is not None and _age(event) <= _age(known)):
+        if event.run != self._run:
             return []
+        if event.life != self._life:
+            return self._begin_life(event) if event.life.number > self._life.number else []
+        known = self._manifest
+        if known is not None and _age(event) <= _age(known):
+            return []
+        return self._turn_to(event)
+
+    def _begin_life(self, event: RoundManifest) -> list[Effect]:
+        """A shard was set back: sites answer the round again. Who has a receipt of ours gets it once more."""
+        self._life, self._behind = event.life, False
+        begin = BeginLife(event.life, event.round)
+        known = self._manifest
+        if known is not None and _age(event) <= _age(known):
+            return [begin]
+        return [begin, *self._turn_to(event)]
+
+    def _turn_to(self, event: RoundManifest) -> list[Effect]:
         if event.run == self._before[0] and event.round < self._before[1]:
             return []
         if self.state is State.DELIVERING:
@@ -221,7 +250,7 @@ class ShardMachine:
     def _round_opened(self, event: RoundOpened) -> list[Effect]:
         self._gate.know([*event.receipts, *event.earlier], self._now)
         self._reception.open(self._round, event.receipts, event.earlier, wanted=self._wanted)
-        self._late, self._refused, self._reported = set(event.late), set(), -1
+        self._late, self._refused, self._reported, self._behind = set(event.late), set(), -1, False
         if event.settled:
             self.state = State.WAITING
             return []
@@ -237,8 +266,10 @@ class ShardMachine:
     def _enough(self, event: Enough) -> list[Effect]:
         manifest = self._manifest
         assert manifest is not None
-        if (event.run, event.round) != (self._run, manifest.round):
+        if (event.run, event.round, event.life) != (self._run, manifest.round, self._life):
             return []
+        if not {*event.promised} <= {*self._reception.accepted, *self._late}:
+            return [] if self._behind else self._fall_behind()
         self.state = State.SUMMING
         return [SumUp(event.round)]
 
@@ -256,11 +287,24 @@ class ShardMachine:
         message = event.message
         if not self._gate.passes(event.site, message, self._now):
             return []
+        if isinstance(message, Hello):
+            return self._hello(event.site, message)
         if isinstance(message, Begin):
             return self._begin(event.site, message)
         if isinstance(message, Chunk) and self.state is State.COLLECTING:
             return [*self._reception.chunk(event.site, message, self._now)]
         return []  # the rest of what sites say is for the root
+
+    def _hello(self, site: str, hello: Hello) -> list[Effect]:
+        """A receipt goes out when it is durable: who has one that we know nothing of shows that we were set back."""
+        here = (hello.run, hello.life, hello.accepted) == (self._run, self._life, self._round)
+        if self.state is not State.COLLECTING or not here or site in self._reception.accepted:
+            return []
+        return self._fall_behind()
+
+    def _fall_behind(self) -> list[Effect]:
+        self._behind = True
+        return [self._tally()] if self._online else []
 
     def admits(self, site: str, now: float) -> bool:
         """Whether the name has a place among those that may send, or gets one."""
@@ -273,7 +317,7 @@ class ShardMachine:
             self._run and message.run != self._run
         ):  # the plan was set up anew: it must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
-        if (answer := self._reception.answer(site, message)) is not None:
+        if (answer := self._answer(site, message)) is not None:
             return [answer]
         between = self.state not in {State.COLLECTING, State.FINISHED}
         if between or message.round > self._round:  # what becomes of it is known when the next round is open
@@ -286,12 +330,22 @@ class ShardMachine:
             return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
         return [*self._reception.begin(site, message, self._now)]
 
+    def _answer(self, site: str, message: Begin) -> Send | None:
+        """The receipt for this update, if there is one; also to a site that was set back by many rounds."""
+        if (answer := self._reception.answer(site, message)) is not None or message.round >= self._round:
+            return answer
+        given = self._given(message.round, site)
+        return Send(site, "dn/ctl", given) if given is not None and given.id == message.outline.id else None
+
     def _wanted(self, round_: int) -> bool:
         return late_share(self._plan, round_, self._round) is not None
 
     def _refusal(self, site: str, message: Begin) -> str | None:
         if not self._wanted(message.round) or self.state is State.FINISHED:
-            return f"late: round {message.round} has closed"
+            given = self._given(message.round, site)
+            return (
+                TWICE if given is not None and given.accepted else f"late: round {message.round} has closed"
+            )
         return self._reception.objection(site, message)
 
     def _judged(self, event: Judged) -> list[Effect]:

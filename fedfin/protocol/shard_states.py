@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from fedfin.protocol.messages import Enough, Evict, Message, Missing, Receipt, RoundManifest, Welcome
+from fedfin.protocol.messages import Enough, Evict, Life, Message, Missing, Receipt, RoundManifest, Welcome
 from fedfin.protocol.round_states import FromSite, Judge, Judged, Send, Spool, Tick
 from fedfin.protocol.site_states import Connected, Disconnected, Published
 
@@ -80,6 +80,14 @@ class OpenRound:
 
 
 @dataclass(frozen=True)
+class BeginLife:
+    """Make it durable that the run goes on in this life: a shard was set back, and the open round is answered again."""
+
+    life: Life
+    round: int
+
+
+@dataclass(frozen=True)
 class SumUp:
     """Add up this round's accepted updates, make the sum durable, and report Summed."""
 
@@ -105,7 +113,7 @@ class Leave:
     reason: str
 
 
-Effect = Send | SendUp | Spool | Judge | OpenRound | SumUp | Settle | Finish | Leave
+Effect = Send | SendUp | Spool | Judge | OpenRound | BeginLife | SumUp | Settle | Finish | Leave
 
 _S = State
 _ANYWHERE: dict[type, tuple[State, ...]] = {Evict: (_S.EVICTED,)}
@@ -123,7 +131,8 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.COLLECTING: _while(_S.COLLECTING)
     | {RoundManifest: (_S.COLLECTING, _S.OPENING, _S.FINISHED), Enough: (_S.COLLECTING, _S.SUMMING)},
     _S.SUMMING: _ANYWHERE | {Judged: (_S.SUMMING,), Summed: (_S.DELIVERING,)},
-    _S.DELIVERING: _while(_S.DELIVERING, Missing, Published, RoundManifest)
+    _S.DELIVERING: _while(_S.DELIVERING, Missing, Published)
+    | {RoundManifest: (_S.DELIVERING, _S.OPENING, _S.FINISHED)}
     | {Receipt: (_S.DELIVERING, _S.WAITING, _S.OPENING, _S.FINISHED, _S.EVICTED)},
     _S.FINISHED: {FromSite: (_S.FINISHED,)},
     _S.EVICTED: {},

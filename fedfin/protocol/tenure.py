@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from fedfin.errors import StateError
 from fedfin.protocol.messages import AggregatorState
 
+REMIND_S = 60.0
 PROBE_S = 8.0  # one that was let go by its broker is back within twice the first wait (link/backoff.py), and a retry
 
 
@@ -23,6 +24,7 @@ class Tenure:
         self.serving = False
         self._predecessor, self._take_over = predecessor, take_over
         self._asked_at: float | None = None
+        self._waiting_since: float | None = None
         self._echoed = False  # what is retained comes before the answer to our own question
         self._other: AggregatorState | None = None
 
@@ -44,6 +46,18 @@ class Tenure:
             return False
         waited = now - self._asked_at >= PROBE_S
         return waited or (self._echoed and (self._other is None or self._take_over))
+
+    def waits_for(self, now: float) -> str | None:
+        """Whom one that asks has heard of, once it has asked for a minute; told once a minute."""
+        self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        if self.serving or now - self._waiting_since < REMIND_S:
+            return None
+        self._waiting_since = now
+        other = "nobody yet" if self._other is None else name_of(self._other)
+        return (
+            "does not serve yet: it asks whether another aggregator of this federation does, and each connection ended"
+            f" before there was an answer; heard of: {other}"
+        )
 
     def begin(self) -> None:
         """We serve from now on."""

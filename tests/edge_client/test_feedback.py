@@ -136,6 +136,19 @@ def test_an_abandoned_update_is_not_lost(tmp_path: Path) -> None:
         assert _near(site.all_of_it(), _deltas(2))
 
 
+def test_an_update_that_had_its_receipt_in_an_earlier_life_is_owed_by_nothing(tmp_path: Path) -> None:
+    """The aggregator, or a shard, was set back, and closes the round before it is offered again: it counts already."""
+    site = Site(tmp_path)
+    site.work(2)
+    site.count()
+    site.state.settle(accepted=True)
+    again = site.state.made_before(2, b"")
+    assert again is not None
+    site.state.put_update(again)
+    site.state.abandon()
+    assert _near(site.all_of_it(), _deltas(2))
+
+
 class DiedError(Exception):
     """The process ends here."""
 

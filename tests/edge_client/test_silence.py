@@ -2,6 +2,7 @@
 
 import pytest
 
+from fedfin.limits import IDLE_S
 from fedfin.protocol.site_states import State
 from fedfin_edge.agent.silence import SILENT_S, Silence
 
@@ -31,4 +32,11 @@ def test_an_answer_ends_it() -> None:
     silence.heard(SILENT_S - 1, NOON)
     assert silence.complaint(State.SENDING, SILENT_S + 1, NOON) is None
     assert silence.complaint(State.WORKING, 10 * SILENT_S, NOON) is None
-    assert silence.complaint(State.IDLE, 20 * SILENT_S, NOON) is None
+
+
+def test_a_site_without_work_hears_within_two_minutes_that_its_hello_has_no_answer() -> None:
+    """It asks once a minute; an aggregator that is stuck was once never noticed."""
+    silence = Silence()
+    assert silence.complaint(State.IDLE, 0.0, NOON) is None
+    assert silence.complaint(State.IDLE, IDLE_S + 1, NOON) is None
+    assert "its hello has had no answer" in str(silence.complaint(State.IDLE, 119.0, NOON))

@@ -13,6 +13,7 @@ from machine_helpers import (
     make_plan,
     manifest_of,
 )
+from msgspec.structs import replace
 
 from fedfin import limits
 from fedfin.protocol import round_states as agg
@@ -21,6 +22,7 @@ from fedfin.protocol import transfer
 from fedfin.protocol.messages import (
     Enough,
     Evict,
+    Life,
     Missing,
     Receipt,
     RoundManifest,
@@ -40,6 +42,7 @@ OFFER = begin_of(SUM, chunk_size=transfer.grain(len(SUM), CHUNK))
 ACCEPTED = Receipt(id=OFFER.outline.id, accepted=True)
 QUICK = make_plan(sites=2, min_sites=2)
 ENOUGH = Enough(run=RUN, round=2)
+SECOND = Life(1, "a" * 16)
 
 
 class ShardAlone:
@@ -57,7 +60,7 @@ class ShardAlone:
     def collect(self, round_: int = 2, **opened) -> list:
         """Welcomed and collecting; what it then asks for."""
         self.feed(Welcome(run=RUN, plan=PLAN), manifest_of(round_))
-        return self.feed(life.RoundOpened({}, {}, **opened))
+        return self.feed(life.RoundOpened(**({"receipts": {}, "earlier": {}} | opened)))
 
 
 class Root:
@@ -73,8 +76,9 @@ class Root:
     def tell(self, index: int, *accepted: str, **changes) -> list:
         """A tally; what follows."""
         facts = {"plan": self.plan.digest(), "shards": 2, "run": RUN, "round": 2, "accepted": accepted}
+        now = changes.pop("now", 1.0)
         tally = Tally(**(facts | {"refused": (), "late": (), "closed": False} | changes))
-        return self.machine.receive(agg.FromShard(index, tally), 1.0)
+        return self.machine.receive(agg.FromShard(index, tally), now)
 
     def deliver(self, index: int) -> list:
         """A sum arrives whole and is found good; what follows."""
@@ -84,6 +88,34 @@ class Root:
 
 
 # A shard.
+
+
+def hello_of(site: str, **changes) -> agg.FromSite:
+    """One whose update of round 2 was accepted."""
+    return agg.FromSite(site, replace(HELLO, **({"run": RUN, "seen": 2, "accepted": 2} | changes)))
+
+
+def test_a_shard_learns_from_a_site_that_its_folder_was_set_back() -> None:
+    """It knows of no such receipt; another shard's site, an earlier round's and its own receipts show nothing."""
+    shard, (one, other, *_) = ShardAlone(), OWN[0]
+    shard.collect(receipts={one: Receipt(id=b"1" * 32, accepted=True)})
+    assert shard.feed(hello_of(one), hello_of(other, accepted=1), hello_of(other, run=OTHER_RUN)) == []
+    (tally,) = shard.feed(hello_of(other))
+    assert tally.message.behind
+    renewed = replace(manifest_of(2), life=SECOND)
+    assert shard.feed(renewed) == [life.BeginLife(SECOND, 2)]
+    assert shard.feed(hello_of(other)) == [], "of the life before"
+    shard.now += limits.RETRY_S
+    assert not shard.feed(agg.Tick())[-1].message.behind
+
+
+def test_what_a_shard_holds_counts_in_the_next_life_too() -> None:
+    """Its sites answer the round again, and get their receipts again."""
+    shard, site = ShardAlone(), OWN[0][0]
+    given = Receipt(id=begin_of().outline.id, accepted=True)
+    shard.collect(receipts={site: given})
+    shard.feed(replace(manifest_of(2), life=SECOND))
+    assert shard.feed(agg.FromSite(site, begin_of())) == [agg.Send(site, "dn/ctl", given)]
 
 
 def test_a_shard_believes_no_manifest_before_the_root_has_named_the_run() -> None:
@@ -154,7 +186,9 @@ def test_the_root_closes_when_its_shards_together_have_the_target() -> None:
     """It tells both, and folds when both sums are there."""
     root = Root()
     assert root.tell(0, OWN[0][0]) == []
-    assert root.tell(1, OWN[1][0]) == [agg.Send(f"shard/{i}", "dn/ctl", ENOUGH) for i in (0, 1)]
+    assert root.tell(1, OWN[1][0]) == [
+        agg.Send(f"shard/{i}", "dn/ctl", replace(ENOUGH, promised=(OWN[i][0],))) for i in (0, 1)
+    ]
     assert root.deliver(0) == [agg.Send("shard/0", "dn/ctl", ACCEPTED)]
     _, close = root.deliver(1)
     assert isinstance(close, agg.CloseRound)
@@ -227,3 +261,40 @@ def test_the_root_takes_no_update_of_a_site_but_waits_for_who_offers_one() -> No
         ]
         closed.append(any(effects))
     assert closed == [False, True]
+
+
+def test_a_shard_that_was_set_back_makes_the_root_begin_a_new_life() -> None:
+    """Once; sites hear of it by the manifest, and the shard, too."""
+    root = Root()
+    begin, published, answer = root.tell(0, behind=True)
+    assert (begin.life.number, begin.site, begin.round) == (1, "shard/0", 2)
+    assert published.manifest.life == begin.life
+    assert answer == agg.Send("shard/0", "dn/ctl", published.manifest)
+    assert root.tell(0, behind=True) == [answer], "it speaks of the life before"
+
+
+def test_a_shard_whose_sum_is_here_lost_nothing() -> None:
+    """Its folder is older than its last words, and the root has them."""
+    root = Root()
+    root.tell(0, OWN[0][0], OWN[0][1])
+    root.deliver(0)
+    assert not [effect for effect in root.tell(0, behind=True) if isinstance(effect, agg.BeginLife)]
+
+
+def test_a_shard_that_lacks_what_it_promised_is_not_summed_up() -> None:
+    """It says that its folder was set back, and gives its sum when its sites have answered again."""
+    shard, (one, other, *_) = ShardAlone(), OWN[0]
+    shard.collect(receipts={one: Receipt(id=b"1" * 32, accepted=True)})
+    (tally,) = shard.feed(replace(ENOUGH, promised=(one, other)))
+    assert tally.message.behind
+    assert shard.feed(replace(ENOUGH, promised=(one,))) == [life.SumUp(2)]
+
+
+def test_the_root_says_what_a_shard_promised_and_not_for_ever() -> None:
+    """A site that has answered may be gone when its shard asks it again."""
+    root, (one, other, *_) = Root(), OWN[0]
+    enough = agg.Send("shard/0", "dn/ctl", replace(ENOUGH, promised=(one, other)))
+    assert enough in root.tell(0, one, other)
+    assert enough in root.tell(0, one)
+    late = root.tell(0, one, now=1.0 + QUICK.rounds.deadline_s)
+    assert agg.Send("shard/0", "dn/ctl", ENOUGH) in late

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from fedfin.errors import StateError
 from fedfin.protocol.messages import AggregatorState
-from fedfin.protocol.tenure import PROBE_S, Tenure
+from fedfin.protocol.tenure import PROBE_S, REMIND_S, Tenure
 
 FIRST = AggregatorState(online=True, boot="1" * 16, host="north", since=100.0, at=100.0)
 SECOND = AggregatorState(online=True, boot="2" * 16, host="south", since=200.0, at=200.0)
@@ -113,6 +113,18 @@ def test_what_a_broker_kept_of_the_dead_stops_nobody() -> None:
     """It says it again and again, the same."""
     first = serving()
     assert [first.hear(replace(SECOND, takes_over=True)) for _ in range(5)] == [True] * 5
+
+
+def test_one_that_cannot_serve_yet_says_why_once_a_minute() -> None:
+    """Its connections end before there is an answer: it must not wait in silence."""
+    second = tenure()
+    assert second.waits_for(0.0) is None
+    second.hear(FIRST)
+    said = second.waits_for(REMIND_S)
+    assert said is not None
+    assert "heard of: boot 1111111111111111, on north" in said
+    assert second.waits_for(REMIND_S + 1.0) is None
+    assert serving().waits_for(10 * REMIND_S) is None
 
 
 def test_time_without_a_connection_proves_nobody_dead() -> None:

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulation.processes import AggregatorProcess, Process, SiteProcess
+from simulation.processes import AggregatorProcess, Process, ShardProcess, SiteProcess
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -26,7 +26,8 @@ class Backups:
         """So often the folder of the aggregator, or of a site, or of both, is set back."""
         for _ in range(times):
             site = rng.choice(self._world.sites)
-            parties = rng.choice([[self._world.aggregator], [site], [self._world.aggregator, site]])
+            server = rng.choice(self._world.shards or [self._world.aggregator])
+            parties = rng.choice([[server], [site], [server, site]])
             copied, restored = rng.uniform(0.0, COPIED_S), rng.uniform(0.0, RESTORED_S)
             for party in parties:
                 self.later(party, copied, copied + restored)
@@ -47,7 +48,7 @@ class Backups:
         """The aggregator's folder holds all that is ours."""
         if Path(folder) != self._world.aggregator.folder:
             return set()
-        ours = {site.name for site in self._world.sites} | {self._folder.name}
+        ours = {p.name for p in (*self._world.sites, *self._world.shards)} | {self._folder.name}
         return {name for name in names if name in ours}
 
     def restore(self, party: Process, copy: Path) -> None:
@@ -62,7 +63,7 @@ class Backups:
             _remove(party.folder / name)
         shutil.copytree(copy, party.folder, dirs_exist_ok=True)
         self._world.watch.set_back(party)
-        if isinstance(party, AggregatorProcess):
+        if isinstance(party, AggregatorProcess | ShardProcess):
             self._world.read_again(party)
         elif isinstance(party, SiteProcess) and party.finished:
             self._world.start_again(party)

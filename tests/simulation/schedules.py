@@ -185,6 +185,9 @@ VARIANTS = {
     "set back, secure": Variant(
         toy_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told, mortal=False, set_back=True
     ),
+    "set back, sharded": Variant(
+        toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, shards=2, set_back=True
+    ),
     "doubled": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, doubled=True),
     "doubled, solved": Variant(solved_plan(_EVERYONE), 3, within_the_quorum, mortal=False, doubled=True),
     "doubled, quorum": Variant(toy_plan(_QUORUM), 3, within_the_quorum, doubled=True),

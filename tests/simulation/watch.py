@@ -123,13 +123,15 @@ class Watch:
     def finish(self, journal: Journal, collectors: Sequence[Journal], folder: Path) -> None:
         """Every accepted update counts exactly once: an undisturbed aggregator makes the same models of them.
 
-        `collectors`: the journals of those who took the sites' updates, which are the shards' if there are any.
+        `collectors`: the journals of those who took the sites' updates, which are the shards' if there are any; or the
+        root's own, where a shard was set back and does not hold them any more: then it took sums.
         """
         for (sender, site, id_), receipt in self.receipts.items():
             if receipt.accepted and not sender.gone:
                 assert self._world.is_durable(sender, site, id_), ("accepted, then lost", site)
         summed = journal.plan.privacy.summed
-        again = (RootRounds if summed else Rounds)(
+        sums = summed or (bool(self._world.shards) and journal in collectors)
+        again = (RootRounds if sums else Rounds)(
             Journal(folder / "replay.sqlite", create=journal.plan, run=journal.run)
         )
         try:

@@ -76,7 +76,8 @@ class World:
             servers = [self.aggregator, *self.shards]
             while not all(server.alive for server in servers):
                 self.clock.step()
-            collectors = [server.journal for server in self.shards or servers]
+            whole = not self.tally["shard set back"]
+            collectors = [s.journal for s in (self.shards if self.shards and whole else [self.aggregator])]
             self.watch.finish(self.aggregator.journal, collectors, self._folder)
             self._check_sites()
         for server in servers:

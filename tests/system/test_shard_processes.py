@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from federation import broker, fedfin, start
@@ -23,8 +25,16 @@ SHARDED = {"root": ["--shards", "2"], "shard-0": ["--shard", "0/2"], "shard-1": 
 class Running:
     """Aggregator processes by their roles, and one process of sites; each life of one has a log of its own."""
 
-    def __init__(self, folder: Path, url: str, roles: dict[str, list[str]]) -> None:
-        self._folder, self._url, self._roles = folder, url, roles
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        roles: dict[str, list[str]],
+        urls: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`urls`: of those who do not connect at `url`, by role; "sites", too."""
+        self._folder, self._roles = folder, roles
+        self._urls = dict.fromkeys([*roles, "sites"], url) | urls
         self._processes: dict[str, subprocess.Popen] = {}
         self._logs: dict[str, list[Path]] = {name: [] for name in roles}
         (folder / "plan.toml").write_text(plan_toml(PLAN))
@@ -33,7 +43,14 @@ class Running:
             self.start(name)
         sites = ["--federation", FEDERATION, "--first", "0", "--count", str(SITES)]
         self._processes["sites"] = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.transport.fleet_process", "--broker", url, *sites],
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.transport.fleet_process",
+                "--broker",
+                self._urls["sites"],
+                *sites,
+            ],
             stdout=subprocess.DEVNULL,
         )
 
@@ -41,7 +58,15 @@ class Running:
         """Begin another life."""
         logs = self._logs[name]
         logs.append(self._folder / f"{name}-{len(logs)}.log")
-        words = ["aggregator", "serve", self._folder / name, "--broker", self._url, "--json", "--no-keys"]
+        words = [
+            "aggregator",
+            "serve",
+            self._folder / name,
+            "--broker",
+            self._urls[name],
+            "--json",
+            "--no-keys",
+        ]
         self._processes[name] = start(*words, *self._roles[name], log=logs[-1])
 
     def kill_and_start(self, name: str) -> None:
@@ -51,9 +76,9 @@ class Running:
         self._processes[name].wait(10)
         self.start(name)
 
-    def wait_for(self, name: str, event: str, **facts: object) -> None:
+    def wait_for(self, name: str, event: str, *, seconds: float = SECONDS, **facts: object) -> None:
         """Until a process has reported this."""
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             for line in self._logs[name][-1].read_text().rpartition("\n")[0].splitlines():
                 told = json.loads(line) if line.startswith("{") else {}
@@ -62,9 +87,9 @@ class Running:
             time.sleep(0.005)
         raise TimeoutError(self.last_words())
 
-    def finish(self) -> None:
+    def finish(self, seconds: float = SECONDS) -> None:
         """Until all have ended well."""
-        codes = {name: process.wait(SECONDS) for name, process in self._processes.items()}
+        codes = {name: process.wait(seconds) for name, process in self._processes.items()}
         assert set(codes.values()) == {0}, f"{codes}\n{self.last_words()}"
 
     def stop(self) -> None:

@@ -95,7 +95,8 @@ class Server:
         rounds = self._rounds
         plan, run, limit = rounds.plan, rounds.journal.run, most_sealed_bytes(rounds.max_update_bytes)
         if self._shards:
-            return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit)
+            life_ = rounds.journal.life
+            return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit, life=life_)
         if plan.privacy.summed:
             return SecureRoundMachine(
                 plan,
@@ -155,6 +156,8 @@ class Server:
             self._obey(self._channel.refresh())
             self._feed(life.Tick())
             self._hear_answer()
+            if (reason := self._tenure.waits_for(time.monotonic())) is not None:
+                self._report("waiting", {"reason": reason})
 
     def _obey(self, change: Change | None) -> None:
         """A new charter: removed sites hear it, the others get the new keys."""

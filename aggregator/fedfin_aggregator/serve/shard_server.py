@@ -43,7 +43,12 @@ class ShardServer:
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
         self._machine = ShardMachine(
-            rounds.plan, self._shard, max_update_bytes=rounds.max_update_bytes, before=rounds.before
+            rounds.plan,
+            self._shard,
+            max_update_bytes=rounds.max_update_bytes,
+            before=rounds.before,
+            life=rounds.journal.life,
+            receipt=rounds.journal.receipt,
         )
         client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
         topic, words = self._last_words
@@ -171,7 +176,7 @@ class ShardServer:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:
+    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
         match effect:
             case Send(site, channel, message):
                 self._mail.post(site, channel, message)
@@ -186,6 +191,9 @@ class ShardServer:
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
                 self._feed(self._rounds.open(manifest))
+            case life.BeginLife(new, round_):
+                self._rounds.journal.begin_life(new)
+                self._report("rewound", {"round": round_, "life": new.number})
             case life.SumUp(round_):
                 self._hear_of_judged(self._incoming.settle())  # what is complete has come in time
                 self._feed(life.Summed(self._rounds.sum_up(round_)))

@@ -21,7 +21,7 @@ class ShardJournal(Journal):
         """Become part of the root's run; what belongs to another one is dropped."""
         with self._db:
             self._db.execute("BEGIN")
-            for table in ("upd", "round", "sum"):
+            for table in ("upd", "round", "sum", "life"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
             self._db.execute("UPDATE plan SET run = ?", (run,))
         self.tidy()  # a round of the same number must not go on in an old one's file

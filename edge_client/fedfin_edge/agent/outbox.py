@@ -21,7 +21,8 @@ class Outbox(msgspec.Struct, frozen=True):
 
     `owed` when it counts, `lost` when it does not: see fedfin_edge/agent/error_feedback.py.
 
-    `lost` None: it is the update's own body, which need not be written twice.
+    `lost` None: it is the update's own body, which need not be written twice. `again`: it had a receipt before, in an
+    earlier life of the run.
     """
 
     round: int
@@ -31,6 +32,7 @@ class Outbox(msgspec.Struct, frozen=True):
     lost: bytes | None
     seal: bytes = b""
     model: bytes = b""
+    again: bool = False
 
     def lost_body(self) -> bytes:
         """What was lost if the update does not count."""

@@ -189,7 +189,8 @@ class AgentState:
     def made_before(self, round_: int, model: bytes) -> Outbox | None:
         """The last update that has a receipt, if it is the one of this round from this model."""
         last = _read(self._last, Outbox)
-        return last if last is not None and (last.round, last.model) == (round_, model) else None
+        fits = last is not None and (last.round, last.model) == (round_, model)
+        return replace(last, again=True) if last is not None and fits else None
 
     def remember_second_moments(self, round_: int) -> None:
         """They were given in this round, before this folder was lost."""
@@ -245,10 +246,13 @@ class AgentState:
         self._outbox.replace(self._last)
 
     def abandon(self, *, owe: bool = True) -> None:
-        """The update in the outbox, if there is one, is not delivered. `owe`: the next one makes up for it."""
+        """The update in the outbox, if there is one, is not delivered. `owe`: the next one makes up for it.
+
+        Not for one that had its receipt in an earlier life: it may count, and must not count twice.
+        """
         outbox = self._take_waiting()
         if outbox is not None:
-            if owe:
+            if owe and not outbox.again:
                 self._owe(outbox, accepted=False)
             self._outbox.unlink()
 
