@@ -27,9 +27,9 @@ QEMU, CPU = "qemu-aarch64-static", "cortex-a72"
 # JetPack 6's. 1.32.0 ends with a segmentation fault under qemu 7.2, which says nothing of hardware.
 ONNXRUNTIME = "1.23.2"
 OLDER = BUILD / f"onnxruntime-{ONNXRUNTIME}-arm64"
-# Of int8 graphs a product may be rounded to the next step, of which a layer has 256; the rest is float32 throughout.
-COSINE = {"features image": 0.999, "features text": 0.999}
-LARGEST = {"predictions": 0.01, "train": 1e-4}
+# Of int8 graphs a value may be rounded to the next of 256 steps in each layer; training is float32 throughout.
+COSINE = {"features image": 0.995, "features text": 0.998}
+LARGEST = {"predictions": 0.05, "train": 1e-6}
 
 
 def main() -> int:
