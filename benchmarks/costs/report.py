@@ -30,11 +30,12 @@ def answer(found: dict[str, float]) -> list[str]:
     """In three sentences, as far as it was measured."""
     sentences = []
     if "until_bytes" in found:
+        rounds = f"{found['until_rounds']:.0f} round{'s' if found['until_rounds'] > 1 else ''}"
         sentences.append(
             f"Until the model has 99 % of its final AUC a site moves {found['until_bytes'] / 1e6:.2f} MB"
             f" under secure sums: {found['until_r2gen_ratio']:,.0f} times less than with a federated report generator"
             f" and {found['until_paper_ratio']:,.0f} times less than where encoders train and travel, if these needed"
-            f" no more than {found['until_rounds']:.0f} rounds; {found['until_r2gen_published_ratio']:,.0f} and"
+            f" no more than {rounds}; {found['until_r2gen_published_ratio']:,.0f} and"
             f" {found['until_paper_published_ratio']:,.0f} times less than in the {PUBLISHED_ROUNDS} published."
         )
     if "imputation_multiply_adds_ratio" in found:
