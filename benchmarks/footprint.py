@@ -12,8 +12,12 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Iterable
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
 
 IMPORTS = (
     "fedfin_aggregator.cli",
@@ -23,6 +27,7 @@ IMPORTS = (
     "fedfin_edge.predict.predictor",
 )
 RUNS = 5
+PROJECT = Path(__file__).parents[1]
 _PROBE = """
 import sys, time
 started = time.perf_counter()
@@ -63,18 +68,48 @@ def measure_import(module: str) -> dict[str, float]:
     return {"seconds": statistics.median(seconds), "rss_mb": statistics.median(rss)}
 
 
+def installed_mb() -> dict[str, float]:
+    """MB of the base install's packages as they are in this environment, by name: FedFIN's own and all they need."""
+    found: dict[str, float] = {}
+    wanted = ["fedfin"]
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            package = distribution(name)
+            found[name] = (
+                _own_mb() if name == "fedfin" else _mb(package.locate_file(f) for f in package.files or ())
+            )
+            wanted += _needs(package)
+    return found
+
+
+def _needs(package: Distribution) -> list[str]:
+    """Names of what it needs here, without extras."""
+    needs = map(Requirement, package.requires or ())
+    return [need.name.lower() for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+
+
+def _own_mb() -> float:
+    """Of the packages in this checkout."""
+    rooms = [PROJECT / room for room in ("fedfin", "edge_client", "aggregator", "export")]
+    return _mb(path for room in rooms for path in room.rglob("*"))
+
+
+def _mb(files: Iterable[Any]) -> float:
+    return sum(path.stat().st_size for path in map(Path, files) if path.is_file()) / 1e6
+
+
 def measure_install() -> float:
     """MB of a fresh environment's site-packages after `pip install .`, without pip and setuptools."""
-    project = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         venv.create(folder, with_pip=True)
-        subprocess.run([folder / "bin" / "pip", "install", "--quiet", str(project)], check=True)
+        subprocess.run([folder / "bin" / "pip", "install", "--quiet", str(PROJECT)], check=True)
         packages = next((folder / "lib").glob("python*")) / "site-packages"
         own = {"pip", "setuptools", "_distutils_hack", "pkg_resources"}
         files = (path for path in packages.rglob("*") if path.is_file() and not path.is_symlink())
         kept = (path for path in files if path.relative_to(packages).parts[0].split("-")[0] not in own)
-        return sum(path.stat().st_size for path in kept) / 1e6
+        return _mb(kept)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,17 @@ BUDGETS = Path(__file__).with_name("budgets.toml")
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One promise. `figure`: of figures.py; `claim`: in words; `how`: what it is measured by."""
+    """One promise. `figure`: of figures.py; `claim`: in words; `how`: what it is measured by.
+
+    quick: whether a quick run measures it, too.
+    """
 
     figure: str
     claim: str
     how: str
     at_least: float | None = None
     at_most: float | None = None
+    quick: bool = True
 
     def __post_init__(self) -> None:
         if (self.at_least is None) == (self.at_most is None):
@@ -41,17 +45,23 @@ class Budgets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One promise as it was found; value None: its step has not run."""
+    """One promise as it was found; value None: its step has not run. quick: of a quick run."""
 
     budget: Budget
     value: float | None
+    quick: bool = False
 
     @property
     def outcome(self) -> str:
-        """In one word."""
+        """In few words."""
         if self.value is None:
-            return "not measured"
+            return "in full runs" if self.quick and not self.budget.quick else "not measured"
         return "holds" if self.budget.holds(self.value) else "broken"
+
+    @property
+    def fails(self) -> bool:
+        """Whether the check of all promises does, for it."""
+        return self.outcome in ("broken", "not measured")
 
 
 def read_budgets(path: Path = BUDGETS) -> tuple[Budget, ...]:
@@ -59,6 +69,6 @@ def read_budgets(path: Path = BUDGETS) -> tuple[Budget, ...]:
     return read_toml(path, Budgets, what="budgets").budget
 
 
-def check(figures: Mapping[str, float], budgets: tuple[Budget, ...]) -> list[Claim]:
+def check(figures: Mapping[str, float], budgets: tuple[Budget, ...], *, quick: bool = False) -> list[Claim]:
     """Each in its place."""
-    return [Claim(budget, figures.get(budget.figure)) for budget in budgets]
+    return [Claim(budget, figures.get(budget.figure), quick) for budget in budgets]

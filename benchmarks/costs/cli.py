@@ -11,7 +11,7 @@ from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import SettingsError
 
 OUT = Path("fedfin-bench")
-STEPS = ("sizes", "wire", "presets", "learning", "materials", "ratios", "alone")
+STEPS = ("sizes", "install", "wire", "presets", "learning", "materials", "ratios", "alone")
 
 
 def build(commands: Commands) -> None:
@@ -111,7 +111,10 @@ def _check(args: argparse.Namespace) -> int:
     from benchmarks.costs.claims import check, read_budgets
     from benchmarks.costs.figures import figures
 
-    claims = check(figures(Results(args.results).read()), read_budgets())
+    results = Results(args.results).read()
+    claims = check(
+        figures(results), read_budgets(), quick=any(result["quick"] for result in results.values())
+    )
     if args.json:
         print(
             json.dumps(
@@ -126,7 +129,7 @@ def _check(args: argparse.Namespace) -> int:
         for claim in claims:
             value = "-" if claim.value is None else f"{claim.value:,.4g}"
             print(f"{claim.outcome:<12} {value:>12}  {claim.budget.bound:<10} {claim.budget.claim}")
-    return 0 if all(claim.outcome == "holds" for claim in claims) else 1
+    return 1 if any(claim.fails for claim in claims) else 0
 
 
 def _plain(budget: object) -> dict[str, object]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from benchmarks.costs.prices import Prices
+from benchmarks.costs.steps import STEPS
 from benchmarks.costs.wire.federation import demo_settings
 from fedfin.codec import PRESETS
 
@@ -15,11 +16,16 @@ PUBLISHED_ROUNDS = 30  # of the paper's experiments, as CAR-MFL's code has it
 DEFAULT = "secure"
 ONCE = ("joining", "moments", "second_moments")  # tasks before any training
 ENDS = ("calibrate",)
+SMALL = ("small", "tiny", "minimal")  # presets that README's figures are of
+PROMISED_S = (900.0, 120.0)  # of all steps on two cores, in full and quick
 
 
 def figures(results: Results) -> dict[str, float]:
     """All of them by name. Bytes are of one site, both ways, every layer; times are of one thread."""
-    makers = (_compute, _encoders, _second_moments, _until, _papers_count, _rounds_of_encoders)
+    makers = (
+        _compute, _encoders, _second_moments, _until, _papers_count, _rounds_of_encoders,
+        _codec, _codec_loss, _install, _duration,
+    )  # fmt: skip
     found: dict[str, float] = {}
     for make in makers:
         with suppress(KeyError):  # the step has not run
@@ -141,6 +147,40 @@ def _until(results: Results) -> dict[str, float]:
         "until_r2gen_published_ratio": generative / rounds * PUBLISHED_ROUNDS / least,
         "until_paper_published_ratio": paper / rounds * PUBLISHED_ROUNDS / least,
     }
+
+
+def _codec(results: Results) -> dict[str, float]:
+    """How many times smaller than float32 one update of our FIN `mlp` is, by the first and last of README's presets."""
+    sizes = results["sizes"]
+    framed = {line["name"]: line["bytes"] for line in sizes["framing"]}
+    values = FLOAT32 * sizes["update"]["values"]
+    return {
+        f"{preset}_times_smaller": values / framed[f"FedFIN, {preset}"] for preset in (SMALL[0], SMALL[-1])
+    }
+
+
+def _codec_loss(results: Results) -> dict[str, float]:
+    """AUC x 100 below `exact` of the same seed, finished model: of the worst preset in the mean, and of any seed."""
+    finals = {
+        (course["preset"], course["seed"]): course["final"] for course in results["learning"]["courses"]
+    }
+    exact = {seed: final for (preset, seed), final in finals.items() if preset == "exact"}
+    lost = [[final - finals[preset, seed] for seed, final in exact.items()] for preset in SMALL]
+    return {"codec_loss": max(map(statistics.fmean, lost)), "codec_loss_of_a_seed": max(map(max, lost))}
+
+
+def _install(results: Results) -> dict[str, float]:
+    """MB of what `pip install fedfin` brings."""
+    return {"install_mb": sum(results["install"]["packages"].values())}
+
+
+def _duration(results: Results) -> dict[str, float]:
+    """All steps' time as a share of what is promised; nothing where steps are lacking, or are of both kinds."""
+    quick = results["sizes"]["quick"]
+    names = [step.name for step in STEPS if step.seconds[quick]]
+    if any(results[name]["quick"] != quick for name in names):
+        return {}
+    return {"bench_time_share": sum(results[name]["seconds"] for name in names) / PROMISED_S[quick]}
 
 
 def _papers_count(results: Results) -> dict[str, float]:

@@ -200,6 +200,14 @@ def _sizes(run: Run) -> Result:
     }
 
 
+def _install(run: Run) -> Result:
+    """What the aggregator's machine needs of disk."""
+    from benchmarks.footprint import installed_mb
+
+    run.tell("installed packages", 0, 1)
+    return {"packages": installed_mb()}
+
+
 def _trained_values(plan: Any) -> int:
     """What a round of training sends."""
     import math
@@ -211,6 +219,7 @@ def _trained_values(plan: Any) -> int:
 
 STEPS = (
     Step("sizes", "parameters and framing", (8, 8), _sizes),
+    Step("install", "size of the base install", (1, 1), _install),
     Step("wire", "bytes on the wire, by level and columns", (150, 16), _wire),
     Step("presets", "bytes on the wire, by preset", (20, 0), _presets),
     Step("learning", "rounds until 99 % of the final AUC", (180, 10), _learning),

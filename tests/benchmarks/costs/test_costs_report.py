@@ -1,5 +1,6 @@
 """The report, its promises, and the documents that quote it."""
 
+import json
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from benchmarks.costs.quoted import DOCUMENTS, quoted, read_measured
 from benchmarks.costs.report import markdown, page
 from benchmarks.costs.steps import STEPS
 from benchmarks.costs.tables import tables
+from benchmarks.footprint import installed_mb
 from fedfin.command_line.main import main
 from fedfin.errors import InputError, SettingsError
 
@@ -49,6 +51,53 @@ def test_a_broken_promise_is_told(tmp_path):
     budgets = read_budgets(path)
     assert [check({"f": value}, budgets)[0].outcome for value in (1.0, 1.1)] == ["holds", "broken"]
     assert check({}, budgets)[0].outcome == "not measured"
+
+
+def test_a_quick_run_is_not_held_to_what_it_does_not_measure(tmp_path, capsys):
+    """But to everything else; and a full run to all."""
+    quick = {name: {**result, "quick": True} for name, result in read_measured().items() if name != "presets"}
+    courses = [course for course in quick["learning"]["courses"] if course["preset"] == "exact"]
+    quick["learning"]["courses"] = courses
+    for name, result in quick.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(result | {"seconds": 1.0}))
+    assert main(["bench", "check", str(tmp_path)]) == 0
+    assert "in full runs" in capsys.readouterr().out
+    (tmp_path / "sizes.json").write_text(json.dumps(read_measured()["sizes"]))
+    (tmp_path / "learning.json").unlink()
+    assert main(["bench", "check", str(tmp_path)]) == 1
+
+
+def test_the_time_of_all_steps_is_held_against_what_is_promised():
+    """Of a quick run two minutes; nothing is said where steps are lacking or were measured otherwise."""
+    full = {name: {**result, "quick": False, "seconds": 60.0} for name, result in read_measured().items()}
+    assert figures(full)["bench_time_share"] == pytest.approx(len(STEPS) / 15)
+    quick = {
+        step.name: {**full[step.name], "quick": True, "seconds": 10.0} for step in STEPS if step.seconds[True]
+    }
+    assert figures(quick)["bench_time_share"] == pytest.approx(len(quick) / 12)
+    assert "bench_time_share" not in figures(full | quick)
+    assert "bench_time_share" not in figures({"sizes": full["sizes"]})
+
+
+def test_what_compression_costs_is_that_of_the_worst_preset_and_seed():
+    """Beside uncompressed training of the same seed."""
+    finals = {"exact": (90.0, 92.0), "small": (90.0, 91.8), "tiny": (90.2, 91.0), "minimal": (89.9, 92.0)}
+    courses = [
+        {"preset": preset, "seed": seed, "final": final}
+        for preset, of_preset in finals.items()
+        for seed, final in enumerate(of_preset)
+    ]
+    found = figures({"learning": {"courses": courses}})
+    assert found["codec_loss"] == pytest.approx(0.4)
+    assert found["codec_loss_of_a_seed"] == pytest.approx(1.0)
+
+
+def test_the_base_install_is_what_the_package_needs_without_extras():
+    """As its metadata say, and what these need in turn."""
+    packages = installed_mb()
+    assert {"fedfin", "numpy", "msgspec", "paho-mqtt", "rich", "cryptography", "cffi"} <= packages.keys()
+    assert not {"torch", "onnxruntime", "pillow"} & packages.keys()
+    assert min(packages.values()) > 0
 
 
 def test_the_page_has_every_table_with_its_command_and_fetches_nothing():
