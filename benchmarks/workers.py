@@ -18,10 +18,11 @@ def workers(count: int, died: str) -> Iterator[ProcessPoolExecutor]:
             yield pool
         except BrokenProcessPool:
             raise FedfinError(died) from None
-        finally:  # nothing is left unless the work was cut short
+        except BaseException:  # cut short: nobody waits for what they are at
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
+            raise
 
 
 def _ends_quietly() -> None:
