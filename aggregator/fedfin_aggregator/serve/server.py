@@ -156,7 +156,7 @@ class Server:
             self._obey(self._channel.refresh())
             self._feed(life.Tick())
             self._hear_answer()
-            if (reason := self._tenure.waits_for(time.monotonic())) is not None:
+            if (reason := self._own.tenure.waits_for(time.monotonic())) is not None:
                 self._report("waiting", {"reason": reason})
 
     def _obey(self, change: Change | None) -> None:
