@@ -351,8 +351,8 @@ def make_believe(world: "World") -> Iterator[None]:
         world.crash_point()
 
     def run_task(plan: Plan, task: Task, round_: int, *more: Any, **how: Any) -> TaskResult:
-        assert world.current is not None
-        world.watch.computing(world.current.name, round_)
+        assert isinstance(world.current, SiteProcess)
+        world.watch.computing(world.current.name, world.current.agent._machine._life, round_)
         return toy.run_task(plan, task, round_, *more, **how)
 
     def crashy_flush(descriptor: int) -> None:
