@@ -438,8 +438,8 @@ def _sites(world: "World") -> dict[str, Any]:
     """Links, cases and tasks of nothing but the world."""
 
     def run_task(plan: Plan, task: Task, round_: int, *more: Any, **how: Any) -> TaskResult:
-        assert world.current is not None
-        world.watch.computing(world.current.name, round_)
+        assert isinstance(world.current, SiteProcess)
+        world.watch.computing(world.current.name, world.current.agent._machine._life, round_)
         return toy.run_task(plan, task, round_, *more, **how)
 
     return {

@@ -37,7 +37,7 @@ class Watch:
         self.models: dict[tuple[str, Life, int], bytes] = {}  # the digest by run, life and version
         self.sums = SumWatch(lambda round_: answered_once(task_of(world.plan, round_)))
         self._summed: dict[tuple[Process, str, int], bool] = {}  # by sender, site and round
-        self._offered: set[tuple[str, int]] = set()  # a site's process, and round
+        self._offered: set[tuple[str, Life, int]] = set()  # a site's process, its life, and round
 
     def judging(self, judge: Judge) -> Judge:
         """Keep what is judged: the journal drops it when its round closes."""
@@ -67,17 +67,17 @@ class Watch:
         if party is self._world.aggregator:
             self.models.clear()
 
-    def offering(self, site: str, round_: int) -> None:
+    def offering(self, site: str, life: Life, round_: int) -> None:
         """An update of this round is about to leave."""
-        self._offered.add((site, round_))
+        self._offered.add((site, life, round_))
 
     def asked_anew(self, site: str) -> None:
         """It may make updates anew."""
-        self._offered = {(name, round_) for name, round_ in self._offered if name != site}
+        self._offered = {offered for offered in self._offered if offered[0] != site}
 
-    def computing(self, site: str, round_: int) -> None:
+    def computing(self, site: str, life: Life, round_: int) -> None:
         """A site begins a round's work: not again once it has offered its update, which it must have saved."""
-        assert (site, round_) not in self._offered, ("made anew after it was offered", site, round_)
+        assert (site, life, round_) not in self._offered, ("made anew after it was offered", site, round_)
 
     def may_write(self, client_id: str, topic: str) -> None:
         """Up: each under its own id only. The aggregator: everywhere but there. A shard: down to sites, too."""

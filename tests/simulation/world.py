@@ -154,7 +154,8 @@ class World:
                     if site.finished and site.awaited:
                         self.start_again(site)
             if event == "sending":
-                self.watch.offering(name, facts["round"])
+                assert isinstance(self.current, SiteProcess)
+                self.watch.offering(name, self.current.agent._machine._life, facts["round"])
             if event == "rewound" and not self.plan.privacy.summed:
                 # A site may be killed when it has written the new life down, and before it says so.
                 sites = {site.name for site in (*self.sites, *self.twins)}

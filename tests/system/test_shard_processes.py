@@ -1,6 +1,7 @@
 """A root and two shards as real processes over mosquitto, with a fleet of protocol-true sites."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -69,11 +70,15 @@ class Running:
         ]
         self._processes[name] = start(*words, *self._roles[name], log=logs[-1])
 
-    def kill_and_start(self, name: str) -> None:
-        """SIGKILL, and another life."""
+    def kill(self, name: str) -> None:
+        """SIGKILL."""
         assert self._processes[name].poll() is None, f"{name} ended before it could be killed"
         self._processes[name].kill()
         self._processes[name].wait(10)
+
+    def kill_and_start(self, name: str) -> None:
+        """SIGKILL, and another life."""
+        self.kill(name)
         self.start(name)
 
     def wait_for(self, name: str, event: str, *, seconds: float = SECONDS, **facts: object) -> None:
@@ -160,6 +165,31 @@ def test_killed_shards_and_root_go_on_where_they_stopped(tmp_path: Path) -> None
         running.kill_and_start("shard-0")
 
     final = _run(tmp_path / "shaken", SHARDED, disturb)
+    _check(tmp_path / "shaken", final)
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+def test_a_shard_that_is_restored_from_a_copy_goes_on_in_the_open_round(tmp_path: Path) -> None:
+    """Its sites have receipts that the copy knows nothing of: they answer the round again, and each counts once."""
+    folder, copy = tmp_path / "shaken" / "shard-0", tmp_path / "copy"
+
+    def set_back(running: Running) -> None:
+        running.wait_for("shard-0", "round", round=3)
+        running.kill("shard-0")
+        shutil.copytree(folder, copy)
+        running.kill("shard-1")  # without its sum the round stays open
+        running.start("shard-0")
+        running.wait_for("shard-0", "update", round=3, accepted=True)
+        time.sleep(2.0)  # its receipt has come, too
+        running.kill("shard-0")
+        shutil.rmtree(folder)
+        shutil.copytree(copy, folder)
+        running.start("shard-0")
+        running.start("shard-1")
+        running.wait_for("root", "rewound", site="shard/0")
+
+    final = _run(tmp_path / "shaken", SHARDED, set_back)
     _check(tmp_path / "shaken", final)
 
 
