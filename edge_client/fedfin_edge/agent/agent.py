@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -128,6 +129,7 @@ class Agent:
         self._chunk_tokens: set[int] = set()
         self._ever_online = self._online_now = False
         self._silence = Silence()
+        self._tick_at = 0.0
         self._word_due: float | None = None  # when to tell that nobody has answered since we are online
         self._offline_reason = "no answer"
         self.costs = Costs()
@@ -182,13 +184,17 @@ class Agent:
 
     def _step(self) -> None:
         self._alive()
-        try:
-            event = self._events.get(timeout=TICK_S)
-        except Empty:
+        with suppress(Empty):
+            self._on_event(self._events.get(timeout=TICK_S))
+        if (
+            time.monotonic() >= self._tick_at
+        ):  # also while much comes: a flood must end no retries
+            self._tick_at = time.monotonic() + TICK_S
             self._tell_if_no_word_came()
             self._tell_of_silence()
             self._feed(life.Tick())
-            return
+
+    def _on_event(self, event: Any) -> None:
         match event:
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
