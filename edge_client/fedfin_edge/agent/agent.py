@@ -186,9 +186,7 @@ class Agent:
         self._alive()
         with suppress(Empty):
             self._on_event(self._events.get(timeout=TICK_S))
-        if (
-            time.monotonic() >= self._tick_at
-        ):  # also while much comes: a flood must end no retries
+        if time.monotonic() >= self._tick_at:  # also while much comes: a flood must end no retries
             self._tick_at = time.monotonic() + TICK_S
             self._tell_if_no_word_came()
             self._tell_of_silence()
