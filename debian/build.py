@@ -1,4 +1,4 @@
-"""Build the Debian packages `fedfin` (aggregator, broker kit) and `fedfin-edge` (encoders, training) in build/deb.
+"""Build the Debian packages `fedfin` (aggregator, broker kit) and `fedfin-edge` (what a site runs) in build/deb.
 
     python debian/build.py [--arch amd64|arm64] [--python 3.11] [--source CHECKOUT] [--version TEXT] [--torch VERSION]
 
@@ -32,8 +32,8 @@ TORCH = {"amd64": "2.13.0", "arm64": "2.9.1"}
 TORCH_NEEDS = ("filelock", "fsspec", "jinja2", "networkx", "sympy", "typing-extensions")
 BESIDE = ("openpyxl",)  # case tables in Excel workbooks; pyarrow, for Parquet, would add 150 MB
 # tokenizers names it for models from a hub, and we read files: it would bring an HTTP client into the hospital.
-NOT_NEEDED = ("huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "h11", "idna", "click",
-              "tqdm", "certifi", "shellingham", "typer", "truststore", "pyyaml", "sniffio")  # fmt: skip
+NOT_NEEDED = ("huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "h11", "click", "tqdm",
+              "shellingham", "typer", "truststore", "pyyaml", "sniffio")  # fmt: skip
 # Of torch, what compiles extensions and tests it: 100 MB.
 LEFT_OUT = re.compile(
     r"torch/(include|share|test)/|.*/py312_intrinsics\.py$|torch/bin/(?!torch_shm_manager)|.*\.(a|lib|pyi)$|(networkx|sympy|numpy)/(.*/)?tests?/"
@@ -65,7 +65,7 @@ def main() -> None:
     own = wheels.make(args.source)
     base = wheels.resolve(str(own))
     torch = wheels.torch(args.torch or TORCH[args.arch])
-    edge = wheels.resolve(f"{own}[predict]", *TORCH_NEEDS, *BESIDE) | {torch}
+    edge = wheels.resolve(f"{own}[intake]", *TORCH_NEEDS, *BESIDE) | {torch}
     version = args.version or own.name.split("-")[1]
     for name, found in (("fedfin", base), ("fedfin-edge", edge - base)):
         package = Package(work / name, name, version, args.arch, args.python)
