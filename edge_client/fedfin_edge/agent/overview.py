@@ -7,10 +7,10 @@ import msgspec
 from fedfin.errors import LinkError, StateError
 from fedfin.lock import is_at_work
 from fedfin.protocol.schedule import last_round
+from fedfin_edge.agent.intake_condition import Condition, condition
 from fedfin_edge.agent.state import AgentState, Progress
 from fedfin_edge.agent.status import Problem, Status, read_status
 from fedfin_edge.cases.counts import CaseCounts, kept_counts
-from fedfin_edge.intake.condition import Condition, condition
 from fedfin_edge.site import Site
 
 

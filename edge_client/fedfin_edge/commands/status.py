@@ -9,10 +9,10 @@ from fedfin.plain_text import plain_text
 from fedfin.utc import moment
 
 if TYPE_CHECKING:
+    from fedfin_edge.agent.intake_condition import Condition
     from fedfin_edge.agent.overview import Overview, Rounds
     from fedfin_edge.agent.status import Problem
     from fedfin_edge.cases.counts import CaseCounts, LabelCounts
-    from fedfin_edge.intake.condition import Condition
 
 _DESCRIPTION = """\
 Reads the site's folder and nothing else, so it may run at any time, beside `run` too. Exit code 0: at work and
