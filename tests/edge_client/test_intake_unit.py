@@ -74,10 +74,13 @@ def test_it_tells_systemd_that_it_is_up_alive_and_ends_within_ten_seconds_of_sig
         site = make_site(tmp_path / "site", bundles, f"{RULE}\n{archive}\n[intake.hl7]\nport = {port}\n")
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(60)
-        told = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "1500000"}
+        listening = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "1500000"}
         words = ["-m", "fedfin", "edge", "intake", str(site.folder), "--json", "--processes", "0"]
         log = (tmp_path / "log").open("w")
-        with log, subprocess.Popen([sys.executable, *words], env=os.environ | told, stdout=log) as intake:
+        with (
+            log,
+            subprocess.Popen([sys.executable, *words], env=os.environ | listening, stdout=log) as intake,
+        ):
             try:
                 heard = [systemd.recv(4096).decode() for _ in range(4)]
                 with closing(socket.create_connection(("127.0.0.1", port))):
