@@ -1,4 +1,4 @@
-"""Build the Debian packages `fedfin` (aggregator, broker kit) and `fedfin-edge` (encoders, training) in build/deb.
+"""Build the Debian packages `fedfin` (aggregator, broker kit) and `fedfin-edge` (what a site runs) in build/deb.
 
     python debian/build.py [--arch amd64|arm64] [--python 3.11] [--source CHECKOUT] [--version TEXT] [--torch VERSION]
 
@@ -30,10 +30,11 @@ GLIBC = (36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 24, 17)  # of Debian 12, an
 # PIP_FIND_LINKS or an index has it. For aarch64 it is the last version whose wheel there is for CPUs.
 TORCH = {"amd64": "2.13.0", "arm64": "2.9.1"}
 TORCH_NEEDS = ("filelock", "fsspec", "jinja2", "networkx", "sympy", "typing-extensions")
+SERVICES = {"fedfin": ("aggregator",), "fedfin-edge": ("edge", "intake")}  # the first has the folder's name
 BESIDE = ("openpyxl",)  # case tables in Excel workbooks; pyarrow, for Parquet, would add 150 MB
 # tokenizers names it for models from a hub, and we read files: it would bring an HTTP client into the hospital.
-NOT_NEEDED = ("huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "h11", "idna", "click",
-              "tqdm", "certifi", "shellingham", "typer", "truststore", "pyyaml", "sniffio")  # fmt: skip
+NOT_NEEDED = ("huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "h11", "click", "tqdm",
+              "shellingham", "typer", "truststore", "pyyaml", "sniffio")  # fmt: skip
 # Of torch, what compiles extensions and tests it: 100 MB.
 LEFT_OUT = re.compile(
     r"torch/(include|share|test)/|.*/py312_intrinsics\.py$|torch/bin/(?!torch_shm_manager)|.*\.(a|lib|pyi)$|(networkx|sympy|numpy)/(.*/)?tests?/"
@@ -65,7 +66,7 @@ def main() -> None:
     own = wheels.make(args.source)
     base = wheels.resolve(str(own))
     torch = wheels.torch(args.torch or TORCH[args.arch])
-    edge = wheels.resolve(f"{own}[predict]", *TORCH_NEEDS, *BESIDE) | {torch}
+    edge = wheels.resolve(f"{own}[intake]", *TORCH_NEEDS, *BESIDE) | {torch}
     version = args.version or own.name.split("-")[1]
     for name, found in (("fedfin", base), ("fedfin-edge", edge - base)):
         package = Package(work / name, name, version, args.arch, args.python)
@@ -146,8 +147,8 @@ class Package:
             self._root,
         ]
         subprocess.run([f"python{self._python}", *compile_, "-p", "/", self._root / LIB], check=True)
-        group = {"fedfin": "aggregator", "fedfin-edge": "edge"}[self._name]
-        self._put(f"lib/systemd/system/fedfin-{group}@.service", _unit(group))
+        for name in SERVICES[self._name]:
+            self._put(f"lib/systemd/system/fedfin-{name}@.service", _unit(name))
         self._put(f"usr/share/doc/{self._name}/copyright", (HERE / "copyright").read_text())
         if self._name == "fedfin":
             self._put("usr/bin/fedfin", LAUNCHER, 0o755)
@@ -162,7 +163,8 @@ class Package:
             "ARCH": self._arch,
             "SIZE": str(sum(path.stat().st_size for path in files) // 1024),
             "PYTHON": f"python3 (>= 3.{minor}), python3 (<< 3.{minor + 1})",
-            "GROUP": {"fedfin": "aggregator", "fedfin-edge": "edge"}[self._name],
+            "GROUP": SERVICES[self._name][0],
+            "SERVICES": " ".join(SERVICES[self._name]),
         }
         sums = [f"{hashlib.md5(p.read_bytes()).hexdigest()}  {p.relative_to(self._root)}\n" for p in files]  # noqa: S324 - dpkg's format
         self._put("DEBIAN/md5sums", "".join(sums))
@@ -197,9 +199,9 @@ def _unpack(wheel: Path, folder: Path) -> None:
                 shutil.copyfileobj(source, target)
 
 
-def _unit(group: str) -> str:
+def _unit(name: str) -> str:
     """The template, as examples/ has it."""
-    return (HERE.parent / "examples" / f"fedfin-{group}@.service").read_text()
+    return (HERE.parent / "examples" / f"fedfin-{name}@.service").read_text()
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -1,7 +1,8 @@
 """A site folder that moves: what site.toml names outside of it must be found from where it goes.
 
-The case table and the bundles stay, under their absolute paths. Passwords, keys and CAs are copied into the folder,
-where only the site's user may read them. The rest of site.toml, comments too, is left as a person wrote it.
+The case table, the bundles, and an intake's watched folder and table of labels stay, under their absolute paths.
+Passwords, tokens, keys and CAs are copied into the folder, where only the site's user may read them. The rest of
+site.toml, comments too, is left as a person wrote it.
 """
 
 import json
@@ -15,7 +16,8 @@ from fedfin.service.host import Host, may_read
 from fedfin.service.install import SECRETS, keep_secret
 from fedfin_edge.site import SETTINGS, Site, SiteSettings
 
-_SECRET_KEYS = ("ca", "certificate", "key", "password_file")
+_SECRET_KEYS = ("ca", "certificate", "key", "password_file", "token_file")
+_PATH_KEYS = ("table", "bundle", "path", *_SECRET_KEYS)
 
 
 def move_paths(host: Host, site: Site, place: Path) -> None:
@@ -39,13 +41,18 @@ def move_paths(host: Host, site: Site, place: Path) -> None:
 def _data(site: Site) -> dict[str, Path]:
     """By how site.toml writes it."""
     texts = [site.settings.cases.table, *(each.bundle for each in site.settings.modalities.values())]
+    if (intake := site.settings.intake) is not None:
+        texts += [intake.labels.table] if intake.labels else []
+        texts += [intake.folder.path] if intake.folder else []
     return {text: _resolved(site, text) for text in texts}
 
 
 def _secrets(site: Site) -> dict[str, Path]:
     """By how site.toml writes it."""
     settings: SiteSettings = site.settings
-    sections = (settings.tls, settings.login, settings.proxy)
+    sections: list[object] = [settings.tls, settings.login, settings.proxy]
+    if (intake := settings.intake) is not None:
+        sections += [intake.dicom, intake.hl7, intake.dicomweb, intake.fhir]
     texts = [getattr(section, key, None) for section in sections for key in _SECRET_KEYS]
     return {text: _resolved(site, text) for text in texts if text is not None}
 
@@ -74,10 +81,11 @@ def _check_seen(host: Host, text: str, path: Path) -> None:
 
 def _replaced(text: str, changes: dict[str, str]) -> str:
     """With other paths. Raises SettingsError for a path that is written in another way than `init` does."""
+    keys = "|".join(_PATH_KEYS)
     for old, new in changes.items():
         given = f"(?:{re.escape(_quote(old))}|'{re.escape(old)}')"
         replacement = _quote(new).replace("\\", r"\\")
-        text, count = re.subn(rf"(?m)^(\s*\w+\s*=\s*){given}", rf"\g<1>{replacement}", text)
+        text, count = re.subn(rf"(?m)^(\s*(?:{keys})\s*=\s*){given}", rf"\g<1>{replacement}", text)
         if not count:
             raise SettingsError(
                 f"{SETTINGS}: cannot find the line with {old}; write it as `key = {_quote(old)}`"

@@ -51,26 +51,29 @@ def _add_uninstall(inner: Commands, service: Service, example: str) -> None:
 
 
 def _status(service: Service, name: str) -> int:
-    """0: it runs. Raises StateError for one that does not."""
+    """0: all that was installed runs. Raises StateError where there is none."""
+    from fedfin.service.host import Host
+    from fedfin.service.install import installed
     from fedfin.service.status import read_status
 
-    status = read_status(service, name)
-    print(status)
-    return 0 if status.active else StateError.exit_code
+    found = [read_status(each, name) for each in installed(Host(), service, name)]
+    print(*found, sep="\n\n")
+    return 0 if all(status.active for status in found) else StateError.exit_code
 
 
 def _uninstall(service: Service, args: argparse.Namespace) -> int:
     """Raises StateError."""
     from fedfin.service.host import Host
-    from fedfin.service.install import uninstall
+    from fedfin.service.install import installed, uninstall
 
     host = Host()
     host.check()
     place = host.state(service, args.name)
     if place.exists() and not args.keep_state and not args.yes:
         _confirm(f"{place} with its keys and all that it remembers", args.name)
+    units = [each.instance(args.name) for each in installed(host, service, args.name)]
     kept = uninstall(host, service, args.name, keep_state=args.keep_state)
-    print(f"removed {service.instance(args.name)}")
+    print(f"removed {' and '.join(units)}")
     for path in kept:
         print(f"kept: {path}")
     return 0

@@ -31,7 +31,7 @@ class Host:
 
     def options(self, service: Service, name: str) -> Path:
         """A service's options, for root alone."""
-        return self.path(SETTINGS) / f"{service.group}-{name}.env"
+        return self.path(SETTINGS) / f"{service.name}-{name}.env"
 
     def unit(self, service: Service) -> Path:
         """Where the template goes that no package brings."""

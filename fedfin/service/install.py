@@ -1,9 +1,11 @@
 """Putting a service there: user, unit, options, its folder where systemd keeps state; and taking all that away again.
 
-/etc/systemd/system/fedfin-GROUP@.service                 the template, where no package brought it
-/etc/systemd/system/fedfin-GROUP@NAME.service.d/          what only this machine has
-/etc/fedfin/GROUP-NAME.env                                options of the command; root's, 0600
+/etc/systemd/system/fedfin-SERVICE@.service               the template, where no package brought it
+/etc/systemd/system/fedfin-SERVICE@NAME.service.d/        what only this machine has
+/etc/fedfin/SERVICE-NAME.env                              options of the command; root's, 0600
 /var/lib/fedfin/GROUP/NAME                                the folder with all that it knows; the user's, 0700
+
+A site's intake is a second service in the same folder.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedfin.errors import StateError
@@ -34,6 +37,15 @@ SupplementaryGroups=video
 """
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What becomes a service: `options` of its command; `allowed`: settings of its unit beyond the template's."""
+
+    service: Service
+    options: Sequence[str]
+    allowed: str = ""
+
+
 def check_free(host: Host, service: Service, name: str, folder: Path) -> None:
     """Raises StateError where there is something in the place of a folder that is to move there."""
     place = host.state(service, name)
@@ -44,22 +56,26 @@ def check_free(host: Host, service: Service, name: str, folder: Path) -> None:
         )
 
 
-def install(
-    host: Host, service: Service, name: str, folder: Path, options: Sequence[str], *, gpu: bool
-) -> Path:
-    """Move the folder there, enable and start the service; where the folder is now. Raises StateError."""
-    check_free(host, service, name, folder)
+def install(host: Host, setups: Sequence[Setup], name: str, folder: Path, *, gpu: bool) -> Path:
+    """Move the folder there, enable and start its services; where the folder is now. Raises StateError.
+
+    A service that runs starts again, so that what was changed counts.
+    """
+    place = host.state(setups[0].service, name)
+    check_free(host, setups[0].service, name, folder)
     host.make_user()
-    _write_unit(host, service, name, gpu=gpu)
-    line = f'{OPTIONS}="{" ".join(map(shlex.quote, options))}"\n'
-    _put(host.options(service, name), line, FILE_MODE)
-    place = host.state(service, name)
+    for setup in setups:
+        _write_unit(host, setup, name, gpu=gpu)
+        line = f'{OPTIONS}="{" ".join(map(shlex.quote, setup.options))}"\n'
+        _put(host.options(setup.service, name), line, FILE_MODE)
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(folder, place)
     give(place)
+    units = [setup.service.instance(name) for setup in setups]
     run("systemctl", "daemon-reload")
-    run("systemctl", "enable", "--now", service.instance(name))
+    run("systemctl", "enable", *units)
+    run("systemctl", "restart", *units)
     return place
 
 
@@ -76,23 +92,32 @@ def keep_secret(folder: Path, file: Path) -> Path:
 def give(folder: Path) -> None:
     """To the services' user, and nobody else."""
     for path in (folder, *folder.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
-        shutil.chown(path, USER, USER)
+        with contextlib.suppress(FileNotFoundError):  # of a service at work
+            if not path.is_symlink():
+                path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
+            shutil.chown(path, USER, USER)
+
+
+def installed(host: Host, service: Service, name: str) -> list[Service]:
+    """The services of this folder: those of the group that have options here, else the first one."""
+    group = [each for each in SERVICES if each.group == service.group]
+    return [each for each in group if host.options(each, name).exists()] or [service]
 
 
 def uninstall(host: Host, service: Service, name: str, *, keep_state: bool) -> list[Path]:
-    """Stop the service and remove what `install` put there; what of it is kept. Raises StateError."""
-    place, options = host.state(service, name), host.options(service, name)
-    if not (place.exists() or options.exists()):
+    """Stop the folder's services and remove what `install` put there; what of it is kept. Raises StateError."""
+    place, services = host.state(service, name), installed(host, service, name)
+    if not (place.exists() or host.options(services[0], name).exists()):
         raise StateError(f"there is no service {service.instance(name)}: {place} is not there")
-    run("systemctl", "disable", "--now", service.instance(name))
-    shutil.rmtree(_own_settings(host, service, name), ignore_errors=True)
-    options.unlink(missing_ok=True)
+    run("systemctl", "disable", "--now", *(each.instance(name) for each in services))
+    for each in services:
+        shutil.rmtree(_own_settings(host, each, name), ignore_errors=True)
+        host.options(each, name).unlink(missing_ok=True)
     if not keep_state:
         shutil.rmtree(place, ignore_errors=True)
     if not (place.parent.is_dir() and any(place.parent.iterdir())):
-        host.unit(service).unlink(missing_ok=True)  # the last of its kind
+        for each in services:
+            host.unit(each).unlink(missing_ok=True)  # the last of its kind
     for empty in (place.parent, host.path(STATE), host.path(SETTINGS)):
         with contextlib.suppress(OSError):
             empty.rmdir()
@@ -102,7 +127,8 @@ def uninstall(host: Host, service: Service, name: str, *, keep_state: bool) -> l
     return [place] if place.exists() else []
 
 
-def _write_unit(host: Host, service: Service, name: str, *, gpu: bool) -> None:
+def _write_unit(host: Host, setup: Setup, name: str, *, gpu: bool) -> None:
+    service = setup.service
     if not host.is_packaged(service):
         _put(host.unit(service), text(service, _program(host)), 0o644)
     settings = _own_settings(host, service, name)
@@ -110,6 +136,10 @@ def _write_unit(host: Host, service: Service, name: str, *, gpu: bool) -> None:
         _put(settings / "back-off.conf", _BACK_OFF, 0o644)
     if gpu:
         _put(settings / "gpu.conf", _GPU, 0o644)
+    if setup.allowed:
+        _put(settings / "allowed.conf", f"[Service]\n{setup.allowed}", 0o644)
+    else:
+        (settings / "allowed.conf").unlink(missing_ok=True)
 
 
 def _own_settings(host: Host, service: Service, name: str) -> Path:

@@ -26,8 +26,12 @@ STATES = frozenset(
         "closed",
         "waiting",
         "finished",
+        "listening",
+        "absorbed",
+        "held-up",
     }
 )
+FACTS = ("round", "task", "port", "waiting")
 BEATS = 3  # within the time after which systemd takes a silent service for dead
 
 
@@ -57,13 +61,13 @@ class Manager:
             self.tell("WATCHDOG=1")
 
     def informed(self, report: Report) -> Report:
-        """A reporter that also lets systemd know what the service is at: events, and round and task, nothing else."""
+        """A reporter that also lets systemd know what the service is at: events, and these facts, nothing else."""
         if not self._address:
             return report
 
         def tell_and_report(event: str, facts: dict[str, Any]) -> None:
             if event in STATES:
-                known = [f"{key} {plain_value(facts[key])}" for key in ("round", "task") if key in facts]
+                known = [f"{key} {plain_value(facts[key])}" for key in FACTS if key in facts]
                 self.tell(f"STATUS={' '.join([event, *known])}")
             report(event, facts)
 

@@ -26,11 +26,13 @@ SystemCallErrorNumber=EPERM
 
 @dataclass(frozen=True)
 class Service:
-    """`group`: of `fedfin GROUP`; `command`: what of it runs; `what`: for people, `%i` is the folder's name.
+    """`name`: of its unit; `group`: of `fedfin GROUP`, whose folder it works in; `command`: what of the group runs.
 
-    `for_a_person`: exit codes that only a person can correct (README.md): there is no use in another start.
+    `what`: for people, `%i` is the folder's name. `for_a_person`: exit codes that only a person can correct
+    (README.md): there is no use in another start.
     """
 
+    name: str
     group: str
     command: str
     what: str
@@ -39,16 +41,19 @@ class Service:
     @property
     def unit(self) -> str:
         """The template's file name."""
-        return f"fedfin-{self.group}@.service"
+        return f"fedfin-{self.name}@.service"
 
-    def instance(self, name: str) -> str:
-        """The unit of one folder."""
-        return f"fedfin-{self.group}@{name}.service"
+    def instance(self, folder: str) -> str:
+        """The unit of the folder of this name."""
+        return f"fedfin-{self.name}@{folder}.service"
 
 
-EDGE = Service("edge", "run", "FedFIN site %i", "2 3 4 5 8 9 10 11")
-AGGREGATOR = Service("aggregator", "serve", "FedFIN aggregator of %i", "2 3 8 9 11")
-SERVICES = (EDGE, AGGREGATOR)
+EDGE = Service("edge", "edge", "run", "FedFIN site %i", "2 3 4 5 8 9 10 11")
+INTAKE = Service(
+    "intake", "edge", "intake", "FedFIN intake of %i", "2 3 4 5 11"
+)  # 9 may be a full disk: it passes
+AGGREGATOR = Service("aggregator", "aggregator", "serve", "FedFIN aggregator of %i", "2 3 8 9 11")
+SERVICES = (EDGE, INTAKE, AGGREGATOR)
 
 
 def text(service: Service, program: str = PROGRAM) -> str:
@@ -70,7 +75,7 @@ ConditionPathExists={STATE}/{service.group}/%i
 Type=notify
 NotifyAccess=main
 Environment={OPTIONS}=--json OMP_NUM_THREADS=2
-EnvironmentFile=-{SETTINGS}/{service.group}-%i.env
+EnvironmentFile=-{SETTINGS}/{service.name}-%i.env
 ExecStart={program} {service.group} {service.command} {STATE}/{service.group}/%i ${OPTIONS}
 StateDirectory=fedfin/{service.group}/%i
 StateDirectoryMode=0700

@@ -10,6 +10,7 @@ from dicom_files import as_bytes, make_dicom
 from edge_sites import INIT, edge
 
 from fedfin.demo.processes import free_port
+from fedfin.service.notify import Manager
 from fedfin_edge.cases.digests import Kept, digest_input
 from fedfin_edge.cases.encoder import open_encoder
 from fedfin_edge.cases.feature_store import FeatureStore
@@ -135,7 +136,7 @@ class Silent:
 
 def open_service(site: Site, report=None) -> Service:
     """A service in this process, which encodes in this process."""
-    return Service(site, open_intake(site, make=True), report or Silent(), processes=0)
+    return Service(site, open_intake(site, make=True), report or Silent(), processes=0, manager=Manager())
 
 
 def take(

@@ -6,6 +6,7 @@ import signal
 from intake_kit import Silent, case_id, cases_of, make_site, open_service, studies
 
 from fedfin.errors import LinkError
+from fedfin.service.notify import Manager
 from fedfin_edge.cases.workers import Workers
 from fedfin_edge.intake import encoders, service
 from fedfin_edge.intake.folder import open_intake
@@ -31,7 +32,9 @@ def test_an_image_that_ends_the_process_that_reads_it_is_set_aside_and_tried_aga
     site = make_site(tmp_path / "site", bundles)
     with monkeypatch.context() as patched:
         patched.setattr(encoders, "Workers", Fragile)
-        with service.Service(site, open_intake(site, make=True), Silent(), processes=1) as working:
+        with service.Service(
+            site, open_intake(site, make=True), Silent(), processes=1, manager=Manager()
+        ) as working:
             for study in (ONE, TWO, THREE):
                 working._reception.take_object(study.view())
             working.once()
@@ -78,7 +81,9 @@ def test_a_source_that_fails_is_tried_again_and_says_why():
 
 def test_at_rest_the_encoders_processes_are_gone(tmp_path, bundles):
     site = make_site(tmp_path / "site", bundles)
-    with service.Service(site, open_intake(site, make=True), Silent(), processes=1) as working:
+    with service.Service(
+        site, open_intake(site, make=True), Silent(), processes=1, manager=Manager()
+    ) as working:
         working._reception.take_object(ONE.view())
         working.once()
         (workers,) = working._encoders._open.values()

@@ -48,7 +48,7 @@ def test_a_service_beats_three_times_within_the_watchdogs_patience_and_no_more(
     assert received(listener) == []
 
 
-def test_the_status_has_event_round_and_task_and_no_other_fact(listener: socket.socket) -> None:
+def test_the_status_has_event_and_how_far_it_is_and_no_other_fact(listener: socket.socket) -> None:
     """What else is reported goes on as it was."""
     reported = []
     report = Manager({"NOTIFY_SOCKET": listener.getsockname()}).informed(
@@ -56,8 +56,9 @@ def test_the_status_has_event_round_and_task_and_no_other_fact(listener: socket.
     )
     report("round", {"round": 3, "task": "train", "reason": "of somebody"})
     report("bad-message", {"reason": "of somebody"})
-    assert received(listener) == ["STATUS=round round 3 task train"]
-    assert len(reported) == 2
+    report("held-up", {"reason": "of somebody", "waiting": 12})
+    assert received(listener) == ["STATUS=round round 3 task train", "STATUS=held-up waiting 12"]
+    assert len(reported) == 3
 
 
 def test_without_systemd_nothing_is_sent_and_with_a_socket_that_is_gone_nothing_fails(tmp_path: Path) -> None:

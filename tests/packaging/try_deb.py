@@ -5,8 +5,8 @@
 A hospital's engineer installs, sets a site up and runs it as a service; the same machine is the coordinator and the
 aggregator, too. While the first round waits for a second site, the service is stopped and the packages are put over
 themselves; then the second site comes, and the federation ends. Then the folders of a federation that an earlier
-version left in the middle (tests/upgrades) become services and come to their end. Last, everything is removed, and
-what is left of it is listed. Ends with 1 where something is.
+version left in the middle (tests/upgrades) become services and come to their end, and a site with an intake takes a
+study. Last, everything is removed, and what is left of it is listed. Ends with 1 where something is.
 """
 
 import re
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from federation import make_bundle, make_plan, write_cases
 from machine import BUILD, Machine, booted
+from with_intake import try_intake
 
 from fedfin.plan import plan_toml
 
@@ -206,6 +207,7 @@ def main() -> int:
         machine.sh(f"fedfin edge service uninstall {OTHER} --yes")
         table.do("aggregator", "fedfin aggregator service uninstall ward --yes")
         take_over(machine)
+        try_intake(machine)
         table.do("remove", "apt-get purge -y fedfin fedfin-edge")
         return report(before, machine.files())
 

@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
 def install(args: argparse.Namespace) -> int:
     """Check, move, start. Raises SettingsError, StateError."""
     from fedfin.service.host import Host
-    from fedfin.service.install import check_free
+    from fedfin.service.install import Setup, check_free
     from fedfin.service.install import install as install_service
     from fedfin.trust.accepted import TRUST
     from fedfin_aggregator.folder import open_journal
@@ -37,7 +37,8 @@ def install(args: argparse.Namespace) -> int:
     check_free(host, AGGREGATOR, folder.name, folder)
     host.make_user()
     options = _options(args, folder, host.state(AGGREGATOR, folder.name))
-    place = install_service(host, AGGREGATOR, folder.name, folder, options, gpu=args.gpu)
+    setup = Setup(AGGREGATOR, options)
+    place = install_service(host, [setup], folder.name, folder, gpu=args.gpu)
     print(f"{AGGREGATOR.instance(folder.name)} runs, in {place}; commands for that folder run as its user:")
     print(f"  sudo -u fedfin fedfin aggregator show {place}")
     print(f"log: journalctl -u {AGGREGATOR.instance(folder.name)}")

@@ -7,6 +7,7 @@ import msgspec
 from fedfin.errors import LinkError, StateError
 from fedfin.lock import is_at_work
 from fedfin.protocol.schedule import last_round
+from fedfin_edge.agent.intake_condition import Condition, condition
 from fedfin_edge.agent.state import AgentState, Progress
 from fedfin_edge.agent.status import Problem, Status, read_status
 from fedfin_edge.cases.counts import CaseCounts, kept_counts
@@ -26,7 +27,7 @@ class Rounds(msgspec.Struct, frozen=True):
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """`exit_code`: 0 while the agent is at work and connected, or when all is done; else what is wrong (docs/edge.md).
 
-    Times: seconds since the epoch. `cases` None: nobody has counted yet.
+    Times: seconds since the epoch. `cases` None: nobody has counted yet. `intake` None: there is none.
     """
 
     site: str
@@ -41,6 +42,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     bytes_up: int
     bytes_down: int
     cases: CaseCounts | None
+    intake: Condition | None
     exit_code: int
 
 
@@ -61,6 +63,7 @@ def overview(site: Site) -> Overview:
         bytes_up=status.up if status else 0,
         bytes_down=status.down if status else 0,
         cases=kept_counts(site),
+        intake=condition(site),
         exit_code=_exit_code(status, progress, at_work=at_work),
         **_doing(status, progress, at_work=at_work),
     )

@@ -1,6 +1,7 @@
-"""What the agent is doing, in a small file that anybody who may read the folder can look at while it works.
+"""What agent and intake are doing, in small files that anybody who may read the folder can look at while they work.
 
-state/status.json    Status; replaced as a whole at each event. A power cut may lose the last one: nothing needs it
+state/status.json     Status; replaced as a whole at each event. A power cut may lose the last one: nothing needs it
+intake/status.json    that of the intake
 """
 
 import contextlib
@@ -36,7 +37,18 @@ _DOING = {
     "finished": ("finished", "nothing: the final model is here"),
 }
 _PROBLEMS = frozenset(
-    {"offline", "refused", "bad-message", "bad-model", "bad-manifest", "diverged", "unlike", "barred"}
+    {
+        "offline",
+        "refused",
+        "bad-message",
+        "bad-model",
+        "bad-manifest",
+        "diverged",
+        "unlike",
+        "barred",
+        "source-failed",
+        "held-up",
+    }
 )
 
 
@@ -76,7 +88,7 @@ def read_status(state: Path) -> Status | None:
 
 
 class StatusFile:
-    """A context around one life of the agent: events in, the file out; its end, and why, too.
+    """A context around one life of the agent, or of the intake: events in, the file out; its end, and why, too.
 
     What cannot be written is dropped: a full disk ends nothing here.
     """

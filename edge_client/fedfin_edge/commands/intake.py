@@ -12,6 +12,7 @@ from fedfin.command_line.parsers import Commands, add_command
 
 if TYPE_CHECKING:
     from fedfin_edge.intake.dry_run import DryRun
+    from fedfin_edge.intake.service import Service
     from fedfin_edge.intake_settings import Take
 
 _DESCRIPTION = """\
@@ -70,26 +71,35 @@ def run(args: argparse.Namespace) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from fedfin.command_line.progress import JsonLines, Lines
+    from fedfin.files import make_folder
     from fedfin.lock import only_process
     from fedfin.memory import map_large_blocks
-    from fedfin_edge.intake.folder import open_intake
+    from fedfin.service.notify import Manager
+    from fedfin_edge.agent.status import StatusFile
+    from fedfin_edge.intake.folder import intake_settings, open_intake
     from fedfin_edge.intake.service import Service
     from fedfin_edge.site import open_site
 
     map_large_blocks()  # an image is one, several times over
     site = open_site(args.folder)
-    folder = open_intake(site, make=True)
+    intake_settings(site)
+    make_folder(site.intake_path)
     reporter = JsonLines(sys.stdout) if args.json else Lines(sys.stderr)
-    with (
-        only_process(folder.path, "fedfin edge intake"),
-        reporter as report,
-        Service(site, folder, log_file.logged(report, args.log), processes=args.processes) as service,
-    ):
-        if args.once:
+    lock, manager = only_process(site.intake_path, "fedfin edge intake"), Manager()
+    status = StatusFile(site.intake_path)
+    with lock, reporter as report, status:
+        heard = manager.informed(status.reported(log_file.logged(report, args.log)))
+        folder = open_intake(site, make=True)
+        _work(Service(site, folder, heard, processes=args.processes, manager=manager), once=args.once)
+    return 0
+
+
+def _work(intake: "Service", *, once: bool) -> None:
+    with intake as service:
+        if once:
             service.once()
         else:
             service.serve()
-    return 0
 
 
 def _print_dry_run(found: "DryRun", rules: "tuple[Take, ...]", *, as_json: bool) -> None:

@@ -9,13 +9,16 @@ from fedfin.plain_text import plain_text
 from fedfin.utc import moment
 
 if TYPE_CHECKING:
+    from fedfin_edge.agent.intake_condition import Condition
     from fedfin_edge.agent.overview import Overview, Rounds
+    from fedfin_edge.agent.status import Problem
     from fedfin_edge.cases.counts import CaseCounts, LabelCounts
 
 _DESCRIPTION = """\
 Reads the site's folder and nothing else, so it may run at any time, beside `run` too. Exit code 0: at work and
 connected, or finished; 7: at work without a connection; else what `run` ended with, and 9 if it was never started or
-was killed. Counts of fewer patients than policy.least_patients are suppressed; JSON has null for them."""
+was killed. An intake changes no exit code: JSON has intake.at_work.
+Counts of fewer patients than policy.least_patients are suppressed; JSON has null for them."""
 _EXAMPLE = """\
   fedfin edge status st-mary
   fedfin edge status st-mary --json    # for monitoring"""
@@ -47,16 +50,37 @@ def run(args: argparse.Namespace) -> int:
 
 def in_words(found: "Overview") -> list[str]:
     """As lines."""
-    error = found.last_error
     return [
         f"site: {found.site} of {found.federation}, {_connection(found)}",
         f"doing: {found.doing}" + (f", since {moment(found.since)}" if found.since else ""),
         f"next: {found.next}",
-        f"last error: {moment(error.time)}: {error.what}" if error else "last error: none",
+        f"last error: {_error(found.last_error)}",
         f"rounds: {_rounds(found.rounds)}",
         f"bytes: {found.bytes_up:,} up, {found.bytes_down:,} down",
         *_cases(found.cases),
+        *_intake(found.intake),
     ]
+
+
+def _error(error: "Problem | None") -> str:
+    return f"{moment(error.time)}: {error.what}" if error else "none"
+
+
+def _intake(intake: "Condition | None") -> list[str]:
+    if intake is None:
+        return []
+    queue = f"{intake.queued:,} queued, {intake.aside:,} set aside"
+    return [f"intake: {_life(intake)}; {queue}", f"  last error: {_error(intake.last_error)}"]
+
+
+def _life(intake: "Condition") -> str:
+    if intake.started is None:
+        return "at work" if intake.at_work else "never started"
+    started = moment(intake.started)
+    if intake.at_work:
+        return f"at work, since {started}"
+    how = "killed" if intake.exit_code is None else f"ended with exit code {intake.exit_code}"
+    return f"not at work ({how}), started {started}"
 
 
 def _connection(found: "Overview") -> str:

@@ -3,7 +3,7 @@
 Decoders of images are C code that reads what others made: a file that ends its process must not end the service.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -17,11 +17,15 @@ Key = TypeVar("Key")
 
 
 class Encoders:
-    """One for each modality, opened when it is needed. processes: for each; 0: in this process."""
+    """One for each modality, opened when it is needed. processes: for each; 0: in this process.
 
-    def __init__(self, site: Site, processes: int) -> None:
+    `beat` is called for each outcome: a batch of large images takes longer than a service may be silent.
+    """
+
+    def __init__(self, site: Site, processes: int, beat: Callable[[], None]) -> None:
         self._site = site
         self._processes = processes
+        self._beat = beat
         self._open: dict[str, LocalEncoder | Workers] = {}
         self._stack = ExitStack()
 
@@ -34,7 +38,9 @@ class Encoders:
             )
             self._stack.enter_context(fresh)
             self._open[modality] = fresh
-        return self._open[modality].encode(inputs)
+        for outcome in self._open[modality].encode(inputs):
+            self._beat()
+            yield outcome
 
     def digest(self, modality: str) -> str:
         """By which the feature store knows the encoder. Raises BundleError."""

@@ -11,7 +11,7 @@ from fedfin.errors import SettingsError, StateError
 from fedfin.files import make_folder, open_private
 from fedfin_edge.intake.identity import Identity, open_identity
 from fedfin_edge.intake.intake_store import STORE, IntakeStore
-from fedfin_edge.intake.spool import Spool
+from fedfin_edge.intake.spool import SPOOL, Spool
 from fedfin_edge.intake_settings import IntakeSettings
 from fedfin_edge.site import INTAKE_TABLE, SETTINGS, Site
 
@@ -38,7 +38,7 @@ class IntakeFolder:
     @property
     def spool_path(self) -> Path:
         """What was acknowledged and is not yet encoded."""
-        return self.path / "spool"
+        return self.path / SPOOL
 
     def open_spool(self) -> Spool:
         """The spool. Raises StateError."""

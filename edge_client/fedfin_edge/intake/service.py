@@ -3,8 +3,10 @@
 import time
 from collections import Counter
 from contextlib import ExitStack
+from typing import NoReturn
 
 from fedfin.errors import FedfinError
+from fedfin.service.notify import Manager
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.absorber import Absorber
 from fedfin_edge.intake.encoders import Encoders
@@ -26,18 +28,27 @@ REPORT_S = 10.0  # what comes one by one is not worth a line each
 class Service:
     """An intake with its stores open; a context manager. processes: encode in so many; 0: in this one."""
 
-    def __init__(self, site: Site, folder: IntakeFolder, report: Reporter, *, processes: int) -> None:
+    def __init__(
+        self,
+        site: Site,
+        folder: IntakeFolder,
+        report: Reporter,
+        *,
+        processes: int,
+        manager: Manager,
+    ) -> None:
         self._site = site
         self._folder = folder
         self._report = report
         self._processes = processes
+        self._manager = manager
         self._stack = ExitStack()
         self._counts: Counter[str] = Counter()
         self._reported = float("-inf")
 
     def __enter__(self) -> "Service":
         """Raises StateError."""
-        self._encoders = Encoders(self._site, self._processes)
+        self._encoders = Encoders(self._site, self._processes, self._manager.beat)
         self._stack.callback(self._encoders.close)
         self._store: IntakeStore = self._stack.enter_context(self._folder.open_store())
         features = self._stack.enter_context(FeatureStore(self._site.features_path, durable=True))
@@ -68,8 +79,13 @@ class Service:
             self._report("listening", {"port": port})
         for source in polled(self._site, self._folder, self._reception, self._store, self._report):
             self._stack.enter_context(source)
+        with self._manager.serving():
+            self._work_on()
+
+    def _work_on(self) -> NoReturn:
         rest_at = time.monotonic() + IDLE_S
         while True:
+            self._manager.beat()
             if self._work():
                 rest_at = time.monotonic() + IDLE_S
             elif time.monotonic() > rest_at:

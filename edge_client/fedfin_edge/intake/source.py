@@ -8,6 +8,7 @@ from fedfin.errors import FedfinError
 
 Reporter = Callable[[str, dict[str, Any]], None]
 _LONGEST_S = 600.0
+END_S = 1.5  # a source that waits for its server longer is left behind: systemd gives the service ten seconds
 
 
 class Polled:
@@ -27,7 +28,7 @@ class Polled:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(timeout=5.0)
+        self._thread.join(timeout=END_S)
 
     def poll_once(self) -> None:
         """Here and now. Raises what `poll` raises."""

@@ -15,6 +15,7 @@ from fedfin.files import flush_folder, make_folder, write_atomically
 from fedfin_edge.intake.watermarks import Watermarks
 
 Kind = Literal["dicom", "report"]
+SPOOL = "spool"
 ASIDE = ".aside"
 
 

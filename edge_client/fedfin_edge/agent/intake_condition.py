@@ -1,0 +1,40 @@
+"""How an intake fares: from its folder alone, whether or not it is at work; nothing in it is of a patient."""
+
+import msgspec
+
+from fedfin.lock import is_at_work
+from fedfin_edge.agent.status import Problem, read_status
+from fedfin_edge.intake.spool import ASIDE, SPOOL, all_spooled
+from fedfin_edge.site import Site
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """`started`: when its last life began, seconds since the epoch; None: it had none.
+
+    `queued`: files that are safe and not encoded yet; `aside`: those that ended the process that read them.
+    `exit_code`: with which it ended; None: it is at work, was killed, or never started.
+    """
+
+    at_work: bool
+    started: float | None
+    queued: int
+    aside: int
+    last_error: Problem | None
+    exit_code: int | None
+
+
+def condition(site: Site) -> Condition | None:
+    """None: site.toml has no [intake]."""
+    if site.settings.intake is None:
+        return None
+    status = read_status(site.intake_path)
+    spooled = all_spooled(site.intake_path / SPOOL)
+    aside = sum(path.suffix == ASIDE for path in spooled)
+    return Condition(
+        at_work=is_at_work(site.intake_path),
+        started=status.started if status else None,
+        queued=len(spooled) - aside,
+        aside=aside,
+        last_error=status.last_error if status else None,
+        exit_code=status.exit_code if status else None,
+    )
