@@ -115,6 +115,20 @@ def test_forgetting_what_is_not_here_says_so(site, capsys):
     assert "nothing of it is here" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("file", ["encoder.onnx", "manifest.json"])
+def test_a_damaged_bundle_keeps_nobody_from_forgetting_or_looking(site, capsys, file):
+    damaged = site.bundle_path("image") / file
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"damaged")
+    try:
+        assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
+        assert main(["edge", "intake", str(site.folder), "--show"]) == 0
+        assert "2 cases of 2 patients" in capsys.readouterr().out
+        assert main(["edge", "intake", str(site.folder), "--once"]) == 5
+    finally:
+        damaged.write_bytes(whole)
+
+
 def test_a_program_that_holds_on_to_the_log_is_named_and_forgetting_again_ends_it(site, capsys, monkeypatch):
     monkeypatch.setattr(feature_store, "WAIT_S", 0.1)
     wanted = traces(site, ONE)

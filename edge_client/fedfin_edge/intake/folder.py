@@ -57,8 +57,12 @@ class IntakeFolder:
 
 
 def open_intake(site: Site, *, make: bool = False) -> IntakeFolder:
-    """`make`: with a new key where nothing has been taken yet. Raises SettingsError, StateError, BundleError."""
-    settings = intake_settings(site)
+    """`make`: to take things, with a new key where nothing has been taken yet.
+
+    Only what takes looks at the encoders: a damaged bundle must keep nobody from seeing or forgetting what is here.
+    Raises SettingsError, StateError; with `make` also BundleError.
+    """
+    settings = intake_settings(site) if make else intake_section(site)
     if make:
         make_folder(site.intake_path)
     fresh = not (site.intake_path / STORE).exists()
@@ -70,12 +74,8 @@ def open_intake(site: Site, *, make: bool = False) -> IntakeFolder:
 
 
 def intake_settings(site: Site) -> IntakeSettings:
-    """The section [intake], checked against the site's modalities. Raises SettingsError, BundleError."""
-    settings, where = site.settings.intake, site.folder / SETTINGS
-    if settings is None:
-        raise SettingsError(f"{where}: has no section [intake]; docs/intake.md shows one")
-    if site.table_path != site.folder / INTAKE_TABLE:
-        raise SettingsError(f'{where}: with [intake], key cases.table must be "{INTAKE_TABLE}"')
+    """The section [intake], checked against the site's encoders. Raises SettingsError, BundleError."""
+    settings, where = intake_section(site), site.folder / SETTINGS
     for rule in settings.take:
         if not isinstance(read_manifest(site.bundle_path(rule.modality)).recipe, ImageRecipe):
             raise SettingsError(f"{where}: key intake.take: {rule.modality!r} has no encoder of images")
@@ -83,4 +83,14 @@ def intake_settings(site: Site) -> IntakeSettings:
         read_manifest(site.bundle_path(settings.reports)).recipe, TextRecipe
     ):
         raise SettingsError(f"{where}: key intake.reports: {settings.reports!r} has no encoder of texts")
+    return settings
+
+
+def intake_section(site: Site) -> IntakeSettings:
+    """The section [intake], as it stands there. Raises SettingsError where there is none."""
+    settings, where = site.settings.intake, site.folder / SETTINGS
+    if settings is None:
+        raise SettingsError(f"{where}: has no section [intake]; docs/intake.md shows one")
+    if site.table_path != site.folder / INTAKE_TABLE:
+        raise SettingsError(f'{where}: with [intake], key cases.table must be "{INTAKE_TABLE}"')
     return settings
