@@ -72,12 +72,13 @@ def _serve(args: argparse.Namespace) -> int:
     from fedfin.command_line.progress import JsonLines, Lines
     from fedfin.lock import only_process
     from fedfin.memory import map_large_blocks
-    from fedfin_edge.intake.folder import open_intake
+    from fedfin_edge.intake.folder import open_intake, require_source
     from fedfin_edge.intake.service import Service
     from fedfin_edge.site import open_site
 
     map_large_blocks()  # an image is one, several times over
     site = open_site(args.folder)
+    require_source(site)
     folder = open_intake(site, make=True)
     reporter = JsonLines(sys.stdout) if args.json else Lines(sys.stderr)
     with (

@@ -94,3 +94,15 @@ def intake_section(site: Site) -> IntakeSettings:
     if site.table_path != site.folder / INTAKE_TABLE:
         raise SettingsError(f'{where}: with [intake], key cases.table must be "{INTAKE_TABLE}"')
     return settings
+
+
+def require_source(site: Site) -> None:
+    """Raises SettingsError where [intake] names nowhere that things could come from: nothing would ever happen."""
+    settings = intake_section(site)
+    if not any(
+        (settings.dicom, settings.hl7, settings.dicomweb, settings.fhir, settings.folder, settings.labels)
+    ):
+        raise SettingsError(
+            f"{site.folder / SETTINGS}: [intake] names no source; uncomment [intake.dicom] or [intake.hl7] there, or"
+            " add another (docs/intake.md has them all)"
+        )
