@@ -34,6 +34,7 @@ class Service:
         self._stack = ExitStack()
         self._counts: Counter[str] = Counter()
         self._reported = float("-inf")
+        self._refusal = ""
 
     def __enter__(self) -> "Service":
         """Raises StateError."""
@@ -79,6 +80,7 @@ class Service:
     def _work(self) -> bool:
         """One batch, or a moment's wait; whether there was something to do."""
         self._spool.arrived.clear()
+        self._report_refusal()
         try:
             counts = self._absorber.absorb()
         except (
@@ -93,6 +95,16 @@ class Service:
         if not counts:
             self._spool.arrived.wait(TICK_S)
         return bool(counts)
+
+    def _report_refusal(self) -> None:
+        """Senders only hear that there is no room; who looks after the disk is here."""
+        if (refusal := self._spool.refusal()) == self._refusal:
+            return
+        self._refusal = refusal
+        if refusal:
+            self._report("refusing", {"reason": refusal, "waiting": len(self._spool)})
+        else:
+            self._report("accepting", {"waiting": len(self._spool)})
 
     def _report_counts(self) -> None:
         """What was absorbed since this was last told."""
