@@ -64,7 +64,7 @@ class Service:
 
     def serve(self) -> None:
         """Until KeyboardInterrupt. Raises SettingsError, StateError when a server cannot listen."""
-        for port, server in servers(self._site, self._folder, self._reception).items():
+        for port, server in servers(self._site, self._folder, self._reception, self._report).items():
             self._stack.enter_context(server)
             self._report("listening", {"port": port})
         for source in polled(self._site, self._folder, self._reception, self._store, self._report):
