@@ -16,6 +16,7 @@ import pytest
 from dicom_files import as_bytes
 from intake_kit import (
     RULE,
+    Silent,
     case_id,
     cases_of,
     encode_image,
@@ -53,10 +54,10 @@ def listening_site(tmp_path, bundles, more=""):
 
 
 @contextlib.contextmanager
-def listening(site):
+def listening(site, hear=None):
     """The servers, in this process; the service."""
-    with open_service(site) as service, contextlib.ExitStack() as stack:
-        for server in servers(site, service._folder, service._reception).values():
+    with open_service(site, hear) as service, contextlib.ExitStack() as stack:
+        for server in servers(site, service._folder, service._reception, service._report).values():
             stack.enter_context(server)
         yield service
 
@@ -70,12 +71,22 @@ def run(tool, site, *options, files=(), title="FEDFIN", caller="PACS"):
 
 
 @need_dcmtk
-def test_echo_is_answered_and_callers_and_title_are_checked(tmp_path, bundles):
+def test_echo_is_answered_and_whom_the_settings_do_not_let_in_is_refused_and_told_once(tmp_path, bundles):
     site = listening_site(tmp_path, bundles, 'callers = ["PACS"]\n')
-    with listening(site):
+    hear = Silent()
+    with listening(site, hear):
         assert run("echoscu", site)[0] == 0
-        assert run("echoscu", site, caller="STRANGER")[0] != 0
+        for _ in range(2):
+            assert run("echoscu", site, caller="STRANGER")[0] != 0
         assert run("echoscu", site, title="OTHER")[0] != 0
+        until = time.monotonic() + 10
+        while len(hear.heard) < 2 and time.monotonic() < until:  # it is told after the caller has its answer
+            time.sleep(0.01)
+    assert [(event, facts["calling"], facts["called"]) for event, facts in hear.heard] == [
+        ("caller-refused", "STRANGER", "FEDFIN"),
+        ("caller-refused", "PACS", "OTHER"),
+    ]
+    assert {facts["address"] for _, facts in hear.heard} == {"127.0.0.1"}
 
 
 @need_dcmtk

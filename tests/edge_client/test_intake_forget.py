@@ -69,9 +69,10 @@ def test_no_byte_of_a_forgotten_study_is_left_in_any_file(site, capsys):
     assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
     said = capsys.readouterr().out
     assert (
-        "forgotten: 1 images and 1 reports with their features and labels, 0 files of the spool, 1 of the cases"
+        "forgotten: 1 images and 1 reports with their features, 2 labels, 0 files of the spool, 1 of the cases"
         in said
     )
+    assert f"still counts them: run `fedfin edge encode {site.folder}`" in said
     assert "labels.csv; take its row out there, too" in said
     assert ONE.accession not in said
     assert [trace for trace in wanted if is_there(trace, everything(site))] == []
@@ -110,9 +111,32 @@ def test_what_comes_again_is_taken_again_unless_it_is_barred(site, bar):
         assert store._database.execute("SELECT count(*) FROM features").fetchone()[0] == (3 if bar else 5)
 
 
-def test_forgetting_what_is_not_here_says_so(site, capsys):
-    assert main(["edge", "forget", str(site.folder), "NOBODY"]) == 0
+@pytest.mark.parametrize("option", [[], ["--bar"], ["--patient"]])
+def test_forgetting_what_is_not_here_says_so_and_a_script_can_tell(site, capsys, option):
+    assert main(["edge", "forget", str(site.folder), "NOBODY", *option]) == 1
     assert "nothing of it is here" in capsys.readouterr().out
+
+
+def test_labels_of_a_study_that_never_came_are_something_to_forget(site, capsys):
+    (site.folder / "labels.csv").write_text("accession,effusion,mass\nLATER,1,0\n")
+    take(site)
+    assert main(["edge", "forget", str(site.folder), "LATER"]) == 0
+    assert "0 reports with their features, 2 labels" in capsys.readouterr().out
+    assert main(["edge", "forget", str(site.folder), "LATER"]) == 1
+
+
+@pytest.mark.parametrize("file", ["encoder.onnx", "manifest.json"])
+def test_a_damaged_bundle_keeps_nobody_from_forgetting_or_looking(site, capsys, file):
+    damaged = site.bundle_path("image") / file
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"damaged")
+    try:
+        assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
+        assert main(["edge", "intake", str(site.folder), "--show"]) == 0
+        assert "2 cases of 2 patients" in capsys.readouterr().out
+        assert main(["edge", "intake", str(site.folder), "--once"]) == 5
+    finally:
+        damaged.write_bytes(whole)
 
 
 def test_a_program_that_holds_on_to_the_log_is_named_and_forgetting_again_ends_it(site, capsys, monkeypatch):
@@ -125,7 +149,7 @@ def test_a_program_that_holds_on_to_the_log_is_named_and_forgetting_again_ends_i
         assert "another program is reading it: run this again" in capsys.readouterr().err
         reader.execute("COMMIT")
     reader.close()
-    assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
+    assert main(["edge", "forget", str(site.folder), ONE.accession]) == 1  # all that was left were free pages
     assert [trace for trace in wanted if is_there(trace, everything(site))] == []
 
 

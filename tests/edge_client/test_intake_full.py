@@ -5,8 +5,10 @@ import os
 import subprocess
 
 import pytest
-from intake_kit import case_id, cases_of, make_site, open_service, oru, studies
+from intake_kit import Silent, case_id, cases_of, make_site, open_service, oru, studies
 
+from fedfin.command_line.main import main
+from fedfin.errors import StateError
 from fedfin_edge.intake.mllp import Mllp
 from fedfin_edge.intake.spool import FullError, Spool
 from fedfin_edge.intake.watermarks import Watermarks
@@ -27,6 +29,48 @@ def test_a_disk_below_its_mark_refuses_before_anything_is_written(tmp_path):
     with pytest.raises(FullError, match="the disk is full"):
         spool.put("dicom", b"1")
     assert not list((tmp_path / "spool").iterdir())
+
+
+def test_want_of_room_is_told_once_here_too_and_so_is_its_end(tmp_path, bundles):
+    site = make_site(tmp_path / "site", bundles)
+    hear = Silent()
+    with open_service(site, hear) as service:
+        service._reception.take_object(ONE.view())
+        service._spool._marks._most = 1
+        with pytest.raises(FullError):
+            service._reception.take_object(TWO.view())
+        for _ in range(2):
+            service._work()
+    assert [each for each in hear.heard if each[0] != "absorbed"] == [
+        ("refusing", {"reason": "the queue is full", "waiting": 1}),
+        ("accepting", {"waiting": 0}),
+    ]
+
+
+def test_a_spool_that_cannot_be_written_refuses_until_it_was_written_again(tmp_path, monkeypatch):
+    spool = Spool(tmp_path / "spool", most_queued=10, least_free_mb=0)
+    with monkeypatch.context() as patched:
+        patched.setattr("fedfin_edge.intake.spool.write_atomically", _fails)
+        with pytest.raises(FullError):
+            spool.put("dicom", b"1")
+    assert spool.refusal() == "the spool cannot be written"
+    spool.put("dicom", b"1")
+    assert spool.refusal() == ""
+
+
+def _fails(*_: object) -> None:
+    raise StateError("no space")
+
+
+def test_show_says_that_nothing_is_accepted(tmp_path, bundles, capsys):
+    site = make_site(tmp_path / "site", bundles)
+    with open_service(site):
+        pass
+    settings = site.folder / "site.toml"
+    for least, refused in (("1", False), ("900000000", True)):
+        settings.write_text(settings.read_text().replace("least_free_mb = 1\n", f"least_free_mb = {least}\n"))
+        assert main(["edge", "intake", str(site.folder), "--show"]) == 0
+        assert ("nothing is accepted now: the disk is full" in capsys.readouterr().out) is refused
 
 
 @pytest.fixture

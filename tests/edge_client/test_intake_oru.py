@@ -115,7 +115,7 @@ def test_answers_over_a_connection_say_what_became_of_each_message(tmp_path, bun
     site = make_site(tmp_path / "site", bundles, RULE + f"\n[intake.hl7]\nport = {port}\n")
     admission = oru(ONE, "clear", minute=1).replace(b"ORU^R01^ORU_R01", b"ADT^A01")
     with open_service(site) as service:
-        (server,) = servers(site, service._folder, service._reception).values()
+        (server,) = servers(site, service._folder, service._reception, service._report).values()
         with server:
             messages = [oru(ONE, "clear", minute=1), admission, message("OBR|1||\nOBX|1|TX|||clear")]
             assert send_hl7(port, messages) == ["AA", "AR", "AE"]

@@ -3,8 +3,10 @@
 import os
 import signal
 
+from edge_sites import INIT, edge
 from intake_kit import Silent, case_id, cases_of, make_site, open_service, studies
 
+from fedfin.command_line.main import main
 from fedfin.errors import LinkError
 from fedfin.service.notify import Manager
 from fedfin_edge.cases.workers import Workers
@@ -91,3 +93,17 @@ def test_at_rest_the_encoders_processes_are_gone(tmp_path, bundles):
         assert process.is_alive()
         working._encoders.close()
         assert not process.is_alive()
+
+
+def test_a_new_site_that_names_no_source_yet_is_refused_with_what_to_uncomment(tmp_path, bundles, capsys):
+    folder = tmp_path / "site"
+    assert edge("init", folder, *INIT, "--intake", "--bundle", bundles["image"], "--label", "mass") == 0
+    assert main(["edge", "intake", str(folder)]) == 3
+    assert "names no source; uncomment [intake.dicom]" in capsys.readouterr().err
+    assert not (folder / "intake").exists()
+    settings = folder / "site.toml"
+    written = settings.read_text()
+    settings.write_text(
+        written.replace("# [intake.hl7]", "[intake.hl7]").replace("# port = 2575", "port = 2575")
+    )
+    assert main(["edge", "intake", str(folder), "--once"]) == 0

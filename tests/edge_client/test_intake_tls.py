@@ -42,7 +42,7 @@ def site(tmp_path, bundles, authority):
 def listening(site):
     """The servers."""
     with open_service(site) as service:
-        dicom, hl7 = servers(site, service._folder, service._reception).values()
+        dicom, hl7 = servers(site, service._folder, service._reception, service._report).values()
         with dicom, hl7:
             yield site.settings.intake
 
@@ -101,4 +101,4 @@ def test_a_key_of_another_certificate_is_named(site, authority):
     settings.write_text(text.replace(certificate, str(other.certificate)))
     site = open_site(site.folder)
     with open_service(site) as service, pytest.raises(SettingsError, match="KEY_VALUES_MISMATCH"):
-        servers(site, service._folder, service._reception)
+        servers(site, service._folder, service._reception, service._report)

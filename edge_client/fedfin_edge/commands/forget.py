@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fedfin.command_line.parsers import Commands, add_command
+from fedfin.errors import FedfinError
 
 if TYPE_CHECKING:
     from fedfin_edge.intake.forget import Forgotten
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Take the study with this accession number out of what the intake has: images, reports, labels, features, the fixed
-cases, the spool, and the free pages of the files. It says how much there was, and what it cannot reach."""
+cases, the spool, and the free pages of the files. It says how much there was, and what it cannot reach. The exit code
+is 1 where nothing of it was here."""
 _EXAMPLE = "fedfin edge forget st-mary A-1234"
 
 
@@ -36,29 +38,31 @@ def add(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Forget, and say so. Raises SettingsError, StateError."""
+    """Forget, and say so; exit code 1 where there was nothing. Raises SettingsError, StateError."""
     from fedfin_edge.intake.folder import open_intake
     from fedfin_edge.intake.forget import forget
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
     kind: Literal["patient", "accession"] = "patient" if args.patient else "accession"
-    _print(site, forget(site, open_intake(site), kind, args.name, bar=args.bar), bar=args.bar)
-    return 0
+    gone = forget(site, open_intake(site), kind, args.name, bar=args.bar)
+    _print(site, gone, bar=args.bar)
+    return 0 if gone.any else FedfinError.exit_code
 
 
 def _print(site: "Site", gone: "Forgotten", *, bar: bool) -> None:
     """The name that was given is not repeated: a terminal's output may be kept."""
     if not gone.any:
-        print("nothing of it is here")
+        print("nothing of it is here; is it written as the archive writes it?")
     else:
         print(
-            f"forgotten: {gone.images} images and {gone.reports} reports with their features and labels,"
+            f"forgotten: {gone.images} images and {gone.reports} reports with their features, {gone.labels} labels,"
             f" {gone.spooled} files of the spool, {gone.fixed} of the cases that training reads"
         )
     if gone.fixed:
         print(
-            "a run that has begun with them ends at its next start with exit code 9 (docs/edge.md, One answer)"
+            "a run that has begun with them ends at its next start with exit code 9 (docs/edge.md, One answer);"
+            f" what `fedfin edge status` shows still counts them: run `fedfin edge encode {site.folder}`"
         )
     if site.settings.intake is not None and site.settings.intake.labels is not None:
         print(f"not ours to change: {site.settings.intake.labels.table}; take its row out there, too")

@@ -76,13 +76,13 @@ def _serve(args: argparse.Namespace) -> int:
     from fedfin.memory import map_large_blocks
     from fedfin.service.notify import Manager
     from fedfin_edge.agent.status import StatusFile
-    from fedfin_edge.intake.folder import intake_settings, open_intake
+    from fedfin_edge.intake.folder import open_intake, require_source
     from fedfin_edge.intake.service import Service
     from fedfin_edge.site import open_site
 
     map_large_blocks()  # an image is one, several times over
     site = open_site(args.folder)
-    intake_settings(site)
+    require_source(site)
     make_folder(site.intake_path)
     reporter = JsonLines(sys.stdout) if args.json else Lines(sys.stderr)
     lock, manager = only_process(site.intake_path, "fedfin edge intake"), Manager()

@@ -12,6 +12,7 @@ from fedfin.files import make_folder, open_private
 from fedfin_edge.intake.identity import Identity, open_identity
 from fedfin_edge.intake.intake_store import STORE, IntakeStore
 from fedfin_edge.intake.spool import SPOOL, Spool
+from fedfin_edge.intake.watermarks import Watermarks
 from fedfin_edge.intake_settings import IntakeSettings
 from fedfin_edge.site import INTAKE_TABLE, SETTINGS, Site
 
@@ -48,6 +49,13 @@ class IntakeFolder:
             least_free_mb=self.settings.least_free_mb,
         )
 
+    def refusal(self, queued: int) -> str:
+        """Why nothing would be accepted now, with so many in the queue; "" if there is room."""
+        marks = Watermarks(
+            self.path, most_queued=self.settings.most_queued, least_free_mb=self.settings.least_free_mb
+        )
+        return marks.reason(queued, 0)
+
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Hold this while spool, features and store are changed together; waits for who holds it."""
@@ -57,8 +65,12 @@ class IntakeFolder:
 
 
 def open_intake(site: Site, *, make: bool = False) -> IntakeFolder:
-    """`make`: with a new key where nothing has been taken yet. Raises SettingsError, StateError, BundleError."""
-    settings = intake_settings(site)
+    """`make`: to take things, with a new key where nothing has been taken yet.
+
+    Only what takes looks at the encoders: a damaged bundle must keep nobody from seeing or forgetting what is here.
+    Raises SettingsError, StateError; with `make` also BundleError.
+    """
+    settings = intake_settings(site) if make else intake_section(site)
     if make:
         make_folder(site.intake_path)
     fresh = not (site.intake_path / STORE).exists()
@@ -70,12 +82,8 @@ def open_intake(site: Site, *, make: bool = False) -> IntakeFolder:
 
 
 def intake_settings(site: Site) -> IntakeSettings:
-    """The section [intake], checked against the site's modalities. Raises SettingsError, BundleError."""
-    settings, where = site.settings.intake, site.folder / SETTINGS
-    if settings is None:
-        raise SettingsError(f"{where}: has no section [intake]; docs/intake.md shows one")
-    if site.table_path != site.folder / INTAKE_TABLE:
-        raise SettingsError(f'{where}: with [intake], key cases.table must be "{INTAKE_TABLE}"')
+    """The section [intake], checked against the site's encoders. Raises SettingsError, BundleError."""
+    settings, where = intake_section(site), site.folder / SETTINGS
     for rule in settings.take:
         if not isinstance(read_manifest(site.bundle_path(rule.modality)).recipe, ImageRecipe):
             raise SettingsError(f"{where}: key intake.take: {rule.modality!r} has no encoder of images")
@@ -84,3 +92,25 @@ def intake_settings(site: Site) -> IntakeSettings:
     ):
         raise SettingsError(f"{where}: key intake.reports: {settings.reports!r} has no encoder of texts")
     return settings
+
+
+def intake_section(site: Site) -> IntakeSettings:
+    """The section [intake], as it stands there. Raises SettingsError where there is none."""
+    settings, where = site.settings.intake, site.folder / SETTINGS
+    if settings is None:
+        raise SettingsError(f"{where}: has no section [intake]; docs/intake.md shows one")
+    if site.table_path != site.folder / INTAKE_TABLE:
+        raise SettingsError(f'{where}: with [intake], key cases.table must be "{INTAKE_TABLE}"')
+    return settings
+
+
+def require_source(site: Site) -> None:
+    """Raises SettingsError where [intake] names nowhere that things could come from: nothing would ever happen."""
+    settings = intake_section(site)
+    if not any(
+        (settings.dicom, settings.hl7, settings.dicomweb, settings.fhir, settings.folder, settings.labels)
+    ):
+        raise SettingsError(
+            f"{site.folder / SETTINGS}: [intake] names no source; uncomment [intake.dicom] or [intake.hl7] there, or"
+            " add another (docs/intake.md has them all)"
+        )

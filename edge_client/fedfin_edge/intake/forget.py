@@ -27,13 +27,14 @@ class Forgotten:
 
     images: int
     reports: int
+    labels: int
     spooled: int
     fixed: int
 
     @property
     def any(self) -> bool:
         """Whether there was anything."""
-        return bool(self.images or self.reports or self.spooled or self.fixed)
+        return bool(self.images or self.reports or self.labels or self.spooled or self.fixed)
 
 
 def forget(
@@ -48,13 +49,14 @@ def forget(
         spooled = _forget_spooled(folder, kind, wanted)
         scope = _find(store, kind, wanted)
         fixed = _forget_fixed(site, scope.cases, wanted)
+        labels = sum(label.owner in scope.owners for label in store.labels())
         objects = [image.object for image in scope.images]
         store.forget(objects, scope.owners, bar=scope.accessions if bar else ())
         with FeatureStore(site.features_path, durable=True) as features:
             drop_released(site, store, features)
             features.scrub()
         store.scrub()
-    return Forgotten(len(scope.images), len(scope.reports), spooled, fixed)
+    return Forgotten(len(scope.images), len(scope.reports), labels, spooled, fixed)
 
 
 @dataclass(frozen=True)

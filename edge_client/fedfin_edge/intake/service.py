@@ -45,6 +45,7 @@ class Service:
         self._stack = ExitStack()
         self._counts: Counter[str] = Counter()
         self._reported = float("-inf")
+        self._refusal = ""
 
     def __enter__(self) -> "Service":
         """Raises StateError."""
@@ -74,7 +75,7 @@ class Service:
 
     def serve(self) -> None:
         """Until KeyboardInterrupt. Raises SettingsError, StateError when a server cannot listen."""
-        for port, server in servers(self._site, self._folder, self._reception).items():
+        for port, server in servers(self._site, self._folder, self._reception, self._report).items():
             self._stack.enter_context(server)
             self._report("listening", {"port": port})
         for source in polled(self._site, self._folder, self._reception, self._store, self._report):
@@ -95,6 +96,7 @@ class Service:
     def _work(self) -> bool:
         """One batch, or a moment's wait; whether there was something to do."""
         self._spool.arrived.clear()
+        self._report_refusal()
         try:
             counts = self._absorber.absorb()
         except (
@@ -109,6 +111,16 @@ class Service:
         if not counts:
             self._spool.arrived.wait(TICK_S)
         return bool(counts)
+
+    def _report_refusal(self) -> None:
+        """Senders only hear that there is no room; who looks after the disk is here."""
+        if (refusal := self._spool.refusal()) == self._refusal:
+            return
+        self._refusal = refusal
+        if refusal:
+            self._report("refusing", {"reason": refusal, "waiting": len(self._spool)})
+        else:
+            self._report("accepting", {"waiting": len(self._spool)})
 
     def _report_counts(self) -> None:
         """What was absorbed since this was last told."""

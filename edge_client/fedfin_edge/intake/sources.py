@@ -14,14 +14,14 @@ LABELS_EVERY_S = 10.0
 
 
 def servers(
-    site: Site, folder: IntakeFolder, reception: Reception
+    site: Site, folder: IntakeFolder, reception: Reception, report: Reporter
 ) -> dict[int, AbstractContextManager[object]]:
     """By port; each listens from when it is entered. Raises SettingsError."""
     found: dict[int, AbstractContextManager[object]] = {}
     if (dicom := folder.settings.dicom) is not None:
         from fedfin_edge.intake.storage_scp import StorageScp
 
-        found[dicom.port] = StorageScp(dicom, site.folder, reception)
+        found[dicom.port] = StorageScp(dicom, site.folder, reception, report)
     if (hl7 := folder.settings.hl7) is not None:
         from fedfin_edge.intake.mllp import Mllp
 

@@ -17,6 +17,7 @@ from fedfin_edge.intake.watermarks import Watermarks
 Kind = Literal["dicom", "report"]
 SPOOL = "spool"
 ASIDE = ".aside"
+_UNWRITABLE = "the spool cannot be written"
 
 
 class FullError(FedfinError):
@@ -39,11 +40,16 @@ class Spool:
             path.rename(path.with_suffix(""))
         waiting = self.waiting()
         self._queued = len(waiting)
+        self._unwritable = False
         self._next = int(waiting[-1].name.partition(".")[0]) + 1 if waiting else 1
 
     def __len__(self) -> int:
         """How many wait, without those that were set aside."""
         return self._queued
+
+    def refusal(self) -> str:
+        """Why nothing is accepted now; "" while there is room."""
+        return self._marks.reason(self._queued, 0) or (_UNWRITABLE if self._unwritable else "")
 
     def put(self, kind: Kind, data: bytes) -> None:
         """Durable when this returns. Raises FullError."""
@@ -54,8 +60,10 @@ class Spool:
         try:
             write_atomically(self._folder / f"{number:012}.{kind}", data)
         except StateError:
-            raise FullError("the spool cannot be written") from None
+            self._unwritable = True
+            raise FullError(_UNWRITABLE) from None
         with self._lock:
+            self._unwritable = False
             self._queued += 1
         self.arrived.set()
 

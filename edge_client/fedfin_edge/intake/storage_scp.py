@@ -17,6 +17,7 @@ from fedfin.errors import FedfinError, InputError, StateError
 from fedfin.files import why
 from fedfin_edge.intake.reception import Reception
 from fedfin_edge.intake.server_tls import server_context
+from fedfin_edge.intake.source import Reporter
 from fedfin_edge.intake.spool import FullError
 from fedfin_edge.intake_settings import DicomListener
 
@@ -25,6 +26,7 @@ logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
 
 SUCCESS, NO_ROOM, NOT_UNDERSTOOD, FAILED = 0x0000, 0xA700, 0xC000, 0x0110  # PS3.4 B.2.3, PS3.7 C.4
 ASSOCIATIONS = 20  # at a time; an object is in memory until it is on the disk
+MOST_REPORTED = 100  # of those that are refused
 TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.1",  # explicit VR, little endian
     "1.2.840.10008.1.2",  # implicit VR
@@ -44,8 +46,10 @@ TRANSFER_SYNTAXES = (
 class StorageScp:
     """A server in threads of its own; a context manager."""
 
-    def __init__(self, settings: DicomListener, folder: Path, reception: Reception) -> None:
+    def __init__(self, settings: DicomListener, folder: Path, reception: Reception, report: Reporter) -> None:
         self._settings = settings
+        self._report = report
+        self._refused: set[tuple[str, str, str]] = set()
         self._tls = server_context(settings, folder)
         self._reception = reception
         self._server: ThreadedAssociationServer | None = None
@@ -58,6 +62,7 @@ class StorageScp:
             (evt.EVT_DATA_SENT, _acknowledge_at_once),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, _echo),
+            (evt.EVT_REJECTED, self._report_refused),
         ]
         try:
             self._server = _make_entity(self._settings).start_server(
@@ -88,6 +93,18 @@ class StorageScp:
         except Exception:  # noqa: BLE001
             return FAILED
         return SUCCESS
+
+    def _report_refused(self, event: evt.Event) -> None:
+        """Whom site.toml does not let in, once each until the next start, and only so many: archives try for ever.
+
+        pynetdicom aborts before, where a title is not printable ASCII of 16 characters at most.
+        """
+        asked = event.assoc.requestor.primitive
+        caller = (event.assoc.requestor.address or "", asked.calling_ae_title, asked.called_ae_title)
+        if caller not in self._refused and len(self._refused) < MOST_REPORTED:
+            self._refused.add(caller)
+            address, calling, called = caller
+            self._report("caller-refused", {"address": address, "calling": calling, "called": called})
 
 
 def _acknowledge_at_once(event: evt.Event) -> None:

@@ -13,7 +13,10 @@ from fedfin_edge.site import Site
 
 @dataclass(frozen=True)
 class Summary:
-    """cases: by the modalities they have; labels: by name and value; came: by kind and reason."""
+    """cases: by the modalities they have; labels: by name and value; came: by kind and reason.
+
+    refusing: why nothing is accepted now, "" while there is room.
+    """
 
     cases: dict[str, int]
     patients: int
@@ -23,6 +26,7 @@ class Summary:
     came: dict[str, int]
     waiting: int
     aside: int
+    refusing: str
 
 
 def joined_cases(folder: IntakeFolder, store: IntakeStore) -> Joined:
@@ -53,6 +57,7 @@ def summarize(site: Site, folder: IntakeFolder) -> Summary:
         came=counts,
         waiting=len(spooled) - aside,
         aside=aside,
+        refusing=folder.refusal(len(spooled) - aside),
     )
 
 
@@ -70,3 +75,5 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     )
     print(f"cases left out, since nothing says whose they are: {summary.cases_without_patient}")
     print(f"waiting: {summary.waiting}; set aside: {summary.aside}")
+    if summary.refusing:
+        print(f"nothing is accepted now: {summary.refusing} (intake.most_queued, intake.least_free_mb)")
