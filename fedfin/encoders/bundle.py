@@ -32,6 +32,8 @@ from fedfin.settings import explain, pattern
 
 MANIFEST = "manifest.json"
 FORMAT: Literal[1] = 1
+# Of damage after the export. A second export rounds calibration differently: its features are another encoder's.
+COPY_AGAIN = "copy the bundle again from the coordinator, who exports it anew if no whole copy is left"
 # How this version reads image files into pixels (fedfin.encoders.images). Raised when a change there changes
 # a pixel. It is in an image bundle's digest, so sites that read differently have different encoders, and in
 # the digest of each image, so features from another reading are made anew.
@@ -199,16 +201,14 @@ def read_manifest(folder: Path) -> Manifest:
         raise _unreadable(path, error) from None
     except UNDECODABLE as error:
         raise BundleError(
-            f"{path}: not a bundle manifest of format {FORMAT}: {explain(str(error), Manifest)}; export it again"
+            f"{path}: not a bundle manifest of format {FORMAT}: {explain(str(error), Manifest)}; {COPY_AGAIN}"
         ) from None
     _check_reader(path, manifest.recipe)
     for name, digest in manifest.files.items():
         if not (folder / name).resolve().is_relative_to(folder.resolve()):
             raise BundleError(f"{folder / name} is a link out of the bundle; put the file itself there")
         if _digest_of_state(folder / name, _state(folder / name)) != digest:
-            raise BundleError(
-                f"{folder / name} is not the file that the manifest names; export the bundle again"
-            )
+            raise BundleError(f"{folder / name} is not the file that the manifest names; {COPY_AGAIN}")
     _check_whole(folder / manifest.onnx, _state(folder / manifest.onnx))
     _check_projection(folder, manifest)
     return manifest
@@ -253,7 +253,7 @@ def _state(path: Path) -> tuple[int, ...]:
 
 
 def _unreadable(path: Path, error: OSError) -> BundleError:
-    return BundleError(f"{path}: cannot read it ({error.strerror}); export the bundle again")
+    return BundleError(f"{path}: cannot read it ({error.strerror}); {COPY_AGAIN}")
 
 
 def _check_reader(path: Path, recipe: Recipe) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.encoders.bundle import Manifest, projection_bytes, read_manifest
+from fedfin.encoders.bundle import COPY_AGAIN, Manifest, projection_bytes, read_manifest
 from fedfin.errors import BundleError
 from fedfin.files import read_at_most
 from fedfin.plan import Modality
@@ -49,7 +49,7 @@ def read_projection(folder: Path, manifest: Manifest) -> Projection | None:
     try:
         values = np.frombuffer(read_at_most(path, projection_bytes(manifest)), "<f4")
     except OSError as error:
-        raise BundleError(f"{path}: cannot read it ({error.strerror}); export the bundle again") from None
+        raise BundleError(f"{path}: cannot read it ({error.strerror}); {COPY_AGAIN}") from None
     if not np.isfinite(values).all():
         raise BundleError(f"{path}: holds values that are not finite; export the bundle again")
     mean, *axes = values.reshape(1 + manifest.columns, manifest.dim).astype(np.float32)

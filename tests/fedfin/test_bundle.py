@@ -49,5 +49,7 @@ def test_a_file_that_is_gone_is_named(folder: Path) -> None:
     """And what to do."""
     read_manifest(folder)
     (folder / "encoder.onnx").unlink()
-    with pytest.raises(BundleError, match=r"encoder\.onnx: cannot read it .*; export the bundle again"):
+    with pytest.raises(
+        BundleError, match=r"encoder\.onnx: cannot read it .*; copy the bundle again from the coordinator"
+    ):
         read_manifest(folder)

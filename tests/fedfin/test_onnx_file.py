@@ -146,7 +146,7 @@ HOSTILE = {
 def test_a_hostile_manifest_is_refused(tmp_path: Path, attack: str) -> None:
     """With file and reason, before any of the files it names is opened."""
     changes, reason = HOSTILE[attack]
-    with pytest.raises(BundleError, match=f"manifest.json: .*{reason}.*export it again"):
+    with pytest.raises(BundleError, match=f"manifest.json: .*{reason}.*copy the bundle again"):
         read_manifest(write_bundle(tmp_path / "bundle", **changes))
 
 

@@ -155,7 +155,7 @@ def no_password_file(setup: SetUp) -> None:
 HERE: dict[Callable[[SetUp], None], tuple[str, str, int]] = {
     misspelt: ("site.toml", "held_outt.*check its spelling", 3),
     clock_behind: ("clock", "a file in .* is of .*set this machine's clock", 1),
-    bundle_changed: ("encoder image", "not the file that the manifest names.*export the bundle again", 5),
+    bundle_changed: ("encoder image", "not the file that the manifest names.*copy the bundle again", 5),
     bundle_away: ("encoder image", "there is no such folder.*from the coordinator", 5),
     other_processor: ("encoder image parity", "cosine .* update onnxruntime", 5),
     other_encoder: ("plan's encoders", "this site's encoder of image.*ask the coordinator for the bundle", 3),

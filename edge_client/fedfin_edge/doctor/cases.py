@@ -13,9 +13,7 @@ def cases(site: Site) -> Iterator[Finding]:
     """Nothing is read of the table itself: `encode` lists what is wrong in it."""
     encode = f"fedfin edge encode {site.folder}"
     if not site.table_path.is_file():
-        yield fail(
-            "cases", f"{site.table_path}: there is no such table", "correct `cases.table` in site.toml"
-        )
+        yield _no_table(site, encode)
         return
     if not site.features_path.is_file():
         yield fail("cases", "no case is encoded yet", encode)
@@ -27,6 +25,15 @@ def cases(site: Site) -> Iterator[Finding]:
         yield failed_by("cases", error)
         return
     yield _counted(site, encode)
+
+
+def _no_table(site: Site, encode: str) -> Finding:
+    """With an intake nobody writes it: `encode` does, of what was taken."""
+    if site.settings.intake is None:
+        remedy = "correct `cases.table` in site.toml"
+        return fail("cases", f"{site.table_path}: there is no such table", remedy)
+    remedy = f"let `fedfin edge intake {site.folder}` take cases, then {encode}"
+    return fail("cases", "no case of the intake is encoded yet", remedy)
 
 
 def _counted(site: Site, encode: str) -> Finding:

@@ -20,6 +20,7 @@ from fedfin_edge.doctor.clock import clock
 from fedfin_edge.doctor.disk import disk
 from fedfin_edge.doctor.identity import identity
 from fedfin_edge.doctor.intake import intake
+from fedfin_edge.doctor.intake_section import intake_section
 from fedfin_edge.doctor.jetson import jetson
 from fedfin_edge.doctor.memory import memory
 from fedfin_edge.doctor.plan import plan
@@ -49,6 +50,7 @@ SITE = (
     Check("secrets", secrets, SettingsError.exit_code),
     Check("encoders", _encoders, BundleError.exit_code, needs=("versions",)),
     Check("cases", cases, InputError.exit_code, needs=("disk",)),
+    Check("[intake]", intake_section, SettingsError.exit_code),
     Check("intake", intake, InputError.exit_code),
     Check("keys", identity, StateError.exit_code),
     Check("broker", broker, LinkError.exit_code),

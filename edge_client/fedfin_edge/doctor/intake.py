@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fedfin.broker.check.finding import Finding, fail, not_reached, passed, warn
 from fedfin_edge.doctor.echo import echo
+from fedfin_edge.doctor.labels import labels
 from fedfin_edge.intake_settings import DicomListener
 from fedfin_edge.site import Site
 
@@ -35,6 +36,8 @@ def intake(site: Site) -> Iterator[Finding]:
             yield _answers(probe, f"{web.url.rstrip('/')}/{below}", ca)
     if settings.folder is not None:
         yield _folder(site.folder / settings.folder.path)
+    if settings.labels is not None:
+        yield labels(site, settings.labels)
 
 
 def _dicom(listener: DicomListener) -> Finding:

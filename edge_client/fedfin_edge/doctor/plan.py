@@ -6,9 +6,10 @@ from fedfin.broker.check.finding import Finding, fail, failed_by, not_reached, p
 from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import StateError
 from fedfin.plan import Plan
+from fedfin_edge.agent.joining import labels_not_used
 from fedfin_edge.agent.plan_policy import lacks_approval, refusals
 from fedfin_edge.agent.state import AgentState
-from fedfin_edge.site import Site
+from fedfin_edge.site import SETTINGS, Site
 
 
 def plan(site: Site) -> Iterator[Finding]:
@@ -19,10 +20,21 @@ def plan(site: Site) -> Iterator[Finding]:
         return
     try:
         proposal = state.proposed()
+        if proposal.plan.federation != site.settings.federation:
+            yield _of_another(site, proposal.plan)
+            return
         yield from _policy(site, proposal.plan, proposal.least_sites)
         yield from _fits(site, proposal.plan)
     except StateError as error:
         yield failed_by("plan", error)
+
+
+def _of_another(site: Site, asked: Plan) -> Finding:
+    """Whose topics `run` would not read: it would wait for the one of the settings without end."""
+    says = (
+        f"federation is {site.settings.federation!r}, and the plan that came last is of {asked.federation!r}"
+    )
+    return fail("plan's federation", f"{site.folder / SETTINGS}: {says}", "correct `federation` there")
 
 
 def _policy(site: Site, asked: Plan, least_sites: int) -> Iterator[Finding]:
@@ -48,6 +60,14 @@ def _fits(site: Site, asked: Plan) -> Iterator[Finding]:
                 f"this site's encoder of {modality.name} is {own[:12]}…, the plan's {modality.encoder[:12]}…"
             )
             yield fail("plan's encoders", says, "ask the coordinator for the bundle of this federation")
+    yield from _labels(site, asked)
+
+
+def _labels(site: Site, asked: Plan) -> Iterator[Finding]:
+    """A site may have more labels than the plan, and a misspelt one looks the same: it is a warning."""
     if not set(asked.labels) & set(site.labels):
         says = f"this site answers for none of the plan's labels ({', '.join(asked.labels)})"
         yield warn("plan's labels", says, "name them in `cases.labels` of site.toml, if the table has them")
+    elif unused := labels_not_used(asked, site.labels):
+        says = f"the plan does not use {unused} of this site; its labels are {', '.join(asked.labels)}"
+        yield warn("plan's labels", says, "correct `cases.labels` of site.toml, if one is meant")

@@ -1,0 +1,141 @@
+"""What `fedfin edge doctor` says of a site's own settings and files, where nobody else need answer."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from intake_kit import RULE, make_site
+
+from fedfin.broker.check.finding import Verdict
+from fedfin.command_line.main import main
+from fedfin.demo.processes import free_port
+from fedfin_edge.agent.state import AgentState, Proposal
+from fedfin_edge.doctor.cases import cases
+from fedfin_edge.doctor.examination import examine
+from fedfin_edge.doctor.intake import intake
+from fedfin_edge.doctor.intake_section import intake_section
+from fedfin_edge.doctor.plan import plan
+from fedfin_edge.site import open_site
+
+
+def test_a_fresh_intake_site_is_not_sent_to_correct_a_table_that_nobody_writes(tmp_path: Path, bundles):
+    """As `init --intake` leaves it: the intake takes cases, then `encode` writes the table."""
+    site = make_site(tmp_path / "site", bundles)
+    (finding,) = cases(site)
+    assert finding.verdict is Verdict.FAIL
+    assert finding.remedy == (
+        f"let `fedfin edge intake {site.folder}` take cases, then fedfin edge encode {site.folder}"
+    )
+
+
+TABLES = {
+    "away": (None, "there is no such table"),
+    "random bytes": (bytes(range(128, 256)), "labels.csv"),
+    "no accession": (b"number,effusion,mass\nA-1,1,0\n", "has no column 'accession'"),
+    "no label": (b"accession,effusion\nA-1,1\n", "has no column 'mass'"),
+    "no header": (b"A-4711,1,0\nA-4712,0,1\n", "has no column 'accession', 'effusion', 'mass'"),
+    "well": (b"accession,effusion,mass\nA-1,1,0\n", ""),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_of_labels_that_the_intake_cannot_use_fails(tmp_path: Path, bundles, kind: str):
+    """With what to mend, and without a cell of it: where there is no header, cells are its columns."""
+    data, words = TABLES[kind]
+    site = make_site(tmp_path / "site", bundles, RULE + '[intake.labels]\ntable = "labels.csv"\n')
+    if data is not None:
+        (site.folder / "labels.csv").write_bytes(data)
+    (finding,) = intake(site)
+    assert finding.verdict is (Verdict.FAIL if words else Verdict.PASS)
+    assert words in finding.says
+    assert bool(finding.remedy) is bool(words)
+    assert "A-47" not in finding.says + finding.remedy
+
+
+def test_a_workbook_of_labels_that_nothing_here_reads_does_not_end_the_examination(
+    tmp_path: Path, bundles, monkeypatch: pytest.MonkeyPatch
+):
+    """It fails by itself, with what to install."""
+    site = make_site(tmp_path / "site", bundles, RULE + '[intake.labels]\ntable = "labels.xlsx"\n')
+    (site.folder / "labels.xlsx").write_bytes(b"PK\x03\x04")
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    (finding,) = intake(site)
+    assert finding.verdict is Verdict.FAIL
+    assert finding.says.endswith("openpyxl is not installed")
+    assert finding.remedy == "pip install 'fedfin[tables]'"
+
+
+REFUSED = {
+    "no such modality": (('reports = "text"', 'reports = "report"'), "there is no modality 'report'"),
+    "an encoder of images for reports": (
+        ('reports = "text"', 'reports = "image"'),
+        "'image' has no encoder of texts",
+    ),
+    "no certificate": (
+        ("[intake.dicom]", '[intake.dicom]\ncertificate = "own.pem"\nkey = "own.key"'),
+        "cannot use the TLS files of the intake",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_settings_that_the_intake_refuses_fail_in_the_doctor_with_the_same_exit_code(
+    tmp_path: Path, bundles, kind: str
+):
+    """Both in the intake's own words."""
+    (old, new), words = REFUSED[kind]
+    site = make_site(tmp_path / "site", bundles, listening().replace(old, new))
+    found = {finding.probe: (finding, code) for finding, code in examine(site.folder)}
+    finding, code = found["[intake]"]
+    assert finding.verdict is Verdict.FAIL
+    assert words in finding.says
+    assert finding.remedy
+    assert code == main(["edge", "intake", str(site.folder), "--processes", "0"]) == 3
+
+
+def listening() -> str:
+    """A section [intake] with a listener."""
+    return f"{RULE}[intake.dicom]\nport = {free_port()}\n"
+
+
+def test_settings_that_the_intake_takes_pass_and_a_site_without_one_has_no_such_line(
+    tmp_path: Path, bundles, maker
+):
+    """It has a table of its own."""
+    (finding,) = intake_section(make_site(tmp_path / "intake", bundles, listening()))
+    assert finding.verdict is Verdict.PASS
+    row = {"case": "a", "patient": "p", "image": maker.image("a.png"), "text": "clear lungs", "effusion": 1}
+    assert list(intake_section(maker.site(maker.table([row])))) == []
+
+
+def test_a_damaged_bundle_is_not_blamed_on_the_intake(tmp_path: Path, bundles):
+    """The line of its encoder names it."""
+    site = make_site(tmp_path / "site", bundles, listening())
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text().replace(str(bundles["text"]), str(tmp_path / "away")))
+    found = {finding.probe: finding for finding, _ in examine(site.folder)}
+    assert found["encoder text"].failed
+    assert found["[intake]"].verdict is Verdict.NOT_REACHED
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "probe", "verdict", "words"),
+    [
+        ('"effusion"', '"efusion"', "plan's labels", Verdict.WARN, "does not use efusion"),
+        ('federation = "chest"', 'federation = "chst"', "plan's federation", Verdict.FAIL, "of 'chest'"),
+    ],
+)
+def test_what_is_misspelt_beside_the_plan_is_named(
+    tmp_path: Path, bundles, make_plan, old: str, new: str, probe: str, verdict: Verdict, words: str
+):
+    """The plan that came last says how it is spelt; of a site that is well there is one line, a PASS."""
+    site = make_site(tmp_path / "site", bundles)
+    AgentState(site.state_path).propose(Proposal(make_plan(), "r" * 16))
+    assert [finding.verdict for finding in plan(site)] == [Verdict.PASS]
+    settings = site.folder / "site.toml"
+    assert old in settings.read_text()
+    settings.write_text(settings.read_text().replace(old, new))
+    found = {finding.probe: finding for finding in plan(open_site(site.folder))}
+    assert found[probe].verdict is verdict
+    assert words in found[probe].says
+    assert found[probe].remedy
