@@ -19,6 +19,7 @@ from intake_kit import (
     take,
 )
 
+from fedfin.command_line.main import main
 from fedfin.errors import SettingsError, StateError
 from fedfin_edge.cases.dataset import load_dataset
 from fedfin_edge.cases.feature_store import FeatureStore
@@ -169,6 +170,20 @@ def test_labels_come_from_a_table_by_accession_number_and_change_with_it(tmp_pat
     table.write_text(f"accession,effusion,mass\n{ONE.accession},0,\n")
     take(site)
     assert [labels for _, _, labels in cases_of(site).values() if labels] == [{"effusion": 0}]
+
+
+def test_labels_of_which_there_is_no_case_are_counted(tmp_path, bundles, capsys):
+    site = make_site(tmp_path / "site", bundles, RULE + '\n[intake.labels]\ntable = "labels.csv"\n')
+    rows = [
+        f"{ONE.accession},1,0",
+        f"00{TWO.accession},1,0",
+        f"00{THREE.accession},1,",
+        f"{FOUR.accession},,",
+    ]
+    (site.folder / "labels.csv").write_text("\n".join(["accession,effusion,mass", *rows, ""]))
+    take(site, [each.view() for each in (ONE, TWO, THREE, FOUR)])
+    assert main(["edge", "intake", str(site.folder), "--show"]) == 0
+    assert "accession numbers with labels of which there is no case: 2\n" in capsys.readouterr().out
 
 
 def test_with_the_key_lost_nothing_is_taken_and_the_remedy_is_named(site):

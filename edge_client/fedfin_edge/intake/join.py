@@ -28,12 +28,14 @@ class Joined:
     """The cases by key, in its order.
 
     other_patient: reports that were left out, since they name another patient than the image; without_patient: cases
-    that were, since nothing says whose they are: they could be on both sides of a split.
+    that were, since nothing says whose they are: they could be on both sides of a split; labels_without_case: owners of
+    labels, accession numbers or studies, of which there is no case.
     """
 
     cases: dict[bytes, JoinedCase]
     other_patient: int = 0
     without_patient: int = 0
+    labels_without_case: int = 0
 
 
 def join(
@@ -54,10 +56,10 @@ def join(
     if reports_as is not None:
         for report in sorted(reports, key=lambda report: (report.accession is None, report.owner)):
             _add_report(joined, keys.of(report), report, reports_as)
-    _add_labels(joined, keys, labels)
     found = {key: joined.cases[key] for key in sorted(joined.cases) if joined.cases[key].inputs}
     joined.cases = {key: case for key, case in found.items() if case.patient}
     joined.without_patient = len(found) - len(joined.cases)
+    _add_labels(joined, keys, labels)
     return joined
 
 
@@ -110,6 +112,7 @@ def _add_labels(joined: Joined, keys: CaseKeys, labels: Iterable[LabelRecord]) -
     for label in labels:
         if label.value is not None:
             values[keys.of_study(label.owner), label.label].add(label.value)
+    joined.labels_without_case = len({key for key, _ in values} - joined.cases.keys())
     for (key, name), found in values.items():
         if key in joined.cases and len(found) == 1:
             joined.cases[key].labels[name] = found.pop()

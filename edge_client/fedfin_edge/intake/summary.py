@@ -15,6 +15,7 @@ from fedfin_edge.site import Site
 class Summary:
     """cases: by the modalities they have; labels: by name and value; came: by kind and reason.
 
+    labels_without_case: accession numbers or studies with labels, of which there is no case.
     refusing: why nothing is accepted now, "" while there is room.
     """
 
@@ -23,6 +24,7 @@ class Summary:
     labels: dict[str, int]
     reports_of_other_patients: int
     cases_without_patient: int
+    labels_without_case: int
     came: dict[str, int]
     waiting: int
     aside: int
@@ -54,6 +56,7 @@ def summarize(site: Site, folder: IntakeFolder) -> Summary:
         ),
         reports_of_other_patients=joined.other_patient,
         cases_without_patient=joined.without_patient,
+        labels_without_case=joined.labels_without_case,
         came=counts,
         waiting=len(spooled) - aside,
         aside=aside,
@@ -74,6 +77,7 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
         f"reports left out, since they name another patient than the image: {summary.reports_of_other_patients}"
     )
     print(f"cases left out, since nothing says whose they are: {summary.cases_without_patient}")
+    print(f"accession numbers with labels of which there is no case: {summary.labels_without_case}")
     print(f"waiting: {summary.waiting}; set aside: {summary.aside}")
     if summary.refusing:
         print(f"nothing is accepted now: {summary.refusing} (intake.most_queued, intake.least_free_mb)")
