@@ -135,7 +135,7 @@ def test_a_report_about_another_patient_than_the_image_is_left_out(site):
 
 def test_the_patients_side_of_every_split_stays_the_same_as_cases_come(site, make_plan):
     sides = {}
-    for number in (8, 16, 24):
+    for number in (8, 16, 64):  # with fewer patients none may be held out
         take(site, [each.view() for each in studies(number)])
         cases_of(site)
         data = load_dataset(site, make_plan())
