@@ -100,8 +100,7 @@ class StorageScp:
         pynetdicom aborts before, where a title is not printable ASCII of 16 characters at most.
         """
         asked = event.assoc.requestor.primitive
-        if asked is None:  # nothing was asked yet
-            return
+        assert asked is not None  # it is what was refused
         caller = (event.assoc.requestor.address or "", asked.calling_ae_title, asked.called_ae_title)
         if caller not in self._refused and len(self._refused) < MOST_REPORTED:
             self._refused.add(caller)
