@@ -73,6 +73,12 @@ def test_in_another_life_training_is_answered_anew_and_moments_are_the_same(tmp_
         answers.record(replace(other, life=Life(number)), anew=True)
     with pytest.raises(StateError, match=f"set back {LIVES} times"):
         answers.record(replace(other, life=Life(LIVES)), anew=True)
+    answers.allow(other.run)
+    answers.allow(other.run)
+    for number in range(LIVES, 2 * LIVES):
+        answers.record(replace(other, life=Life(number)), anew=True)
+    with pytest.raises(StateError, match="--again"):
+        answers.record(replace(other, life=Life(2 * LIVES)), anew=True)
     summed = Answers(tmp_path / "summed.jsonl")
     moments = replace(FIRST, round=1, task="moments")
     summed.record(FIRST)

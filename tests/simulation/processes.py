@@ -260,8 +260,8 @@ class SiteProcess(Process):
             self.agent._link.stop((self.agent._topic("up/state"), self.agent._online(online=False)))
 
     def end(self, error: FedfinError) -> None:
-        """Its people read that another run of the plan has begun, and ask the coordinator."""
-        assert "another run" in str(error), error
+        """Its people read that another run of the plan has begun, or of too many lives, and ask the coordinator."""
+        assert "--again" in str(error), error
         self.alive, self._again = False, True
         self.close()
         self._wait_for_the_coordinator()

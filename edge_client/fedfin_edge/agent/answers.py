@@ -131,17 +131,22 @@ class Answers:
                 raise AnsweredError(
                     f"{self._path}: round {answer.round} was answered already, with another update"
                 )
-        if len(known) >= LIVES:
+        if self._lives(answer.run, answer.round) >= LIVES:
             raise StateError(
                 f"{self._path}: the aggregator was set back {LIVES} times, and asks for round {answer.round} again; ask"
-                " the coordinator why"
+                " the coordinator why. If that is right, `fedfin edge run --again` answers it as often once more"
             )
         self._append(answer)
 
     def allow(self, run: str) -> None:
-        """Make it durable that a person allows this run."""
-        if not self.allows(run):
+        """Make it durable that a person allows this run, or that it goes on where it has had all its lives."""
+        if not self.allows(run) or any(self._lives(run, answer.round) >= LIVES for answer in self.of(run)):
             self._append(Allowed(run))
+
+    def _lives(self, run: str, round_: int) -> int:
+        """How often a round was answered since a person last allowed the run."""
+        allowed = max((place for place, line in enumerate(self._lines) if line == Allowed(run)), default=0)
+        return sum((a.run, a.round) == (run, round_) for a in self._lines[allowed:] if isinstance(a, Answer))
 
     def revealed(self, run: str, round_: int) -> bytes | None:
         """The attempt of which shares may have left."""

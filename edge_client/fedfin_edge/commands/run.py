@@ -30,7 +30,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--again",
         action="store_true",
-        help="take part in the run that the aggregator is at, although this site has answered the plan in another",
+        help="take part in the run that the aggregator is at, although this site has answered the plan in another, or"
+        " the aggregator was set back too often",
     )
     parser.set_defaults(run=run)
 
