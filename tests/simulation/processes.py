@@ -410,7 +410,8 @@ def _time(world: "World") -> dict[str, Any]:
         "fedfin_aggregator.serve.twin_reports.time": clock,
         "fedfin_aggregator.serve.shard_server.time": clock,
         "fedfin_edge.agent.agent.time": clock,
-        "fedfin_edge.agent.agent.threading": threads,
+        "fedfin_edge.agent.worker.threading": threads,
+        "fedfin_edge.agent.worker.time": clock,
         "fedfin_edge.agent.agent.SimpleQueue": Queue,
     }
 

@@ -46,7 +46,7 @@ SITE = {
     "joining": Point(PUBLISH, "after", of=_publishes("hello")),
     "model fetched, not kept": Point("fedfin_edge.agent.global_model.GlobalModelFile.assemble", "before", 2),
     "model kept": Point("fedfin_edge.agent.global_model.GlobalModelFile.assemble", "after", 2),
-    "working": Point("fedfin_edge.agent.agent.make_update", "before", 2),
+    "working": Point("fedfin_edge.agent.worker.make_update", "before", 2),
     "computed, not saved": Point(f"{STATE}.put_update", "before", 2),
     "saved, not offered": Point(f"{STATE}.put_update", "after", 2),
     "offered": Point(PUBLISH, "after", 2, _publishes("begin")),

@@ -1,7 +1,6 @@
-"""The site's shell: moves events between the link, the site machine, the worker thread and the disk."""
+"""The site's shell: moves events between the link, the site machine, the worker and the disk."""
 
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,8 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
-
-from msgspec import structs
 
 from fedfin import limits
 from fedfin.encoders.bundle import read_manifest
@@ -27,39 +24,22 @@ from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
 from fedfin.protocol.topics import Topics
 from fedfin.protocol.twins import runs_twice
-from fedfin.secure_sums.member import RevealedError
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
 from fedfin.trust.throttle import throttled
-from fedfin_edge.agent.answers import AnsweredError, Answers
-from fedfin_edge.agent.outbox import Outbox
+from fedfin_edge.agent.answers import Answers
 from fedfin_edge.agent.participation import Participation
 from fedfin_edge.agent.sealed_parts import can_open, open_parts
 from fedfin_edge.agent.silence import Silence
 from fedfin_edge.agent.state import AgentState
-from fedfin_edge.agent.update import Report, first_things_first, make_update
+from fedfin_edge.agent.update import Report
+from fedfin_edge.agent.worker import Computed, Failed, Worker
 from fedfin_edge.site import Site
-from fedfin_edge.tasks.task import TaskStoppedError
 from fedfin_edge.tasks.task_process import TaskProcess
 
 TICK_S = 0.5
 OFFLINE_S = 120.0  # a first connection that takes longer is given up; a later loss is waited out
 WORD_S = 3.0  # an aggregator that is there answers sooner
 FINISHED_S = 10.0  # a site that has the final model waits so long for an aggregator that begins another run
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The worker ended with an error."""
-
-    error: BaseException
-
-
-@dataclass(frozen=True)
-class Computed:
-    """The worker has saved an update; `stop`: its own, which tells it from what was abandoned meanwhile."""
-
-    done: life.Done
-    stop: threading.Event
 
 
 @dataclass
@@ -94,7 +74,7 @@ class Agent:
     ) -> None:
         settings = site.settings
         self._tasks, self._beat = tasks, beat
-        self._site, self._keep_deltas, self._again = site, keep_deltas, again
+        self._site, self._again = site, again
         self._report = throttled(report, "bad-message")
         self._topics = Topics(settings.federation)
         self._boot = secrets.token_hex(8)
@@ -124,8 +104,16 @@ class Agent:
         self._sending = b""  # the id of the update that was offered last
         self._aggregator = ""  # which start of it was heard of last
         self._unreadable: life.Assemble | None = None  # until the group key for it is here
-        self._stop = threading.Event()
-        self._worker: threading.Thread | None = None
+        self._worker = Worker(
+            settings.site,
+            self._state,
+            self._channel,
+            self._report,
+            self._events.put,
+            lambda message: self._publish(self._topic("up/ctl"), message),
+            keep_deltas=keep_deltas,
+            tasks=tasks,
+        )
         self._chunk_tokens: set[int] = set()
         self._ever_online = self._online_now = False
         self._silence = Silence()
@@ -162,13 +150,14 @@ class Agent:
             self._report("dropped", {"reason": str(error)})
             raise
         finally:
-            self._stop_worker()
+            self._worker.stop()
             if self._tasks is not None:
                 self._tasks.close()
             self._link.stop((self._topic("up/state"), self._online(online=False)))
             self._channel.close()
             traffic = self._link.traffic
             self.costs.bytes_up, self.costs.bytes_down = traffic.up, traffic.down
+            self.costs.seconds_training = self._worker.seconds
             self.costs.seconds_waiting = time.monotonic() - started - self.costs.seconds_training
             self.costs.peak_rss_mb = peak_rss_mb() + (self._tasks.peak_rss_mb if self._tasks else 0.0)
             self._report("costs", asdict(self.costs))
@@ -228,7 +217,7 @@ class Agent:
             raise LinkError(reason)
 
     def _on_computed(self, computed: Computed) -> None:
-        if computed.stop is self._stop:
+        if self._worker.is_wanted(computed):
             self._feed(computed.done)
 
     def _on_up(self, chunk_size: int) -> None:
@@ -349,10 +338,10 @@ class Agent:
             case life.SayReady(round_):
                 self._publish(self._topic("up/ctl"), messages.Ready(run=self._joined.run, round=round_))
             case life.TakePart(message):
-                self._take_part(message)
+                if (outbox := self._state.waiting) is not None:
+                    self._worker.take_part(self._joined, message, outbox.payload)
             case life.Abandon(_, anew):
-                self._stop_worker()
-                self._stop = threading.Event()
+                self._worker.abandon()
                 self._state.abandon(owe=not anew)
             case life.BeginLife():
                 self._begin_life(effect)
@@ -375,35 +364,6 @@ class Agent:
         self._report("rewound", {"round": begin.round, "life": begin.life.number})
         if (outbox := self._state.waiting) is not None:
             self._joined.record(outbox, self._report)
-
-    def _take_part(self, message: life.SumQuestion) -> None:
-        """One question after the other; masking is work, as training is."""
-        outbox = self._state.waiting
-        if outbox is None:
-            return
-        self._stop_worker()
-        if isinstance(message, messages.Dealt):
-            self._start_worker(self._reply, message, outbox.payload)
-        else:
-            self._reply(message, outbox.payload)
-
-    def _reply(self, message: life.SumQuestion, update: bytes) -> None:
-        """A lie of the aggregator's costs its sum, and is told."""
-        sums = self._joined.sums
-        assert sums is not None  # the machine asks for none without
-        try:
-            answer = sums.answer(message, update)
-        except RevealedError:
-            self._events.put(life.Barred(message.round))
-        except ProtocolError as error:
-            self._report("bad-message", {"reason": str(error)})
-        except Exception as error:  # noqa: BLE001 - the main thread raises it again
-            self._events.put(Failed(error))
-        else:
-            if isinstance(answer, bytes):
-                self._events.put(life.Masked(message.round, answer))
-            else:
-                self._publish(self._topic("up/ctl"), answer)
 
     def _send(self, channel: str, message: messages.Message) -> None:
         if isinstance(message, messages.Begin):
@@ -473,60 +433,7 @@ class Agent:
 
     def _work(self, work: life.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
-        self._stop = threading.Event()
-        self._start_worker(self._compute, work, self._stop)
-
-    def _start_worker(self, target: Callable[..., None], *args: object) -> None:
-        self._worker = threading.Thread(target=target, args=args, name="work", daemon=True)
-        self._worker.start()
-
-    def _compute(self, work: life.Work, stop: threading.Event) -> None:
-        """In the worker thread: keepalives and chunks go on meanwhile."""
-        part, started = self._joined, time.monotonic()
-        try:
-            outbox = self._state.made_before(work.round, self._state.model.id)
-            if outbox is None:
-                outbox = self._made(part, work, stop)
-            part.check(outbox)
-            self._state.put_update(outbox)
-            part.record(outbox, self._report)
-            offer = self._channel.seal_update(outbox.payload, work.round, outbox.seal)
-            self._events.put(Computed(life.Done(work.round, offer), stop))
-        except TaskStoppedError:
-            pass
-        except AnsweredError as error:  # in an earlier life, in its last moment: there is no second sum
-            self._events.put(life.Barred(work.round) if part.sums is not None else Failed(error))
-        except Exception as error:  # noqa: BLE001 - the main thread raises it again
-            self._events.put(Failed(error))
-        finally:
-            self.costs.seconds_training += time.monotonic() - started
-
-    def _made(self, part: Participation, work: life.Work, stop: threading.Event) -> Outbox:
-        """The update of this round. Raises TaskStoppedError."""
-        progress, model = self._state.progress, self._state.model.tensors(part.plan)
-        part.check_pool(work.task, model, self._report)
-        outbox = make_update(
-            part.plan,
-            first_things_first(part.plan, work, gave_second_moments=progress.gave_second_moments),
-            model,
-            part.dataset,
-            self._site.settings.site,
-            part.run,
-            self._state.feedback(),
-            report=self._report,
-            stop=stop.is_set,
-            keep=self._keep_deltas,
-            tasks=self._tasks,
-        )
-        # In a sum it never leaves as it is: what travels is made, and sealed, for each attempt (summing.py).
-        seal = b"" if part.sums is not None else self._channel.new_seal(work.round)
-        return structs.replace(outbox, seal=seal, model=self._state.model.id)
-
-    def _stop_worker(self) -> None:
-        self._stop.set()
-        if self._worker is not None:
-            self._worker.join()
-            self._worker = None
+        self._worker.compute(self._joined, work)
 
     def _finish(self, version: int) -> None:
         plan = self._joined.plan
