@@ -48,7 +48,7 @@ image:  ## an OCI image of the packages in build/deb, by buildah, podman or dock
 	$$(command -v buildah podman docker | head -n 1) build --file debian/Containerfile --tag fedfin $(IMAGE) .
 
 test-deb: $(READY)  ## install, first round, upgrade and removal on a clean Debian 12 with systemd; as root, some minutes
-	PYTHONPATH=tests:tests/edge_client:tests/packaging $(BIN)/python tests/packaging/try_deb.py
+	PYTHONPATH=.:tests:tests/edge_client:tests/packaging $(BIN)/python tests/packaging/try_deb.py
 
 test-arm64: $(READY)  ## the arm64 packages' answers beside this machine's, under qemu-user, on a demo's cases; minutes
 	PYTHONPATH=tests $(BIN)/python tests/packaging/try_arm64.py

@@ -16,13 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
-import onnx
 
+from benchmarks.pass_through import write_bundle
 from benchmarks.transport.broker import mosquitto
 from benchmarks.transport.process_costs import cpu_seconds
-from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
 from fedfin.plan import Modality, Plan, Rounds, plan_toml
 from fedfin_edge.tasks.task_process import IDLE_S
 
@@ -56,7 +54,7 @@ class Site:
 
     def __init__(self, folder: Path, broker: str, cases: int) -> None:
         self._folder, self._broker = folder, broker
-        manifests = {name: _bundle(folder / name, name, dim) for name, dim in DIMS.items()}
+        manifests = {name: write_bundle(folder / name, name, dim) for name, dim in DIMS.items()}
         modalities = tuple(Modality(name=n, encoder=m.digest(), dim=m.dim) for n, m in manifests.items())
         rounds = Rounds(count=20, sites=1, min_sites=1)
         plan = Plan(federation="rest", labels=("effusion",), modalities=modalities, rounds=rounds)
@@ -123,32 +121,6 @@ class _Ending(subprocess.Popen[bytes]):
 
 def _fedfin(*words: object) -> None:
     subprocess.run([sys.executable, "-m", "fedfin", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
-
-
-def _bundle(folder: Path, modality: str, dim: int) -> Manifest:
-    """An encoder that passes vectors through."""
-    helper, float_ = onnx.helper, onnx.TensorProto.FLOAT
-    value = [helper.make_tensor_value_info(name, float_, ["n", dim]) for name in ("values", "features")]
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["values"], ["features"])], "pass", value[:1], value[1:]
-    )
-    folder.mkdir()
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.save(model, folder / "encoder.onnx")
-    manifest = Manifest(
-        name="pass-through",
-        modality=modality,
-        dim=dim,
-        onnx="encoder.onnx",
-        recipe=VectorRecipe(length=dim),
-        files={"encoder.onnx": file_digest(folder / "encoder.onnx")},
-        quantization="none",
-        source="a benchmark",
-        licence="Apache-2.0",
-        versions={},
-    )
-    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
-    return manifest
 
 
 def _write_cases(path: Path, count: int) -> None:

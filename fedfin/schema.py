@@ -1,9 +1,29 @@
-"""Whether an SQLite file has the tables that it should have: a file may be damaged, or of another program."""
+"""SQLite files that have the tables that they should have: a file may be damaged, or of another program."""
 
 import contextlib
 import sqlite3
+from pathlib import Path
+
+from fedfin.errors import StateError
 
 _SHAPES = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+
+
+def set_up(
+    database: sqlite3.Connection, path: Path, script: str, version: int, *, synchronous: str, remedy: str
+) -> None:
+    """Make or check the tables of a store of patients' features or hashes: what it deletes is overwritten.
+
+    Raises StateError, with `remedy`, for a file of another version; sqlite3.DatabaseError as `check_schema`.
+    """
+    found = database.execute("PRAGMA user_version").fetchone()[0]
+    if found not in (0, version):
+        raise StateError(f"{path}: made by another version of FedFIN (format {found}); {remedy}")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute(f"PRAGMA synchronous = {synchronous}")
+    database.execute("PRAGMA secure_delete = ON")
+    database.executescript(f"{script}PRAGMA user_version = {version};")
+    check_schema(database, script)
 
 
 def check_schema(database: sqlite3.Connection, script: str) -> None:

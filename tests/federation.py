@@ -16,7 +16,7 @@ import pytest
 
 from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port, wait_for_port
-from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
+from fedfin.encoders.bundle import Manifest
 from fedfin.plan import Modality, Model, Plan, Rounds, Training, plan_toml
 from fedfin.trust.request import read_request
 from fedfin_aggregator.coordinator import Coordinator
@@ -28,31 +28,10 @@ NO_MOSQUITTO = "mosquitto is not installed (apt-get install mosquitto)"
 
 def make_bundle(folder: Path, modality: str, dim: int) -> Manifest:
     """An encoder that passes vectors through: a real ONNX graph, run by onnxruntime."""
-    onnx = pytest.importorskip("onnx")
-    helper, float_ = onnx.helper, onnx.TensorProto.FLOAT
-    value = [helper.make_tensor_value_info(name, float_, ["n", dim]) for name in ("values", "features")]
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["values"], ["features"])], "pass", value[:1], value[1:]
-    )
-    folder.mkdir(parents=True)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.save(model, folder / "encoder.onnx")
-    manifest = Manifest(
-        name="pass-through",
-        modality=modality,
-        dim=dim,
-        onnx="encoder.onnx",
-        recipe=VectorRecipe(length=dim),
-        files={"encoder.onnx": file_digest(folder / "encoder.onnx")},
-        quantization="none",
-        source="a test",
-        licence="Apache-2.0",
-        versions={},
-    )
-    import msgspec
+    pytest.importorskip("onnx")
+    from benchmarks.pass_through import write_bundle
 
-    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
-    return manifest
+    return write_bundle(folder, modality, dim)
 
 
 def make_plan(

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from fedfin.errors import StateError
 from fedfin.files import make_private
-from fedfin.schema import check_schema
+from fedfin.schema import set_up
 from fedfin_edge.cases.digests import IMAGE_READING, Input, digest_input
 from fedfin_edge.cases.scrub import scrub
 
@@ -63,26 +63,13 @@ class FeatureStore:
         durable: what is added is on the disk at once, since its inputs are gone; else it can be made again.
         """
         self._path = path
-        self._synchronous = "FULL" if durable else "NORMAL"
         self._learned: list[tuple[bytes, int, int, bytes]] = []
         make_private(path)
         with self._explained():
             self._database = sqlite3.connect(path, timeout=WAIT_S)
-            self._open()
-
-    def _open(self) -> None:
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, FORMAT):
-            self._database.close()
-            raise StateError(
-                f"{self._path}: made by another version of FedFIN (format {version});"
-                " delete it and run `fedfin edge encode` again"
-            )
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute(f"PRAGMA synchronous = {self._synchronous}")
-        self._database.execute("PRAGMA secure_delete = ON")
-        self._database.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
-        check_schema(self._database, _SCHEMA)
+            remedy = "delete it and run `fedfin edge encode` again"
+            synchronous = "FULL" if durable else "NORMAL"
+            set_up(self._database, path, _SCHEMA, FORMAT, synchronous=synchronous, remedy=remedy)
 
     def __enter__(self) -> "FeatureStore":
         return self

@@ -23,7 +23,7 @@ from types import TracebackType
 
 from fedfin.errors import StateError
 from fedfin.files import make_private
-from fedfin.schema import check_schema
+from fedfin.schema import set_up
 from fedfin_edge.cases.digests import Kept
 from fedfin_edge.cases.scrub import scrub
 from fedfin_edge.intake.identity import Identity
@@ -70,18 +70,15 @@ class IntakeStore:
             self._open(identity)
 
     def _open(self, identity: Identity) -> None:
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, FORMAT):
-            raise StateError(
-                f"{self._path}: made by another version of FedFIN (format {version}); update this one"
-            )
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute(
-            "PRAGMA synchronous = FULL"
-        )  # a power cut must not undo what the spool has dropped
-        self._database.execute("PRAGMA secure_delete = ON")
-        self._database.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
-        check_schema(self._database, _SCHEMA)
+        # FULL: a power cut must not undo what the spool has dropped.
+        set_up(
+            self._database,
+            self._path,
+            _SCHEMA,
+            FORMAT,
+            synchronous="FULL",
+            remedy="update this version of FedFIN",
+        )
         with self._database:
             self._database.execute("BEGIN IMMEDIATE")
             if not self._database.execute("SELECT 1 FROM identity").fetchone():
