@@ -32,7 +32,7 @@ def measure_all(args: argparse.Namespace) -> Iterator[list[Cell]]:
         reference, others, rest = _people(args, seed)
         for dims in args.dims:
             project = principal_axes(reference, dims)
-            listener = make_listener(project(reference), args.rounds)
+            listener = make_listener(project(reference), args.rounds, args.epochs)
             for sites, patients in args.federations:
                 parts = [project(site) for site in deal(rest, [patients] * sites)]
                 yield attack(listener, parts, project(others), seed)
@@ -61,6 +61,7 @@ def _measure(args: argparse.Namespace) -> Report:
     return Report(
         data=args.collection.name if args.collection else "made-up",
         rounds=args.rounds,
+        epochs=args.epochs,
         seeds=args.seeds,
         cells=mean_over_seeds(cells),
         single=[one for level in EXACT for one in differencing.run(level)],

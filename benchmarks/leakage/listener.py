@@ -60,14 +60,14 @@ class Listened:
         ]
 
 
-def make_plan(dims: Mapping[str, int], rounds: int) -> Plan:
-    """As `draft` writes it, but for the end of training: all rounds are trained, once over the cases, to compare."""
+def make_plan(dims: Mapping[str, int], rounds: int, epochs: int = 1) -> Plan:
+    """As `draft` writes it, but for the end of training: all rounds are trained, to compare. epochs: 0 as `draft`."""
     return Plan(
         federation="leakage",
         labels=LABELS,
         modalities=tuple(_modality(name, dim) for name, dim in dims.items()),
         model=Model(basis_total=0),
-        training=Training(epochs=1),
+        training=Training(epochs=epochs),
         rounds=RoundPolicy(count=rounds, patience=0, sites=1, min_sites=1),
     )
 

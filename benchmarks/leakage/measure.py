@@ -68,9 +68,9 @@ class Cell:
     scores: Mapping[str, float]
 
 
-def make_listener(reference: People, rounds: int) -> Listener:
+def make_listener(reference: People, rounds: int, epochs: int) -> Listener:
     """Once for all federations over the same features."""
-    plan = make_plan({MODALITY: reference.features.shape[1]}, rounds)
+    plan = make_plan({MODALITY: reference.features.shape[1]}, rounds, epochs)
     return Listener(reference, first_moments.whiteners(reference), listen(plan, [reference]))
 
 

@@ -46,6 +46,8 @@ def _parser(summary: str) -> argparse.ArgumentParser:
     parser.add_argument("--dims", type=positive, nargs="+", help="dimensions (default: 8 to 128, and all)")
     parser.add_argument("--sites", type=int, nargs="+", choices=SITES, help="of a federation (default: 3 10)")
     parser.add_argument("--rounds", type=positive, help=f"of training (default {ROUNDS})")
+    parser.add_argument("--epochs", type=int, default=1, choices=range(21), metavar="N",
+                        help="of each round (default 1); 0: what a plan makes of the number of cases")  # fmt: skip
     parser.add_argument("--seeds", type=positive, help="draws of patients (default 3)")
     parser.add_argument("--quick", action="store_true", help="few cells, two rounds: less than a minute")
     data, real = ", ".join(COLLECTIONS), ("DATA", "FOLDER")

@@ -14,10 +14,14 @@ from fedfin.errors import InputError
 
 
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """data: whose records; rounds: of training; seeds: draws of patients, of which cells are the means."""
+    """data: whose records; rounds: of training, of so many epochs; seeds: draws of patients, of which cells are means.
+
+    epochs: 0 is what a plan makes of the number of cases.
+    """
 
     data: str
     rounds: int
+    epochs: int = 1
     seeds: int
     cells: Sequence[Cell]
     single: Sequence[Recovered]
@@ -40,10 +44,18 @@ def read_report(path: Path) -> Report:
 def print_report(report: Report) -> None:
     """A table for each attack."""
     console = Console(width=120)
-    console.print(f"{report.data} records, {report.rounds} rounds of training, mean of {report.seeds} draws")
+    console.print(
+        f"{report.data} records, {report.rounds} rounds of {_epochs(report)}, mean of {report.seeds} draws"
+    )
     for title, rows in tables(report.cells).items():
         console.print(_table(title, rows))
     console.print(_table("", single_table(report.single)))
+
+
+def _epochs(report: Report) -> str:
+    if report.epochs == 0:
+        return "a plan's own epochs"
+    return "one epoch" if report.epochs == 1 else f"{report.epochs} epochs"
 
 
 def _table(title: str, rows: list[list[str]]) -> Table:

@@ -27,7 +27,7 @@ ATTACKS = MEMBERSHIP
 def world():
     """What a listener knows, others who are at no site, and three small sites, in all dimensions."""
     reference, others, *sites = deal(made_up(430, seed=0), [200, 200, *[PATIENTS] * SITES])
-    return make_listener(reference, rounds=3), others, sites
+    return make_listener(reference, rounds=3, epochs=1), others, sites
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,8 @@ SHOWN = {
     | {"records found", "label of a known member"},
     "later-rounds": {f"membership from {name}" for name in ATTACKS if name != "moments"}
     | {"label of a known member"},
+    "eight-rounds": {"membership from all train deltas", "membership from final model"},
+    "default-epochs": {"membership from all train deltas", "membership from final model"},
     "hancock": {"membership from second moments", "membership from final model"},
     "covid-cxr": {"membership from second moments", "membership from final model", "records found"},
 }
