@@ -56,12 +56,12 @@ def test_a_head_that_is_noise_has_no_weight():
 
 
 def test_the_better_the_head_the_more_it_weighs():
-    """Two thirds where both hold the classes as far apart; less beside better experts."""
+    """Four fifths where both hold the classes as far apart; less beside better experts."""
     logits, labels = draw(1.0, 2000)
     _, equal = calibrated(logits, labels, [0.0], power=1.0)
     _, beside_better = calibrated(logits, labels, [0.0], power=9.0)
-    assert abs(equal - 2 / 3) < 0.1
-    assert beside_better < 0.45
+    assert abs(equal - 4 / 5) < 0.1
+    assert beside_better < 0.6
 
 
 def test_few_positives_earn_little_weight():
@@ -95,7 +95,7 @@ def test_experts_whose_positives_spread_more_than_they_claim_weigh_less():
     spread = np.where(labels == 1, 3.0, 1.0) * generator.standard_normal(1000)
     _, even = calibrated(head, labels, [0.0], power=4.0, experts=head)
     _, uneven = calibrated(head, labels, [0.0], power=4.0, experts=spread)
-    assert uneven > even + 0.05
+    assert uneven > even + 0.03
 
 
 def test_without_any_case_the_experts_answer():
@@ -118,7 +118,7 @@ def test_few_cases_that_happen_to_agree_do_not_shout():
 
 
 def test_the_numbers_are_those_of_the_formulas_that_the_method_was_measured_with():
-    """Recorded when the model derived them from raw sums at every answer; weights since the head counts twice."""
+    """Recorded when the model derived them from raw sums at every answer; weights since the head counts four times."""
     rng, sums = np.random.default_rng(7), np.zeros((4, 2, 2, CALIBRATION_SUMS))
     for row, count in ((1, 60), (2, 9), (3, 200)):
         for label, rate in ((0, 0.5), (1, 0.1)):
@@ -136,7 +136,7 @@ def test_the_numbers_are_those_of_the_formulas_that_the_method_was_measured_with
         [[0, -2], [-0.906341, -2.800692], [-0.315158, -1.995178], [-1.059762, -3.094641]],
         atol=2e-6,
     )
-    assert np.allclose(weight, [0, 0.233817, 0, 0.408645], atol=2e-6)
+    assert np.allclose(weight, [0, 0.268034, 0, 0.504773], atol=2e-6)
 
 
 def test_the_model_blends_as_solved():
