@@ -1,6 +1,7 @@
 """The intake: what comes in, in any order, becomes the right cases; only features and keyed hashes stay."""
 
 import random
+import re
 
 import pytest
 from edge_sites import edge
@@ -20,7 +21,7 @@ from intake_kit import (
 )
 
 from fedfin.command_line.main import main
-from fedfin.errors import SettingsError, StateError
+from fedfin.errors import FedfinError, SettingsError, StateError
 from fedfin_edge.cases.dataset import load_dataset
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.folder import open_intake
@@ -170,6 +171,21 @@ def test_labels_come_from_a_table_by_accession_number_and_change_with_it(tmp_pat
     table.write_text(f"accession,effusion,mass\n{ONE.accession},0,\n")
     take(site)
     assert [labels for _, _, labels in cases_of(site).values() if labels] == [{"effusion": 0}]
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ("A-4711,Doe,0", r"has no column 'accession', 'effusion', 'mass'; correct intake\.labels"),
+        ("A-4711,Doe,Doe", "columns 2 and 3 have the same name"),
+    ],
+)
+def test_a_table_of_labels_without_a_header_is_refused_without_a_word_of_it(tmp_path, bundles, first, words):
+    site = make_site(tmp_path / "site", bundles, RULE + '\n[intake.labels]\ntable = "labels.csv"\n')
+    (site.folder / "labels.csv").write_text(f"{first}\nA-4712,Roe,1\n")
+    with pytest.raises(FedfinError, match=words) as caught:
+        take(site)
+    assert not re.search("A-47|Doe", str(caught.value))
 
 
 def test_labels_of_which_there_is_no_case_are_counted(tmp_path, bundles, capsys):
