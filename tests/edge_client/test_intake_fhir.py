@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from intake_kit import RULE, case_id, cases_of, encode_text, make_site, studies, take
 
-from fedfin.errors import LinkError
+from fedfin.errors import InputError, LinkError
+from fedfin_edge.intake import watched_folder
 
 ONE, TWO, THREE = studies(3)
 ACSN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
@@ -293,6 +294,56 @@ def test_a_file_that_is_still_being_written_waits_and_remove_deletes_what_was_ta
     settle(folder / "one")
     assert take(site)["image: taken"] == 1
     assert not list(folder.iterdir())
+
+
+@pytest.fixture
+def watching(tmp_path, bundles):
+    """A watched folder of which what was taken is removed, and its site."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rule = f'{RULE}\n[intake.folder]\npath = "{folder}"\nremove = true\n'
+    return folder, make_site(tmp_path / "site", bundles, rule)
+
+
+def test_what_cannot_be_used_is_not_removed_and_counts_once(watching, monkeypatch):
+    folder, site = watching
+    monkeypatch.setattr(watched_folder, "MAX_FILE", 1 << 20)
+    (folder / "note.hl7").write_bytes(b"MSH|")
+    (folder / "large.dcm").write_bytes(bytes((1 << 20) + 1))
+    (folder / "text.txt").write_bytes(b"not DICOM")
+    for each in folder.iterdir():
+        settle(each)
+    for _ in range(2):
+        counts = take(site)
+        assert counts["file: is not readable as HL7 v2"] == counts["file: is larger than 1 MiB"] == 1
+        assert len(list(folder.iterdir())) == 3
+
+
+def test_what_cannot_be_read_is_not_removed_and_taken_when_it_can(watching, monkeypatch):
+    folder, site = watching
+    (folder / "one").write_bytes(ONE.view())
+    settle(folder / "one")
+    with monkeypatch.context() as patched:
+        patched.setattr(watched_folder, "read_at_most", unreadable)
+        assert take(site)["file: cannot be read"] == 1
+    assert (folder / "one").exists()
+    assert take(site)["image: taken"] == 1
+    assert not list(folder.iterdir())
+
+
+def unreadable(path, _):
+    """As a file of another user."""
+    raise PermissionError(13, "Permission denied", path)
+
+
+def test_what_was_taken_and_cannot_be_removed_is_told_without_its_name(watching, monkeypatch):
+    folder, site = watching
+    (folder / "DOE^JOHN").write_bytes(ONE.view())
+    settle(folder / "DOE^JOHN")
+    monkeypatch.setattr(watched_folder.Path, "unlink", lambda path, **_: unreadable(path, 0))
+    with pytest.raises(InputError, match="1 files that were taken cannot be removed") as caught:
+        take(site)
+    assert "DOE" not in str(caught.value)
 
 
 def test_a_refusal_is_named_without_the_address_that_was_asked_for(site, server, tmp_path):
