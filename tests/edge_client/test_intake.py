@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from edge_sites import edge
@@ -25,6 +26,8 @@ from fedfin.errors import FedfinError, SettingsError, StateError
 from fedfin_edge.cases.dataset import load_dataset
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.folder import open_intake
+from fedfin_edge.intake.join import join
+from fedfin_edge.intake.records import ImageRecord
 from fedfin_edge.site import open_site
 
 ONE, TWO, THREE, FOUR = studies(4)
@@ -132,6 +135,21 @@ def test_a_report_about_another_patient_than_the_image_is_left_out(site):
     take(site, [ONE.view()], [oru(other, "effusion", minute=1)])
     ((patient, features, _),) = cases_of(site).values()
     assert (patient, sorted(features)) == (patient_id(site, ONE.patient), ["image"])
+
+
+def test_an_image_of_another_patient_under_the_same_accession_number_is_left_out_and_counted(site, capsys):
+    take(site, [ONE.view(), Study(7, ONE.accession, "SOMEBODY").view(InstanceNumber=2)])
+    ((patient, _, _),) = cases_of(site).values()
+    assert patient == patient_id(site, ONE.patient)
+    assert main(["edge", "intake", str(site.folder), "--show"]) == 0
+    assert "another patient than the first of their case: 1\n" in capsys.readouterr().out
+
+
+def test_an_image_of_another_patient_gives_a_case_no_other_modality():
+    first = ImageRecord(b"1", None, b"a", b"p", "image", 0, 1, 1, b"first")
+    images = [first, replace(first, object=b"2", patient=b"q", modality="lateral", rule=1)]
+    joined = join(images, [], [], reports_as=None)
+    assert [sorted(case.inputs) for case in joined.cases.values()] == [["image"]]
 
 
 def test_the_patients_side_of_every_split_stays_the_same_as_cases_come(site, make_plan):

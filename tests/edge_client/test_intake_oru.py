@@ -49,6 +49,22 @@ def test_parts_and_repetitions_are_lines_and_other_types_are_left_out():
     assert report.text == "effusion"
 
 
+@pytest.mark.parametrize(
+    ("result", "parts", "becomes"),
+    [
+        ("P", "FD", []),
+        ("P", "DD", []),
+        ("F", "PD", []),
+        ("F", "DD", ["withdrawn"]),
+        ("F", "FD", ["final"]),
+        ("X", "FP", ["withdrawn"]),
+    ],
+)
+def test_a_report_is_withdrawn_when_all_of_a_final_result_is_gone_or_the_result_is(result, parts, becomes):
+    body = f"OBR|1||A1{'|' * 22}{result}" + "".join(f"\nOBX|1|TX|||clear||||||{part}" for part in parts)
+    assert [report.status for report in read_oru(message(body), Oru())] == becomes
+
+
 def test_each_study_of_a_message_is_a_report_and_several_results_of_one_study_are_one():
     body = (
         "OBR|1||A1\nOBX|1|TX|||clear||||||F\nOBR|2||A2\nOBX|1|TX|||effusion||||||F\n"

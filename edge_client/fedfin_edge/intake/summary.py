@@ -23,6 +23,7 @@ class Summary:
     patients: int
     labels: dict[str, int]
     reports_of_other_patients: int
+    images_of_other_patients: int
     cases_without_patient: int
     labels_without_case: int
     came: dict[str, int]
@@ -55,6 +56,7 @@ def summarize(site: Site, folder: IntakeFolder) -> Summary:
             )
         ),
         reports_of_other_patients=joined.other_patient,
+        images_of_other_patients=joined.images_of_other,
         cases_without_patient=joined.without_patient,
         labels_without_case=joined.labels_without_case,
         came=counts,
@@ -75,6 +77,10 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
             print(f"{title}: {name}: {number}")
     print(
         f"reports left out, since they name another patient than the image: {summary.reports_of_other_patients}"
+    )
+    print(
+        "images left out, since they name another patient than the first of their case:"
+        f" {summary.images_of_other_patients}"
     )
     print(f"cases left out, since nothing says whose they are: {summary.cases_without_patient}")
     print(f"accession numbers with labels of which there is no case: {summary.labels_without_case}")
