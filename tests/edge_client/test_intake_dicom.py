@@ -35,6 +35,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 from fedfin.command_line.main import main
 from fedfin.demo.processes import wait_for_port
 from fedfin.errors import InputError
+from fedfin_edge.intake import storage_scp
 from fedfin_edge.intake.sources import servers
 
 need_dcmtk = pytest.mark.skipif(shutil.which("storescu") is None, reason="needs dcmtk: apt-get install dcmtk")
@@ -112,6 +113,20 @@ def compressed(data, syntax):
     dataset = dcmread(io.BytesIO(data))
     dataset.compress(syntax, noise(0))
     return as_bytes(dataset)
+
+
+@need_dcmtk
+def test_an_object_beyond_the_limit_is_aborted_and_counted_and_the_next_is_taken(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage_scp, "MAX_OBJECT", 1 << 20)
+    (one,) = studies(1)
+    small, large = tmp_path / "small.dcm", tmp_path / "large.dcm"
+    small.write_bytes(one.view())
+    large.write_bytes(one.view(ImageComments="x", Rows=2000, Columns=1000, PixelData=bytes(4_000_000)))
+    with listening(site) as service:
+        assert run("storescu", site, files=[large])[0] != 0
+        assert run("storescu", site, files=[small])[0] == 0
+        assert len(service._spool.waiting()) == 1
+        assert service._store.counts()["image: is larger than 1 MiB"] == 1
 
 
 @need_dcmtk

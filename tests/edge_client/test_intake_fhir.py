@@ -307,7 +307,7 @@ def watching(tmp_path, bundles):
 
 def test_what_cannot_be_used_is_not_removed_and_counts_once(watching, monkeypatch):
     folder, site = watching
-    monkeypatch.setattr(watched_folder, "MAX_FILE", 1 << 20)
+    monkeypatch.setattr(watched_folder, "MAX_OBJECT", 1 << 20)
     (folder / "note.hl7").write_bytes(b"MSH|")
     (folder / "large.dcm").write_bytes(bytes((1 << 20) + 1))
     (folder / "text.txt").write_bytes(b"not DICOM")

@@ -16,11 +16,10 @@ from fedfin_edge.intake.fhir_reader import FhirReader
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.oru import RejectedError, read_oru
-from fedfin_edge.intake.reception import Reception
+from fedfin_edge.intake.reception import MAX_OBJECT, Reception
 from fedfin_edge.intake_settings import Folder
 
 SETTLED_S = 5.0  # a file that changed later may still be being written
-MAX_FILE = 256 << 20
 
 
 class WatchedFolder:
@@ -72,10 +71,10 @@ class WatchedFolder:
     def _read(self, path: Path, mark: bytes) -> bytes | None:
         """None of one that cannot be read, which is tried again: its permissions may be mended; it counts once."""
         try:
-            return read_at_most(path, MAX_FILE)
+            return read_at_most(path, MAX_OBJECT)
         except OSError as error:
             if error.errno == errno.EFBIG:
-                self._leave_out(mark, f"is larger than {MAX_FILE >> 20} MiB")
+                self._leave_out(mark, f"is larger than {MAX_OBJECT >> 20} MiB")
             elif mark not in self._unreadable:
                 self._unreadable.add(mark)
                 self._reception.leave_out("file: cannot be read")
