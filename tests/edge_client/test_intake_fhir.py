@@ -276,6 +276,17 @@ def test_a_bulk_export_in_the_watched_folder_is_taken_once(tmp_path, bundles):
     assert sorted(features) == ["image", "text"]
 
 
+def test_an_export_of_more_reports_than_the_queue_holds_is_taken_to_its_end(tmp_path, bundles):
+    export = tmp_path / "export"
+    export.mkdir()
+    rule = RULE.replace("[intake]", "[intake]\nmost_queued = 2")
+    site = make_site(tmp_path / "site", bundles, f'{rule}\n[intake.folder]\npath = "{export}"\n')
+    path = export / "DiagnosticReport.ndjson"
+    path.write_text("\n".join(json.dumps(whole(each, "clear", minute=1)) for each in studies(7)))
+    settle(path)
+    assert take(site) == {"report: taken": 7}
+
+
 def settle(path):
     """Let a file be as old as one that nobody writes to any more."""
     import os

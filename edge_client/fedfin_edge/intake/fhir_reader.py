@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -22,6 +23,7 @@ from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.reception import Reception
 from fedfin_edge.intake.records import LabelRecord
 from fedfin_edge.intake.report import Report, Status
+from fedfin_edge.intake.spool import FullError
 from fedfin_edge.intake_settings import Resources
 
 _STATUS: dict[str, Status] = {
@@ -43,25 +45,39 @@ class FhirReader:
         self._settings = settings
         self._identity = identity
         self._reception = reception
+        self._begun: dict[bytes, list[bytes | None]] = {}
 
     def take(self, resources: Iterable[bytes | msgspec.Raw]) -> list[bytes | None]:
         """JSON resources, together with those they refer to. Raises FullError, StateError.
 
-        Returns of each the hash of the accession number or study that it told something about; else None.
+        Returns of each the hash of the accession number or study that it told something about; else None. Where there
+        was no room for all, the same resources go on where they ended: an export may hold more than the queue does.
         """
         raw = list(resources)
         others = dict(_referable(raw))
+        fingerprint = hashlib.sha256(b"\n".join(raw)).digest()
+        owners = self._begun.pop(fingerprint, [])
         labels: list[LabelRecord] = []
-        owners: list[bytes | None] = []
-        for each in raw:
-            owners.append(None)
-            try:
-                owners[-1] = self._take_one(each, others, labels)
-            except (msgspec.MsgspecError, InputError) as error:
-                reason = str(error) if isinstance(error, InputError) else "is not readable as FHIR R4"
-                self._reception.leave_out(f"report: {reason}")
-        self._reception.take_labels(labels)
+        try:
+            for each in raw[len(owners) :]:
+                owners.append(self._take_or_leave_out(each, others, labels))
+        except FullError:
+            self._begun = {fingerprint: owners}
+            raise
+        finally:
+            self._reception.take_labels(labels)
         return owners
+
+    def _take_or_leave_out(
+        self, raw: bytes | msgspec.Raw, others: dict[str, Resource], labels: list[LabelRecord]
+    ) -> bytes | None:
+        try:
+            return self._take_one(raw, others, labels)
+        except InputError as error:
+            self._reception.leave_out(f"report: {error}")
+        except msgspec.MsgspecError:
+            self._reception.leave_out("report: is not readable as FHIR R4")
+        return None
 
     def _take_one(
         self, raw: bytes | msgspec.Raw, others: dict[str, Resource], labels: list[LabelRecord]
