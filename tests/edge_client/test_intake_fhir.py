@@ -11,6 +11,7 @@ from intake_kit import RULE, case_id, cases_of, encode_text, make_site, studies,
 
 from fedfin.errors import InputError, LinkError
 from fedfin_edge.intake import watched_folder
+from fedfin_edge.intake.fhir_search import is_below
 
 ONE, TWO, THREE = studies(3)
 ACSN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
@@ -83,6 +84,7 @@ class FhirServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.resources: list[dict] = []
         self.asked: list[str] = []
+        self.pages_at_base = False  # True: as HAPI has them
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -105,9 +107,8 @@ class FhirServer(ThreadingHTTPServer):
         start = int(query.get("page", ["0"])[0])
         page, rest = found[start : start + 2], found[start + 2 :]
         included = [each for each in self.resources if each["resourceType"] in {"ServiceRequest", "Patient"}]
-        following = [
-            {"relation": "next", "url": f"{self.url}/{kind}?page={start + 2}&_lastUpdated=ge{since}"}
-        ]
+        pages = f"{self.url}?_getpages={kind}" if self.pages_at_base else f"{self.url}/{kind}?"
+        following = [{"relation": "next", "url": f"{pages}&page={start + 2}&_lastUpdated=ge{since}"}]
         return {
             "resourceType": "Bundle",
             "type": "searchset",
@@ -123,8 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlparse(self.path)
         self.server.asked.append(self.path)
         allowed = self.headers["Authorization"] == "Bearer open sesame"
-        kind = address.path.removeprefix("/fhir/")
-        body = json.dumps(self.server.search(kind, parse_qs(address.query)) if allowed else {}).encode()
+        query = parse_qs(address.query)
+        kind = query.get("_getpages", [address.path.removeprefix("/fhir/")])[0]
+        body = json.dumps(self.server.search(kind, query) if allowed else {}).encode()
         self.send_response(200 if allowed else 403)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -150,7 +152,11 @@ def site(tmp_path, bundles, server):
     return make_site(tmp_path / "site", bundles, RULE + fhir + LABELS)
 
 
-def test_reports_are_found_page_by_page_and_join_images_by_the_orders_accession_number(site, server, bundles):
+@pytest.mark.parametrize("pages_at_base", [False, True])
+def test_reports_are_found_page_by_page_and_join_images_by_the_orders_accession_number(
+    site, server, bundles, pages_at_base
+):
+    server.pages_at_base = pages_at_base
     server.resources = [each(study) for study in (ONE, TWO, THREE) for each in (order, patient)]
     server.resources += [
         diagnostic_report(ONE, "effusion", minute=1),
@@ -377,3 +383,18 @@ def test_a_next_page_elsewhere_is_not_followed(site, server):
 
 
 FHIR_URL = FhirServer.url
+
+
+@pytest.mark.parametrize(
+    ("address", "below"),
+    [
+        ("https://fhir.example/r4?_getpages=1", True),
+        ("https://FHIR.example/r4/Observation?page=2", True),
+        ("https://fhir.example/r45/Observation", False),
+        ("http://fhir.example/r4/Observation", False),
+        ("https://fhir.example.org/r4/Observation", False),
+        ("https://fhir.example@elsewhere.example/r4/Observation", False),
+    ],
+)
+def test_a_page_is_the_servers_own_below_its_base_or_at_it(address, below):
+    assert is_below(address, "https://fhir.example/r4/") is below

@@ -6,7 +6,7 @@ The cursor is the server's time of the newest resource that is safe; from it on,
 from collections.abc import Iterator
 from datetime import timezone
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
@@ -74,7 +74,7 @@ class FhirSearch:
         query += [("_lastUpdated", f"ge{since}")] if since else []
         address: str | None = urljoin(self._url, kind)
         while address is not None:
-            if not address.startswith(self._url):
+            if not is_below(address, self._url):
                 raise LinkError(f"{self._url}: names a next page at another address; ask its operator")
             answer = self._session.get(
                 address, params=query, timeout=TIMEOUT_S, headers={"Accept": "application/fhir+json"}
@@ -87,6 +87,14 @@ class FhirSearch:
             yield bundle
             following = next((link.url for link in bundle.link if link.relation == "next"), None)
             address, query = (urljoin(self._url, following) if following else None), []
+
+
+def is_below(address: str, base: str) -> bool:
+    """Whether an address is at this server, which alone may hear our token: HAPI's pages are at the base itself."""
+    one, other = urlsplit(address), urlsplit(base)
+    if (one.scheme, one.netloc.lower()) != (other.scheme, other.netloc.lower()):
+        return False
+    return f"{one.path}/".startswith(other.path)
 
 
 def _kind(raw: msgspec.Raw) -> str:
