@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from edge_sites import INIT, edge
-from intake_kit import Silent, case_id, cases_of, make_site, open_service, studies
+from intake_kit import Silent, case_id, cases_of, make_site, open_service, oru, studies
 from pydicom import Dataset, dcmread
 
 from fedfin.command_line.main import main
@@ -17,8 +17,10 @@ from fedfin_edge.intake import encoders, service
 from fedfin_edge.intake.dicomweb_poll import DicomwebPoll
 from fedfin_edge.intake.folder import open_intake
 from fedfin_edge.intake.http_session import open_session
+from fedfin_edge.intake.mllp import Mllp
 from fedfin_edge.intake.source import Polled
-from fedfin_edge.intake_settings import Dicomweb
+from fedfin_edge.intake.storage_scp import FAILED, StorageScp
+from fedfin_edge.intake_settings import DicomListener, Dicomweb, Listener
 
 ONE, TWO, THREE = studies(3)
 
@@ -164,3 +166,31 @@ def test_one_odd_object_of_an_archive_is_left_out_and_the_rest_is_taken(tmp_path
         source._client = OddArchive()
         assert source.poll() == 1
         assert working._store.counts()["image: is not readable as DICOM"] == 1
+
+
+def _fail(*_: object) -> None:
+    raise TypeError
+
+
+def test_what_fails_by_a_defect_of_ours_is_answered_and_counted(tmp_path, bundles, monkeypatch):
+    site = make_site(tmp_path / "site", bundles)
+    with open_service(site) as working:
+        reception = working._reception
+        scp = StorageScp(DicomListener(port=1), site.folder, reception, Silent())
+        mllp = Mllp(Listener(port=1), working._folder.settings.oru, site.folder, reception)
+        monkeypatch.setattr(reception, "take_report", _fail)
+        monkeypatch.setattr(reception, "take_object", _fail)
+        assert b"|AE|" in mllp.answer(oru(ONE, "clear", minute=1))
+        assert scp._store(Stored(ONE.view())) == FAILED
+        assert working._store.counts() == {"image: FedFIN failed": 1, "report: FedFIN failed": 1}
+
+
+class Stored:
+    """What pynetdicom hands over of one C-STORE."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def encoded_dataset(self) -> bytes:
+        """The object."""
+        return self._data

@@ -105,7 +105,6 @@ class Condition(Resource, frozen=True):
     """A diagnosis."""
 
     verification_status: CodeableConcept = CodeableConcept()
-    recorded_date: str = ""
     code: CodeableConcept = CodeableConcept()
     evidence: tuple[Evidence, ...] = ()
 

@@ -72,6 +72,7 @@ class Mllp:
         except FedfinError:
             return acknowledge(message, "AR", "the store cannot be written; try again later")
         except Exception:  # noqa: BLE001  without an answer its sender would send it for ever, and nothing behind it
+            self._reception.leave_out("report: FedFIN failed")
             return acknowledge(message, "AE", "cannot be read: please report this to FedFIN's developers")
         return acknowledge(message, "AA", "")
 

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fedfin.errors import FedfinError, StateError
 from fedfin.files import flush_folder, make_folder, write_atomically
@@ -84,6 +84,20 @@ class Spool:
         path.rename(path.with_name(path.name + ASIDE))
         with self._lock:
             self._queued = len(self.waiting())
+
+
+class Queue(NamedTuple):
+    """How many files of a spool wait, and how many were set aside."""
+
+    waiting: int
+    aside: int
+
+
+def queue_of(folder: Path) -> Queue:
+    """Of a spool that another process may have open."""
+    spooled = all_spooled(folder)
+    aside = sum(path.suffix == ASIDE for path in spooled)
+    return Queue(len(spooled) - aside, aside)
 
 
 def all_spooled(folder: Path) -> list[Path]:

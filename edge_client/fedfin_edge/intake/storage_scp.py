@@ -92,6 +92,7 @@ class StorageScp:
         except FedfinError:
             return NO_ROOM  # the store cannot be written: the sender tries again
         except Exception:  # noqa: BLE001
+            self._reception.leave_out("image: FedFIN failed")
             return FAILED
         return SUCCESS
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.join import Joined, join
-from fedfin_edge.intake.spool import ASIDE, all_spooled
+from fedfin_edge.intake.spool import queue_of
 from fedfin_edge.site import Site
 
 
@@ -42,8 +42,7 @@ def summarize(site: Site, folder: IntakeFolder) -> Summary:
     with folder.open_store() as store:
         joined, counts = joined_cases(folder, store), store.counts()
     cases = joined.cases.values()
-    spooled = all_spooled(folder.spool_path)
-    aside = sum(path.suffix == ASIDE for path in spooled)
+    queue = queue_of(folder.spool_path)
     return Summary(
         cases=dict(Counter("+".join(sorted(case.inputs)) for case in cases)),
         patients=len({case.patient for case in cases}),
@@ -60,9 +59,9 @@ def summarize(site: Site, folder: IntakeFolder) -> Summary:
         cases_without_patient=joined.without_patient,
         labels_without_case=joined.labels_without_case,
         came=counts,
-        waiting=len(spooled) - aside,
-        aside=aside,
-        refusing=folder.refusal(len(spooled) - aside),
+        waiting=queue.waiting,
+        aside=queue.aside,
+        refusing=folder.refusal(queue.waiting),
     )
 
 
