@@ -193,6 +193,22 @@ def test_what_was_read_is_not_read_again(site, server):
     assert take(site)["report: taken"] == 1
 
 
+@pytest.mark.parametrize("unset", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999-05:00"])
+def test_a_time_that_a_server_left_unset_is_none_and_holds_up_nothing(site, server, unset):
+    server.resources = [
+        order(ONE),
+        patient(ONE),
+        diagnostic_report(TWO, "clear", minute=1, meta={"lastUpdated": unset}),
+        coded("Observation", ONE, EFFUSION, minute=1, valueBoolean=True, meta={"lastUpdated": unset}),
+        diagnostic_report(ONE, "clear", minute=2),
+    ]
+    server.resources[2]["identifier"] = [{"type": ACSN, "value": TWO.accession}]
+    assert take(site) == {
+        "report: has no time: meta.lastUpdated and issued are missing": 1,
+        "report: taken": 1,
+    }
+
+
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
 def test_a_withdrawn_report_goes(site, server, status):
     server.resources = [order(ONE), patient(ONE), diagnostic_report(ONE, "clear", minute=1)]

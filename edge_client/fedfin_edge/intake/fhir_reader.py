@@ -18,6 +18,7 @@ from fedfin_edge.intake.fhir_resources import (
     Observation,
     Reference,
     Resource,
+    in_utc,
 )
 from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.reception import Reception
@@ -105,11 +106,11 @@ class FhirReader:
         status = _STATUS[report.status]
         accession = self._accession(report, report.based_on, others)
         study = next((uid for each in report.imaging_study for uid in _study_uid(each)), "")
-        moment = report.meta.last_updated or report.issued
+        moment = in_utc(report.meta.last_updated or report.issued)
         text = "" if status == "withdrawn" else _text(report)
         if not accession and not study:
             raise InputError("names no study: no accession number, no study UID")
-        if moment is None or moment.tzinfo is None:
+        if moment is None:
             raise InputError("has no time: meta.lastUpdated and issued are missing")
         if status != "withdrawn" and not text:
             raise InputError("has no text in presentedForm, conclusion or text")
@@ -139,8 +140,8 @@ class FhirReader:
         moment: datetime | None,
         value: float | None,
     ) -> Iterator[LabelRecord]:
-        owner = self._identity.known("accession", accession)
-        if owner is None or moment is None or moment.tzinfo is None:
+        owner, moment = self._identity.known("accession", accession), in_utc(moment)
+        if owner is None or moment is None:
             return
         codes = {f"{each.system}|{each.code}" for each in code.coding}
         for label in self._settings.labels:

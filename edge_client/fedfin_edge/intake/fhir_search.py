@@ -4,7 +4,6 @@ The cursor is the server's time of the newest resource that is safe; from it on,
 """
 
 from collections.abc import Iterator
-from datetime import timezone
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -12,7 +11,7 @@ import msgspec
 
 from fedfin.errors import LinkError
 from fedfin_edge.intake.fhir_reader import FhirReader
-from fedfin_edge.intake.fhir_resources import Bundle, Resource
+from fedfin_edge.intake.fhir_resources import Bundle, Resource, in_utc
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.http_session import TIMEOUT_S, explained, open_session
 from fedfin_edge.intake.intake_store import IntakeStore
@@ -102,10 +101,8 @@ def _kind(raw: msgspec.Raw) -> str:
 
 
 def _updated(raw: msgspec.Raw) -> str:
-    moment = _resource(raw).meta.last_updated
-    if moment is None or moment.tzinfo is None:
-        return ""
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
+    moment = in_utc(_resource(raw).meta.last_updated)
+    return "" if moment is None else moment.isoformat(timespec="milliseconds")
 
 
 def _resource(raw: msgspec.Raw) -> Resource:
