@@ -61,7 +61,7 @@ def summarize(site: Site, folder: IntakeFolder) -> Summary:
         came=counts,
         waiting=queue.waiting,
         aside=queue.aside,
-        refusing=folder.refusal(queue.waiting),
+        refusing=folder.refusal(),
     )
 
 
