@@ -13,6 +13,7 @@ from fedfin_edge.agent.state import AgentState, Proposal
 from fedfin_edge.doctor.cases import cases
 from fedfin_edge.doctor.examination import examine
 from fedfin_edge.doctor.intake import intake
+from fedfin_edge.doctor.intake_room import intake_room
 from fedfin_edge.doctor.intake_section import intake_section
 from fedfin_edge.doctor.plan import plan
 from fedfin_edge.site import open_site
@@ -106,6 +107,49 @@ def test_settings_that_the_intake_takes_pass_and_a_site_without_one_has_no_such_
     assert finding.verdict is Verdict.PASS
     row = {"case": "a", "patient": "p", "image": maker.image("a.png"), "text": "clear lungs", "effusion": 1}
     assert list(intake_section(maker.site(maker.table([row])))) == []
+
+
+ROOM = {
+    "well": ("least_free_mb = 1", Verdict.PASS, "1 of 20,000 files wait", ""),
+    "queue": (
+        "most_queued = 1",
+        Verdict.FAIL,
+        "1 of 1 files wait: senders are refused",
+        "start `fedfin edge intake`",
+    ),
+    "disk": (
+        "least_free_mb = 900000000",
+        Verdict.FAIL,
+        "fewer than 900,000,000 MB are free",
+        "lower intake.least",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ROOM)
+def test_a_full_queue_or_disk_fails_with_its_remedy(tmp_path: Path, bundles, kind: str):
+    """As the intake refuses; and what was set aside does not count."""
+    key, verdict, says, remedy = ROOM[kind]
+    site = make_site(tmp_path / "site", bundles, RULE.replace("least_free_mb = 1", key))
+    spool = site.intake_path / "spool"
+    spool.mkdir(parents=True)
+    for name in ("000000000001.dicom", "000000000002.dicom.aside"):
+        (spool / name).touch()
+    found = {finding.probe: finding for finding, _ in examine(site.folder)}["intake's room"]
+    assert found.verdict is verdict
+    assert says in found.says
+    assert remedy in found.remedy
+
+
+def test_room_is_looked_at_before_the_intake_ever_ran_and_a_site_without_one_has_no_such_line(
+    tmp_path: Path, bundles, maker
+):
+    """Its folder is not there yet."""
+    settings = RULE.replace("least_free_mb = 1", "least_free_mb = 900000000")
+    (finding,) = intake_room(make_site(tmp_path / "intake", bundles, settings))
+    assert finding.failed
+    row = {"case": "a", "patient": "p", "image": maker.image("a.png"), "text": "clear lungs", "effusion": 1}
+    assert list(intake_room(maker.site(maker.table([row])))) == []
 
 
 def test_a_damaged_bundle_is_not_blamed_on_the_intake(tmp_path: Path, bundles):

@@ -110,7 +110,7 @@ USELESS = {
     b"": "is empty",
     b"\n": "is empty",
     HEADER: "has no rows",
-    b"case,text,text,image\na,b,c,d\n": "there twice",
+    b"case,text,text,image\na,b,c,d\n": "columns 2 and 3 have the same name",
     b"PK\x03\x04\x14\0\r\n\0": "Excel",
     b"\x1f\x8b\x08\0\r\n": "gunzip",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "old Excel workbook",

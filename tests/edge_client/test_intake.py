@@ -1,6 +1,8 @@
 """The intake: what comes in, in any order, becomes the right cases; only features and keyed hashes stay."""
 
 import random
+import re
+from dataclasses import replace
 
 import pytest
 from edge_sites import edge
@@ -20,10 +22,12 @@ from intake_kit import (
 )
 
 from fedfin.command_line.main import main
-from fedfin.errors import SettingsError, StateError
+from fedfin.errors import FedfinError, SettingsError, StateError
 from fedfin_edge.cases.dataset import load_dataset
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.folder import open_intake
+from fedfin_edge.intake.join import join
+from fedfin_edge.intake.records import ImageRecord
 from fedfin_edge.site import open_site
 
 ONE, TWO, THREE, FOUR = studies(4)
@@ -133,6 +137,21 @@ def test_a_report_about_another_patient_than_the_image_is_left_out(site):
     assert (patient, sorted(features)) == (patient_id(site, ONE.patient), ["image"])
 
 
+def test_an_image_of_another_patient_under_the_same_accession_number_is_left_out_and_counted(site, capsys):
+    take(site, [ONE.view(), Study(7, ONE.accession, "SOMEBODY").view(InstanceNumber=2)])
+    ((patient, _, _),) = cases_of(site).values()
+    assert patient == patient_id(site, ONE.patient)
+    assert main(["edge", "intake", str(site.folder), "--show"]) == 0
+    assert "another patient than the first of their case: 1\n" in capsys.readouterr().out
+
+
+def test_an_image_of_another_patient_gives_a_case_no_other_modality():
+    first = ImageRecord(b"1", None, b"a", b"p", "image", 0, 1, 1, b"first")
+    images = [first, replace(first, object=b"2", patient=b"q", modality="lateral", rule=1)]
+    joined = join(images, [], [], reports_as=None)
+    assert [sorted(case.inputs) for case in joined.cases.values()] == [["image"]]
+
+
 def test_the_patients_side_of_every_split_stays_the_same_as_cases_come(site, make_plan):
     sides = {}
     for number in (8, 16, 64):  # with fewer patients none may be held out
@@ -170,6 +189,21 @@ def test_labels_come_from_a_table_by_accession_number_and_change_with_it(tmp_pat
     table.write_text(f"accession,effusion,mass\n{ONE.accession},0,\n")
     take(site)
     assert [labels for _, _, labels in cases_of(site).values() if labels] == [{"effusion": 0}]
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ("A-4711,Doe,0", r"has no column 'accession', 'effusion', 'mass'; correct intake\.labels"),
+        ("A-4711,Doe,Doe", "columns 2 and 3 have the same name"),
+    ],
+)
+def test_a_table_of_labels_without_a_header_is_refused_without_a_word_of_it(tmp_path, bundles, first, words):
+    site = make_site(tmp_path / "site", bundles, RULE + '\n[intake.labels]\ntable = "labels.csv"\n')
+    (site.folder / "labels.csv").write_text(f"{first}\nA-4712,Roe,1\n")
+    with pytest.raises(FedfinError, match=words) as caught:
+        take(site)
+    assert not re.search("A-47|Doe", str(caught.value))
 
 
 def test_labels_of_which_there_is_no_case_are_counted(tmp_path, bundles, capsys):

@@ -35,6 +35,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 from fedfin.command_line.main import main
 from fedfin.demo.processes import wait_for_port
 from fedfin.errors import InputError
+from fedfin_edge.intake import dry_run, storage_scp
 from fedfin_edge.intake.sources import servers
 
 need_dcmtk = pytest.mark.skipif(shutil.which("storescu") is None, reason="needs dcmtk: apt-get install dcmtk")
@@ -115,6 +116,20 @@ def compressed(data, syntax):
 
 
 @need_dcmtk
+def test_an_object_beyond_the_limit_is_aborted_and_counted_and_the_next_is_taken(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage_scp, "MAX_OBJECT", 1 << 20)
+    (one,) = studies(1)
+    small, large = tmp_path / "small.dcm", tmp_path / "large.dcm"
+    small.write_bytes(one.view())
+    large.write_bytes(one.view(ImageComments="x", Rows=2000, Columns=1000, PixelData=bytes(4_000_000)))
+    with listening(site) as service:
+        assert run("storescu", site, files=[large])[0] != 0
+        assert run("storescu", site, files=[small])[0] == 0
+        assert len(service._spool.waiting()) == 1
+        assert service._store.counts()["image: is larger than 1 MiB"] == 1
+
+
+@need_dcmtk
 def test_a_full_queue_refuses_with_the_status_for_it_and_takes_again_when_there_is_room(site, tmp_path):
     (one,) = studies(1)
     path = tmp_path / "one.dcm"
@@ -183,7 +198,8 @@ def check_cases(site, bundles, tmp_path, every, expected):
             assert features["image"] == encode_image(bundles["image"], study.view(), tmp_path)
 
 
-def test_a_dry_run_says_what_counts_and_why_the_rest_does_not(site, tmp_path, capsys):
+def test_a_dry_run_says_what_counts_and_why_the_rest_does_not(site, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(dry_run, "MAX_OBJECT", 1 << 20)
     one, two, three = studies(3)
     folder = tmp_path / "studies"
     folder.mkdir()
@@ -197,12 +213,16 @@ def test_a_dry_run_says_what_counts_and_why_the_rest_does_not(site, tmp_path, ca
         "f": three.view(ViewPosition="Doe^Jane"),
         "g": b"no dicom at all",
         "h": b"",
+        "i": three.view(PatientID=" "),
+        "j": three.view("AP", PatientID=""),
+        "k": bytes((1 << 20) + 1),
     }.items():
         (folder / f"Doe_{name}").write_bytes(data)
     assert main(["edge", "intake", str(site.folder), "--dry-run", str(folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["files"], found["studies"]) == (8, 1)
-    assert found["taken"] == [{"rule": 1, "modality": "image", "images": 1}]
+    assert (found["files"], found["studies"]) == (11, 2)
+    assert found["taken"] == [{"rule": 1, "modality": "image", "images": 3}]
+    assert found["without_patient"] == 2
     assert {(each["reason"], each["value"]): each["images"] for each in found["left_out"]} == {
         ("view position is in no rule", "LL"): 1,
         ("has burned-in annotation", ""): 1,
@@ -210,9 +230,12 @@ def test_a_dry_run_says_what_counts_and_why_the_rest_does_not(site, tmp_path, ca
         ("modality is in no rule", "CT"): 1,
         ("view position is in no rule", "no code"): 1,
         ("is DICOM that does not name its object", ""): 2,
+        ("it has more than 1,048,576 bytes", ""): 1,
     }
     assert main(["edge", "intake", str(site.folder), "--dry-run", str(folder)]) == 0
-    assert "Doe" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "of these without a patient's id: 2; their cases are left out" in shown
+    assert "Doe" not in shown
     assert not list(site.intake_path.glob("*"))
 
 

@@ -9,7 +9,9 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from intake_kit import RULE, case_id, cases_of, encode_text, make_site, studies, take
 
-from fedfin.errors import LinkError
+from fedfin.errors import InputError, LinkError
+from fedfin_edge.intake import watched_folder
+from fedfin_edge.intake.fhir_search import is_below
 
 ONE, TWO, THREE = studies(3)
 ACSN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
@@ -82,6 +84,7 @@ class FhirServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.resources: list[dict] = []
         self.asked: list[str] = []
+        self.pages_at_base = False  # True: as HAPI has them
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -104,9 +107,8 @@ class FhirServer(ThreadingHTTPServer):
         start = int(query.get("page", ["0"])[0])
         page, rest = found[start : start + 2], found[start + 2 :]
         included = [each for each in self.resources if each["resourceType"] in {"ServiceRequest", "Patient"}]
-        following = [
-            {"relation": "next", "url": f"{self.url}/{kind}?page={start + 2}&_lastUpdated=ge{since}"}
-        ]
+        pages = f"{self.url}?_getpages={kind}" if self.pages_at_base else f"{self.url}/{kind}?"
+        following = [{"relation": "next", "url": f"{pages}&page={start + 2}&_lastUpdated=ge{since}"}]
         return {
             "resourceType": "Bundle",
             "type": "searchset",
@@ -122,8 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlparse(self.path)
         self.server.asked.append(self.path)
         allowed = self.headers["Authorization"] == "Bearer open sesame"
-        kind = address.path.removeprefix("/fhir/")
-        body = json.dumps(self.server.search(kind, parse_qs(address.query)) if allowed else {}).encode()
+        query = parse_qs(address.query)
+        kind = query.get("_getpages", [address.path.removeprefix("/fhir/")])[0]
+        body = json.dumps(self.server.search(kind, query) if allowed else {}).encode()
         self.send_response(200 if allowed else 403)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -149,7 +152,11 @@ def site(tmp_path, bundles, server):
     return make_site(tmp_path / "site", bundles, RULE + fhir + LABELS)
 
 
-def test_reports_are_found_page_by_page_and_join_images_by_the_orders_accession_number(site, server, bundles):
+@pytest.mark.parametrize("pages_at_base", [False, True])
+def test_reports_are_found_page_by_page_and_join_images_by_the_orders_accession_number(
+    site, server, bundles, pages_at_base
+):
+    server.pages_at_base = pages_at_base
     server.resources = [each(study) for study in (ONE, TWO, THREE) for each in (order, patient)]
     server.resources += [
         diagnostic_report(ONE, "effusion", minute=1),
@@ -184,6 +191,22 @@ def test_what_was_read_is_not_read_again(site, server):
     server.resources = [order(ONE), patient(ONE), diagnostic_report(ONE, "clear", minute=1)]
     assert take(site)["report: taken"] == 1
     assert take(site)["report: taken"] == 1
+
+
+@pytest.mark.parametrize("unset", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999-05:00"])
+def test_a_time_that_a_server_left_unset_is_none_and_holds_up_nothing(site, server, unset):
+    server.resources = [
+        order(ONE),
+        patient(ONE),
+        diagnostic_report(TWO, "clear", minute=1, meta={"lastUpdated": unset}),
+        coded("Observation", ONE, EFFUSION, minute=1, valueBoolean=True, meta={"lastUpdated": unset}),
+        diagnostic_report(ONE, "clear", minute=2),
+    ]
+    server.resources[2]["identifier"] = [{"type": ACSN, "value": TWO.accession}]
+    assert take(site) == {
+        "report: has no time: meta.lastUpdated and issued are missing": 1,
+        "report: taken": 1,
+    }
 
 
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
@@ -275,6 +298,17 @@ def test_a_bulk_export_in_the_watched_folder_is_taken_once(tmp_path, bundles):
     assert sorted(features) == ["image", "text"]
 
 
+def test_an_export_of_more_reports_than_the_queue_holds_is_taken_to_its_end(tmp_path, bundles):
+    export = tmp_path / "export"
+    export.mkdir()
+    rule = RULE.replace("[intake]", "[intake]\nmost_queued = 2")
+    site = make_site(tmp_path / "site", bundles, f'{rule}\n[intake.folder]\npath = "{export}"\n')
+    path = export / "DiagnosticReport.ndjson"
+    path.write_text("\n".join(json.dumps(whole(each, "clear", minute=1)) for each in studies(7)))
+    settle(path)
+    assert take(site) == {"report: taken": 7}
+
+
 def settle(path):
     """Let a file be as old as one that nobody writes to any more."""
     import os
@@ -293,6 +327,56 @@ def test_a_file_that_is_still_being_written_waits_and_remove_deletes_what_was_ta
     settle(folder / "one")
     assert take(site)["image: taken"] == 1
     assert not list(folder.iterdir())
+
+
+@pytest.fixture
+def watching(tmp_path, bundles):
+    """A watched folder of which what was taken is removed, and its site."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rule = f'{RULE}\n[intake.folder]\npath = "{folder}"\nremove = true\n'
+    return folder, make_site(tmp_path / "site", bundles, rule)
+
+
+def test_what_cannot_be_used_is_not_removed_and_counts_once(watching, monkeypatch):
+    folder, site = watching
+    monkeypatch.setattr(watched_folder, "MAX_OBJECT", 1 << 20)
+    (folder / "note.hl7").write_bytes(b"MSH|")
+    (folder / "large.dcm").write_bytes(bytes((1 << 20) + 1))
+    (folder / "text.txt").write_bytes(b"not DICOM")
+    for each in folder.iterdir():
+        settle(each)
+    for _ in range(2):
+        counts = take(site)
+        assert counts["file: is not readable as HL7 v2"] == counts["file: is larger than 1 MiB"] == 1
+        assert len(list(folder.iterdir())) == 3
+
+
+def test_what_cannot_be_read_is_not_removed_and_taken_when_it_can(watching, monkeypatch):
+    folder, site = watching
+    (folder / "one").write_bytes(ONE.view())
+    settle(folder / "one")
+    with monkeypatch.context() as patched:
+        patched.setattr(watched_folder, "read_at_most", unreadable)
+        assert take(site)["file: cannot be read"] == 1
+    assert (folder / "one").exists()
+    assert take(site)["image: taken"] == 1
+    assert not list(folder.iterdir())
+
+
+def unreadable(path, _):
+    """As a file of another user."""
+    raise PermissionError(13, "Permission denied", path)
+
+
+def test_what_was_taken_and_cannot_be_removed_is_told_without_its_name(watching, monkeypatch):
+    folder, site = watching
+    (folder / "DOE^JOHN").write_bytes(ONE.view())
+    settle(folder / "DOE^JOHN")
+    monkeypatch.setattr(watched_folder.Path, "unlink", lambda path, **_: unreadable(path, 0))
+    with pytest.raises(InputError, match="1 files that were taken cannot be removed") as caught:
+        take(site)
+    assert "DOE" not in str(caught.value)
 
 
 def test_a_refusal_is_named_without_the_address_that_was_asked_for(site, server, tmp_path):
@@ -315,3 +399,18 @@ def test_a_next_page_elsewhere_is_not_followed(site, server):
 
 
 FHIR_URL = FhirServer.url
+
+
+@pytest.mark.parametrize(
+    ("address", "below"),
+    [
+        ("https://fhir.example/r4?_getpages=1", True),
+        ("https://FHIR.example/r4/Observation?page=2", True),
+        ("https://fhir.example/r45/Observation", False),
+        ("http://fhir.example/r4/Observation", False),
+        ("https://fhir.example.org/r4/Observation", False),
+        ("https://fhir.example@elsewhere.example/r4/Observation", False),
+    ],
+)
+def test_a_page_is_the_servers_own_below_its_base_or_at_it(address, below):
+    assert is_below(address, "https://fhir.example/r4/") is below

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from intake_kit import Silent, case_id, cases_of, make_site, open_service, oru, studies
+from intake_kit import RULE, Silent, Study, case_id, cases_of, make_site, open_service, oru, studies
 
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
@@ -71,6 +71,41 @@ def test_show_says_that_nothing_is_accepted(tmp_path, bundles, capsys):
         settings.write_text(settings.read_text().replace("least_free_mb = 1\n", f"least_free_mb = {least}\n"))
         assert main(["edge", "intake", str(site.folder), "--show"]) == 0
         assert ("nothing is accepted now: the disk is full" in capsys.readouterr().out) is refused
+
+
+def watching(tmp_path, bundles):
+    """A site that watches the folder `in`, with a queue of two, which is full."""
+    (tmp_path / "in").mkdir()
+    more = f'\n[intake.folder]\npath = "{tmp_path / "in"}"\n'
+    site = make_site(tmp_path / "site", bundles, RULE.replace("[intake]", "[intake]\nmost_queued = 2") + more)
+    with open_service(site) as service:
+        for study in (ONE, TWO):
+            service._reception.take_object(study.view())
+    return site
+
+
+def settled(path, data: bytes) -> None:
+    """A file that nobody writes to any more."""
+    path.write_bytes(data)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def test_once_makes_room_itself_before_it_polls_and_whenever_the_queue_is_full(tmp_path, bundles):
+    site = watching(tmp_path, bundles)
+    more = [Study(number, f"ACC{number}", f"PID{number}") for number in range(3, 8)]
+    for study in more:
+        settled(tmp_path / "in" / f"{study.number}.dcm", study.view())
+    assert main(["edge", "intake", str(site.folder), "--once", "--processes", "0"]) == 0
+    assert sorted(cases_of(site)) == sorted(case_id(site, each.accession) for each in (ONE, TWO, *more))
+
+
+def test_once_on_a_full_disk_ends_with_the_remedy(tmp_path, bundles, capsys):
+    site = watching(tmp_path, bundles)
+    settled(tmp_path / "in" / "3.dcm", THREE.view())
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text().replace("least_free_mb = 1\n", "least_free_mb = 900000000\n"))
+    assert main(["edge", "intake", str(site.folder), "--once", "--processes", "0"]) == StateError.exit_code
+    assert "spool: the disk is full; make room on its disk, or lower" in capsys.readouterr().err
 
 
 @pytest.fixture

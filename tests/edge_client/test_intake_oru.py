@@ -1,6 +1,8 @@
 """HL7 v2 over MLLP: what a message says, and how it is answered."""
 
 import contextlib
+import socket
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from intake_kit import RULE, make_site, open_service, oru, send_hl7, studies, two_ports
 
 from fedfin.errors import InputError
-from fedfin_edge.intake.mllp import MAX_MESSAGE, acknowledge, read_messages
+from fedfin_edge.intake.mllp import CONNECTIONS, MAX_MESSAGE, acknowledge, read_messages
 from fedfin_edge.intake.oru import RejectedError, read_oru
 from fedfin_edge.intake.sources import servers
 from fedfin_edge.intake_settings import Oru
@@ -47,6 +49,22 @@ def test_parts_and_repetitions_are_lines_and_other_types_are_left_out():
     assert report.text == "clear\nlungs\neffusion"
     (report,) = read_oru(message(body), Oru(observations=("IMP",)))
     assert report.text == "effusion"
+
+
+@pytest.mark.parametrize(
+    ("result", "parts", "becomes"),
+    [
+        ("P", "FD", []),
+        ("P", "DD", []),
+        ("F", "PD", []),
+        ("F", "DD", ["withdrawn"]),
+        ("F", "FD", ["final"]),
+        ("X", "FP", ["withdrawn"]),
+    ],
+)
+def test_a_report_is_withdrawn_when_all_of_a_final_result_is_gone_or_the_result_is(result, parts, becomes):
+    body = f"OBR|1||A1{'|' * 22}{result}" + "".join(f"\nOBX|1|TX|||clear||||||{part}" for part in parts)
+    assert [report.status for report in read_oru(message(body), Oru())] == becomes
 
 
 def test_each_study_of_a_message_is_a_report_and_several_results_of_one_study_are_one():
@@ -124,6 +142,30 @@ def test_answers_over_a_connection_say_what_became_of_each_message(tmp_path, bun
             assert send_hl7(port, [oru(ONE, "effusion", minute=2, status="C")]) == ["AR"]
             service.once()
             assert send_hl7(port, [oru(ONE, "effusion", minute=2, status="C")]) == ["AA"]
+
+
+def test_one_connection_too_many_is_closed_and_there_is_room_again_when_another_ends(tmp_path, bundles):
+    port, _ = two_ports()
+    site = make_site(tmp_path / "site", bundles, RULE + f"\n[intake.hl7]\nport = {port}\n")
+    with open_service(site) as service, contextlib.ExitStack() as stack:
+        (server,) = servers(site, service._folder, service._reception, service._report).values()
+        stack.enter_context(server)
+        idle = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(CONNECTIONS)
+        ]
+        with pytest.raises(ConnectionError):
+            send_hl7(port, [oru(ONE, "clear", minute=1)])
+        idle.pop().close()
+        assert answers_at_last(port)
+
+
+def answers_at_last(port: int) -> bool:
+    """Whether a message is taken: within a moment, in which the other connection's thread ends."""
+    for _ in range(100):
+        with contextlib.suppress(ConnectionError):
+            return send_hl7(port, [oru(ONE, "clear", minute=1)]) == ["AA"]
+        time.sleep(0.05)
+    return False
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,18 +1,26 @@
 """The intake as a service: what cannot be done now holds up nothing else, and is done later."""
 
+import io
 import os
 import signal
 
+import pytest
 from edge_sites import INIT, edge
-from intake_kit import Silent, case_id, cases_of, make_site, open_service, studies
+from intake_kit import Silent, case_id, cases_of, make_site, open_service, oru, studies
+from pydicom import Dataset, dcmread
 
 from fedfin.command_line.main import main
-from fedfin.errors import LinkError
+from fedfin.errors import LinkError, SettingsError
 from fedfin.service.notify import Manager
 from fedfin_edge.cases.workers import Workers
 from fedfin_edge.intake import encoders, service
+from fedfin_edge.intake.dicomweb_poll import DicomwebPoll
 from fedfin_edge.intake.folder import open_intake
+from fedfin_edge.intake.http_session import open_session
+from fedfin_edge.intake.mllp import Mllp
 from fedfin_edge.intake.source import Polled
+from fedfin_edge.intake.storage_scp import FAILED, StorageScp
+from fedfin_edge.intake_settings import DicomListener, Dicomweb, Listener
 
 ONE, TWO, THREE = studies(3)
 
@@ -107,3 +115,82 @@ def test_a_new_site_that_names_no_source_yet_is_refused_with_what_to_uncomment(t
         written.replace("# [intake.hl7]", "[intake.hl7]").replace("# port = 2575", "port = 2575")
     )
     assert main(["edge", "intake", str(folder), "--once"]) == 0
+
+
+def test_a_source_that_fails_by_a_defect_is_tried_again_and_quotes_no_file_of_a_patient():
+    failures = iter([PermissionError(13, "Permission denied", "/in/DOE^JOHN 4711.dcm")])
+    hear = Silent()
+
+    def poll() -> int:
+        for failure in failures:
+            raise failure
+        return 3
+
+    with Polled("folder", poll, every=0.01, report=hear) as source:
+        source._thread.join(0.5)
+    (failed, told), polled = hear.heard[:2]
+    assert (failed, told["reason"].partition(";")[0]) == ("source-failed", "failed by PermissionError")
+    assert polled == ("polled", {"source": "folder", "found": 3})
+
+
+def test_a_ca_that_cannot_be_read_is_named_at_the_start(tmp_path):
+    with pytest.raises(SettingsError, match=r"nowhere\.pem: cannot read this CA"):
+        open_session(Dicomweb(url="https://archive.example", ca="nowhere.pem"), tmp_path)
+    (tmp_path / "empty.pem").write_text("no certificate")
+    with pytest.raises(SettingsError, match=r"empty\.pem: cannot read this CA"):
+        open_session(Dicomweb(url="https://archive.example", ca="empty.pem"), tmp_path)
+
+
+class OddArchive:
+    """An archive of one study, the first of whose objects is no DICOM JSON."""
+
+    def search_for_studies(self, **_: object) -> list[dict]:
+        """The study."""
+        return [{"0020000D": {"vr": "UI", "Value": [ONE.uid]}}]
+
+    def retrieve_study_metadata(self, _: str) -> list[dict]:
+        """Of two objects."""
+        good = dcmread(io.BytesIO(ONE.view())).to_json_dict()
+        return [{"00280010": {"vr": "US", "Value": "many"}, "00080018": {"vr": "UI", "Value": ["1.2"]}}, good]
+
+    def retrieve_instance(self, *_: str, **__: object) -> Dataset:
+        """The good one."""
+        return dcmread(io.BytesIO(ONE.view()))
+
+
+def test_one_odd_object_of_an_archive_is_left_out_and_the_rest_is_taken(tmp_path, bundles):
+    site = make_site(tmp_path / "site", bundles)
+    with open_service(site) as working:
+        settings = Dicomweb(url="https://archive.example")
+        source = DicomwebPoll(settings, site.folder, working._folder, working._reception, working._store)
+        source._client = OddArchive()
+        assert source.poll() == 1
+        assert working._store.counts()["image: is not readable as DICOM"] == 1
+
+
+def _fail(*_: object) -> None:
+    raise TypeError
+
+
+def test_what_fails_by_a_defect_of_ours_is_answered_and_counted(tmp_path, bundles, monkeypatch):
+    site = make_site(tmp_path / "site", bundles)
+    with open_service(site) as working:
+        reception = working._reception
+        scp = StorageScp(DicomListener(port=1), site.folder, reception, Silent())
+        mllp = Mllp(Listener(port=1), working._folder.settings.oru, site.folder, reception)
+        monkeypatch.setattr(reception, "take_report", _fail)
+        monkeypatch.setattr(reception, "take_object", _fail)
+        assert b"|AE|" in mllp.answer(oru(ONE, "clear", minute=1))
+        assert scp._store(Stored(ONE.view())) == FAILED
+        assert working._store.counts() == {"image: FedFIN failed": 1, "report: FedFIN failed": 1}
+
+
+class Stored:
+    """What pynetdicom hands over of one C-STORE."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def encoded_dataset(self) -> bytes:
+        """The object."""
+        return self._data

@@ -2,13 +2,18 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
+from federation import Federation
+from intake_kit import make_site
 
 from fedfin.command_line.main import main
 from fedfin.errors import EvictedError
 from fedfin.link.mqtt import Traffic
 from fedfin.lock import only_process
+from fedfin_aggregator.coordinator import Coordinator
+from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.status import StatusFile, read_status
 from fedfin_edge.site import Site
 
@@ -114,6 +119,7 @@ def test_an_end_with_an_error_is_the_exit_code_of_status_and_bytes_add_up_over_s
     code, text = status()
     assert code == 10
     assert "the aggregator dropped this site: \\x1b[31m" in text
+    assert "next: mend what the last error says; then `fedfin edge" in text
     assert "bytes: 20 up, 40 down" in text
 
 
@@ -146,6 +152,55 @@ def test_a_start_that_was_refused_is_the_last_error(site: Site, status, capsys) 
     code, text = status()
     assert code == 9
     assert "not admitted to a federation" in text
+
+
+def following(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What comes next, in one line."""
+    capsys.readouterr()
+    main(["edge", "status", str(folder), "--json"])
+    return str(json.loads(capsys.readouterr().out)["next"])
+
+
+def test_what_comes_next_before_a_first_run_is_what_run_would_not_start_without(
+    site: Site, make_plan, encode, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Cases, keys, an admission; without keys a site that has joined goes on."""
+    assert "`fedfin edge encode` makes" in following(site.folder, capsys)
+    encode(site)
+    assert "`fedfin edge request`" in following(site.folder, capsys)
+    AgentState(site.state_path).join("r" * 16, make_plan())
+    assert following(site.folder, capsys) == "`fedfin edge run` takes part"
+    assert main(["edge", "request", str(site.folder), "--out", str(tmp_path / "request")]) == 0
+    assert "`fedfin edge accept`" in following(site.folder, capsys)
+
+
+def test_what_comes_next_at_a_site_with_an_intake_that_has_taken_nothing_is_the_intake(
+    tmp_path: Path, bundles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing could be encoded."""
+    site = make_site(tmp_path / "site", bundles)
+    assert "`fedfin edge intake` takes cases" in following(site.folder, capsys)
+
+
+def test_what_comes_next_after_accept_is_to_read_a_plan_that_is_not_allowed_or_approved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only then to take part."""
+    digest = Federation(tmp_path, "mqtt://127.0.0.1:1883", sites=1, keys=True).plan.digest()
+    folder = tmp_path / "s0"
+    settings = folder / "site.toml"
+    assert following(folder, capsys) == "`fedfin edge run` takes part"
+    text = settings.read_text()
+    settings.write_text(text + "\n[policy]\nmost_rounds = 1\n")
+    assert "what [policy] has against the plan" in following(folder, capsys)
+    charter = Coordinator(tmp_path / "study").charter
+    admission = tmp_path / "study" / "admissions" / "s0.admission"
+    assert main(["edge", "accept", str(folder), str(admission), "--fingerprint", charter.fingerprint]) == 0
+    assert capsys.readouterr().out.endswith(f"accepted. next: fedfin edge review {folder}\n")
+    settings.write_text(text + "\n[policy]\napprove = true\n")
+    assert "`fedfin edge approve` allows it" in following(folder, capsys)
+    assert main(["edge", "approve", str(folder), digest]) == 0
+    assert following(folder, capsys) == "`fedfin edge run` takes part"
 
 
 def test_a_status_of_another_version_is_none(site: Site, status) -> None:

@@ -4,7 +4,7 @@ import msgspec
 
 from fedfin.lock import is_at_work
 from fedfin_edge.agent.status import Problem, read_status
-from fedfin_edge.intake.spool import ASIDE, SPOOL, all_spooled
+from fedfin_edge.intake.spool import SPOOL, queue_of
 from fedfin_edge.site import Site
 
 
@@ -28,13 +28,12 @@ def condition(site: Site) -> Condition | None:
     if site.settings.intake is None:
         return None
     status = read_status(site.intake_path)
-    spooled = all_spooled(site.intake_path / SPOOL)
-    aside = sum(path.suffix == ASIDE for path in spooled)
+    queue = queue_of(site.intake_path / SPOOL)
     return Condition(
         at_work=is_at_work(site.intake_path),
         started=status.started if status else None,
-        queued=len(spooled) - aside,
-        aside=aside,
+        queued=queue.waiting,
+        aside=queue.aside,
         last_error=status.last_error if status else None,
         exit_code=status.exit_code if status else None,
     )

@@ -8,8 +8,9 @@ from fedfin.errors import LinkError, StateError
 from fedfin.lock import is_at_work
 from fedfin.protocol.schedule import last_round
 from fedfin_edge.agent.intake_condition import Condition, condition
+from fedfin_edge.agent.next_step import next_step
 from fedfin_edge.agent.state import AgentState, Progress
-from fedfin_edge.agent.status import Problem, Status, read_status
+from fedfin_edge.agent.status import INTERRUPTED, Problem, Status, read_status
 from fedfin_edge.cases.counts import CaseCounts, kept_counts
 from fedfin_edge.site import Site
 
@@ -65,20 +66,24 @@ def overview(site: Site) -> Overview:
         cases=kept_counts(site),
         intake=condition(site),
         exit_code=_exit_code(status, progress, at_work=at_work),
-        **_doing(status, progress, at_work=at_work),
+        **_doing(site, state, status, at_work=at_work),
     )
 
 
-def _doing(status: Status | None, progress: Progress, *, at_work: bool) -> dict[str, Any]:
-    start = "`fedfin edge run` takes part"
+def _doing(site: Site, state: AgentState, status: Status | None, *, at_work: bool) -> dict[str, Any]:
     if status is None:
-        return {"doing": "never started", "since": None, "next": start}
+        return {"doing": "never started", "since": None, "next": next_step(site, state)}
     if at_work:
         return {"doing": status.doing, "since": status.since, "next": status.next}
-    if progress.finished:
+    if state.progress.finished:
         return {"doing": "finished", "since": status.since, "next": "nothing: the final model is here"}
     how = "killed" if status.exit_code is None else f"ended with exit code {status.exit_code}"
-    return {"doing": f"stopped ({how}) while {status.doing}", "since": status.since, "next": start}
+    first = "" if status.exit_code in {None, 0, INTERRUPTED} else "mend what the last error says; then "
+    return {
+        "doing": f"stopped ({how}) while {status.doing}",
+        "since": status.since,
+        "next": first + next_step(site, state),
+    }
 
 
 def _exit_code(status: Status | None, progress: Progress, *, at_work: bool) -> int:

@@ -61,9 +61,12 @@ def read_header(path: Path, cells: list[Any]) -> list[str]:
         )
     if any(DAMAGED in name for name in columns):
         raise InputError(f"{path}: the header holds unreadable characters; save the table as UTF-8")
-    twice = sorted({name for name in columns if name and columns.count(name) > 1})
-    if twice:
-        raise InputError(f"{path}: column {twice[0]!r} is there twice; rename or remove one")
+    for place, name in enumerate(columns, start=1):
+        if (
+            name and name in columns[: place - 1]
+        ):  # by their places: without a header names are a patient's cells
+            places = f"{columns.index(name) + 1} and {place}"
+            raise InputError(f"{path}: columns {places} have the same name; rename or remove one")
     return columns
 
 

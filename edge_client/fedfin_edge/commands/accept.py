@@ -48,16 +48,16 @@ def run(args: argparse.Namespace) -> int:
     print(f"  sites: {', '.join(charter.seats)}; at least {charter.least_sites} behind a version")
     for line in in_plain_words(admission.plan, charter.least_sites):
         print(f"  {line}")
-    for refusal in refusals(site, admission.plan, charter.least_sites):
+    refused = list(refusals(site, admission.plan, charter.least_sites))
+    for refusal in refused:
         print(f"not allowed here: {refusal}")
     fingerprints.confirm(charter.fingerprint, args.fingerprint, "the coordinator")
     _keep_certificate(site, admission)
     accept(site.trust_path, charter, admission.charter)
     allow_run(site, charter.run)
     AgentState(site.state_path).propose(Proposal(admission.plan, charter.run, charter.least_sites))
-    print(
-        f"accepted. next: fedfin edge {'review' if lacks_approval(site, admission.plan) else 'run'} {args.folder}"
-    )
+    following = "review" if refused or lacks_approval(site, admission.plan) else "run"
+    print(f"accepted. next: fedfin edge {following} {args.folder}")
     return 0
 
 

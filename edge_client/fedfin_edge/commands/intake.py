@@ -112,15 +112,22 @@ def _print_dry_run(found: "DryRun", rules: "tuple[Take, ...]", *, as_json: bool)
         for (reason, value), images in found.left_out.most_common()
     ]
     if as_json:
-        print(
-            json.dumps(
-                {"files": found.files, "studies": len(found.studies), "taken": taken, "left_out": left_out}
-            )
-        )
+        facts = {
+            "files": found.files,
+            "studies": len(found.studies),
+            "taken": taken,
+            "without_patient": found.without_patient,
+            "left_out": left_out,
+        }
+        print(json.dumps(facts))
         return
     print(f"{found.files} files; images that count in {len(found.studies)} studies")
     for each in taken:
         print(f"taken by rule {each['rule']} as {each['modality']}: {each['images']}")
+    print(
+        f"of these without a patient's id: {found.without_patient};"
+        " their cases are left out, unless another image or a report says whose they are"
+    )
     for line in left_out:
         print(
             f"left out: {line['images']}, {line['reason']}" + (f": {line['value']}" if line["value"] else "")

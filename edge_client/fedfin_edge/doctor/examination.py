@@ -20,6 +20,7 @@ from fedfin_edge.doctor.clock import clock
 from fedfin_edge.doctor.disk import disk
 from fedfin_edge.doctor.identity import identity
 from fedfin_edge.doctor.intake import intake
+from fedfin_edge.doctor.intake_room import intake_room
 from fedfin_edge.doctor.intake_section import intake_section
 from fedfin_edge.doctor.jetson import jetson
 from fedfin_edge.doctor.memory import memory
@@ -51,6 +52,7 @@ SITE = (
     Check("encoders", _encoders, BundleError.exit_code, needs=("versions",)),
     Check("cases", cases, InputError.exit_code, needs=("disk",)),
     Check("[intake]", intake_section, SettingsError.exit_code),
+    Check("intake's room", intake_room, FedfinError.exit_code),
     Check("intake", intake, InputError.exit_code),
     Check("keys", identity, StateError.exit_code),
     Check("broker", broker, LinkError.exit_code),

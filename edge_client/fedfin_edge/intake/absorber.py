@@ -1,7 +1,8 @@
 """From the spool to features: encode a batch, keep the features, keep the records, then drop the files.
 
-In this order, a kill at any instant loses nothing and counts nothing twice: what was encoded and not recorded is
-encoded again to the same bits; what was recorded and not dropped is recorded again under the same keys.
+In this order, a kill at any instant loses nothing and makes no case twice: what was encoded and not recorded is
+encoded again to the same bits; what was recorded and not dropped is recorded again under the same keys. Only the
+counts of what came may have that batch twice.
 """
 
 from pathlib import Path

@@ -10,10 +10,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import requests
 from dicomweb_client import DICOMwebClient
 from pydicom.dataset import Dataset
 
-from fedfin.errors import InputError
+from fedfin.errors import FedfinError, InputError
 from fedfin_edge.intake.dicom_header import header_of
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.http_session import TIMEOUT_S, explained, open_session
@@ -75,6 +76,11 @@ class DicomwebPoll:
             self._reception.take_object(_as_file(dataset))
         except InputError as error:
             self._reception.leave_out(f"image: {error}")
+            return False
+        except (FedfinError, requests.RequestException):
+            raise
+        except Exception:  # noqa: BLE001  pydicom raises anything on odd objects, which must not hold up the others
+            self._reception.leave_out("image: is not readable as DICOM")
             return False
         return True
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedfin.errors import InputError
-from fedfin.files import why
+from fedfin.files import read_at_most, why
 from fedfin_edge.intake.dicom_header import Header, read_header
+from fedfin_edge.intake.reception import MAX_OBJECT
 from fedfin_edge.intake.rules import judge
 from fedfin_edge.intake_settings import Take
 
@@ -16,12 +17,16 @@ _CODE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ .")  # of DICOM's code 
 
 @dataclass
 class DryRun:
-    """taken: images by rule, from 0; left_out: images by reason and what they say; studies: how many have an image."""
+    """taken: images by rule, from 0; left_out: images by reason and what they say; studies: those that have an image.
+
+    without_patient: of those taken, how many do not say whose they are.
+    """
 
     files: int = 0
     taken: Counter[int] = field(default_factory=Counter)
     left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
     studies: set[str] = field(default_factory=set)
+    without_patient: int = 0
 
 
 def dry_run(folder: Path, rules: Sequence[Take]) -> DryRun:
@@ -30,7 +35,7 @@ def dry_run(folder: Path, rules: Sequence[Take]) -> DryRun:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         found.files += 1
         try:
-            header = read_header(path.read_bytes())
+            header = read_header(read_at_most(path, MAX_OBJECT))
         except (InputError, OSError) as error:
             found.left_out[why(error), ""] += 1
             continue
@@ -44,6 +49,7 @@ def _add(found: DryRun, header: Header, rules: Sequence[Take]) -> None:
     verdict = judge(header, rules)
     if verdict.rule is not None:
         found.taken[verdict.rule] += 1
+        found.without_patient += not header.patient
         found.studies.add(header.accession or header.study or header.sop_instance)
         return
     # What is no code may have been typed by anybody, about anybody.

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -17,11 +18,13 @@ from fedfin_edge.intake.fhir_resources import (
     Observation,
     Reference,
     Resource,
+    in_utc,
 )
 from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.reception import Reception
 from fedfin_edge.intake.records import LabelRecord
 from fedfin_edge.intake.report import Report, Status
+from fedfin_edge.intake.spool import FullError
 from fedfin_edge.intake_settings import Resources
 
 _STATUS: dict[str, Status] = {
@@ -43,25 +46,39 @@ class FhirReader:
         self._settings = settings
         self._identity = identity
         self._reception = reception
+        self._begun: dict[bytes, list[bytes | None]] = {}
 
     def take(self, resources: Iterable[bytes | msgspec.Raw]) -> list[bytes | None]:
         """JSON resources, together with those they refer to. Raises FullError, StateError.
 
-        Returns of each the hash of the accession number or study that it told something about; else None.
+        Returns of each the hash of the accession number or study that it told something about; else None. Where there
+        was no room for all, the same resources go on where they ended: an export may hold more than the queue does.
         """
         raw = list(resources)
         others = dict(_referable(raw))
+        fingerprint = hashlib.sha256(b"\n".join(raw)).digest()
+        owners = self._begun.pop(fingerprint, [])
         labels: list[LabelRecord] = []
-        owners: list[bytes | None] = []
-        for each in raw:
-            owners.append(None)
-            try:
-                owners[-1] = self._take_one(each, others, labels)
-            except (msgspec.MsgspecError, InputError) as error:
-                reason = str(error) if isinstance(error, InputError) else "is not readable as FHIR R4"
-                self._reception.leave_out(f"report: {reason}")
-        self._reception.take_labels(labels)
+        try:
+            for each in raw[len(owners) :]:
+                owners.append(self._take_or_leave_out(each, others, labels))
+        except FullError:
+            self._begun = {fingerprint: owners}
+            raise
+        finally:
+            self._reception.take_labels(labels)
         return owners
+
+    def _take_or_leave_out(
+        self, raw: bytes | msgspec.Raw, others: dict[str, Resource], labels: list[LabelRecord]
+    ) -> bytes | None:
+        try:
+            return self._take_one(raw, others, labels)
+        except InputError as error:
+            self._reception.leave_out(f"report: {error}")
+        except msgspec.MsgspecError:
+            self._reception.leave_out("report: is not readable as FHIR R4")
+        return None
 
     def _take_one(
         self, raw: bytes | msgspec.Raw, others: dict[str, Resource], labels: list[LabelRecord]
@@ -89,11 +106,11 @@ class FhirReader:
         status = _STATUS[report.status]
         accession = self._accession(report, report.based_on, others)
         study = next((uid for each in report.imaging_study for uid in _study_uid(each)), "")
-        moment = report.meta.last_updated or report.issued
+        moment = in_utc(report.meta.last_updated or report.issued)
         text = "" if status == "withdrawn" else _text(report)
         if not accession and not study:
             raise InputError("names no study: no accession number, no study UID")
-        if moment is None or moment.tzinfo is None:
+        if moment is None:
             raise InputError("has no time: meta.lastUpdated and issued are missing")
         if status != "withdrawn" and not text:
             raise InputError("has no text in presentedForm, conclusion or text")
@@ -123,8 +140,8 @@ class FhirReader:
         moment: datetime | None,
         value: float | None,
     ) -> Iterator[LabelRecord]:
-        owner = self._identity.known("accession", accession)
-        if owner is None or moment is None or moment.tzinfo is None:
+        owner, moment = self._identity.known("accession", accession), in_utc(moment)
+        if owner is None or moment is None:
             return
         codes = {f"{each.system}|{each.code}" for each in code.coding}
         for label in self._settings.labels:

@@ -3,7 +3,7 @@
 By msgspec, since the models of all of FHIR bring pydantic and megabytes for a dozen fields.
 """
 
-from datetime import datetime
+from datetime import datetime, timezone
 
 import msgspec
 
@@ -105,7 +105,6 @@ class Condition(Resource, frozen=True):
     """A diagnosis."""
 
     verification_status: CodeableConcept = CodeableConcept()
-    recorded_date: str = ""
     code: CodeableConcept = CodeableConcept()
     evidence: tuple[Evidence, ...] = ()
 
@@ -128,3 +127,11 @@ class Bundle(_Element, frozen=True):
 
     link: tuple[Link, ...] = ()
     entry: tuple[Entry, ...] = ()
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """None of one without a time zone, or that no calendar has there, as year 1 east of Greenwich: servers' "unset"."""
+    try:
+        return None if moment is None or moment.tzinfo is None else moment.astimezone(timezone.utc)
+    except OverflowError:
+        return None

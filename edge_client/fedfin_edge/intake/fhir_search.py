@@ -4,15 +4,14 @@ The cursor is the server's time of the newest resource that is safe; from it on,
 """
 
 from collections.abc import Iterator
-from datetime import timezone
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
 from fedfin.errors import LinkError
 from fedfin_edge.intake.fhir_reader import FhirReader
-from fedfin_edge.intake.fhir_resources import Bundle, Resource
+from fedfin_edge.intake.fhir_resources import Bundle, Resource, in_utc
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.http_session import TIMEOUT_S, explained, open_session
 from fedfin_edge.intake.intake_store import IntakeStore
@@ -74,7 +73,7 @@ class FhirSearch:
         query += [("_lastUpdated", f"ge{since}")] if since else []
         address: str | None = urljoin(self._url, kind)
         while address is not None:
-            if not address.startswith(self._url):
+            if not is_below(address, self._url):
                 raise LinkError(f"{self._url}: names a next page at another address; ask its operator")
             answer = self._session.get(
                 address, params=query, timeout=TIMEOUT_S, headers={"Accept": "application/fhir+json"}
@@ -89,15 +88,21 @@ class FhirSearch:
             address, query = (urljoin(self._url, following) if following else None), []
 
 
+def is_below(address: str, base: str) -> bool:
+    """Whether an address is at this server, which alone may hear our token: HAPI's pages are at the base itself."""
+    one, other = urlsplit(address), urlsplit(base)
+    if (one.scheme, one.netloc.lower()) != (other.scheme, other.netloc.lower()):
+        return False
+    return f"{one.path}/".startswith(other.path)
+
+
 def _kind(raw: msgspec.Raw) -> str:
     return _resource(raw).resource_type
 
 
 def _updated(raw: msgspec.Raw) -> str:
-    moment = _resource(raw).meta.last_updated
-    if moment is None or moment.tzinfo is None:
-        return ""
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
+    moment = in_utc(_resource(raw).meta.last_updated)
+    return "" if moment is None else moment.isoformat(timespec="milliseconds")
 
 
 def _resource(raw: msgspec.Raw) -> Resource:

@@ -11,8 +11,7 @@ from fedfin.errors import SettingsError, StateError
 from fedfin.files import make_folder, open_private
 from fedfin_edge.intake.identity import Identity, open_identity
 from fedfin_edge.intake.intake_store import STORE, IntakeStore
-from fedfin_edge.intake.spool import SPOOL, Spool
-from fedfin_edge.intake.watermarks import Watermarks
+from fedfin_edge.intake.spool import SPOOL, Spool, refusal_of
 from fedfin_edge.intake_settings import IntakeSettings
 from fedfin_edge.site import INTAKE_TABLE, SETTINGS, Site
 
@@ -49,12 +48,13 @@ class IntakeFolder:
             least_free_mb=self.settings.least_free_mb,
         )
 
-    def refusal(self, queued: int) -> str:
-        """Why nothing would be accepted now, with so many in the queue; "" if there is room."""
-        marks = Watermarks(
-            self.path, most_queued=self.settings.most_queued, least_free_mb=self.settings.least_free_mb
+    def refusal(self) -> str:
+        """Why nothing would be accepted now; "" if there is room."""
+        return refusal_of(
+            self.spool_path,
+            most_queued=self.settings.most_queued,
+            least_free_mb=self.settings.least_free_mb,
         )
-        return marks.reason(queued, 0)
 
     @contextmanager
     def batch(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """HTTP to the hospital's own servers: with who we are there, and without the environment's proxies."""
 
 import logging
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,23 @@ def open_session(settings: Web, folder: Path) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     if settings.ca is not None:
-        session.verify = str(folder / settings.ca)
+        session.verify = _authority(folder / settings.ca)
     if settings.token_file is not None:
         session.headers["Authorization"] = f"Bearer {_secret(folder / settings.token_file)}"
     elif settings.user is not None and settings.password_file is not None:
         session.auth = (settings.user, _secret(folder / settings.password_file))
     return session
+
+
+def _authority(path: Path) -> str:
+    """The file of a CA. Without this look requests names it only at each poll, by an error of no kind of its own."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot read this CA ({why(error)}); correct its path or permissions"
+        ) from None
+    return str(path)
 
 
 def _secret(path: Path) -> str:

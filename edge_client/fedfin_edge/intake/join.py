@@ -2,8 +2,8 @@
 
 What has an accession number belongs to its case. What names only its study belongs to the accession number that
 another image or report names together with that study (the lowest, should there be several), else to a case of the
-study's own. A case has the patient of its images; a report that names another patient is left out, since one of the
-two is wrong.
+study's own. A case has the patient of its first image; an image or report that names another patient is left out,
+since one of the two is wrong.
 """
 
 from collections import defaultdict
@@ -27,13 +27,15 @@ class JoinedCase:
 class Joined:
     """The cases by key, in its order.
 
-    other_patient: reports that were left out, since they name another patient than the image; without_patient: cases
-    that were, since nothing says whose they are: they could be on both sides of a split; labels_without_case: owners of
-    labels, accession numbers or studies, of which there is no case.
+    other_patient: reports that were left out, since they name another patient than the image; images_of_other: images,
+    since they name another than the first of their case; without_patient: cases, since nothing says whose they are:
+    they could be on both sides of a split; labels_without_case: owners of labels, accession numbers or studies, of
+    which there is no case.
     """
 
     cases: dict[bytes, JoinedCase]
     other_patient: int = 0
+    images_of_other: int = 0
     without_patient: int = 0
     labels_without_case: int = 0
 
@@ -52,7 +54,7 @@ def join(
     for image in images:
         by_case[keys.of(image)].append(image)
     for key, own in by_case.items():
-        joined.cases[key] = _from_images(sorted(own, key=lambda image: image.order))
+        _add_images(joined, key, sorted(own, key=lambda image: image.order))
     if reports_as is not None:
         for report in sorted(reports, key=lambda report: (report.accession is None, report.owner)):
             _add_report(joined, keys.of(report), report, reports_as)
@@ -88,12 +90,14 @@ class CaseKeys:
         return self._accession_of.get(owner, owner)
 
 
-def _from_images(images: list[ImageRecord]) -> JoinedCase:
-    """images: in their order; the first of each modality counts."""
-    case = JoinedCase(next((image.patient for image in images if image.patient is not None), b""))
-    for image in images:
+def _add_images(joined: Joined, key: bytes, images: list[ImageRecord]) -> None:
+    """images: of a case, in their order; the first of each modality counts."""
+    patient = next((image.patient for image in images if image.patient is not None), None)
+    own = [image for image in images if image.patient in {None, patient}]
+    joined.images_of_other += len(images) - len(own)
+    case = joined.cases[key] = JoinedCase(patient or b"")
+    for image in own:
         case.inputs.setdefault(image.modality, Kept("image", image.digest))
-    return case
 
 
 def _add_report(joined: Joined, key: bytes, report: ReportRecord, modality: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from fedfin.errors import InputError, SettingsError
 from fedfin_edge.cases.cells import is_blank, is_missing_word, read_identifier, read_label
 from fedfin_edge.cases.read_rows import read_rows
+from fedfin_edge.cases.rows import Rows
 from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.records import LabelRecord
@@ -13,6 +14,23 @@ from fedfin_edge.intake_settings import LabelTable as Settings
 from fedfin_edge.site import Site
 
 _SOURCE = "table"
+
+
+def read_label_rows(path: Path, needed: list[str]) -> Rows:
+    """A table of labels. Raises InputError, and SettingsError when a `needed` column or a reader of it is not here.
+
+    The columns that are there are not named: in a table without a header they are a patient's cells.
+    """
+    try:
+        rows = read_rows(path)
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"{path}: {error.name} is not installed; pip install 'fedfin[tables]'") from None
+    if missing := [name for name in needed if name not in rows.columns]:
+        raise SettingsError(
+            f"{path}: has no column {', '.join(map(repr, missing))}; correct intake.labels.accession or cases.labels in"
+            " site.toml, or the table's first line"
+        )
+    return rows
 
 
 class LabelTable:
@@ -40,14 +58,7 @@ class LabelTable:
         return len(labels)
 
     def _read(self) -> Iterator[LabelRecord]:
-        rows = read_rows(self._path)
-        missing = [name for name in (self._column, *self._labels) if name not in rows.columns]
-        if missing:
-            raise SettingsError(
-                f"{self._path}: has no column {missing[0]!r}, which site.toml names; its columns are"
-                f" {', '.join(rows.columns)}"
-            )
-        for _, cells in rows.rows:
+        for _, cells in read_label_rows(self._path, [self._column, *self._labels]).rows:
             owner = self._identity.known("accession", read_identifier(cells.get(self._column)))
             if owner is None:
                 continue

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from fedfin.errors import FedfinError, InputError, StateError
 from fedfin.files import why
@@ -23,7 +24,9 @@ from fedfin_edge.intake_settings import Listener, Oru
 
 MAX_MESSAGE = 16 << 20
 _START, _END = b"\x0b", b"\x1c\r"
+CONNECTIONS = 20  # at a time; a message is in memory until it is on the disk
 _HANDSHAKE_S = 10.0
+_SILENT_S = 60  # after which the system asks a sender whether it still is there
 _BLOCK = 1 << 16
 
 
@@ -69,6 +72,7 @@ class Mllp:
         except FedfinError:
             return acknowledge(message, "AR", "the store cannot be written; try again later")
         except Exception:  # noqa: BLE001  without an answer its sender would send it for ever, and nothing behind it
+            self._reception.leave_out("report: FedFIN failed")
             return acknowledge(message, "AE", "cannot be read: please report this to FedFIN's developers")
         return acknowledge(message, "AA", "")
 
@@ -99,7 +103,27 @@ class _Server(socketserver.ThreadingTCPServer):
     ) -> None:
         self.tls = tls
         self.answer = answer
+        self._room = threading.BoundedSemaphore(CONNECTIONS)
         super().__init__(address, _Connection)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """A connection whose sender was switched off ends some time, and makes room."""
+        connection, address = super().get_request()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _SILENT_S)
+        return connection, address
+
+    def verify_request(self, *_: object) -> bool:
+        """Whether there is room; one too many is closed at once, and its sender tries again."""
+        return self._room.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The whole life of a connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A connection that breaks is its sender's: it sends again what has no answer."""

@@ -1,8 +1,8 @@
 r"""HL7 v2 ORU^R01 (unsolicited observation, HL7 v2.5 chapter 7.3) as reports, on the library hl7.
 
 A message is a snapshot: what it says of an accession number replaces what an earlier one said. OBR-25 is the status of
-a result, OBX-11 that of a part of it (tables 0123 and 0085): final and corrected parts are the report; when none is
-left, or the result is cancelled, the report is withdrawn. Preliminary ones are not taken.
+a result, OBX-11 that of a part of it (tables 0123 and 0085): final and corrected parts are the report; when all parts
+of a final result are gone, or the result is cancelled, the report is withdrawn. Preliminary ones are not taken.
 """
 
 import re
@@ -44,6 +44,7 @@ class _Result:
     parts: list[str] = field(default_factory=list)
     final: bool = False
     gone: bool = False  # a part of it
+    waiting: bool = False  # for a part that is neither kept nor gone
     gone_whole: bool = False
 
 
@@ -123,6 +124,7 @@ def _add_part(result: _Result, segment: Any, settings: Oru) -> None:
     if status in _KEPT_PARTS:
         result.parts.append("\n".join(_repetitions(segment[5]) if len(segment) > 5 else ()))  # noqa: PLR2004  OBX-5
     result.gone |= status in _GONE_PARTS
+    result.waiting |= status not in _KEPT_PARTS | _GONE_PARTS
 
 
 def _report(accession: str, patient: str, result: _Result) -> Report | None:
@@ -130,7 +132,7 @@ def _report(accession: str, patient: str, result: _Result) -> Report | None:
     if result.final and text and not result.gone_whole:
         status: Status = "corrected" if result.corrected else "final"
         return Report(accession, result.study, patient, result.moment, status, text)
-    if result.gone or result.gone_whole:
+    if result.gone_whole or (result.final and result.gone and not result.waiting):
         return Report(accession, result.study, patient, result.moment, "withdrawn")
     return None
 

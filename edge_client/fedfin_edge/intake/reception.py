@@ -10,6 +10,8 @@ from fedfin_edge.intake.rules import Verdict, judge
 from fedfin_edge.intake.spool import Spool
 from fedfin_edge.intake_settings import IntakeSettings
 
+MAX_OBJECT = 256 << 20  # bytes: it is in memory until it is on the disk
+
 
 class Reception:
     """Any thread may call."""

@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import NoReturn
 
-from fedfin.errors import FedfinError
+from fedfin.errors import FedfinError, StateError
 from fedfin.service.notify import Manager
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.absorber import Absorber
@@ -14,9 +14,9 @@ from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.reception import Reception
 from fedfin_edge.intake.released import drop_released
-from fedfin_edge.intake.source import Reporter
+from fedfin_edge.intake.source import Polled, Reporter
 from fedfin_edge.intake.sources import polled, servers
-from fedfin_edge.intake.spool import Spool
+from fedfin_edge.intake.spool import FullError, Spool
 from fedfin_edge.site import Site
 
 TICK_S = 1.0
@@ -68,10 +68,30 @@ class Service:
 
     def once(self) -> None:
         """Poll each source that is polled, once, and work until the spool is empty. Raises FedfinError."""
+        self._empty_spool()
         for source in polled(self._site, self._folder, self._reception, self._store, self._report):
-            source.poll_once()
+            self._poll_to_its_end(source)
+        self._empty_spool()
+
+    def _poll_to_its_end(self, source: Polled) -> None:
+        """Nobody else makes room meanwhile. Raises StateError where an empty spool has none."""
+        while True:
+            try:
+                return source.poll_once()
+            except FullError as error:
+                if not self._empty_spool():
+                    raise StateError(
+                        f"{self._folder.spool_path}: {error}; make room on its disk, or lower intake.least_free_mb in"
+                        " site.toml"
+                    ) from None
+
+    def _empty_spool(self) -> bool:
+        """Whether there was something in it. Raises BundleError, StateError."""
+        worked = False
         while counts := self._absorber.absorb():
             self._counts.update(counts)
+            worked = True
+        return worked
 
     def serve(self) -> None:
         """Until KeyboardInterrupt. Raises SettingsError, StateError when a server cannot listen."""

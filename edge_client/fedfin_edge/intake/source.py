@@ -31,8 +31,17 @@ class Polled:
         self._thread.join(timeout=END_S)
 
     def poll_once(self) -> None:
-        """Here and now. Raises what `poll` raises."""
-        if found := self._poll():
+        """Here and now. Raises FedfinError, in the words of `poll` where it has some."""
+        try:
+            found = self._poll()
+        except FedfinError:
+            raise
+        except Exception as error:  # noqa: BLE001  its words may name a file, which may be called as a patient
+            raise FedfinError(
+                f"failed by {type(error).__name__}; check its settings and permissions, else please report this to"
+                " FedFIN's developers"
+            ) from None
+        if found:
             self._report("polled", {"source": self._name, "found": found})
 
     def _run(self) -> None:

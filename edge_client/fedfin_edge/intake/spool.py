@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fedfin.errors import FedfinError, StateError
 from fedfin.files import flush_folder, make_folder, write_atomically
@@ -84,6 +84,27 @@ class Spool:
         path.rename(path.with_name(path.name + ASIDE))
         with self._lock:
             self._queued = len(self.waiting())
+
+
+class Queue(NamedTuple):
+    """How many files of a spool wait, and how many were set aside."""
+
+    waiting: int
+    aside: int
+
+
+def queue_of(folder: Path) -> Queue:
+    """Of a spool that another process may have open."""
+    spooled = all_spooled(folder)
+    aside = sum(path.suffix == ASIDE for path in spooled)
+    return Queue(len(spooled) - aside, aside)
+
+
+def refusal_of(folder: Path, *, most_queued: int, least_free_mb: int) -> str:
+    """Why such a spool would accept nothing now, whether or not it is there yet; "" if there is room."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
+    marks = Watermarks(there, most_queued=most_queued, least_free_mb=least_free_mb)
+    return marks.reason(queue_of(folder).waiting, 0)
 
 
 def all_spooled(folder: Path) -> list[Path]:

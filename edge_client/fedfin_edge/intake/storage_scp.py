@@ -15,7 +15,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from fedfin.errors import FedfinError, InputError, StateError
 from fedfin.files import why
-from fedfin_edge.intake.reception import Reception
+from fedfin_edge.intake.reception import MAX_OBJECT, Reception
 from fedfin_edge.intake.server_tls import server_context
 from fedfin_edge.intake.source import Reporter
 from fedfin_edge.intake.spool import FullError
@@ -59,6 +59,7 @@ class StorageScp:
         where = (self._settings.address, self._settings.port)
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_DATA_RECV, _acknowledge_at_once),
+            (evt.EVT_DATA_RECV, self._limit),
             (evt.EVT_DATA_SENT, _acknowledge_at_once),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, _echo),
@@ -91,8 +92,17 @@ class StorageScp:
         except FedfinError:
             return NO_ROOM  # the store cannot be written: the sender tries again
         except Exception:  # noqa: BLE001
+            self._reception.leave_out("image: FedFIN failed")
             return FAILED
         return SUCCESS
+
+    def _limit(self, event: evt.Event) -> None:
+        """Abort where an object grows beyond what memory is for: pynetdicom keeps it until its last byte."""
+        message = event.assoc.dimse.message
+        if message is not None and message.data_set is not None and message.data_set.tell() > MAX_OBJECT:
+            event.assoc.dimse.message = None
+            event.assoc.dul.event_queue.put("Evt19")  # PS3.8 9.2: as for an invalid PDU
+            self._reception.leave_out(f"image: is larger than {MAX_OBJECT >> 20} MiB")
 
     def _report_refused(self, event: evt.Event) -> None:
         """Whom site.toml does not let in, once each until the next start, and only so many: archives try for ever.

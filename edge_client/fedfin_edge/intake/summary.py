@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.join import Joined, join
-from fedfin_edge.intake.spool import ASIDE, all_spooled
+from fedfin_edge.intake.spool import queue_of
 from fedfin_edge.site import Site
 
 
@@ -23,6 +23,7 @@ class Summary:
     patients: int
     labels: dict[str, int]
     reports_of_other_patients: int
+    images_of_other_patients: int
     cases_without_patient: int
     labels_without_case: int
     came: dict[str, int]
@@ -41,8 +42,7 @@ def summarize(site: Site, folder: IntakeFolder) -> Summary:
     with folder.open_store() as store:
         joined, counts = joined_cases(folder, store), store.counts()
     cases = joined.cases.values()
-    spooled = all_spooled(folder.spool_path)
-    aside = sum(path.suffix == ASIDE for path in spooled)
+    queue = queue_of(folder.spool_path)
     return Summary(
         cases=dict(Counter("+".join(sorted(case.inputs)) for case in cases)),
         patients=len({case.patient for case in cases}),
@@ -55,12 +55,13 @@ def summarize(site: Site, folder: IntakeFolder) -> Summary:
             )
         ),
         reports_of_other_patients=joined.other_patient,
+        images_of_other_patients=joined.images_of_other,
         cases_without_patient=joined.without_patient,
         labels_without_case=joined.labels_without_case,
         came=counts,
-        waiting=len(spooled) - aside,
-        aside=aside,
-        refusing=folder.refusal(len(spooled) - aside),
+        waiting=queue.waiting,
+        aside=queue.aside,
+        refusing=folder.refusal(),
     )
 
 
@@ -75,6 +76,10 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
             print(f"{title}: {name}: {number}")
     print(
         f"reports left out, since they name another patient than the image: {summary.reports_of_other_patients}"
+    )
+    print(
+        "images left out, since they name another patient than the first of their case:"
+        f" {summary.images_of_other_patients}"
     )
     print(f"cases left out, since nothing says whose they are: {summary.cases_without_patient}")
     print(f"accession numbers with labels of which there is no case: {summary.labels_without_case}")

@@ -3,6 +3,7 @@
 A file is taken once; what tells that is a keyed hash of its path, size and time, since names often are patients'.
 """
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -15,11 +16,10 @@ from fedfin_edge.intake.fhir_reader import FhirReader
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.oru import RejectedError, read_oru
-from fedfin_edge.intake.reception import Reception
+from fedfin_edge.intake.reception import MAX_OBJECT, Reception
 from fedfin_edge.intake_settings import Folder
 
 SETTLED_S = 5.0  # a file that changed later may still be being written
-MAX_FILE = 256 << 20
 
 
 class WatchedFolder:
@@ -33,20 +33,25 @@ class WatchedFolder:
         self._folder = folder
         self._reception = reception
         self._store = store
+        self._unreadable: set[bytes] = set()
         self._fhir = FhirReader(folder.settings.resources, folder.identity, reception)
 
     def poll(self) -> int:
-        """Take what is new; how many files. Raises InputError when the folder cannot be read, FullError."""
+        """Take what is new; how many files. Raises InputError when the folder cannot be used, FullError."""
         if not self._path.is_dir():
             raise InputError(
                 f"{self._path}: is not a folder that can be read; correct [intake.folder] in site.toml"
             )
-        found = 0
+        found = stuck = 0
         for path, mark in self._fresh():
-            self._store.mark_seen(mark, self._take(path))
-            if self._remove:
-                path.unlink(missing_ok=True)
-            found += 1
+            if (data := self._read(path, mark)) is not None:
+                stuck += not self._take(path, mark, data)
+                found += 1
+        if stuck:
+            raise InputError(
+                f"{self._path}: {stuck} files that were taken cannot be removed; remove them yourself, and let the"
+                " intake write there, or set intake.folder.remove = false"
+            )
         return found
 
     def _fresh(self) -> Iterator[tuple[Path, bytes]]:
@@ -63,19 +68,32 @@ class WatchedFolder:
             if not self._store.was_seen(mark):
                 yield path, mark
 
-    def _take(self, path: Path) -> bytes | None:
-        """What the first thing in it is about. What cannot be used is counted by its reason, without its name."""
+    def _read(self, path: Path, mark: bytes) -> bytes | None:
+        """None of one that cannot be read, which is tried again: its permissions may be mended; it counts once."""
         try:
-            data = read_at_most(path, MAX_FILE)
-        except OSError:
-            self._reception.leave_out("file: cannot be read")
+            return read_at_most(path, MAX_OBJECT)
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                self._leave_out(mark, f"is larger than {MAX_OBJECT >> 20} MiB")
+            elif mark not in self._unreadable:
+                self._unreadable.add(mark)
+                self._reception.leave_out("file: cannot be read")
             return None
+
+    def _take(self, path: Path, mark: bytes, data: bytes) -> bool:
+        """False when it should be gone and is not. What cannot be used stays."""
         try:
             owners = self._hand_over(data, path.suffix.lower())
         except (InputError, RejectedError) as error:
-            self._reception.leave_out(f"file: {error}")
-            return None
-        return next((owner for owner in owners if owner is not None), None)
+            self._leave_out(mark, str(error))
+            return True
+        self._store.mark_seen(mark, next((owner for owner in owners if owner is not None), None))
+        return not self._remove or _is_removed(path)
+
+    def _leave_out(self, mark: bytes, reason: str) -> None:
+        """Counted by its reason, without its name, and not looked at again."""
+        self._reception.leave_out(f"file: {reason}")
+        self._store.mark_seen(mark, None)
 
     def _hand_over(self, data: bytes, kind: str) -> list[bytes | None]:
         """What each thing in it is about."""
@@ -90,3 +108,11 @@ class WatchedFolder:
         header = read_header(data)
         self._reception.take_object(data)
         return [identity.owner(header.accession, header.study)]
+
+
+def _is_removed(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True

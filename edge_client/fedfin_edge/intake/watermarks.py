@@ -7,6 +7,7 @@ from pathlib import Path
 # Room must have come back by so much, or sender and queue would go to and fro at the mark.
 _AGAIN = 0.9
 _MB = 1_000_000
+QUEUE_FULL = "the queue is full"
 
 
 class Watermarks:
@@ -29,7 +30,7 @@ class Watermarks:
         most = self._most * _AGAIN if self._refusing else self._most
         least = self._least / _AGAIN if self._refusing else self._least
         if queued >= most:
-            return "the queue is full"
+            return QUEUE_FULL
         if shutil.disk_usage(self._folder).free - size < least:
             return "the disk is full"
         return ""
