@@ -20,15 +20,18 @@ _SECRET_KEYS = ("ca", "certificate", "key", "password_file", "token_file")
 _PATH_KEYS = ("table", "bundle", "path", *_SECRET_KEYS)
 
 
-def move_paths(host: Host, site: Site, place: Path) -> None:
-    """Let site.toml be right at `place`. Raises SettingsError or StateError before it is changed."""
+def move_paths(host: Host, site: Site) -> None:
+    """Let site.toml be right wherever its folder is, now and later: the move may yet fail, and be tried again.
+
+    Raises SettingsError or StateError before it is changed.
+    """
     host.make_user()
     changes = {text: str(path) for text, path in _data(site).items() if not _inside(site, path)}
     for text, path in _data(site).items():
         if not _inside(site, path):
             _check_seen(host, text, path)
     secrets = {text: path for text, path in _secrets(site).items() if not _inside(site, path)}
-    changes |= {text: str(place / SECRETS / path.name) for text, path in secrets.items()}
+    changes |= {text: f"{SECRETS}/{path.name}" for text, path in secrets.items()}
     settings = site.folder / SETTINGS
     written = settings.read_text()
     moved = _replaced(written, changes)

@@ -56,6 +56,12 @@ def check_free(host: Host, service: Service, name: str, folder: Path) -> None:
         )
 
 
+def check_program(host: Host, services: Sequence[Service]) -> None:
+    """Raises StateError where a unit would name a command that it cannot see: before anything is changed."""
+    if not all(map(host.is_packaged, services)):
+        _program(host)
+
+
 def install(host: Host, setups: Sequence[Setup], name: str, folder: Path, *, gpu: bool) -> Path:
     """Move the folder there, enable and start its services; where the folder is now. Raises StateError.
 
