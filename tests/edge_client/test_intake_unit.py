@@ -15,6 +15,7 @@ import pytest
 from intake_kit import RULE, make_site, open_service, studies, two_ports
 
 from fedfin.command_line.main import main
+from fedfin.errors import SettingsError
 from fedfin.lock import only_process
 from fedfin.service.host import Host
 from fedfin.service.install import installed
@@ -187,6 +188,22 @@ def test_the_secrets_of_an_intake_move_with_its_site(tmp_path, bundles) -> None:
         assert (site.folder / named).read_text() == Path(named).name
     assert intake.labels.table == "labels.csv"
     assert intake.reports == "text"
+
+
+def test_of_a_folder_that_is_a_services_only_what_its_user_may_read_is_copied(
+    tmp_path, bundles, monkeypatch
+) -> None:
+    """The user could have named any file in site.toml, and root reads all."""
+    folder = tmp_path / "var" / "lib" / "fedfin" / "edge" / "st-mary"
+    token = tmp_path / "token"
+    token.write_text("root's")
+    web = f'[intake.dicomweb]\nurl = "https://archive.example/"\ntoken_file = "{token}"\n'
+    folder.parent.mkdir(parents=True)
+    site = make_site(folder, bundles, f"{RULE}\n{web}")
+    monkeypatch.setattr("fedfin_edge.moving.may_read", lambda path: path != token)
+    with pytest.raises(SettingsError, match=f"fedfin may not read {token}"):
+        move_paths(Prepared(tmp_path), site)
+    assert not (folder / "secrets").exists()
 
 
 def test_a_program_that_services_do_not_see_is_named_before_anything_is_changed(
