@@ -9,7 +9,9 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from intake_kit import RULE, case_id, cases_of, encode_text, make_site, studies, take
 
+from fedfin.broker.check.finding import Verdict
 from fedfin.errors import LinkError
+from fedfin_edge.doctor.intake import intake
 
 ONE, TWO, THREE = studies(3)
 ACSN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
@@ -315,3 +317,21 @@ def test_a_next_page_elsewhere_is_not_followed(site, server):
 
 
 FHIR_URL = FhirServer.url
+
+
+def test_the_doctor_asks_as_the_intake_does_with_its_token_and_without_the_environments_proxy(
+    site, server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    (well,) = intake(site)
+    assert well.verdict is Verdict.PASS
+    (tmp_path / "token").write_text("open barley\n")
+    (refused,) = intake(site)
+    assert refused.verdict is Verdict.FAIL
+    assert "token in [intake]" in refused.remedy
+    (tmp_path / "token").unlink()
+    (unreadable,) = intake(site)
+    assert unreadable.verdict is Verdict.FAIL
+    assert unreadable.says.startswith(f"{site.folder}/../token: cannot read it")
+    assert server.asked == ["/fhir/metadata"] * 2
