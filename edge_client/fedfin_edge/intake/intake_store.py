@@ -7,7 +7,7 @@
     counts(reason)            what was taken, and what was not, and why
     cursors(source)           how far a polled source has been read
     seen(mark)                what polled sources had, by accession number or study as far as it says
-    forgotten(accession)      studies that must not come back, where the site wants that
+    forgotten(accession)      accession numbers, and studies of what names no other, that must not come back
 
 Each batch is one transaction, durable before the spool drops what it was made of: a kill at any instant leaves
 either both, and the batch is done again to the same effect, or the result alone.
@@ -102,12 +102,12 @@ class IntakeStore:
         """Keep a batch, in one transaction; what it replaces is released. An older version changes nothing."""
         with self._transaction() as database:
             for image in images:
-                if self._is_forgotten(image.accession):
+                if self._is_forgotten(image.owner):
                     _release(database, "image", image.digest)
                 else:
                     self._keep_image(database, image)
             for report in reports:
-                if self._is_forgotten(report.accession):
+                if self._is_forgotten(report.owner):
                     _release(database, "text", report.digest)
                 else:
                     self._keep_report(database, report)
@@ -185,8 +185,8 @@ class IntakeStore:
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (mark, owner))
 
-    def forget(self, images: Iterable[bytes], owners: Iterable[bytes], *, bar: Iterable[bytes] = ()) -> None:
-        """Take out these images, and what these accession numbers and studies own. `bar`: not to come back."""
+    def forget(self, images: Iterable[bytes], owners: Iterable[bytes], *, bar: bool) -> None:
+        """Take out these images, and what these accession numbers and studies own. `bar`: they do not come back."""
         with self._transaction() as database:
             for each in images:
                 database.execute(
@@ -203,7 +203,8 @@ class IntakeStore:
                 database.execute("DELETE FROM reports WHERE owner = ?", (owner,))
                 database.execute("DELETE FROM labels WHERE owner = ?", (owner,))
                 database.execute("DELETE FROM seen WHERE owner = ?", (owner,))
-            database.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", [(each,) for each in bar])
+                if bar:
+                    database.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (owner,))
 
     def scrub(self) -> None:
         """Let no page of the file or its log hold what was deleted."""
@@ -228,9 +229,9 @@ class IntakeStore:
         if old is not None:
             _release(database, "text", old.digest)
 
-    def _is_forgotten(self, accession: bytes | None) -> bool:
+    def _is_forgotten(self, owner: bytes) -> bool:
         query = "SELECT 1 FROM forgotten WHERE accession = ?"
-        return accession is not None and self._database.execute(query, (accession,)).fetchone() is not None
+        return self._database.execute(query, (owner,)).fetchone() is not None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

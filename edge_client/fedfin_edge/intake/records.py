@@ -26,6 +26,11 @@ class ImageRecord:
         """Lowest first, whatever the order of arrival was."""
         return (self.rule, self.series, self.instance, self.object)
 
+    @property
+    def owner(self) -> bytes:
+        """By what it is found: its accession number, else its study, else itself."""
+        return self.accession or self.study or self.object
+
 
 @dataclass(frozen=True)
 class ReportRecord:
