@@ -5,7 +5,7 @@
     labels(owner, label, source)
     released(kind, digest)    features that nothing refers to any more; they go from the feature store next
     counts(reason)            what was taken, and what was not, and why
-    cursors(source)           how far a polled source has been read
+    cursors(source)           how far a polled source has been read; "settings", "codes LABEL": what all were read by
     seen(mark)                what polled sources had, by accession number or study as far as it says
     forgotten(accession)      accession numbers, and studies of what names no other, that must not come back
 
@@ -27,10 +27,12 @@ from fedfin.schema import set_up
 from fedfin_edge.cases.digests import Kept
 from fedfin_edge.cases.scrub import scrub
 from fedfin_edge.intake.identity import Identity
-from fedfin_edge.intake.records import ImageRecord, LabelRecord, ReportRecord
+from fedfin_edge.intake.records import FHIR, ImageRecord, LabelRecord, ReportRecord
+from fedfin_edge.intake.what_counts import WhatCounts
 
 STORE = "intake.sqlite"
 FORMAT = 1
+_SETTINGS, _CODES = "settings", "codes "
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS identity (key_check BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS images (
@@ -175,6 +177,22 @@ class IntakeStore:
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (source, position))
 
+    def read_by(self, counts: WhatCounts) -> None:
+        """Where polled sources were read by other settings, read them from the start.
+
+        Labels of FHIR of which a code is none any more go: nothing else would replace them.
+        """
+        with self._transaction() as database:
+            cursors = dict(database.execute("SELECT source, position FROM cursors"))
+            if cursors.get(_SETTINGS) == counts.digest:
+                return
+            for label in _recoded(cursors, counts):
+                database.execute("DELETE FROM labels WHERE label = ? AND source = ?", (label, FHIR))
+            database.execute("DELETE FROM seen")
+            database.execute("DELETE FROM cursors")
+            codes = [(_CODES + label, "\n".join(sorted(each))) for label, each in counts.codes.items()]
+            database.executemany("INSERT INTO cursors VALUES (?, ?)", [(_SETTINGS, counts.digest), *codes])
+
     def was_seen(self, mark: bytes) -> bool:
         """Whether what a source has was looked at before."""
         with self._transaction() as database:
@@ -251,6 +269,16 @@ class IntakeStore:
                 f"{self._path}: is damaged ({type(error).__name__}); put it back from your backup, or move it away and"
                 " have the archive send its studies again"
             ) from None
+
+
+def _recoded(cursors: Mapping[str, str], counts: WhatCounts) -> list[str]:
+    """Labels that had a code which they have no more."""
+    former = {
+        name.removeprefix(_CODES): set(position.split("\n"))
+        for name, position in cursors.items()
+        if name.startswith(_CODES)
+    }
+    return [label for label, codes in former.items() if codes - counts.codes.get(label, frozenset())]
 
 
 def _release(database: sqlite3.Connection, kind: str, digest: bytes | None) -> None:

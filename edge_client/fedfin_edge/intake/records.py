@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+FHIR = "fhir"  # the source of labels that resources tell
+
 
 @dataclass(frozen=True)
 class ImageRecord:
