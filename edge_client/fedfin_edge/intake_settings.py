@@ -9,7 +9,14 @@ from fedfin.settings import pattern
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 AeTitle = Annotated[str, pattern(r"^[^\s\\](?:[^\\\n]{0,14}[^\s\\])?$", "an AE title of 1 to 16 characters")]
-Url = Annotated[str, pattern(r"^https?://[^\s/]+\S*$", "a URL like https://archive.example/dicom-web")]
+# Without user and password: an address goes into events and the status.
+Url = Annotated[
+    str,
+    pattern(
+        r"^https?://[^\s/@]+(/\S*)?$",
+        "a URL like https://archive.example/dicom-web; user and password have keys of their own",
+    ),
+]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=1)]
 Most = Annotated[int, msgspec.Meta(ge=1)]

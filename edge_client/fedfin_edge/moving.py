@@ -14,21 +14,25 @@ from fedfin.errors import SettingsError
 from fedfin.files import write_atomically
 from fedfin.service.host import Host, may_read
 from fedfin.service.install import SECRETS, keep_secret
+from fedfin.service.unit import STATE
 from fedfin_edge.site import SETTINGS, Site, SiteSettings
 
 _SECRET_KEYS = ("ca", "certificate", "key", "password_file", "token_file")
 _PATH_KEYS = ("table", "bundle", "path", *_SECRET_KEYS)
 
 
-def move_paths(host: Host, site: Site, place: Path) -> None:
-    """Let site.toml be right at `place`. Raises SettingsError or StateError before it is changed."""
+def move_paths(host: Host, site: Site) -> None:
+    """Let site.toml be right wherever its folder is, now and later: the move may yet fail, and be tried again.
+
+    Raises SettingsError or StateError before it is changed.
+    """
     host.make_user()
-    changes = {text: str(path) for text, path in _data(site).items() if not _inside(site, path)}
-    for text, path in _data(site).items():
-        if not _inside(site, path):
-            _check_seen(host, text, path)
+    data = {text: path for text, path in _data(site).items() if not _inside(site, path)}
     secrets = {text: path for text, path in _secrets(site).items() if not _inside(site, path)}
-    changes |= {text: str(place / SECRETS / path.name) for text, path in secrets.items()}
+    for text, path in (data | secrets if _is_services(host, site) else data).items():
+        _check_seen(host, text, path)
+    changes = {text: str(path) for text, path in data.items()}
+    changes |= {text: f"{SECRETS}/{path.name}" for text, path in secrets.items()}
     settings = site.folder / SETTINGS
     written = settings.read_text()
     moved = _replaced(written, changes)
@@ -63,6 +67,11 @@ def _resolved(site: Site, text: str) -> Path:
 
 def _inside(site: Site, path: Path) -> bool:
     return path.is_relative_to(site.folder.absolute())
+
+
+def _is_services(host: Host, site: Site) -> bool:
+    """Whether the services' user may have written site.toml: root copies nothing for it that it may not read."""
+    return site.folder.resolve().is_relative_to(host.path(STATE).resolve())
 
 
 def _check_seen(host: Host, text: str, path: Path) -> None:

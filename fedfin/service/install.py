@@ -9,6 +9,9 @@ A site's intake is a second service in the same folder.
 """
 
 import contextlib
+import grp
+import os
+import pwd
 import shlex
 import shutil
 import sys
@@ -56,6 +59,12 @@ def check_free(host: Host, service: Service, name: str, folder: Path) -> None:
         )
 
 
+def check_program(host: Host, services: Sequence[Service]) -> None:
+    """Raises StateError where a unit would name a command that it cannot see: before anything is changed."""
+    if not all(map(host.is_packaged, services)):
+        _program(host)
+
+
 def install(host: Host, setups: Sequence[Setup], name: str, folder: Path, *, gpu: bool) -> Path:
     """Move the folder there, enable and start its services; where the folder is now. Raises StateError.
 
@@ -80,9 +89,15 @@ def install(host: Host, setups: Sequence[Setup], name: str, folder: Path, *, gpu
 
 
 def keep_secret(folder: Path, file: Path) -> Path:
-    """A copy of a password, key or CA in the service's folder, for it alone."""
+    """A copy of a password, key or CA in the service's folder, for it alone. Raises StateError.
+
+    The folder may be the service's already, and a link there would lead root elsewhere.
+    """
     make_folder(folder / SECRETS)
     copy = folder / SECRETS / file.name
+    for path in (folder / SECRETS, copy):
+        if path.is_symlink():
+            raise StateError(f"{path} is a link; put what it leads to in its place")
     if copy.exists() and copy.read_bytes() != file.read_bytes():
         raise StateError(f"{copy} is there already, and is another file than {file}; give that another name")
     write_atomically(copy, file.read_bytes())
@@ -90,12 +105,13 @@ def keep_secret(folder: Path, file: Path) -> Path:
 
 
 def give(folder: Path) -> None:
-    """To the services' user, and nobody else."""
+    """To the services' user, and nobody else; of a link the link itself, for it may lead to what is another's."""
+    user, group = pwd.getpwnam(USER).pw_uid, grp.getgrnam(USER).gr_gid
     for path in (folder, *folder.rglob("*")):
         with contextlib.suppress(FileNotFoundError):  # of a service at work
             if not path.is_symlink():
                 path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
-            shutil.chown(path, USER, USER)
+            os.chown(path, user, group, follow_symlinks=False)
 
 
 def installed(host: Host, service: Service, name: str) -> list[Service]:

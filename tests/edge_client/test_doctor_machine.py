@@ -12,6 +12,7 @@ from fedfin_edge.doctor import disk, intake, jetson, memory, processors
 from fedfin_edge.doctor.archive import archive
 from fedfin_edge.doctor.clock import clock
 from fedfin_edge.doctor.echo import echo
+from fedfin_edge.intake_settings import Fhir
 
 
 def test_this_machine_is_measured(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_site_without_an_intake_says_so_and_sources_are_asked_where_they_are()
     site = SimpleNamespace(settings=SimpleNamespace(intake=None), folder=Path())
     (none,) = intake.intake(site)  # type: ignore[arg-type]
     assert none.verdict is Verdict.NOT_REACHED
-    web = SimpleNamespace(url="http://127.0.0.1:9/fhir", ca=None)
+    web = Fhir(url="http://127.0.0.1:9/fhir")
     given = {"dicom": None, "hl7": SimpleNamespace(address="", port=9), "dicomweb": None, "fhir": web}
     settings = SimpleNamespace(**given, folder=SimpleNamespace(path="away"), labels=None)
     found = list(intake.intake(SimpleNamespace(settings=SimpleNamespace(intake=settings), folder=Path())))  # type: ignore[arg-type]

@@ -16,6 +16,8 @@ from fedfin_edge.doctor.intake import intake
 from fedfin_edge.doctor.intake_room import intake_room
 from fedfin_edge.doctor.intake_section import intake_section
 from fedfin_edge.doctor.plan import plan
+from fedfin_edge.doctor.secrets import secrets
+from fedfin_edge.intake.folder import open_intake
 from fedfin_edge.site import open_site
 
 
@@ -183,3 +185,16 @@ def test_what_is_misspelt_beside_the_plan_is_named(
     assert found[probe].verdict is verdict
     assert words in found[probe].says
     assert found[probe].remedy
+
+
+def test_an_intake_key_that_others_may_read_is_named(tmp_path: Path, bundles):
+    """With it anybody may tell whether a given patient is here."""
+    site = make_site(tmp_path / "site", bundles)
+    open_intake(site, make=True)
+    (well,) = secrets(site)
+    assert well.verdict is Verdict.PASS
+    key = site.intake_path / "intake.key"
+    key.chmod(0o644)
+    (open_to_others,) = secrets(site)
+    assert open_to_others.verdict is Verdict.WARN
+    assert open_to_others.remedy == f"chmod go-rwx {key}"

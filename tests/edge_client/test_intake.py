@@ -261,6 +261,14 @@ def test_a_wrong_setting_is_named(tmp_path, bundles, section, words):
         open_intake(make_site(tmp_path / "site", bundles, section), make=True)
 
 
+@pytest.mark.parametrize("source", ["fhir", "dicomweb"])
+def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path, bundles, source):
+    section = f'{RULE}\n[intake.{source}]\nurl = "https://reader:sesame@archive.example/a"\n'
+    with pytest.raises(SettingsError, match=f"intake.{source}.url.*keys of their own") as refused:
+        make_site(tmp_path / "site", bundles, section)
+    assert "sesame" not in str(refused.value)
+
+
 def test_encode_before_anything_was_taken_says_what_to_do(site):
     with pytest.raises(StateError, match="run `fedfin edge intake"):
         edge("encode", site.folder)

@@ -7,6 +7,7 @@ import pytest
 from intake_kit import RULE, case_id, cases_of, make_site, studies, take
 
 from fedfin.errors import LinkError, SettingsError
+from fedfin_edge.intake.folder import open_intake
 
 need_orthanc = pytest.mark.skipif(not orthanc.HERE, reason=orthanc.WITHOUT)
 TODAY = f"{date.today():%Y%m%d}"  # noqa: DTZ011  as the archive's own day
@@ -45,6 +46,16 @@ def test_what_is_safe_is_not_fetched_again_and_a_study_that_grows_is_looked_at_a
     archive.store(studies(1)[0].view("AP", StudyDate=TODAY))
     assert take(site)["image: taken"] == 7
     assert counts["image: view position is in no rule"] == 6
+
+
+def test_after_a_corrected_rule_what_it_passed_over_is_fetched(tmp_path, bundles, archive):
+    site = make_site(tmp_path / "site", bundles, RULE.replace('"PA", "AP"', '"LL"') + archive.section)
+    assert take(site)["image: taken"] == 6
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text().replace('"LL"', '"PA"'))
+    take(reopen(site))
+    with open_intake(site).open_store() as store:
+        assert len(store.images()) == 12
 
 
 def test_a_wrong_password_and_a_missing_server_are_named_without_what_was_asked(tmp_path, bundles, archive):

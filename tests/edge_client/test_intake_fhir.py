@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
@@ -9,9 +10,12 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from intake_kit import RULE, case_id, cases_of, encode_text, make_site, studies, take
 
+from fedfin.broker.check.finding import Verdict
 from fedfin.errors import InputError, LinkError
+from fedfin_edge.doctor.intake import intake
 from fedfin_edge.intake import watched_folder
 from fedfin_edge.intake.fhir_search import is_below
+from fedfin_edge.site import open_site
 
 ONE, TWO, THREE = studies(3)
 ACSN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
@@ -275,6 +279,86 @@ def test_a_later_version_of_a_label_counts_and_one_that_is_entered_in_error_goes
     assert cases_of(site)[case_id(site, ONE.accession)][2] == {"effusion": 0}
 
 
+def changed(site, old, new):
+    """The site with this in site.toml."""
+    settings = site.folder / "site.toml"
+    assert old in settings.read_text()
+    settings.write_text(settings.read_text().replace(old, new))
+    return open_site(site.folder)
+
+
+def test_after_a_corrected_code_older_resources_are_read_and_what_the_wrong_one_told_is_gone(site, server):
+    right, wrong = "http://snomed.info/sct|42", EFFUSION
+    server.resources = [
+        coded("Observation", ONE, right, minute=1, valueBoolean=False),
+        coded("Observation", ONE, wrong, minute=5, valueBoolean=True),
+        coded("Observation", TWO, wrong, minute=5, valueBoolean=True),
+        coded("Condition", TWO, MASS, minute=5, verificationStatus=concept("confirmed")),
+    ]
+    take(site, [ONE.view(), TWO.view()])
+    server.resources.pop()  # of a server that keeps nothing for long: what its code told stays
+    site = changed(site, wrong, right)
+    take(site)
+    labels = {name: labels for name, (_, _, labels) in cases_of(site).items()}
+    assert labels == {
+        case_id(site, ONE.accession): {"effusion": 0},
+        case_id(site, TWO.accession): {"mass": 1},
+    }
+
+
+def test_after_another_code_what_a_former_one_told_stays(site, server):
+    server.resources = [coded("Observation", ONE, EFFUSION, minute=5, valueBoolean=True)]
+    take(site, [ONE.view()])
+    server.resources = []
+    other = f'[[intake.resources.labels]]\nlabel = "effusion"\ncode = "{MASS}"\n\n'
+    site = changed(
+        site,
+        '[[intake.resources.labels]]\nlabel = "mass"',
+        f'{other}[[intake.resources.labels]]\nlabel = "mass"',
+    )
+    take(site)
+    ((_, _, labels),) = cases_of(site).values()
+    assert labels == {"effusion": 1}
+
+
+def test_reports_that_no_modality_was_named_for_are_taken_once_one_is(site, server):
+    site = changed(site, 'reports = "text"', "")
+    server.resources = [order(ONE), patient(ONE), diagnostic_report(ONE, "clear", minute=1)]
+    assert "report: taken" not in take(site)
+    site = changed(site, "[intake]", '[intake]\nreports = "text"')
+    assert take(site)["report: taken"] == 1
+
+
+def test_after_a_corrected_rule_the_watched_folder_is_read_again(tmp_path, bundles):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    site = make_site(tmp_path / "site", bundles, f'{RULE}\n[intake.folder]\npath = "{folder}"\n')
+    (folder / "lateral").write_bytes(ONE.view("LL"))
+    settle(folder / "lateral")
+    assert "image: taken" not in take(site)
+    site = changed(site, '"PA", "AP"', '"PA", "AP", "LL"')
+    for _ in range(2):
+        assert take(site)["image: taken"] == 1
+
+
+def test_after_a_change_of_encoder_polled_sources_are_read_again_and_no_case_lacks_features(
+    tmp_path, bundles
+):
+    folder, other = tmp_path / "in", tmp_path / "other"
+    folder.mkdir()
+    site = make_site(tmp_path / "site", bundles, f'{RULE}\n[intake.folder]\npath = "{folder}"\n')
+    (folder / "one").write_bytes(ONE.view())
+    settle(folder / "one")
+    take(site)
+    shutil.copytree(bundles["image"], other)
+    manifest = other / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("tiny-image", "another-image"))
+    site = changed(site, str(bundles["image"]), str(other))
+    take(site)
+    ((_, features, _),) = cases_of(site).values()
+    assert list(features) == ["image"]
+
+
 def test_a_bulk_export_in_the_watched_folder_is_taken_once(tmp_path, bundles):
     export = tmp_path / "export"
     export.mkdir()
@@ -414,3 +498,21 @@ FHIR_URL = FhirServer.url
 )
 def test_a_page_is_the_servers_own_below_its_base_or_at_it(address, below):
     assert is_below(address, "https://fhir.example/r4/") is below
+
+
+def test_the_doctor_asks_as_the_intake_does_with_its_token_and_without_the_environments_proxy(
+    site, server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    (well,) = intake(site)
+    assert well.verdict is Verdict.PASS
+    (tmp_path / "token").write_text("open barley\n")
+    (refused,) = intake(site)
+    assert refused.verdict is Verdict.FAIL
+    assert "token in [intake]" in refused.remedy
+    (tmp_path / "token").unlink()
+    (unreadable,) = intake(site)
+    assert unreadable.verdict is Verdict.FAIL
+    assert unreadable.says.startswith(f"{site.folder}/../token: cannot read it")
+    assert server.asked == ["/fhir/metadata"] * 2

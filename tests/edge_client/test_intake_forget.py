@@ -10,9 +10,13 @@ from fedfin.command_line.main import main
 from fedfin_edge.cases import feature_store
 from fedfin_edge.cases.digests import digest_input
 from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.intake.case_table import read_cases
 from fedfin_edge.intake.folder import open_intake
+from fedfin_edge.intake.mllp import Mllp
+from fedfin_edge.intake_settings import Listener
+from fedfin_edge.site import open_site
 
-ONE, TWO, THREE = studies(3)
+ONE, TWO, THREE, _, FOUR, _, FIVE = studies(7)  # the last two of other patients than the first three
 
 
 @pytest.fixture
@@ -102,13 +106,90 @@ def test_what_waits_in_the_spool_is_forgotten_too(site):
         assert len(service._spool.waiting()) == 1
 
 
+def forget(site, *words):
+    """By the command."""
+    return main(["edge", "forget", str(site.folder), *words])
+
+
+def only_study(study, minute=2):
+    """A report that names no accession number."""
+    return oru(study, "lungs", minute=minute, names_study=True)
+
+
+def test_what_waits_and_names_only_the_study_is_forgotten_with_its_accession_number(site):
+    """Whether the image that names both is kept already, or waits too."""
+    take(site, [FOUR.view()])
+    with open_service(site) as service:
+        mllp = Mllp(Listener(port=1), service._folder.settings.oru, site.folder, service._reception)
+        mllp.answer(only_study(FOUR))
+        service._reception.take_object(FIVE.view())
+        mllp.answer(only_study(FIVE))
+        assert forget(site, FOUR.accession) == 0
+        assert len(service._spool.waiting()) == 2
+        assert forget(site, FIVE.accession) == 0
+        assert service._spool.waiting() == []
+
+
+def test_a_patients_studies_that_only_wait_are_barred_too_and_their_labels_go(site, capsys):
+    (site.folder / "labels.csv").write_text(f"accession,effusion,mass\n{FOUR.accession},1,0\n")
+    with open_service(site) as service:
+        service.once()
+        service._reception.take_object(FOUR.view())
+        assert forget(site, "--patient", FOUR.patient, "--bar") == 0
+    said = capsys.readouterr().out
+    assert "forgotten: 0 images and 0 reports with their features, 2 labels, 1 files of the spool" in said
+    assert "other studies of this patient are" in said
+    take(site, [FOUR.view()], [only_study(FOUR)])
+    assert case_id(site, FOUR.accession) not in cases_of(site)
+    assert len(cases_of(site)) == 3
+    assert labels(site) == 0
+
+
+def labels(site) -> int:
+    """How many the store has."""
+    with open_intake(site).open_store() as store:
+        return len(store.labels())
+
+
+@pytest.mark.parametrize("words", [[FOUR.accession], ["--patient", FOUR.patient]])
+def test_a_barred_study_stays_out_also_where_only_its_uid_is_named(site, words):
+    take(site, [FOUR.view()], [only_study(FOUR)])
+    assert sorted(cases_of(site)[case_id(site, FOUR.accession)][1]) == ["image", "text"]
+    assert forget(site, *words, "--bar") == 0
+    take(site, [FOUR.view("AP", AccessionNumber="")], [only_study(FOUR, minute=9)])
+    assert len(cases_of(site)) == 3
+    assert features(site) == 5  # nor do theirs stay behind
+
+
+def features(site) -> int:
+    """Of how many inputs they are here."""
+    with FeatureStore(site.features_path) as store:
+        return store._database.execute("SELECT count(*) FROM features").fetchone()[0]
+
+
+def test_a_fixed_case_that_was_known_by_its_study_alone_goes_with_the_accession_number(site):
+    take(site, [], [only_study(FOUR)])
+    assert len(cases_of(site)) == 4
+    take(site, [FOUR.view()])
+    assert forget(site, FOUR.accession) == 0
+    assert len(read_cases(open_site(site.folder))) == 3
+
+
+def test_an_image_without_a_patient_goes_with_the_patient_of_its_case_and_no_other_patients_does(site):
+    take(site, [FOUR.view(), FOUR.view("AP", PatientID=""), THREE.view("AP", PatientID="OTHER")])
+    assert forget(site, "--patient", FOUR.patient) == 0
+    with open_intake(site).open_store() as store:
+        left = [image.patient for image in store.images()]
+    assert None not in left
+    assert open_intake(site).identity.hash("patient", "OTHER") in left
+
+
 @pytest.mark.parametrize("bar", [False, True])
 def test_what_comes_again_is_taken_again_unless_it_is_barred(site, bar):
     assert main(["edge", "forget", str(site.folder), ONE.accession, *(["--bar"] if bar else [])]) == 0
     take(site, [ONE.view()], [oru(ONE, "effusion", minute=1)])
     assert (case_id(site, ONE.accession) in cases_of(site)) is not bar
-    with FeatureStore(site.features_path) as store:  # nor do its features stay behind
-        assert store._database.execute("SELECT count(*) FROM features").fetchone()[0] == (3 if bar else 5)
+    assert features(site) == (3 if bar else 5)  # nor do its features stay behind
 
 
 @pytest.mark.parametrize("option", [[], ["--bar"], ["--patient"]])

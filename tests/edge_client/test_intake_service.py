@@ -4,6 +4,7 @@ import io
 import os
 import signal
 
+import onnxruntime
 import pytest
 from edge_sites import INIT, edge
 from intake_kit import Silent, case_id, cases_of, make_site, open_service, oru, studies
@@ -13,6 +14,7 @@ from fedfin.command_line.main import main
 from fedfin.errors import LinkError, SettingsError
 from fedfin.service.notify import Manager
 from fedfin_edge.cases.workers import Workers
+from fedfin_edge.doctor.encoders import encoders as doctor_encoders
 from fedfin_edge.intake import encoders, service
 from fedfin_edge.intake.dicomweb_poll import DicomwebPoll
 from fedfin_edge.intake.folder import open_intake
@@ -21,6 +23,7 @@ from fedfin_edge.intake.mllp import Mllp
 from fedfin_edge.intake.source import Polled
 from fedfin_edge.intake.storage_scp import FAILED, StorageScp
 from fedfin_edge.intake_settings import DicomListener, Dicomweb, Listener
+from fedfin_edge.site import open_site
 
 ONE, TWO, THREE = studies(3)
 
@@ -52,6 +55,23 @@ def test_an_image_that_ends_the_process_that_reads_it_is_set_aside_and_tried_aga
     with open_service(site) as working:
         working.once()
     assert len(cases_of(site)) == 3
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_the_providers_of_site_toml_count_for_the_intake_and_for_the_doctor(tmp_path, bundles, processes):
+    """One that is not on this machine is named, and what waits stays in the spool."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has a GPU")
+    settings = make_site(tmp_path / "site", bundles).folder / "site.toml"
+    settings.write_text('providers = "cuda"\n' + settings.read_text())
+    site = open_site(settings.parent)
+    folder = open_intake(site, make=True)
+    with service.Service(site, folder, Silent(), processes=processes, manager=Manager()) as working:
+        working._reception.take_object(ONE.view())
+        with pytest.raises(SettingsError, match='providers = "cuda"'):
+            working.once()
+        assert len(working._spool) == 1
+    assert all('providers = "cuda"' in finding.says for finding in doctor_encoders(site))
 
 
 def test_while_a_bundle_is_missing_nothing_is_lost_and_work_goes_on_when_it_is_back(

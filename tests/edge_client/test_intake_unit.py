@@ -15,6 +15,7 @@ import pytest
 from intake_kit import RULE, make_site, open_service, studies, two_ports
 
 from fedfin.command_line.main import main
+from fedfin.errors import SettingsError
 from fedfin.lock import only_process
 from fedfin.service.host import Host
 from fedfin.service.install import installed
@@ -49,6 +50,9 @@ table = "labels.csv"
 
 class Prepared(Host):
     """A machine where the services' user has been made."""
+
+    def check(self) -> None:
+        """It is root who asks, and systemd runs."""
 
     def make_user(self) -> None:
         """It is there."""
@@ -172,16 +176,51 @@ def test_the_secrets_of_an_intake_move_with_its_site(tmp_path, bundles) -> None:
         line = next(each for each in written.splitlines() if each.startswith("bundle") and modality in each)
         written = written.replace(line, f'bundle = "{modality}"')
     settings.write_text(written)
-    move_paths(Prepared(), open_site(site.folder), site.folder)
+    move_paths(Prepared(), open_site(site.folder))
+    site = open_site(site.folder.rename(tmp_path / "moved"))
+    settings = site.folder / "site.toml"
     assert {path.name: path.read_text() for path in (site.folder / "secrets").iterdir()} == {
         path.name: path.name for path in own.iterdir()
     }
-    intake = open_site(site.folder).settings.intake
+    intake = site.settings.intake
     assert "../own" not in settings.read_text()
     for named in (intake.dicom.key, intake.dicomweb.token_file, intake.fhir.password_file):
-        assert Path(named).read_text() == Path(named).name
+        assert (site.folder / named).read_text() == Path(named).name
     assert intake.labels.table == "labels.csv"
     assert intake.reports == "text"
+
+
+def test_of_a_folder_that_is_a_services_only_what_its_user_may_read_is_copied(
+    tmp_path, bundles, monkeypatch
+) -> None:
+    """The user could have named any file in site.toml, and root reads all."""
+    folder = tmp_path / "var" / "lib" / "fedfin" / "edge" / "st-mary"
+    token = tmp_path / "token"
+    token.write_text("root's")
+    web = f'[intake.dicomweb]\nurl = "https://archive.example/"\ntoken_file = "{token}"\n'
+    folder.parent.mkdir(parents=True)
+    site = make_site(folder, bundles, f"{RULE}\n{web}")
+    monkeypatch.setattr("fedfin_edge.moving.may_read", lambda path: path != token)
+    with pytest.raises(SettingsError, match=f"fedfin may not read {token}"):
+        move_paths(Prepared(tmp_path), site)
+    assert not (folder / "secrets").exists()
+
+
+def test_a_program_that_services_do_not_see_is_named_before_anything_is_changed(
+    tmp_path, bundles, monkeypatch, capsys
+) -> None:
+    """A second try, once that is mended, finds all as it was."""
+    site = make_site(tmp_path / "site", bundles)
+    written = (site.folder / "site.toml").read_bytes()
+    program = tmp_path / "home" / "fedfin"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    monkeypatch.setattr("fedfin.service.host.Host", lambda: Prepared(tmp_path))
+    assert main(["edge", "service", "install", str(site.folder), "--no-keys"]) == 9
+    assert "is in a home folder, which services do not see" in capsys.readouterr().err
+    assert (site.folder / "site.toml").read_bytes() == written
+    assert not (tmp_path / "etc").exists()
 
 
 def test_a_folder_has_the_services_that_were_installed_for_it(tmp_path: Path) -> None:

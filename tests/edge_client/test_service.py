@@ -1,14 +1,15 @@
 """A site as a service, as far as it goes without systemd; tests/packaging has the rest."""
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 from federation import fedfin
 
-from fedfin.errors import SettingsError
+from fedfin.errors import SettingsError, StateError
 from fedfin.service.host import Host
-from fedfin.service.install import keep_secret
+from fedfin.service.install import SECRETS, give, keep_secret
 from fedfin.service.unit import EDGE
 from fedfin_edge.moving import _replaced
 
@@ -53,6 +54,39 @@ def test_a_secret_is_copied_for_its_user_alone_and_never_over_another(tmp_path: 
     other.write_text("two")
     with pytest.raises(Exception, match="is another file"):
         keep_secret(site, other)
+
+
+@pytest.mark.parametrize("linked", [SECRETS, f"{SECRETS}/password"])
+def test_a_secret_is_not_copied_through_a_link(tmp_path: Path, linked: str) -> None:
+    """Nor is what the link leads to changed."""
+    password = tmp_path / "password"
+    password.write_text("one")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = tmp_path / "site" / linked
+    link.parent.mkdir(parents=True)
+    link.symlink_to(elsewhere)
+    with pytest.raises(StateError, match="is a link"):
+        keep_secret(tmp_path / "site", password)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_what_a_link_in_a_services_folder_leads_to_stays_whose_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even its time of change moves, as it does when a file is given to whom it belongs."""
+    monkeypatch.setattr("fedfin.service.install.USER", pwd.getpwuid(os.geteuid()).pw_name)
+    shadow = tmp_path / "shadow"
+    shadow.touch(mode=0o640)
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "site.toml").touch(mode=0o644)
+    (site / "link").symlink_to(shadow)
+    before = shadow.stat()
+    give(site)
+    after = shadow.stat()
+    assert (after.st_ctime_ns, after.st_mode) == (before.st_ctime_ns, before.st_mode)
+    assert (site / "site.toml").stat().st_mode & 0o777 == 0o600
 
 
 def test_home_folders_are_known_to_be_hidden_from_services() -> None:

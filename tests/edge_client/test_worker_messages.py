@@ -5,18 +5,20 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnxruntime
 import pytest
 
-from fedfin.errors import BundleError
+from fedfin.errors import BundleError, SettingsError
 from fedfin_edge.cases import workers
 from fedfin_edge.cases.worker_messages import (
     Outcome,
     decode_input,
     decode_outcome,
-    encode_bundle_error,
+    encode_error,
     encode_input,
     encode_outcome,
 )
+from fedfin_edge.providers import Providers
 
 
 @pytest.mark.parametrize(
@@ -51,10 +53,11 @@ def test_a_reason_arrives_without_features():
     )
 
 
-def test_a_bundle_error_is_raised_where_it_arrives():
-    """With the message that the user reads, and so with its exit code."""
-    with pytest.raises(BundleError, match="export it again"):
-        decode_outcome(encode_bundle_error(BundleError("b: does not run; export it again")))
+@pytest.mark.parametrize("kind", [BundleError, SettingsError])
+def test_why_an_encoder_does_not_run_is_raised_where_it_arrives(kind):
+    """With the message that the user reads, and with its exit code."""
+    with pytest.raises(kind, match="export it again"):
+        decode_outcome(encode_error(kind("b: does not run; export it again")))
 
 
 @pytest.mark.parametrize("message", [b"", b"\x80\x04N.", msgspec.msgpack.encode({"code": "x"})])
@@ -76,4 +79,16 @@ def test_texts_larger_than_a_pipe_holds_pass(bundles):
 def test_a_bundle_that_is_damaged_ends_the_run(tmp_path):
     """As it does in a single process."""
     with workers.Workers(tmp_path, 2) as encoders, pytest.raises(BundleError, match="no encoder bundle"):
+        list(encoders.encode(enumerate(["clear", "lungs"])))
+
+
+def test_a_provider_that_is_not_there_is_named_by_several_processes_too(bundles, tmp_path):
+    """It is no want of memory."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has a GPU")
+    providers = Providers("cuda", tmp_path)
+    with (
+        workers.Workers(bundles["text"], 2, providers) as encoders,
+        pytest.raises(SettingsError, match='providers = "cuda"'),
+    ):
         list(encoders.encode(enumerate(["clear", "lungs"])))

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.errors import BundleError
+from fedfin.errors import BundleError, SettingsError
 from fedfin_edge.cases.digests import Input, Kept
 
 
@@ -32,12 +32,13 @@ class _Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`features`: little-endian float32; `bundle_error`: why the encoder does not run at all."""
+    """`features`: little-endian float32; `bundle_error`, `settings_error`: why the encoder does not run at all."""
 
     features: bytes | None = None
     reason: str = ""
     notes: tuple[str, ...] = ()
     bundle_error: str = ""
+    settings_error: str = ""
 
 
 def encode_input(value: Input) -> bytes:
@@ -59,18 +60,22 @@ def encode_outcome(outcome: Outcome) -> bytes:
     return msgspec.msgpack.encode(_Answer(features, outcome.reason, outcome.notes))
 
 
-def encode_bundle_error(error: BundleError) -> bytes:
+def encode_error(error: BundleError | SettingsError) -> bytes:
     """In the place of an outcome, when there will be none."""
-    return msgspec.msgpack.encode(_Answer(bundle_error=str(error)))
+    if isinstance(error, BundleError):
+        return msgspec.msgpack.encode(_Answer(bundle_error=str(error)))
+    return msgspec.msgpack.encode(_Answer(settings_error=str(error)))
 
 
 def decode_outcome(message: bytes) -> Outcome:
     """`encode_outcome`'s outcome, bit by bit.
 
-    Raises the worker's BundleError, msgspec.MsgspecError for bytes that are no answer.
+    Raises the worker's BundleError or SettingsError, msgspec.MsgspecError for bytes that are no answer.
     """
     answer = msgspec.msgpack.decode(message, type=_Answer)
     if answer.bundle_error:
         raise BundleError(answer.bundle_error)
+    if answer.settings_error:
+        raise SettingsError(answer.settings_error)
     features = None if answer.features is None else np.frombuffer(answer.features, "<f4").astype(np.float32)
     return Outcome(features, answer.reason, answer.notes)

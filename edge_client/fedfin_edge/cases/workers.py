@@ -16,14 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from fedfin.errors import BundleError, FedfinError, InputError
+from fedfin.errors import BundleError, FedfinError, InputError, SettingsError
 from fedfin.memory import keep_freed_memory
 from fedfin_edge.cases.digests import Input
 from fedfin_edge.cases.worker_messages import (
     Outcome,
     decode_input,
     decode_outcome,
-    encode_bundle_error,
+    encode_error,
     encode_input,
     encode_outcome,
 )
@@ -52,7 +52,7 @@ class LocalEncoder:
         pass
 
     def encode(self, inputs: Iterable[tuple[Key, Input]]) -> Iterator[tuple[Key, Outcome]]:
-        """The outcomes in order. Raises BundleError when the bundle does not run."""
+        """The outcomes in order. Raises BundleError when the bundle does not run, or SettingsError."""
         encoder = None
         for key, value in inputs:
             if encoder is None:
@@ -94,7 +94,8 @@ class Workers:
     def encode(self, inputs: Iterable[tuple[Key, Input]]) -> Iterator[tuple[Key, Outcome]]:
         """The outcomes in the order of the inputs.
 
-        Raises BundleError when the bundle does not run, FedfinError when a worker was ended from outside.
+        Raises BundleError when the bundle does not run, SettingsError for providers that are not there, FedfinError
+        when a worker was ended from outside.
         """
         begun: dict[int, Key] = {}
         finished: dict[int, Outcome] = {}
@@ -168,8 +169,8 @@ def _serve(bundle: Path, providers: Providers, pipe: Connection) -> None:
     try:
         for _, outcome in LocalEncoder(bundle, providers).encode(_received(pipe)):
             pipe.send_bytes(encode_outcome(outcome))
-    except BundleError as error:
-        pipe.send_bytes(encode_bundle_error(error))
+    except (BundleError, SettingsError) as error:
+        pipe.send_bytes(encode_error(error))
     except OSError:
         pass  # the parent is gone
 

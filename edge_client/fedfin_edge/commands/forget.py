@@ -15,6 +15,12 @@ _DESCRIPTION = """\
 Take the study with this accession number out of what the intake has: images, reports, labels, features, the fixed
 cases, the spool, and the free pages of the files. It says how much there was, and what it cannot reach. The exit code
 is 1 where nothing of it was here."""
+_AGAIN = "what a source still has, or sends again, is taken again, unless --bar is given"
+_BARRED = {
+    "accession": "what a source still has, or sends again, of this accession number is not taken",
+    "patient": "what a source still has, or sends again, of the studies that were here is not taken; other studies of"
+    " this patient are",
+}
 _EXAMPLE = "fedfin edge forget st-mary A-1234"
 
 
@@ -33,7 +39,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--patient", action="store_true", help="all studies of this patient id")
     parser.add_argument("--bar", action="store_true",
-                        help="keep keyed hashes of the accession numbers, so that they stay out")  # fmt: skip
+                        help="keep keyed hashes of its accession numbers and studies: they stay out")  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -46,11 +52,13 @@ def run(args: argparse.Namespace) -> int:
     site = open_site(args.folder)
     kind: Literal["patient", "accession"] = "patient" if args.patient else "accession"
     gone = forget(site, open_intake(site), kind, args.name, bar=args.bar)
-    _print(site, gone, bar=args.bar)
+    _print(site, gone)
+    print(_BARRED[kind] if args.bar else _AGAIN)
+    print("models that were trained with it, and backups of this folder, stay as they are")
     return 0 if gone.any else FedfinError.exit_code
 
 
-def _print(site: "Site", gone: "Forgotten", *, bar: bool) -> None:
+def _print(site: "Site", gone: "Forgotten") -> None:
     """The name that was given is not repeated: a terminal's output may be kept."""
     if not gone.any:
         print("nothing of it is here; is it written as the archive writes it?")
@@ -66,8 +74,3 @@ def _print(site: "Site", gone: "Forgotten", *, bar: bool) -> None:
         )
     if site.settings.intake is not None and site.settings.intake.labels is not None:
         print(f"not ours to change: {site.settings.intake.labels.table}; take its row out there, too")
-    print(
-        "what a source still has, or sends again, "
-        + ("is not taken" if bar else "is taken again, unless --bar is given")
-        + "; models that were trained with it, and backups of this folder, stay as they are"
-    )

@@ -19,7 +19,7 @@ def encoders(site: Site) -> Iterator[Finding]:
     for name in site.settings.modalities:
         probe = f"encoder {name}"
         try:
-            yield from _encoder(probe, open_encoder(site.bundle_path(name)))
+            yield from _encoder(probe, open_encoder(site.bundle_path(name), site.providers))
         except FedfinError as error:
             yield failed_by(probe, error)
 

@@ -1,21 +1,20 @@
 """Where studies and reports come from, as [intake] of site.toml names it: whether each source answers."""
 
 import socket
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedfin.broker.check.finding import Finding, fail, not_reached, passed, warn
+from fedfin.broker.check.finding import Finding, fail, failed_by, not_reached, passed, warn
+from fedfin.errors import FedfinError
 from fedfin_edge.doctor.echo import echo
 from fedfin_edge.doctor.labels import labels
-from fedfin_edge.intake_settings import DicomListener
+from fedfin_edge.intake_settings import DicomListener, Web
 from fedfin_edge.site import Site
 
 ANSWER_S = 10.0
 HERE = "127.0.0.1"
+_REFUSALS = frozenset({401, 403})
 _START = "start `fedfin edge intake`, or see what its log says"
 
 
@@ -32,8 +31,7 @@ def intake(site: Site) -> Iterator[Finding]:
     for probe, web, below in (("archive (DICOMweb)", settings.dicomweb, "studies?limit=1"),
                               ("reports (FHIR)", settings.fhir, "metadata")):  # fmt: skip
         if web is not None:
-            ca = None if web.ca is None else site.folder / web.ca
-            yield _answers(probe, f"{web.url.rstrip('/')}/{below}", ca)
+            yield _answers(probe, web, site.folder, below)
     if settings.folder is not None:
         yield _folder(site.folder / settings.folder.path)
     if settings.labels is not None:
@@ -59,21 +57,29 @@ def _listens(probe: str, host: str, port: int) -> Finding:
         return fail(probe, f"port {port} does not take connections ({error.strerror or 'no answer'})", _START)
 
 
-def _answers(probe: str, url: str, ca: Path | None) -> Finding:
-    """Whether there is a server; what it may show us, `intake --dry-run` tries with our password."""
+def _answers(probe: str, web: Web, folder: Path, below: str) -> Finding:
+    """Whether the server answers what the intake asks in the intake's own way: its user, CA and no proxy."""
+    try:
+        from fedfin_edge.intake.http_session import explained, open_session
+    except ModuleNotFoundError:
+        return not_reached(probe, "requests is not installed: pip install 'fedfin[hospital]'")
     started = time.monotonic()
     try:
-        context = ssl.create_default_context(cafile=ca)
-        with urllib.request.urlopen(url, timeout=ANSWER_S, context=context) as answer:  # noqa: S310 - http(s)
-            code = answer.status
-    except urllib.error.HTTPError as error:
-        code = error.code
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return fail(probe, f"no answer ({reason})", "correct its URL in [intake], or ask its operator")
+        with explained(web.url), open_session(web, folder) as session:
+            code = session.get(f"{web.url.rstrip('/')}/{below}", timeout=ANSWER_S).status_code
+    except FedfinError as error:
+        return failed_by(probe, error)
     says = f"HTTP {code} in {(time.monotonic() - started) * 1000:.0f} ms"
+    return _judged(probe, code, says)
+
+
+def _judged(probe: str, code: int, says: str) -> Finding:
+    if code in _REFUSALS:
+        return fail(probe, says, "check user, password or token in [intake], and their rights at the server")
     if code >= 500:  # noqa: PLR2004 - the server's own trouble
         return warn(probe, says, "ask its operator: it answers with an error of its own")
+    if code >= 400:  # noqa: PLR2004 - there, but perhaps not what was meant
+        return warn(probe, says, "look whether its URL in [intake] is right; else ask its operator")
     return passed(probe, says)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from fedfin.broker.check.finding import Finding, passed, warn
 from fedfin.trust.identity import BROKER, SEALING, SIGNING
+from fedfin_edge.intake.identity import KEY
 from fedfin_edge.site import Site
 
 _OTHERS = 0o077
@@ -27,7 +28,7 @@ def secrets(site: Site) -> Iterator[Finding]:
 
 def secret_files(site: Site) -> list[Path]:
     """All that there may be: this site's keys, and what any section of site.toml names."""
-    keys = [site.trust_path / name for name in (SIGNING, SEALING, BROKER)]
+    keys = [site.trust_path / name for name in (SIGNING, SEALING, BROKER)] + [site.intake_path / KEY]
     return [*keys, *(site.folder / name for name in _named(msgspec.to_builtins(site.settings)))]
 
 

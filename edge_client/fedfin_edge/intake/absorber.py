@@ -7,7 +7,7 @@ counts of what came may have that batch twice.
 
 from pathlib import Path
 
-from fedfin.errors import BundleError, FedfinError, StateError
+from fedfin.errors import BundleError, FedfinError, SettingsError, StateError
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.batch import Batch
 from fedfin_edge.intake.encoders import Encoders
@@ -42,8 +42,8 @@ class Absorber:
     def absorb(self) -> dict[str, int]:
         """One batch; what became of it, by kind and reason; empty when nothing waits.
 
-        What ends the process that reads it is set aside. Raises BundleError, and StateError, when nothing can be kept
-        now: then the batch is still in the spool.
+        What ends the process that reads it is set aside. Raises BundleError, SettingsError and StateError when nothing
+        can be encoded or kept now: then the batch is still in the spool.
         """
         with self._folder.batch():
             paths = self._spool.waiting()[:BATCH]
@@ -51,7 +51,7 @@ class Absorber:
                 return {}
             try:
                 return self._absorb(paths)
-            except (BundleError, StateError):
+            except (BundleError, SettingsError, StateError):
                 raise
             except FedfinError:
                 return self._one_by_one(paths)
@@ -73,7 +73,7 @@ class Absorber:
             self._encoders.close()
             try:
                 done = self._absorb([path])
-            except (BundleError, StateError):
+            except (BundleError, SettingsError, StateError):
                 raise
             except FedfinError:
                 self._spool.set_aside(path)

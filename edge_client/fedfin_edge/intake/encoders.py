@@ -32,9 +32,11 @@ class Encoders:
     def encode(self, modality: str, inputs: Iterable[tuple[Key, Input]]) -> Iterator[tuple[Key, Outcome]]:
         """As `Workers.encode`."""
         if modality not in self._open:
-            bundle = self._site.bundle_path(modality)
+            bundle, providers = self._site.bundle_path(modality), self._site.providers
             fresh: LocalEncoder | Workers = (
-                Workers(bundle, self._processes) if self._processes else LocalEncoder(bundle)
+                Workers(bundle, self._processes, providers)
+                if self._processes
+                else LocalEncoder(bundle, providers)
             )
             self._stack.enter_context(fresh)
             self._open[modality] = fresh

@@ -22,7 +22,7 @@ from fedfin_edge.intake.fhir_resources import (
 )
 from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.reception import Reception
-from fedfin_edge.intake.records import LabelRecord
+from fedfin_edge.intake.records import FHIR, LabelRecord
 from fedfin_edge.intake.report import Report, Status
 from fedfin_edge.intake.spool import FullError
 from fedfin_edge.intake_settings import Resources
@@ -33,7 +33,6 @@ _STATUS: dict[str, Status] = {
 }  # fmt: skip
 _TEXTS = {"text/plain", "text/html", "text/rtf", "application/rtf"}
 _UID_SYSTEM, _UID = "urn:dicom:uid", "urn:oid:"
-_SOURCE = "fhir"
 # Present, positive, yes: LOINC answers, SNOMED CT, HL7 v2-0136 and ObservationInterpretation; and their opposites.
 _YES = {"LA9633-4", "LA33-6", "52101004", "10828004", "373066001", "Y", "POS", "confirmed"}
 _NO = {"LA9634-2", "LA32-8", "2667000", "260385009", "373067005", "N", "NEG", "refuted"}
@@ -146,7 +145,7 @@ class FhirReader:
         codes = {f"{each.system}|{each.code}" for each in code.coding}
         for label in self._settings.labels:
             if label.resource == resource and label.code in codes:
-                yield LabelRecord(owner, label.label, value, _SOURCE, self._identity.shifted(owner, moment))
+                yield LabelRecord(owner, label.label, value, FHIR, self._identity.shifted(owner, moment))
 
     def _accession(
         self, resource: Resource, references: Iterable[Reference], others: dict[str, Resource]

@@ -1,6 +1,6 @@
 """Forget a study or a patient: every trace at this site that FedFIN has."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,10 +8,13 @@ from typing import Literal
 from msgspec import MsgspecError
 
 from fedfin.errors import InputError
+from fedfin_edge.cases.digests import Kept
 from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.intake.batch import image_record, report_record
 from fedfin_edge.intake.case_table import read_cases, write_cases
 from fedfin_edge.intake.dicom_header import read_header
 from fedfin_edge.intake.folder import IntakeFolder
+from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.join import CaseKeys
 from fedfin_edge.intake.records import ImageRecord, Record, ReportRecord
@@ -19,6 +22,8 @@ from fedfin_edge.intake.released import drop_released
 from fedfin_edge.intake.report import unpack
 from fedfin_edge.intake.spool import all_spooled
 from fedfin_edge.site import Site
+
+Named = Literal["accession", "patient"]
 
 
 @dataclass(frozen=True)
@@ -37,82 +42,77 @@ class Forgotten:
         return bool(self.images or self.reports or self.labels or self.spooled or self.fixed)
 
 
-def forget(
-    site: Site, folder: IntakeFolder, kind: Literal["accession", "patient"], name: str, *, bar: bool
-) -> Forgotten:
+def forget(site: Site, folder: IntakeFolder, kind: Named, name: str, *, bar: bool) -> Forgotten:
     """Take it out of spool, store, case table and features, and out of their free pages.
 
-    bar: its accession numbers, as keyed hashes, stay behind, so that they are not taken again.
+    bar: its accession numbers and studies, as keyed hashes, stay behind, so that they are not taken again.
     """
     wanted = folder.identity.hash(kind, name)
     with folder.batch(), folder.open_store() as store:
-        spooled = _forget_spooled(folder, kind, wanted)
-        scope = _find(store, kind, wanted)
-        fixed = _forget_fixed(site, scope.cases, wanted)
+        scope = _find(store, _spooled(folder), kind, wanted)
+        # The service may be writing there: nothing but these files is touched.
+        for path in scope.spooled:
+            path.unlink(missing_ok=True)
+        fixed = _forget_fixed(site, scope.owners, wanted)
         labels = sum(label.owner in scope.owners for label in store.labels())
-        objects = [image.object for image in scope.images]
-        store.forget(objects, scope.owners, bar=scope.accessions if bar else ())
+        store.forget([image.object for image in scope.images], scope.owners, bar=bar)
         with FeatureStore(site.features_path, durable=True) as features:
             drop_released(site, store, features)
             features.scrub()
         store.scrub()
-    return Forgotten(len(scope.images), len(scope.reports), labels, spooled, fixed)
+    return Forgotten(len(scope.images), len(scope.reports), labels, len(scope.spooled), fixed)
 
 
 @dataclass(frozen=True)
 class _Scope:
-    """What is to go. cases: keys; owners: of reports, labels and marks, accession numbers or studies."""
+    """What is to go. owners: accession numbers and studies, which cases, reports, labels and marks are of."""
 
     images: list[ImageRecord]
     reports: list[ReportRecord]
-    cases: set[bytes]
+    spooled: list[Path]
     owners: set[bytes]
-    accessions: set[bytes]
 
 
-def _find(store: IntakeStore, kind: str, wanted: bytes) -> _Scope:
-    """All of this accession number, with what names only its study; or all of this patient."""
+def _find(store: IntakeStore, spooled: Mapping[Path, Record], kind: Named, wanted: bytes) -> _Scope:
+    """All of this accession number, or all of this patient, with what names only its study.
+
+    What waits in the spool is looked at together with what is kept: either may name the other's study.
+    """
     images, reports = store.images(), store.reports()
-    keys = CaseKeys(images, reports)
+    records: list[Record] = [*images, *reports, *spooled.values()]
+    keys = CaseKeys(records)
+    cases = {keys.of(each) for each in records if each.patient == wanted} if kind == "patient" else {wanted}
 
     def is_meant(record: Record) -> bool:
-        return (record.patient if kind == "patient" else keys.of(record)) == wanted
+        if kind == "patient" and record.patient is not None:
+            return record.patient == wanted
+        return keys.of(record) in cases
 
-    images, reports = list(filter(is_meant, images)), list(filter(is_meant, reports))
-    records: list[Record] = [*images, *reports]
-    cases = {keys.of(record) for record in records} | {wanted}
-    studies = {record.study for record in records if record.study is not None}
-    accessions = {record.accession for record in records if record.accession is not None}
-    accessions |= {wanted} if kind == "accession" else set()
-    owners = accessions | {report.owner for report in reports}
+    meant = list(filter(is_meant, records))
+    studies = {each.study for each in meant if each.study is not None and keys.of_study(each.study) in cases}
     return _Scope(
-        images,
-        reports,
-        cases,
-        owners | {study for study in studies if keys.of_study(study) in cases},
-        accessions,
+        images=list(filter(is_meant, images)),
+        reports=list(filter(is_meant, reports)),
+        spooled=[path for path, record in spooled.items() if is_meant(record)],
+        owners=cases | studies | {each.owner for each in meant},
     )
 
 
-def _forget_spooled(folder: IntakeFolder, kind: str, wanted: bytes) -> int:
-    """The service may be writing there: nothing but these files is touched."""
-    found = [path for path in all_spooled(folder.spool_path) if wanted in _owners(folder, kind, path)]
-    for path in found:
-        path.unlink(missing_ok=True)
-    return len(found)
+def _spooled(folder: IntakeFolder) -> dict[Path, Record]:
+    """What waits in the spool, as it would be kept; without what cannot be read."""
+    found = {path: _record(path, folder.identity) for path in all_spooled(folder.spool_path)}
+    return {path: record for path, record in found.items() if record is not None}
 
 
-def _owners(folder: IntakeFolder, kind: str, path: Path) -> Iterator[bytes]:
-    """Of what waits in the spool: whose it is, by accession number or patient."""
+def _record(path: Path, identity: Identity) -> Record | None:
+    """Of an image without what the rules would say."""
     try:
         data = path.read_bytes()
-        record = read_header(data) if ".dicom" in path.suffixes else unpack(data)
+        if ".dicom" in path.suffixes:
+            return image_record(read_header(data), identity, "", 0, Kept("image", b""))
+        return report_record(unpack(data), identity)
     except (InputError, MsgspecError, FileNotFoundError):
-        return
-    if kind == "accession":
-        yield folder.identity.hash("accession", record.accession)
-    else:
-        yield folder.identity.hash("patient", record.patient)
+        return None
 
 
 def _forget_fixed(site: Site, cases: set[bytes], patient: bytes) -> int:

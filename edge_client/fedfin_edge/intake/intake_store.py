@@ -5,9 +5,9 @@
     labels(owner, label, source)
     released(kind, digest)    features that nothing refers to any more; they go from the feature store next
     counts(reason)            what was taken, and what was not, and why
-    cursors(source)           how far a polled source has been read
+    cursors(source)           how far a polled source has been read; "settings", "codes LABEL": what all were read by
     seen(mark)                what polled sources had, by accession number or study as far as it says
-    forgotten(accession)      studies that must not come back, where the site wants that
+    forgotten(accession)      accession numbers, and studies of what names no other, that must not come back
 
 Each batch is one transaction, durable before the spool drops what it was made of: a kill at any instant leaves
 either both, and the batch is done again to the same effect, or the result alone.
@@ -27,10 +27,12 @@ from fedfin.schema import set_up
 from fedfin_edge.cases.digests import Kept
 from fedfin_edge.cases.scrub import scrub
 from fedfin_edge.intake.identity import Identity
-from fedfin_edge.intake.records import ImageRecord, LabelRecord, ReportRecord
+from fedfin_edge.intake.records import FHIR, ImageRecord, LabelRecord, ReportRecord
+from fedfin_edge.intake.what_counts import WhatCounts
 
 STORE = "intake.sqlite"
 FORMAT = 1
+_SETTINGS, _CODES = "settings", "codes "
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS identity (key_check BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS images (
@@ -102,12 +104,12 @@ class IntakeStore:
         """Keep a batch, in one transaction; what it replaces is released. An older version changes nothing."""
         with self._transaction() as database:
             for image in images:
-                if self._is_forgotten(image.accession):
+                if self._is_forgotten(image.owner):
                     _release(database, "image", image.digest)
                 else:
                     self._keep_image(database, image)
             for report in reports:
-                if self._is_forgotten(report.accession):
+                if self._is_forgotten(report.owner):
                     _release(database, "text", report.digest)
                 else:
                     self._keep_report(database, report)
@@ -175,6 +177,22 @@ class IntakeStore:
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (source, position))
 
+    def read_by(self, counts: WhatCounts) -> None:
+        """Where polled sources were read by other settings, read them from the start.
+
+        Labels of FHIR of which a code is none any more go: nothing else would replace them.
+        """
+        with self._transaction() as database:
+            cursors = dict(database.execute("SELECT source, position FROM cursors"))
+            if cursors.get(_SETTINGS) == counts.digest:
+                return
+            for label in _recoded(cursors, counts):
+                database.execute("DELETE FROM labels WHERE label = ? AND source = ?", (label, FHIR))
+            database.execute("DELETE FROM seen")
+            database.execute("DELETE FROM cursors")
+            codes = [(_CODES + label, "\n".join(sorted(each))) for label, each in counts.codes.items()]
+            database.executemany("INSERT INTO cursors VALUES (?, ?)", [(_SETTINGS, counts.digest), *codes])
+
     def was_seen(self, mark: bytes) -> bool:
         """Whether what a source has was looked at before."""
         with self._transaction() as database:
@@ -185,8 +203,8 @@ class IntakeStore:
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (mark, owner))
 
-    def forget(self, images: Iterable[bytes], owners: Iterable[bytes], *, bar: Iterable[bytes] = ()) -> None:
-        """Take out these images, and what these accession numbers and studies own. `bar`: not to come back."""
+    def forget(self, images: Iterable[bytes], owners: Iterable[bytes], *, bar: bool) -> None:
+        """Take out these images, and what these accession numbers and studies own. `bar`: they do not come back."""
         with self._transaction() as database:
             for each in images:
                 database.execute(
@@ -203,7 +221,8 @@ class IntakeStore:
                 database.execute("DELETE FROM reports WHERE owner = ?", (owner,))
                 database.execute("DELETE FROM labels WHERE owner = ?", (owner,))
                 database.execute("DELETE FROM seen WHERE owner = ?", (owner,))
-            database.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", [(each,) for each in bar])
+                if bar:
+                    database.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (owner,))
 
     def scrub(self) -> None:
         """Let no page of the file or its log hold what was deleted."""
@@ -228,9 +247,9 @@ class IntakeStore:
         if old is not None:
             _release(database, "text", old.digest)
 
-    def _is_forgotten(self, accession: bytes | None) -> bool:
+    def _is_forgotten(self, owner: bytes) -> bool:
         query = "SELECT 1 FROM forgotten WHERE accession = ?"
-        return accession is not None and self._database.execute(query, (accession,)).fetchone() is not None
+        return self._database.execute(query, (owner,)).fetchone() is not None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -250,6 +269,16 @@ class IntakeStore:
                 f"{self._path}: is damaged ({type(error).__name__}); put it back from your backup, or move it away and"
                 " have the archive send its studies again"
             ) from None
+
+
+def _recoded(cursors: Mapping[str, str], counts: WhatCounts) -> list[str]:
+    """Labels that had a code which they have no more."""
+    former = {
+        name.removeprefix(_CODES): set(position.split("\n"))
+        for name, position in cursors.items()
+        if name.startswith(_CODES)
+    }
+    return [label for label, codes in former.items() if codes - counts.codes.get(label, frozenset())]
 
 
 def _release(database: sqlite3.Connection, kind: str, digest: bytes | None) -> None:

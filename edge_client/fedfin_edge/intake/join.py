@@ -48,7 +48,7 @@ def join(
     reports_as: str | None,
 ) -> Joined:
     """`reports_as`: the modality that reports are. Of labels that contradict each other none counts."""
-    keys = CaseKeys(images, reports)
+    keys = CaseKeys([*images, *reports])
     joined = Joined({})
     by_case: dict[bytes, list[ImageRecord]] = defaultdict(list)
     for image in images:
@@ -68,8 +68,7 @@ def join(
 class CaseKeys:
     """To which case an image, a report or an owner of labels belongs."""
 
-    def __init__(self, images: Iterable[ImageRecord], reports: Iterable[ReportRecord]) -> None:
-        records: list[Record] = [*images, *reports]
+    def __init__(self, records: Iterable[Record]) -> None:
         both = {
             (record.study, record.accession)
             for record in records
@@ -79,11 +78,7 @@ class CaseKeys:
 
     def of(self, record: Record) -> bytes:
         """The case's key; an image without either is a case of its own."""
-        if record.accession is not None:
-            return record.accession
-        if record.study is not None:
-            return self.of_study(record.study)
-        return record.object if isinstance(record, ImageRecord) else record.owner
+        return self.of_study(record.owner)
 
     def of_study(self, owner: bytes) -> bytes:
         """The case of a study, or of an accession number: these are hashes of two kinds, and never the same."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+FHIR = "fhir"  # the source of labels that resources tell
+
 
 @dataclass(frozen=True)
 class ImageRecord:
@@ -25,6 +27,11 @@ class ImageRecord:
     def order(self) -> tuple[int, int, int, bytes]:
         """Lowest first, whatever the order of arrival was."""
         return (self.rule, self.series, self.instance, self.object)
+
+    @property
+    def owner(self) -> bytes:
+        """By what it is found: its accession number, else its study, else itself."""
+        return self.accession or self.study or self.object
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.label_table import LabelTable
 from fedfin_edge.intake.reception import Reception
 from fedfin_edge.intake.source import Polled, Reporter
+from fedfin_edge.intake.what_counts import what_counts
 from fedfin_edge.site import Site
 
 LABELS_EVERY_S = 10.0
@@ -32,7 +33,8 @@ def servers(
 def polled(
     site: Site, folder: IntakeFolder, reception: Reception, store: IntakeStore, report: Reporter
 ) -> list[Polled]:
-    """Each is polled from when it is entered."""
+    """Each is polled from when it is entered; from its start where other things count now. Raises BundleError."""
+    store.read_by(what_counts(site, folder.settings))
     found: list[Polled] = []
     if (labels := folder.settings.labels) is not None:
         table = LabelTable(labels, site, folder.identity, store)
