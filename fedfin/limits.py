@@ -34,6 +34,9 @@ STATES = (40, 60)  # two for each connection
 # New lives of a run that one site can make one start of the aggregator begin; and answers of a site to the same round,
 # one in each life. Restoring a backup takes one, and who asks without end learns from the differences.
 LIVES = 8
+# How far the number of a life may be above ours and be one that honest restores came to: each takes one. A number that
+# a site makes up moves ours by no more, so that it stays one that messages carry.
+LIVES_AHEAD = 1024
 
 # People behind a number that leaves a site by itself, or cases behind a result that is shown: fewer tell of each.
 LEAST_PATIENTS = LEAST_CASES = 10

@@ -189,6 +189,9 @@ class Rounds(_Closed, frozen=True):
             'rollback needs mode = "sync" and patience above 0: versions are compared on validation cases': (
                 bool(self.rollback) and (self.mode != "sync" or not self.stops_after)
             ),
+            'rollback needs late = "reject": an update from a version that is not taken must not be folded': (
+                bool(self.rollback) and self.late != "reject"
+            ),
         }
         for problem, there in problems.items():
             if there:

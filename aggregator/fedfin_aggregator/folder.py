@@ -9,6 +9,7 @@ from fedfin_aggregator.store.journal import Journal
 
 JOURNAL = "journal.sqlite"
 FINAL_MODEL = "final.fedfin"
+ROOT = "the root of"  # N shards: what its journal says that the folder serves as
 
 
 def enrolled(folder: Path) -> frozenset[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import StateError
-from fedfin_aggregator.folder import enrolled, open_journal
+from fedfin_aggregator.folder import ROOT, enrolled, open_journal
 from fedfin_aggregator.store.journal import Standing
 
 
@@ -27,6 +27,11 @@ def decide(folder: Path, sites: list[str], standing: Standing) -> None:
             raise StateError(
                 f'{folder}: at privacy.level "{journal.plan.privacy.level}" the aggregator sees no site\'s statistics'
                 " and leaves none out; `fedfin aggregator remove` takes a site out of the charter"
+            )
+        if journal.role.startswith(ROOT):
+            raise StateError(
+                f"{folder} belongs to {journal.role}, which sees no site's update; name the folder of the shard that"
+                " serves the site"
             )
         known = {*journal.outliers(), *journal.roster(), *journal.parts(), *enrolled(folder)}
         if unknown := sorted(set(sites) - known):

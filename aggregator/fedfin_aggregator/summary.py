@@ -122,7 +122,7 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
         if (better := row.get(ROLLED_BACK)) is not None:
             yield (
                 f"round {row['round']}: version {row['version']} answers validation cases worse than version"
-                f" {better:.0f}, from which the next round went on; neither it nor what was trained from it is in the"
+                f" {better:.0f}, from which the next round went on; neither it nor this round's updates are in the"
                 " model"
             )
         if row["no_sum"]:

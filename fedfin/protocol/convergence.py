@@ -53,8 +53,8 @@ def follow(plan: Plan, round_: int, losses: Mapping[int, float]) -> tuple[int, i
 
     losses: of the versions that rounds of training started from, this one's among them. Where training stops improving
     the rest of its rounds are left out. At its end the best version is the final one; where that is the last one known,
-    it may be trained once more. Until then a version that is worse by the plan's `rollback` is not taken, nor what was
-    trained from it.
+    it may be trained once more. Until then a version that is worse by the plan's `rollback` is not taken, nor the
+    updates of the round that started from it.
     """
     following = round_ + 1
     if task_of(plan, round_) != "train" or not plan.rounds.stops_after or not losses:

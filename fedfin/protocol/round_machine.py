@@ -312,11 +312,16 @@ class RoundMachine:
         return self.begin_life(site, hello.life, hello.seen) if self._is_behind(site, hello) else []
 
     def begin_life(self, party: str, known: Life, seen: int) -> list[Effect]:
-        """The next one after ours and the party's, which has seen this round; each makes us begin so many at most."""
+        """The next one after ours and the party's, which has seen this round; each makes us begin so many at most.
+
+        A number that is further ahead than restores can be counts as one that is not: who is there says hello again.
+        """
         if self._renewals[party] >= limits.LIVES or not self._manifest:
             return []
         self._renewals[party] += 1
-        self._life = Life(max(self._life.number, known.number) + 1, secrets.token_hex(8))
+        ours = self._life.number
+        number = max(ours, min(known.number, ours + limits.LIVES_AHEAD)) + 1
+        self._life = Life(number, secrets.token_hex(8))
         self._manifest = msgspec.structs.replace(self._manifest, life=self._life)
         return [BeginLife(self._life, self._round, party, seen), PublishManifest(self._manifest)]
 

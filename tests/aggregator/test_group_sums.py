@@ -17,6 +17,7 @@ from fedfin.secure_sums.fixed_point import ONE
 from fedfin.secure_sums.summand import Opened, Summand
 from fedfin_aggregator.fold.fold import FoldedMeans
 from fedfin_aggregator.fold.partial_sum import decode_sum, unpack
+from fedfin_aggregator.fold.partial_sum import metric_sums as decoded_metrics
 from fedfin_aggregator.rounds.group_sums import median_sums, metric_sums, possible
 from fedfin_aggregator.rounds.rounds import sum_shapes
 from fedfin_aggregator.rounds.secure_rounds import SecureRounds
@@ -67,13 +68,14 @@ def test_of_two_groups_the_worse_loss_counts() -> None:
 
 
 def test_a_group_whose_sum_its_sites_cannot_give_is_left_out() -> None:
-    """Too many cases, or values that so few cannot have; the round goes on with the others."""
+    """Too many cases, values that so few cannot have, or more or less than its sites in a metric; the others go on."""
     honest = [group(1.0), group(2.0)]
     impossible = Opened({"a": (np.full(2, 2**61, np.int64), 1)}, {})
-    for bad in (group(1.0, cases=301), impossible):
-        assert possible([(one, 300) for one in (*honest, bad)]) == honest
+    counts = [group(1.0)._replace(metrics={"cases": (30, count)}) for count in (-3, -(2**40), 4, 2**31)]
+    for bad in (group(1.0, cases=301), impossible, *counts):
+        assert possible([(one, 300, 3) for one in (*honest, bad)]) == honest
     with pytest.raises(ProtocolError, match="no group"):
-        possible([(impossible, 300)])
+        possible([(impossible, 300, 3)])
 
 
 @pytest.mark.parametrize("groups", [(), (("s0", "s1", "s2"), ("s3", "s4", "s5"), ("s6", "s7", "s8"))])
@@ -95,6 +97,23 @@ def test_a_sum_over_more_cases_than_the_charter_grants_its_sites_is_not_taken(tm
         return
     sums = unpack(decode_sum(rounds._payload(sum_, totals)), sum_shapes(SECURE, "moments"))
     assert FoldedMeans(sums)[name] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("count", [-3, -4, 2**40])
+def test_one_site_that_lies_of_how_many_tell_a_metric_does_not_void_the_round(
+    tmp_path: Path, count: int
+) -> None:
+    """Its group is left out; the sum of the others is one that can be read, and their mean is theirs."""
+    rounds = SecureRounds(Journal(tmp_path / "journal.sqlite", create=SECURE))
+    form, names = Summand(SECURE, "moments"), tuple(f"s{number}" for number in range(9))
+    name, shape = "norm.image.mean", (PLAN.dims["image"],)
+    values = {name: np.ones(shape, np.float32)}
+    words = np.array([form.words(values, {name: 10}, {"cases": 10.0}) for _ in range(3)])
+    form._metric_words(words[0].view(np.int64))[0, 1] = count
+    groups = (names[:3], names[3:6], names[6:])
+    sum_ = OpenSum(1, b"a" * 16, names, {}, names, {}, {}, groups=groups)
+    found = decoded_metrics(decode_sum(rounds._payload(sum_, words)))
+    assert found == {"cases": (20, 2)}
 
 
 GROUPED = Privacy(level="secure", groups=3)

@@ -55,6 +55,12 @@ def test_a_version_that_loses_by_the_margin_is_not_taken() -> None:
     assert follow(deaf, 4, losses | {3: 9.0}) == (5, None)
 
 
+def test_what_comes_late_from_a_version_that_is_not_taken_is_not_folded() -> None:
+    """The next round starts from another version, and nothing would tell such an update from others."""
+    with pytest.raises(ValueError, match='rollback needs late = "reject"'):
+        Rounds(rollback=0.1, late="fold")
+
+
 @pytest.mark.parametrize("unfit", [{"patience": 0}, {"mode": "async"}])
 def test_versions_are_compared_on_validation_cases_of_whole_rounds(unfit) -> None:
     """Without them nobody votes."""

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from fedfin import limits
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states as site_
-from fedfin.protocol.messages import FIRST_LIFE, Hello, Life, Receipt, RoundManifest, Welcome
+from fedfin.protocol.messages import FIRST_LIFE, Hello, Life, Receipt, RoundManifest, Welcome, decode, encode
 
 SECOND = Life(1, "a" * 16)
 HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER}, run=RUN)
@@ -65,6 +65,24 @@ def test_one_site_cannot_make_the_aggregator_begin_lives_without_end() -> None:
         for life in lives(aggregator.feed(replace(HELLO, life=Life(100 * number))))
     ]
     assert len(begun) == limits.LIVES
+
+
+def test_the_largest_number_that_a_site_can_say_ends_no_run() -> None:
+    """One more could not be read: no site would take a manifest again, also after a restart."""
+    aggregator = Aggregator()
+    effects = aggregator.feed(replace(HELLO, life=Life(2**31 - 1, "a" * 16)))
+    (published,) = [effect.manifest for effect in effects if isinstance(effect, agg.PublishManifest)]
+    assert decode(encode(published), RoundManifest) == published
+    (life,) = lives(aggregator.feed(replace(HELLO, life=Life(published.life.number, "b" * 16)), "s1"))
+    assert life.number == published.life.number + 1, "a folder that is restored later finds out as before"
+
+
+def test_an_aggregator_that_is_further_behind_than_restores_can_be_comes_there_in_steps() -> None:
+    """Where a site made numbers up before the folder was restored, the others still lead it on."""
+    aggregator = Aggregator()
+    ahead = replace(HELLO, life=Life(2 * limits.LIVES_AHEAD + 9, "a" * 16))
+    begun = [life.number for _ in range(4) for life in lives(aggregator.feed(ahead))]
+    assert begun == [limits.LIVES_AHEAD + 1, 2 * limits.LIVES_AHEAD + 2, ahead.life.number + 1]
 
 
 def test_an_update_for_a_round_that_has_not_come_yet_is_no_late_one() -> None:

@@ -23,7 +23,7 @@ from fedfin.service.notify import Manager
 from fedfin.trust.accepted import TRUST, admitted_tls
 from fedfin.trust.aggregator_channel import AggregatorChannel
 from fedfin.trust.audit_log import AUDIT, AuditLog, Report, audited
-from fedfin_aggregator.folder import FINAL_MODEL, JOURNAL, enrolled, open_journal
+from fedfin_aggregator.folder import FINAL_MODEL, JOURNAL, ROOT, enrolled, open_journal
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.secure_rounds import SecureRounds
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     with open_journal(args.folder) as journal, only_process(args.folder, "fedfin aggregator serve"):
         if args.shards:
             _check_shardable(journal.plan)
-        journal.claim(f"the root of {args.shards} shards" if args.shards else "one aggregator")
+        journal.claim(f"{ROOT} {args.shards} shards" if args.shards else "one aggregator")
         channel = _channel(args, journal)
         _check_private(journal.plan, channel, sharded=bool(args.shards))
         rounds = _rounds(args, journal)

@@ -23,18 +23,21 @@ from fedfin_aggregator.rounds.update_checks import check_granted
 MetricSums = dict[str, tuple[Fraction, int]]
 
 
-def possible(sums: Sequence[tuple[Opened, int]]) -> list[Opened]:
-    """Those that the cases behind them can give; others are left out. sums: with how many cases the sites are granted.
+def possible(sums: Sequence[tuple[Opened, int, int]]) -> list[Opened]:
+    """Those that the sites behind them can give; others are left out. Raises ProtocolError where none is left.
 
-    Raises ProtocolError where none is left.
+    sums: each with how many cases its sites are granted together, and how many sites they are.
     """
-    kept = [opened for opened, granted in sums if _is_possible(opened, granted)]
+    kept = [opened for opened, granted, sites in sums if _is_possible(opened, granted, sites)]
     if not kept:
         raise ProtocolError("no group's sum is one that its sites can give")
     return kept
 
 
-def _is_possible(opened: Opened, granted: int) -> bool:
+def _is_possible(opened: Opened, granted: int, sites: int) -> bool:
+    """Each site counts once in each metric that it tells; what is not in `metrics` was told by none."""
+    if not all(1 <= count <= sites for _, count in opened.metrics.values()):
+        return False
     try:
         check_granted({name: weight for name, (_, weight) in opened.tensors.items()}, granted)
         for name, (total, weight) in opened.tensors.items():

@@ -196,8 +196,8 @@ class SecureRounds(RootRounds):
         opened = [form.opened(words, steps) for words in totals]
         fold, means = Fold(self._weight_limit), Means()
         if sum_.groups:
-            granted = map(self._granted, sum_.groups)
-            opened = group_sums.possible(list(zip(opened, granted, strict=True)))
+            granted, sites = map(self._granted, sum_.groups), map(len, sum_.groups)
+            opened = group_sums.possible(list(zip(opened, granted, sites, strict=True)))
             fold.merge(group_sums.median_sums(opened))
         else:
             fold.merge(self._whole(sum_, task, opened[0]))
