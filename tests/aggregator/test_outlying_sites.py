@@ -9,7 +9,7 @@ import pytest
 from closed_form_cases import draw, make_plan, second_moments
 from rich.console import Console
 from round_helpers import judge, update
-from second_moment_rounds import given, started
+from second_moment_rounds import answer, collecting, given, started, trained
 
 from fedfin.errors import StateError
 from fedfin.protocol.round_states import CloseRound
@@ -17,7 +17,7 @@ from fedfin_aggregator.rounds.outlying_sites import MEASURES, outliers_by_featur
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.standings import decide
-from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.journal import Journal, Standing
 from fedfin_aggregator.summary import print_summary, summary
 from fedfin_edge.tasks.moments import pool_moments
 
@@ -183,6 +183,40 @@ def test_second_moments_of_a_site_left_out_are_as_if_it_had_not_come(tmp_path: P
         rounds.journal.close()
         assert Rounds(Journal(folder / "journal.sqlite")).position.round == 3
     assert models[0] == models[1]
+
+
+@pytest.mark.parametrize("words", [(), ("left out",), ("left out", "included")])
+def test_second_moments_count_once_whatever_the_coordinator_s_words_before_the_close(
+    tmp_path: Path, words: tuple[Standing, ...]
+) -> None:
+    """The last word counts; who was left out and comes in again gives them in a later round."""
+    folder = tmp_path / "agg"
+    rounds = collecting(folder, sites=("s0", "s1", "s3"))
+    for word in words:
+        decide(folder, ["s1"], word)
+    rounds.close(2)
+    decide(folder, ["s1"], "included")
+    trained(rounds, sites=("s1",), gives=("s1",))
+    plain = collecting(tmp_path / "plain", sites=("s0", "s1", "s3"))
+    plain.close(2)
+    assert _pooled(rounds) == _pooled(plain)
+
+
+def test_a_site_left_out_while_its_second_moments_are_being_written_gives_them_later(tmp_path: Path) -> None:
+    """Its row comes into the journal after the coordinator's word."""
+    rounds = collecting(tmp_path / "agg", sites=("s0", "s3"))
+    with rounds.journal.gathered() as entries:
+        answer(rounds, "s1")
+    rounds.journal.decide("s1", "left out")
+    rounds.journal.write(entries)
+    rounds.close(2)
+    assert rounds.journal.gave_second_moments(before=3) == {"s0": 2, "s3": 2}
+
+
+def _pooled(rounds: Rounds) -> dict[str, tuple[bytes, int]]:
+    """All second moments that the federation has, to the bit."""
+    kept = rounds._second_moments.kept(rounds._newest_contribution)
+    return {name: (sum_.total.tobytes(), sum_.weight) for name, sum_ in kept.items()}
 
 
 def test_a_round_waits_for_the_coordinator_s_word_and_goes_on_with_it(

@@ -11,7 +11,7 @@ import secrets
 import socket
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -205,10 +205,11 @@ class Journal:
         results: dict[str, float],
         following: tuple[int, str, Step] | None,
         roster: Mapping[str, bool],
+        left_out: Collection[str] = (),
     ) -> None:
         """Close a round and open the next (its number, task and new version) in the same transaction.
 
-        `roster`: every known site, and whether it is silent.
+        `roster`: every known site, and whether it is silent. `left_out`: whose second moments were not taken.
         """
         with self._db:
             self._db.execute("BEGIN")
@@ -217,6 +218,10 @@ class Journal:
                 (time.time(), msgspec.json.encode(results).decode(), round_),
             )
             self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
+            self._db.executemany(
+                "UPDATE upd SET gave_second_moments = 0 WHERE folded = ? AND site = ?",
+                [(round_, site) for site in left_out],
+            )
             self._db.execute("DELETE FROM site")
             self._db.executemany("INSERT INTO site VALUES (?, ?)", sorted(roster.items()))
             if following is not None:
@@ -316,7 +321,7 @@ class Journal:
     def judge_sites(self, round_: int, outliers: Mapping[str, tuple[Standing, str]]) -> None:
         """Write down whose statistics of an open round are unlike the others', with standing and evidence.
 
-        Who is left out gave no second moments in it; who was asked about and is not among them is no question any more.
+        Who was asked about and is not among them is no question any more.
         """
         with self._db:
             self._db.execute("BEGIN")
@@ -335,11 +340,6 @@ class Journal:
     def _set_standing(self, site: str, round_: int, standing: Standing, evidence: str) -> None:
         row = (site, round_, standing, evidence)
         self._db.execute("INSERT OR REPLACE INTO outlier VALUES (?, ?, ?, ?)", row)
-        if standing == "left out":
-            (open_,) = self._db.execute("SELECT max(round) FROM round").fetchone()
-            self._db.execute(
-                "UPDATE upd SET gave_second_moments = 0 WHERE site = ? AND folded = ?", (site, open_)
-            )
 
     def outliers(self) -> dict[str, OutlierRow]:
         """Sites that were named, or decided on, and how they stand."""
