@@ -159,11 +159,11 @@ class Rounds:
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
         current = self.position.round
-        if (outlier := self.journal.outlier(site)) is not None and outlier.standing == "left out":
-            return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}: {outlier.evidence}")
         before = self.journal.receipt(round_, site)
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
+        if (outlier := self.journal.outlier(site)) is not None and outlier.standing == "left out":
+            return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}: {outlier.evidence}")
         try:
             taken = self._take(round_, site, payload)
         except ProtocolError as error:
