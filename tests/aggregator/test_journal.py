@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from round_helpers import PLAN, judge, new_rounds, play, reopened, update
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
 from fedfin.plan import plan_toml
+from fedfin_aggregator.store import update_files
 from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 from fedfin_aggregator.summary import print_summary, summary
 
 
@@ -183,3 +186,36 @@ def test_a_payload_that_is_gone_is_a_plain_error(tmp_path: Path) -> None:
     (tmp_path / "round-1.updates").unlink()
     with pytest.raises(StateError, match="damaged or missing; restore it"):
         reopened(rounds, tmp_path)
+
+
+def _entry(reason: str = "") -> Entry:
+    return Entry(UpdateRow(1, "s0", bytes(32), True, reason, 3, {}, 1), b"abc")
+
+
+def test_the_journal_takes_other_rows_while_updates_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow it is: the bytes are flushed before the journal is locked, and their rows come after."""
+    journal = new_rounds(tmp_path).journal
+    waits, goes_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(update_files.os, "fdatasync", lambda _: (waits.set(), goes_on.wait(30)))
+    writer = threading.Thread(target=journal.write, args=([_entry()],))
+    writer.start()
+    try:
+        assert waits.wait(10)
+        journal.decide("s1", "included")
+        assert journal.receipts(1) == {}
+    finally:
+        goes_on.set()
+        writer.join()
+    assert journal.receipts(1).keys() == {"s0"}
+    assert list(journal.payloads(1)) == [(1, "s0", b"abc")]
+
+
+def test_a_journal_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:
+    """As on a full disk; nothing of the update is in it."""
+    journal = new_rounds(tmp_path).journal
+    journal._writer._db().execute("PRAGMA max_page_count = 1")  # no page more than it has
+    with pytest.raises(StateError, match=r"journal.sqlite: cannot be written \(.*full\); check free space"):
+        journal.write([_entry("x" * 100_000)])
+    assert journal.receipts(1) == {}
