@@ -7,7 +7,7 @@ from typing import Any
 
 from fedfin import limits
 from fedfin.declines import CAUSES
-from fedfin.errors import LinkError, ProtocolError, StateError
+from fedfin.errors import LinkError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
@@ -118,7 +118,7 @@ class Server:
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever.
 
-        Raises StateError when another aggregator of this federation is at work.
+        Raises StateError when another aggregator of this federation is at work, or the folder cannot be written.
         """
         keep_freed_memory()
         self._link.start()
@@ -126,9 +126,6 @@ class Server:
             while self._machine.state is not life.State.FINISHED:
                 self._step()
             self._linger(linger_s)
-        except StateError:
-            self._own.tenure.serving = False  # who took over must not be said to be gone
-            raise
         finally:
             last = (self._own.topic, self._own.words(online=False, stopped=True))
             self._link.stop(last if self._own.tenure.serving else None)
