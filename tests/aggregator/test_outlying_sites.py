@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from round_helpers import judge, update
 from second_moment_rounds import answer, collecting, given, started, trained
 
 from fedfin.errors import StateError
-from fedfin.protocol.round_states import CloseRound
+from fedfin.limits import CHUNK_BYTES
+from fedfin.protocol.round_states import CloseRound, Tick
 from fedfin_aggregator.rounds.outlying_sites import MEASURES, outliers_by_features, outliers_by_labels
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.server import Server
@@ -242,6 +244,29 @@ def test_a_round_waits_for_the_coordinator_s_word_and_goes_on_with_it(
         "s0": "included",
         "s1": "left out",
     }
+
+
+def test_a_word_on_a_round_that_has_begun_anew_does_not_close_it(tmp_path: Path) -> None:
+    """The link came back with smaller packets while the coordinator was asked: the round is open until it is over."""
+    sites = {f"s{i}": dataset(i) for i in range(2)}
+    rounds = started(tmp_path / "agg", plan=PLAN)
+    send_moments(rounds, sites | {"s1": changed(sites["s1"], WRONG["units"])})
+    server = Server(rounds, "mqtt://127.0.0.1:1", lambda *_: None)
+    server._own.tenure.begin()
+    server._on_up(CHUNK_BYTES)
+    _pass_deadline(server)
+    server._on_up(CHUNK_BYTES // 4)
+    decide(tmp_path / "agg", ["s0"], "included")
+    server._hear_answer()
+    assert (rounds.position.round, server._machine.manifest.round) == (1, 1)
+    _pass_deadline(server)
+    assert (rounds.position.round, server._machine.manifest.round) == (2, 2)
+
+
+def _pass_deadline(server: Server) -> None:
+    """Of the round that runs."""
+    for effect in server._machine.receive(Tick(), time.monotonic() + PLAN.rounds.deadline_s + 1.0):
+        server._act(effect)
 
 
 def test_the_coordinator_s_word_is_on_sites_that_there_are(tmp_path: Path) -> None:

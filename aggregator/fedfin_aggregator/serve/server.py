@@ -240,16 +240,22 @@ class Server:
             self._feed(self._opened())
             return
         if self._cut_anew:  # what is on offer is cut anew: as if we had been started again
-            self._incoming.settle()  # its answers are among the receipts of what opens
-            self._incoming.close()
-            self._machine, self._incoming = self._new_machine(), self._new_incoming()
-            self._feed(self._opened())
+            self._begin_anew()
             return
         self._feed(life.Reconnected())
         # A broker that lost its memory has no retained messages: say again where we stand.
         self._retained.publish_again()
         self._publish_manifest(self._manifest)
         self._retained.clear_others()
+
+    def _begin_anew(self) -> None:
+        self._incoming.settle()  # its answers are among the receipts of what opens
+        self._incoming.close()
+        self._machine, self._incoming = self._new_machine(), self._new_incoming()
+        self._closing = Closing(
+            self._rounds, self._report
+        )  # the round is open again: nobody is asked about it
+        self._feed(self._opened())
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if payload and topic == self._own.topic:
