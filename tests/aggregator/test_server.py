@@ -4,13 +4,19 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from round_helpers import new_rounds
+from round_helpers import PLAN, new_rounds
 
 from fedfin.errors import StateError
+from fedfin.limits import CHUNK_BYTES
 from fedfin.link.link_events import Arrived
+from fedfin.plan import Privacy
+from fedfin.plan import Rounds as RoundsPlan
 from fedfin.protocol import messages
+from fedfin.protocol.sum_states import OpenSum
+from fedfin_aggregator.rounds.secure_rounds import SecureRounds
 from fedfin_aggregator.serve.incoming import Written
 from fedfin_aggregator.serve.server import Server
+from fedfin_aggregator.store.journal import Journal
 
 
 @pytest.fixture
@@ -60,3 +66,17 @@ def test_one_that_was_displaced_does_not_say_of_the_other_that_it_is_gone(
     with pytest.raises(StateError, match="took over from this one"):
         server.serve()
     assert said == [None]
+
+
+def test_a_sum_that_is_about_to_open_stays_the_only_one_of_a_round_that_begins_anew(tmp_path: Path) -> None:
+    """The link came back with smaller packets. Sites that have revealed their shares of it give to no other."""
+    plan = replace(PLAN, privacy=Privacy(level="secure"), rounds=RoundsPlan(sites=3, min_sites=3))
+    rounds = SecureRounds(Journal(tmp_path / "journal.sqlite", create=plan))
+    server = Server(rounds, "mqtt://127.0.0.1:1", lambda *_: None)
+    server._own.tenure.begin()
+    server._on_up(CHUNK_BYTES)
+    names, attempt = ("s0", "s1", "s2"), b"a" * 16
+    rounds.begin_sum(attempt)
+    rounds.keep_sum(OpenSum(1, attempt, names, {}, names, {}, {}))
+    server._on_up(CHUNK_BYTES // 4)
+    assert server._machine._attempt.id == attempt
