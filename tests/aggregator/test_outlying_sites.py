@@ -1,5 +1,6 @@
 """A site whose statistics are unlike the others' is named and left out, before anything is pooled."""
 
+import datetime as dt
 import hashlib
 import io
 import time
@@ -9,14 +10,20 @@ import numpy as np
 import pytest
 from closed_form_cases import draw, make_plan, second_moments
 from rich.console import Console
-from round_helpers import judge, update
+from round_helpers import RUN, judge, update
 from second_moment_rounds import answer, collecting, given, started, trained
 
+from fedfin.command_line.main import main
 from fedfin.errors import StateError
 from fedfin.limits import CHUNK_BYTES
 from fedfin.protocol.round_states import CloseRound, Tick
+from fedfin.trust.accepted import TRUST, accept
+from fedfin.trust.charter import read_charter
+from fedfin.trust.identity import make_identity
+from fedfin.trust.request import Request
+from fedfin_aggregator.coordinator import found
 from fedfin_aggregator.rounds.outlying_sites import MEASURES, outliers_by_features, outliers_by_labels
-from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.rounds import LEFT_OUT_SITE, Rounds
 from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.standings import decide
 from fedfin_aggregator.store.journal import Journal, Standing
@@ -267,6 +274,24 @@ def _pass_deadline(server: Server) -> None:
     """Of the round that runs."""
     for effect in server._machine.receive(Tick(), time.monotonic() + PLAN.rounds.deadline_s + 1.0):
         server._act(effect)
+
+
+def test_the_coordinator_s_word_counts_before_the_first_round(tmp_path: Path) -> None:
+    """The sites of a charter are known before the aggregator has served."""
+    folder = tmp_path / "agg"
+    keys = make_identity(folder / TRUST).public
+    facts = {"federation": "ward", "certificate_request": ""}
+    asks = Request(role="aggregator", name="aggregator", keys=keys, run=RUN, plan=PLAN.digest(), **facts)
+    coordinator = found(tmp_path / "study", PLAN, asks, least_sites=2, expires=dt.date(2999, 12, 31))
+    site = Request(role="site", name="s0", keys=make_identity(tmp_path / "s0").public, **facts)
+    coordinator.admit([site], 100, broker="", files={})
+    text = (tmp_path / "study" / "charter").read_text()
+    accept(folder / TRUST, read_charter(text, "charter"), text)
+    Journal(folder / "journal.sqlite", create=PLAN).close()
+    assert main(["aggregator", "leave-out", str(folder), "s0"]) == 0
+    rounds = Rounds(Journal(folder / "journal.sqlite"))
+    assert judge(rounds, "s0", update("s0", 1, 0, plan_=PLAN)).reason == LEFT_OUT_SITE
+    assert rounds.journal.outlier("s0").round == 1
 
 
 def test_the_coordinator_s_word_is_on_sites_that_there_are(tmp_path: Path) -> None:

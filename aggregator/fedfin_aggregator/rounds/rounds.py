@@ -163,7 +163,8 @@ class Rounds:
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
         if (outlier := self.journal.outlier(site)) is not None and outlier.standing == "left out":
-            return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}: {outlier.evidence}")
+            why = f": {outlier.evidence}" if outlier.evidence else ""
+            return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}{why}")
         try:
             taken = self._take(round_, site, payload)
         except ProtocolError as error:

@@ -330,12 +330,12 @@ class Journal:
                 self._set_standing(site, round_, standing, evidence)
 
     def decide(self, site: str, standing: Standing) -> None:
-        """The coordinator's word on a site: from now on it stays so."""
-        known = self.outliers().get(site)
-        round_, evidence = (self.rounds()[-1].round, "") if known is None else (known.round, known.evidence)
+        """The coordinator's word on a site: from now on it stays so; before the first round, from that one on."""
+        newest = max((row.round for row in self.rounds()), default=1)
+        known = self.outlier(site) or OutlierRow(newest, standing, "")
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._set_standing(site, round_, standing, evidence)
+            self._set_standing(site, known.round, standing, known.evidence)
 
     def _set_standing(self, site: str, round_: int, standing: Standing, evidence: str) -> None:
         row = (site, round_, standing, evidence)
