@@ -1,7 +1,9 @@
 """The journal and the commands on it."""
 
+import contextlib
 import json
 import re
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -212,10 +214,29 @@ def test_the_journal_takes_other_rows_while_updates_wait_for_the_disk(
     assert list(journal.payloads(1)) == [(1, "s0", b"abc")]
 
 
-def test_a_journal_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:
+def test_a_journal_that_cannot_take_an_update_is_a_plain_error(tmp_path: Path) -> None:
     """As on a full disk; nothing of the update is in it."""
     journal = new_rounds(tmp_path).journal
     journal._writer._db().execute("PRAGMA max_page_count = 1")  # no page more than it has
     with pytest.raises(StateError, match=r"journal.sqlite: cannot be written \(.*full\); check free space"):
         journal.write([_entry("x" * 100_000)])
     assert journal.receipts(1) == {}
+
+
+def test_a_journal_that_cannot_take_a_round_s_end_is_a_plain_error(tmp_path: Path) -> None:
+    """The round is open as before."""
+    journal = new_rounds(tmp_path).journal
+    journal._db.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(StateError, match=r"journal.sqlite: cannot be written \(.*full\); check free space"):
+        journal.close_round(1, {}, None, {"x" * 100_000: False})
+    assert journal.rounds()[-1].closed is None
+
+
+def test_a_journal_that_another_program_holds_is_a_plain_error(tmp_path: Path) -> None:
+    """For longer than is waited."""
+    journal = new_rounds(tmp_path).journal
+    journal._db.execute("PRAGMA busy_timeout = 1")
+    with contextlib.closing(sqlite3.connect(journal.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StateError, match=r"database is locked\).* no other program holds it"):
+            journal.decide("s0", "left out")

@@ -6,12 +6,13 @@ from pathlib import Path
 import msgspec
 
 from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.transaction import transaction
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS sum (round INTEGER PRIMARY KEY, payload BLOB)"
 
 
 class ShardJournal(Journal):
-    """The file. Every method that writes is one transaction."""
+    """The file. Every method that writes is one transaction, or raises StateError."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -19,8 +20,7 @@ class ShardJournal(Journal):
 
     def adopt(self, run: str) -> None:
         """Become part of the root's run; what belongs to another one is dropped."""
-        with self._db:
-            self._db.execute("BEGIN")
+        with transaction(self._db):
             for table in ("upd", "round", "sum", "life"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
             self._db.execute("UPDATE plan SET run = ?", (run,))
@@ -28,14 +28,13 @@ class ShardJournal(Journal):
 
     def begin(self, round_: int, task: str, version: int) -> None:
         """Start a round that the root has opened."""
-        self._db.execute(
-            "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, version, time.time())
-        )
+        row = (round_, task, version, time.time())
+        with transaction(self._db):
+            self._db.execute("INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", row)
 
     def put_sum(self, round_: int, payload: bytes, results: dict[str, float]) -> None:
         """Close the round and keep its sum; the updates in it are not needed any more, only their receipts."""
-        with self._db:
-            self._db.execute("BEGIN")
+        with transaction(self._db):
             self._db.execute("INSERT INTO sum VALUES (?, ?)", (round_, payload))
             self._db.execute(
                 "UPDATE round SET closed = ?, results = ? WHERE round = ?",
@@ -50,4 +49,5 @@ class ShardJournal(Journal):
 
     def settle(self, round_: int) -> None:
         """The root has the sum."""
-        self._db.execute("UPDATE sum SET payload = NULL WHERE round = ?", (round_,))
+        with transaction(self._db):
+            self._db.execute("UPDATE sum SET payload = NULL WHERE round = ?", (round_,))

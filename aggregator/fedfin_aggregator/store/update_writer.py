@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fedfin.errors import StateError
+from fedfin_aggregator.store.transaction import transaction
 from fedfin_aggregator.store.update_files import UpdateFiles
 
 
@@ -56,12 +56,12 @@ class UpdateWriter:
         """
         placed = [(row, self._append(row, payload)) for row, payload in entries]
         self._files.flush()
-        try:
-            self._insert(placed)
-        except sqlite3.Error as error:
-            raise StateError(
-                f"{self._path}: cannot be written ({error}); check free space, and that no other program holds it"
-            ) from None
+        db = self._db()
+        with transaction(db):
+            db.executemany(
+                "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (_values(row, offset) for row, offset in placed),
+            )
 
     def close(self) -> None:
         """Close the connection."""
@@ -77,14 +77,6 @@ class UpdateWriter:
     def _append(self, row: UpdateRow, payload: bytes | None) -> int | None:
         """Where its bytes begin in its round's file."""
         return None if payload is None else self._files.append(row.folded, payload)
-
-    def _insert(self, placed: Iterable[tuple[UpdateRow, int | None]]) -> None:
-        with self._db() as db:
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany(
-                "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (_values(row, offset) for row, offset in placed),
-            )
 
 
 def _values(row: UpdateRow, offset: int | None) -> tuple[object, ...]:
