@@ -66,7 +66,7 @@ class Tenure:
         self.own = replace(self.own, since=since, takes_over=self._other is not None)
 
     def hear(self, state: AggregatorState) -> bool:
-        """Whether what we are must be said again. Raises StateError when another one serves."""
+        """Whether what we are must be said again. Raises StateError, and serves no more, when another one serves."""
         if state.boot == self.own.boot:
             self._echoed = self._echoed or state.asks
             return False
@@ -101,6 +101,7 @@ class Tenure:
         ours, theirs = ((s.takes_over, s.since if s.takes_over else -s.since) for s in (self.own, state))
         if theirs <= ours:
             return True
+        self.serving = False  # and must not say of the other that it is gone
         did = "took over from this one" if state.takes_over else "serves"
         raise StateError(f"another aggregator of this federation {did}: {name_of(state)}; this one stops")
 

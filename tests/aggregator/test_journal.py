@@ -1,7 +1,10 @@
 """The journal and the commands on it."""
 
+import contextlib
 import json
 import re
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,9 @@ from round_helpers import PLAN, judge, new_rounds, play, reopened, update
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
 from fedfin.plan import plan_toml
+from fedfin_aggregator.store import update_files
 from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 from fedfin_aggregator.summary import print_summary, summary
 
 
@@ -183,3 +188,55 @@ def test_a_payload_that_is_gone_is_a_plain_error(tmp_path: Path) -> None:
     (tmp_path / "round-1.updates").unlink()
     with pytest.raises(StateError, match="damaged or missing; restore it"):
         reopened(rounds, tmp_path)
+
+
+def _entry(reason: str = "") -> Entry:
+    return Entry(UpdateRow(1, "s0", bytes(32), True, reason, 3, {}, 1), b"abc")
+
+
+def test_the_journal_takes_other_rows_while_updates_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow it is: the bytes are flushed before the journal is locked, and their rows come after."""
+    journal = new_rounds(tmp_path).journal
+    waits, goes_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(update_files.os, "fdatasync", lambda _: (waits.set(), goes_on.wait(30)))
+    writer = threading.Thread(target=journal.write, args=([_entry()],))
+    writer.start()
+    try:
+        assert waits.wait(10)
+        journal.decide("s1", "included")
+        assert journal.receipts(1) == {}
+    finally:
+        goes_on.set()
+        writer.join()
+    assert journal.receipts(1).keys() == {"s0"}
+    assert list(journal.payloads(1)) == [(1, "s0", b"abc")]
+
+
+def test_a_journal_that_cannot_take_an_update_is_a_plain_error(tmp_path: Path) -> None:
+    """As on a full disk; nothing of the update is in it."""
+    journal = new_rounds(tmp_path).journal
+    journal._writer._db().execute("PRAGMA max_page_count = 1")  # no page more than it has
+    with pytest.raises(StateError, match=r"journal.sqlite: cannot be written \(.*full\); check free space"):
+        journal.write([_entry("x" * 100_000)])
+    assert journal.receipts(1) == {}
+
+
+def test_a_journal_that_cannot_take_a_round_s_end_is_a_plain_error(tmp_path: Path) -> None:
+    """The round is open as before."""
+    journal = new_rounds(tmp_path).journal
+    journal._db.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(StateError, match=r"journal.sqlite: cannot be written \(.*full\); check free space"):
+        journal.close_round(1, {}, None, {"x" * 100_000: False})
+    assert journal.rounds()[-1].closed is None
+
+
+def test_a_journal_that_another_program_holds_is_a_plain_error(tmp_path: Path) -> None:
+    """For longer than is waited."""
+    journal = new_rounds(tmp_path).journal
+    journal._db.execute("PRAGMA busy_timeout = 1")
+    with contextlib.closing(sqlite3.connect(journal.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StateError, match=r"database is locked\).* no other program holds it"):
+            journal.decide("s0", "left out")

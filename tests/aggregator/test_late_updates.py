@@ -13,7 +13,8 @@ from fedfin.plan import Rounds as RoundsPlan
 from fedfin.protocol import staleness
 from fedfin.protocol.messages import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin.protocol.reception import TWICE
+from fedfin_aggregator.rounds.rounds import LEFT_OUT_SITE, Rounds
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.summary import summary
 
@@ -75,6 +76,17 @@ def test_an_update_counts_once_in_whatever_round(tmp_path: Path) -> None:
     assert (again.accepted, again.reason) == (False, "this round already has an update of yours")
     assert rounds.journal.receipt(2, "s2") == first
     assert rounds.late == 0
+
+
+def test_a_second_update_of_a_site_that_is_left_out_replaces_nothing(tmp_path: Path) -> None:
+    """What it gave before in the same round is on disk until the round closes; the site may be included again."""
+    rounds = _in_round(tmp_path, 3)
+    first = _late(rounds, 2)
+    rounds.journal.decide("s2", "left out")
+    assert _late(rounds, 2, weight=9).reason == TWICE
+    assert rounds.journal.receipt(2, "s2") == first
+    assert "s2" in {site for _, site, _ in rounds.journal.payloads(3)}
+    assert _late(rounds, 3).reason.startswith(LEFT_OUT_SITE)
 
 
 @pytest.mark.parametrize("round_", [1, 2])

@@ -1,23 +1,32 @@
 """A site whose statistics are unlike the others' is named and left out, before anything is pooled."""
 
+import datetime as dt
 import hashlib
 import io
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from closed_form_cases import draw, make_plan, second_moments
 from rich.console import Console
-from round_helpers import judge, update
-from second_moment_rounds import given, started
+from round_helpers import RUN, judge, update
+from second_moment_rounds import answer, collecting, given, started, trained
 
+from fedfin.command_line.main import main
 from fedfin.errors import StateError
-from fedfin.protocol.round_states import CloseRound
+from fedfin.limits import CHUNK_BYTES
+from fedfin.protocol.round_states import CloseRound, Tick
+from fedfin.trust.accepted import TRUST, accept
+from fedfin.trust.charter import read_charter
+from fedfin.trust.identity import make_identity
+from fedfin.trust.request import Request
+from fedfin_aggregator.coordinator import found
 from fedfin_aggregator.rounds.outlying_sites import MEASURES, outliers_by_features, outliers_by_labels
-from fedfin_aggregator.rounds.rounds import Rounds
+from fedfin_aggregator.rounds.rounds import LEFT_OUT_SITE, Rounds
 from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.standings import decide
-from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.journal import Journal, Standing
 from fedfin_aggregator.summary import print_summary, summary
 from fedfin_edge.tasks.moments import pool_moments
 
@@ -185,6 +194,40 @@ def test_second_moments_of_a_site_left_out_are_as_if_it_had_not_come(tmp_path: P
     assert models[0] == models[1]
 
 
+@pytest.mark.parametrize("words", [(), ("left out",), ("left out", "included")])
+def test_second_moments_count_once_whatever_the_coordinator_s_words_before_the_close(
+    tmp_path: Path, words: tuple[Standing, ...]
+) -> None:
+    """The last word counts; who was left out and comes in again gives them in a later round."""
+    folder = tmp_path / "agg"
+    rounds = collecting(folder, sites=("s0", "s1", "s3"))
+    for word in words:
+        decide(folder, ["s1"], word)
+    rounds.close(2)
+    decide(folder, ["s1"], "included")
+    trained(rounds, sites=("s1",), gives=("s1",))
+    plain = collecting(tmp_path / "plain", sites=("s0", "s1", "s3"))
+    plain.close(2)
+    assert _pooled(rounds) == _pooled(plain)
+
+
+def test_a_site_left_out_while_its_second_moments_are_being_written_gives_them_later(tmp_path: Path) -> None:
+    """Its row comes into the journal after the coordinator's word."""
+    rounds = collecting(tmp_path / "agg", sites=("s0", "s3"))
+    with rounds.journal.gathered() as entries:
+        answer(rounds, "s1")
+    rounds.journal.decide("s1", "left out")
+    rounds.journal.write(entries)
+    rounds.close(2)
+    assert rounds.journal.gave_second_moments(before=3) == {"s0": 2, "s3": 2}
+
+
+def _pooled(rounds: Rounds) -> dict[str, tuple[bytes, int]]:
+    """All second moments that the federation has, to the bit."""
+    kept = rounds._second_moments.kept(rounds._newest_contribution)
+    return {name: (sum_.total.tobytes(), sum_.weight) for name, sum_ in kept.items()}
+
+
 def test_a_round_waits_for_the_coordinator_s_word_and_goes_on_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +251,47 @@ def test_a_round_waits_for_the_coordinator_s_word_and_goes_on_with_it(
         "s0": "included",
         "s1": "left out",
     }
+
+
+def test_a_word_on_a_round_that_has_begun_anew_does_not_close_it(tmp_path: Path) -> None:
+    """The link came back with smaller packets while the coordinator was asked: the round is open until it is over."""
+    sites = {f"s{i}": dataset(i) for i in range(2)}
+    rounds = started(tmp_path / "agg", plan=PLAN)
+    send_moments(rounds, sites | {"s1": changed(sites["s1"], WRONG["units"])})
+    server = Server(rounds, "mqtt://127.0.0.1:1", lambda *_: None)
+    server._own.tenure.begin()
+    server._on_up(CHUNK_BYTES)
+    _pass_deadline(server)
+    server._on_up(CHUNK_BYTES // 4)
+    decide(tmp_path / "agg", ["s0"], "included")
+    server._hear_answer()
+    assert (rounds.position.round, server._machine.manifest.round) == (1, 1)
+    _pass_deadline(server)
+    assert (rounds.position.round, server._machine.manifest.round) == (2, 2)
+
+
+def _pass_deadline(server: Server) -> None:
+    """Of the round that runs."""
+    for effect in server._machine.receive(Tick(), time.monotonic() + PLAN.rounds.deadline_s + 1.0):
+        server._act(effect)
+
+
+def test_the_coordinator_s_word_counts_before_the_first_round(tmp_path: Path) -> None:
+    """The sites of a charter are known before the aggregator has served."""
+    folder = tmp_path / "agg"
+    keys = make_identity(folder / TRUST).public
+    facts = {"federation": "ward", "certificate_request": ""}
+    asks = Request(role="aggregator", name="aggregator", keys=keys, run=RUN, plan=PLAN.digest(), **facts)
+    coordinator = found(tmp_path / "study", PLAN, asks, least_sites=2, expires=dt.date(2999, 12, 31))
+    site = Request(role="site", name="s0", keys=make_identity(tmp_path / "s0").public, **facts)
+    coordinator.admit([site], 100, broker="", files={})
+    text = (tmp_path / "study" / "charter").read_text()
+    accept(folder / TRUST, read_charter(text, "charter"), text)
+    Journal(folder / "journal.sqlite", create=PLAN).close()
+    assert main(["aggregator", "leave-out", str(folder), "s0"]) == 0
+    rounds = Rounds(Journal(folder / "journal.sqlite"))
+    assert judge(rounds, "s0", update("s0", 1, 0, plan_=PLAN)).reason == LEFT_OUT_SITE
+    assert rounds.journal.outlier("s0").round == 1
 
 
 def test_the_coordinator_s_word_is_on_sites_that_there_are(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_crash_before_the_round_is_closed_changes_nothing(late, tmp_path: Path
     round_ = calm.position.round
     calm.close(round_)
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "close_round", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Journal, "close_round", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             shaken.close(round_)
     (tmp_path / "shaken" / ".second-moments-2.torn").write_bytes(b"half")

@@ -194,6 +194,7 @@ class AggregatorProcess(Process):
     def end(self, error: FedfinError) -> None:
         """Another one serves."""
         assert isinstance(error, StateError), error
+        assert "another aggregator of this federation" in str(error), error
         self.world.happens("aggregator refused", self.name)
         self.alive, self.gone = False, True
         self.server._link.stop()

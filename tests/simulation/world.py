@@ -65,23 +65,34 @@ class World:
         with make_believe(self), self._readers():
             for process in (self.aggregator, *self.shards, *self.sites):
                 self.clock.after(process.asleep_s, process.boot)
-            while any(site.awaited and not site.finished for site in (*self.sites, *self.twins)):
-                if self.told_to_begin_anew:
-                    return
-                for _ in range(10):
-                    self.clock.step()
-                assert self.clock.now < UNTIL_S, f"deadlock: {self.states()}"
+            if not self._goes_on(lambda: self._sites_finished):
+                return
             self.budget = 0
             self.doubles.settle()
             servers = [self.aggregator, *self.shards]
-            while not all(server.alive for server in servers):
-                self.clock.step()
+            # A site may be set back while a server starts again.
+            if not self._goes_on(lambda: self._sites_finished and all(server.alive for server in servers)):
+                return
             whole = not self.tally["shard set back"]
             collectors = [s.journal for s in (self.shards if self.shards and whole else [self.aggregator])]
             self.watch.finish(self.aggregator.journal, collectors, self._folder)
             self._check_sites()
         for server in servers:
             server.close()
+
+    def _goes_on(self, over: Callable[[], bool]) -> bool:
+        """Until it is over; False where a person was told to begin anew before."""
+        while not over():
+            if self.told_to_begin_anew:
+                return False
+            for _ in range(10):
+                self.clock.step()
+            assert self.clock.now < UNTIL_S, f"deadlock: {self.states()}"
+        return True
+
+    @property
+    def _sites_finished(self) -> bool:
+        return all(site.finished or not site.awaited for site in (*self.sites, *self.twins))
 
     @property
     def told_to_begin_anew(self) -> bool:

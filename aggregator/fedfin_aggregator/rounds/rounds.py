@@ -160,11 +160,12 @@ class Rounds:
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
         current = self.position.round
-        if (outlier := self.journal.outlier(site)) is not None and outlier.standing == "left out":
-            return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}: {outlier.evidence}")
         before = self.journal.receipt(round_, site)
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
+        if (outlier := self.journal.outlier(site)) is not None and outlier.standing == "left out":
+            why = f": {outlier.evidence}" if outlier.evidence else ""
+            return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}{why}")
         try:
             taken = self._take(round_, site, payload)
         except ProtocolError as error:
@@ -217,19 +218,21 @@ class Rounds:
         Returns the sites whose second moments had to be left out, so that there is a solution.
         """
         task = task_of(self.plan, round_)
+        refused = self._left_out(round_)  # once: the coordinator's word may come meanwhile
         results, following = self.results(), None
         left_out: tuple[str, ...] = ()
         if task == "evaluate":
-            results |= self._evaluated(round_)
+            results |= self._evaluated(round_, refused)
         if round_ < last_round(self.plan):
-            closed, dropped = self._closed(task, round_)
+            closed, dropped = self._closed(task, round_, refused)
             results |= {DROPPED: 1.0} if dropped else {}
             left_out = closed.left_out
             results |= {LEFT_OUT: float(len(left_out))} if left_out else {}
             following, best = self._following(round_, closed, results)
             if best is not None:
                 results |= {ROLLED_BACK if following[1] == "train" else BEST: float(best)}
-        self.journal.close_round(round_, results, following, self.roster if roster is None else roster)
+        roster = self.roster if roster is None else roster
+        self.journal.close_round(round_, results, following, roster, left_out=refused)
         self._collect()
         self._second_moments.keep_only(self._newest_contribution)
         return left_out
@@ -255,20 +258,19 @@ class Rounds:
         found = {version: pooled_loss(of_version) for version, of_version in rows.items()}
         return {version: loss for version, loss in found.items() if loss is not None}
 
-    def _evaluated(self, round_: int) -> Mapping[str, float]:
+    def _evaluated(self, round_: int, refused: frozenset[str]) -> Mapping[str, float]:
         if self.plan.privacy.noised:
             return noised_evaluation(self.plan, self._fold.sums)
-        return _evaluation(self._fold, self._shared(round_))
+        return _evaluation(self._fold, self._shared(round_, refused))
 
-    def _closed(self, task: Task, round_: int) -> tuple[Solvable, bool]:
+    def _closed(self, task: Task, round_: int, refused: frozenset[str]) -> tuple[Solvable, bool]:
         """What the round makes of the model, and whether its second moments were too many; they are written down."""
-        sums = self._shared(round_)
+        sums = self._shared(round_, refused)
         factors = self._moment_factors()
-        new = self._new_second_moments(round_, factors)
+        new = self._new_second_moments(round_, factors, refused)
         pooled, dropped = self._second_moments.with_new(new, self._newest_contribution)
-        closed = close_solvable(
-            self.plan, task, sums, pooled, self._versions.current, self._given(round_, factors)
-        )
+        given = self._given(round_, factors, refused)
+        closed = close_solvable(self.plan, task, sums, pooled, self._versions.current, given)
         if new:
             kept = closed.second_moments
             if kept is None:  # the next round looks for them under this one's number
@@ -276,16 +278,16 @@ class Rounds:
             self._second_moments.keep(kept, round_)
         return closed, dropped
 
-    def _shared(self, round_: int) -> Mapping[str, Sum]:
+    def _shared(self, round_: int, refused: frozenset[str]) -> Mapping[str, Sum]:
         """The round's sums, with no site's part larger than the plan lets it be; second moments stay as they are."""
         if self.plan.rounds.robust != "none" and task_of(self.plan, round_) == "train":
-            return self._robust(round_)
-        left_out, capped = self._left_out(round_), self._shares.capped()
-        if not capped and not left_out:
+            return self._robust(round_, refused)
+        capped = self._shares.capped()
+        if not capped and not refused:
             return self._fold.sums
         fold = Fold(self._weight_limit)
         for number, site, payload in self.journal.payloads(round_):
-            if site in left_out:
+            if site in refused:
                 continue
             update, values, weights = self._checked(number, site, payload)
             if update.task != "second_moments":
@@ -293,12 +295,11 @@ class Rounds:
                 fold.add(values, kept, self._share(number))
         return fold.sums | {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
 
-    def _robust(self, round_: int) -> Mapping[str, Sum]:
+    def _robust(self, round_: int, refused: frozenset[str]) -> Mapping[str, Sum]:
         """A round of training, combined so that a few bad sites move it little."""
         updates: dict[str, Tensors] = {}
-        left_out = self._left_out(round_)
         for number, site, payload in self.journal.payloads(round_):
-            if site in left_out:
+            if site in refused:
                 continue
             update, values, weights = self._checked(number, site, payload)
             if update.task == "train":
@@ -318,18 +319,22 @@ class Rounds:
         before = self._second_moments.kept(self._newest_contribution)
         return self._moment_shares.capped_sites(plain_weights({name: s.weight for name, s in before.items()}))
 
-    def _new_second_moments(self, round_: int, factors: Mapping[str, Fraction]) -> Mapping[str, Sum]:
+    def _new_second_moments(
+        self, round_: int, factors: Mapping[str, Fraction], refused: frozenset[str]
+    ) -> Mapping[str, Sum]:
         """Those that came in this round, with no site's part larger than the plan lets it be."""
-        if not factors and not self._left_out(round_):
+        if not factors and not refused:
             return {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
         fold = Fold(self._weight_limit)
-        for _, sums in self._given(round_, factors):
+        for _, sums in self._given(round_, factors, refused):
             fold.merge(sums)
         return fold.sums
 
-    def _given(self, round_: int, factors: Mapping[str, Fraction]) -> Iterator[tuple[str, Mapping[str, Sum]]]:
+    def _given(
+        self, round_: int, factors: Mapping[str, Fraction], refused: frozenset[str]
+    ) -> Iterator[tuple[str, Mapping[str, Sum]]]:
         """Each site that gave its second moments in this round, with these."""
-        gave = {row.site for row in self.journal.updates(round_) if row.gave_second_moments}
+        gave = {row.site for row in self.journal.updates(round_) if row.gave_second_moments} - refused
         for number, site, payload in self.journal.payloads(round_):
             if site in gave and (sums := self._second_moments_of(number, site, payload, factors.get(site))):
                 yield site, sums

@@ -144,6 +144,7 @@ class SecureRounds(RootRounds):
             self._groups = sum_.groups
         words = self._totals.astype(masks.WORD, copy=False).tobytes()
         write_atomically(self._path, msgspec.msgpack.encode(_Unopened(sum_, words, self._bytes)))
+        self.unopened = sum_
         self._record(sum_)
 
     def _record(self, sum_: OpenSum) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fedfin import limits
 from fedfin.declines import CAUSES
-from fedfin.errors import LinkError, ProtocolError, StateError
+from fedfin.errors import LinkError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
@@ -118,7 +118,7 @@ class Server:
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the last round is folded and sites had time to fetch its model; waits for a broker for ever.
 
-        Raises StateError when another aggregator of this federation is at work.
+        Raises StateError when another aggregator of this federation is at work, or the folder cannot be written.
         """
         keep_freed_memory()
         self._link.start()
@@ -126,9 +126,6 @@ class Server:
             while self._machine.state is not life.State.FINISHED:
                 self._step()
             self._linger(linger_s)
-        except StateError:
-            self._own.tenure.serving = False  # who took over must not be said to be gone
-            raise
         finally:
             last = (self._own.topic, self._own.words(online=False, stopped=True))
             self._link.stop(last if self._own.tenure.serving else None)
@@ -243,16 +240,22 @@ class Server:
             self._feed(self._opened())
             return
         if self._cut_anew:  # what is on offer is cut anew: as if we had been started again
-            self._incoming.settle()  # its answers are among the receipts of what opens
-            self._incoming.close()
-            self._machine, self._incoming = self._new_machine(), self._new_incoming()
-            self._feed(self._opened())
+            self._begin_anew()
             return
         self._feed(life.Reconnected())
         # A broker that lost its memory has no retained messages: say again where we stand.
         self._retained.publish_again()
         self._publish_manifest(self._manifest)
         self._retained.clear_others()
+
+    def _begin_anew(self) -> None:
+        self._incoming.settle()  # its answers are among the receipts of what opens
+        self._incoming.close()
+        self._machine, self._incoming = self._new_machine(), self._new_incoming()
+        self._closing = Closing(
+            self._rounds, self._report
+        )  # the round is open again: nobody is asked about it
+        self._feed(self._opened())
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if payload and topic == self._own.topic:

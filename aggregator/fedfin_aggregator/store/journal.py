@@ -11,7 +11,7 @@ import secrets
 import socket
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from fedfin.files import make_private
 from fedfin.plan import Plan
 from fedfin.protocol.messages import FIRST_LIFE, Life, Receipt
 from fedfin_aggregator.store import journal_access, journal_format, version_records
+from fedfin_aggregator.store.transaction import transaction
 from fedfin_aggregator.store.update_files import UpdateFiles
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow, UpdateWriter
 from fedfin_aggregator.store.version_records import Step, VersionRecords
@@ -85,7 +86,7 @@ class OutlierRow:
 
 
 class Journal:
-    """The file and those beside it. Every method that writes is one transaction."""
+    """The file and those beside it. Every method that writes is one transaction, or raises StateError."""
 
     def __init__(
         self, path: Path, *, create: Plan | None = None, run: str | None = None, read_only: bool = False
@@ -134,7 +135,8 @@ class Journal:
         """
         known = self.role
         if not known:
-            self._db.execute("INSERT INTO role VALUES (?)", (role,))
+            with transaction(self._db):
+                self._db.execute("INSERT INTO role VALUES (?)", (role,))
         elif known != role:
             raise StateError(
                 f"{self.folder} belongs to {known}, and cannot serve as {role}; set up a folder of its own with"
@@ -165,8 +167,7 @@ class Journal:
     def served(self, boot: str, place: str) -> str:
         """This start of an aggregator serves from here now; the boot before it in the same place, empty if none."""
         row = self._db.execute("SELECT boot FROM tenure WHERE place = ?", (place,)).fetchone()
-        with self._db:
-            self._db.execute("BEGIN")
+        with transaction(self._db):
             self._db.execute("DELETE FROM tenure")
             self._db.execute("INSERT INTO tenure VALUES (?, ?)", (boot, place))
         return "" if row is None else str(row[0])
@@ -179,7 +180,8 @@ class Journal:
 
     def begin_life(self, life: Life) -> None:
         """The rounds go on in this one."""
-        self._db.execute("INSERT INTO life VALUES (?, ?, ?)", (life.number, life.name, time.time()))
+        with transaction(self._db):
+            self._db.execute("INSERT INTO life VALUES (?, ?, ?)", (life.number, life.name, time.time()))
 
     def _planned(self, column: Literal["body", "run"]) -> Any:
         row = self._db.execute(f"SELECT {column} FROM plan").fetchone()  # noqa: S608 - one of two constants
@@ -189,8 +191,7 @@ class Journal:
 
     def open_round(self, round_: int, task: str, step: Step) -> None:
         """Start a round from a new version."""
-        with self._db:
-            self._db.execute("BEGIN")
+        with transaction(self._db):
             self._open_round(round_, task, step)
 
     def _open_round(self, round_: int, task: str, step: Step) -> None:
@@ -205,22 +206,29 @@ class Journal:
         results: dict[str, float],
         following: tuple[int, str, Step] | None,
         roster: Mapping[str, bool],
+        left_out: Collection[str] = (),
     ) -> None:
         """Close a round and open the next (its number, task and new version) in the same transaction.
 
-        `roster`: every known site, and whether it is silent.
+        `roster`: every known site, and whether it is silent. `left_out`: whose second moments were not taken.
         """
-        with self._db:
-            self._db.execute("BEGIN")
-            self._db.execute(
-                "UPDATE round SET closed = ?, results = ? WHERE round = ?",
-                (time.time(), msgspec.json.encode(results).decode(), round_),
-            )
-            self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
+        with transaction(self._db):
+            self._end_round(round_, results, left_out)
             self._db.execute("DELETE FROM site")
             self._db.executemany("INSERT INTO site VALUES (?, ?)", sorted(roster.items()))
             if following is not None:
                 self._open_round(*following)
+
+    def _end_round(self, round_: int, results: dict[str, float], left_out: Collection[str]) -> None:
+        self._db.execute(
+            "UPDATE round SET closed = ?, results = ? WHERE round = ?",
+            (time.time(), msgspec.json.encode(results).decode(), round_),
+        )
+        self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
+        self._db.executemany(
+            "UPDATE upd SET gave_second_moments = 0 WHERE folded = ? AND site = ?",
+            [(round_, site) for site in left_out],
+        )
 
     def tidy(self) -> None:
         """Remove the bytes that no row needs any more: when a round has closed, or a crash left some.
@@ -306,7 +314,8 @@ class Journal:
 
     def decline(self, site: str, round_: int, cause: Cause) -> None:
         """A site takes no part, in the round that runs; its last word counts."""
-        self._db.execute("INSERT OR REPLACE INTO declined VALUES (?, ?, ?)", (site, round_, cause))
+        with transaction(self._db):
+            self._db.execute("INSERT OR REPLACE INTO declined VALUES (?, ?, ?)", (site, round_, cause))
 
     def declined(self) -> dict[str, tuple[int, Cause]]:
         """Which sites took no part, from which round on, and why."""
@@ -316,30 +325,23 @@ class Journal:
     def judge_sites(self, round_: int, outliers: Mapping[str, tuple[Standing, str]]) -> None:
         """Write down whose statistics of an open round are unlike the others', with standing and evidence.
 
-        Who is left out gave no second moments in it; who was asked about and is not among them is no question any more.
+        Who was asked about and is not among them is no question any more.
         """
-        with self._db:
-            self._db.execute("BEGIN")
+        with transaction(self._db):
             self._db.execute("DELETE FROM outlier WHERE standing = 'asked'")
             for site, (standing, evidence) in outliers.items():
                 self._set_standing(site, round_, standing, evidence)
 
     def decide(self, site: str, standing: Standing) -> None:
-        """The coordinator's word on a site: from now on it stays so."""
-        known = self.outliers().get(site)
-        round_, evidence = (self.rounds()[-1].round, "") if known is None else (known.round, known.evidence)
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._set_standing(site, round_, standing, evidence)
+        """The coordinator's word on a site: from now on it stays so; before the first round, from that one on."""
+        newest = max((row.round for row in self.rounds()), default=1)
+        known = self.outlier(site) or OutlierRow(newest, standing, "")
+        with transaction(self._db):
+            self._set_standing(site, known.round, standing, known.evidence)
 
     def _set_standing(self, site: str, round_: int, standing: Standing, evidence: str) -> None:
         row = (site, round_, standing, evidence)
         self._db.execute("INSERT OR REPLACE INTO outlier VALUES (?, ?, ?, ?)", row)
-        if standing == "left out":
-            (open_,) = self._db.execute("SELECT max(round) FROM round").fetchone()
-            self._db.execute(
-                "UPDATE upd SET gave_second_moments = 0 WHERE site = ? AND folded = ?", (site, open_)
-            )
 
     def outliers(self) -> dict[str, OutlierRow]:
         """Sites that were named, or decided on, and how they stand."""

@@ -4,15 +4,14 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-import msgspec
-
 from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.transaction import transaction
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS sum (round INTEGER PRIMARY KEY, payload BLOB)"
 
 
 class ShardJournal(Journal):
-    """The file. Every method that writes is one transaction."""
+    """The file. Every method that writes is one transaction, or raises StateError."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -20,8 +19,7 @@ class ShardJournal(Journal):
 
     def adopt(self, run: str) -> None:
         """Become part of the root's run; what belongs to another one is dropped."""
-        with self._db:
-            self._db.execute("BEGIN")
+        with transaction(self._db):
             for table in ("upd", "round", "sum", "life"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
             self._db.execute("UPDATE plan SET run = ?", (run,))
@@ -29,9 +27,9 @@ class ShardJournal(Journal):
 
     def begin(self, round_: int, task: str, version: int) -> None:
         """Start a round that the root has opened."""
-        self._db.execute(
-            "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, version, time.time())
-        )
+        row = (round_, task, version, time.time())
+        with transaction(self._db):
+            self._db.execute("INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", row)
 
     def put_sum(
         self, round_: int, payload: bytes, results: dict[str, float], left_out: Collection[str]
@@ -40,18 +38,9 @@ class ShardJournal(Journal):
 
         `left_out`: whose second moments are not in it.
         """
-        with self._db:
-            self._db.execute("BEGIN")
+        with transaction(self._db):
             self._db.execute("INSERT INTO sum VALUES (?, ?)", (round_, payload))
-            self._db.execute(
-                "UPDATE round SET closed = ?, results = ? WHERE round = ?",
-                (time.time(), msgspec.json.encode(results).decode(), round_),
-            )
-            self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
-            self._db.executemany(
-                "UPDATE upd SET gave_second_moments = 0 WHERE folded = ? AND site = ?",
-                [(round_, site) for site in left_out],
-            )
+            self._end_round(round_, results, left_out)
 
     def sum(self, round_: int) -> bytes | None:
         """The round's sum; empty when the root has it; None when there is none yet."""
@@ -60,4 +49,5 @@ class ShardJournal(Journal):
 
     def settle(self, round_: int) -> None:
         """The root has the sum."""
-        self._db.execute("UPDATE sum SET payload = NULL WHERE round = ?", (round_,))
+        with transaction(self._db):
+            self._db.execute("UPDATE sum SET payload = NULL WHERE round = ?", (round_,))

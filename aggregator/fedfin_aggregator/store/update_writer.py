@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from fedfin_aggregator.store.transaction import transaction
 from fedfin_aggregator.store.update_files import UpdateFiles
 
 
@@ -49,13 +50,18 @@ class UpdateWriter:
         self._opened: sqlite3.Connection | None = None
 
     def write(self, entries: Iterable[Entry]) -> None:
-        """In one transaction. A site's refused update is replaced by its next one. Raises StateError."""
+        """In one transaction. A site's refused update is replaced by its next one. Raises StateError.
+
+        The bytes come first: while the disk takes them, nobody who writes to the journal has to wait.
+        """
+        placed = [(row, self._append(row, payload)) for row, payload in entries]
+        self._files.flush()
         db = self._db()
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            for entry in entries:
-                self._insert(db, *entry)
-            self._files.flush()
+        with transaction(db):
+            db.executemany(
+                "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (_values(row, offset) for row, offset in placed),
+            )
 
     def close(self) -> None:
         """Close the connection."""
@@ -68,21 +74,23 @@ class UpdateWriter:
             self._opened.execute("PRAGMA synchronous=FULL")
         return self._opened
 
-    def _insert(self, db: sqlite3.Connection, row: UpdateRow, payload: bytes | None) -> None:
-        offset = None if payload is None else self._files.append(row.folded, payload)
-        db.execute(
-            "INSERT OR REPLACE INTO upd VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row.round,
-                row.site,
-                row.id,
-                row.accepted,
-                row.reason,
-                row.size,
-                msgspec.json.encode(row.metrics).decode(),
-                time.time(),
-                offset,
-                row.folded,
-                row.gave_second_moments,
-            ),
-        )
+    def _append(self, row: UpdateRow, payload: bytes | None) -> int | None:
+        """Where its bytes begin in its round's file."""
+        return None if payload is None else self._files.append(row.folded, payload)
+
+
+def _values(row: UpdateRow, offset: int | None) -> tuple[object, ...]:
+    """As the table has them."""
+    return (
+        row.round,
+        row.site,
+        row.id,
+        row.accepted,
+        row.reason,
+        row.size,
+        msgspec.json.encode(row.metrics).decode(),
+        time.time(),
+        offset,
+        row.folded,
+        row.gave_second_moments,
+    )

@@ -13,6 +13,7 @@ from fedfin.errors import StateError
 from fedfin.protocol.messages import PartKind
 from fedfin.protocol.round_states import Payload
 from fedfin_aggregator.store.part_files import Key, PartFiles
+from fedfin_aggregator.store.transaction import transaction
 
 KEPT_SNAPSHOTS = 32
 SCHEMA = """
@@ -121,11 +122,12 @@ class VersionRecords:
 
     def retain(self, kind: PartKind, version: int, chunks: int) -> None:
         """A part is about to be published, in this many chunks. Once more in fewer: the most still count."""
-        self._db.execute(
-            "INSERT INTO retained VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET chunks = max(chunks, excluded.chunks)",
-            (kind, version, chunks),
-        )
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT INTO retained VALUES (?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET chunks = max(chunks, excluded.chunks)",
+                (kind, version, chunks),
+            )
 
     def retained(self) -> dict[tuple[PartKind, int], int]:
         """Parts that the broker may retain, with their number of chunks."""
@@ -134,4 +136,5 @@ class VersionRecords:
 
     def cleared(self, kind: PartKind, version: int) -> None:
         """The broker has confirmed that it retains nothing of this part any more."""
-        self._db.execute("DELETE FROM retained WHERE kind = ? AND version = ?", (kind, version))
+        with transaction(self._db):
+            self._db.execute("DELETE FROM retained WHERE kind = ? AND version = ?", (kind, version))
