@@ -11,12 +11,13 @@ import pytest
 from closed_form_cases import draw, make_plan, second_moments
 from rich.console import Console
 from round_helpers import RUN, judge, update
-from second_moment_rounds import answer, collecting, given, started, trained
+from second_moment_rounds import answer, collecting, given, new_shard, started, trained
 
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
 from fedfin.limits import CHUNK_BYTES
 from fedfin.protocol.round_states import CloseRound, Tick
+from fedfin.protocol.shards import Shard
 from fedfin.trust.accepted import TRUST, accept
 from fedfin.trust.charter import read_charter
 from fedfin.trust.identity import make_identity
@@ -220,6 +221,21 @@ def test_a_site_left_out_while_its_second_moments_are_being_written_gives_them_l
     rounds.journal.write(entries)
     rounds.close(2)
     assert rounds.journal.gave_second_moments(before=3) == {"s0": 2, "s3": 2}
+
+
+def test_a_shard_s_sum_is_without_a_site_that_was_left_out_while_the_round_was_open(tmp_path: Path) -> None:
+    """As if it had sent nothing; included again, it gives its second moments in a later round."""
+    sums = []
+    for sites in (("s0", "s1", "s3"), ("s0", "s3")):
+        shard = new_shard(tmp_path / str(len(sites)), Shard(0, 1))
+        shard.journal.begin(2, "second_moments", 1)
+        shard._collect()
+        for site in sites:
+            answer(shard, site)
+        shard.journal.decide("s1", "left out")
+        sums.append(shard.sum_up(2))
+        assert shard.journal.gave_second_moments(before=3) == {"s0": 2, "s3": 2}
+    assert sums[0] == sums[1]
 
 
 def _pooled(rounds: Rounds) -> dict[str, tuple[bytes, int]]:

@@ -1,6 +1,6 @@
 """The rounds' arithmetic and records: judge an update, fold it, close a round. No network in here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, partial
@@ -99,8 +99,8 @@ class Rounds:
             self.journal.open_round(1, task_of(self.plan, 1), self._versions.first())
         self._collect()
 
-    def _collect(self) -> None:
-        """Turn to the current round, with what the journal has of it already."""
+    def _collect(self, without: Collection[str] = ()) -> None:
+        """Turn to the current round, with what the journal has of it already, but for these sites' updates."""
         self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
         self._shares, self._moment_shares = (SiteShares(self.plan.rounds.max_share) for _ in range(2))
@@ -108,7 +108,8 @@ class Rounds:
         gave = self.journal.gave_second_moments(before=self.position.round)
         self._contributors, self._newest_contribution = set(gave), max(gave.values(), default=None)
         for round_, site, payload in self.journal.payloads(self.position.round):
-            self._take(round_, site, payload)
+            if site not in without:
+                self._take(round_, site, payload)
 
     def _position(self) -> Position:
         """The current round; after the last one, that one, finished."""

@@ -48,7 +48,9 @@ class ShardRounds(Rounds):
         )
 
     def sum_up(self, round_: int) -> bytes:
-        """The sum of the round's accepted updates, durable."""
+        """The sum of the round's accepted updates, durable; not of sites that were left out since."""
+        if refused := self._left_out(round_):
+            self._collect(without=refused)
         task = task_of(self.plan, round_)
         payload = encode_sum(
             self._fold,
@@ -61,5 +63,5 @@ class ShardRounds(Rounds):
             task=task,
             base=self.position.version,
         )
-        self.journal.put_sum(round_, payload, self.results())
+        self.journal.put_sum(round_, payload, self.results(), left_out=refused)
         return payload

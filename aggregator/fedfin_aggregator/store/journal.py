@@ -217,15 +217,19 @@ class Journal:
                 "UPDATE round SET closed = ?, results = ? WHERE round = ?",
                 (time.time(), msgspec.json.encode(results).decode(), round_),
             )
-            self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
-            self._db.executemany(
-                "UPDATE upd SET gave_second_moments = 0 WHERE folded = ? AND site = ?",
-                [(round_, site) for site in left_out],
-            )
+            self._end_updates(round_, left_out)
             self._db.execute("DELETE FROM site")
             self._db.executemany("INSERT INTO site VALUES (?, ?)", sorted(roster.items()))
             if following is not None:
                 self._open_round(*following)
+
+    def _end_updates(self, round_: int, left_out: Collection[str]) -> None:
+        """Their bytes are not needed any more; of a site that was left out no second moments count."""
+        self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
+        self._db.executemany(
+            "UPDATE upd SET gave_second_moments = 0 WHERE folded = ? AND site = ?",
+            [(round_, site) for site in left_out],
+        )
 
     def tidy(self) -> None:
         """Remove the bytes that no row needs any more: when a round has closed, or a crash left some.

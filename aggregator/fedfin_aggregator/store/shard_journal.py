@@ -1,6 +1,7 @@
 """What a shard must not lose: an aggregator's journal, in which a round ends with a sum that waits for the root."""
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -32,15 +33,20 @@ class ShardJournal(Journal):
         with transaction(self._db):
             self._db.execute("INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", row)
 
-    def put_sum(self, round_: int, payload: bytes, results: dict[str, float]) -> None:
-        """Close the round and keep its sum; the updates in it are not needed any more, only their receipts."""
+    def put_sum(
+        self, round_: int, payload: bytes, results: dict[str, float], left_out: Collection[str] = ()
+    ) -> None:
+        """Close the round and keep its sum; the updates in it are not needed any more, only their receipts.
+
+        `left_out`: whose second moments are not in it.
+        """
         with transaction(self._db):
             self._db.execute("INSERT INTO sum VALUES (?, ?)", (round_, payload))
             self._db.execute(
                 "UPDATE round SET closed = ?, results = ? WHERE round = ?",
                 (time.time(), msgspec.json.encode(results).decode(), round_),
             )
-            self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
+            self._end_updates(round_, left_out)
 
     def sum(self, round_: int) -> bytes | None:
         """The round's sum; empty when the root has it; None when there is none yet."""
