@@ -176,10 +176,10 @@ def test_a_site_left_out_is_in_no_round_until_it_is_included(tmp_path: Path) -> 
 
 
 def test_second_moments_of_a_site_left_out_are_as_if_it_had_not_come(tmp_path: Path) -> None:
-    """And the next round finds the others'."""
+    """In what the round makes and in what it says; and the next round finds the others'."""
     sites = {f"s{i}": dataset(i, 150) for i in range(5)}
     sites["s1"].labels[:] = 1 - sites["s1"].labels
-    models = []
+    models, results = [], []
     for folder, names in ((tmp_path / "with", list(sites)), (tmp_path / "without", ["s0", "s2", "s3", "s4"])):
         rounds = started(folder, plan=PLAN)
         rounds.close(1)
@@ -189,9 +189,11 @@ def test_second_moments_of_a_site_left_out_are_as_if_it_had_not_come(tmp_path: P
         assert {o.site for o in rounds.outliers(2)} == ({"s1"} & set(names))
         rounds.close(2)
         models.append(rounds.position.model)
+        results.append(rounds.journal.rounds()[1].results)
         rounds.journal.close()
         assert Rounds(Journal(folder / "journal.sqlite")).position.round == 3
     assert models[0] == models[1]
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("words", [(), ("left out",), ("left out", "included")])

@@ -219,6 +219,8 @@ class Rounds:
         """
         task = task_of(self.plan, round_)
         refused = self._left_out(round_)  # once: the coordinator's word may come meanwhile
+        if refused:
+            self._collect(refused)  # what they measured does not count either
         results, following = self.results(), None
         left_out: tuple[str, ...] = ()
         if task == "evaluate":

@@ -32,7 +32,7 @@ class ShardJournal(Journal):
             self._db.execute("INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", row)
 
     def put_sum(
-        self, round_: int, payload: bytes, results: dict[str, float], left_out: Collection[str]
+        self, round_: int, payload: bytes, results: dict[str, float], left_out: Collection[str] = ()
     ) -> None:
         """Close the round and keep its sum; the updates in it are not needed any more, only their receipts.
 
