@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+WITHDRAWN = 2  # the highest rank of a report: of two versions at one time the withdrawal counts
+
 
 @dataclass(frozen=True)
 class ImageRecord:
