@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
 
 TOKEN = "open sesame"
+IG = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 KNOWN = {"_type", "_since", "_typeFilter"}
 
 
@@ -27,6 +28,12 @@ class BulkServer(ThreadingHTTPServer):
         self.exports: dict[str, tuple[dict, dict[str, bytes]]] = {}
         self.says_counts = True
         self.files_at = ""
+        group = {"type": "Group", "operation": [{"name": "export", "definition": f"{IG}/group-export"}]}
+        whole = [{"name": "export", "definition": f"{IG}/export"}]
+        self.capabilities = {
+            "resourceType": "CapabilityStatement",
+            "rest": [{"mode": "server", "operation": whole, "resource": [group]}],
+        }
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -98,6 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(*set_up.pop(0))
         elif kind == "files":
             self._file(address.path)
+        elif address.path == "/fhir/metadata":
+            self._send(200, {}, json.dumps(self.server.capabilities).encode())
         elif self.headers["Authorization"] != f"Bearer {TOKEN}":
             self._refuse(403, "forbidden")
         elif kind == "kick-off":

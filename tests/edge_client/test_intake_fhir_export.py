@@ -1,7 +1,10 @@
 """FHIR Bulk Data: an export is asked for, waited for, read and deleted; what ends it in between loses nothing."""
 
 import json
+import os
+import shutil
 import sqlite3
+import sys
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -10,6 +13,7 @@ import pytest
 import requests
 from bulk_server import BulkServer, outcome
 from intake_kit import RULE, case_id, cases_of, encode_text, make_site, open_service, studies, take
+from test_intake_crashes import Instants, contents
 from test_intake_fhir import (
     EFFUSION,
     LABELS,
@@ -23,7 +27,9 @@ from test_intake_fhir import (
     whole,
 )
 
+from fedfin.broker.check.finding import Verdict
 from fedfin.errors import LinkError
+from fedfin_edge.doctor import intake as doctor
 from fedfin_edge.intake import bulk_server as client
 from fedfin_edge.intake import fhir_export
 from fedfin_edge.intake.folder import open_intake
@@ -33,6 +39,7 @@ from fedfin_edge.intake.spool import FullError, Spool
 from fedfin_edge.site import open_site
 
 ONE, TWO, THREE = studies(3)
+ELSEWHERE = "http://elsewhere.example"
 
 
 @pytest.fixture(autouse=True)
@@ -207,48 +214,107 @@ def test_what_ends_it_at_any_step_loses_nothing_and_counts_nothing_twice(site, s
     assert kick_offs == (1 if place in {"lines", "wait", "cursor"} else 2)  # of nothing new, after "delete"
 
 
-@pytest.mark.parametrize(
-    ("kind", "answer", "says", "again"),
-    [
-        ("kick-off", (403, {}, outcome("forbidden")), r"answers 403, forbidden to \$export", True),
-        ("kick-off", (400, {}, b"Doe^Jane"), r"answers 400 to \$export", True),
-        ("kick-off", (202, {}, b""), "does not say where the export's status is", True),
-        (
-            "kick-off",
-            (202, {"Content-Location": "http://elsewhere.example/1"}, b""),
-            "at another address",
-            True,
-        ),
-        ("kick-off", (202, {"Content-Location": "http://[wrong"}, b""), "does not say where", True),
-        ("kick-off", (302, {"Location": "http://elsewhere.example/"}, b""), "answers 302", True),
-        ("status", (500, {}, outcome("exception")), "failed there, or is gone .500, exception.", True),
-        ("status", (404, {}, outcome("doe-jane")), "failed there, or is gone .404.", True),
-        ("status", (503, {}, b"Doe^Jane"), "answers 503", False),
-        ("status", (401, {}, b""), "answers 401", False),
-        ("status", (200, {}, b'{"Doe^Jane": 1}'), "manifest is not one of Bulk Data", True),
-        ("status", (200, {}, b'{"a": "\xff"}'), "manifest is not one of Bulk Data", True),
-        ("status", (307, {"Location": "/status/2"}, b""), "answers 307", False),
-        ("files", (410, {}, outcome("expired")), "failed there, or is gone .410, expired.", True),
-        ("files", (502, {}, b""), "answers 502", False),
-        ("files", (302, {"Location": "http://elsewhere.example/"}, b""), "answers 302", False),
-        ("files", (200, {"Content-Length": "9"}, b"{}"), "cannot be reached", False),
-        ("files", (200, {}, b"{}\n{}"), "a file has 2 lines, and not 1 as the export says", True),
-    ],
-)
-def test_what_goes_wrong_is_named_without_what_the_server_wrote_and_the_next_poll_gets_all(
-    site, server, kind, answer, says, again
-):
-    server.resources = [whole(ONE, "clear", minute=1)]
-    server.answers = {kind: [answer]}
-    with pytest.raises(LinkError, match=says) as caught:
-        take(site, [ONE.view()])
-    message = str(caught.value)
-    assert message.startswith(f"{server.url}/: ")
-    for planted in ("Doe", "jane", "ACC", "elsewhere", "status/"):
-        assert planted not in message
-    server.log.clear()
-    assert take(site)["report: taken"] == 1
-    assert any("$export" in path for path in asked(server)) is again
+WRONG = [
+    ("kick-off", (403, {}, outcome("forbidden")), r"answers 403, forbidden to \$export", True),
+    ("kick-off", (400, {}, b"Doe^Jane"), r"answers 400 to \$export", True),
+    ("kick-off", (202, {}, b""), "does not say where the export's status is", True),
+    ("kick-off", (202, {"Content-Location": f"{ELSEWHERE}/1"}, b""), "at another address", True),
+    ("kick-off", (202, {"Content-Location": "http://[wrong"}, b""), "does not say where", True),
+    ("kick-off", (302, {"Location": ELSEWHERE}, b""), "answers 302", True),
+    ("status", (500, {}, outcome("exception")), "failed there, or is gone .500, exception.", True),
+    ("status", (404, {}, outcome("doe-jane")), "failed there, or is gone .404.", True),
+    ("status", (503, {}, b"Doe^Jane"), "answers 503", False),
+    ("status", (401, {}, b""), "answers 401", False),
+    ("status", (200, {}, b'{"Doe^Jane": 1}'), "manifest is not one of Bulk Data", True),
+    ("status", (200, {}, b'{"a": "\xff"}'), "manifest is not one of Bulk Data", True),
+    ("status", (307, {"Location": "/status/2"}, b""), "answers 307", False),
+    ("files", (410, {}, outcome("expired")), "failed there, or is gone .410, expired.", True),
+    ("files", (502, {}, b""), "answers 502", False),
+    ("files", (302, {"Location": ELSEWHERE}, b""), "answers 302", False),
+    ("files", (200, {"Content-Length": "9"}, b"{}"), "cannot be reached", False),
+    ("files", (200, {}, b"{}\n{}"), "a file has 2 lines, and not 1 as the export says", True),
+]
+
+
+def export_in_a_process(folder, fatal) -> int:
+    """Poll once and absorb, in a child that is killed at this instant; how many there are (0 if it was killed)."""
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        instants = Instants(fatal)
+        sys.setprofile(instants)
+        take(open_site(folder))
+        sys.setprofile(None)
+        os.write(writer, str(instants.passed).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as passed:
+        found = int(passed.read() or 0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) == (fatal is not None)
+    return found
+
+
+@pytest.fixture
+def change(site, server):
+    """A site that had an export, with a correction, a new report and a deletion to come, and what it has then."""
+    server.resources = [whole(ONE, "clear", minute=1), whole(TWO, "clear", minute=1)]
+    take(site, [each.view() for each in (ONE, TWO, THREE)])
+    later = {"meta": {"lastUpdated": "2026-01-02T12:30:00.000+00:00"}}
+    server.resources = [whole(ONE, "effusion", minute=1, status="corrected") | later]
+    server.resources += [whole(THREE, "lungs", minute=1) | later]
+    server.resources += [coded("Observation", ONE, EFFUSION, minute=1, valueBoolean=True) | later]
+    server.deleted = [f"DiagnosticReport/r{TWO.number}"]
+    server.busy = 0
+    shutil.copytree(site.folder, site.folder.parent / "done")
+    instants = export_in_a_process(site.folder.parent / "done", None)
+    done = contents(site.folder.parent / "done")
+    assert done != contents(site.folder)
+    return site.folder, done, instants
+
+
+def check_instant(change, instant: int) -> None:
+    """Killed there, and started again, it has the same."""
+    folder, wanted, _ = change
+    killed = folder.parent / "killed"
+    shutil.copytree(folder, killed)
+    try:
+        export_in_a_process(killed, instant)
+        export_in_a_process(killed, None)
+        assert contents(killed) == wanted, instant
+    finally:
+        shutil.rmtree(killed)
+
+
+def test_killed_at_some_instants_an_export_ends_as_if_nothing_had_happened(change):
+    instants = change[2]
+    assert instants > 50
+    for instant in range(1, instants, instants // 4):
+        check_instant(change, instant)
+
+
+@pytest.mark.slow
+def test_killed_at_any_instant_an_export_ends_as_if_nothing_had_happened(change):
+    for instant in range(1, change[2] + 1):
+        check_instant(change, instant)
+
+
+def test_what_goes_wrong_is_named_without_what_the_server_wrote_and_the_next_poll_gets_all(site, server):
+    with open_service(site) as service:
+        for number, (kind, answer, says, again) in enumerate(WRONG):
+            later = {"meta": {"lastUpdated": f"2026-01-02T13:{number:02}:00.000+00:00"}}
+            server.resources = [whole(ONE, f"clear {number}", minute=1) | later]
+            server.transaction_time = f"2026-01-02T13:{number:02}:30Z"
+            server.answers = {kind: [answer]}
+            with pytest.raises(LinkError, match=says) as caught:
+                poll(service)
+            assert str(caught.value).startswith(f"{server.url}/: ")
+            assert not [
+                word for word in ("Doe", "jane", "ACC", "elsewhere", "status/") if word in str(caught.value)
+            ]
+            server.log.clear()
+            poll(service)
+            assert len(service._spool) == number + 1, says
+            assert any("$export" in path for path in asked(server)) is again, says
 
 
 def test_busy_servers_are_asked_when_they_say_and_less_and_less_often_else(site, server, pauses):
@@ -404,3 +470,22 @@ def test_an_address_that_site_toml_does_not_name_gets_no_secret_by_a_password_ei
     with pytest.raises(LinkError, match=r"answers 403, forbidden"):
         take(open_site(site.folder))
     assert [token for _, _, token in server.log] == [True]
+
+
+def test_the_doctor_says_whether_the_server_exports(tmp_path, bundles, server, site):
+    (well,) = doctor.intake(site)
+    assert (well.verdict, server.log) == (Verdict.PASS, [("GET", "/fhir/metadata", True)])
+    (rest,) = server.capabilities["rest"]
+    del rest["operation"]
+    (without,) = doctor.intake(site)
+    assert without.verdict is Verdict.WARN
+    assert "Bulk Data Access" in without.remedy
+    group = site_with(tmp_path, bundles, server, 'group = "chest-1"\n', "group")
+    assert next(doctor.intake(group)).verdict is Verdict.PASS
+    server.capabilities = {"resourceType": "Patient", "name": "Doe^Jane"}
+    (other,) = doctor.intake(site)
+    assert other.verdict is Verdict.FAIL
+    assert "Doe" not in other.says + other.remedy
+    (tmp_path / "token").unlink()
+    (unreadable,) = doctor.intake(site)
+    assert "token: cannot read it" in unreadable.says

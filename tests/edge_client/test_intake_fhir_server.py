@@ -5,6 +5,9 @@ import sekmet
 from intake_kit import RULE, case_id, cases_of, encode_text, make_site, studies, take
 from test_intake_fhir import EFFUSION, LABELS, MASS, coded, concept, diagnostic_report, order, patient
 
+from fedfin.broker.check.finding import Verdict
+from fedfin_edge.doctor.intake import intake
+
 pytestmark = pytest.mark.skipif(not sekmet.HERE, reason=sekmet.WITHOUT)
 STUDIES = studies(5)
 ONE, TWO = STUDIES[:2]
@@ -38,6 +41,8 @@ def test_search_and_export_bring_the_same_cases_and_then_what_changed(tmp_path, 
     sites = [make_site(tmp_path / name, bundles, RULE + hospital.section(name) + LABELS) for name in SECTIONS]
     clear, effusion = (encode_text(bundles["text"], text) for text in ("clear", "effusion"))
     for site in sites:
+        (finding,) = intake(site)
+        assert finding.verdict is Verdict.PASS, finding.says
         assert take(site, [each.view() for each in STUDIES])["report: taken"] == len(STUDIES)
         cases = cases_of(site)
         assert {features["text"] for _, features, _ in cases.values()} == {clear}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedfin.broker.check.finding import Finding, fail, not_reached, passed, warn
+from fedfin_edge.doctor.bulk_export import bulk_export
 from fedfin_edge.doctor.echo import echo
 from fedfin_edge.doctor.labels import labels
 from fedfin_edge.intake_settings import DicomListener
@@ -34,6 +35,8 @@ def intake(site: Site) -> Iterator[Finding]:
         if web is not None:
             ca = None if web.ca is None else site.folder / web.ca
             yield _answers(probe, f"{web.url.rstrip('/')}/{below}", ca)
+    if settings.fhir_export is not None:
+        yield bulk_export(site, settings.fhir_export)
     if settings.folder is not None:
         yield _folder(site.folder / settings.folder.path)
     if settings.labels is not None:

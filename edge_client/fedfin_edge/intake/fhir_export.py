@@ -30,7 +30,9 @@ from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.reception import Reception
 from fedfin_edge.intake_settings import FhirExport as Settings
 
-MOST_KNOWN = 1_000_000  # of patients and orders in memory; beyond, each is read when a report refers to it
+MOST_KNOWN = (
+    100_000  # patients and orders in 130 MB of memory; beyond, each is read when a report refers to it
+)
 _Kind = TypeVar("_Kind", Bundle, OperationOutcome, Referring, Resource)
 _DONE = "done "
 _FAILURES = frozenset({"error", "fatal"})

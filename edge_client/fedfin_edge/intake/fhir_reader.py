@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -23,7 +24,7 @@ from fedfin_edge.intake.fhir_resources import (
 )
 from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.reception import Reception
-from fedfin_edge.intake.records import LabelRecord
+from fedfin_edge.intake.records import LabelRecord, ReportRecord
 from fedfin_edge.intake.report import Report, Status
 from fedfin_edge.intake_settings import Resources
 
@@ -37,6 +38,14 @@ _SOURCE = "fhir"
 # Present, positive, yes: LOINC answers, SNOMED CT, HL7 v2-0136 and ObservationInterpretation; and their opposites.
 _YES = {"LA9633-4", "LA33-6", "52101004", "10828004", "373066001", "Y", "POS", "confirmed"}
 _NO = {"LA9634-2", "LA32-8", "2667000", "260385009", "373067005", "N", "NEG", "refuted"}
+
+
+@dataclass
+class _Found:
+    """What is kept of resources at once. given: which report each gave, by what the resource is known."""
+
+    labels: list[LabelRecord] = field(default_factory=list)
+    given: list[tuple[bytes, ReportRecord]] = field(default_factory=list)
 
 
 class FhirReader:
@@ -62,20 +71,21 @@ class FhirReader:
         """
         raw = list(resources)
         others = ChainMap(dict(referable(raw)), known or {})
-        labels: list[LabelRecord] = []
+        found = _Found()
         owners: list[bytes | None] = []
         for each in raw:
             owners.append(None)
             try:
-                owners[-1] = self._take_one(each, others, labels)
+                owners[-1] = self._take_one(each, others, found)
             except (*UNREADABLE, InputError) as error:
                 reason = str(error) if isinstance(error, InputError) else "is not readable as FHIR R4"
                 self._reception.leave_out(f"report: {reason}")
-        self._reception.take_labels(labels)
+        self._reception.take_labels(found.labels)
+        self._reception.remember(found.given)
         return owners
 
     def _take_one(
-        self, raw: bytes | msgspec.Raw, others: Mapping[str, Resource], labels: list[LabelRecord]
+        self, raw: bytes | msgspec.Raw, others: Mapping[str, Resource], found: _Found
     ) -> bytes | None:
         kind = msgspec.json.decode(raw, type=Resource).resource_type
         if kind == "DiagnosticReport":
@@ -84,18 +94,18 @@ class FhirReader:
             if report is None:
                 return None
             if self._server:
-                record = report_record(report, self._identity)
-                self._reception.remember(self.mark_of(f"DiagnosticReport/{resource.id}"), record)
+                mark = self.mark_of(f"DiagnosticReport/{resource.id}")
+                found.given.append((mark, report_record(report, self._identity)))
             self._reception.take_report(report)
             return self._identity.owner(report.accession, report.study)
         if kind == "Observation":
-            found = list(self._observed(msgspec.json.decode(raw, type=Observation), others))
+            labels = list(self._observed(msgspec.json.decode(raw, type=Observation), others))
         elif kind == "Condition":
-            found = list(self._diagnosed(msgspec.json.decode(raw, type=Condition), others))
+            labels = list(self._diagnosed(msgspec.json.decode(raw, type=Condition), others))
         else:
             return None
-        labels += found
-        return found[0].owner if found else None
+        found.labels += labels
+        return labels[0].owner if labels else None
 
     def take_deletion(self, reference: str) -> None:
         """The server has deleted this: the report that it gave goes. Raises FullError."""

@@ -154,11 +154,11 @@ class IntakeStore:
         with self._transaction() as database:
             _keep_labels(database, labels)
 
-    def remember(self, mark: bytes, record: ReportRecord) -> None:
-        """This resource gives this version of a report."""
-        row = (mark, record.owner, record.study, record.accession, record.patient, record.moment)
+    def remember(self, given: Iterable[tuple[bytes, ReportRecord]]) -> None:
+        """These resources gave these versions of reports."""
+        rows = [(mark, *astuple(record)[:5]) for mark, record in given]
         with self._transaction() as database:
-            database.execute("INSERT OR REPLACE INTO given VALUES (?, ?, ?, ?, ?, ?)", row)
+            database.executemany("INSERT OR REPLACE INTO given VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def withdraw(self, mark: bytes) -> bool:
         """The resource was deleted: the version that it gave goes, also if it comes only now. False: it gave none.

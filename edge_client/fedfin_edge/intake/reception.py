@@ -40,9 +40,9 @@ class Reception:
         """Raises FullError where there is no room."""
         self._spool.put("report", pack(report))
 
-    def remember(self, mark: bytes, record: ReportRecord) -> None:
-        """Which report a server's resource gives, before it is taken: the server may delete it one day."""
-        self._store.remember(mark, record)
+    def remember(self, given: Iterable[tuple[bytes, ReportRecord]]) -> None:
+        """Which report each of a server's resources gave: the server may delete it one day."""
+        self._store.remember(given)
 
     def take_deletion(self, mark: bytes) -> None:
         """What this resource gave goes, with the next batch. Raises FullError where there is no room."""
