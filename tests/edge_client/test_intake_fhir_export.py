@@ -12,7 +12,7 @@ import bulk_server
 import pytest
 import requests
 from bulk_server import BulkServer, outcome
-from intake_kit import RULE, case_id, cases_of, encode_text, make_site, open_service, studies, take
+from intake_kit import RULE, Silent, case_id, cases_of, encode_text, make_site, open_service, studies, take
 from test_intake_crashes import Instants, contents
 from test_intake_fhir import (
     EFFUSION,
@@ -26,6 +26,7 @@ from test_intake_fhir import (
     patient,
     whole,
 )
+from test_intake_planted import everything, hits
 
 from fedfin.broker.check.finding import Verdict
 from fedfin.errors import LinkError
@@ -378,6 +379,35 @@ def test_a_file_elsewhere_is_fetched_only_where_that_is_allowed_and_without_our_
         other.shutdown()
 
 
+def test_nothing_of_a_patient_is_left_of_an_export(site, server):
+    """Whatever came of it: taken, withdrawn, deleted, unreadable, broken off."""
+    phrase, hear = "mikdovtas velrunhos", Silent()
+    words = [phrase, *(word for study in (ONE, TWO, THREE) for word in (study.accession, study.patient))]
+    server.resources = [order(ONE), patient(ONE), diagnostic_report(ONE, phrase, minute=1)]
+    server.resources += [whole(TWO, phrase, minute=1), whole(THREE, phrase, minute=1, status="amended")]
+    server.resources += [
+        {"resourceType": "DiagnosticReport", "id": ONE.accession, "status": phrase, "issued": phrase}
+    ]
+    server.resources += [
+        coded("Observation", ONE, EFFUSION, minute=1, valueBoolean=True) | {"id": ONE.patient}
+    ]
+    with open_service(site, hear) as service:
+        service.once()
+        server.deleted = [f"DiagnosticReport/r{TWO.number}", f"DiagnosticReport/{ONE.accession}"]
+        server.resources = [
+            whole(THREE, "", minute=1, status="cancelled") | {"meta": {"lastUpdated": "2026-02-01T00:00:00Z"}}
+        ]
+        server.answers = {"files": [(500, {}, outcome("exception")), (502, {}, phrase.encode())]}
+        for _ in range(2):
+            with pytest.raises(LinkError) as caught:
+                service.once()
+            hear("failed", {"reason": str(caught.value)})
+        service.once()
+        assert not service._spool.waiting()
+    assert [event for event, _ in hear.heard].count("polled") == 2
+    assert hits(words, everything(site.folder, repr(hear.heard).encode())) == []
+
+
 def test_a_group_and_codes_are_asked_for_where_site_toml_says_so(tmp_path, bundles, server):
     site = site_with(tmp_path, bundles, server, 'group = "chest-1"\ntype_filter = true\nreports = false\n')
     server.resources = [
@@ -422,6 +452,30 @@ def test_what_cannot_be_read_is_counted_once_and_the_rest_is_taken(site, server,
     assert all(text is not None for text in texts(site).values())
 
 
+def test_older_reports_are_asked_for_once_they_are_wanted(tmp_path, bundles, server):
+    """The types of the export are the same: a condition's evidence may be a report."""
+    server.resources = [whole(ONE, "clear", minute=1)]
+    site = site_with(tmp_path, bundles, server, "reports = false\n")
+    assert "report: taken" not in take(site)
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text().replace("reports = false", "reports = true"))
+    assert take(open_site(site.folder))["report: taken"] == 1
+
+
+def test_what_makes_room_in_memory_is_read_again(site, server, monkeypatch):
+    monkeypatch.setattr(fhir_export, "MOST_KNOWN", 1)
+    server.resources = [each(study) for study in (ONE, TWO, THREE) for each in (order, patient)]
+    server.resources += [diagnostic_report(study, "clear", minute=1) for study in (ONE, TWO, THREE)]
+    assert take(site)["report: taken"] == 3
+
+
+def test_an_answer_without_end_is_not_kept(site, server, monkeypatch):
+    monkeypatch.setattr(client, "_MAX_ANSWER", 1 << 20)
+    server.answers = {"status": [(200, {}, b" " * (3 << 20))]}
+    with pytest.raises(LinkError, match="/fhir/: answers with over 1 MiB"):
+        take(site)
+
+
 def test_a_file_without_end_is_given_up(site, server, monkeypatch):
     monkeypatch.setattr(client, "MOST_LINES", 2)
     server.resources = [whole(study, "clear", minute=1) for study in (ONE, TWO, THREE)]
@@ -436,6 +490,8 @@ def test_what_the_server_could_not_export_is_counted_once_for_each_export(site, 
     def with_errors(*arguments):
         name = start(*arguments)
         manifest, contents = server.exports[name]
+        manifest["deleted"] = [{"type": "Bundle", "url": f"{server.root}/files/{name}/gone"}]
+        contents["gone"] = b"Doe^Jane\n"
         manifest["error"] = [{"type": "OperationOutcome", "url": f"{server.root}/files/{name}/errors"}]
         contents["errors"] = outcome("exception") + b"\n" + outcome("informational", "information")
         return name
@@ -444,6 +500,7 @@ def test_what_the_server_could_not_export_is_counted_once_for_each_export(site, 
     take(site)
     counts = take(site)
     assert counts["export: the server could not export something"] == 1
+    assert counts["export: a deletion is not readable"] == 1
 
 
 def test_a_full_queue_stops_an_export_and_room_lets_it_go_on(site, server, monkeypatch):

@@ -85,7 +85,7 @@ class BulkServer:
         self.base = settings.url.rstrip("/") + "/"
         self.operation = f"Group/{settings.group}/$export" if settings.group else "$export"
         self._others = {_origin(each) for each in settings.files_at}
-        self._known = open_session(settings, site)
+        self._signed = open_session(settings, site)
         nobody = msgspec.structs.replace(settings, user=None, password_file=None, token_file=None)
         self._anonymous = open_session(nobody, site)
 
@@ -126,7 +126,7 @@ class BulkServer:
             "GET", file.url, {"Accept": _NDJSON}, session=self._for_file(file, with_token)
         ) as answer:
             if answer.status_code != _OK:
-                self._check(_whole(answer))
+                self._check(self._whole(answer))
             for line in filter(bytes.strip, split_lines(answer.iter_content(_CHUNK))):
                 found += 1
                 if found > MOST_LINES:
@@ -175,8 +175,8 @@ class BulkServer:
             raise ExportOverError(
                 f"{self.base}: names the export's status at another address; ask its operator"
             )
-        with self._open(method, url, headers, session=self._known, query=query) as answer:
-            return _whole(answer)
+        with self._open(method, url, headers, session=self._signed, query=query) as answer:
+            return self._whole(answer)
 
     @contextmanager
     def _open(
@@ -194,15 +194,24 @@ class BulkServer:
         ) as answer:
             yield answer
 
+    def _whole(self, answer: requests.Response) -> Answer:
+        """Read it. Raises LinkError where it is too long for what it should be."""
+        body = b""
+        for chunk in answer.iter_content(_CHUNK):
+            body += chunk
+            if len(body) > _MAX_ANSWER:
+                raise LinkError(f"{self.base}: answers with over {_MAX_ANSWER >> 20} MiB; ask its operator")
+        return Answer(answer.status_code, answer.headers, body)
+
     def _for_file(self, file: ExportFile, with_token: bool) -> requests.Session:
         """By which it may be fetched: a password belongs to the server, a token to what asks for it."""
         if _origin(file.url) == _origin(self.base):
-            return self._known if with_token or self._known.auth else self._anonymous
+            return self._signed if with_token or self._signed.auth else self._anonymous
         if _origin(file.url) not in self._others:
             raise ExportOverError(
                 f"{self.base}: names a file at another address; ask its operator, or allow it with `files_at`"
             )
-        if with_token and "Authorization" in self._known.headers:
+        if with_token and "Authorization" in self._signed.headers:
             raise ExportOverError(
                 f"{self.base}: a file at another address wants our token, which goes nowhere else; ask its operator"
             )
@@ -235,13 +244,3 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
         return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
         return "", None, None
-
-
-def _whole(answer: requests.Response) -> Answer:
-    """Read it. Raises LinkError where it is too long for what it should be."""
-    body = b""
-    for chunk in answer.iter_content(_CHUNK):
-        body += chunk
-        if len(body) > _MAX_ANSWER:
-            raise LinkError("a FHIR server's answer has no end; ask its operator")
-    return Answer(answer.status_code, answer.headers, body)

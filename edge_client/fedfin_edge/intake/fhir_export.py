@@ -30,9 +30,8 @@ from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.reception import Reception
 from fedfin_edge.intake_settings import FhirExport as Settings
 
-MOST_KNOWN = (
-    100_000  # patients and orders in 130 MB of memory; beyond, each is read when a report refers to it
-)
+# Patients and orders, in 130 MB; beyond, each is read by itself when a report refers to it.
+MOST_KNOWN = 100_000
 _Kind = TypeVar("_Kind", Bundle, OperationOutcome, Referring, Resource)
 _DONE = "done "
 _FAILURES = frozenset({"error", "fatal"})
@@ -66,7 +65,7 @@ class FhirExport:
         self._query = {"_type": ",".join(dict.fromkeys([*self._referred, *self._wanted]))}
         if settings.type_filter:
             self._query["_typeFilter"] = ",".join(self._filters())
-        self._cursor = f"fhir-export {self._server.base}{self._server.operation} {self._query['_type']}"
+        self._cursor = f"fhir-export {self._server.base}{self._server.operation} {','.join(self._wanted)}"
         self._status = f"{self._cursor} status"
         self._known: dict[str, Resource] = {}
 
@@ -109,7 +108,7 @@ class FhirExport:
         self._known.clear()  # of an export that failed half-way
         taken = 0
         for file in manifest.deleted:
-            self._take_deletions(self._lines(manifest, file))
+            self._take_deletions(manifest, self._lines(manifest, file))
         for kind in self._query["_type"].split(","):
             for file in (each for each in manifest.output if each.type == kind):
                 taken += sum(self._take_line(kind, line) for line in self._lines(manifest, file))
@@ -122,19 +121,24 @@ class FhirExport:
     def _lines(self, manifest: Manifest, file: ExportFile) -> Iterator[bytes]:
         return self._server.lines(file, with_token=manifest.requires_access_token)
 
-    def _take_deletions(self, lines: Iterable[bytes]) -> None:
-        """Bundles of what is to be deleted; of labels the deletion says nothing that could be kept."""
+    def _take_deletions(self, manifest: Manifest, lines: Iterable[bytes]) -> None:
+        """Bundles of what is to be deleted; of labels a deletion says nothing that could be kept."""
         for line in lines:
-            for entry in _decoded(line, Bundle).entry:
+            bundle = _decoded(line, Bundle)
+            if not bundle.entry:
+                self._leave_out(manifest, line, "export: a deletion is not readable")
+            for entry in bundle.entry:
                 reference = "/".join(entry.request.url.split("/")[-2:])
                 if entry.request.method == "DELETE" and reference.startswith("DiagnosticReport/"):
                     self._reader.take_deletion(reference)
 
     def _take_line(self, kind: str, line: bytes) -> bool:
         """Whether it said something new."""
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()  # before a line, since a line needs all that it refers to
         if kind in self._referred:
             referred = _decoded(line, Resource)
-            self._learn(f"{kind}/{referred.id}", referred)
+            self._known[f"{kind}/{referred.id}"] = referred
         mark = self._identity.hash("file", line.strip())
         if kind not in self._wanted or self._store.was_seen(mark):
             return False
@@ -146,28 +150,26 @@ class FhirExport:
         self._store.mark_seen(mark, owner)
         return owner is not None
 
-    def _learn(self, reference: str, resource: Resource) -> None:
-        """For what refers to it. What has to make room is read again where it is referred to."""
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
-        self._known[reference] = resource
-
     def _read_referred(self, kind: str, resource: Referring) -> None:
         """What this refers to and the export does not have, since it did not change."""
         references = [*resource.based_on, *(each for of in resource.evidence for each in of.detail)]
         references += [resource.subject] if kind == "DiagnosticReport" else []
         for each in references:
             if _REFERENCE.fullmatch(each.reference) and each.reference not in self._known:
-                self._learn(each.reference, self._server.read(each.reference))
+                self._known[each.reference] = self._server.read(each.reference)
 
     def _count_errors(self, manifest: Manifest, lines: Iterable[bytes]) -> None:
-        """What the server could not export, once for each export."""
+        """What the server could not export."""
         for line in lines:
-            mark = self._identity.hash("file", f"{manifest.transaction_time.isoformat()}\n".encode() + line)
-            failed = sum(issue.severity in _FAILURES for issue in _decoded(line, OperationOutcome).issue)
-            if failed and not self._store.was_seen(mark):
-                self._reception.leave_out("export: the server could not export something")
-                self._store.mark_seen(mark, None)
+            if any(issue.severity in _FAILURES for issue in _decoded(line, OperationOutcome).issue):
+                self._leave_out(manifest, line, "export: the server could not export something")
+
+    def _leave_out(self, manifest: Manifest, line: bytes, reason: str) -> None:
+        """Count it, once for each export."""
+        mark = self._identity.hash("file", f"{manifest.transaction_time.isoformat()}\n".encode() + line)
+        if not self._store.was_seen(mark):
+            self._reception.leave_out(reason)
+            self._store.mark_seen(mark, None)
 
 
 def _codes(resource: Referring) -> set[str]:
