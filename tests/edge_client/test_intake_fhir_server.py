@@ -37,6 +37,24 @@ def hospital(tmp_path_factory):
         yield server
 
 
+def test_an_export_of_a_group_has_its_patients_reports_and_the_labels_that_the_server_picked(
+    tmp_path, bundles, hospital
+):
+    """Before any of them is corrected."""
+    member = {"entity": {"reference": f"Patient/p{ONE.patient}"}}
+    hospital.put(
+        {"resourceType": "Group", "id": "chest", "type": "person", "actual": True, "member": [member]}
+    )
+    section = hospital.section("fhir_export") + 'group = "chest"\ntype_filter = true\n'
+    site = make_site(tmp_path / "site", bundles, RULE + section + LABELS)
+    assert take(site, [each.view() for each in STUDIES])["report: taken"] == 2
+    labels = {name: labels for name, (_, _, labels) in cases_of(site).items() if labels}
+    assert labels == {
+        case_id(site, ONE.accession): {"effusion": 1},
+        case_id(site, TWO.accession): {"mass": 1},
+    }
+
+
 def test_search_and_export_bring_the_same_cases_and_then_what_changed(tmp_path, bundles, hospital):
     sites = [make_site(tmp_path / name, bundles, RULE + hospital.section(name) + LABELS) for name in SECTIONS]
     clear, effusion = (encode_text(bundles["text"], text) for text in ("clear", "effusion"))
