@@ -5,7 +5,16 @@ import contextlib
 import msgspec
 
 from fedfin_edge.intake.dicom_header import read_header
-from fedfin_edge.intake.fhir_resources import Bundle, Condition, DiagnosticReport, Observation
+from fedfin_edge.intake.fhir_resources import (
+    UNREADABLE,
+    Bundle,
+    Condition,
+    DiagnosticReport,
+    Manifest,
+    Observation,
+    OperationOutcome,
+    Referring,
+)
 from fedfin_edge.intake.mllp import acknowledge
 from fedfin_edge.intake.oru import RejectedError, read_oru
 from fedfin_edge.intake_settings import Oru
@@ -19,6 +28,6 @@ def fuzz(data: bytes) -> None:
     with contextlib.suppress(REFUSED, RejectedError):
         assert all(report.accession or report.study for report in read_oru(data, Oru()))
     assert b"\rMSA" in acknowledge(data, "AA", "")
-    for kind in (Bundle, DiagnosticReport, Observation, Condition):
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    for kind in (Bundle, DiagnosticReport, Observation, Condition, Referring, Manifest, OperationOutcome):
+        with contextlib.suppress(*UNREADABLE):
             msgspec.json.decode(data, type=kind)

@@ -21,6 +21,7 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=1)]
 Most = Annotated[int, msgspec.Meta(ge=1)]
 Least = Annotated[int, msgspec.Meta(ge=0)]
+FhirId = Annotated[str, pattern(r"^[A-Za-z0-9\-.]{1,64}$", "a FHIR id: letters, digits, - and .")]
 Hl7Path = Annotated[str, pattern(r"^[A-Z][A-Z0-9]{2}-[1-9]\d?(\.[1-9]\d?)?$", "a place like OBR-3.1")]
 
 
@@ -108,6 +109,20 @@ class Fhir(Web, frozen=True):
     reports: bool = True
 
 
+class FhirExport(Web, frozen=True):
+    """A FHIR R4 server by Bulk Data Access: the same as `Fhir`, as one export for each poll.
+
+    `group`: only its patients. `type_filter`: the server picks Observations and Conditions by code. `files_at`: other
+    servers that files may be fetched from.
+    """
+
+    every: Seconds = 3600.0
+    reports: bool = True
+    group: FhirId | None = None
+    type_filter: bool = False
+    files_at: tuple[Url, ...] = ()
+
+
 class Resources(_Closed, frozen=True):
     """What FHIR resources mean, from a server or in files.
 
@@ -150,6 +165,7 @@ class IntakeSettings(_Closed, frozen=True):
     oru: Oru = Oru()
     dicomweb: Dicomweb | None = None
     fhir: Fhir | None = None
+    fhir_export: FhirExport | None = None
     resources: Resources = Resources()
     folder: Folder | None = None
     labels: LabelTable | None = None

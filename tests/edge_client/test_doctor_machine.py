@@ -112,7 +112,13 @@ def test_a_site_without_an_intake_says_so_and_sources_are_asked_where_they_are()
     (none,) = intake.intake(site)  # type: ignore[arg-type]
     assert none.verdict is Verdict.NOT_REACHED
     web = Fhir(url="http://127.0.0.1:9/fhir")
-    given = {"dicom": None, "hl7": SimpleNamespace(address="", port=9), "dicomweb": None, "fhir": web}
+    given = {
+        "dicom": None,
+        "hl7": SimpleNamespace(address="", port=9),
+        "dicomweb": None,
+        "fhir": web,
+        "fhir_export": None,
+    }
     settings = SimpleNamespace(**given, folder=SimpleNamespace(path="away"), labels=None)
     found = list(intake.intake(SimpleNamespace(settings=SimpleNamespace(intake=settings), folder=Path())))  # type: ignore[arg-type]
     assert [each.probe for each in found] == ["reports (HL7)", "reports (FHIR)", "watched folder"]

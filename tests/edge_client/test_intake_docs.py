@@ -15,6 +15,7 @@ SECTIONS = {
     "intake.dicomweb.": intake_settings.Dicomweb,
     "intake.hl7.": intake_settings.Listener,
     "intake.fhir.": intake_settings.Fhir,
+    "intake.fhir_export.": intake_settings.FhirExport,
     "intake.resources.": intake_settings.Resources,
     "intake.resources.labels.": intake_settings.CodedLabel,
     "intake.oru.": intake_settings.Oru,

@@ -5,7 +5,7 @@ import json
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import parse_qs, urlencode, urlparse
 
 import pytest
 from intake_kit import RULE, case_id, cases_of, encode_text, make_site, studies, take
@@ -81,14 +81,18 @@ def whole(study, text, **words) -> dict:
     )
 
 
+INCLUDED = {"based-on": "ServiceRequest", "subject": "Patient", "evidence-detail": "DiagnosticReport"}
+
+
 class FhirServer(ThreadingHTTPServer):
-    """Search by _lastUpdated, pages of two, included resources (R4, 3.1.1), and a bearer token."""
+    """Search by _lastUpdated, pages of two, what they refer to where that is asked for (R4, 3.1.1), a token."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.resources: list[dict] = []
         self.asked: list[str] = []
         self.pages_at_base = False  # True: as HAPI has them
+        self.spoiled = False
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -110,14 +114,24 @@ class FhirServer(ThreadingHTTPServer):
         found.sort(key=lambda each: each["meta"]["lastUpdated"])
         start = int(query.get("page", ["0"])[0])
         page, rest = found[start : start + 2], found[start + 2 :]
-        included = [each for each in self.resources if each["resourceType"] in {"ServiceRequest", "Patient"}]
-        pages = f"{self.url}?_getpages={kind}" if self.pages_at_base else f"{self.url}/{kind}?"
-        following = [{"relation": "next", "url": f"{pages}&page={start + 2}&_lastUpdated=ge{since}"}]
+        named = {INCLUDED[each.removeprefix(f"{kind}:")] for each in query.get("_include", [])}
+        included = [
+            each
+            for each in self.resources
+            if each["resourceType"] in named and f'"{each["resourceType"]}/{each["id"]}"' in json.dumps(page)
+        ]
+        more = urlencode(query | {"page": start + 2}, doseq=True)
+        pages = f"{self.url}?_getpages={kind}&" if self.pages_at_base else f"{self.url}/{kind}?"
+        following = [{"relation": "next", "url": f"{pages}{more}"}]
         return {
             "resourceType": "Bundle",
             "type": "searchset",
             "link": [{"relation": "self", "url": self.url}, *(following if rest else [])],
-            "entry": [{"resource": each} for each in (*page, *included)],
+            "entry": [
+                {"resource": each, "search": {"mode": mode}}
+                for mode, part in (("match", page), ("include", included))
+                for each in part
+            ],
         }
 
 
@@ -129,8 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(self.path)
         allowed = self.headers["Authorization"] == "Bearer open sesame"
         query = parse_qs(address.query)
-        kind = query.get("_getpages", [address.path.removeprefix("/fhir/")])[0]
-        body = json.dumps(self.server.search(kind, query) if allowed else {}).encode()
+        kind = query.pop("_getpages", [address.path.removeprefix("/fhir/")])[0]
+        found = self.server.search(kind, query) if allowed else {}
+        body = json.dumps(found, ensure_ascii=False).encode("latin-1" if self.server.spoiled else "utf-8")
         self.send_response(200 if allowed else 403)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -211,6 +226,39 @@ def test_a_time_that_a_server_left_unset_is_none_and_holds_up_nothing(site, serv
         "report: has no time: meta.lastUpdated and issued are missing": 1,
         "report: taken": 1,
     }
+
+
+def test_beside_a_new_report_one_that_was_read_is_not_counted_again(site, server):
+    server.resources = [whole(ONE, "clear", minute=1)]
+    take(site)
+    server.resources += [whole(TWO, "clear", minute=2)]
+    assert take(site)["report: taken"] == 2
+
+
+def test_a_report_that_is_only_a_conditions_evidence_tells_its_accession_number_and_is_none(
+    tmp_path, bundles, server
+):
+    (tmp_path / "token").write_text("open sesame")
+    fhir = f'\n[intake.fhir]\nurl = "{server.url}"\ntoken_file = "../token"\nreports = false\n'
+    site = make_site(tmp_path / "site", bundles, RULE + fhir + LABELS)
+    evidence = [{"detail": [{"reference": f"DiagnosticReport/r{ONE.number}"}]}]
+    condition = coded("Condition", ONE, MASS, minute=1, verificationStatus=concept("confirmed"))
+    server.resources = [whole(ONE, "clear", minute=1), condition | {"identifier": [], "evidence": evidence}]
+    assert "report: taken" not in take(site, [ONE.view()])
+    ((_, features, labels),) = cases_of(site).values()
+    assert labels == {"mass": 1}
+    assert list(features) == ["image"]
+
+
+def test_what_is_no_text_is_counted_once_and_the_source_goes_on(site, server):
+    """Bytes that are no UTF-8 ended the source, without a word."""
+    report = whole(ONE, "clear", minute=1) | {"conclusion": "é"}
+    server.resources = [report, whole(TWO, "clear", minute=1)]
+    server.spoiled = True
+    take(site)
+    counts = take(site)
+    assert counts["report: is not readable as FHIR R4"] == 1
+    assert counts["report: taken"] == 1
 
 
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])

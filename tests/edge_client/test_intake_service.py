@@ -15,7 +15,7 @@ from fedfin.errors import LinkError, SettingsError
 from fedfin.service.notify import Manager
 from fedfin_edge.cases.workers import Workers
 from fedfin_edge.doctor.encoders import encoders as doctor_encoders
-from fedfin_edge.intake import encoders, service
+from fedfin_edge.intake import encoders, service, source
 from fedfin_edge.intake.dicomweb_poll import DicomwebPoll
 from fedfin_edge.intake.folder import open_intake
 from fedfin_edge.intake.http_session import open_session
@@ -107,6 +107,22 @@ def test_a_source_that_fails_is_tried_again_and_says_why():
         ("source-failed", {"source": "archive", "reason": "no"}),
         ("polled", {"source": "archive", "found": 3}),
     ]
+
+
+def test_a_source_that_is_polled_seldom_is_tried_again_soon_after_a_failure(monkeypatch):
+    monkeypatch.setattr(source, "_FIRST_S", 0.005)
+    hear = Silent()
+    answers = iter([LinkError("no"), LinkError("no"), 3])
+
+    def poll() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with Polled("export", poll, every=3600, report=hear) as export:
+        export._thread.join(0.5)
+    assert [event for event, _ in hear.heard] == ["source-failed", "source-failed", "polled"]
 
 
 def test_at_rest_the_encoders_processes_are_gone(tmp_path, bundles):

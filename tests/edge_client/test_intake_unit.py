@@ -43,6 +43,10 @@ ca = "../own/house.pem"
 user = "fedfin"
 password_file = "../own/password"
 
+[intake.fhir_export]
+url = "https://fhir.example/r4"
+token_file = "../own/export-token"
+
 [intake.labels]
 table = "labels.csv"
 """
@@ -165,7 +169,7 @@ def test_the_secrets_of_an_intake_move_with_its_site(tmp_path, bundles) -> None:
     """All of them are found where site.toml says then; what is inside already stays as it is."""
     own = tmp_path / "own"
     own.mkdir()
-    for name in ("dicom.pem", "dicom.key", "callers.pem", "token", "house.pem", "password"):
+    for name in ("dicom.pem", "dicom.key", "callers.pem", "token", "export-token", "house.pem", "password"):
         (own / name).write_text(name)
     site = make_site(tmp_path / "site", bundles, RULE + SECRETS)
     settings = site.folder / "site.toml"
@@ -184,7 +188,12 @@ def test_the_secrets_of_an_intake_move_with_its_site(tmp_path, bundles) -> None:
     }
     intake = site.settings.intake
     assert "../own" not in settings.read_text()
-    for named in (intake.dicom.key, intake.dicomweb.token_file, intake.fhir.password_file):
+    for named in (
+        intake.dicom.key,
+        intake.dicomweb.token_file,
+        intake.fhir_export.token_file,
+        intake.fhir.password_file,
+    ):
         assert (site.folder / named).read_text() == Path(named).name
     assert intake.labels.table == "labels.csv"
     assert intake.reports == "text"

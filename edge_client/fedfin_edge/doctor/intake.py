@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fedfin.broker.check.finding import Finding, fail, failed_by, not_reached, passed, warn
 from fedfin.errors import FedfinError
+from fedfin_edge.doctor.bulk_export import bulk_export
 from fedfin_edge.doctor.echo import echo
 from fedfin_edge.doctor.labels import labels
 from fedfin_edge.intake_settings import DicomListener, Web
@@ -32,6 +33,8 @@ def intake(site: Site) -> Iterator[Finding]:
                               ("reports (FHIR)", settings.fhir, "metadata")):  # fmt: skip
         if web is not None:
             yield _answers(probe, web, site.folder, below)
+    if settings.fhir_export is not None:
+        yield bulk_export(site, settings.fhir_export)
     if settings.folder is not None:
         yield _folder(site.folder / settings.folder.path)
     if settings.labels is not None:

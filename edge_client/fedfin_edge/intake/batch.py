@@ -16,12 +16,12 @@ from fedfin_edge.intake.dicom_header import Header, read_header
 from fedfin_edge.intake.encoders import Encoders
 from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.intake_store import IntakeStore
-from fedfin_edge.intake.records import ImageRecord, Record, ReportRecord
+from fedfin_edge.intake.records import WITHDRAWN, ImageRecord, Record, ReportRecord
 from fedfin_edge.intake.report import Report, unpack
 from fedfin_edge.intake.rules import judge
 from fedfin_edge.intake_settings import IntakeSettings
 
-_RANK = {"final": 0, "corrected": 1, "withdrawn": 2}
+_RANK = {"final": 0, "corrected": 1, "withdrawn": WITHDRAWN}
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,23 @@ class Entry:
 
 @dataclass
 class Batch:
-    """todo: by modality; records: what is to be kept; counts: what became of each, by kind and reason."""
+    """todo: by modality; records: what is to be kept; counts: what became of each, by kind and reason.
+
+    deletions: by which resource a report was given that goes.
+    """
 
     todo: dict[str, list[Entry]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    deletions: list[bytes] = field(default_factory=list)
 
     def read(self, path: Path, identity: Identity, settings: IntakeSettings) -> None:
         """Add what a file of the spool holds."""
         try:
             if path.suffix == ".dicom":
                 self._add_image(path, identity, settings)
+            elif path.suffix == ".deletion":
+                self.deletions.append(path.read_bytes())
             else:
                 self._add_report(unpack(path.read_bytes()), identity, settings.reports)
         except InputError as error:
@@ -96,12 +102,14 @@ class Batch:
             self.records.append(record)
 
     def keep(self, store: IntakeStore) -> None:
-        """In one transaction. Raises StateError."""
+        """In one transaction, and one for each deletion. Raises StateError."""
         store.record(
             [record for record in self.records if isinstance(record, ImageRecord)],
             [record for record in self.records if isinstance(record, ReportRecord)],
             self.counts,
         )
+        for each in self.deletions:
+            self.counts["report: withdrawn"] += store.withdraw(each)  # counted by the store, if there was one
 
 
 def _made(outcomes: Mapping[bytes, Outcome]) -> dict[bytes, Encoded]:

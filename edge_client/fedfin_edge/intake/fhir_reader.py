@@ -3,13 +3,17 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
 from fedfin.errors import InputError
+from fedfin_edge.intake.batch import report_record
 from fedfin_edge.intake.fhir_resources import (
+    UNREADABLE,
     WITHDRAWN,
     CodeableConcept,
     Condition,
@@ -22,7 +26,7 @@ from fedfin_edge.intake.fhir_resources import (
 )
 from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.reception import Reception
-from fedfin_edge.intake.records import FHIR, LabelRecord
+from fedfin_edge.intake.records import FHIR, LabelRecord, ReportRecord
 from fedfin_edge.intake.report import Report, Status
 from fedfin_edge.intake.spool import FullError
 from fedfin_edge.intake_settings import Resources
@@ -38,67 +42,96 @@ _YES = {"LA9633-4", "LA33-6", "52101004", "10828004", "373066001", "Y", "POS", "
 _NO = {"LA9634-2", "LA32-8", "2667000", "260385009", "373067005", "N", "NEG", "refuted"}
 
 
+@dataclass
+class _Found:
+    """What is kept of resources at once. given: which report each gave, by what the resource is known."""
+
+    labels: list[LabelRecord] = field(default_factory=list)
+    given: list[tuple[bytes, ReportRecord]] = field(default_factory=list)
+
+
 class FhirReader:
     """Reads resources, and hands over what they say."""
 
-    def __init__(self, settings: Resources, identity: Identity, reception: Reception) -> None:
+    def __init__(
+        self, settings: Resources, identity: Identity, reception: Reception, *, server: str = ""
+    ) -> None:
+        """server: whose resources these are, where it may say later which of them it has deleted."""
         self._settings = settings
         self._identity = identity
         self._reception = reception
+        self._server = server.rstrip("/")
         self._begun: dict[bytes, list[bytes | None]] = {}
 
-    def take(self, resources: Iterable[bytes | msgspec.Raw]) -> list[bytes | None]:
-        """JSON resources, together with those they refer to. Raises FullError, StateError.
+    def take(
+        self, resources: Iterable[bytes | msgspec.Raw], known: dict[str, Resource] | None = None
+    ) -> list[bytes | None]:
+        """JSON resources, together with those they refer to; `known`: more of these, by type and id.
+
+        Raises FullError, StateError.
 
         Returns of each the hash of the accession number or study that it told something about; else None. Where there
         was no room for all, the same resources go on where they ended: an export may hold more than the queue does.
         """
         raw = list(resources)
-        others = dict(_referable(raw))
+        others = ChainMap(dict(referable(raw)), known or {})
         fingerprint = hashlib.sha256(b"\n".join(raw)).digest()
         owners = self._begun.pop(fingerprint, [])
-        labels: list[LabelRecord] = []
+        found = _Found()
         try:
             for each in raw[len(owners) :]:
-                owners.append(self._take_or_leave_out(each, others, labels))
+                owners.append(self._take_or_leave_out(each, others, found))
         except FullError:
             self._begun = {fingerprint: owners}
             raise
         finally:
-            self._reception.take_labels(labels)
+            self._reception.take_labels(found.labels)
+            self._reception.remember(found.given)
         return owners
 
     def _take_or_leave_out(
-        self, raw: bytes | msgspec.Raw, others: dict[str, Resource], labels: list[LabelRecord]
+        self, raw: bytes | msgspec.Raw, others: Mapping[str, Resource], found: _Found
     ) -> bytes | None:
         try:
-            return self._take_one(raw, others, labels)
+            return self._take_one(raw, others, found)
         except InputError as error:
             self._reception.leave_out(f"report: {error}")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             self._reception.leave_out("report: is not readable as FHIR R4")
         return None
 
     def _take_one(
-        self, raw: bytes | msgspec.Raw, others: dict[str, Resource], labels: list[LabelRecord]
+        self, raw: bytes | msgspec.Raw, others: Mapping[str, Resource], found: _Found
     ) -> bytes | None:
         kind = msgspec.json.decode(raw, type=Resource).resource_type
         if kind == "DiagnosticReport":
-            report = self.read_report(msgspec.json.decode(raw, type=DiagnosticReport), others)
+            resource = msgspec.json.decode(raw, type=DiagnosticReport)
+            report = self.read_report(resource, others)
             if report is None:
                 return None
+            if self._server:
+                mark = self.mark_of(f"DiagnosticReport/{resource.id}")
+                found.given.append((mark, report_record(report, self._identity)))
             self._reception.take_report(report)
             return self._identity.owner(report.accession, report.study)
         if kind == "Observation":
-            found = list(self._observed(msgspec.json.decode(raw, type=Observation), others))
+            labels = list(self._observed(msgspec.json.decode(raw, type=Observation), others))
         elif kind == "Condition":
-            found = list(self._diagnosed(msgspec.json.decode(raw, type=Condition), others))
+            labels = list(self._diagnosed(msgspec.json.decode(raw, type=Condition), others))
         else:
             return None
-        labels += found
-        return found[0].owner if found else None
+        found.labels += labels
+        return labels[0].owner if labels else None
 
-    def read_report(self, report: DiagnosticReport, others: dict[str, Resource]) -> Report | None:
+    def take_deletion(self, reference: str) -> None:
+        """The server has deleted this: the report that it gave goes. Raises FullError."""
+        self._reception.take_deletion(self.mark_of(reference))
+
+    def mark_of(self, reference: str) -> bytes:
+        """By what a resource of this server is known, by type and id."""
+        return self._identity.hash("file", f"fhir {self._server}/{reference}")
+
+    def read_report(self, report: DiagnosticReport, others: Mapping[str, Resource]) -> Report | None:
         """None of one that is not final yet. Raises InputError for one that names no study, or has no time or text."""
         if report.status not in _STATUS:
             return None
@@ -115,7 +148,7 @@ class FhirReader:
             raise InputError("has no text in presentedForm, conclusion or text")
         return Report(accession, study, self._patient(report.subject, others), moment, status, text)
 
-    def _observed(self, observation: Observation, others: dict[str, Resource]) -> Iterator[LabelRecord]:
+    def _observed(self, observation: Observation, others: Mapping[str, Resource]) -> Iterator[LabelRecord]:
         moment = observation.meta.last_updated or observation.issued
         accession = self._accession(observation, observation.based_on, others)
         value = (
@@ -125,7 +158,7 @@ class FhirReader:
         )
         yield from self._labels("Observation", observation.code, accession, moment, value)
 
-    def _diagnosed(self, condition: Condition, others: dict[str, Resource]) -> Iterator[LabelRecord]:
+    def _diagnosed(self, condition: Condition, others: Mapping[str, Resource]) -> Iterator[LabelRecord]:
         references = [detail for each in condition.evidence for detail in each.detail]
         accession = self._accession(condition, references, others)
         value = _coded_value(condition.verification_status)
@@ -148,7 +181,7 @@ class FhirReader:
                 yield LabelRecord(owner, label.label, value, FHIR, self._identity.shifted(owner, moment))
 
     def _accession(
-        self, resource: Resource, references: Iterable[Reference], others: dict[str, Resource]
+        self, resource: Resource, references: Iterable[Reference], others: Mapping[str, Resource]
     ) -> str:
         """Its own, or that of what it is based on."""
         identifiers = [*resource.identifier]
@@ -162,7 +195,7 @@ class FhirReader:
             bool(identifier.system) and identifier.system == self._settings.accession_system
         )
 
-    def _patient(self, subject: Reference, others: dict[str, Resource]) -> str:
+    def _patient(self, subject: Reference, others: Mapping[str, Resource]) -> str:
         """As DICOM's Patient ID has it; "" where nothing but the server's own number is known."""
         found = [subject.identifier] if subject.identifier is not None else []
         found += others[subject.reference].identifier if subject.reference in others else ()
@@ -172,12 +205,12 @@ class FhirReader:
         return next((each.value for each in found if _has_type(each, "MR")), found[0].value if found else "")
 
 
-def _referable(raw: Iterable[bytes | msgspec.Raw]) -> Iterator[tuple[str, Resource]]:
+def referable(raw: Iterable[bytes | msgspec.Raw]) -> Iterator[tuple[str, Resource]]:
     """Patients and orders, by how others refer to them."""
     for each in raw:
         try:
             resource = msgspec.json.decode(each, type=Resource)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         if resource.resource_type in {"ServiceRequest", "Patient", "DiagnosticReport"}:
             yield f"{resource.resource_type}/{resource.id}", resource

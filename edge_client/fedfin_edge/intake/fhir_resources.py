@@ -4,9 +4,12 @@ By msgspec, since the models of all of FHIR bring pydantic and megabytes for a d
 """
 
 from datetime import datetime, timezone
+from typing import Annotated, Literal
 
 import msgspec
 
+# What a decoder raises for bytes that are no JSON, no UTF-8, or nested too deep.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 WITHDRAWN = frozenset({"entered-in-error", "cancelled"})
 
 
@@ -109,6 +112,47 @@ class Condition(Resource, frozen=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+class Referring(Resource, frozen=True):
+    """Of a report or what tells a label: its code, and what tells whose it is."""
+
+    code: CodeableConcept = CodeableConcept()
+    based_on: tuple[Reference, ...] = ()
+    subject: Reference = Reference()
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Issue(_Element, frozen=True):
+    """severity and code: of FHIR's own lists."""
+
+    severity: str = ""
+    code: str = ""
+
+
+class OperationOutcome(_Element, frozen=True):
+    """Why something did not work; what it says beyond codes may name patients."""
+
+    resource_type: Literal["OperationOutcome"] = "OperationOutcome"
+    issue: tuple[Issue, ...] = ()
+
+
+class ExportFile(_Element, frozen=True):
+    """One of an export's files: resources of a type, one a line. count: how many, where the server says so."""
+
+    type: str
+    url: str
+    count: int | None = None
+
+
+class Manifest(_Element, frozen=True):
+    """A complete export (Bulk Data Access 2.0.0). transaction_time: all that changed until then is in it."""
+
+    transaction_time: Annotated[datetime, msgspec.Meta(tz=True)]
+    requires_access_token: bool
+    output: tuple[ExportFile, ...]
+    deleted: tuple[ExportFile, ...] = ()
+    error: tuple[ExportFile, ...] = ()
+
+
 class Link(_Element, frozen=True):
     """To another page."""
 
@@ -116,10 +160,18 @@ class Link(_Element, frozen=True):
     url: str = ""
 
 
+class Request(_Element, frozen=True):
+    """What a transaction asks for; of an export's `deleted`: DELETE Type/id."""
+
+    method: str = ""
+    url: str = ""
+
+
 class Entry(_Element, frozen=True):
     """resource: as it is, read by its type."""
 
     resource: msgspec.Raw = msgspec.Raw(b"{}")
+    request: Request = Request()
 
 
 class Bundle(_Element, frozen=True):

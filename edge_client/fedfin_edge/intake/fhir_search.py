@@ -10,8 +10,8 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from fedfin.errors import LinkError
-from fedfin_edge.intake.fhir_reader import FhirReader
-from fedfin_edge.intake.fhir_resources import Bundle, Resource, in_utc
+from fedfin_edge.intake.fhir_reader import FhirReader, referable
+from fedfin_edge.intake.fhir_resources import UNREADABLE, Bundle, Resource, in_utc
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.http_session import TIMEOUT_S, explained, open_session
 from fedfin_edge.intake.intake_store import IntakeStore
@@ -53,14 +53,17 @@ class FhirSearch:
         taken = 0
         for bundle in self._pages(kind, wanted, since):
             resources = [entry.resource for entry in bundle.entry]
-            marks = [self._identity.hash("file", bytes(each)) for each in resources]
-            wanted_marks = [mark for mark, each in zip(marks, resources, strict=True) if _kind(each) == kind]
-            if all(map(self._store.was_seen, wanted_marks)):
+            found = {
+                self._identity.hash("file", bytes(each)): each
+                for each in resources
+                if _kind(each) in {kind, ""}
+            }
+            fresh = {mark: each for mark, each in found.items() if not self._store.was_seen(mark)}
+            if not fresh:
                 continue  # the newest of the last poll
-            owners = self._reader.take(resources)
-            for mark, owner in zip(marks, owners, strict=True):
-                if mark in wanted_marks:
-                    self._store.mark_seen(mark, owner)
+            owners = self._reader.take(fresh.values(), dict(referable(resources)))
+            for mark, owner in zip(fresh, owners, strict=True):
+                self._store.mark_seen(mark, owner)
             taken += sum(owner is not None for owner in owners)
             newest = max((_updated(each) for each in resources if _kind(each) == kind), default="")
             if newest > self._store.cursor(f"fhir {kind}"):
@@ -81,7 +84,7 @@ class FhirSearch:
             answer.raise_for_status()
             try:
                 bundle = msgspec.json.decode(answer.content, type=Bundle)
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 raise LinkError(f"{self._url}: does not answer with a FHIR Bundle; correct `url`") from None
             yield bundle
             following = next((link.url for link in bundle.link if link.relation == "next"), None)
@@ -108,5 +111,5 @@ def _updated(raw: msgspec.Raw) -> str:
 def _resource(raw: msgspec.Raw) -> Resource:
     try:
         return msgspec.json.decode(raw, type=Resource)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return Resource()

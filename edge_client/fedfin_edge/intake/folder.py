@@ -108,7 +108,15 @@ def require_source(site: Site) -> None:
     """Raises SettingsError where [intake] names nowhere that things could come from: nothing would ever happen."""
     settings = intake_section(site)
     if not any(
-        (settings.dicom, settings.hl7, settings.dicomweb, settings.fhir, settings.folder, settings.labels)
+        (
+            settings.dicom,
+            settings.hl7,
+            settings.dicomweb,
+            settings.fhir,
+            settings.fhir_export,
+            settings.folder,
+            settings.labels,
+        )
     ):
         raise SettingsError(
             f"{site.folder / SETTINGS}: [intake] names no source; uncomment [intake.dicom] or [intake.hl7] there, or"

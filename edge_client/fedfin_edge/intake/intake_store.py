@@ -6,6 +6,7 @@
     released(kind, digest)    features that nothing refers to any more; they go from the feature store next
     counts(reason)            what was taken, and what was not, and why
     cursors(source)           how far a polled source has been read; "settings", "codes LABEL": what all were read by
+    given(mark)               which version of which report a FHIR server's resource gave, for when it is deleted there
     seen(mark)                what polled sources had, by accession number or study as far as it says
     forgotten(accession)      accession numbers, and studies of what names no other, that must not come back
 
@@ -27,7 +28,7 @@ from fedfin.schema import set_up
 from fedfin_edge.cases.digests import Kept
 from fedfin_edge.cases.scrub import scrub
 from fedfin_edge.intake.identity import Identity
-from fedfin_edge.intake.records import FHIR, ImageRecord, LabelRecord, ReportRecord
+from fedfin_edge.intake.records import FHIR, WITHDRAWN, ImageRecord, LabelRecord, ReportRecord
 from fedfin_edge.intake.what_counts import WhatCounts
 
 STORE = "intake.sqlite"
@@ -52,6 +53,9 @@ CREATE TABLE IF NOT EXISTS released (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counts (reason TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cursors (source TEXT PRIMARY KEY, position TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS given (
+    mark BLOB PRIMARY KEY, owner BLOB NOT NULL, study BLOB, accession BLOB, patient BLOB, moment INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (mark BLOB PRIMARY KEY, owner BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS forgotten (accession BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS images_by_digest ON images (digest);
@@ -152,6 +156,27 @@ class IntakeStore:
         with self._transaction() as database:
             _keep_labels(database, labels)
 
+    def remember(self, given: Iterable[tuple[bytes, ReportRecord]]) -> None:
+        """These resources gave these versions of reports."""
+        rows = [(mark, *astuple(record)[:5]) for mark, record in given]
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO given VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def withdraw(self, mark: bytes) -> bool:
+        """The resource was deleted: the version that it gave goes, also if it comes only now. False: it gave none.
+
+        A later version, of another resource, stays.
+        """
+        query = "SELECT owner, study, accession, patient, moment FROM given WHERE mark = ?"
+        with self._transaction() as database:
+            row = database.execute(query, (mark,)).fetchone()
+            if row is None:
+                return False
+            self._keep_report(database, ReportRecord(*(*row, WITHDRAWN, None)))
+            database.execute("DELETE FROM given WHERE mark = ?", (mark,))
+            _count(database, {"report: withdrawn": 1})
+            return True
+
     def released(self) -> set[Kept]:
         """Of which nothing here makes use any more."""
         with self._transaction() as database:
@@ -221,6 +246,7 @@ class IntakeStore:
                 database.execute("DELETE FROM reports WHERE owner = ?", (owner,))
                 database.execute("DELETE FROM labels WHERE owner = ?", (owner,))
                 database.execute("DELETE FROM seen WHERE owner = ?", (owner,))
+                database.execute("DELETE FROM given WHERE owner = ?", (owner,))
                 if bar:
                     database.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (owner,))
 

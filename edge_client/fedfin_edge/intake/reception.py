@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from fedfin_edge.intake.dicom_header import Header, read_header
 from fedfin_edge.intake.intake_store import IntakeStore
-from fedfin_edge.intake.records import LabelRecord
+from fedfin_edge.intake.records import LabelRecord, ReportRecord
 from fedfin_edge.intake.report import Report, pack
 from fedfin_edge.intake.rules import Verdict, judge
 from fedfin_edge.intake.spool import Spool
@@ -41,6 +41,14 @@ class Reception:
     def take_report(self, report: Report) -> None:
         """Raises FullError where there is no room."""
         self._spool.put("report", pack(report))
+
+    def remember(self, given: Iterable[tuple[bytes, ReportRecord]]) -> None:
+        """Which report each of a server's resources gave: the server may delete it one day."""
+        self._store.remember(given)
+
+    def take_deletion(self, mark: bytes) -> None:
+        """What this resource gave goes, with the next batch. Raises FullError where there is no room."""
+        self._spool.put("deletion", mark)
 
     def take_labels(self, labels: Iterable[LabelRecord]) -> None:
         """They hold nothing to encode: they are kept at once."""

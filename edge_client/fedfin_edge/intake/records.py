@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 FHIR = "fhir"  # the source of labels that resources tell
+WITHDRAWN = 2  # the highest rank of a report: of two versions at one time the withdrawal counts
 
 
 @dataclass(frozen=True)

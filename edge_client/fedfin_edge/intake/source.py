@@ -7,7 +7,7 @@ from typing import Any
 from fedfin.errors import FedfinError
 
 Reporter = Callable[[str, dict[str, Any]], None]
-_LONGEST_S = 600.0
+_FIRST_S, _LONGEST_S = 60.0, 600.0  # a source that is polled once in a day is not given up for a day
 END_S = 1.5  # a source that waits for its server longer is left behind: systemd gives the service ten seconds
 
 
@@ -45,13 +45,13 @@ class Polled:
             self._report("polled", {"source": self._name, "found": found})
 
     def _run(self) -> None:
-        pause = self._every
+        first = retry = min(self._every, _FIRST_S)
         while True:
             try:
                 self.poll_once()
-                pause = self._every
+                pause, retry = self._every, first
             except FedfinError as error:
                 self._report("source-failed", {"source": self._name, "reason": str(error)})
-                pause = min(2 * pause, max(_LONGEST_S, self._every))
+                pause = retry = min(2 * retry, _LONGEST_S)
             if self._stop.wait(pause):
                 return

@@ -52,7 +52,13 @@ def polled(
     if (fhir := folder.settings.fhir) is not None:
         from fedfin_edge.intake.fhir_search import FhirSearch
 
-        reader = FhirReader(folder.settings.resources, folder.identity, reception)
+        reader = FhirReader(folder.settings.resources, folder.identity, reception, server=fhir.url)
         server = FhirSearch(fhir, site.folder, folder, reader, store)
         found.append(Polled("fhir", server.poll, every=fhir.every, report=report))
+    if (export := folder.settings.fhir_export) is not None:
+        from fedfin_edge.intake.fhir_export import FhirExport
+
+        reader = FhirReader(folder.settings.resources, folder.identity, reception, server=export.url)
+        bulk = FhirExport(export, site.folder, folder, reader, reception, store)
+        found.append(Polled("fhir-export", bulk.poll, every=export.every, report=report))
     return found
