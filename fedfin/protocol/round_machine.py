@@ -88,7 +88,7 @@ class RoundMachine:
         """`enrolled`: the only sites that may take part; None: any. `life`: that we are in.
 
         `receipt`: the one that a site was given for a round, however long ago. `sharded`: receipts are shards'
-        affair, and so is who is set back.
+        affair, and a new life begins when our owner says so.
         """
         self.state = State.STARTING
         self._plan = plan
@@ -309,23 +309,34 @@ class RoundMachine:
 
     def _catch_up(self, site: str, hello: Hello) -> list[Effect]:
         """Begin a new life when the site has seen what we know nothing of: our folder is older than its."""
-        return self.begin_life(site, hello.life, hello.seen) if self._is_behind(site, hello) else []
-
-    def begin_life(self, party: str, known: Life, seen: int) -> list[Effect]:
-        """The next one after ours and the party's, which has seen this round; each makes us begin so many at most."""
-        if self._renewals[party] >= limits.LIVES or not self._manifest:
+        life = self.draw_life(site, hello.life) if self._is_behind(site, hello) else None
+        if life is None:
             return []
+        if self._sharded:  # our owner begins it, when all shards are in it
+            return [BeginLife(life, self._round, site, hello.seen)]
+        return self.begin_life(life, site, hello.seen)
+
+    def draw_life(self, party: str, known: Life) -> Life | None:
+        """The next one after ours and the party's; None when it has made us draw as many as one may."""
+        if self._renewals[party] >= limits.LIVES or not self._manifest:
+            return None
         self._renewals[party] += 1
-        self._life = Life(max(self._life.number, known.number) + 1, secrets.token_hex(8))
-        self._manifest = msgspec.structs.replace(self._manifest, life=self._life)
-        return [BeginLife(self._life, self._round, party, seen), PublishManifest(self._manifest)]
+        return Life(max(self._life.number, known.number) + 1, secrets.token_hex(8))
+
+    def begin_life(self, life: Life, party: str, seen: int) -> list[Effect]:
+        """The rounds go on in this one, as the party has seen a round that we know nothing of."""
+        assert self._manifest is not None
+        self._life = life
+        self._manifest = msgspec.structs.replace(self._manifest, life=life)
+        return [BeginLife(life, self._round, party, seen), PublishManifest(self._manifest)]
 
     def _is_behind(self, site: str, hello: Hello) -> bool:
-        if hello.run != self._run or self._sharded:
+        if hello.run != self._run:
             return False
         if hello.life != self._life:
             return hello.life.number >= self._life.number
-        return hello.seen > self._round or (hello.accepted == self._round and not self._holds(site))
+        lost = not self._sharded and hello.accepted == self._round and not self._holds(site)
+        return hello.seen > self._round or lost
 
     @property
     def life(self) -> Life:

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from fedfin.protocol.messages import Enough, Evict, Life, Message, Missing, Receipt, RoundManifest, Welcome
+from fedfin.protocol.messages import (
+    Enough,
+    Evict,
+    Heard,
+    Message,
+    Missing,
+    Receipt,
+    Rewind,
+    RoundManifest,
+    Welcome,
+)
 from fedfin.protocol.round_states import FromSite, Judge, Judged, Send, Spool, Tick
 from fedfin.protocol.site_states import Connected, Disconnected, Published
 
@@ -29,7 +39,8 @@ class State(Enum):
 class RoundOpened:
     """What the shell has of the round: receipts given in it and before, and its sum if there is one already.
 
-    `late`: the sites with an update for an earlier round that counts in this one.
+    `late`: the sites with an update for an earlier round that counts in this one; `owed`: those whose update in a
+    life before was dropped.
     """
 
     receipts: Mapping[str, Receipt]
@@ -37,6 +48,7 @@ class RoundOpened:
     late: tuple[str, ...] = ()
     sum: bytes = b""
     settled: bool = False  # the root has the sum
+    owed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ Event = (
     | RoundOpened
     | Summed
     | Enough
+    | Heard
+    | Rewind
     | Missing
     | Receipt
     | Evict
@@ -81,10 +95,12 @@ class OpenRound:
 
 @dataclass(frozen=True)
 class BeginLife:
-    """Make it durable that the run goes on in this life: a shard was set back, and the open round is answered again."""
+    """Make it durable that the run goes on in another life, from this round: the root was set back, or a shard.
 
-    life: Life
-    round: int
+    Later rounds are dropped, and the records of this one, too, unless they still count.
+    """
+
+    rewind: Rewind
 
 
 @dataclass(frozen=True)
@@ -121,8 +137,9 @@ _ANYWHERE: dict[type, tuple[State, ...]] = {Evict: (_S.EVICTED,)}
 
 def _while(state: State, *events: type) -> dict[type, tuple[State, ...]]:
     """What may come at any time does not change the state; another run of the plan does."""
-    usual = dict.fromkeys((Connected, Disconnected, Tick, FromSite, Judged, *events), (state,))
-    return usual | {Welcome: (state, _S.WAITING, _S.EVICTED)} | _ANYWHERE
+    usual = dict.fromkeys((Connected, Disconnected, Tick, FromSite, Judged, Heard, *events), (state,))
+    rewound = {Rewind: (state, _S.OPENING, _S.FINISHED)}
+    return usual | rewound | {Welcome: (state, _S.WAITING, _S.EVICTED)} | _ANYWHERE
 
 
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fedfin.protocol import messages, transfer
-from fedfin.protocol.messages import Life, Receipt, RoundManifest, Summed
+from fedfin.protocol.messages import Life, Receipt, Rewind, RoundManifest, Summed
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_states import OpenSum
@@ -34,6 +34,8 @@ class Watch:
         self.payloads: dict[bytes, bytes] = {}  # every update that was judged, by id
         # By sender, site and id, as sites may have read them.
         self.receipts: dict[tuple[Process, str, bytes], Receipt] = {}
+        self._rewound: set[tuple[Process, str, bytes]] = set()  # receipts that a shard gave in a life before
+        self._renewed: set[Process] = set()  # shards that are not in their first life
         self.models: dict[tuple[str, Life, int], bytes] = {}  # the digest by run, life and version
         self.sums = SumWatch(lambda round_: answered_once(task_of(world.plan, round_)))
         self._summed: dict[tuple[Process, str, int], bool] = {}  # by sender, site and round
@@ -45,6 +47,20 @@ class Watch:
         def keep(round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
             self.payloads[id_] = payload
             return judge(round_, site, id_, payload)
+
+        return keep
+
+    def rewinding(self, shard: "Process", rewind: Callable[[Rewind], None]) -> Callable[[Rewind], None]:
+        """What a shard drops for a new life was promised in the life before; such receipts may still travel."""
+
+        def keep(message: Rewind) -> None:
+            accepted = {(shard, site, id_) for site, id_ in self._world.accepted(shard)}
+            rewind(message)
+            gone = {key for key in accepted if not self._world.is_durable(*key)}
+            self._rewound |= gone
+            self._renewed.add(shard)
+            kept = {key: r for key, r in self.receipts.items() if key not in gone}
+            self.receipts = {key: r for key, r in kept.items() if key[0] is not shard or r.accepted}
 
         return keep
 
@@ -101,6 +117,11 @@ class Watch:
             self._manifest(messages.decode(payload, RoundManifest))
 
     def _receipt(self, sender: "Process", site: str, receipt: Receipt) -> None:
+        key = sender, site, receipt.id
+        if key in self._rewound and not self._world.is_durable(*key):
+            return
+        if sender in self._renewed and not receipt.accepted:
+            return  # of the life before: what was late in it may count in this one
         first = self.receipts.setdefault((sender, site, receipt.id), receipt)
         assert first.accepted == receipt.accepted, ("a receipt changed its mind", site, first, receipt)
         if receipt.accepted:

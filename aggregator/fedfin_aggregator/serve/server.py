@@ -332,7 +332,7 @@ class Server:
                 self._waiting.stalls(effect)
             case life.Awaiting():
                 self._waiting.awaits(effect)
-            case life.Lacking():
+            case life.Lacking() | life.Rewinding() | life.Unheard():
                 self._waiting.lacks(effect)
             case _:
                 assert self._sums is not None

@@ -2,12 +2,18 @@
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from fedfin.protocol.messages import Rewind, RoundManifest
 from fedfin_aggregator.store.journal import Journal
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS sum (round INTEGER PRIMARY KEY, payload BLOB)"
+# `dropped`: whose updates of a round were dropped when the root, whose folder was set back, opened it anew.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS sum (round INTEGER PRIMARY KEY, payload BLOB);
+CREATE TABLE IF NOT EXISTS dropped (round INTEGER NOT NULL, site TEXT NOT NULL, PRIMARY KEY (round, site));
+"""
 
 
 class ShardJournal(Journal):
@@ -15,22 +21,57 @@ class ShardJournal(Journal):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._db.execute(_SCHEMA)
+        self._db.executescript(_SCHEMA)
 
     def adopt(self, run: str) -> None:
         """Become part of the root's run; what belongs to another one is dropped."""
         with self._db:
             self._db.execute("BEGIN")
-            for table in ("upd", "round", "sum", "life"):
+            for table in ("upd", "round", "sum", "dropped", "life"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
             self._db.execute("UPDATE plan SET run = ?", (run,))
         self.tidy()  # a round of the same number must not go on in an old one's file
 
-    def begin(self, round_: int, task: str, version: int) -> None:
+    def begin(self, manifest: RoundManifest) -> None:
         """Start a round that the root has opened."""
         self._db.execute(
-            "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", (round_, task, version, time.time())
+            "INSERT OR IGNORE INTO round VALUES (?, ?, ?, ?, NULL, NULL)",
+            (manifest.round, manifest.task, manifest.version, time.time()),
         )
+
+    def rewind(self, rewind: Rewind) -> None:
+        """Go on in the root's new life, from its round: what it knows nothing of is dropped."""
+        round_, records = rewind.manifest.round, rewind.records
+        with self._db:
+            self._db.execute("BEGIN")
+            self._drop("dropped", round_ + 1)
+            self._db.execute(
+                "INSERT OR IGNORE INTO dropped SELECT round, site FROM upd WHERE round = ? AND accepted AND ?",
+                (round_, records == "dropped"),
+            )
+            first = round_ if records == "dropped" else round_ + 1
+            self._db.execute("DELETE FROM upd WHERE folded >= ?", (first,))
+            self._drop("round", first)
+            self._drop("sum", first)
+            self.begin_life(rewind.manifest.life)
+            if records == "settled":
+                self._settle(rewind.manifest)
+        self.tidy()
+
+    def _drop(self, table: Literal["round", "sum", "dropped"], first: int) -> None:
+        """All rows from this round on."""
+        self._db.execute(f"DELETE FROM {table} WHERE round >= ?", (first,))  # noqa: S608 - one of three constants
+
+    def _settle(self, manifest: RoundManifest) -> None:
+        """The root has our sum of this round, whether we know of it or not."""
+        self.begin(manifest)
+        self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (manifest.round,))
+        self._db.execute("INSERT OR REPLACE INTO sum VALUES (?, NULL)", (manifest.round,))
+
+    def dropped(self, round_: int) -> frozenset[str]:
+        """The sites whose updates of this round were."""
+        rows = self._db.execute("SELECT site FROM dropped WHERE round = ?", (round_,))
+        return frozenset(site for (site,) in rows)
 
     def put_sum(self, round_: int, payload: bytes, results: dict[str, float]) -> None:
         """Close the round and keep its sum; the updates in it are not needed any more, only their receipts."""
@@ -47,6 +88,12 @@ class ShardJournal(Journal):
         """The round's sum; empty when the root has it; None when there is none yet."""
         found = self._db.execute("SELECT payload FROM sum WHERE round = ?", (round_,)).fetchone()
         return None if found is None else bytes(found[0] or b"")
+
+    @property
+    def settled(self) -> int:
+        """The newest round whose sum the root has; 0: none."""
+        (newest,) = self._db.execute("SELECT max(round) FROM sum WHERE payload IS NULL").fetchone()
+        return newest or 0
 
     def settle(self, round_: int) -> None:
         """The root has the sum."""
