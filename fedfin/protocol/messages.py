@@ -309,11 +309,11 @@ class Enough(Message, frozen=True):
 class Rewind(Message, frozen=True):
     """The root tells a shard to go on in another life, from the round of this manifest: what came later is dropped.
 
-    `records`: what becomes of those of this round. `settled`: the root has their sum; `dropped`: sites answer anew.
+    `keep`: not what it holds of this round, unless it has closed it.
     """
 
     manifest: RoundManifest
-    records: Literal["kept", "settled", "dropped"]
+    keep: bool
 
 
 class SumMessage(Message, frozen=True):

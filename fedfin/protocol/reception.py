@@ -52,11 +52,6 @@ class Reception:
         """The sites with an update that counts in this round."""
         return [site for site, receipt in self.receipts.items() if receipt.accepted]
 
-    @property
-    def judging(self) -> frozenset[str]:
-        """The sites whose update is complete and has no receipt yet."""
-        return frozenset(self._judging)
-
     def answer(self, site: str, message: Begin) -> Send | None:
         """The receipt for this update, if there is one: repeats get the same again."""
         for receipt in (self.receipts.get(site), self._earlier.get(site)):

@@ -13,11 +13,8 @@ class Renewal:
 
     def __init__(self, shards: Iterable[str]) -> None:
         self.life: Life | None = None
-        self.party, self.seen = (
-            "",
-            0,
-        )  # who showed that a folder is behind, and the newest round that it has seen
-        self.anew = False  # whether it is the root's own: its round is opened anew
+        self.party, self.seen = "", 0  # who showed that a folder is behind, and the newest round it has seen
+        self.anew = False  # whether the folder is the root's: shards keep nothing of its round
         self._shards = tuple(shards)
         self._lives: dict[str, Life] = {}  # of each shard, by its own word
 

@@ -9,7 +9,6 @@ A root's folder may be restored from a backup, and a shard's. Whoever knows more
 """
 
 from dataclasses import replace
-from typing import Literal
 
 import msgspec
 
@@ -89,14 +88,13 @@ class RootMachine:
         self._heard: dict[str, float] = {}  # when each shard said something last; empty while we are cut off
         self._now = 0.0
         self._round = 0
+        self._max_sum_bytes = max_sum_bytes
         self._reception = Reception(max_bytes=max_sum_bytes)
         self._answered: set[tuple[str, int, bool]] = set()  # (site, round, accepted) of the tallies
-        self._set_back: set[str] = (
-            set()
-        )  # shards whose sites are asked once more for what they had promised to count
+        self._tallied: set[str] = set()  # shards that have said where they stand in this round and life
         self._opening: Opened | None = None
         self._closing: CloseRound | None = None  # the inner machine's wish, until every sum is here
-        self._remind_at = self._owed_until = 0.0
+        self._remind_at = 0.0
 
     @property
     def state(self) -> State:
@@ -131,9 +129,12 @@ class RootMachine:
 
     def _for_its_shard(self, site: str, message: Begin | Chunk) -> list[Effect]:
         """Not for us; but it shows that the site is worth waiting for."""
-        if isinstance(message, Begin) and message.run == self._run:
-            return self._feed(Delivers(site, message.round))
-        return []
+        if not isinstance(message, Begin) or message.run != self._run:
+            return []
+        manifest = self._inner.manifest
+        if manifest is not None and message.round > self._round:  # of another life: it must hear of ours
+            return _answer(site, manifest)
+        return self._feed(Delivers(site, message.round))
 
     def _feed(self, event: Event) -> list[Effect]:
         """The inner machine's effects; what closes a round, or begins a life, is done by the shards first."""
@@ -153,30 +154,27 @@ class RootMachine:
         """`receipts`, from the journal, are those of shards."""
         self._round, self._closing = event.round, None
         self._expect_shards()
-        self._answered, self._set_back = set(), set()
+        self._answered, self._opening = set(), event
+        self._tallied.clear()
         self._reception.open(event.round, event.receipts, event.earlier)
-        self._opening = replace(event, receipts={}, earlier={})
-        effects = self._feed(self._opening)
+        effects = self._feed(replace(event, receipts={}, earlier={}))
         # A shard closes when the root has told it to: that was before a restart, and cannot be taken back.
         return effects + (self._feed(Seal()) if self._reception.accepted else [])
 
     def _close(self, closing: CloseRound) -> list[Effect]:
         self._closing, self._remind_at = closing, self._now + limits.REMIND_S
-        self._owed_until = self._now + self._plan.rounds.deadline_s
-        called = [name for name in self._lacking if name not in self._set_back]
+        called = (
+            self._lacking if self._inner.has_quorum else []
+        )  # else not before tallies say what is promised
         calls = [self._ask_for(shard) for shard in self._shards if shard.name in called]
         return [*calls, *self._fold_if_complete()]
 
     def _ask_for(self, shard: Shard) -> Effect:
-        promised = tuple(sorted(self._promised(shard)))
-        enough = Enough(run=self._run, round=self._round, life=self._inner.life, promised=promised)
+        promised = {site for site, _, accepted in self._answered if accepted and shard.serves(site)}
+        enough = Enough(
+            run=self._run, round=self._round, life=self._inner.life, promised=tuple(sorted(promised))
+        )
         return Send(shard.name, "dn/ctl", enough)
-
-    def _promised(self, shard: Shard) -> set[str]:
-        """Whose updates the shard has said that it counts; none once they were waited for in vain."""
-        if self._now >= self._owed_until:
-            return set()
-        return {site for site, _, accepted in self._answered if accepted and shard.serves(site)}
 
     @property
     def _lacking(self) -> list[str]:
@@ -261,8 +259,10 @@ class RootMachine:
         effects = self._count(shard, tally)
         if tally.closed and self._closing is None:
             effects += self._feed(Seal())
-        elif closing and shard.name in self._lacking and not tally.closed:
+        elif closing and shard.name in self._lacking and not tally.closed and self._inner.has_quorum:
             effects.append(self._ask_for(shard))
+        self._tallied.add(shard.name)
+        effects += self._miss_promises(shard)
         answered = any(isinstance(effect, Send) and effect.site == shard.name for effect in effects)
         return effects if answered else [*effects, *_answer(shard.name, Heard())]
 
@@ -291,10 +291,7 @@ class RootMachine:
 
     def _is_ahead(self, shard: Shard, tally: Tally) -> bool:
         """Whether the shard lacks what it has promised to count."""
-        lacks = tally.behind and tally.life == self._life and shard.name in self._lacking
-        if lacks:
-            self._set_back.add(shard.name)
-        return lacks
+        return tally.behind and tally.life == self._life and shard.name in self._lacking
 
     def _prepare(self, begin: BeginLife, *, anew: bool) -> list[Effect]:
         """Of two that are about to begin the one with the higher number does."""
@@ -304,7 +301,7 @@ class RootMachine:
         return self._begin_life_if_all_are_there()
 
     def _begin_life_if_all_are_there(self) -> list[Effect]:
-        """Shards have nothing to drop when all is finished."""
+        """At once when all is finished: then shards have nothing to drop."""
         renewal = self._renewal
         if renewal.life is None or (renewal.missing and self.state is not State.FINISHED):
             return []
@@ -313,29 +310,27 @@ class RootMachine:
         return [*effects, *self._reopen()]
 
     def _reopen(self) -> list[Effect]:
-        """Tallies say anew who has an answer. A round of which we hold a sum is closed, and stays so."""
+        """The same round: sums that we had of it are gone, and tallies say anew who has an answer."""
         assert self._opening is not None
-        if self._holds_sums:
-            return self._feed(Seal())
-        self._closing = None
-        self._answered, self._set_back = set(), set()
-        return self._feed(self._opening)
-
-    @property
-    def _holds_sums(self) -> bool:
-        return bool(self._reception.accepted or self._reception.judging)
+        if self.state is State.FINISHED:
+            return []
+        self._reception = Reception(max_bytes=self._max_sum_bytes)
+        return self._opened(replace(self._opening, receipts={}, late=0))
 
     def _call_back(self, shard: Shard, tally: Tally, manifest: RoundManifest) -> list[Effect]:
-        """A shard that is in another life than it should be; which of its records of the round count in that one."""
-        records: Literal["kept", "settled", "dropped"] = "kept"
-        if shard.name not in self._lacking:
-            records = "settled"
-        elif self._renewal.anew or tally.life != self._inner.life or (tally.closed and not self._holds_sums):
-            records = "dropped"
-        if shard.name in self._reception.judging:  # known when it says a tally again
-            return _answer(shard.name, Heard())
+        """A shard that is in another life than it should be. What it holds of the round is of ours if the life is."""
+        keep = tally.life == self._inner.life and not self._renewal.anew
         manifest = msgspec.structs.replace(manifest, life=self._life)
-        return _answer(shard.name, Rewind(manifest=manifest, records=records))
+        return _answer(shard.name, Rewind(manifest=manifest, keep=keep))
+
+    def _miss_promises(self, shard: Shard) -> list[Effect]:
+        """A round that a shard has closed had its quorum: where the shards together have less, one was set back."""
+        complete = len(self._tallied) == len(self._shards)
+        if self._closing is None or self._inner.has_quorum or not complete:
+            return []
+        life = self._inner.draw_life(shard.name, self._inner.life)
+        begin = None if life is None else BeginLife(life, self._round, shard.name, self._round)
+        return [] if begin is None else self._prepare(begin, anew=False)
 
     def _objection(self, shard: Shard, tally: Tally) -> str | None:
         if tally.plan != self._digest:

@@ -343,6 +343,11 @@ class RoundMachine:
         """The one we are in."""
         return self._life
 
+    @property
+    def has_quorum(self) -> bool:
+        """Whether as many have answered as the round needs at least."""
+        return self._attendance.accepted >= self._attendance.quorum
+
     def _holds(self, site: str) -> bool:
         """Whether an update of the site counts in this round."""
         receipt = self._reception.receipts.get(site)

@@ -254,7 +254,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class BeginLife:
-    """Make it durable that the rounds go on in a new life: `site` has seen round `seen`, which we know nothing of."""
+    """Make it durable that the rounds go on in a new life: `site` has seen round `seen`, which we know nothing of.
+
+    At a root, that its shards' sums of the open round are gone, too.
+    """
 
     life: Life
     round: int
@@ -373,7 +376,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.STARTING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
     _S.COLLECTING: {
         FromSite: (_S.COLLECTING,),
-        Opened: (_S.COLLECTING, _S.FOLDING),  # the same round anew, at a root that was set back
+        Opened: (_S.COLLECTING, _S.FOLDING),  # a root's round anew, in another life
         Enrolled: (_S.COLLECTING, _S.FOLDING),
         Judged: (_S.COLLECTING, _S.FOLDING),
         SumEnded: (_S.COLLECTING, _S.FOLDING),

@@ -92,10 +92,6 @@ class ShardMachine:
         self._outgoing = Outgoing()
         self._late: set[str] = set()  # sites with an update for an earlier round that counts in this one
         self._refused: set[str] = set()  # sites whose update was not even wanted
-        self._owed: frozenset[str] = frozenset()  # sites that answer once more, as their updates were dropped
-        # In a round, the first, these had a promise of ours, and we do not have their updates.
-        self._missed: tuple[int, frozenset[str]] = 0, frozenset()
-        self._owed_until = 0.0
         self._reported = -1  # how many answers the root has been told of
         self._tell_at = self._retry_at = 0.0
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
@@ -286,7 +282,6 @@ class ShardMachine:
             return [self._tally()] if self._online else []
         if event.sum:
             return self._deliver(event.sum)
-        self._owed, self._owed_until = event.owed, self._now + self._plan.rounds.deadline_s
         self.state = State.COLLECTING
         return [self._tally(), *self._begin_early()]
 
@@ -299,21 +294,10 @@ class ShardMachine:
         assert manifest is not None
         if (event.run, event.round, event.life) != (self._run, manifest.round, self._life):
             return []
-        lacking = {*event.promised} - {*self._reception.accepted, *self._late}
-        round_, missed = self._missed
-        known = self._owed | missed if round_ == event.round else self._owed
-        if lacking - known:
-            self._missed = event.round, known | lacking
+        if not {*event.promised} <= {*self._reception.accepted, *self._late}:
             return [] if self._behind else self._fall_behind()
-        if lacking or self._waits_for_owed:
-            return []  # the root asks again
         self.state = State.SUMMING
         return [SumUp(event.round)]
-
-    @property
-    def _waits_for_owed(self) -> bool:
-        answered = {*self._reception.receipts, *self._refused}
-        return self._now < self._owed_until and not self._owed <= answered
 
     def _summed(self, event: Summed) -> list[Effect]:
         return self._deliver(event.payload)

@@ -39,8 +39,7 @@ class State(Enum):
 class RoundOpened:
     """What the shell has of the round: receipts given in it and before, and its sum if there is one already.
 
-    `late`: the sites with an update for an earlier round that counts in this one; `owed`: those whose update in a
-    life before was dropped.
+    `late`: the sites with an update for an earlier round that counts in this one.
     """
 
     receipts: Mapping[str, Receipt]
@@ -48,7 +47,6 @@ class RoundOpened:
     late: tuple[str, ...] = ()
     sum: bytes = b""
     settled: bool = False  # the root has the sum
-    owed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class OpenRound:
 class BeginLife:
     """Make it durable that the run goes on in another life, from this round: the root was set back, or a shard.
 
-    Later rounds are dropped, and the records of this one, too, unless they still count.
+    Later rounds are dropped, and what is held of this one, too, unless the root says that it counts.
     """
 
     rewind: Rewind

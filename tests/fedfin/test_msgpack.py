@@ -52,7 +52,7 @@ TALLY = Tally(
     plan=DIGEST, shards=2, run=BOOT, round=2, accepted=("north",), refused=(), late=("south",), closed=True
 )
 (MANIFEST,) = [message for message in ONE_OF_EACH if isinstance(message, RoundManifest)]
-OF_SHARDS = (TALLY, Enough(run=BOOT, round=2), Heard(), Rewind(manifest=MANIFEST, records="dropped"))
+OF_SHARDS = (TALLY, Enough(run=BOOT, round=2), Heard(), Rewind(manifest=MANIFEST, keep=True))
 SIGNATURE = b"s" * 64
 OF_AN_ATTEMPT = {"run": BOOT, "round": 2, "attempt": b"a" * 16}
 SUM_KEY = SumKey(key=b"k" * 32, commitment=b"c" * 32, signature=SIGNATURE)

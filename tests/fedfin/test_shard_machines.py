@@ -84,8 +84,9 @@ class Root:
         tally = Tally(**(facts | {"refused": (), "late": (), "closed": False} | changes))
         return self.machine.receive(agg.FromShard(index, tally), now)
 
-    def deliver(self, index: int) -> list:
+    def deliver(self, index: int, **changes) -> list:
         """A sum arrives whole and is found good; what follows."""
+        self.tell(index, closed=True, **changes)
         self.machine.receive(agg.FromShard(index, OFFER), 1.0)
         self.machine.receive(agg.FromShard(index, transfer.chunk(SUM, OFFER.outline, 0)), 1.0)
         return self.machine.receive(agg.Judged((agg.Answer(f"shard/{index}", 2, ACCEPTED),)), 1.0)
@@ -112,9 +113,9 @@ def test_a_shard_learns_from_a_site_that_its_folder_was_set_back() -> None:
     assert shard.feed(hello_of(other)) == [], "of the life before"
 
 
-def rewind_to(round_: int, records="kept") -> Rewind:
+def rewind_to(round_: int) -> Rewind:
     """The root goes on from there, in its second life."""
-    return Rewind(manifest=replace(manifest_of(round_), life=SECOND), records=records)
+    return Rewind(manifest=replace(manifest_of(round_), life=SECOND), keep=True)
 
 
 def test_a_shard_goes_back_only_where_the_root_says_what_becomes_of_its_records() -> None:
@@ -131,22 +132,11 @@ def test_a_shard_that_delivers_the_sum_of_a_round_that_the_root_has_lost_lets_it
     """Its site offers its update of the older round, and it is taken."""
     shard, site = ShardAlone(), OWN[0][0]
     shard.collect(3, sum=SUM)
-    shard.feed(rewind_to(2, "dropped"), life.RoundOpened({}, {}))
+    shard.feed(rewind_to(2), life.RoundOpened({}, {}))
     shard.now += limits.RETRY_S
     assert [type(effect.message) for effect in shard.feed(agg.Tick())] == [Tally]
     (answer,) = shard.feed(agg.FromSite(site, begin_of()))
     assert isinstance(answer.message, Missing)
-
-
-def test_a_shard_waits_for_the_sites_whose_updates_it_dropped_and_not_for_ever() -> None:
-    """They answer again; one that is gone costs a deadline."""
-    one, other, *_ = OWN[0]
-    given = {one: Receipt(id=b"1" * 32, accepted=True), other: Receipt(id=b"2" * 32, accepted=True)}
-    for receipts, later, closes in (({}, 0.0, False), (given, 0.0, True), ({}, PLAN.rounds.deadline_s, True)):
-        shard = ShardAlone()
-        shard.collect(receipts=receipts, owed=frozenset({one, other}))
-        shard.now += later
-        assert shard.feed(ENOUGH) == [life.SumUp(2)] * closes
 
 
 def test_a_restarted_shard_says_how_far_it_was() -> None:
@@ -241,11 +231,18 @@ def test_a_tally_that_is_repeated_or_tells_of_others_sites_counts_nothing() -> N
 
 def test_a_shard_that_has_closed_closes_the_round() -> None:
     """The root was restarted after it had said so: what is summed up cannot be collected again."""
-    for effects in (
-        Root().tell(0, OWN[0][0], closed=True),
-        Root(receipts={"shard/0": ACCEPTED}).opening,
-    ):
-        assert agg.Send("shard/1", "dn/ctl", ENOUGH) in effects
+    for root in (Root(), Root(receipts={"shard/0": ACCEPTED})):
+        root.tell(0, *OWN[0][:2], closed=True)
+        assert root.tell(1) == [agg.Send("shard/1", "dn/ctl", ENOUGH)]
+
+
+def test_a_root_that_was_restarted_knows_by_the_quorum_that_a_shard_was_set_back() -> None:
+    """One shard has closed the round, which all together had enough for; now they have less."""
+    root = Root()
+    assert root.tell(0, OWN[0][0], closed=True) == HEARD
+    root.tell(1)
+    (answer,) = root.tell(1)
+    assert isinstance(answer.message, Rewind)
 
 
 def test_a_shard_that_lags_is_told_run_and_round() -> None:
@@ -308,10 +305,10 @@ def test_a_shard_that_was_set_back_makes_the_root_begin_a_new_life() -> None:
     root = Root()
     (answer,) = root.tell(0, behind=True)
     new = answer.message.manifest.life
-    assert (answer.message.records, new.number) == ("kept", 1)
+    assert (answer.message.keep, new.number) == (True, 1)
     assert root.tell(0, behind=True) == [answer], "it speaks of the life before"
     assert root.tell(0, OWN[0][0], life=new) == HEARD, "the other shard does not know yet"
-    assert [e.message.records for e in root.tell(1, OWN[1][0])] == ["kept"]
+    assert [e.message.keep for e in root.tell(1, OWN[1][0])] == [True]
     begin, published, *_ = root.tell(1, life=new)
     assert (begin.life, begin.site, begin.round) == (new, "shard/0", 2)
     assert published.manifest.life == new
@@ -334,11 +331,11 @@ def test_a_root_whose_shard_knows_more_begins_its_round_anew_in_a_new_life(tally
     root.tell(1, *OWN[1][:2])  # enough to close the round, which cannot be
     (answer,) = root.tell(0, **tally)
     new = answer.message.manifest.life
-    assert (answer.message.records, answer.message.manifest.round) == ("dropped", 2)
+    assert (answer.message.keep, answer.message.manifest.round) == (False, 2)
     assert new.number == 1 + tally.get("life", FIRST_LIFE).number
     root.tell(0, life=new)
     (answer,) = root.tell(1, OWN[1][0])
-    assert answer.message.records == "dropped"
+    assert not answer.message.keep
     begin, *published, _ = root.tell(1, life=new)
     assert (begin.life, begin.site, begin.seen) == (new, "shard/0", tally["seen"])
     assert published[-2].manifest == answer.message.manifest
@@ -347,17 +344,24 @@ def test_a_root_whose_shard_knows_more_begins_its_round_anew_in_a_new_life(tally
     assert root.tell(1, OWN[1][0], life=new)[0].message.promised == (OWN[0][0],)
 
 
-def test_a_root_that_holds_a_shards_sum_keeps_it_in_the_new_life() -> None:
-    """That shard drops later rounds only; the others collect theirs again."""
+def test_a_root_that_holds_a_shards_sum_lets_it_go_for_the_new_life() -> None:
+    """With the other shards' sites it would be less than the policy wants; that shard's sites answer again, too."""
     root = Root(receipts={"shard/0": ACCEPTED})
-    (first,) = root.tell(0, round=4, seen=4, settled=3)
-    (second,) = root.tell(1, round=4, seen=4, settled=3)
-    assert (first.message.records, second.message.records) == ("settled", "dropped")
-    new = first.message.manifest.life
+    (answer, _) = root.tell(0, round=4, seen=4, settled=3), root.tell(1, round=4, seen=4, settled=3)
+    new = answer[0].message.manifest.life
     root.tell(0, life=new)
-    begin, _, enough = root.tell(1, life=new)
-    assert begin.life == new
-    assert enough == agg.Send("shard/1", "dn/ctl", replace(ENOUGH, life=new))
+    root.tell(1, life=new)
+    assert root.machine.state is agg.State.COLLECTING
+    root.tell(0, *OWN[0][:2], life=new)
+    assert root.deliver(0, life=new) == [agg.Send("shard/0", "dn/ctl", ACCEPTED)]
+    assert isinstance(root.deliver(1, life=new)[-1], agg.CloseRound)
+
+
+def test_a_site_with_an_update_for_a_round_that_the_root_has_lost_hears_of_its_new_life() -> None:
+    """The manifest may have got lost on its way, and shards wait for rounds that are still to come."""
+    root = Root()
+    (where,) = root.machine.receive(agg.FromSite("s0", begin_of(PAYLOAD, round_=5)), 1.0)
+    assert (where.site, where.message.round) == ("s0", 2)
 
 
 def test_a_root_and_shards_that_were_all_set_back_learn_it_from_a_site() -> None:
@@ -413,11 +417,9 @@ def test_a_shard_that_lacks_what_it_promised_is_not_summed_up() -> None:
     assert shard.feed(replace(ENOUGH, promised=(one,))) == [life.SumUp(2)]
 
 
-def test_the_root_says_what_a_shard_promised_and_not_for_ever() -> None:
-    """A site that has answered may be gone when its shard asks it again."""
+def test_the_root_says_what_a_shard_promised() -> None:
+    """Also when it has to say again that it is enough."""
     root, (one, other, *_) = Root(), OWN[0]
     enough = agg.Send("shard/0", "dn/ctl", replace(ENOUGH, promised=(one, other)))
     assert enough in root.tell(0, one, other)
     assert enough in root.tell(0, one)
-    late = root.tell(0, one, now=1.0 + QUICK.rounds.deadline_s)
-    assert agg.Send("shard/0", "dn/ctl", ENOUGH) in late

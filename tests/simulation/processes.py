@@ -165,6 +165,7 @@ class AggregatorProcess(Process):
         else:
             rounds = RootRounds(self.journal) if self._shards else Rounds(self.journal)
             rounds.judge = self.world.watch.judging(rounds.judge)
+            rounds.begin_life = self.world.watch.rewinding(self, rounds.begin_life)
         self.server = Server(
             rounds,
             "mqtt://broker",

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from fedfin.protocol import messages, transfer
-from fedfin.protocol.messages import Life, Receipt, Rewind, RoundManifest, Summed
+from fedfin.protocol.messages import Life, Receipt, RoundManifest, Summed
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_states import OpenSum
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KIND_RECEIPT, KIND_SUMMED = (b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("receipt", "summed"))
 Judge = Callable[[int, str, bytes, bytes], Receipt]
+NewLife = TypeVar("NewLife")  # a shard's Rewind, or a root's Life
 
 
 class Watch:
@@ -34,8 +35,8 @@ class Watch:
         self.payloads: dict[bytes, bytes] = {}  # every update that was judged, by id
         # By sender, site and id, as sites may have read them.
         self.receipts: dict[tuple[Process, str, bytes], Receipt] = {}
-        self._rewound: set[tuple[Process, str, bytes]] = set()  # receipts that a shard gave in a life before
-        self._renewed: set[Process] = set()  # shards that are not in their first life
+        self._rewound: set[tuple[Process, str, bytes]] = set()  # receipts of a life before
+        self._renewed: set[Process] = set()  # who is not in its first life
         self.models: dict[tuple[str, Life, int], bytes] = {}  # the digest by run, life and version
         self.sums = SumWatch(lambda round_: answered_once(task_of(world.plan, round_)))
         self._summed: dict[tuple[Process, str, int], bool] = {}  # by sender, site and round
@@ -50,17 +51,17 @@ class Watch:
 
         return keep
 
-    def rewinding(self, shard: "Process", rewind: Callable[[Rewind], None]) -> Callable[[Rewind], None]:
-        """What a shard drops for a new life was promised in the life before; such receipts may still travel."""
+    def rewinding(self, server: "Process", begin: Callable[[NewLife], None]) -> Callable[[NewLife], None]:
+        """What a shard, or a root, drops for a new life was promised before; such receipts may travel yet."""
 
-        def keep(message: Rewind) -> None:
-            accepted = {(shard, site, id_) for site, id_ in self._world.accepted(shard)}
-            rewind(message)
+        def keep(new: NewLife) -> None:
+            accepted = {(server, name, id_) for name, id_ in self._world.accepted(server)}
+            begin(new)
             gone = {key for key in accepted if not self._world.is_durable(*key)}
             self._rewound |= gone
-            self._renewed.add(shard)
+            self._renewed.add(server)
             kept = {key: r for key, r in self.receipts.items() if key not in gone}
-            self.receipts = {key: r for key, r in kept.items() if key[0] is not shard or r.accepted}
+            self.receipts = {key: r for key, r in kept.items() if key[0] is not server or r.accepted}
 
         return keep
 

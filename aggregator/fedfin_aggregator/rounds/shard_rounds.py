@@ -51,7 +51,6 @@ class ShardRounds(Rounds):
             tuple(sorted(late)),
             sum_ or b"",
             settled=sum_ == b"",
-            owed=self.journal.dropped(manifest.round),
         )
 
     def rewind(self, rewind: Rewind) -> None:

@@ -181,6 +181,10 @@ class Journal:
         """The rounds go on in this one."""
         self._db.execute("INSERT INTO life VALUES (?, ?, ?)", (life.number, life.name, time.time()))
 
+    def drop_updates(self, folded: int) -> None:
+        """What came in an open round is asked for anew."""
+        self._db.execute("DELETE FROM upd WHERE folded = ?", (folded,))
+
     def _planned(self, column: Literal["body", "run"]) -> Any:
         row = self._db.execute(f"SELECT {column} FROM plan").fetchone()  # noqa: S608 - one of two constants
         if row is None:

@@ -2,18 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from fedfin.protocol.messages import Rewind, RoundManifest
 from fedfin_aggregator.store.journal import Journal
 
-# `dropped`: whose updates of a round were dropped when the root, whose folder was set back, opened it anew.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS sum (round INTEGER PRIMARY KEY, payload BLOB);
-CREATE TABLE IF NOT EXISTS dropped (round INTEGER NOT NULL, site TEXT NOT NULL, PRIMARY KEY (round, site));
-"""
+_SCHEMA = "CREATE TABLE IF NOT EXISTS sum (round INTEGER PRIMARY KEY, payload BLOB)"
 
 
 class ShardJournal(Journal):
@@ -21,13 +16,13 @@ class ShardJournal(Journal):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._db.executescript(_SCHEMA)
+        self._db.execute(_SCHEMA)
 
     def adopt(self, run: str) -> None:
         """Become part of the root's run; what belongs to another one is dropped."""
         with self._db:
             self._db.execute("BEGIN")
-            for table in ("upd", "round", "sum", "dropped", "life"):
+            for table in ("upd", "round", "sum", "life"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
             self._db.execute("UPDATE plan SET run = ?", (run,))
         self.tidy()  # a round of the same number must not go on in an old one's file
@@ -35,43 +30,21 @@ class ShardJournal(Journal):
     def begin(self, manifest: RoundManifest) -> None:
         """Start a round that the root has opened."""
         self._db.execute(
-            "INSERT OR IGNORE INTO round VALUES (?, ?, ?, ?, NULL, NULL)",
+            "INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)",
             (manifest.round, manifest.task, manifest.version, time.time()),
         )
 
     def rewind(self, rewind: Rewind) -> None:
         """Go on in the root's new life, from its round: what it knows nothing of is dropped."""
-        round_, records = rewind.manifest.round, rewind.records
+        round_ = rewind.manifest.round
+        first = round_ + 1 if rewind.keep and self.sum(round_) is None else round_
         with self._db:
             self._db.execute("BEGIN")
-            self._drop("dropped", round_ + 1)
-            self._db.execute(
-                "INSERT OR IGNORE INTO dropped SELECT round, site FROM upd WHERE round = ? AND accepted AND ?",
-                (round_, records == "dropped"),
-            )
-            first = round_ if records == "dropped" else round_ + 1
             self._db.execute("DELETE FROM upd WHERE folded >= ?", (first,))
-            self._drop("round", first)
-            self._drop("sum", first)
+            self._db.execute("DELETE FROM round WHERE round >= ?", (first,))
+            self._db.execute("DELETE FROM sum WHERE round >= ?", (first,))
             self.begin_life(rewind.manifest.life)
-            if records == "settled":
-                self._settle(rewind.manifest)
         self.tidy()
-
-    def _drop(self, table: Literal["round", "sum", "dropped"], first: int) -> None:
-        """All rows from this round on."""
-        self._db.execute(f"DELETE FROM {table} WHERE round >= ?", (first,))  # noqa: S608 - one of three constants
-
-    def _settle(self, manifest: RoundManifest) -> None:
-        """The root has our sum of this round, whether we know of it or not."""
-        self.begin(manifest)
-        self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (manifest.round,))
-        self._db.execute("INSERT OR REPLACE INTO sum VALUES (?, NULL)", (manifest.round,))
-
-    def dropped(self, round_: int) -> frozenset[str]:
-        """The sites whose updates of this round were."""
-        rows = self._db.execute("SELECT site FROM dropped WHERE round = ?", (round_,))
-        return frozenset(site for (site,) in rows)
 
     def put_sum(self, round_: int, payload: bytes, results: dict[str, float]) -> None:
         """Close the round and keep its sum; the updates in it are not needed any more, only their receipts."""
