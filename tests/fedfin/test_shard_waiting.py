@@ -11,18 +11,18 @@ from fedfin.protocol.site_states import Connected
 from fedfin_aggregator.serve.shard_waiting import ShardWaiting
 
 NOON = 1_800_014_400.0
+START = 50_000.0  # what the monotonic clock shows at noon
 SHARD = Shard(0, 2)
 ONE, OTHER, *_ = [f"s{n}" for n in range(20) if SHARD.serves(f"s{n}")]
 
 
 def heard_from(machine: ShardMachine, *, root: bool, seconds: int = 200) -> list[tuple[int, str]]:
     """What people read of the machine as it stands, and after how many seconds; `root`: it answers all the time."""
-    waiting, told = ShardWaiting(), []
-    waiting.heard(0.0)
+    waiting, told = ShardWaiting(START), []
     for now in range(seconds):
         if root:
-            waiting.heard(now)
-        if (reason := waiting.complaint(machine, now, NOON + now)) is not None:
+            waiting.heard(START + now)
+        if (reason := waiting.complaint(machine, START + now, NOON + now)) is not None:
             told.append((now, reason))
     return told
 

@@ -59,7 +59,7 @@ class ShardServer:
         )
         self._incoming = self._new_incoming()
         self._mail = Mail(self._publish, lambda *_: None)  # a shard offers no model
-        self._waiting, self._online = ShardWaiting(), False
+        self._waiting, self._online = ShardWaiting(time.monotonic()), False
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()
         self._gone: set[str] = set()  # sites that left with the final model

@@ -9,9 +9,10 @@ from fedfin.utc import moment
 class ShardWaiting:
     """Of one shard. Times: `now` monotonic, `clock` seconds since the epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self._standing: tuple[State, int] | None = None
-        self._since = self._heard = self._tell_at = 0.0
+        self._since = self._heard = now
+        self._tell_at = now + AWAIT_S
 
     def heard(self, now: float) -> None:
         """The root has said something; or we are not connected, which people are told otherwise."""
