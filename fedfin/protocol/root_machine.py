@@ -129,12 +129,9 @@ class RootMachine:
 
     def _for_its_shard(self, site: str, message: Begin | Chunk) -> list[Effect]:
         """Not for us; but it shows that the site is worth waiting for."""
-        if not isinstance(message, Begin) or message.run != self._run:
-            return []
-        manifest = self._inner.manifest
-        if manifest is not None and message.round > self._round:  # of another life: it must hear of ours
-            return _answer(site, manifest)
-        return self._feed(Delivers(site, message.round))
+        if isinstance(message, Begin) and message.run == self._run:
+            return self._feed(Delivers(site, message.round))
+        return []
 
     def _feed(self, event: Event) -> list[Effect]:
         """The inner machine's effects; what closes a round, or begins a life, is done by the shards first."""
@@ -163,9 +160,7 @@ class RootMachine:
 
     def _close(self, closing: CloseRound) -> list[Effect]:
         self._closing, self._remind_at = closing, self._now + limits.REMIND_S
-        called = (
-            self._lacking if self._inner.has_quorum else []
-        )  # else not before tallies say what is promised
+        called = self._lacking if self._inner.has_quorum else []  # else tallies must say what is promised
         calls = [self._ask_for(shard) for shard in self._shards if shard.name in called]
         return [*calls, *self._fold_if_complete()]
 

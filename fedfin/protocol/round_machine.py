@@ -413,8 +413,10 @@ class RoundMachine:
         return [] if repeated else [Refused(site, round_, id_, reason)]
 
     def _delivers(self, event: Delivers) -> list[Effect]:
-        if self._in_time(event.round) and self._gate.admits(event.site, self._now):
+        later = event.round > self._round  # of another life: the site must hear of ours
+        if (later or self._in_time(event.round)) and self._gate.admits(event.site, self._now):
             self._roster.delivers(event.site)
+            return self._where(event.site) if later else []
         return []
 
     def _in_time(self, round_: int) -> bool:
