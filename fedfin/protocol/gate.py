@@ -82,6 +82,11 @@ class Gate:
         """Enrolled, and not heard of yet."""
         return set(self._enrolled or ()) - self._places.keys()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Who holds a place."""
+        return frozenset(self._places)
+
     def may(self, site: str) -> bool:
         """Whether the name may ever take part."""
         return self._enrolled is None or site in self._enrolled

@@ -11,7 +11,7 @@ never in MQTT properties, so that any broker will do.
     dn/chunk         Chunk
     shard up/ctl     Tally, Begin
     shard up/chunk   Chunk
-    shard dn/ctl     Welcome, Enough, Missing, Receipt, Evict, RoundManifest
+    shard dn/ctl     Welcome, Enough, Heard, Rewind, Missing, Receipt, Evict, RoundManifest
     up/state         SiteState (retained, last will)
     agg/state        AggregatorState (retained, last will)
     agg/charter      the charter (retained), signed text (fedfin/trust/charter.py)
@@ -272,7 +272,8 @@ class Tally(Message, frozen=True):
 
     `late`: sites with an update for an earlier round that counts in this one. `closed`: no more will come, the sum
     is made. `behind`: in this life a site has a receipt of ours that we know nothing of: our folder was restored from
-    a backup. The root answers with whatever the shard has missed.
+    a backup. `seen`: the newest round of this life that it has opened, `settled`: whose sum the root has taken, so that
+    a root that was restored from a backup finds out. The root answers with whatever the shard has missed.
     """
 
     plan: Digest
@@ -285,6 +286,12 @@ class Tally(Message, frozen=True):
     closed: bool
     life: Life = FIRST_LIFE
     behind: bool = False
+    seen: Count = 0
+    settled: Count = 0
+
+
+class Heard(Message, frozen=True):
+    """The root's answer to a Tally from which nothing else follows: it is there."""
 
 
 class Enough(Message, frozen=True):
@@ -297,6 +304,16 @@ class Enough(Message, frozen=True):
     round: Count
     life: Life = FIRST_LIFE
     promised: tuple[Name, ...] = ()
+
+
+class Rewind(Message, frozen=True):
+    """The root tells a shard to go on in another life, from the round of this manifest: what came later is dropped.
+
+    `keep`: not what it holds of this round, unless it has closed it.
+    """
+
+    manifest: RoundManifest
+    keep: bool
 
 
 class SumMessage(Message, frozen=True):
@@ -400,7 +417,7 @@ DownControl = (
     | Summed
 )
 ShardUpControl = Tally | Begin
-ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough
+ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough | Heard | Rewind
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -3,9 +3,14 @@
 Rounds, versions and what sites ask about them are the inner machine's, which does not know of shards: what it would
 have judged itself it is told by tallies. When it closes a round, the shards are told, and the round is folded when
 the sum of every one of them is here: each holds updates that it has promised to count.
+
+A root's folder may be restored from a backup, and a shard's. Whoever knows more than the other says so (`Tally`,
+`Hello`), and the rounds go on in a new life, which the shards begin before the sites do (renewal.py).
 """
 
 from dataclasses import replace
+
+import msgspec
 
 from fedfin import limits
 from fedfin.plan import Plan
@@ -15,18 +20,24 @@ from fedfin.protocol.messages import (
     Chunk,
     Enough,
     Evict,
+    Heard,
     Life,
     Message,
     Receipt,
+    Rewind,
+    RoundManifest,
     Tally,
     Welcome,
 )
 from fedfin.protocol.reception import Reception
+from fedfin.protocol.renewal import Renewal
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.round_states import (
     Answer,
+    BeginLife,
     CloseRound,
     Delivers,
+    Disconnected,
     Effect,
     Event,
     FromShard,
@@ -34,10 +45,13 @@ from fedfin.protocol.round_states import (
     Judged,
     Lacking,
     Opened,
+    Reconnected,
+    Rewinding,
     Seal,
     Send,
     State,
     Tick,
+    Unheard,
 )
 from fedfin.protocol.shards import Shard, shard_name
 
@@ -70,15 +84,17 @@ class RootMachine:
         self._plan, self._run = plan, run
         self._digest = plan.digest()
         self._shards = [Shard(index, shards) for index in range(shards)]
+        self._renewal = Renewal(shard.name for shard in self._shards)
+        self._heard: dict[str, float] = {}  # when each shard said something last; empty while we are cut off
         self._now = 0.0
         self._round = 0
+        self._max_sum_bytes = max_sum_bytes
         self._reception = Reception(max_bytes=max_sum_bytes)
         self._answered: set[tuple[str, int, bool]] = set()  # (site, round, accepted) of the tallies
-        self._set_back: set[str] = (
-            set()
-        )  # shards whose sites are asked once more for what they had promised to count
+        self._tallied: set[str] = set()  # shards that have said where they stand in this round and life
+        self._opening: Opened | None = None
         self._closing: CloseRound | None = None  # the inner machine's wish, until every sum is here
-        self._remind_at = self._owed_until = 0.0
+        self._remind_at = 0.0
 
     @property
     def state(self) -> State:
@@ -104,6 +120,10 @@ class RootMachine:
             return [*self._reception.judged(event.answers), *self._fold_if_complete()]
         if isinstance(event, FromSite) and isinstance(event.message, Begin | Chunk):
             return self._for_its_shard(event.site, event.message)
+        if isinstance(event, Disconnected):
+            self._heard.clear()
+        elif isinstance(event, Reconnected):
+            self._expect_shards()
         reminder = self._remind() if isinstance(event, Tick) else []
         return [*reminder, *self._feed(event)]
 
@@ -114,10 +134,15 @@ class RootMachine:
         return []
 
     def _feed(self, event: Event) -> list[Effect]:
-        """The inner machine's effects; a round that it closes is closed at the shards first."""
+        """The inner machine's effects; what closes a round, or begins a life, is done by the shards first."""
         effects: list[Effect] = []
         for effect in self._inner.receive(event, self._now):
-            effects += self._close(effect) if isinstance(effect, CloseRound) else [effect]
+            if isinstance(effect, CloseRound):
+                effects += self._close(effect)
+            elif isinstance(effect, BeginLife):
+                effects += self._prepare(effect, anew=True)
+            else:
+                effects.append(effect)
         return effects
 
     # Rounds.
@@ -125,7 +150,9 @@ class RootMachine:
     def _opened(self, event: Opened) -> list[Effect]:
         """`receipts`, from the journal, are those of shards."""
         self._round, self._closing = event.round, None
-        self._answered, self._set_back = set(), set()
+        self._expect_shards()
+        self._answered, self._opening = set(), event
+        self._tallied.clear()
         self._reception.open(event.round, event.receipts, event.earlier)
         effects = self._feed(replace(event, receipts={}, earlier={}))
         # A shard closes when the root has told it to: that was before a restart, and cannot be taken back.
@@ -133,21 +160,16 @@ class RootMachine:
 
     def _close(self, closing: CloseRound) -> list[Effect]:
         self._closing, self._remind_at = closing, self._now + limits.REMIND_S
-        self._owed_until = self._now + self._plan.rounds.deadline_s
-        called = [name for name in self._lacking if name not in self._set_back]
+        called = self._lacking if self._inner.has_quorum else []  # else tallies must say what is promised
         calls = [self._ask_for(shard) for shard in self._shards if shard.name in called]
         return [*calls, *self._fold_if_complete()]
 
     def _ask_for(self, shard: Shard) -> Effect:
-        promised = tuple(sorted(self._promised(shard)))
-        enough = Enough(run=self._run, round=self._round, life=self._inner.life, promised=promised)
+        promised = {site for site, _, accepted in self._answered if accepted and shard.serves(site)}
+        enough = Enough(
+            run=self._run, round=self._round, life=self._inner.life, promised=tuple(sorted(promised))
+        )
         return Send(shard.name, "dn/ctl", enough)
-
-    def _promised(self, shard: Shard) -> set[str]:
-        """Whose updates the shard has said that it counts; none once they were waited for in vain."""
-        if self._now >= self._owed_until:
-            return set()
-        return {site for site, _, accepted in self._answered if accepted and shard.serves(site)}
 
     @property
     def _lacking(self) -> list[str]:
@@ -159,10 +181,24 @@ class RootMachine:
         return [self._closing] if self._closing is not None and not self._lacking else []
 
     def _remind(self) -> list[Effect]:
-        if self._closing is None or self._now < self._remind_at:
+        if self._now < self._remind_at or (complaint := self._complaint()) is None:
             return []
         self._remind_at = self._now + limits.REMIND_S
-        return [Lacking(self._round, tuple(self._lacking))]
+        return [complaint]
+
+    def _complaint(self) -> Effect | None:
+        """Which shards we wait for, if any."""
+        if self._renewal.life is not None:
+            return Rewinding(self._round, self._renewal.missing)
+        if self._closing is not None:
+            return Lacking(self._round, tuple(self._lacking))
+        silent = [name for name, at in self._heard.items() if self._now - at >= limits.AWAIT_S]
+        if not silent or self.state is not State.COLLECTING:
+            return None
+        return Unheard(self._round, tuple(silent), self._now - max(self._heard[name] for name in silent))
+
+    def _expect_shards(self) -> None:
+        self._heard = {shard.name: self._now for shard in self._shards}
 
     # Messages of shards.
 
@@ -175,6 +211,8 @@ class RootMachine:
         match event.message:
             case Tally():
                 return self._tally(self._shards[event.index], event.message)
+            case _ if not self._renewal.allows(name, self._inner.life):
+                return []  # its sum may be one that it has to drop
             case Begin():
                 return self._sum(name, event.message)
             case Chunk():
@@ -195,21 +233,20 @@ class RootMachine:
         manifest = self._inner.manifest
         if manifest is None:
             return []
+        if shard.name in self._heard:
+            self._heard[shard.name] = self._now
         if tally.run != self._run:
             return _answer(shard.name, Welcome(run=self._run, plan=self._plan), manifest)
-        here = (tally.life, tally.round) == (self._inner.life, self._round)
-        if not here or self.state is State.FINISHED:
-            return _answer(shard.name, manifest)
-        if tally.behind and shard.name in self._lacking:
-            self._set_back.add(shard.name)
-            return self._renew(shard, tally)
-        return self._take(shard, tally)
+        return [*self._catch_up(shard, tally), *self._of_our_run(shard, tally, manifest)]
 
-    def _renew(self, shard: Shard, tally: Tally) -> list[Effect]:
-        """Its folder was set back: sites answer the round again, in a new life; what counts already is not taken."""
-        effects = self._inner.begin_life(shard.name, tally.life, tally.round)
-        manifest = self._inner.manifest
-        return effects if manifest is None else [*effects, *_answer(shard.name, manifest)]
+    def _of_our_run(self, shard: Shard, tally: Tally, manifest: RoundManifest) -> list[Effect]:
+        if tally.life != self._life:
+            return self._call_back(shard, tally, manifest)
+        if self._renewal.life is not None:
+            return _answer(shard.name, Heard())
+        if tally.round != self._round or self.state is State.FINISHED:
+            return _answer(shard.name, manifest)
+        return self._take(shard, tally)
 
     def _take(self, shard: Shard, tally: Tally) -> list[Effect]:
         """Of the round and life that we are in."""
@@ -217,9 +254,78 @@ class RootMachine:
         effects = self._count(shard, tally)
         if tally.closed and self._closing is None:
             effects += self._feed(Seal())
-        elif closing and shard.name in self._lacking and not tally.closed:
+        elif closing and shard.name in self._lacking and not tally.closed and self._inner.has_quorum:
             effects.append(self._ask_for(shard))
-        return effects
+        self._tallied.add(shard.name)
+        effects += self._miss_promises(shard)
+        answered = any(isinstance(effect, Send) and effect.site == shard.name for effect in effects)
+        return effects if answered else [*effects, *_answer(shard.name, Heard())]
+
+    # Folders that were restored from backups.
+
+    @property
+    def _life(self) -> Life:
+        """The one that shards are to be in."""
+        return self._renewal.life or self._inner.life
+
+    def _catch_up(self, shard: Shard, tally: Tally) -> list[Effect]:
+        """Draw a new life when this shows that we, or the shard, were set back; begin it when all shards are in it."""
+        self._renewal.heard(shard.name, tally.life)
+        ours, its = self._is_behind(shard, tally), self._is_ahead(shard, tally)
+        life = self._inner.draw_life(shard.name, tally.life) if ours or its else None
+        if life is None:
+            return self._begin_life_if_all_are_there()
+        return self._prepare(BeginLife(life, self._round, shard.name, tally.seen), anew=ours)
+
+    def _is_behind(self, shard: Shard, tally: Tally) -> bool:
+        """Whether the shard knows of more than we do."""
+        if tally.life != self._life:
+            return tally.life.number >= self._life.number
+        lost = shard.name in self._lacking and tally.settled >= self._round
+        return self._renewal.life is None and (lost or tally.seen > self._round)
+
+    def _is_ahead(self, shard: Shard, tally: Tally) -> bool:
+        """Whether the shard lacks what it has promised to count."""
+        return tally.behind and tally.life == self._life and shard.name in self._lacking
+
+    def _prepare(self, begin: BeginLife, *, anew: bool) -> list[Effect]:
+        """Of two that are about to begin the one with the higher number does."""
+        if begin.life.number > self._life.number:
+            self._renewal.prepare(begin.life, begin.site, begin.seen, anew=anew)
+            self._remind_at = self._now + limits.REMIND_S
+        return self._begin_life_if_all_are_there()
+
+    def _begin_life_if_all_are_there(self) -> list[Effect]:
+        """At once when all is finished: then shards have nothing to drop."""
+        renewal = self._renewal
+        if renewal.life is None or (renewal.missing and self.state is not State.FINISHED):
+            return []
+        effects = self._inner.begin_life(renewal.life, renewal.party, renewal.seen)
+        renewal.end()
+        return [*effects, *self._reopen()]
+
+    def _reopen(self) -> list[Effect]:
+        """The same round: sums that we had of it are gone, and tallies say anew who has an answer."""
+        assert self._opening is not None
+        if self.state is State.FINISHED:
+            return []
+        self._reception = Reception(max_bytes=self._max_sum_bytes)
+        return self._opened(replace(self._opening, receipts={}, late=0))
+
+    def _call_back(self, shard: Shard, tally: Tally, manifest: RoundManifest) -> list[Effect]:
+        """A shard that is in another life than it should be. What it holds of the round is of ours if the life is."""
+        keep = tally.life == self._inner.life and not self._renewal.anew
+        manifest = msgspec.structs.replace(manifest, life=self._life)
+        return _answer(shard.name, Rewind(manifest=manifest, keep=keep))
+
+    def _miss_promises(self, shard: Shard) -> list[Effect]:
+        """A round that a shard has closed had its quorum: where the shards together have less, one was set back."""
+        complete = len(self._tallied) == len(self._shards)
+        if self._closing is None or self._inner.has_quorum or not complete:
+            return []
+        life = self._inner.draw_life(shard.name, self._inner.life)
+        begin = None if life is None else BeginLife(life, self._round, shard.name, self._round)
+        return [] if begin is None else self._prepare(begin, anew=False)
 
     def _objection(self, shard: Shard, tally: Tally) -> str | None:
         if tally.plan != self._digest:

@@ -88,7 +88,7 @@ class RoundMachine:
         """`enrolled`: the only sites that may take part; None: any. `life`: that we are in.
 
         `receipt`: the one that a site was given for a round, however long ago. `sharded`: receipts are shards'
-        affair, and so is who is set back.
+        affair, and a new life begins when our owner says so.
         """
         self.state = State.STARTING
         self._plan = plan
@@ -309,33 +309,49 @@ class RoundMachine:
 
     def _catch_up(self, site: str, hello: Hello) -> list[Effect]:
         """Begin a new life when the site has seen what we know nothing of: our folder is older than its."""
-        return self.begin_life(site, hello.life, hello.seen) if self._is_behind(site, hello) else []
+        life = self.draw_life(site, hello.life) if self._is_behind(site, hello) else None
+        if life is None:
+            return []
+        if self._sharded:  # our owner begins it, when all shards are in it
+            return [BeginLife(life, self._round, site, hello.seen)]
+        return self.begin_life(life, site, hello.seen)
 
-    def begin_life(self, party: str, known: Life, seen: int) -> list[Effect]:
-        """The next one after ours and the party's, which has seen this round; each makes us begin so many at most.
+    def draw_life(self, party: str, known: Life) -> Life | None:
+        """The next one after ours and the party's; None when it has made us draw as many as one may.
 
         A number that is further ahead than restores can be counts as one that is not: who is there says hello again.
         """
         if self._renewals[party] >= limits.LIVES or not self._manifest:
-            return []
+            return None
         self._renewals[party] += 1
         ours = self._life.number
         number = max(ours, min(known.number, ours + limits.LIVES_AHEAD)) + 1
-        self._life = Life(number, secrets.token_hex(8))
-        self._manifest = msgspec.structs.replace(self._manifest, life=self._life)
-        return [BeginLife(self._life, self._round, party, seen), PublishManifest(self._manifest)]
+        return Life(number, secrets.token_hex(8))
+
+    def begin_life(self, life: Life, party: str, seen: int) -> list[Effect]:
+        """The rounds go on in this one, as the party has seen a round that we know nothing of."""
+        assert self._manifest is not None
+        self._life = life
+        self._manifest = msgspec.structs.replace(self._manifest, life=life)
+        return [BeginLife(life, self._round, party, seen), PublishManifest(self._manifest)]
 
     def _is_behind(self, site: str, hello: Hello) -> bool:
-        if hello.run != self._run or self._sharded:
+        if hello.run != self._run:
             return False
         if hello.life != self._life:
             return hello.life.number >= self._life.number
-        return hello.seen > self._round or (hello.accepted == self._round and not self._holds(site))
+        lost = not self._sharded and hello.accepted == self._round and not self._holds(site)
+        return hello.seen > self._round or lost
 
     @property
     def life(self) -> Life:
         """The one we are in."""
         return self._life
+
+    @property
+    def has_quorum(self) -> bool:
+        """Whether as many have answered as the round needs at least."""
+        return self._attendance.accepted >= self._attendance.quorum
 
     def _holds(self, site: str) -> bool:
         """Whether an update of the site counts in this round."""
@@ -402,8 +418,10 @@ class RoundMachine:
         return [] if repeated else [Refused(site, round_, id_, reason)]
 
     def _delivers(self, event: Delivers) -> list[Effect]:
-        if self._in_time(event.round) and self._gate.admits(event.site, self._now):
+        later = event.round > self._round  # of another life: the site must hear of ours
+        if (later or self._in_time(event.round)) and self._gate.admits(event.site, self._now):
             self._roster.delivers(event.site)
+            return self._where(event.site) if later else []
         return []
 
     def _in_time(self, round_: int) -> bool:

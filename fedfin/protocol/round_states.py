@@ -254,7 +254,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class BeginLife:
-    """Make it durable that the rounds go on in a new life: `site` has seen round `seen`, which we know nothing of."""
+    """Make it durable that the rounds go on in a new life: `site` has seen round `seen`, which we know nothing of.
+
+    At a root, that its shards' sums of the open round are gone, too.
+    """
 
     life: Life
     round: int
@@ -321,6 +324,23 @@ class Lacking:
     shards: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Rewinding:
+    """For people: the root was set back to this round, and these shards have not followed yet; sites wait for them."""
+
+    round: int
+    shards: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unheard:
+    """For people: a round is open, and these shards have said nothing for `seconds` or more."""
+
+    round: int
+    shards: tuple[str, ...]
+    seconds: float
+
+
 Effect = (
     Send
     | SendChunks
@@ -346,6 +366,8 @@ Effect = (
     | Stalled
     | Awaiting
     | Lacking
+    | Rewinding
+    | Unheard
 )
 Receiving = Send | Spool | Judge  # what taking updates in asks for
 
@@ -354,6 +376,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.STARTING: {Opened: (_S.COLLECTING, _S.FOLDING, _S.FINISHED)},
     _S.COLLECTING: {
         FromSite: (_S.COLLECTING,),
+        Opened: (_S.COLLECTING, _S.FOLDING),  # a root's round anew, in another life
         Enrolled: (_S.COLLECTING, _S.FOLDING),
         Judged: (_S.COLLECTING, _S.FOLDING),
         SumEnded: (_S.COLLECTING, _S.FOLDING),

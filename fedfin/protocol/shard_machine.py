@@ -16,10 +16,12 @@ from fedfin.protocol.messages import (
     Chunk,
     Enough,
     Evict,
+    Heard,
     Hello,
     Life,
     Missing,
     Receipt,
+    Rewind,
     RoundManifest,
     Tally,
     Welcome,
@@ -50,7 +52,10 @@ NO_RUN = "0" * 16
 
 
 class ShardMachine:
-    """All rounds of one shard. `before`: the run and round that it stood at before a restart."""
+    """All rounds of one shard. `before`: the run and round that it stood at before a restart.
+
+    `settled`: the newest round whose sum the root had taken.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class ShardMachine:
         *,
         max_update_bytes: int,
         before: tuple[str, int] = ("", 0),
+        settled: int = 0,
         enrolled: frozenset[str] | None = None,
         life: Life = FIRST_LIFE,
         receipt: Callable[[int, str], Receipt | None] = lambda *_: None,
@@ -74,6 +80,7 @@ class ShardMachine:
         self._now = 0.0
         # A broker may retain the manifest of an earlier run, or of an earlier round: neither counts.
         self._run, self._before, self._life = before[0], before, life
+        self._settled = settled
         self._given = receipt
         self._behind = False  # our folder is older than what we have said in this round and life
         self._online = False
@@ -97,6 +104,8 @@ class ShardMachine:
             RoundManifest: self._round_manifest,
             RoundOpened: self._round_opened,
             Enough: self._enough,
+            Heard: lambda _: [],
+            Rewind: self._rewind,
             Summed: self._summed,
             Missing: self._missing,
             Published: self._published,
@@ -136,7 +145,7 @@ class ShardMachine:
 
     def _news(self) -> list[Effect]:
         """A tally, if there is something new in it and it is time."""
-        due = self._online and self._answers != self._reported and self._now >= self._tell_at
+        due = self._online and self.answers != self._reported and self._now >= self._tell_at
         return [self._tally()] if due and self.state is State.COLLECTING else []
 
     # Towards the root.
@@ -145,7 +154,7 @@ class ShardMachine:
         """Where the shard stands; it is a question, too: the root answers with whatever the shard has missed."""
         receipts = self._reception.receipts
         refused = self._refused | {site for site, receipt in receipts.items() if not receipt.accepted}
-        self._reported = self._answers
+        self._reported = self.answers
         self._tell_at = self._now + min(limits.RETRY_S, limits.TALLY_S * self._reported)
         self._retry_at = self._now + limits.RETRY_S
         tally = Tally(
@@ -159,12 +168,25 @@ class ShardMachine:
             closed=self._outgoing.begin is not None,
             life=self._life,
             behind=self._behind,
+            seen=max(self._round, self._before[1] if self._run == self._before[0] else 0),
+            settled=self._settled,
         )
         return SendUp("up/ctl", tally)
 
     @property
-    def _answers(self) -> int:
+    def answers(self) -> int:
+        """How many sites have one, in this round."""
         return len(self._reception.receipts) + len(self._late) + len(self._refused)
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Sites of this shard that were heard of and have no answer in this round."""
+        return tuple(sorted(self._gate.names - self._reception.receipts.keys() - self._refused))
+
+    @property
+    def round(self) -> int:
+        """The one at hand; 0: none."""
+        return self._round
 
     def _offer(self) -> list[Effect]:
         """The sum, if there is one. After the tally: a root that was restarted must hear first who is in it."""
@@ -189,7 +211,7 @@ class ShardMachine:
             self.state = State.EVICTED
             return [Leave(f"it refuses this shard's sum of round {self._round}: {event.reason}")]
         self._outgoing.done()
-        self.state = State.WAITING
+        self.state, self._settled = State.WAITING, self._round
         following, self._following = self._following, None
         settle = Settle(self._round)
         return [settle] if following is None else [settle, *self._round_manifest(following)]
@@ -205,6 +227,7 @@ class ShardMachine:
             return [Leave("its plan differs; set this shard's folder up with the root's plan")]
         if event.run != self._run:
             self._run, self._life, self.state = event.run, FIRST_LIFE, State.WAITING
+            self._settled = 0
             self._manifest = self._following = None
             self._outgoing.done()
         return []
@@ -216,23 +239,26 @@ class ShardMachine:
         return 0 if self._manifest is None else self._manifest.round
 
     def _round_manifest(self, event: RoundManifest) -> list[Effect]:
-        if event.run != self._run:
-            return []
-        if event.life != self._life:
-            return self._begin_life(event) if event.life.number > self._life.number else []
+        if (event.run, event.life) != (self._run, self._life):
+            return []  # what becomes of our records in another life is in the root's answer to a tally
         known = self._manifest
         if known is not None and _age(event) <= _age(known):
             return []
         return self._turn_to(event)
 
-    def _begin_life(self, event: RoundManifest) -> list[Effect]:
-        """A shard was set back: sites answer the round again. Who has a receipt of ours gets it once more."""
-        self._life, self._behind = event.life, False
-        begin = BeginLife(event.life, event.round)
-        known = self._manifest
-        if known is not None and _age(event) <= _age(known):
-            return [begin]
-        return [begin, *self._turn_to(event)]
+    def _rewind(self, event: Rewind) -> list[Effect]:
+        """The root was set back, or a shard: from its records the shell makes out what still counts."""
+        manifest = event.manifest
+        if manifest.run != self._run or manifest.life.number <= self._life.number:
+            return []
+        self._life, self._before, self._behind = manifest.life, (self._run, 0), False
+        self._settled = min(self._settled, manifest.round - 1)
+        self._manifest = self._following = None
+        self._early = {}
+        self._outgoing.done()
+        self._reception = Reception(max_bytes=self._max_update_bytes)
+        self.state = State.WAITING
+        return [BeginLife(event), *self._turn_to(manifest)]
 
     def _turn_to(self, event: RoundManifest) -> list[Effect]:
         if event.run == self._before[0] and event.round < self._before[1]:
@@ -252,8 +278,8 @@ class ShardMachine:
         self._reception.open(self._round, event.receipts, event.earlier, wanted=self._wanted)
         self._late, self._refused, self._reported, self._behind = set(event.late), set(), -1, False
         if event.settled:
-            self.state = State.WAITING
-            return []
+            self.state, self._settled = State.WAITING, self._round
+            return [self._tally()] if self._online else []
         if event.sum:
             return self._deliver(event.sum)
         self.state = State.COLLECTING

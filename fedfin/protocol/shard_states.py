@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from fedfin.protocol.messages import Enough, Evict, Life, Message, Missing, Receipt, RoundManifest, Welcome
+from fedfin.protocol.messages import (
+    Enough,
+    Evict,
+    Heard,
+    Message,
+    Missing,
+    Receipt,
+    Rewind,
+    RoundManifest,
+    Welcome,
+)
 from fedfin.protocol.round_states import FromSite, Judge, Judged, Send, Spool, Tick
 from fedfin.protocol.site_states import Connected, Disconnected, Published
 
@@ -58,6 +68,8 @@ Event = (
     | RoundOpened
     | Summed
     | Enough
+    | Heard
+    | Rewind
     | Missing
     | Receipt
     | Evict
@@ -81,10 +93,12 @@ class OpenRound:
 
 @dataclass(frozen=True)
 class BeginLife:
-    """Make it durable that the run goes on in this life: a shard was set back, and the open round is answered again."""
+    """Make it durable that the run goes on in another life, from this round: the root was set back, or a shard.
 
-    life: Life
-    round: int
+    Later rounds are dropped, and what is held of this one, too, unless the root says that it counts.
+    """
+
+    rewind: Rewind
 
 
 @dataclass(frozen=True)
@@ -121,8 +135,9 @@ _ANYWHERE: dict[type, tuple[State, ...]] = {Evict: (_S.EVICTED,)}
 
 def _while(state: State, *events: type) -> dict[type, tuple[State, ...]]:
     """What may come at any time does not change the state; another run of the plan does."""
-    usual = dict.fromkeys((Connected, Disconnected, Tick, FromSite, Judged, *events), (state,))
-    return usual | {Welcome: (state, _S.WAITING, _S.EVICTED)} | _ANYWHERE
+    usual = dict.fromkeys((Connected, Disconnected, Tick, FromSite, Judged, Heard, *events), (state,))
+    rewound = {Rewind: (state, _S.OPENING, _S.FINISHED)}
+    return usual | rewound | {Welcome: (state, _S.WAITING, _S.EVICTED)} | _ANYWHERE
 
 
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {

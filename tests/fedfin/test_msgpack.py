@@ -17,9 +17,12 @@ from fedfin.protocol.messages import (
     Dealing,
     Dealt,
     Enough,
+    Heard,
     Message,
     Ready,
     Reveal,
+    Rewind,
+    RoundManifest,
     SumKey,
     Summed,
     SumMessage,
@@ -48,6 +51,8 @@ def _sum() -> bytes:
 TALLY = Tally(
     plan=DIGEST, shards=2, run=BOOT, round=2, accepted=("north",), refused=(), late=("south",), closed=True
 )
+(MANIFEST,) = [message for message in ONE_OF_EACH if isinstance(message, RoundManifest)]
+OF_SHARDS = (TALLY, Enough(run=BOOT, round=2), Heard(), Rewind(manifest=MANIFEST, keep=True))
 SIGNATURE = b"s" * 64
 OF_AN_ATTEMPT = {"run": BOOT, "round": 2, "attempt": b"a" * 16}
 SUM_KEY = SumKey(key=b"k" * 32, commitment=b"c" * 32, signature=SIGNATURE)
@@ -68,9 +73,7 @@ PAYLOADS = [
     (GlobalDelta, encode_delta(BODIES[0], BODIES[1], plan=DIGEST, version=4)),
     (PartialSum, _sum()),
 ]
-WIRE = [
-    (type(message), encode(message)) for message in (*ONE_OF_EACH, *SUMS, TALLY, Enough(run=BOOT, round=2))
-] + PAYLOADS
+WIRE = [(type(message), encode(message)) for message in (*ONE_OF_EACH, *SUMS, *OF_SHARDS)] + PAYLOADS
 
 
 def _plain(value: Any) -> Any:

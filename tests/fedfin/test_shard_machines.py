@@ -20,11 +20,14 @@ from fedfin.protocol import round_states as agg
 from fedfin.protocol import shard_states as life
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import (
+    FIRST_LIFE,
     Enough,
     Evict,
+    Heard,
     Life,
     Missing,
     Receipt,
+    Rewind,
     RoundManifest,
     Tally,
     Want,
@@ -43,6 +46,7 @@ ACCEPTED = Receipt(id=OFFER.outline.id, accepted=True)
 QUICK = make_plan(sites=2, min_sites=2)
 ENOUGH = Enough(run=RUN, round=2)
 SECOND = Life(1, "a" * 16)
+HEARD = [agg.Send("shard/0", "dn/ctl", Heard())]
 
 
 class ShardAlone:
@@ -80,8 +84,9 @@ class Root:
         tally = Tally(**(facts | {"refused": (), "late": (), "closed": False} | changes))
         return self.machine.receive(agg.FromShard(index, tally), now)
 
-    def deliver(self, index: int) -> list:
+    def deliver(self, index: int, **changes) -> list:
         """A sum arrives whole and is found good; what follows."""
+        self.tell(index, closed=True, **changes)
         self.machine.receive(agg.FromShard(index, OFFER), 1.0)
         self.machine.receive(agg.FromShard(index, transfer.chunk(SUM, OFFER.outline, 0)), 1.0)
         return self.machine.receive(agg.Judged((agg.Answer(f"shard/{index}", 2, ACCEPTED),)), 1.0)
@@ -102,20 +107,43 @@ def test_a_shard_learns_from_a_site_that_its_folder_was_set_back() -> None:
     assert shard.feed(hello_of(one), hello_of(other, accepted=1), hello_of(other, run=OTHER_RUN)) == []
     (tally,) = shard.feed(hello_of(other))
     assert tally.message.behind
-    renewed = replace(manifest_of(2), life=SECOND)
-    assert shard.feed(renewed) == [life.BeginLife(SECOND, 2)]
+    assert shard.feed(rewind_to(2)) == [life.BeginLife(rewind_to(2)), life.OpenRound(rewind_to(2).manifest)]
+    (tally,) = shard.feed(life.RoundOpened({}, {}))
+    assert (tally.message.life, tally.message.behind) == (SECOND, False)
     assert shard.feed(hello_of(other)) == [], "of the life before"
-    shard.now += limits.RETRY_S
-    assert not shard.feed(agg.Tick())[-1].message.behind
 
 
-def test_what_a_shard_holds_counts_in_the_next_life_too() -> None:
-    """Its sites answer the round again, and get their receipts again."""
+def rewind_to(round_: int) -> Rewind:
+    """The root goes on from there, in its second life."""
+    return Rewind(manifest=replace(manifest_of(round_), life=SECOND), keep=True)
+
+
+def test_a_shard_goes_back_only_where_the_root_says_what_becomes_of_its_records() -> None:
+    """The manifest that sites read does not; and what is repeated, or of an earlier life, changes nothing."""
+    shard = ShardAlone()
+    shard.collect(4)
+    assert shard.feed(replace(manifest_of(3), life=SECOND)) == []
+    assert shard.feed(rewind_to(3)) == [life.BeginLife(rewind_to(3)), life.OpenRound(rewind_to(3).manifest)]
+    shard.feed(life.RoundOpened({}, {}))
+    assert shard.feed(rewind_to(3), manifest_of(4)) == []
+
+
+def test_a_shard_that_delivers_the_sum_of_a_round_that_the_root_has_lost_lets_it_go() -> None:
+    """Its site offers its update of the older round, and it is taken."""
     shard, site = ShardAlone(), OWN[0][0]
-    given = Receipt(id=begin_of().outline.id, accepted=True)
-    shard.collect(receipts={site: given})
-    shard.feed(replace(manifest_of(2), life=SECOND))
-    assert shard.feed(agg.FromSite(site, begin_of())) == [agg.Send(site, "dn/ctl", given)]
+    shard.collect(3, sum=SUM)
+    shard.feed(rewind_to(2), life.RoundOpened({}, {}))
+    shard.now += limits.RETRY_S
+    assert [type(effect.message) for effect in shard.feed(agg.Tick())] == [Tally]
+    (answer,) = shard.feed(agg.FromSite(site, begin_of()))
+    assert isinstance(answer.message, Missing)
+
+
+def test_a_restarted_shard_says_how_far_it_was() -> None:
+    """Before any manifest: the root's may be of a round that is long settled."""
+    machine = ShardMachine(PLAN, BOTH[0], max_update_bytes=10**6, before=(RUN, 7), settled=6)
+    (tally,) = machine.receive(Connected(CHUNK), 0.0)
+    assert (tally.message.round, tally.message.seen, tally.message.settled) == (0, 7, 6)
 
 
 def test_a_shard_believes_no_manifest_before_the_root_has_named_the_run() -> None:
@@ -185,7 +213,7 @@ def test_enough_for_another_round_closes_nothing() -> None:
 def test_the_root_closes_when_its_shards_together_have_the_target() -> None:
     """It tells both, and folds when both sums are there."""
     root = Root()
-    assert root.tell(0, OWN[0][0]) == []
+    assert root.tell(0, OWN[0][0]) == HEARD
     assert root.tell(1, OWN[1][0]) == [
         agg.Send(f"shard/{i}", "dn/ctl", replace(ENOUGH, promised=(OWN[i][0],))) for i in (0, 1)
     ]
@@ -198,16 +226,23 @@ def test_a_tally_that_is_repeated_or_tells_of_others_sites_counts_nothing() -> N
     """A site counts once, and only where it belongs."""
     root = Root()
     for _ in range(2):
-        assert root.tell(0, OWN[0][0]) == root.tell(0, OWN[0][0], OWN[1][0]) == []
+        assert root.tell(0, OWN[0][0]) == root.tell(0, OWN[0][0], OWN[1][0]) == HEARD
 
 
 def test_a_shard_that_has_closed_closes_the_round() -> None:
     """The root was restarted after it had said so: what is summed up cannot be collected again."""
-    for effects in (
-        Root().tell(0, OWN[0][0], closed=True),
-        Root(receipts={"shard/0": ACCEPTED}).opening,
-    ):
-        assert agg.Send("shard/1", "dn/ctl", ENOUGH) in effects
+    for root in (Root(), Root(receipts={"shard/0": ACCEPTED})):
+        root.tell(0, *OWN[0][:2], closed=True)
+        assert root.tell(1) == [agg.Send("shard/1", "dn/ctl", ENOUGH)]
+
+
+def test_a_root_that_was_restarted_knows_by_the_quorum_that_a_shard_was_set_back() -> None:
+    """One shard has closed the round, which all together had enough for; now they have less."""
+    root = Root()
+    assert root.tell(0, OWN[0][0], closed=True) == HEARD
+    root.tell(1)
+    (answer,) = root.tell(1)
+    assert isinstance(answer.message, Rewind)
 
 
 def test_a_shard_that_lags_is_told_run_and_round() -> None:
@@ -257,20 +292,112 @@ def test_the_root_takes_no_update_of_a_site_but_waits_for_who_offers_one() -> No
         if offers:
             assert root.machine.receive(agg.FromSite("s2", begin_of(PAYLOAD)), 1.0) == []
         effects = [
-            root.tell(index, *[site for site in ("s0", "s1") if site in own]) for index, own in enumerate(OWN)
+            effect
+            for index, own in enumerate(OWN)
+            for effect in root.tell(index, *[site for site in ("s0", "s1") if site in own])
         ]
-        closed.append(any(effects))
+        closed.append(any(isinstance(effect.message, Enough) for effect in effects))
     assert closed == [False, True]
 
 
 def test_a_shard_that_was_set_back_makes_the_root_begin_a_new_life() -> None:
-    """Once; sites hear of it by the manifest, and the shard, too."""
+    """Once; and sites hear of it when all shards are in it. What shards hold of the round still counts."""
     root = Root()
-    begin, published, answer = root.tell(0, behind=True)
-    assert (begin.life.number, begin.site, begin.round) == (1, "shard/0", 2)
-    assert published.manifest.life == begin.life
-    assert answer == agg.Send("shard/0", "dn/ctl", published.manifest)
+    (answer,) = root.tell(0, behind=True)
+    new = answer.message.manifest.life
+    assert (answer.message.keep, new.number) == (True, 1)
     assert root.tell(0, behind=True) == [answer], "it speaks of the life before"
+    assert root.tell(0, OWN[0][0], life=new) == HEARD, "the other shard does not know yet"
+    assert [e.message.keep for e in root.tell(1, OWN[1][0])] == [True]
+    begin, published, *_ = root.tell(1, life=new)
+    assert (begin.life, begin.site, begin.round) == (new, "shard/0", 2)
+    assert published.manifest.life == new
+
+
+@pytest.mark.parametrize(
+    "tally",
+    [
+        {"round": 3, "seen": 3, "settled": 2},
+        {"round": 0, "seen": 3, "settled": 2},
+        {"round": 2, "seen": 2, "settled": 2},
+        {"round": 1, "seen": 1, "life": SECOND},
+        {"round": 2, "seen": 2, "closed": True, "life": SECOND},
+    ],
+    ids=["at a later round", "restarted", "settled", "in a later life", "in a later life of this round"],
+)
+def test_a_root_whose_shard_knows_more_begins_its_round_anew_in_a_new_life(tally: dict) -> None:
+    """What shards hold of the round is dropped, all of them: the policy decides once more when it closes."""
+    root = Root()
+    root.tell(1, *OWN[1][:2])  # enough to close the round, which cannot be
+    (answer,) = root.tell(0, **tally)
+    new = answer.message.manifest.life
+    assert (answer.message.keep, answer.message.manifest.round) == (False, 2)
+    assert new.number == 1 + tally.get("life", FIRST_LIFE).number
+    root.tell(0, life=new)
+    (answer,) = root.tell(1, OWN[1][0])
+    assert not answer.message.keep
+    begin, *published, _ = root.tell(1, life=new)
+    assert (begin.life, begin.site, begin.seen) == (new, "shard/0", tally["seen"])
+    assert published[-2].manifest == answer.message.manifest
+    assert root.machine.state is agg.State.COLLECTING
+    root.tell(0, OWN[0][0], life=new)
+    assert root.tell(1, OWN[1][0], life=new)[0].message.promised == (OWN[0][0],)
+
+
+def test_a_root_that_holds_a_shards_sum_lets_it_go_for_the_new_life() -> None:
+    """With the other shards' sites it would be less than the policy wants; that shard's sites answer again, too."""
+    root = Root(receipts={"shard/0": ACCEPTED})
+    (answer, _) = root.tell(0, round=4, seen=4, settled=3), root.tell(1, round=4, seen=4, settled=3)
+    new = answer[0].message.manifest.life
+    root.tell(0, life=new)
+    root.tell(1, life=new)
+    assert root.machine.state is agg.State.COLLECTING
+    root.tell(0, *OWN[0][:2], life=new)
+    assert root.deliver(0, life=new) == [agg.Send("shard/0", "dn/ctl", ACCEPTED)]
+    assert isinstance(root.deliver(1, life=new)[-1], agg.CloseRound)
+
+
+def test_a_site_with_an_update_for_a_round_that_the_root_has_lost_hears_of_its_new_life() -> None:
+    """The manifest may have got lost on its way, and shards wait for rounds that are still to come."""
+    root = Root()
+    (where,) = root.machine.receive(agg.FromSite("s0", begin_of(PAYLOAD, round_=5)), 1.0)
+    assert (where.site, where.message.round) == ("s0", 2)
+
+
+def test_a_root_and_shards_that_were_all_set_back_learn_it_from_a_site() -> None:
+    """Nobody else knows of the later rounds."""
+    root = Root()
+    hello = replace(HELLO, run=RUN, seen=5, accepted=4)
+    assert not [
+        e for e in root.machine.receive(agg.FromSite("s0", hello), 1.0) if isinstance(e, agg.BeginLife)
+    ]
+    (answer,) = root.tell(0, round=2, seen=2)
+    new = answer.message.manifest.life
+    root.tell(0, life=new)
+    root.tell(1)
+    begin, *_ = root.tell(1, life=new)
+    assert (begin.site, begin.seen) == ("s0", 5)
+
+
+def test_a_root_takes_no_sum_of_another_life() -> None:
+    """Nor does it refuse one, which would end the shard."""
+    root = Root()
+    root.tell(0, round=3, seen=3, settled=2)
+    offer = begin_of(SUM, round_=3, chunk_size=transfer.grain(len(SUM), CHUNK))
+    assert root.machine.receive(agg.FromShard(0, offer), 1.0) == []
+    assert root.machine.receive(agg.FromShard(1, OFFER), 1.0) == [], "it has not said which life it is in"
+
+
+def test_people_hear_within_two_minutes_which_shards_are_silent_or_have_not_followed() -> None:
+    """While the round is open, and while a new life waits for them; not while the root is itself cut off."""
+    root = Root()
+    root.tell(0, now=100.0)
+    assert agg.Unheard(2, ("shard/1",), 100.0) in root.machine.receive(agg.Tick(), 100.0)
+    root.machine.receive(agg.Disconnected(), 110.0)
+    assert not root.machine.receive(agg.Tick(), 300.0)
+    root.machine.receive(agg.Reconnected(), 301.0)
+    root.tell(0, round=3, seen=3, now=302.0)
+    assert agg.Rewinding(2, ("shard/0", "shard/1")) in root.machine.receive(agg.Tick(), 333.0)
 
 
 def test_a_shard_whose_sum_is_here_lost_nothing() -> None:
@@ -290,11 +417,9 @@ def test_a_shard_that_lacks_what_it_promised_is_not_summed_up() -> None:
     assert shard.feed(replace(ENOUGH, promised=(one,))) == [life.SumUp(2)]
 
 
-def test_the_root_says_what_a_shard_promised_and_not_for_ever() -> None:
-    """A site that has answered may be gone when its shard asks it again."""
+def test_the_root_says_what_a_shard_promised() -> None:
+    """Also when it has to say again that it is enough."""
     root, (one, other, *_) = Root(), OWN[0]
     enough = agg.Send("shard/0", "dn/ctl", replace(ENOUGH, promised=(one, other)))
     assert enough in root.tell(0, one, other)
     assert enough in root.tell(0, one)
-    late = root.tell(0, one, now=1.0 + QUICK.rounds.deadline_s)
-    assert agg.Send("shard/0", "dn/ctl", ENOUGH) in late

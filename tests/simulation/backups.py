@@ -23,10 +23,10 @@ class Backups:
         self._copies = 0
 
     def plan(self, rng: random.Random, times: int) -> None:
-        """So often the folder of the aggregator, or of a site, or of both, is set back."""
+        """So often the folder of the aggregator or root, of a shard, of a site, or of two of them is set back."""
         for _ in range(times):
             site = rng.choice(self._world.sites)
-            server = rng.choice(self._world.shards or [self._world.aggregator])
+            server = rng.choice([self._world.aggregator, *self._world.shards])
             parties = rng.choice([[server], [site], [server, site]])
             copied, restored = rng.uniform(0.0, COPIED_S), rng.uniform(0.0, RESTORED_S)
             for party in parties:

@@ -16,7 +16,7 @@ from fedfin import files
 from fedfin.errors import FedfinError, StateError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
-from fedfin.protocol import round_states, site_states
+from fedfin.protocol import round_states, shard_states, site_states
 from fedfin.protocol.messages import Reveal
 from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.shards import Shard
@@ -165,6 +165,7 @@ class AggregatorProcess(Process):
         else:
             rounds = RootRounds(self.journal) if self._shards else Rounds(self.journal)
             rounds.judge = self.world.watch.judging(rounds.judge)
+            rounds.begin_life = self.world.watch.rewinding(self, rounds.begin_life)
         self.server = Server(
             rounds,
             "mqtt://broker",
@@ -217,8 +218,14 @@ class ShardProcess(Process):
         self.journal = ShardJournal(self.folder / "journal.sqlite")
         rounds = ShardRounds(self.journal, self.shard)
         rounds.judge = self.world.watch.judging(rounds.judge)
+        rounds.rewind = self.world.watch.rewinding(self, rounds.rewind)
         self.server = ShardServer(rounds, "mqtt://broker", self.world.reporter(self.name))
         self.server._link.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether the root has finished."""
+        return self.alive and self.server._machine.state is shard_states.State.FINISHED
 
     def _step(self) -> None:
         self.server._step()

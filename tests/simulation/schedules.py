@@ -188,6 +188,16 @@ VARIANTS = {
     "set back, sharded": Variant(
         toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, shards=2, set_back=True
     ),
+    "set back, sharded, solved": Variant(
+        solved_plan(_EVERYONE), 3, within_the_quorum, mortal=False, shards=2, set_back=True
+    ),
+    "set back, sharded, quorum": Variant(toy_plan(_QUORUM), 3, within_the_quorum, shards=2, set_back=True),
+    "set back, sharded, folded late": Variant(
+        toy_plan(_LATE, codec=_SMALL), 4, within_the_quorum, shards=3, set_back=True
+    ),
+    "set back, sharded, asynchronous": Variant(
+        toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, shards=2, set_back=True
+    ),
     "doubled": Variant(toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, doubled=True),
     "doubled, solved": Variant(solved_plan(_EVERYONE), 3, within_the_quorum, mortal=False, doubled=True),
     "doubled, quorum": Variant(toy_plan(_QUORUM), 3, within_the_quorum, doubled=True),

@@ -2,16 +2,17 @@
 
 from collections import Counter
 
+import pytest
+
 from simulation import __main__ as command
 
-SCHEDULES = 8
 
-
-def test_whoever_is_set_back_the_run_goes_on_or_says_what_a_person_must_do() -> None:
+@pytest.mark.parametrize(("only", "seeds"), [("set back", range(8, 16)), ("set back, sharded", range(4, 8))])
+def test_whoever_is_set_back_the_run_goes_on_or_says_what_a_person_must_do(only: str, seeds: range) -> None:
     """And nothing counts twice: the watch, and the model of an undisturbed federation where every site counts."""
     tally: Counter[str] = Counter()
-    for seed in range(SCHEDULES):
-        _, wrong, happened = command.attempt(seed, only="set back")
+    for seed in seeds:
+        _, wrong, happened = command.attempt(seed, only=only)
         assert not wrong, f"seed {seed}: {wrong}"
         tally += happened
     assert all(tally[event] for event in ("aggregator set back", "site set back", "rewound"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KIND_RECEIPT, KIND_SUMMED = (b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("receipt", "summed"))
 Judge = Callable[[int, str, bytes, bytes], Receipt]
+NewLife = TypeVar("NewLife")  # a shard's Rewind, or a root's Life
 
 
 class Watch:
@@ -34,6 +35,8 @@ class Watch:
         self.payloads: dict[bytes, bytes] = {}  # every update that was judged, by id
         # By sender, site and id, as sites may have read them.
         self.receipts: dict[tuple[Process, str, bytes], Receipt] = {}
+        self._rewound: set[tuple[Process, str, bytes]] = set()  # receipts of a life before
+        self._renewed: set[Process] = set()  # who is not in its first life
         self.models: dict[tuple[str, Life, int], bytes] = {}  # the digest by run, life and version
         self.sums = SumWatch(lambda round_: answered_once(task_of(world.plan, round_)))
         self._summed: dict[tuple[Process, str, int], bool] = {}  # by sender, site and round
@@ -45,6 +48,20 @@ class Watch:
         def keep(round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
             self.payloads[id_] = payload
             return judge(round_, site, id_, payload)
+
+        return keep
+
+    def rewinding(self, server: "Process", begin: Callable[[NewLife], None]) -> Callable[[NewLife], None]:
+        """What a shard, or a root, drops for a new life was promised before; such receipts may travel yet."""
+
+        def keep(new: NewLife) -> None:
+            accepted = {(server, name, id_) for name, id_ in self._world.accepted(server)}
+            begin(new)
+            gone = {key for key in accepted if not self._world.is_durable(*key)}
+            self._rewound |= gone
+            self._renewed.add(server)
+            kept = {key: r for key, r in self.receipts.items() if key not in gone}
+            self.receipts = {key: r for key, r in kept.items() if key[0] is not server or r.accepted}
 
         return keep
 
@@ -101,6 +118,11 @@ class Watch:
             self._manifest(messages.decode(payload, RoundManifest))
 
     def _receipt(self, sender: "Process", site: str, receipt: Receipt) -> None:
+        key = sender, site, receipt.id
+        if key in self._rewound and not self._world.is_durable(*key):
+            return
+        if sender in self._renewed and not receipt.accepted:
+            return  # of the life before: what was late in it may count in this one
         first = self.receipts.setdefault((sender, site, receipt.id), receipt)
         assert first.accepted == receipt.accepted, ("a receipt changed its mind", site, first, receipt)
         if receipt.accepted:

@@ -73,7 +73,7 @@ class World:
             # A site may be set back while a server starts again.
             if not self._goes_on(lambda: self._sites_finished and all(server.alive for server in servers)):
                 return
-            whole = not self.tally["shard set back"]
+            whole = not (self.tally["shard set back"] or self.tally["aggregator set back"])
             collectors = [s.journal for s in (self.shards if self.shards and whole else [self.aggregator])]
             self.watch.finish(self.aggregator.journal, collectors, self._folder)
             self._check_sites()
@@ -161,9 +161,7 @@ class World:
                 self.on_report(name, event, facts)
             self.tell(name, event, facts)
             if event == "round" and name.startswith("aggregator") and facts["state"] == "open":
-                for site in (*self.sites, *self.twins):
-                    if site.finished and site.awaited:
-                        self.start_again(site)
+                self._start_finished_again()
             if event == "sending":
                 assert isinstance(self.current, SiteProcess)
                 self.watch.offering(name, self.current.agent._machine._life, facts["round"])
@@ -174,6 +172,15 @@ class World:
                     self.watch.asked_anew(site)
 
         return report
+
+    def _start_finished_again(self) -> None:
+        """Their people do, since the aggregator is at work again: its folder was set back."""
+        for site in (*self.sites, *self.twins):
+            if site.finished and site.awaited:
+                self.start_again(site)
+        for shard in self.shards:
+            if shard.done:
+                self.clock.after(0.0, shard.die)
 
     def start_again(self, site: SiteProcess) -> None:
         """Its people do, since it has the final model of rounds that are gone."""
@@ -199,6 +206,10 @@ class World:
             "SELECT count(*) FROM upd WHERE site = ? AND id = ? AND accepted", (name, id_)
         )
         return bool(found.fetchone()[0])
+
+    def accepted(self, server: Process) -> list[tuple[str, bytes]]:
+        """The updates that its journal holds as accepted: by whom, and their ids."""
+        return list(self._dbs[server.name].execute("SELECT site, id FROM upd WHERE accepted"))
 
     def is_summed(self, server: Process, site: str, round_: int) -> bool:
         """Whether its journal holds the site's part of this round's sum as accepted."""

@@ -194,6 +194,29 @@ def test_a_shard_that_is_restored_from_a_copy_goes_on_in_the_open_round(tmp_path
 
 
 @pytest.mark.broker
+@pytest.mark.slow
+def test_a_root_that_is_restored_from_a_copy_goes_on_from_its_older_round(tmp_path: Path) -> None:
+    """Shards and sites are some rounds ahead: shards drop these, sites answer them again, and each counts once."""
+    folder, copy = tmp_path / "shaken" / "root", tmp_path / "copy"
+
+    def set_back(running: Running) -> None:
+        running.wait_for("root", "round", round=2)
+        running.kill("root")
+        shutil.copytree(folder, copy)
+        running.start("root")
+        running.wait_for("root", "round", round=5)
+        running.kill("root")
+        shutil.rmtree(folder)
+        shutil.copytree(copy, folder)
+        running.start("root")
+        for name in SHARDED:
+            running.wait_for(name, "rewound", round=2, life=1)
+
+    final = _run(tmp_path / "shaken", SHARDED, set_back)
+    _check(tmp_path / "shaken", final)
+
+
+@pytest.mark.broker
 def test_a_shard_of_another_split_is_told_so_and_leaves(tmp_path: Path) -> None:
     """Its sites would be counted by two shards, or by none."""
     (tmp_path / "plan.toml").write_text(plan_toml(PLAN))

@@ -6,6 +6,7 @@ from fractions import Fraction
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
+from fedfin.protocol.messages import Life
 from fedfin.protocol.schedule import task_of
 from fedfin_aggregator.closed_form.groups import by_group, is_grouped
 from fedfin_aggregator.fold.fold import FoldedMeans, Sum
@@ -22,6 +23,13 @@ class RootRounds(Rounds):
     def max_update_bytes(self) -> int:
         """No honest sum of any task is larger."""
         return max(max_bytes(sum_shapes(self.plan, task)) for task in tasks(self.plan))
+
+    def begin_life(self, life: Life) -> None:
+        """Shards collect the open round anew. A root that dies in between is in the life before, without their sums."""
+        if not self.position.finished:
+            self.journal.drop_updates(self.position.round)
+        super().begin_life(life)
+        self._collect()
 
     def outliers(self, _round: int) -> list[Outlier]:
         """None: what comes in is of many sites."""

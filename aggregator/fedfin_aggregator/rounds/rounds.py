@@ -13,7 +13,7 @@ from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.model.model_spec import MAGNITUDES, Task, needs_second_moments, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.convergence import follow, pooled_loss
-from fedfin.protocol.messages import Receipt
+from fedfin.protocol.messages import Life, Receipt
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE
@@ -156,6 +156,10 @@ class Rounds:
     def roster(self) -> dict[str, bool]:
         """Every known site, and whether it is silent."""
         return self.journal.roster()
+
+    def begin_life(self, life: Life) -> None:
+        """The rounds go on in this one, durably."""
+        self.journal.begin_life(life)
 
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""

@@ -1,6 +1,6 @@
 """The rounds of a shard: opened by the root, collected as an aggregator does, and ended by a sum."""
 
-from fedfin.protocol.messages import RoundManifest
+from fedfin.protocol.messages import FIRST_LIFE, Rewind, RoundManifest
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.shard_states import RoundOpened
 from fedfin.protocol.shards import Shard
@@ -20,8 +20,10 @@ class ShardRounds(Rounds):
 
     @property
     def before(self) -> tuple[str, int]:
-        """The run and round at hand; no run before the first round."""
-        return (self.journal.run, self.position.round) if self.journal.rounds() else ("", 0)
+        """The run and round at hand; no run before the first round of any life."""
+        if self.journal.rounds():
+            return self.journal.run, self.position.round
+        return ("" if self.journal.life == FIRST_LIFE else self.journal.run), 0
 
     def _begin(self) -> None:
         if self.journal.rounds():
@@ -38,14 +40,24 @@ class ShardRounds(Rounds):
             self.journal.adopt(manifest.run)
         known = self.journal.rounds()
         if not known or known[-1].round != manifest.round:
-            self.journal.begin(manifest.round, manifest.task, manifest.version)
+            self.journal.begin(manifest)
         self._collect()
         sum_ = self.journal.sum(manifest.round)
         folded = self.journal.updates(manifest.round)
         late = {row.site for row in folded if row.accepted and row.round != manifest.round}
         return RoundOpened(
-            self.receipts, self.earlier_receipts, tuple(sorted(late)), sum_ or b"", settled=sum_ == b""
+            self.receipts,
+            self.earlier_receipts,
+            tuple(sorted(late)),
+            sum_ or b"",
+            settled=sum_ == b"",
         )
+
+    def rewind(self, rewind: Rewind) -> None:
+        """Go on in another life of the root's."""
+        if self.journal.run != rewind.manifest.run:
+            self.journal.adopt(rewind.manifest.run)
+        self.journal.rewind(rewind)
 
     def sum_up(self, round_: int) -> bytes:
         """The sum of the round's accepted updates, durable; without those of sites that were left out since."""

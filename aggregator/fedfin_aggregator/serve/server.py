@@ -320,7 +320,9 @@ class Server:
             case life.Seen(site, state):
                 self._on_site_state(site, state)
             case life.BeginLife(new, round_, site, seen):
-                self._rounds.journal.begin_life(new)
+                if self._shards:  # sums that are still being written are of the life before
+                    self._incoming.settle()
+                self._rounds.begin_life(new)
                 self._report("rewound", {"site": site, "round": round_, "seen": seen, "life": new.number})
             case life.Refused():
                 self._waiting.refused(effect)
@@ -335,7 +337,7 @@ class Server:
                 self._waiting.stalls(effect)
             case life.Awaiting():
                 self._waiting.awaits(effect)
-            case life.Lacking():
+            case life.Lacking() | life.Rewinding() | life.Unheard():
                 self._waiting.lacks(effect)
             case _:
                 assert self._sums is not None

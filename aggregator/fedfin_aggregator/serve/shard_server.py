@@ -20,6 +20,7 @@ from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.serve.incoming import Incoming, Report, Written
 from fedfin_aggregator.serve.mail import Mail
+from fedfin_aggregator.serve.shard_waiting import ShardWaiting
 
 TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round: some sites may not have heard of their receipt yet
@@ -47,6 +48,7 @@ class ShardServer:
             self._shard,
             max_update_bytes=rounds.max_update_bytes,
             before=rounds.before,
+            settled=rounds.journal.settled,
             life=rounds.journal.life,
             receipt=rounds.journal.receipt,
         )
@@ -55,12 +57,16 @@ class ShardServer:
         self._link = mqtt.Link(
             broker, client_id, will=(topic, lambda: words), tls=tls, login=login, proxy=proxy
         )
-        self._incoming = Incoming(rounds, report, self._link.events.put)
+        self._incoming = self._new_incoming()
         self._mail = Mail(self._publish, lambda *_: None)  # a shard offers no model
+        self._waiting, self._online = ShardWaiting(time.monotonic()), False
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()
         self._gone: set[str] = set()  # sites that left with the final model
         self._tick_at = 0.0
+
+    def _new_incoming(self) -> Incoming:
+        return Incoming(self._rounds, self._report, self._link.events.put)
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
         """Run until the root has finished. Raises EvictedError when it cannot use this shard."""
@@ -96,6 +102,16 @@ class ShardServer:
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
             self._feed(Tick())
+            self._tell_of_waiting()
+
+    def _tell_of_waiting(self) -> None:
+        """While the link is down, that is what people hear."""
+        if not self._online:
+            self._waiting.heard(time.monotonic())
+            return
+        reason = self._waiting.complaint(self._machine, time.monotonic(), time.time())
+        if reason is not None:
+            self._report("waiting", {"reason": reason})
 
     def _hear_of_judged(self, judged: Judged | None) -> None:
         if judged is not None:
@@ -108,6 +124,7 @@ class ShardServer:
             case link_events.Up(chunk_size):
                 self._on_up(chunk_size)
             case link_events.Down(reason, final):
+                self._online = False
                 self._report("offline", {"reason": reason})
                 self._chunk_tokens.clear()
                 self._mail.cut()
@@ -123,6 +140,7 @@ class ShardServer:
 
     def _on_up(self, chunk_size: int) -> None:
         """All sites' small messages come to every shard, the chunks only of its own: those it subscribes one by one."""
+        self._online = True
         self._report("online", {})
         self._link.subscribe(self._own("dn/ctl"))
         self._link.subscribe(self._topics.manifest)
@@ -148,6 +166,7 @@ class ShardServer:
             if topic == self._topics.manifest:
                 self._feed(messages.decode(payload, messages.RoundManifest))
             elif topic == self._own("dn/ctl"):
+                self._waiting.heard(time.monotonic())
                 self._feed(messages.decode(payload, messages.ShardDownControl))
             elif (address := self._topics.parse_up(topic)) is not None and self._shard.serves(address[0]):
                 self._on_site(*address, payload)
@@ -191,9 +210,8 @@ class ShardServer:
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
                 self._feed(self._rounds.open(manifest))
-            case life.BeginLife(new, round_):
-                self._rounds.journal.begin_life(new)
-                self._report("rewound", {"round": round_, "life": new.number})
+            case life.BeginLife(rewind):
+                self._rewind(rewind)
             case life.SumUp(round_):
                 self._hear_of_judged(self._incoming.settle())  # what is complete has come in time
                 self._feed(life.Summed(self._rounds.sum_up(round_)))
@@ -205,6 +223,16 @@ class ShardServer:
                 self._report("finished", {})
             case life.Leave(reason):
                 raise EvictedError(f"the root dropped this shard: {reason}")
+
+    def _rewind(self, rewind: messages.Rewind) -> None:
+        """What is still being written is of the life before: its sites offer it anew where it counts."""
+        self._incoming.settle()
+        self._incoming.close()
+        self._rounds.rewind(rewind)
+        self._incoming = self._new_incoming()
+        self._chunk_tokens.clear()
+        manifest = rewind.manifest
+        self._report("rewound", {"round": manifest.round, "life": manifest.life.number})
 
     def _publish(self, site: str, channel: str, message: messages.Message) -> tuple[int, int]:
         payload = messages.encode(message)

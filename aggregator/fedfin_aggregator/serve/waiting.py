@@ -30,11 +30,9 @@ class Waiting:
         """Sites, for the time being."""
         self._report("waiting", {"reason": _awaiting(effect)})
 
-    def lacks(self, effect: life.Lacking) -> None:
+    def lacks(self, effect: life.Lacking | life.Rewinding | life.Unheard) -> None:
         """Shards."""
-        shards = ", ".join(effect.shards)
-        reason = f"round {effect.round} is closed, but these have not delivered: {shards}"
-        self._report("waiting", {"reason": reason})
+        self._report("waiting", {"reason": _lacking(effect)})
 
     def stalls(self, effect: life.Stalled) -> None:
         """Its deadline has passed with too few updates."""
@@ -53,3 +51,17 @@ def _awaiting(waiting: life.Awaiting) -> str:
     rest = max(0, waiting.quorum - waiting.accepted)
     until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
     return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
+
+
+def _lacking(effect: life.Lacking | life.Rewinding | life.Unheard) -> str:
+    shards = ", ".join(effect.shards)
+    match effect:
+        case life.Lacking(round_):
+            return f"round {round_} is closed, but these have not delivered: {shards}"
+        case life.Rewinding(round_):
+            return (
+                f"this folder was restored from a backup of round {round_}; the rounds go on from there when all shards"
+                f" have heard of it. Start these, with their folders: {shards}"
+            )
+        case life.Unheard(round_, _, seconds):
+            return f"round {round_}: no word for {seconds:.0f} s from {shards}; start what does not run"

@@ -181,7 +181,15 @@ class Journal:
     def begin_life(self, life: Life) -> None:
         """The rounds go on in this one."""
         with transaction(self._db):
-            self._db.execute("INSERT INTO life VALUES (?, ?, ?)", (life.number, life.name, time.time()))
+            self._add_life(life)
+
+    def _add_life(self, life: Life) -> None:
+        self._db.execute("INSERT INTO life VALUES (?, ?, ?)", (life.number, life.name, time.time()))
+
+    def drop_updates(self, folded: int) -> None:
+        """What came in an open round is asked for anew."""
+        with transaction(self._db):
+            self._db.execute("DELETE FROM upd WHERE folded = ?", (folded,))
 
     def _planned(self, column: Literal["body", "run"]) -> Any:
         row = self._db.execute(f"SELECT {column} FROM plan").fetchone()  # noqa: S608 - one of two constants

@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from fedfin.protocol.messages import Rewind, RoundManifest
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.transaction import transaction
 
@@ -25,11 +26,22 @@ class ShardJournal(Journal):
             self._db.execute("UPDATE plan SET run = ?", (run,))
         self.tidy()  # a round of the same number must not go on in an old one's file
 
-    def begin(self, round_: int, task: str, version: int) -> None:
+    def begin(self, manifest: RoundManifest) -> None:
         """Start a round that the root has opened."""
-        row = (round_, task, version, time.time())
+        row = (manifest.round, manifest.task, manifest.version, time.time())
         with transaction(self._db):
             self._db.execute("INSERT INTO round VALUES (?, ?, ?, ?, NULL, NULL)", row)
+
+    def rewind(self, rewind: Rewind) -> None:
+        """Go on in the root's new life, from its round: what it knows nothing of is dropped."""
+        round_ = rewind.manifest.round
+        first = round_ + 1 if rewind.keep and self.sum(round_) is None else round_
+        with transaction(self._db):
+            self._db.execute("DELETE FROM upd WHERE folded >= ?", (first,))
+            self._db.execute("DELETE FROM round WHERE round >= ?", (first,))
+            self._db.execute("DELETE FROM sum WHERE round >= ?", (first,))
+            self._add_life(rewind.manifest.life)
+        self.tidy()
 
     def put_sum(
         self, round_: int, payload: bytes, results: dict[str, float], left_out: Collection[str] = ()
@@ -46,6 +58,12 @@ class ShardJournal(Journal):
         """The round's sum; empty when the root has it; None when there is none yet."""
         found = self._db.execute("SELECT payload FROM sum WHERE round = ?", (round_,)).fetchone()
         return None if found is None else bytes(found[0] or b"")
+
+    @property
+    def settled(self) -> int:
+        """The newest round whose sum the root has; 0: none."""
+        (newest,) = self._db.execute("SELECT max(round) FROM sum WHERE payload IS NULL").fetchone()
+        return newest or 0
 
     def settle(self, round_: int) -> None:
         """The root has the sum."""
