@@ -7,7 +7,7 @@ from pathlib import Path
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.errors import StateError
 from fedfin_aggregator.folder import ROOT, enrolled, open_journal
-from fedfin_aggregator.store.journal import Standing
+from fedfin_aggregator.store.outlier_records import Standing
 
 
 def add_decision(
@@ -33,10 +33,10 @@ def decide(folder: Path, sites: list[str], standing: Standing) -> None:
                 f"{folder} belongs to {journal.role}, which sees no site's update; name the folder of the shard that"
                 " serves the site"
             )
-        known = {*journal.outliers(), *journal.roster(), *journal.parts(), *enrolled(folder)}
+        known = {*journal.outliers.all(), *journal.roster(), *journal.parts(), *enrolled(folder)}
         if unknown := sorted(set(sites) - known):
             raise StateError(
                 f"{folder}: no site {unknown[0]!r} is known; those that are: {', '.join(sorted(known)) or 'none'}"
             )
         for site in sites:
-            journal.decide(site, standing)
+            journal.outliers.decide(site, standing)

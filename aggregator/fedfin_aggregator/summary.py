@@ -44,7 +44,7 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
             site: {"round": round_, "reason": CAUSES[cause]}
             for site, (round_, cause) in journal.declined().items()
         },
-        "outliers": {site: asdict(row) for site, row in journal.outliers().items()},
+        "outliers": {site: asdict(row) for site, row in journal.outliers.all().items()},
         "waiting": _waiting(journal, enrolled),
         "silent": [site for site, silent in journal.roster().items() if silent],
         "rounds": [

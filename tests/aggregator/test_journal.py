@@ -205,7 +205,7 @@ def test_the_journal_takes_other_rows_while_updates_wait_for_the_disk(
     writer.start()
     try:
         assert waits.wait(10)
-        journal.decide("s1", "included")
+        journal.outliers.decide("s1", "included")
         assert journal.receipts(1) == {}
     finally:
         goes_on.set()
@@ -239,4 +239,4 @@ def test_a_journal_that_another_program_holds_is_a_plain_error(tmp_path: Path) -
     with contextlib.closing(sqlite3.connect(journal.path)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StateError, match=r"database is locked\).* no other program holds it"):
-            journal.decide("s0", "left out")
+            journal.outliers.decide("s0", "left out")

@@ -82,7 +82,7 @@ def test_a_second_update_of_a_site_that_is_left_out_replaces_nothing(tmp_path: P
     """What it gave before in the same round is on disk until the round closes; the site may be included again."""
     rounds = _in_round(tmp_path, 3)
     first = _late(rounds, 2)
-    rounds.journal.decide("s2", "left out")
+    rounds.journal.outliers.decide("s2", "left out")
     assert _late(rounds, 2, weight=9).reason == TWICE
     assert rounds.journal.receipt(2, "s2") == first
     assert "s2" in {site for _, site, _ in rounds.journal.payloads(3)}

@@ -26,7 +26,8 @@ from fedfin_aggregator.rounds.outlying_sites import MEASURES, outliers_by_featur
 from fedfin_aggregator.rounds.rounds import LEFT_OUT_SITE, Rounds
 from fedfin_aggregator.serve.server import Server
 from fedfin_aggregator.standings import decide
-from fedfin_aggregator.store.journal import Journal, Standing
+from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.outlier_records import Standing
 from fedfin_aggregator.summary import print_summary, summary
 from fedfin_edge.tasks.moments import pool_moments
 
@@ -218,7 +219,7 @@ def test_a_site_left_out_while_its_second_moments_are_being_written_gives_them_l
     rounds = collecting(tmp_path / "agg", sites=("s0", "s3"))
     with rounds.journal.gathered() as entries:
         answer(rounds, "s1")
-    rounds.journal.decide("s1", "left out")
+    rounds.journal.outliers.decide("s1", "left out")
     rounds.journal.write(entries)
     rounds.close(2)
     assert rounds.journal.gave_second_moments(before=3) == {"s0": 2, "s3": 2}
@@ -249,7 +250,7 @@ def test_a_round_waits_for_the_coordinator_s_word_and_goes_on_with_it(
     decide(tmp_path / "agg", ["s0"], "included")
     server._hear_answer()
     assert rounds.position.round == 2
-    assert {site: row.standing for site, row in rounds.journal.outliers().items()} == {
+    assert {site: row.standing for site, row in rounds.journal.outliers.all().items()} == {
         "s0": "included",
         "s1": "left out",
     }
@@ -293,7 +294,7 @@ def test_the_coordinator_s_word_counts_before_the_first_round(tmp_path: Path) ->
     assert main(["aggregator", "leave-out", str(folder), "s0"]) == 0
     rounds = Rounds(Journal(folder / "journal.sqlite"))
     assert judge(rounds, "s0", update("s0", 1, 0, plan_=PLAN)).reason == LEFT_OUT_SITE
-    assert rounds.journal.outlier("s0").round == 1
+    assert rounds.journal.outliers.of("s0").round == 1
 
 
 def test_the_coordinator_s_word_is_on_sites_that_there_are(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from fedfin.protocol.shards import Shard
 from fedfin_aggregator.folder import ROOT
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.standings import decide
-from fedfin_aggregator.store.journal import Standing
+from fedfin_aggregator.store.outlier_records import Standing
 
 
 def collecting_shard(folder: Path, sites: list[str]) -> ShardRounds:
@@ -42,4 +42,4 @@ def test_a_root_refuses_the_word_and_names_who_takes_it(tmp_path: Path) -> None:
     journal.claim(f"{ROOT} 2 shards")
     with pytest.raises(StateError, match=r"belongs to the root of 2 shards, .* name the folder of the shard"):
         decide(tmp_path / "root", ["s1"], "left out")
-    assert not journal.outliers()
+    assert not journal.outliers.all()

@@ -25,7 +25,7 @@ from fedfin_aggregator.closed_form.label_agreement import (
     direction,
     separation,
 )
-from fedfin_aggregator.store.journal import Standing
+from fedfin_aggregator.store.outlier_records import Standing
 
 Floats = NDArray[np.float64]
 Known = Mapping[str, Mapping[str, Classes]]  # by site and modality

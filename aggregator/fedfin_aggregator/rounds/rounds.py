@@ -167,7 +167,7 @@ class Rounds:
         before = self.journal.receipt(round_, site)
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
-        if (outlier := self.journal.outlier(site)) is not None and outlier.standing == "left out":
+        if (outlier := self.journal.outliers.of(site)) is not None and outlier.standing == "left out":
             why = f": {outlier.evidence}" if outlier.evidence else ""
             return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}{why}")
         try:
@@ -191,7 +191,7 @@ class Rounds:
 
         Of first moments, and of second moments in their own round; else nothing is found.
         """
-        included, task = self.journal.with_standing("included"), task_of(self.plan, round_)
+        included, task = self.journal.outliers.with_standing("included"), task_of(self.plan, round_)
         updates = partial(self._standing_updates, round_)
         if task == "moments":
             found = outliers_by_features(self.plan, updates, included)
@@ -199,17 +199,17 @@ class Rounds:
             found = outliers_by_labels(self.plan, updates, included)
         else:
             return []
-        self.journal.judge_sites(round_, {o.site: (o.standing, o.evidence) for o in found})
+        self.journal.outliers.judge(round_, {o.site: (o.standing, o.evidence) for o in found})
         return found
 
     @property
     def asked(self) -> frozenset[str]:
         """Sites of which the coordinator must say whether they are left out, before the round closes."""
-        return self.journal.with_standing("asked")
+        return self.journal.outliers.with_standing("asked")
 
     def _standing_updates(self, round_: int) -> Iterator[tuple[str, Tensors, dict[str, int]]]:
         """Of this round, from the sites that are not left out; they were checked when they came."""
-        left_out = self.journal.with_standing("left out")
+        left_out = self.journal.outliers.with_standing("left out")
         for number, site, payload in self.journal.payloads(round_):
             if site not in left_out and number == round_:
                 update = decode_payload(payload, Update)
@@ -316,7 +316,7 @@ class Rounds:
     def _left_out(self, round_: int) -> frozenset[str]:
         """Sites whose update for the round was taken before they were left out."""
         gave = {row.site for row in self.journal.updates(round_) if row.accepted}
-        return self.journal.with_standing("left out") & gave
+        return self.journal.outliers.with_standing("left out") & gave
 
     def _moment_factors(self) -> Mapping[str, Fraction]:
         """What the second moments of sites that have too much of them are multiplied by."""

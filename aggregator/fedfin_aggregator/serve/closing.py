@@ -4,7 +4,7 @@ from fedfin.protocol.round_states import CloseRound
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.update_checks import ROLLED_BACK
 from fedfin_aggregator.serve.incoming import Report
-from fedfin_aggregator.store.journal import OutlierRow
+from fedfin_aggregator.store.outlier_records import OutlierRow
 
 
 class Closing:
@@ -19,7 +19,7 @@ class Closing:
         """Whether the round is closed: not while the coordinator is asked which of two sites is wrong."""
         self._name_outliers(effect.round)
         if asked := self._rounds.asked:
-            self._asked = effect, self._rounds.journal.outliers()
+            self._asked = effect, self._rounds.journal.outliers.all()
             self._report("waiting", {"reason": _asking(effect.round, asked)})
             return False
         self._asked = None
@@ -40,7 +40,7 @@ class Closing:
     @property
     def answered(self) -> CloseRound | None:
         """The round that waited, once the coordinator has written an answer into the journal."""
-        if self._asked is None or self._asked[1] == self._rounds.journal.outliers():
+        if self._asked is None or self._asked[1] == self._rounds.journal.outliers.all():
             return None
         return self._asked[0]
 

@@ -1,8 +1,9 @@
-"""What the aggregator must not lose: plan, model versions (version_records.py), rounds, updates and receipts.
+"""What the aggregator must not lose: plan, rounds, updates, receipts.
 
-It is one SQLite file, and beside it what would make that slow: the bytes of versions (part_files.py) and of an open
-round's updates (update_files.py). An update is there before its receipt goes out and is kept until its round closes,
-so that a restarted aggregator folds it again and stands where it stood; then only the receipt's facts stay.
+Model versions are in version_records.py, sites that are unlike the others in outlier_records.py. It is one SQLite file,
+and beside it what would make that slow: the bytes of versions (part_files.py) and of an open round's updates
+(update_files.py). An update is there before its receipt goes out and is kept until its round closes, so that a
+restarted aggregator folds it again and stands where it stood; then only the receipt's facts stay.
 synchronous=FULL: a receipt promises that the update survives a power cut.
 """
 
@@ -24,7 +25,8 @@ from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.plan import Plan
 from fedfin.protocol.messages import FIRST_LIFE, Life, Receipt
-from fedfin_aggregator.store import journal_access, journal_format, version_records
+from fedfin_aggregator.store import journal_access, journal_format, outlier_records, version_records
+from fedfin_aggregator.store.outlier_records import OutlierRecords
 from fedfin_aggregator.store.transaction import transaction
 from fedfin_aggregator.store.update_files import UpdateFiles
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow, UpdateWriter
@@ -46,13 +48,10 @@ CREATE TABLE upd (
 CREATE INDEX upd_folded ON upd (folded);
 CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL);
-CREATE TABLE outlier (site TEXT PRIMARY KEY, round INTEGER NOT NULL, standing TEXT NOT NULL, evidence TEXT NOT NULL);
 CREATE TABLE life (number INTEGER PRIMARY KEY, name TEXT NOT NULL, began REAL NOT NULL);
 CREATE TABLE tenure (boot TEXT NOT NULL, place TEXT NOT NULL);
 """
-# What becomes of a site whose statistics are unlike the others' (rounds/outlying_sites.py).
-Standing = Literal["left out", "asked", "named", "included"]
-SCHEMA = _OWN_SCHEMA + version_records.SCHEMA
+SCHEMA = _OWN_SCHEMA + version_records.SCHEMA + outlier_records.SCHEMA
 
 
 @dataclass(frozen=True)
@@ -74,15 +73,6 @@ class PartRow:
     accepted: int = 0
     refused: int = 0
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class OutlierRow:
-    """How a site stands that is unlike the others, since which round, and why; empty: the coordinator's word alone."""
-
-    round: int
-    standing: Standing
-    evidence: str
 
 
 class Journal:
@@ -122,6 +112,7 @@ class Journal:
                 " restore it from a backup, or set up another folder with `fedfin aggregator init`"
             ) from None
         self.versions = VersionRecords(self._db, path.parent / "parts")
+        self.outliers = OutlierRecords(self._db)
 
     def close(self) -> None:
         """Close the file."""
@@ -329,43 +320,6 @@ class Journal:
         """Which sites took no part, from which round on, and why."""
         rows = self._db.execute("SELECT site, round, cause FROM declined ORDER BY site")
         return {site: (round_, cause) for site, round_, cause in rows}
-
-    def judge_sites(self, round_: int, outliers: Mapping[str, tuple[Standing, str]]) -> None:
-        """Write down whose statistics of an open round are unlike the others', with standing and evidence.
-
-        Who was asked about and is not among them is no question any more.
-        """
-        with transaction(self._db):
-            self._db.execute("DELETE FROM outlier WHERE standing = 'asked'")
-            for site, (standing, evidence) in outliers.items():
-                self._set_standing(site, round_, standing, evidence)
-
-    def decide(self, site: str, standing: Standing) -> None:
-        """The coordinator's word on a site: from now on it stays so; before the first round, from that one on."""
-        newest = max((row.round for row in self.rounds()), default=1)
-        known = self.outlier(site) or OutlierRow(newest, standing, "")
-        with transaction(self._db):
-            self._set_standing(site, known.round, standing, known.evidence)
-
-    def _set_standing(self, site: str, round_: int, standing: Standing, evidence: str) -> None:
-        row = (site, round_, standing, evidence)
-        self._db.execute("INSERT OR REPLACE INTO outlier VALUES (?, ?, ?, ?)", row)
-
-    def outliers(self) -> dict[str, OutlierRow]:
-        """Sites that were named, or decided on, and how they stand."""
-        rows = self._db.execute("SELECT site, round, standing, evidence FROM outlier ORDER BY site")
-        return {site: OutlierRow(*row) for site, *row in rows}
-
-    def outlier(self, site: str) -> OutlierRow | None:
-        """One of them."""
-        row = self._db.execute(
-            "SELECT round, standing, evidence FROM outlier WHERE site = ?", (site,)
-        ).fetchone()
-        return None if row is None else OutlierRow(*row)
-
-    def with_standing(self, standing: Standing) -> frozenset[str]:
-        """The sites of one standing."""
-        return frozenset(site for site, row in self.outliers().items() if row.standing == standing)
 
     def parts(self) -> dict[str, PartRow]:
         """What each site gave, of those that gave anything; a sum's name, or a shard's, has a slash."""
