@@ -1,6 +1,12 @@
 """The benchmark of the closed forms measures what it says."""
 
-from benchmarks.closed_form import BOTH, DIMS, SITES, make_plan, site_names
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import closed_form
+from benchmarks.closed_form import BOTH, DIMS, SITES, make_plan, make_updates, site_names, solve_there
 from fedfin.model.model_spec import needs_second_moments
 from fedfin.protocol.schedule import task_of
 from fedfin_aggregator.closed_form.groups import GROUPS, group_of
@@ -20,3 +26,13 @@ def test_the_plan_is_the_default_over_large_encoders() -> None:
     assert plan.dims == DIMS
     assert needs_second_moments(plan)
     assert task_of(plan, 2) == "second_moments"
+
+
+def test_the_aggregator_takes_the_updates_and_solves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `--solve` does in a process of its own; with small encoders here."""
+    monkeypatch.setattr(closed_form, "DIMS", {"image": 12, "text": 6})
+    monkeypatch.setattr(closed_form, "sys", SimpleNamespace(modules={}))  # torch is loaded here by the sites
+    sizes = make_updates(tmp_path, mixed=False)
+    took = solve_there(tmp_path)
+    assert set(sizes) == {"image only", "both", "both for half of the cases"}
+    assert 0 < took.solve_s < took.close_s
