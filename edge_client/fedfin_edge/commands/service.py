@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
 def install(args: argparse.Namespace) -> int:
     """Check, move, start. Raises SettingsError, StateError, BundleError."""
     from fedfin.service.host import Host
-    from fedfin.service.install import check_free, check_program
+    from fedfin.service.install import check_free, check_programs
     from fedfin.service.install import install as install_services
     from fedfin_edge.moving import move_paths
     from fedfin_edge.site import open_site
@@ -34,7 +34,7 @@ def install(args: argparse.Namespace) -> int:
     site = open_site(args.folder)
     name, setups = site.settings.site, _setups(site, args)
     check_free(host, EDGE, name, args.folder)
-    check_program(host, [setup.service for setup in setups])
+    check_programs(host, [setup.service for setup in setups])
     move_paths(host, site)
     place = install_services(host, setups, name, args.folder.resolve(), gpu=args.gpu)
     _print_next(setups, name, place)
