@@ -51,12 +51,14 @@ def _add_uninstall(inner: Commands, service: Service, example: str) -> None:
 
 
 def _status(service: Service, name: str) -> int:
-    """0: all that was installed runs. Raises StateError where there is none."""
+    """0: all that was installed runs. Raises StateError where there is none, or no systemd."""
     from fedfin.service.host import Host
     from fedfin.service.install import installed
     from fedfin.service.status import read_status
 
-    found = [read_status(each, name) for each in installed(Host(), service, name)]
+    host = Host()
+    host.check_systemd()
+    found = [read_status(each, name) for each in installed(host, service, name)]
     print(*found, sep="\n\n")
     return 0 if all(status.active for status in found) else StateError.exit_code
 

@@ -161,6 +161,13 @@ def test_an_install_that_cannot_start_says_where_the_folder_is_and_the_way_back(
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this machine")
+def test_status_without_systemd_says_the_same_sentence_to_everybody() -> None:
+    done = fedfin("edge", "service", "status", "x", check=False)
+    assert done.returncode == 9
+    assert "systemd does not run this machine: start `fedfin edge run`" in done.stderr
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this machine")
 @pytest.mark.parametrize("words", [("edge", "service", "install", "x"), ("edge", "service", "uninstall", "x"),
                                    ("aggregator", "service", "install", "x", "--broker", "mqtt://b")])  # fmt: skip
 def test_without_systemd_or_rights_it_says_so_and_changes_nothing(words: tuple[str, ...]) -> None:
