@@ -24,7 +24,6 @@ def add_service(
     adding.add_argument(
         "--text", action="store_true", help="log as text (default: JSON lines; both go to the journal)"
     )
-    adding.add_argument("--gpu", action="store_true", help="let the service use this machine's NVIDIA GPU")
     adding.set_defaults(run=install)
     _add_status(inner, service, example)
     _add_uninstall(inner, service, example)

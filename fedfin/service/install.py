@@ -66,7 +66,7 @@ def check_programs(host: Host, services: Sequence[Service]) -> None:
         check_program(host)
 
 
-def install(host: Host, setups: Sequence[Setup], name: str, folder: Path, *, gpu: bool) -> Path:
+def install(host: Host, setups: Sequence[Setup], name: str, folder: Path, *, gpu: bool = False) -> Path:
     """Move the folder there, enable and start its services; where the folder is now. Raises StateError.
 
     A service that runs starts again, so that what was changed counts.

@@ -155,9 +155,15 @@ def test_an_install_that_cannot_start_says_where_the_folder_is_and_the_way_back(
     folder, host = tmp_path / "st-mary", Host(tmp_path / "machine")
     folder.mkdir()
     with pytest.raises(StateError, match="uninstall st-mary --keep-state") as raised:
-        install(host, [Setup(EDGE, [])], "st-mary", folder, gpu=False)
+        install(host, [Setup(EDGE, [])], "st-mary", folder)
     assert f"the folder is in {host.state(EDGE, 'st-mary')} now" in str(raised.value)
     assert host.state(EDGE, "st-mary").is_dir()
+
+
+@pytest.mark.parametrize(("group", "offered"), [("edge", True), ("aggregator", False)])
+def test_a_gpu_is_offered_to_who_computes_on_one(group: str, offered: bool) -> None:
+    """The aggregator is numpy alone."""
+    assert ("--gpu" in fedfin(group, "service", "install", "--help").stdout) is offered
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this machine")

@@ -39,7 +39,7 @@ def install(args: argparse.Namespace) -> int:
     host.make_user()
     options = _options(args, folder, host.state(AGGREGATOR, folder.name))
     setup = Setup(AGGREGATOR, options)
-    place = install_service(host, [setup], folder.name, folder, gpu=args.gpu)
+    place = install_service(host, [setup], folder.name, folder)
     print(f"{AGGREGATOR.instance(folder.name)} runs, in {place}; commands for that folder run as its user:")
     print(f"  sudo -u fedfin fedfin aggregator show {place}")
     print(f"log: journalctl -u {AGGREGATOR.instance(folder.name)}")

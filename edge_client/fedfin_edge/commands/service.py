@@ -18,6 +18,7 @@ def add(commands: Commands) -> None:
     """Add the sub-command's parser."""
     parser = add_service(commands, EDGE, install, "st-mary")
     parser.add_argument("folder", type=Path, help="site folder, set up and, with keys, accepted")
+    parser.add_argument("--gpu", action="store_true", help="let the service use this machine's NVIDIA GPU")
     no_keys.add(parser)
 
 
