@@ -95,7 +95,7 @@ def way_out(folder: Path) -> Iterator[Way]:
     }
     with contextlib.ExitStack() as stack:
         for port, command in commands.items():
-            stack.enter_context(_running(command, port, folder / f"{command[0]}.log"))
+            stack.enter_context(running_at(command, port, folder / f"{command[0]}.log"))
         yield Way(
             f"wss://localhost:{web}/mqtt",
             broker_port,
@@ -107,7 +107,8 @@ def way_out(folder: Path) -> Iterator[Way]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], port: int, log: Path) -> Iterator[None]:
+def running_at(command: list[str], port: int, log: Path) -> Iterator[None]:
+    """A command's process, once it listens there."""
     with log.open("w") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream)
     try:

@@ -24,7 +24,6 @@ def add_service(
     adding.add_argument(
         "--text", action="store_true", help="log as text (default: JSON lines; both go to the journal)"
     )
-    adding.add_argument("--gpu", action="store_true", help="let the service use this machine's NVIDIA GPU")
     adding.set_defaults(run=install)
     _add_status(inner, service, example)
     _add_uninstall(inner, service, example)
@@ -51,12 +50,14 @@ def _add_uninstall(inner: Commands, service: Service, example: str) -> None:
 
 
 def _status(service: Service, name: str) -> int:
-    """0: all that was installed runs. Raises StateError where there is none."""
+    """0: all that was installed runs. Raises StateError where there is none, or no systemd."""
     from fedfin.service.host import Host
     from fedfin.service.install import installed
     from fedfin.service.status import read_status
 
-    found = [read_status(each, name) for each in installed(Host(), service, name)]
+    host = Host()
+    host.check_systemd()
+    found = [read_status(each, name) for each in installed(host, service, name)]
     print(*found, sep="\n\n")
     return 0 if all(status.active for status in found) else StateError.exit_code
 

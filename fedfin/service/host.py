@@ -49,10 +49,14 @@ class Host:
         """Raises StateError for who is not root, and where systemd does not run."""
         if os.geteuid() != 0:
             raise StateError("services belong to root: run this with sudo")
+        self.check_systemd()
+
+    def check_systemd(self) -> None:
+        """Raises StateError where systemd does not run."""
         if not self.path("/run/systemd/system").is_dir():
             raise StateError(
                 "systemd does not run this machine: start `fedfin edge run` or `fedfin aggregator serve` from what does"
-                " (docs/install.md)"
+                " (docs/install.md, without systemd)"
             )
 
     def make_user(self) -> None:

@@ -14,7 +14,6 @@ import os
 import pwd
 import shlex
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ from pathlib import Path
 from fedfin.errors import StateError
 from fedfin.files import FILE_MODE, FOLDER_MODE, make_folder, write_atomically
 from fedfin.service.host import Host, has_user, run
-from fedfin.service.unit import OPTIONS, PROGRAM, SERVICES, SETTINGS, STATE, USER, Service, text
+from fedfin.service.program import check_program, find_program
+from fedfin.service.unit import OPTIONS, SERVICES, SETTINGS, STATE, USER, Service, text
 
 SECRETS = "secrets"  # in a service's folder: copies of passwords, keys and CAs that were elsewhere
 _STEPS_SINCE = 254
@@ -59,13 +59,14 @@ def check_free(host: Host, service: Service, name: str, folder: Path) -> None:
         )
 
 
-def check_program(host: Host, services: Sequence[Service]) -> None:
-    """Raises StateError where a unit would name a command that it cannot see: before anything is changed."""
+def check_programs(host: Host, services: Sequence[Service]) -> None:
+    """Raises StateError where a unit would name a command that the services' user cannot run: before anything moves."""
     if not all(map(host.is_packaged, services)):
-        _program(host)
+        host.make_user()
+        check_program(host)
 
 
-def install(host: Host, setups: Sequence[Setup], name: str, folder: Path, *, gpu: bool) -> Path:
+def install(host: Host, setups: Sequence[Setup], name: str, folder: Path, *, gpu: bool = False) -> Path:
     """Move the folder there, enable and start its services; where the folder is now. Raises StateError.
 
     A service that runs starts again, so that what was changed counts.
@@ -81,11 +82,23 @@ def install(host: Host, setups: Sequence[Setup], name: str, folder: Path, *, gpu
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(folder, place)
     give(place)
-    units = [setup.service.instance(name) for setup in setups]
-    run("systemctl", "daemon-reload")
-    run("systemctl", "enable", *units)
-    run("systemctl", "restart", *units)
+    _start([setup.service for setup in setups], name, place)
     return place
+
+
+def _start(services: Sequence[Service], name: str, place: Path) -> None:
+    """Raises StateError that says where the folder is now, and how to go on or back."""
+    units = [service.instance(name) for service in services]
+    try:
+        run("systemctl", "daemon-reload")
+        run("systemctl", "enable", *units)
+        run("systemctl", "restart", *units)
+    except StateError as error:
+        command = f"fedfin {services[0].group} service"
+        raise StateError(
+            f"{error}\nthe folder is in {place} now. To go on: correct it, then `{command} install {place}`;"
+            f" to go back: `{command} uninstall {name} --keep-state`, then move the folder where you want it"
+        ) from None
 
 
 def keep_secret(folder: Path, file: Path) -> Path:
@@ -146,7 +159,7 @@ def uninstall(host: Host, service: Service, name: str, *, keep_state: bool) -> l
 def _write_unit(host: Host, setup: Setup, name: str, *, gpu: bool) -> None:
     service = setup.service
     if not host.is_packaged(service):
-        _put(host.unit(service), text(service, _program(host)), 0o644)
+        _put(host.unit(service), text(service, str(find_program())), 0o644)
     settings = _own_settings(host, service, name)
     if host.systemd_version() >= _STEPS_SINCE:
         _put(settings / "back-off.conf", _BACK_OFF, 0o644)
@@ -160,18 +173,6 @@ def _write_unit(host: Host, setup: Setup, name: str, *, gpu: bool) -> None:
 
 def _own_settings(host: Host, service: Service, name: str) -> Path:
     return host.unit(service).with_name(f"{service.instance(name)}.d")
-
-
-def _program(host: Host) -> str:
-    """The command that runs now, where the service can see it. Raises StateError."""
-    found = shutil.which(sys.argv[0]) or PROGRAM
-    path = Path(found).absolute()
-    if host.hides(path.resolve()) or host.hides(path):
-        raise StateError(
-            f"{path} is in a home folder, which services do not see: install FedFIN elsewhere, as in /opt/fedfin"
-            " (docs/install.md)"
-        )
-    return str(path)
 
 
 def _put(path: Path, content: str, mode: int) -> None:

@@ -88,7 +88,17 @@ def test_while_a_bundle_is_missing_nothing_is_lost_and_work_goes_on_when_it_is_b
         (bundles["image"] / "away").rename(manifest)
         assert [event for event, _ in hear.heard] == ["held-up"]
         assert working._work()
-    assert hear.heard[-1] == ("absorbed", {"taken": 1, "left_out": 0, "waiting": 0})
+    assert hear.heard[-1] == ("absorbed", {"taken": 1, "withdrawn": 0, "left_out": 0, "waiting": 0})
+
+
+def test_a_withdrawal_is_told_as_one_and_nothing_was_left_out(tmp_path, bundles):
+    site, hear = make_site(tmp_path / "site", bundles), Silent()
+    with open_service(site, hear) as working:
+        server = Mllp(Listener(port=1), working._folder.settings.oru, site.folder, working._reception)
+        server.answer(oru(ONE, "clear", minute=1))
+        server.answer(oru(ONE, "", minute=2, status="X"))
+        working.once()
+    assert hear.heard[-1] == ("absorbed", {"taken": 1, "withdrawn": 1, "left_out": 0, "waiting": 0})
 
 
 def test_a_source_that_fails_is_tried_again_and_says_why():

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from federation import fedfin
 
 from fedfin.errors import SettingsError, StateError
 from fedfin.service.host import Host
-from fedfin.service.install import SECRETS, give, keep_secret
+from fedfin.service.install import SECRETS, Setup, give, install, keep_secret
+from fedfin.service.program import check_program, find_program
 from fedfin.service.unit import EDGE
 from fedfin_edge.moving import _replaced
 
@@ -95,6 +97,80 @@ def test_home_folders_are_known_to_be_hidden_from_services() -> None:
     assert host.hides(Path("/root/st-mary"))
     assert not host.hides(Path("/srv/homes/cases.csv"))
     assert host.state(EDGE, "st-mary") == Path("/var/lib/fedfin/edge/st-mary")
+
+
+def test_a_unit_names_the_command_beside_the_python_that_was_started_with_m(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file of `python -m fedfin` is none that can be executed, and /usr/bin/fedfin is another installation."""
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "fedfin/__main__.py")])
+    monkeypatch.setattr(sys, "executable", "/opt/fedfin/bin/python")
+    assert find_program() == Path("/opt/fedfin/bin/fedfin")
+
+
+def test_a_python_in_a_home_folder_is_named_before_anything_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the command itself is elsewhere."""
+    program = tmp_path / "srv/bin/fedfin"
+    python = tmp_path / "root/bin/python3"
+    for path in (program, python):
+        path.parent.mkdir(parents=True)
+        path.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(StateError, match=f"{python} is in a home folder.*Debian packages"):
+        check_program(Host(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a command as another user")
+def test_a_command_that_the_services_user_cannot_run_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is another's alone; once it is not, the check passes."""
+    program = tmp_path / "fedfin"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    monkeypatch.setattr("fedfin.service.program.USER", "daemon")
+    monkeypatch.setattr(Host, "hides", lambda _host, _path: False)
+    tmp_path.chmod(0o700)
+    with pytest.raises(StateError, match=f"the user daemon cannot run {program} .Permission denied"):
+        check_program(Host())
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    check_program(Host())
+
+
+@pytest.mark.skipif(
+    Path("/run/systemd/system").is_dir() or os.geteuid() != 0, reason="systemd runs this machine, or not root"
+)
+def test_an_install_that_cannot_start_says_where_the_folder_is_and_the_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own systemctl refuses: systemd does not run this machine."""
+    for user in ("fedfin.service.install.USER", "fedfin.service.host.USER"):
+        monkeypatch.setattr(user, pwd.getpwuid(os.geteuid()).pw_name)
+    monkeypatch.setattr(Host, "systemd_version", lambda _host: 252)
+    folder, host = tmp_path / "st-mary", Host(tmp_path / "machine")
+    folder.mkdir()
+    with pytest.raises(StateError, match="uninstall st-mary --keep-state") as raised:
+        install(host, [Setup(EDGE, [])], "st-mary", folder)
+    assert f"the folder is in {host.state(EDGE, 'st-mary')} now" in str(raised.value)
+    assert host.state(EDGE, "st-mary").is_dir()
+
+
+@pytest.mark.parametrize(("group", "offered"), [("edge", True), ("aggregator", False)])
+def test_a_gpu_is_offered_to_who_computes_on_one(group: str, offered: bool) -> None:
+    """The aggregator is numpy alone."""
+    assert ("--gpu" in fedfin(group, "service", "install", "--help").stdout) is offered
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this machine")
+def test_status_without_systemd_says_the_same_sentence_to_everybody() -> None:
+    done = fedfin("edge", "service", "status", "x", check=False)
+    assert done.returncode == 9
+    assert "systemd does not run this machine: start `fedfin edge run`" in done.stderr
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this machine")

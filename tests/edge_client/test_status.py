@@ -123,6 +123,23 @@ def test_an_end_with_an_error_is_the_exit_code_of_status_and_bytes_add_up_over_s
     assert "bytes: 20 up, 40 down" in text
 
 
+def test_a_life_that_ends_well_forgets_the_error_of_the_one_before_and_none_of_its_own(
+    site: Site, status
+) -> None:
+    """An interrupt is no good end: what was wrong may still be."""
+    with pytest.raises(EvictedError), StatusFile(site.state_path):
+        raise EvictedError("the aggregator dropped this site")
+    with pytest.raises(KeyboardInterrupt), StatusFile(site.state_path):
+        raise KeyboardInterrupt
+    assert "the aggregator dropped this site" in status()[1]
+    with StatusFile(site.state_path):
+        assert "the aggregator dropped this site" in status()[1]
+    assert "last error: none" in status()[1]
+    with StatusFile(site.state_path) as file:
+        file.reported(lambda *_: None)("offline", {"reason": "cannot reach"})
+    assert "offline: cannot reach" in status()[1]
+
+
 def test_a_kill_is_seen_and_a_site_that_never_ran_too(site: Site, status) -> None:
     """The file says that it is at work; the lock, which ends with the process, says that it is not."""
     assert status()[0] == 9

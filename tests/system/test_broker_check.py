@@ -197,6 +197,20 @@ def test_a_broker_whose_certificate_begins_tomorrow(kit: KitBroker, check, tmp_p
     assert "set this machine's clock" in said
 
 
+@pytest.mark.parametrize(
+    ("scheme", "remedy"), [("mqtts", "--renew broker"), ("wss", "it is the web server's")]
+)
+def test_whoever_should_renew_a_certificate_that_ends_soon_is_named(
+    kit: KitBroker, check, tmp_path: Path, scheme: str, remedy: str
+) -> None:
+    """TLS is the same over both; what comes after it is not asked here."""
+    files = certificate(kit, tmp_path, "localhost", start=-1, end=9, server=True)
+    with kit.running(**as_server(files)):
+        report = check(kit.url.replace("mqtts", scheme))
+    (found,) = [each for each in report.findings if each["probe"] == "broker certificate"]
+    assert (found["verdict"], remedy in found["remedy"]) == ("WARN", True)
+
+
 def test_our_certificate_begins_tomorrow(kit: KitBroker, check, tmp_path: Path) -> None:
     """Known before anything is sent."""
     said = check(**certificate(kit, tmp_path, "s0", start=1, end=9)).only("FAIL", "clock")

@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
 def install(args: argparse.Namespace) -> int:
     """Check, move, start. Raises SettingsError, StateError."""
     from fedfin.service.host import Host
-    from fedfin.service.install import Setup, check_free, check_program
+    from fedfin.service.install import Setup, check_free, check_programs
     from fedfin.service.install import install as install_service
     from fedfin.trust.accepted import TRUST
     from fedfin_aggregator.folder import open_journal
@@ -35,11 +35,11 @@ def install(args: argparse.Namespace) -> int:
     with open_journal(folder):
         no_keys.check_keys(folder / TRUST, args, "fedfin aggregator request")
     check_free(host, AGGREGATOR, folder.name, folder)
-    check_program(host, [AGGREGATOR])
+    check_programs(host, [AGGREGATOR])
     host.make_user()
     options = _options(args, folder, host.state(AGGREGATOR, folder.name))
     setup = Setup(AGGREGATOR, options)
-    place = install_service(host, [setup], folder.name, folder, gpu=args.gpu)
+    place = install_service(host, [setup], folder.name, folder)
     print(f"{AGGREGATOR.instance(folder.name)} runs, in {place}; commands for that folder run as its user:")
     print(f"  sudo -u fedfin fedfin aggregator show {place}")
     print(f"log: journalctl -u {AGGREGATOR.instance(folder.name)}")

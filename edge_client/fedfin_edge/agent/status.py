@@ -116,6 +116,8 @@ class StatusFile:
             code = INTERRUPTED
         elif error is not None:
             self._note(f"{error}" if isinstance(error, FedfinError) else type(error).__name__)
+        else:
+            self._forget_former()
         self._status = replace(self._status, online=False, exit_code=code if error else 0)
         self._write()
 
@@ -149,6 +151,12 @@ class StatusFile:
 
     def _note(self, what: str) -> None:
         self._status = replace(self._status, last_error=Problem(time.time(), what))
+
+    def _forget_former(self) -> None:
+        """A life that ended well and met no problem of its own has got over those of the lives before."""
+        last = self._status.last_error
+        if last is not None and last.time < self._status.started:
+            self._status = replace(self._status, last_error=None)
 
     def _write(self) -> None:
         if self._traffic is not None:

@@ -18,13 +18,14 @@ def add(commands: Commands) -> None:
     """Add the sub-command's parser."""
     parser = add_service(commands, EDGE, install, "st-mary")
     parser.add_argument("folder", type=Path, help="site folder, set up and, with keys, accepted")
+    parser.add_argument("--gpu", action="store_true", help="let the service use this machine's NVIDIA GPU")
     no_keys.add(parser)
 
 
 def install(args: argparse.Namespace) -> int:
     """Check, move, start. Raises SettingsError, StateError, BundleError."""
     from fedfin.service.host import Host
-    from fedfin.service.install import check_free, check_program
+    from fedfin.service.install import check_free, check_programs
     from fedfin.service.install import install as install_services
     from fedfin_edge.moving import move_paths
     from fedfin_edge.site import open_site
@@ -34,7 +35,7 @@ def install(args: argparse.Namespace) -> int:
     site = open_site(args.folder)
     name, setups = site.settings.site, _setups(site, args)
     check_free(host, EDGE, name, args.folder)
-    check_program(host, [setup.service for setup in setups])
+    check_programs(host, [setup.service for setup in setups])
     move_paths(host, site)
     place = install_services(host, setups, name, args.folder.resolve(), gpu=args.gpu)
     _print_next(setups, name, place)

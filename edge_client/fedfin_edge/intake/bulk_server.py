@@ -1,7 +1,7 @@
 """A server that speaks FHIR Bulk Data Access 2.0.0 (hl7.org/fhir/uv/bulkdata): its requests and answers, one by one.
 
 Who we are is said to the server of site.toml alone, and for files only where the export asks for it. No address but
-that of site.toml is in an error: the rest is the server's, and may name patients.
+that of site.toml is in an error, of others scheme, host and port: the rest is the server's, and may name patients.
 """
 
 import time
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import msgspec
 import requests
@@ -19,6 +19,7 @@ import requests
 from fedfin.errors import LinkError
 from fedfin_edge.intake.fhir_resources import UNREADABLE, ExportFile, Manifest, OperationOutcome, Resource
 from fedfin_edge.intake.http_session import TIMEOUT_S, open_session
+from fedfin_edge.intake.origin import origin
 from fedfin_edge.intake_settings import FhirExport
 
 MOST_WAIT_S = 3600.0  # one poll waits so long for an export; the next one goes on with the same export
@@ -84,7 +85,7 @@ class BulkServer:
         """Raises SettingsError."""
         self.base = settings.url.rstrip("/") + "/"
         self.operation = f"Group/{settings.group}/$export" if settings.group else "$export"
-        self._others = {_origin(each) for each in settings.files_at}
+        self._others = {origin(each) for each in settings.files_at}
         self._signed = open_session(settings, site)
         nobody = msgspec.structs.replace(settings, user=None, password_file=None, token_file=None)
         self._anonymous = open_session(nobody, site)
@@ -171,9 +172,10 @@ class BulkServer:
         self, method: str, url: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None
     ) -> Answer:
         """What belongs to the server, and who we are is said."""
-        if _origin(url) != _origin(self.base):
+        if origin(url) != origin(self.base):
             raise ExportOverError(
-                f"{self.base}: names the export's status at another address; ask its operator"
+                f"{self.base}: names the export's status at another address, {origin(url)}; ask its operator, or"
+                " correct `url`"
             )
         with self._open(method, url, headers, session=self._signed, query=query) as answer:
             return self._whole(answer)
@@ -205,15 +207,17 @@ class BulkServer:
 
     def _for_file(self, file: ExportFile, with_token: bool) -> requests.Session:
         """By which it may be fetched: a password belongs to the server, a token to what asks for it."""
-        if _origin(file.url) == _origin(self.base):
+        if origin(file.url) == origin(self.base):
             return self._signed if with_token or self._signed.auth else self._anonymous
-        if _origin(file.url) not in self._others:
+        if origin(file.url) not in self._others:
             raise ExportOverError(
-                f"{self.base}: names a file at another address; ask its operator, or allow it with `files_at`"
+                f"{self.base}: names a file at another address, {origin(file.url)}; ask its operator, or allow it with"
+                " `files_at`"
             )
         if with_token and "Authorization" in self._signed.headers:
             raise ExportOverError(
-                f"{self.base}: a file at another address wants our token, which goes nowhere else; ask its operator"
+                f"{self.base}: a file at another address, {origin(file.url)}, wants our token, which goes nowhere else;"
+                " ask its operator"
             )
         return self._anonymous
 
@@ -235,12 +239,3 @@ def _joined(base: str, url: str) -> str:
         return urljoin(base, url) if url else ""
     except ValueError:
         return ""
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """What decides whose an address is (RFC 6454)."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return "", None, None

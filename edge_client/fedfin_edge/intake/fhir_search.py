@@ -15,6 +15,7 @@ from fedfin_edge.intake.fhir_resources import UNREADABLE, Bundle, Resource, in_u
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.http_session import TIMEOUT_S, explained, open_session
 from fedfin_edge.intake.intake_store import IntakeStore
+from fedfin_edge.intake.origin import origin
 from fedfin_edge.intake_settings import Fhir
 
 _PAGE = "200"
@@ -77,7 +78,10 @@ class FhirSearch:
         address: str | None = urljoin(self._url, kind)
         while address is not None:
             if not is_below(address, self._url):
-                raise LinkError(f"{self._url}: names a next page at another address; ask its operator")
+                raise LinkError(
+                    f"{self._url}: names a next page at another address, {origin(address)}; ask its operator, or"
+                    " correct `url`"
+                )
             answer = self._session.get(
                 address, params=query, timeout=TIMEOUT_S, headers={"Accept": "application/fhir+json"}
             )

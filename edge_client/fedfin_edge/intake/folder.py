@@ -119,6 +119,6 @@ def require_source(site: Site) -> None:
         )
     ):
         raise SettingsError(
-            f"{site.folder / SETTINGS}: [intake] names no source; uncomment [intake.dicom] or [intake.hl7] there, or"
-            " add another (docs/intake.md has them all)"
+            f"{site.folder / SETTINGS}: [intake] names no source; uncomment [intake.dicom], [intake.hl7] or"
+            " another there (docs/intake.md has them all)"
         )

@@ -10,13 +10,31 @@ body_part = []         # ["CHEST"]
 view_position = []     # ["PA", "AP"]
 sop_class = []         # UIDs"""
 _SOURCES = """\
-# Where they come from (docs/intake.md has every key):
+# Where they come from: uncomment one or more (docs/intake.md has every key).
 # [intake.dicom]
 # port = 11112
 # ae_title = "FEDFIN"
 # callers = ["PACS"]
+# [intake.dicomweb]
+# url = "https://archive.example/dicom-web"
+# user = "fedfin"
+# password_file = "dicomweb-password"
 # [intake.hl7]
-# port = 2575"""
+# port = 2575
+# [intake.fhir]
+# url = "https://fhir.example/r4"
+# token_file = "fhir-token"
+# [intake.fhir_export]
+# url = "https://fhir.example/r4"
+# token_file = "fhir-token"
+# [[intake.resources.labels]]
+# label = "effusion"
+# code = "http://snomed.info/sct|60046008"
+# [intake.folder]
+# path = "/srv/fedfin/incoming"
+# [intake.labels]
+# table = "labels.csv"
+"""
 
 
 def section_lines(settings: IntakeSettings) -> list[str]:

@@ -147,7 +147,15 @@ class Service:
         if not self._counts:
             return
         taken = sum(number for reason, number in self._counts.items() if reason.endswith(": taken"))
-        left_out = self._counts.total() - taken
-        self._report("absorbed", {"taken": taken, "left_out": left_out, "waiting": len(self._spool)})
+        withdrawn = self._counts["report: withdrawn"]
+        self._report(
+            "absorbed",
+            {
+                "taken": taken,
+                "withdrawn": withdrawn,
+                "left_out": self._counts.total() - taken - withdrawn,
+                "waiting": len(self._spool),
+            },
+        )
         self._counts.clear()
         self._reported = time.monotonic()

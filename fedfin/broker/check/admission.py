@@ -83,7 +83,7 @@ def everybody_gets_in() -> Finding:
 
 
 def tied(target: Target, session: Session) -> Finding:
-    """Whether the broker knows us by our certificate: then a second connection ends the first, whatever its id.
+    """Whether the client id follows our certificate or user name: then a second connection ends the first.
 
     The last question over `session`: it may be ended by this one.
     """
@@ -94,8 +94,9 @@ def tied(target: Target, session: Session) -> Finding:
         ended = True  # the first one came back and ended the second
     if ended:
         return passed("identity", f"{target.name}: the client id is tied to it")
+    name = "certificate" if target.certificate else "user name"
     return warn(
         "identity",
         "the broker lets a client choose its client id: whoever is let in can end another's connection",
-        "tie it to the certificate (mosquitto: `use_username_as_clientid true`)",
+        f"tie it to the {name} (mosquitto: `use_username_as_clientid true`)",
     )

@@ -33,7 +33,7 @@ def tls(target: Target) -> Iterator[Finding]:
     files = target.tls or Tls()
     try:
         with _handshake(target, files.context()) as connection:
-            yield from _shown(connection)
+            yield from _shown(connection, target)
             yield _taken(connection, files, target)
     except ssl.SSLCertVerificationError as error:
         yield _not_trusted(error, target, _certificate_of(target, files))
@@ -45,7 +45,7 @@ def _handshake(target: Target, context: ssl.SSLContext) -> ssl.SSLSocket:
     return context.wrap_socket(reach(target.broker, target.way), server_hostname=target.broker.host)
 
 
-def _shown(connection: ssl.SSLSocket) -> Iterator[Finding]:
+def _shown(connection: ssl.SSLSocket, target: Target) -> Iterator[Finding]:
     version, der = connection.version(), connection.getpeercert(binary_form=True)
     if version == "TLSv1.3":
         yield passed("tls", version)
@@ -55,13 +55,17 @@ def _shown(connection: ssl.SSLSocket) -> Iterator[Finding]:
         )
         yield warn("tls", f"the broker speaks {version}, which shows certificates to who listens", remedy)
     if (certificate := _parsed(der)) is not None:
-        yield _ends(certificate)
+        yield _ends(certificate, target)
 
 
-def _ends(certificate: x509.Certificate) -> Finding:
+def _ends(certificate: x509.Certificate, target: Target) -> Finding:
     end, days = f"{certificate.not_valid_after_utc:%Y-%m-%d}", certificates.days_left(certificate)
     if days < certificates.SOON_DAYS:
-        remedy = "its operator should renew it (if the kit made it: `fedfin broker kit --renew broker`)"
+        remedy = (
+            "its operator should renew it (if the kit made it: `fedfin broker kit --renew broker`)"
+            if target.broker.path is None
+            else "it is the web server's: whoever runs that should renew it"
+        )
         return warn("broker certificate", f"it ends on {end}, in {days} days", remedy)
     return passed("broker certificate", f"trusted, of this host, until {end}")
 
