@@ -16,11 +16,12 @@ from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
-from fedfin.protocol.schedule import last_round, levels_up, task_of
+from fedfin.protocol.schedule import levels_up, task_of
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_groups import Groups
 from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums import masks
+from fedfin.secure_sums.masked_size import ATTEMPT_BYTES, most_masked_bytes
 from fedfin.secure_sums.quantizer import Quantizer
 from fedfin.secure_sums.summand import Opened, Summand
 from fedfin.secure_sums.unmask import unmask
@@ -37,7 +38,6 @@ from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 
 UNOPENED = "too few sites have revealed the shares that open this sum; no other sum of their values is made"
 SUM = "sum/1"  # whose update the opened sum is in the journal: no site can be named so
-_ID_BYTES = 16
 
 
 class _Unopened(msgspec.Struct, frozen=True):
@@ -81,8 +81,7 @@ class SecureRounds(RootRounds):
     @property
     def max_update_bytes(self) -> int:
         """Every site's masked values are as long, task by task."""
-        longest = max(self._form(round_).word_count for round_ in range(1, last_round(self.plan) + 1))
-        return _ID_BYTES + masks.WORD.itemsize * longest
+        return most_masked_bytes(self.plan)
 
     @property
     def receipts(self) -> dict[str, Receipt]:
@@ -119,11 +118,11 @@ class SecureRounds(RootRounds):
         """Add a site's masked values. Nothing can be said of them but how long they are."""
         if self._fixed or site in self._added:
             return Receipt(id=id_, accepted=False, reason="this sum takes no more values of this site")
-        wanted = _ID_BYTES + self._totals[0].nbytes
-        if (round_, payload[:_ID_BYTES], len(payload)) != (self.position.round, self._attempt, wanted):
+        wanted = ATTEMPT_BYTES + self._totals[0].nbytes
+        if (round_, payload[:ATTEMPT_BYTES], len(payload)) != (self.position.round, self._attempt, wanted):
             reason = "masked values of another attempt, or of another length"
             return Receipt(id=id_, accepted=False, reason=reason)
-        self._totals[self._place(site)] += np.frombuffer(memoryview(payload)[_ID_BYTES:], masks.WORD)
+        self._totals[self._place(site)] += np.frombuffer(memoryview(payload)[ATTEMPT_BYTES:], masks.WORD)
         self._bytes += len(payload)
         self._added.add(site)
         return Receipt(id=id_, accepted=True)
