@@ -32,7 +32,7 @@ from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds import group_sums
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes
-from fedfin_aggregator.rounds.update_checks import check_granted, check_noised
+from fedfin_aggregator.rounds.update_checks import SKIPPED, check_granted, check_noised
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 
@@ -58,7 +58,7 @@ class SecureRounds(RootRounds):
         self._groups: Groups = ()
         self._totals = np.zeros((1, 0), np.uint64)  # of each group, or of all sites, [groups, words]
         self._added: set[str] = set()
-        self._fixed = False
+        self._fixed = self._skipped = False
         noised = self.plan.privacy.noised
         self.ledger = Ledger(journal.folder / LEDGER, budget_of(self.plan)) if noised else None
         self._restore()
@@ -109,6 +109,14 @@ class SecureRounds(RootRounds):
         """How large they are in this round, by tensor; none where nothing is rounded to steps."""
         levels = levels_up(self.plan, round_)
         return {} if levels is None else Quantizer(self.plan, levels, self._versions.current).steps
+
+    def pass_over(self) -> None:
+        """No second sum is made of the current round: its sites have answered it in an earlier life."""
+        self._skipped = True
+
+    def results(self) -> dict[str, float]:
+        """As Rounds; and whether it is passed over."""
+        return super().results() | ({SKIPPED: 1.0} if self._skipped else {})
 
     def fix_sum(self, attempt: bytes) -> None:
         """Its survivors are named: values that come later would be in the sum, and their masks never taken off."""
@@ -232,6 +240,6 @@ class SecureRounds(RootRounds):
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """As RootRounds; nothing of this round's sum is left to open."""
         left_out = super().close(round_, roster)
-        self.unopened = None
+        self.unopened, self._skipped = None, False
         self._path.unlink(missing_ok=True)
         return left_out
