@@ -42,6 +42,9 @@ FEW_MEANS = (
     "so few that it may tell about single ones; before taking part again, add cases, or agree with the coordinator"
     " that this may leave the site"
 )
+FEW_MEANS_SUMMED = (
+    "it leaves masked alone, and the fewer cases the others give, the more the sum tells about single ones"
+)
 
 
 def tells(plan: Plan, task: Task) -> str:
@@ -63,7 +66,7 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
         "round": update.round,
         "task": update.task,
         "tells": tells(plan, update.task),
-        "warnings": [] if plan.privacy.noised else _warnings(weights),
+        "warnings": [] if plan.privacy.noised else _warnings(weights, summed=plan.privacy.summed),
         "travels": _travels(plan, form, update.round) if plan.privacy.summed else None,
         "base": update.base,
         "plan": update.plan,
@@ -74,7 +77,7 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
             {
                 "name": name,
                 "weight": weights[name],
-                "coding": "steps" if name in form.quantized else _coding(*forms[name]),
+                "coding": _word_coding(name, form) if plan.privacy.summed else _coding(*forms[name]),
             }
             | _values(array)
             for name, array in values.items()
@@ -88,13 +91,21 @@ def _travels(plan: Plan, form: Summand, round_: int) -> dict[str, int]:
     return {"words": words, "bytes": words * WORD.itemsize, "least_sites": least}
 
 
-def _warnings(weights: Mapping[str, int]) -> list[str]:
+def _warnings(weights: Mapping[str, int], *, summed: bool) -> list[str]:
     few = {name: weight for name, weight in weights.items() if weight < FEW}
     if not few:
         return []
     name = min(few, key=lambda name: few[name])
     more = f" and {len(few) - 1} more" if len(few) > 1 else ""
-    return [f"{name} rests on {few[name]} cases{more} on fewer than {FEW}: {FEW_MEANS}"]
+    rests = f"{name} rests on {few[name]} cases{more} on fewer than {FEW}"
+    return [
+        f"this site's part of the sum of {rests}: {FEW_MEANS_SUMMED}" if summed else f"{rests}: {FEW_MEANS}"
+    ]
+
+
+def _word_coding(name: str, form: Summand) -> str:
+    """What the words of a secure sum hold of a tensor, however the update is kept here."""
+    return "steps" if name in form.quantized else "fixed point"
 
 
 def _coding(kind: Kind, layout: Layout) -> str:
@@ -113,12 +124,10 @@ def _values(array: NDArray[np.float32]) -> dict[str, Any]:
 def print_explanation(facts: dict[str, Any]) -> None:
     """As a table on standard output."""
     console = PrintedConsole(markup=False)  # names of metrics are free text
-    raw = 4 * facts["values"]
     table = Table(
         title=f"update of {facts['site']}, round {facts['round']} ({facts['task']}),"
         f" from model version {facts['base']}",
-        caption=f"{facts['values']:,} values in {facts['bytes'] / 1e3:,.1f} KB;"
-        f" as float32 they would take {raw / 1e3:,.1f} KB ({raw / facts['bytes']:.1f} times as much)",
+        caption=_compressed(facts) if facts["travels"] is None else None,
     )
     table.add_column("tensor", overflow="fold")
     for column in ("shape", "weight (cases)", "coded as", "zeros", "rms", "largest"):
@@ -149,3 +158,11 @@ def print_explanation(facts: dict[str, Any]) -> None:
         console.print(f"warning: {warning}")
     for name, value in facts["metrics"].items():
         console.print(f"metric {plain_text(name)}: {value:.6g}")
+
+
+def _compressed(facts: dict[str, Any]) -> str:
+    raw, bytes_ = 4 * facts["values"], facts["bytes"]
+    return (
+        f"{facts['values']:,} values in {bytes_ / 1e3:,.1f} KB; as float32 they would take {raw / 1e3:,.1f} KB"
+        f" ({raw / bytes_:.1f} times as much)"
+    )
