@@ -21,14 +21,22 @@ from fedfin.secure_sums.masks import WORD
 from fedfin.secure_sums.summand import Summand
 from fedfin_edge.cases.dataset import FEW
 
+_SECOND_MOMENTS = (
+    "second moments: the mean products of any two features, and of each feature with each label, over this site's"
+    " training cases"
+)
 TELLS: dict[Task, str] = {
     "moments": "the mean of each feature, and of its square, over this site's training cases",
-    "second_moments": "second moments: the mean products of any two features, and of each feature with each label, over"
-    " this site's training cases, those with every modality in two halves; sent once",
+    "second_moments": f"{_SECOND_MOMENTS}; of cases with every modality in two halves, where that is not too few or too"
+    " much; sent once",
     "train": "by how much training on this site's cases changes the model, and its loss on cases kept for validation",
     "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
     " squares, by label and true answer, for every combination of modalities",
     "evaluate": "how many held-out cases got which score, by label and true answer",
+}
+TELLS_IN_SUMS: dict[Task, str] = TELLS | {
+    "second_moments": f"{_SECOND_MOMENTS}, in two halves of the patients, for cases with every modality and for others;"
+    " sent once",
 }
 TELLS_WITH_NOISE: dict[Task, str] = {
     "second_moments": "sums of products of any two features, and of each feature with each label, over this site's"
@@ -49,7 +57,9 @@ FEW_MEANS_SUMMED = (
 
 def tells(plan: Plan, task: Task) -> str:
     """What an update of this task says of the site."""
-    return (TELLS_WITH_NOISE if plan.privacy.noised else TELLS)[task]
+    if plan.privacy.noised:
+        return TELLS_WITH_NOISE[task]
+    return (TELLS_IN_SUMS if plan.privacy.summed else TELLS)[task]
 
 
 def explain(update: Update, plan: Plan) -> dict[str, Any]:
