@@ -202,3 +202,11 @@ def test_a_site_without_complete_cases_sees_the_labels_scores_too(place, capsys)
     shown = capsys.readouterr().out
     for label, auc in scores["only-image"]["labels"].items():
         assert re.search(rf"{label}\W.*{100 * auc:.1f}", shown)
+
+
+def test_help_says_what_is_known_of_an_imputed_modality(capsys):
+    """The share that stands after it, of what."""
+    with pytest.raises(SystemExit):
+        main(["edge", "predict", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert '"(1% known)" after an imputed one says how much of the variance of its features' in shown
