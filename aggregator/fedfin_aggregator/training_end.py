@@ -29,10 +29,12 @@ class TrainingEnd:
         return self.rounds < self.at_most
 
     def __str__(self) -> str:
-        return self._said + "".join(f"; round {round_} closed without a sum" for round_ in self.without_sum)
+        return self._outcome + "".join(
+            f"; round {round_} closed without a sum" for round_ in self.without_sum
+        )
 
     @property
-    def _said(self) -> str:
+    def _outcome(self) -> str:
         if self.best_version is None:
             summed = self.at_most - len(self.without_sum)
             took = f"{summed} of" if self.without_sum else "all"
