@@ -8,15 +8,25 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from fedfin.broker.kit import certificates
 from fedfin.broker.kit.issued import IssuedList
 from fedfin.broker.kit.parties import AGGREGATOR, certificate_of
+from fedfin.broker.kit.settings import SETTINGS, KitSettings
 from fedfin.errors import SettingsError
+from fedfin.settings import read_toml
 from fedfin.trust import certificate_requests, signed_text
 from fedfin.trust.identity import BROKER, read_key
 from fedfin.trust.request import Request
+
+ANY_BROKER = "mqtts://HOST"
 
 
 def authority(kit: Path) -> str:
     """Who signed the broker's certificate, in PEM. Raises SettingsError."""
     return signed_text.read_text(kit / "ca.pem", "the broker's CA")
+
+
+def broker_url(kit: Path) -> str:
+    """Where its broker listens; with HOST where the folder does not say. Raises SettingsError."""
+    path = kit / SETTINGS
+    return read_toml(path, KitSettings, what="kit").url if path.exists() else ANY_BROKER
 
 
 def site_certificate(kit: Path, request: Request) -> str:

@@ -12,9 +12,9 @@ from fedfin import limits
 from fedfin.declines import CAUSES
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
-from fedfin.protocol.subtraction import NO_COHORT
+from fedfin.protocol.subtraction import NO_COHORT, PASSED_OVER
 from fedfin.protocol.sum_groups import NO_GROUPS, most_groups
-from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, ROLLED_BACK
+from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, ROLLED_BACK, SKIPPED
 from fedfin_aggregator.store.journal import Journal, PartRow, RoundRow
 from fedfin_aggregator.training_end import training_end
 
@@ -102,6 +102,8 @@ def _no_sum(journal: Journal, row: RoundRow) -> str | None:
     """Why a round with secure sums was closed without any; None: it was not."""
     if not journal.plan.privacy.summed or row.closed is None:
         return None
+    if row.results.get(SKIPPED):
+        return PASSED_OVER
     updates = journal.updates(row.round)
     if any(update.accepted for update in updates):
         return None

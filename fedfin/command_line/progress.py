@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -20,6 +21,7 @@ from rich.progress import (
 
 from fedfin.command_line import standard_output
 from fedfin.plain_text import plain_text, plain_value
+from fedfin.protocol.convergence import METRICS, pooled_loss
 
 
 class JsonLines:
@@ -123,7 +125,7 @@ class RoundBar:
         elif event in ("closed", "received"):
             self._progress.advance(self._task)
             if not self._console.is_terminal:
-                self._print(_line(event, facts))
+                self._print(_line(event, _readable(facts) if event == "closed" else facts))
         elif event == "round":
             self._progress.update(self._task, note=f"{facts['task']} {facts.get('state', '')}")
         elif event == "update" and facts.get("accepted"):
@@ -185,6 +187,14 @@ class ProgressBar:
         if now - self._printed >= QUIET_SECONDS:
             self._printed = now
             print(f"{what}: {done} of {total} after {now - self._started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _readable(results: Mapping[str, Any]) -> dict[str, Any]:
+    """A round's results for people: the sites' mean by that name, and one loss in place of what it is the least of."""
+    names = {"cases": "cases per site"}
+    shown = {names.get(name, name): value for name, value in results.items() if name not in METRICS}
+    loss = pooled_loss(results)
+    return shown if loss is None else shown | {"held-out loss": loss}
 
 
 def _line(event: str, facts: dict[str, Any]) -> str:

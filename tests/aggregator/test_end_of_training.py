@@ -101,6 +101,7 @@ def test_show_says_that_training_ended_early_and_which_version_went_on(tmp_path:
         "best_version": 2,
         "best_loss": pytest.approx(0.3),
         "went_on_as": 10,
+        "without_sum": (),
         "converged": True,
     }
 

@@ -8,12 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from round_helpers import PLAN, judge, new_rounds, play, reopened, update
 
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
-from fedfin.plan import plan_toml
+from fedfin.plan import Privacy, Rounds, plan_toml
 from fedfin_aggregator.store import update_files
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow
@@ -31,6 +32,18 @@ def test_init_makes_one_file_that_holds_the_plan(folder: Path) -> None:
     """And nothing beside it."""
     assert [path.name for path in folder.iterdir()] == ["journal.sqlite"]
     assert Journal(folder / "journal.sqlite").plan == PLAN
+
+
+@pytest.mark.parametrize("level", ["open", "secure"])
+def test_init_names_no_keys_only_for_a_plan_that_is_served_without(
+    level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Secure sums need them: `serve --no-keys` would end at once."""
+    path, rounds = tmp_path / "plan.toml", Rounds(sites=3, min_sites=3)
+    plan = replace(PLAN, privacy=Privacy(level=level), rounds=rounds)
+    path.write_text(plan_toml(plan))
+    assert main(["aggregator", "init", str(path), str(tmp_path / "agg")]) == 0
+    assert ("--no-keys" in capsys.readouterr().out) == (level == "open")
 
 
 def test_init_refuses_a_folder_that_is_in_use(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -269,6 +269,15 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path, bundles, sour
     assert "sesame" not in str(refused.value)
 
 
+def test_encode_says_how_many_cases_it_fixed(site, capsys):
+    """What it is called for at a site with an intake, which has encoded them before."""
+    take(site, [ONE.view(), TWO.view()], [oru(ONE, "effusion", minute=1)])
+    edge("encode", site.folder, "--processes", 1)
+    shown = capsys.readouterr().out
+    assert "2 cases of the intake are fixed for the next run" in shown
+    assert "nothing to encode" not in shown
+
+
 def test_encode_before_anything_was_taken_says_what_to_do(site):
     with pytest.raises(StateError, match="run `fedfin edge intake"):
         edge("encode", site.folder)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 
@@ -17,7 +18,9 @@ from fedfin.errors import InputError
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile
 from fedfin.plan import Modality, Model, Plan
+from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.commands.predict import _one_case
+from fedfin_edge.predict.evaluation import print_scores, score
 from fedfin_edge.predict.predictor import open_predictor
 from fedfin_export.commands.model import export_model
 
@@ -182,3 +185,28 @@ def test_mistakes_are_named(place, capsys):
     assert "--cases" in capsys.readouterr().err
     assert main([*arguments(place, "image")[:-2], "--text", "x"]) == 3
     assert "--bundle that takes text" in capsys.readouterr().err
+
+
+def test_a_site_without_complete_cases_sees_the_labels_scores_too(place, capsys):
+    """The first column, of complete cases, has none; the rows are of all columns."""
+    count, rng = 8, np.random.default_rng(0)
+    dataset = Dataset(
+        {m: rng.normal(size=(count, dim)).astype(np.float32) for m, dim in DIMS.items()},
+        {m: np.full(count, m == "image") for m in DIMS},
+        np.tile(np.array([[0, 1], [1, 0]], np.float32), (count // 2, 1)),
+        np.ones(count, np.bool_),
+    )
+    scores = score(open_predictor(place / "model"), dataset, every_case=True)
+    assert scores["all"]["cases"] == 0
+    print_scores(scores)
+    shown = capsys.readouterr().out
+    for label, auc in scores["only-image"]["labels"].items():
+        assert re.search(rf"{label}\W.*{100 * auc:.1f}", shown)
+
+
+def test_help_says_what_is_known_of_an_imputed_modality(capsys):
+    """The share that stands after it, of what."""
+    with pytest.raises(SystemExit):
+        main(["edge", "predict", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert '"(1% known)" after an imputed one says how much of the variance of its features' in shown

@@ -1,6 +1,7 @@
 """`fedfin edge review` and `approve`: a person reads what would leave, and says yes to one digest."""
 
 import json
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from federation import Federation
 from msgspec.structs import replace
 
 from fedfin.command_line.main import main
+from fedfin.model.model_spec import task_specs
+from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Privacy, Rounds
 from fedfin_aggregator.coordinator import Coordinator
 from fedfin_edge.agent.plan_policy import check_plan
@@ -102,6 +105,37 @@ def test_review_names_all_that_the_policy_has_against_a_plan(
         True
     ] * 3
     assert "sums over 3 sites or more" in text
+
+
+def test_review_says_how_much_travels_and_not_how_much_it_is_in_memory(
+    site: Site, make_plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A masked word has twice the bytes of the value in it."""
+    for level, value_bytes in (("open", 4), ("secure", 8)):
+        plan = replace(make_plan(), privacy=Privacy(level=level), rounds=Rounds(sites=3, min_sites=3))
+        propose(site, plan)
+        assert "MB at most, as they travel" in review(site, capsys)[1]
+        values = sum(map(prod, task_specs(plan, "second_moments").values()))
+        largest = json.loads(review(site, capsys, "--json")[1])["largest"]
+        assert value_bytes <= largest / values < 1.1 * value_bytes
+
+
+@pytest.mark.parametrize(("level", "halved"), [("open", {"complete"}), ("secure", {"complete", "partial"})])
+def test_review_says_which_second_moments_come_in_two_halves(
+    site: Site, make_plan, capsys: pytest.CaptureFixture[str], level: str, halved: set[str]
+) -> None:
+    """Those of which an update has tensors of a second half: with secure sums also those of incomplete cases."""
+    plan = replace(make_plan(), privacy=Privacy(level=level), rounds=Rounds(sites=3, min_sites=3))
+    names = [
+        name.removeprefix(OTHER_HALF) for name in task_specs(plan, "second_moments") if OTHER_HALF in name
+    ]
+    assert {name.split(".")[1] for name in names} == halved
+    propose(site, plan)
+    words = {
+        "open": "of cases with every modality in two halves",
+        "secure": "in two halves of the patients, for cases with every modality and for others",
+    }
+    assert words[level] in review(site, capsys)[1]
 
 
 def test_with_keys_review_names_who_gets_it_by_fingerprint(

@@ -20,7 +20,7 @@ from fedfin.secure_sums.summand import Summand
 from fedfin.secure_sums.unmask import unmask
 from fedfin.trust.channel import OpenSiteEnd
 from fedfin_edge.agent.answers import Answers
-from fedfin_edge.agent.explain_update import explain
+from fedfin_edge.agent.explain_update import explain, print_explanation
 from fedfin_edge.agent.joining import who_sees
 from fedfin_edge.agent.summing import Ledger, Summing
 
@@ -168,6 +168,19 @@ def test_explain_update_says_what_travels() -> None:
     words = len(SHAPES) + sum(int(np.prod(shape)) for shape in SHAPES.values()) + 2
     assert explain(update, PLAN)["travels"] == {"words": words, "bytes": 8 * words, "least_sites": 3}
     assert explain(update, replace(PLAN, privacy=Privacy()))["travels"] is None
+
+
+@pytest.mark.parametrize("level", ["open", "secure"])
+def test_explain_update_names_a_codec_only_where_the_update_itself_travels(
+    level: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Masked words are as long whatever the codec does; and nothing of few cases leaves by itself."""
+    update = decode_payload(_update("s0", 20), Update)
+    print_explanation(explain(update, replace(PLAN, privacy=Privacy(level=level))))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ("as float32 they would take" in shown) == ("float32" in shown) == (level == "open")
+    assert ("agree with the coordinator that this may leave" in shown) == (level == "open")
+    assert ("this site's part of the sum of" in shown) == (level == "secure")
 
 
 def test_people_are_told_who_sees_what() -> None:

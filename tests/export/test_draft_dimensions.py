@@ -138,6 +138,17 @@ def test_three_sites_are_drafted_with_secure_sums_and_two_are_not(draft):
     assert (two.privacy.level, two.rounds.min_sites, two.rounds.max_share) == ("open", 2, 0.34)
 
 
+def test_a_draft_of_three_sites_is_made_open_as_the_readme_says(draft, tmp_path):
+    """With two keys changed it is a plan that can be tried out without keys."""
+    assert draft("--sites", "3")[0] == 0
+    path = tmp_path / "plan.toml"
+    text = (
+        path.read_text().replace('level = "secure"', 'level = "open"').replace('up = "int4"', 'up = "exact"')
+    )
+    path.write_text(text)
+    assert not read_plan(path).privacy.summed
+
+
 def test_a_draft_with_noise_is_one_exchange_in_the_bundle_s_own_scale(draft, tmp_path):
     """A valid plan: experts alone, and what features are divided by is the public cases'."""
     code, _, plan = draft("--patients", "100", "--sites", "5", "--epsilon", "2")

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from fedfin.command_line.progress import RoundBar
+from fedfin.protocol.convergence import ANSWERS, LOSSES
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -29,3 +30,12 @@ def test_a_line_of_the_log_is_one_line_that_no_terminal_obeys() -> None:
     waiting, closed = log.getvalue().splitlines()
     assert waiting.startswith("waiting: \\x1b[2Jlong")
     assert closed == "closed: round 2, bytes 1,022,345"
+
+
+def test_a_closed_round_is_a_line_that_people_can_read() -> None:
+    """A mean of sites is called one, and nine numbers that training ends by are the loss that they come to."""
+    log = io.StringIO()
+    losses = {name: 3.0 + number for number, name in enumerate(LOSSES.values())}
+    with RoundBar(Console(file=log, width=40), total=3) as bar:
+        bar("closed", {"round": 4, "sites": 3.0, "cases": 72.5, ANSWERS: 10.0} | losses)
+    assert log.getvalue() == "closed: round 4, sites 3, cases per site 72.5, held-out loss 0.3\n"

@@ -15,6 +15,7 @@ from fedfin.secure_sums.masks import Words
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.secure_rounds import SUM
+from fedfin_aggregator.rounds.update_checks import SKIPPED
 from fedfin_aggregator.store.journal import Journal
 from simulation.sum_watch import SumWatch
 
@@ -165,7 +166,9 @@ class Watch:
                     row.version
                 ), row
                 again.close(row.round)
-            assert [r.results for r in again.journal.rounds()] == [r.results for r in journal.rounds()]
+            assert [_of_one_life(r.results) for r in again.journal.rounds()] == [
+                _of_one_life(r.results) for r in journal.rounds()
+            ]
         finally:
             again.journal.close()
 
@@ -174,3 +177,8 @@ def _party(topic: str) -> str:
     """The site, or shard/{index}, that a topic is of."""
     _, _, _, kind, name, *_ = topic.split("/")
     return name if kind == "site" else f"{kind}/{name}"
+
+
+def _of_one_life(results: dict[str, float]) -> dict[str, float]:
+    """Without what a replay of the updates cannot know: that sites had answered before a server was set back."""
+    return {name: value for name, value in results.items() if name != SKIPPED}

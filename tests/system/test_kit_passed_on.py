@@ -87,6 +87,17 @@ def test_what_the_kit_holds_is_passed_on(study: Study) -> None:
     assert kept == (study.kit_folder / "aggregator.pem").read_bytes()
 
 
+def test_accept_names_the_kits_broker_to_serve_at(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its port; where the folder that was passed on does not say, HOST stands for it."""
+    study.kit("--port", "18883")
+    assert study.admit(*SITES) == 0
+    assert study.accept("--kit", study.kit_folder) == 0
+    assert f"serve {study.folder / 'chest'} --broker mqtts://localhost:18883" in capsys.readouterr().out
+    (study.kit_folder / "kit.toml").unlink()
+    assert study.accept("--kit", study.kit_folder) == 0
+    assert "--broker mqtts://HOST" in capsys.readouterr().out
+
+
 def test_a_site_that_was_revoked_is_named_with_the_remedy(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:

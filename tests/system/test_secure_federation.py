@@ -1,5 +1,6 @@
 """Federations whose aggregator sees sums alone, over a real mosquitto."""
 
+import json
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from federation import Federation, broker, fedfin, set_up, start
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import read_model
 from fedfin.plan import Codec, Model, Privacy, Rounds
+from fedfin.protocol.padding import SEALED_BYTES
 from fedfin_aggregator.coordinator import Coordinator
 
 SECURE = Privacy(level="secure")
@@ -73,6 +75,9 @@ def test_every_task_goes_through_sums(tmp_path: Path) -> None:
             tmp_path, url, keys=True, rounds=FEW, privacy=SECURE, model=Model(basis_total=16)
         )
         federation.run()
+    sent = [event["bytes"] for event in federation.events("s0") if event["event"] == "sending"]
+    most = json.loads(fedfin("edge", "review", tmp_path / "s0", "--json").stdout)["largest"]
+    assert most - SEALED_BYTES <= max(sent) <= most, "what `accept` and `review` say leaves"
     events = federation.events("agg")
     sums = [event for event in events if event["event"] == "sum"]
     assert [event["round"] for event in sums] == [1, 2, 3, 4, 5, 6]

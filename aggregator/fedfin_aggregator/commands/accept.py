@@ -52,10 +52,12 @@ def run(args: argparse.Namespace) -> int:
         )
     if known is None:
         fingerprints.confirm(charter.fingerprint, args.fingerprint, "the coordinator")
+    broker = kit_files.ANY_BROKER
     if args.kit is not None:
+        broker = kit_files.broker_url(args.kit)
         own = kit_files.aggregator_certificate(args.kit, trust)
         keep_certificate(trust, kit_files.authority(args.kit), own)
     accept(trust, charter, text)
     print(f"charter {charter.number}: {len(charter.roster)} sites, until {charter.expires}")
-    print(f"next: fedfin aggregator serve {args.folder} --broker mqtts://HOST")
+    print(f"next: fedfin aggregator serve {args.folder} --broker {broker}")
     return 0

@@ -39,5 +39,6 @@ def run(args: argparse.Namespace) -> int:
         f" {plan.rounds.count} rounds of training and {last_round(plan) - plan.rounds.count} others"
     )
     print(f"next: fedfin aggregator request {args.folder} --out aggregator.request")
-    print(f"or, to try things out: fedfin aggregator serve {args.folder} --broker mqtt://HOST --no-keys")
+    if not plan.privacy.summed:  # sums need keys
+        print(f"or, to try things out: fedfin aggregator serve {args.folder} --broker mqtt://HOST --no-keys")
     return 0

@@ -16,11 +16,12 @@ from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import transfer
 from fedfin.protocol.messages import Receipt
-from fedfin.protocol.schedule import last_round, levels_up, task_of
+from fedfin.protocol.schedule import levels_up, task_of
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_groups import Groups
 from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums import masks
+from fedfin.secure_sums.masked_size import ATTEMPT_BYTES, most_masked_bytes
 from fedfin.secure_sums.quantizer import Quantizer
 from fedfin.secure_sums.summand import Opened, Summand
 from fedfin.secure_sums.unmask import unmask
@@ -31,13 +32,12 @@ from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds import group_sums
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes
-from fedfin_aggregator.rounds.update_checks import check_granted, check_noised
+from fedfin_aggregator.rounds.update_checks import SKIPPED, check_granted, check_noised
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 
 UNOPENED = "too few sites have revealed the shares that open this sum; no other sum of their values is made"
 SUM = "sum/1"  # whose update the opened sum is in the journal: no site can be named so
-_ID_BYTES = 16
 
 
 class _Unopened(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ class SecureRounds(RootRounds):
         self._groups: Groups = ()
         self._totals = np.zeros((1, 0), np.uint64)  # of each group, or of all sites, [groups, words]
         self._added: set[str] = set()
-        self._fixed = False
+        self._fixed = self._skipped = False
         noised = self.plan.privacy.noised
         self.ledger = Ledger(journal.folder / LEDGER, budget_of(self.plan)) if noised else None
         self._restore()
@@ -81,8 +81,7 @@ class SecureRounds(RootRounds):
     @property
     def max_update_bytes(self) -> int:
         """Every site's masked values are as long, task by task."""
-        longest = max(self._form(round_).word_count for round_ in range(1, last_round(self.plan) + 1))
-        return _ID_BYTES + masks.WORD.itemsize * longest
+        return most_masked_bytes(self.plan)
 
     @property
     def receipts(self) -> dict[str, Receipt]:
@@ -111,6 +110,14 @@ class SecureRounds(RootRounds):
         levels = levels_up(self.plan, round_)
         return {} if levels is None else Quantizer(self.plan, levels, self._versions.current).steps
 
+    def pass_over(self) -> None:
+        """No second sum is made of the current round: its sites have answered it in an earlier life."""
+        self._skipped = True
+
+    def results(self) -> dict[str, float]:
+        """As Rounds; and whether it is passed over."""
+        return super().results() | ({SKIPPED: 1.0} if self._skipped else {})
+
     def fix_sum(self, attempt: bytes) -> None:
         """Its survivors are named: values that come later would be in the sum, and their masks never taken off."""
         self._fixed = self._attempt == attempt
@@ -119,11 +126,11 @@ class SecureRounds(RootRounds):
         """Add a site's masked values. Nothing can be said of them but how long they are."""
         if self._fixed or site in self._added:
             return Receipt(id=id_, accepted=False, reason="this sum takes no more values of this site")
-        wanted = _ID_BYTES + self._totals[0].nbytes
-        if (round_, payload[:_ID_BYTES], len(payload)) != (self.position.round, self._attempt, wanted):
+        wanted = ATTEMPT_BYTES + self._totals[0].nbytes
+        if (round_, payload[:ATTEMPT_BYTES], len(payload)) != (self.position.round, self._attempt, wanted):
             reason = "masked values of another attempt, or of another length"
             return Receipt(id=id_, accepted=False, reason=reason)
-        self._totals[self._place(site)] += np.frombuffer(memoryview(payload)[_ID_BYTES:], masks.WORD)
+        self._totals[self._place(site)] += np.frombuffer(memoryview(payload)[ATTEMPT_BYTES:], masks.WORD)
         self._bytes += len(payload)
         self._added.add(site)
         return Receipt(id=id_, accepted=True)
@@ -233,6 +240,6 @@ class SecureRounds(RootRounds):
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """As RootRounds; nothing of this round's sum is left to open."""
         left_out = super().close(round_, roster)
-        self.unopened = None
+        self.unopened, self._skipped = None, False
         self._path.unlink(missing_ok=True)
         return left_out

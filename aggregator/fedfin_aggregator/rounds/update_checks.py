@@ -35,8 +35,10 @@ DROPPED, LEFT_OUT = "second_moments_dropped", "second_moments_left_out"
 BEST = "best_version"
 # The better version that the round after goes on from, where the one that this round started from was not taken.
 ROLLED_BACK = "rolled_back_to"
+# 1: it was passed over, since its sites had answered it before the folder was set back.
+SKIPPED = "passed_over"
 # All that the results say beside the means of the sites' metrics; `show` believes them.
-RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT, BEST, ROLLED_BACK})
+RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT, BEST, ROLLED_BACK, SKIPPED})
 RESULT_PREFIXES = ("auc.", "cases.")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from fedfin.protocol import messages
 from fedfin.protocol import sum_states as sums
+from fedfin.protocol.subtraction import PASSED_OVER
 from fedfin_aggregator.rounds.secure_rounds import UNOPENED, SecureRounds
 from fedfin_aggregator.serve.incoming import Report
 
@@ -45,6 +46,8 @@ class Sums:
             case sums.AwaitCohort():
                 self._report("waiting", {"reason": _awaiting_cohort(effect)})
             case sums.NoCohort(round_, ready, reason):
+                if reason == PASSED_OVER:
+                    self._rounds.pass_over()
                 self._tell(round_, ready, accepted=False, reason=reason)
             case sums.TellOutcome(site, round_):
                 self._tell_outcome(site, round_)

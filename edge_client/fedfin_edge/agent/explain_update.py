@@ -21,14 +21,22 @@ from fedfin.secure_sums.masks import WORD
 from fedfin.secure_sums.summand import Summand
 from fedfin_edge.cases.dataset import FEW
 
+_SECOND_MOMENTS = (
+    "second moments: the mean products of any two features, and of each feature with each label, over this site's"
+    " training cases"
+)
 TELLS: dict[Task, str] = {
     "moments": "the mean of each feature, and of its square, over this site's training cases",
-    "second_moments": "second moments: the mean products of any two features, and of each feature with each label, over"
-    " this site's training cases, those with every modality in two halves; sent once",
+    "second_moments": f"{_SECOND_MOMENTS}; of cases with every modality in two halves, where that is not too few or too"
+    " much; sent once",
     "train": "by how much training on this site's cases changes the model, and its loss on cases kept for validation",
     "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
     " squares, by label and true answer, for every combination of modalities",
     "evaluate": "how many held-out cases got which score, by label and true answer",
+}
+TELLS_IN_SUMS: dict[Task, str] = TELLS | {
+    "second_moments": f"{_SECOND_MOMENTS}, in two halves of the patients, for cases with every modality and for others;"
+    " sent once",
 }
 TELLS_WITH_NOISE: dict[Task, str] = {
     "second_moments": "sums of products of any two features, and of each feature with each label, over this site's"
@@ -42,11 +50,16 @@ FEW_MEANS = (
     "so few that it may tell about single ones; before taking part again, add cases, or agree with the coordinator"
     " that this may leave the site"
 )
+FEW_MEANS_SUMMED = (
+    "it leaves masked alone, and the fewer cases the others give, the more the sum tells about single ones"
+)
 
 
 def tells(plan: Plan, task: Task) -> str:
     """What an update of this task says of the site."""
-    return (TELLS_WITH_NOISE if plan.privacy.noised else TELLS)[task]
+    if plan.privacy.noised:
+        return TELLS_WITH_NOISE[task]
+    return (TELLS_IN_SUMS if plan.privacy.summed else TELLS)[task]
 
 
 def explain(update: Update, plan: Plan) -> dict[str, Any]:
@@ -63,7 +76,7 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
         "round": update.round,
         "task": update.task,
         "tells": tells(plan, update.task),
-        "warnings": [] if plan.privacy.noised else _warnings(weights),
+        "warnings": [] if plan.privacy.noised else _warnings(weights, summed=plan.privacy.summed),
         "travels": _travels(plan, form, update.round) if plan.privacy.summed else None,
         "base": update.base,
         "plan": update.plan,
@@ -74,7 +87,7 @@ def explain(update: Update, plan: Plan) -> dict[str, Any]:
             {
                 "name": name,
                 "weight": weights[name],
-                "coding": "steps" if name in form.quantized else _coding(*forms[name]),
+                "coding": _word_coding(name, form) if plan.privacy.summed else _coding(*forms[name]),
             }
             | _values(array)
             for name, array in values.items()
@@ -88,13 +101,21 @@ def _travels(plan: Plan, form: Summand, round_: int) -> dict[str, int]:
     return {"words": words, "bytes": words * WORD.itemsize, "least_sites": least}
 
 
-def _warnings(weights: Mapping[str, int]) -> list[str]:
+def _warnings(weights: Mapping[str, int], *, summed: bool) -> list[str]:
     few = {name: weight for name, weight in weights.items() if weight < FEW}
     if not few:
         return []
     name = min(few, key=lambda name: few[name])
     more = f" and {len(few) - 1} more" if len(few) > 1 else ""
-    return [f"{name} rests on {few[name]} cases{more} on fewer than {FEW}: {FEW_MEANS}"]
+    rests = f"{name} rests on {few[name]} cases{more} on fewer than {FEW}"
+    return [
+        f"this site's part of the sum of {rests}: {FEW_MEANS_SUMMED}" if summed else f"{rests}: {FEW_MEANS}"
+    ]
+
+
+def _word_coding(name: str, form: Summand) -> str:
+    """What the words of a secure sum hold of a tensor, however the update is kept here."""
+    return "steps" if name in form.quantized else "fixed point"
 
 
 def _coding(kind: Kind, layout: Layout) -> str:
@@ -113,12 +134,10 @@ def _values(array: NDArray[np.float32]) -> dict[str, Any]:
 def print_explanation(facts: dict[str, Any]) -> None:
     """As a table on standard output."""
     console = PrintedConsole(markup=False)  # names of metrics are free text
-    raw = 4 * facts["values"]
     table = Table(
         title=f"update of {facts['site']}, round {facts['round']} ({facts['task']}),"
         f" from model version {facts['base']}",
-        caption=f"{facts['values']:,} values in {facts['bytes'] / 1e3:,.1f} KB;"
-        f" as float32 they would take {raw / 1e3:,.1f} KB ({raw / facts['bytes']:.1f} times as much)",
+        caption=_compressed(facts) if facts["travels"] is None else None,
     )
     table.add_column("tensor", overflow="fold")
     for column in ("shape", "weight (cases)", "coded as", "zeros", "rms", "largest"):
@@ -149,3 +168,11 @@ def print_explanation(facts: dict[str, Any]) -> None:
         console.print(f"warning: {warning}")
     for name, value in facts["metrics"].items():
         console.print(f"metric {plain_text(name)}: {value:.6g}")
+
+
+def _compressed(facts: dict[str, Any]) -> str:
+    raw, bytes_ = 4 * facts["values"], facts["bytes"]
+    return (
+        f"{facts['values']:,} values in {bytes_ / 1e3:,.1f} KB; as float32 they would take {raw / 1e3:,.1f} KB"
+        f" ({raw / bytes_:.1f} times as much)"
+    )

@@ -3,13 +3,16 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from fedfin.model.model_spec import Task
+from fedfin.model.model_spec import Task, task_specs
 from fedfin.plan import Plan
+from fedfin.protocol.padding import most_sealed_bytes
+from fedfin.protocol.payloads import most_update_bytes
 from fedfin.protocol.schedule import last_round, task_of
+from fedfin.secure_sums.masked_size import most_masked_bytes
 from fedfin.trust.accepted import current_charter, has_accepted, read_accepted
 from fedfin_edge.agent.explain_update import tells
 from fedfin_edge.agent.joining import who_sees
-from fedfin_edge.agent.plan_policy import lacks_approval, largest_bytes, refusals, tasks
+from fedfin_edge.agent.plan_policy import lacks_approval, refusals, tasks
 from fedfin_edge.agent.state import Proposal
 from fedfin_edge.site import Site
 
@@ -19,8 +22,8 @@ class Review:
     """Of one plan at one site.
 
     `leaves`: what an update tells, by task; `rounds`: how many rounds ask it, at most. `largest`: bytes of the largest
-    update, as float32. `receivers`: to whom. `refusals`: what `[policy]` has against it; `approval`: whether a person's
-    word is "not needed", "given" or "missing".
+    update, as it travels. `receivers`: to whom. `refusals`: what `[policy]` has against it; `approval`: whether a
+    person's word is "not needed", "given" or "missing".
     """
 
     plan: str
@@ -49,7 +52,7 @@ def review(site: Site, proposal: Proposal) -> Review:
         sees=who_sees(plan, proposal.least_sites),
         leaves={task: tells(plan, task) for task in tasks(plan)},
         rounds=dict(_rounds(plan)),
-        largest=largest_bytes(plan),
+        largest=most_sent_bytes(plan),
         receivers=receivers(site),
         refusals=list(refusals(site, plan, proposal.least_sites)),
         approval=_approval(site, plan),
@@ -86,9 +89,16 @@ def in_plain_words(plan: Plan, least_sites: int) -> list[str]:
         "what leaves this site, masked in sums:" if plan.privacy.summed else "what leaves this site:",
     ]
     lines += [f"  {task}, in {rounds[task]} rounds at most: {tells(plan, task)}" for task in tasks(plan)]
-    return [*lines, f"  in updates of {largest_bytes(plan) / 1e6:,.1f} MB at most"]
+    return [*lines, f"  in updates of {most_sent_bytes(plan) / 1e6:,.1f} MB at most, as they travel"]
 
 
 def _rounds(plan: Plan) -> Counter[Task]:
     """How many rounds ask a task, at most."""
     return Counter(task_of(plan, round_) for round_ in range(1, last_round(plan) + 1))
+
+
+def most_sent_bytes(plan: Plan) -> int:
+    """Of the largest update as it leaves: masked words where it is summed; padded and sealed."""
+    if plan.privacy.summed:
+        return most_sealed_bytes(most_masked_bytes(plan))
+    return most_sealed_bytes(max(most_update_bytes(task_specs(plan, task)) for task in tasks(plan)))

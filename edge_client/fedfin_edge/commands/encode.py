@@ -15,6 +15,7 @@ from fedfin.processors import usable_cores
 if TYPE_CHECKING:
     from fedfin_edge.cases.encoding import Report
     from fedfin_edge.cases.problem import Problem
+    from fedfin_edge.site import Site
 
 _DESCRIPTION = """\
 Encode every image and text of a site's case table, each distinct input once per encoder, into
@@ -64,10 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
-    if site.settings.intake is not None:
-        from fedfin_edge.intake.freeze import freeze
-
-        freeze(site)
+    fixed = None if site.settings.intake is None else _freeze(site)
     started = time.monotonic()
     with ProgressBar() as bar:
         report = encode_site(site, processes=args.processes, progress=bar.update)
@@ -76,17 +74,27 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**asdict(report), "seconds": round(seconds, 3)}))
     else:
-        _show_counts(report, seconds)
+        _show_counts(report, seconds, fixed)
     if not report.usable:
         raise InputError(f"{site.table_path}: not one case can be used; the problems are listed above")
     return 0
 
 
-def _show_counts(report: "Report", seconds: float) -> None:
+def _freeze(site: "Site") -> int:
+    """How many cases of the intake are the table from now on."""
+    from fedfin_edge.intake.freeze import freeze
+
+    return freeze(site)
+
+
+def _show_counts(report: "Report", seconds: float, fixed: int | None) -> None:
+    """`fixed`: cases of an intake, which has encoded them before; None: there is none."""
     for name, count in report.counts.items():
         print(f"{name}: {count.encoded} encoded, {count.known} known already, {count.failed} failed")
     encoded = sum(count.encoded for count in report.counts.values())
-    if not encoded and report.usable:
+    if fixed is not None:
+        print(f"{fixed} cases of the intake are fixed for the next run")
+    elif not encoded and report.usable:
         print("nothing to encode: every usable input has its features")
     print(f"{report.usable} cases can be used, after {seconds:.1f} s")
 

@@ -1,5 +1,6 @@
 """Exact AUC of an exported model on encoded cases, by what it is shown of them."""
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,12 @@ def score(predictor: Predictor, dataset: Dataset, *, every_case: bool) -> dict[s
 
 
 def print_scores(scores: dict[str, Any]) -> None:
-    """As a table: a column for each scenario, a row for each label, AUC x 100."""
+    """As a table: a column for each scenario, a row for each label of any of them, AUC x 100."""
     table = Table(title="AUC x 100", caption=SCENARIOS_MEAN)
     table.add_column("label")
     for name, facts in scores.items():
         table.add_column(f"{name}\n{facts['cases']} cases", justify="right")
-    labels = next(iter(scores.values()))["labels"]
-    for label in labels:
+    for label in dict.fromkeys(chain.from_iterable(facts["labels"] for facts in scores.values())):
         table.add_row(plain_text(label), *(_auc(facts["labels"].get(label)) for facts in scores.values()))
     table.add_section()
     table.add_row("macro", *(_auc(facts["macro_auc"]) for facts in scores.values()))
