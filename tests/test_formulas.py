@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 KATEX = ROOT / "build/katex/package/dist/katex.min.js"  # `make docs` fetches it
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OTHER_BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+OTHER_BLOCK = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
 IN_A_LINE = re.compile(r"\$(?=\S)([^$\n]+?)(?<=\S)\$")
 

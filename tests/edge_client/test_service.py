@@ -3,6 +3,7 @@
 import os
 import pwd
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -124,22 +125,20 @@ def test_a_python_in_a_home_folder_is_named_before_anything_moves(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a command as another user")
-def test_a_command_that_the_services_user_cannot_run_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its folder is another's alone; once it is not, the check passes."""
-    program = tmp_path / "fedfin"
-    program.write_text("#!/bin/sh\nexit 0\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(sys, "argv", [str(program)])
-    monkeypatch.setattr("fedfin.service.program.USER", "daemon")
-    monkeypatch.setattr(Host, "hides", lambda _host, _path: False)
-    tmp_path.chmod(0o700)
-    with pytest.raises(StateError, match=f"the user daemon cannot run {program} .Permission denied"):
-        check_program(Host())
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+def test_a_command_that_the_services_user_cannot_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is another's alone; once it is not, the check passes. Not in tmp_path: above it only we may look."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        program = folder / "fedfin"
+        program.write_text("#!/bin/sh\nexit 0\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "argv", [str(program)])
+        monkeypatch.setattr("fedfin.service.program.USER", "daemon")
+        monkeypatch.setattr(Host, "hides", lambda _host, _path: False)
+        with pytest.raises(StateError, match=f"the user daemon cannot run {program} .Permission denied"):
+            check_program(Host())
         folder.chmod(0o755)
-    check_program(Host())
+        check_program(Host())
 
 
 @pytest.mark.skipif(
