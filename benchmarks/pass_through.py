@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import msgspec
 import onnx
 
-from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
+from benchmarks.manifests import write_manifest
+from fedfin.encoders.bundle import Manifest
 
 
 def write_bundle(folder: Path, modality: str, dim: int) -> Manifest:
@@ -18,17 +18,4 @@ def write_bundle(folder: Path, modality: str, dim: int) -> Manifest:
     folder.mkdir(parents=True)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     onnx.save(model, folder / "encoder.onnx")
-    manifest = Manifest(
-        name="pass-through",
-        modality=modality,
-        dim=dim,
-        onnx="encoder.onnx",
-        recipe=VectorRecipe(length=dim),
-        files={"encoder.onnx": file_digest(folder / "encoder.onnx")},
-        quantization="none",
-        source="a drawing",
-        licence="Apache-2.0",
-        versions={},
-    )
-    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
-    return manifest
+    return write_manifest(folder, modality, dim, name="pass-through", source="a drawing")

@@ -13,29 +13,32 @@ from benchmarks.transport.certificates import Authority
 from fedfin.demo.processes import free_port, wait_for_port
 
 USER, PASSWORD = "st-mary", "correct-horse"
-NGINX = """\
+WEB_SERVER = """\
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/nginx-error.log;
 events {{}}
 http {{
-    access_log off;
-    client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-    uwsgi_temp_path {folder}; scgi_temp_path {folder};
-    server {{
-        {listen}
-        ssl_certificate {certificate};
-        ssl_certificate_key {key};
-        location /mqtt {{
-            proxy_pass http://127.0.0.1:{behind};
-            proxy_http_version 1.1;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection upgrade;
-            proxy_set_header Sec-WebSocket-Protocol binary;  # websockify knows no other
-        }}
-    }}
+access_log off;
+client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+uwsgi_temp_path {folder}; scgi_temp_path {folder};
+{server}
 }}
 """
+_BROKER_BEHIND = """\
+server {{
+    {listen}
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
+    location /mqtt {{
+        proxy_pass http://127.0.0.1:{behind};
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade;
+        proxy_set_header Sec-WebSocket-Protocol binary;  # websockify knows no other
+    }}
+}}"""
+NGINX = WEB_SERVER.replace("{server}", _BROKER_BEHIND)
 TINYPROXY = """\
 Port {port}
 Listen {address}

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
+from benchmarks.manifests import write_manifest
 from benchmarks.transport.certificates import Authority
 from fedfin import limits
 from fedfin.codec.presets import UpPreset
-from fedfin.encoders.bundle import Manifest, VectorRecipe, file_digest
 from fedfin.link.login import Login
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Codec, Level, Modality, Model, Plan, Privacy, Rounds
@@ -212,17 +210,4 @@ def write_bundle(folder: Path, modality: str, dim: int) -> str:
     """A bundle that is only ever named, never run; its digest."""
     folder.mkdir(parents=True)
     (folder / "encoder.onnx").write_bytes(NEVER_RUN)
-    manifest = Manifest(
-        name="stand-in",
-        modality=modality,
-        dim=dim,
-        onnx="encoder.onnx",
-        recipe=VectorRecipe(length=dim),
-        files={"encoder.onnx": file_digest(folder / "encoder.onnx")},
-        quantization="none",
-        source="a benchmark",
-        licence="Apache-2.0",
-        versions={},
-    )
-    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
-    return manifest.digest()
+    return write_manifest(folder, modality, dim, name="stand-in", source="a benchmark").digest()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web_way import need, running_at
+from web_way import WEB_SERVER, need, running_at
 
 from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port
@@ -17,18 +17,6 @@ from fedfin.demo.processes import free_port
 pytestmark = pytest.mark.broker
 PAGE = (Path(__file__).parents[2] / "docs/broker.md").read_text()
 SECTION = PAGE[PAGE.index("### Behind a web server") : PAGE.index("## Sizing")]
-NGINX = """\
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx-error.log;
-events {{}}
-http {{
-access_log off;
-client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-uwsgi_temp_path {folder}; scgi_temp_path {folder};
-{server}
-}}
-"""
 
 
 def block(word: str) -> str:
@@ -64,7 +52,7 @@ def behind_nginx(folder: Path, *, without: str = "") -> Iterator[str]:
     (folder / "mosquitto.conf").write_text("\n".join(user + lines) + "\n")
     server = block("server {").replace("listen 443", f"listen 127.0.0.1:{web}").replace("9001", str(behind))
     server = server.replace("/etc/nginx", str(folder))
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, server=server))
+    (folder / "nginx.conf").write_text(WEB_SERVER.format(folder=folder, server=server))
     websockify = re.search(r"`(websockify .*?)`", SECTION)
     assert websockify
     bridge = websockify[1].replace("9001", str(behind)).replace("1883", str(broker))
