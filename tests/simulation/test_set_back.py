@@ -16,3 +16,11 @@ def test_whoever_is_set_back_the_run_goes_on_or_says_what_a_person_must_do(only:
         assert not wrong, f"seed {seed}: {wrong}"
         tally += happened
     assert all(tally[event] for event in ("aggregator set back", "site set back", "rewound"))
+
+
+@pytest.mark.parametrize("seed", [101601])
+def test_shards_that_start_and_find_a_finished_manifest_hear_from_the_restored_root(seed: int) -> None:
+    """What the root had published since was lost at the broker."""
+    _, wrong, happened = command.attempt(seed)
+    assert not wrong, wrong
+    assert happened["rewound"]

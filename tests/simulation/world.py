@@ -162,6 +162,8 @@ class World:
             self.tell(name, event, facts)
             if event == "round" and name.startswith("aggregator") and facts["state"] == "open":
                 self._start_finished_again()
+            if event == "waiting" and "Start these" in facts["reason"]:
+                self._start_finished_shards_again()
             if event == "sending":
                 assert isinstance(self.current, SiteProcess)
                 self.watch.offering(name, self.current.agent._machine._life, facts["round"])
@@ -178,6 +180,9 @@ class World:
         for site in (*self.sites, *self.twins):
             if site.finished and site.awaited:
                 self.start_again(site)
+        self._start_finished_shards_again()
+
+    def _start_finished_shards_again(self) -> None:
         for shard in self.shards:
             if shard.done:
                 self.clock.after(0.0, shard.die)

@@ -339,6 +339,8 @@ class Server:
                 self._waiting.awaits(effect)
             case life.Lacking() | life.Rewinding() | life.Unheard():
                 self._waiting.lacks(effect)
+                if isinstance(effect, life.Rewinding) and self._manifest is not None:
+                    self._publish_manifest(self._manifest)  # who starts must not find that all is finished
             case _:
                 assert self._sums is not None
                 self._sums.act(effect)
