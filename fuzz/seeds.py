@@ -13,7 +13,9 @@ from fedfin.codec import compress
 from fedfin.codec.presets import PRESETS
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile, encode_model_file
-from fedfin.plan import Modality, Model, Plan, plan_toml
+from fedfin.model.plan_file import plan_toml
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.payloads import encode_model
 from fedfin.protocol.versions import OURS

@@ -31,8 +31,9 @@ from fedfin.codec import Tensors
 from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.model.model_spec import CALIBRATION, needs_second_moments, solved_shapes, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF, basis_dim, pack, sent_shapes
-from fedfin.plan import Codec, Modality, Model, Plan, Stage
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, Modality, Model, Stage
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol import messages
 from fedfin.protocol.chain import path
 from fedfin.protocol.messages import RoundManifest

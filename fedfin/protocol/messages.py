@@ -31,7 +31,8 @@ from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.model.plan_size import check_size
-from fedfin.plan import Digest, Name, Plan
+from fedfin.names import Digest, Name
+from fedfin.plan import Plan
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.versions import Announced

@@ -13,7 +13,7 @@ from fedfin.codec import Shapes, Tensors, compress, decompress, every_tensor, mo
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
-from fedfin.plan import Digest
+from fedfin.names import Digest
 from fedfin.protocol.messages import Boot, Count, Message, plain
 
 Metric = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from fedfin import limits
-from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin.protocol import round_states, site_states, transfer
 from fedfin.protocol.messages import Message, PartKind, Receipt
 from fedfin.protocol.round_machine import RoundMachine

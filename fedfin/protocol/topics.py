@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from fedfin.plan import NAME
+from fedfin.names import NAME
 from fedfin.protocol.messages import PartKind
 
 PREFIX = "fedfin/1"

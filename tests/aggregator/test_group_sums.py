@@ -9,8 +9,8 @@ from round_helpers import PLAN
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
-from fedfin.plan import Privacy
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan_sections import Privacy
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol.convergence import ANSWERS, LOSSES, pooled_loss
 from fedfin.protocol.sum_states import OpenSum
 from fedfin.secure_sums.fixed_point import ONE

@@ -9,7 +9,7 @@ import pytest
 from round_helpers import PLAN, play, update
 
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol import staleness
 from fedfin.protocol.messages import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, open_update

@@ -9,8 +9,8 @@ from round_helpers import PLAN, new_rounds
 from fedfin.errors import StateError
 from fedfin.limits import CHUNK_BYTES
 from fedfin.link.link_events import Arrived
-from fedfin.plan import Privacy
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan_sections import Privacy
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol import messages
 from fedfin.protocol.sum_states import OpenSum
 from fedfin_aggregator.rounds.secure_rounds import SecureRounds

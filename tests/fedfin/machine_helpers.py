@@ -1,7 +1,8 @@
 """The two machines, each alone with messages made by hand."""
 
 from fedfin.model.model_spec import Task
-from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin.protocol import round_states, transfer
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states as site_

@@ -15,7 +15,9 @@ from fedfin import limits
 from fedfin.codec import compress
 from fedfin.declines import CAUSES
 from fedfin.errors import ProtocolError
-from fedfin.plan import NAME, Modality, Plan
+from fedfin.names import NAME
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.messages import (
     AggregatorState,

@@ -10,8 +10,10 @@ from fedfin import limits
 from fedfin.command_line.main import main
 from fedfin.errors import InputError, ProtocolError
 from fedfin.model.model_file import read_model
+from fedfin.model.plan_file import plan_toml
 from fedfin.model.plan_size import check_moments, check_size
-from fedfin.plan import Modality, Model, Plan, plan_toml
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 from fedfin.protocol import messages
 
 DIGEST = "a" * 64
@@ -97,7 +99,8 @@ def test_the_largest_plan_that_is_taken_makes_a_first_model_within_memory() -> N
         "import sys\n"
         "from fedfin.model.initial_model import initial_model\n"
         "from fedfin.model.plan_size import check_size\n"
-        "from fedfin.plan import Modality, Model, Plan\n"
+        "from fedfin.plan import Plan\n"
+        "from fedfin.plan_sections import Modality, Model\n"
         "m = tuple(Modality(name=n, encoder='a' * 64, dim=4000) for n in 'ab')\n"
         "p = Plan(federation='w', labels=('x',), modalities=m,\n"
         "         model=Model(fin='zero', answer='head', head_width=4096))\n"

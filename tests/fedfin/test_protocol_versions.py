@@ -11,7 +11,7 @@ from simulation.faults import Faults
 from simulation.toy import toy_plan
 from simulation.world import World
 
-from fedfin.plan import Rounds
+from fedfin.plan_sections import Rounds
 from fedfin.protocol import site_states as site_
 from fedfin.protocol.messages import Evict, Receipt, Welcome
 from fedfin.protocol.reception import TWICE

@@ -8,7 +8,7 @@ from cohort_sites import Sites, open_sum
 from machine_helpers import CHUNK, HELLO, MODEL, make_plan
 from msgspec.structs import replace
 
-from fedfin.plan import Privacy
+from fedfin.plan_sections import Privacy
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states, sum_states, transfer
 from fedfin.protocol.cohorts import threshold

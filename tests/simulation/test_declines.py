@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from fedfin.declines import CAUSES
 from fedfin.errors import FedfinError
-from fedfin.plan import Privacy, Rounds
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.summary import summary
 from fedfin_edge.agent.approvals import decide, last_word

@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from fedfin.demo.processes import free_port
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.model.model_file import read_model
-from fedfin.plan import Rounds
+from fedfin.plan_sections import Rounds
 from fedfin.protocol import messages, transfer
 from fedfin.protocol.topics import Topics
 from fedfin.trust.accepted import TRUST

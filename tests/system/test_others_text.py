@@ -15,8 +15,9 @@ from paho.mqtt import publish
 from fedfin.codec import compress
 from fedfin.errors import EvictedError, ProtocolError
 from fedfin.model.model_spec import task_specs
+from fedfin.model.plan_file import plan_toml
 from fedfin.plain_text import plain_lines, plain_text
-from fedfin.plan import Modality, plan_toml
+from fedfin.plan_sections import Modality
 from fedfin.protocol import messages
 from fedfin.protocol.payloads import encode_update
 from fedfin_aggregator.folder import open_journal

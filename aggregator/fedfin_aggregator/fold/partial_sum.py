@@ -17,7 +17,7 @@ from fedfin.codec import Shapes
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
-from fedfin.plan import Digest
+from fedfin.names import Digest
 from fedfin.protocol.messages import Count, Message, plain
 from fedfin.protocol.payloads import Metric
 from fedfin_aggregator.fold.fold import Fold, Sum
