@@ -16,8 +16,12 @@ from fedfin.errors import EvictedError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
-from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
+from fedfin.protocol.messages.channels import DownControl
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import preset_up
 from fedfin.protocol.site_machine import Memory, SiteMachine
@@ -95,17 +99,17 @@ class FleetSite:
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if topic == self._topics.manifest:
-            self.feed(messages.decode(payload, messages.RoundManifest))
+            self.feed(decode(payload, RoundManifest))
         elif topic == self._topic("dn/ctl"):
-            self.feed(messages.decode(payload, messages.DownControl))
+            self.feed(decode(payload, DownControl))
         elif topic != self._topics.aggregator_state:
             limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-            self.feed(messages.decode(payload, messages.Chunk, limit=limit))
+            self.feed(decode(payload, Chunk, limit=limit))
 
     def _act(self, effect: life.Effect) -> None:
         match effect:
             case life.Send(channel, message):
-                token = self.link.publish(self._topic(channel), messages.encode(message))
+                token = self.link.publish(self._topic(channel), encode(message))
                 if channel == "up/chunk":
                     self._chunk_tokens.add(token)
             case life.Follow(kind, version, index):
@@ -155,4 +159,4 @@ class FleetSite:
         return self._topics.site(self.name, channel)
 
     def _state(self, *, online: bool) -> bytes:
-        return messages.encode(messages.SiteState(online=online, boot=self._boot, done=self.finished))
+        return encode(SiteState(online=online, boot=self._boot, done=self.finished))

@@ -5,7 +5,7 @@ nothing to remember, and one that skips rounds is believed only when it is told 
 """
 
 from fedfin.plan import Plan
-from fedfin.protocol.messages import RoundManifest
+from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.schedule import last_round, task_of
 
 

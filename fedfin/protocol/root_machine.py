@@ -14,21 +14,12 @@ import msgspec
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Begin,
-    Chunk,
-    Enough,
-    Evict,
-    Heard,
-    Life,
-    Message,
-    Receipt,
-    Rewind,
-    RoundManifest,
-    Tally,
-    Welcome,
-)
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.transfers import Begin, Chunk, Receipt
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.renewal import Renewal
 from fedfin.protocol.round_machine import RoundMachine

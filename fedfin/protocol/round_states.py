@@ -9,25 +9,14 @@ from typing import NamedTuple
 
 from fedfin import limits
 from fedfin.declines import Cause
-from fedfin.protocol.messages import (
-    Begin,
-    Chunk,
-    Consent,
-    Dealing,
-    Decline,
-    Hello,
-    Life,
-    Message,
-    Outline,
-    PartKind,
-    Ready,
-    Receipt,
-    Reveal,
-    RoundManifest,
-    SiteState,
-    Tally,
-    Want,
-)
+from fedfin.protocol.life import Life
+from fedfin.protocol.messages.joining import Decline, Hello
+from fedfin.protocol.messages.manifest import PartKind, RoundManifest, Want
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.secure_sums import Consent, Dealing, Ready, Reveal
+from fedfin.protocol.messages.shards import Tally
+from fedfin.protocol.messages.transfers import Begin, Chunk, Outline, Receipt
 from fedfin.protocol.sum_states import (
     AwaitCohort,
     FixSum,

@@ -16,20 +16,10 @@ from collections.abc import Callable, Iterable
 from fedfin import limits
 from fedfin.plan import Plan
 from fedfin.protocol.cohorts import key_statement, most_summed, survivors_statement
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Begin,
-    Consent,
-    Dealing,
-    Decline,
-    Life,
-    Ready,
-    Receipt,
-    Reveal,
-    Summed,
-    SumMessage,
-    Welcome,
-)
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Decline, Welcome
+from fedfin.protocol.messages.secure_sums import Consent, Dealing, Ready, Reveal, Summed, SumMessage
+from fedfin.protocol.messages.transfers import Begin, Receipt
 from fedfin.protocol.policy import Verdict
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.round_states import (

@@ -12,7 +12,9 @@ from fedfin import limits
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin.protocol import round_states, site_states, transfer
-from fedfin.protocol.messages import Message, PartKind, Receipt
+from fedfin.protocol.messages.manifest import PartKind
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.site_machine import Memory, SiteMachine
 

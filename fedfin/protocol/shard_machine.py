@@ -10,22 +10,11 @@ from collections.abc import Callable
 from fedfin import limits
 from fedfin.plan import Plan
 from fedfin.protocol.gate import Gate
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Begin,
-    Chunk,
-    Enough,
-    Evict,
-    Heard,
-    Hello,
-    Life,
-    Missing,
-    Receipt,
-    Rewind,
-    RoundManifest,
-    Tally,
-    Welcome,
-)
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Evict, Hello, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE, Reception

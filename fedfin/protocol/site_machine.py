@@ -14,24 +14,12 @@ from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol.fetch import Fetch
 from fedfin.protocol.invitation import draw
+from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.manifest_checks import Succession, objection
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Chunk,
-    Cohort,
-    Consents,
-    Dealt,
-    Decline,
-    Evict,
-    Hello,
-    Life,
-    Missing,
-    Receipt,
-    RoundManifest,
-    Summed,
-    Survivors,
-    Welcome,
-)
+from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
+from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.payloads import most_model_bytes

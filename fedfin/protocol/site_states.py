@@ -9,22 +9,12 @@ from enum import Enum
 
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
-from fedfin.protocol.messages import (
-    Chunk,
-    Cohort,
-    Consents,
-    Dealt,
-    Evict,
-    Life,
-    Message,
-    Missing,
-    PartKind,
-    Receipt,
-    RoundManifest,
-    Summed,
-    Survivors,
-    Welcome,
-)
+from fedfin.protocol.life import Life
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.manifest import PartKind, RoundManifest
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
+from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
 
 
 class State(Enum):

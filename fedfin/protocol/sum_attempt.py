@@ -13,13 +13,13 @@ from enum import Enum
 import msgspec
 
 from fedfin.protocol.cohorts import threshold
-from fedfin.protocol.messages import (
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.secure_sums import (
     Cohort,
     Consent,
     Consents,
     Dealing,
     Dealt,
-    Message,
     Reveal,
     SumKey,
     Survivors,

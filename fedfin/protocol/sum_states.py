@@ -5,7 +5,8 @@ The life of its round is in round_states.py, who of the cohort has come how far 
 
 from dataclasses import dataclass
 
-from fedfin.protocol.messages import Receipt, Reveal, SumKey
+from fedfin.protocol.messages.secure_sums import Reveal, SumKey
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.subtraction import NO_COHORT
 from fedfin.protocol.sum_groups import Groups
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from fedfin.names import NAME
-from fedfin.protocol.messages import PartKind
+from fedfin.protocol.messages.manifest import PartKind
 
 PREFIX = "fedfin/1"
 _UP = re.compile(rf"{PREFIX}/([^/]+)/(?:site/({NAME})|(shard/\d{{1,4}}))/(up/(?:state|ctl|chunk))")

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from fedfin.errors import StateError
-from fedfin.protocol.messages import Receipt
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.round_states import Answer
 from fedfin_aggregator.serve import disk
 from fedfin_aggregator.serve.disk import Disk

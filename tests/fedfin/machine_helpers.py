@@ -7,7 +7,9 @@ from fedfin.protocol import round_states, transfer
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states as site_
 from fedfin.protocol.invitation import EVERYONE
-from fedfin.protocol.messages import Begin, Chunk, Hello, Part, RoundManifest, Welcome
+from fedfin.protocol.messages.joining import Hello, Welcome
+from fedfin.protocol.messages.manifest import Part, RoundManifest
+from fedfin.protocol.messages.transfers import Begin, Chunk
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.site_machine import Memory, SiteMachine

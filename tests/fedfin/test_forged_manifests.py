@@ -5,7 +5,10 @@ from machine_helpers import OTHER_RUN, PAYLOAD, PLAN, RUN, Site, begin_of, manif
 from msgspec.structs import replace
 
 from fedfin.protocol import site_states as site_
-from fedfin.protocol.messages import FIRST_LIFE, Evict, Receipt, RoundManifest, Welcome
+from fedfin.protocol.life import FIRST_LIFE
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import Memory, SiteMachine
 

@@ -9,7 +9,10 @@ from fedfin import limits
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import transfer
 from fedfin.protocol.gate import MINUTE_S, Gate
-from fedfin.protocol.messages import Begin, Evict, Hello, Missing, Receipt, SiteState, Want, Welcome
+from fedfin.protocol.messages.joining import Evict, Hello, Welcome
+from fedfin.protocol.messages.manifest import Want
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Begin, Missing, Receipt
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.shard_machine import ShardMachine
 from fedfin.protocol.shards import Shard

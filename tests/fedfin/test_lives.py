@@ -7,7 +7,11 @@ from msgspec.structs import replace
 from fedfin import limits
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states as site_
-from fedfin.protocol.messages import FIRST_LIFE, Hello, Life, Receipt, RoundManifest, Welcome, decode, encode
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Hello, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.transfers import Receipt
 
 SECOND = Life(1, "a" * 16)
 HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER}, run=RUN)

@@ -18,7 +18,11 @@ from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states as site_
 from fedfin.protocol import transfer
 from fedfin.protocol.invitation import EVERYONE, draw
-from fedfin.protocol.messages import Evict, Hello, Missing, Receipt, RoundManifest, SiteState, decode, encode
+from fedfin.protocol.messages.joining import Evict, Hello
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Missing, Receipt
 from fedfin.protocol.schedule import task_of
 
 FOLD = make_plan(count=9, late="fold", min_sites=1, deadline_s=100.0, staleness_limit=2)

@@ -27,17 +27,9 @@ from msgspec.structs import replace
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states as site_
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import (
-    Begin,
-    Chunk,
-    Evict,
-    Hello,
-    Missing,
-    Receipt,
-    RoundManifest,
-    Want,
-    Welcome,
-)
+from fedfin.protocol.messages.joining import Evict, Hello, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest, Want
+from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.site_machine import Memory, SiteMachine
 
 

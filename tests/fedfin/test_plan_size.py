@@ -14,7 +14,9 @@ from fedfin.model.plan_file import plan_toml
 from fedfin.model.plan_size import check_moments, check_size
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model
-from fedfin.protocol import messages
+from fedfin.protocol.messages.channels import DownControl
+from fedfin.protocol.messages.joining import Welcome
+from fedfin.protocol.messages.message import decode
 
 DIGEST = "a" * 64
 
@@ -79,7 +81,7 @@ def test_what_the_limit_of_second_moments_allows_a_site_sends(changed) -> None:
 def test_a_small_welcome_makes_no_gigabytes() -> None:
     """869 bytes made 7 GB: the plan is refused when it is decoded, and the error names the key."""
     with pytest.raises(ValueError, match="basis_total"):
-        messages.Welcome(run="0" * 16, plan=HUGE["model.basis_total = 16384"])
+        Welcome(run="0" * 16, plan=HUGE["model.basis_total = 16384"])
     welcome = msgspec.msgpack.encode(
         {
             "v": 1,
@@ -90,7 +92,7 @@ def test_a_small_welcome_makes_no_gigabytes() -> None:
     )
     assert len(welcome) < 1200
     with pytest.raises(ProtocolError, match=r"lower model\.basis_total"):
-        messages.decode(welcome, messages.DownControl)
+        decode(welcome, DownControl)
 
 
 def test_the_largest_plan_that_is_taken_makes_a_first_model_within_memory() -> None:

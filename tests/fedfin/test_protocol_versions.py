@@ -13,7 +13,8 @@ from simulation.world import World
 
 from fedfin.plan_sections import Rounds
 from fedfin.protocol import site_states as site_
-from fedfin.protocol.messages import Evict, Receipt, Welcome
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.reception import TWICE
 from fedfin.protocol.site_machine import Memory, SiteMachine
 from fedfin.protocol.versions import BEFORE, OURS, Announcement, Party, foreign_hello, mismatch

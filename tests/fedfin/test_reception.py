@@ -2,7 +2,7 @@
 
 from fedfin import limits
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import Begin, Missing, Receipt
+from fedfin.protocol.messages.transfers import Begin, Missing, Receipt
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.round_states import Answer, Judge, Send, Spool
 

@@ -12,20 +12,9 @@ from fedfin.plan_sections import Privacy
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import site_states, sum_states, transfer
 from fedfin.protocol.cohorts import threshold
-from fedfin.protocol.messages import (
-    Begin,
-    Chunk,
-    Cohort,
-    Consents,
-    Dealt,
-    Decline,
-    Missing,
-    Ready,
-    Receipt,
-    Summed,
-    Survivors,
-    Welcome,
-)
+from fedfin.protocol.messages.joining import Decline, Welcome
+from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Ready, Summed, Survivors
+from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
 from fedfin.protocol.site_machine import Memory, SiteMachine

@@ -19,20 +19,11 @@ from fedfin import limits
 from fedfin.protocol import round_states as agg
 from fedfin.protocol import shard_states as life
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Enough,
-    Evict,
-    Heard,
-    Life,
-    Missing,
-    Receipt,
-    Rewind,
-    RoundManifest,
-    Tally,
-    Want,
-    Welcome,
-)
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest, Want
+from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.transfers import Missing, Receipt
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.shard_machine import ShardMachine
 from fedfin.protocol.shards import Shard

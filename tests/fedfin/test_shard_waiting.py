@@ -2,7 +2,8 @@
 
 from machine_helpers import CHUNK, HELLO, PLAN, RUN, manifest_of
 
-from fedfin.protocol.messages import Receipt, Welcome
+from fedfin.protocol.messages.joining import Welcome
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.round_states import FromSite
 from fedfin.protocol.shard_machine import ShardMachine
 from fedfin.protocol.shard_states import RoundOpened

@@ -17,7 +17,7 @@ from fedfin.errors import FedfinError, StateError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.protocol import round_states, shard_states, site_states
-from fedfin.protocol.messages import Reveal
+from fedfin.protocol.messages.secure_sums import Reveal
 from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.shards import Shard
 from fedfin.secure_sums.masks import Words

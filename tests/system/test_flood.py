@@ -14,7 +14,8 @@ from fedfin.link.broker_url import BrokerUrl
 from fedfin.model.plan_file import plan_toml
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Rounds
-from fedfin.protocol.messages import Want, encode
+from fedfin.protocol.messages.manifest import Want
+from fedfin.protocol.messages.message import encode
 from fedfin.protocol.topics import Topics
 
 pytestmark = pytest.mark.broker

@@ -13,7 +13,8 @@ from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.model.model_spec import MAGNITUDES, Task, needs_second_moments, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.convergence import follow, pooled_loss
-from fedfin.protocol.messages import Life, Receipt
+from fedfin.protocol.life import Life
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE

@@ -15,7 +15,7 @@ from fedfin.privacy.budget import budget_of
 from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import Receipt
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.schedule import levels_up, task_of
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_groups import Groups

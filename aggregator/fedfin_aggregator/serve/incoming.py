@@ -6,7 +6,7 @@ from typing import Any
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import Receipt
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.round_states import Answer, Judge, Judged
 from fedfin.protocol.round_states import Spool as Keep
 from fedfin.trust.channel import AggregatorEnd, OpenAggregatorEnd

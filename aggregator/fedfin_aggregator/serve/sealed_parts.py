@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from fedfin.protocol.messages import PartKind
+from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.round_states import Payload
 from fedfin.trust.channel import AggregatorEnd
 

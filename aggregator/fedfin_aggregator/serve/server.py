@@ -13,8 +13,13 @@ from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
-from fedfin.protocol import messages
 from fedfin.protocol import round_states as life
+from fedfin.protocol.messages.channels import ShardUpControl, UpControl
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import Message, decode, encode
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
@@ -76,7 +81,7 @@ class Server:
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left with the final model
-        self._manifest: messages.RoundManifest | None = None
+        self._manifest: RoundManifest | None = None
         self._incoming = self._new_incoming()
         self._parts = SealedParts(self._channel)
         self._tick_at = 0.0
@@ -270,9 +275,9 @@ class Server:
                 self._feed(_from(site, self._control(site, payload)))
             elif channel == "up/chunk":
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-                self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
+                self._feed(_from(site, decode(payload, Chunk, limit=limit)))
             else:
-                state = messages.decode(payload, messages.SiteState)
+                state = decode(payload, SiteState)
                 if is_shard(site):
                     self._on_site_state(site, state)
                 else:
@@ -283,13 +288,13 @@ class Server:
     def _control(self, site: str, payload: bytes) -> Any:
         """The message. Raises ProtocolError; a site of a version that does not go with this one is evicted, too."""
         try:
-            return messages.decode(payload, messages.ShardUpControl if is_shard(site) else messages.UpControl)
+            return decode(payload, ShardUpControl if is_shard(site) else UpControl)
         except ProtocolError:
             if (reason := foreign_hello(payload)) is not None:
-                self._post(site, "dn/ctl", messages.Evict(reason=reason))
+                self._post(site, "dn/ctl", Evict(reason=reason))
             raise
 
-    def _on_site_state(self, site: str, state: messages.SiteState) -> None:
+    def _on_site_state(self, site: str, state: SiteState) -> None:
         self._report("site", {"site": site, "online": state.online})
         if state.online:
             self._twins.heard(site, state.boot, self._machine.revision(site))
@@ -354,24 +359,24 @@ class Server:
         if (effect := self._closing.answered) is not None:
             self._close(effect)
 
-    def _on_manifest(self, manifest: messages.RoundManifest) -> None:
+    def _on_manifest(self, manifest: RoundManifest) -> None:
         self._waiting.begin(manifest.round)
         self._manifest = manifest
         self._publish_manifest(manifest)
         self._report("round", {"round": manifest.round, "task": manifest.task, "state": manifest.state})
 
-    def _post(self, site: str, channel: str, message: messages.Message) -> None:
-        if isinstance(message, messages.Welcome) and (keys := self._channel.group_keys) is not None:
+    def _post(self, site: str, channel: str, message: Message) -> None:
+        if isinstance(message, Welcome) and (keys := self._channel.group_keys) is not None:
             self._mail.post(site, channel, keys)
         self._mail.post(site, channel, message)
 
-    def _hand_over(self, site: str, channel: str, message: messages.Message) -> tuple[int, int]:
+    def _hand_over(self, site: str, channel: str, message: Message) -> tuple[int, int]:
         topic = self._topics.party(site, channel)
-        payload = self._channel.send(topic, messages.encode(message), private=message.private)
+        payload = self._channel.send(topic, encode(message), private=message.private)
         return self._link.publish(topic, payload), len(payload)
 
-    def _publish_manifest(self, manifest: messages.RoundManifest) -> None:
-        payload = self._channel.send(self._topics.manifest, messages.encode(manifest))
+    def _publish_manifest(self, manifest: RoundManifest) -> None:
+        payload = self._channel.send(self._topics.manifest, encode(manifest))
         self._link.publish(self._topics.manifest, payload, retain=True)
 
     def _opened(self) -> life.Opened:

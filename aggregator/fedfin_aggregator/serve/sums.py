@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from fedfin.protocol import messages
 from fedfin.protocol import sum_states as sums
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.secure_sums import Summed
 from fedfin.protocol.subtraction import PASSED_OVER
 from fedfin_aggregator.rounds.secure_rounds import UNOPENED, SecureRounds
 from fedfin_aggregator.serve.incoming import Report
@@ -18,7 +19,7 @@ Effect = (
     | sums.NoCohort
     | sums.TellOutcome
 )
-Post = Callable[[str, str, messages.Message], None]  # site, channel
+Post = Callable[[str, str, Message], None]  # site, channel
 
 
 class Sums:
@@ -78,7 +79,7 @@ class Sums:
         receipt = journal.receipt(round_, site)
         accepted = receipt is not None and receipt.accepted
         reason = f"late: round {round_} has closed" if receipt is None else receipt.reason
-        outcome = messages.Summed(run=journal.run, round=round_, accepted=accepted, reason=reason)
+        outcome = Summed(run=journal.run, round=round_, accepted=accepted, reason=reason)
         self._post(site, "dn/ctl", outcome)
 
 

@@ -17,8 +17,14 @@ from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
-from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
+from fedfin.protocol.messages.channels import DownControl
+from fedfin.protocol.messages.joining import Decline, GroupKeys
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import Message, decode, encode
+from fedfin.protocol.messages.presence import AggregatorState, SiteState, Twin
+from fedfin.protocol.messages.secure_sums import Ready
+from fedfin.protocol.messages.transfers import Begin, Chunk
 from fedfin.protocol.reception import TWICE
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site_machine import SiteMachine
@@ -270,15 +276,15 @@ class Agent:
                 return
             payload = self._channel.receive(topic, payload)
             if topic == self._topics.manifest:
-                self._feed(messages.decode(payload, messages.RoundManifest))
+                self._feed(decode(payload, RoundManifest))
             elif topic == self._topics.aggregator_state:
-                self._on_aggregator(messages.decode(payload, messages.AggregatorState))
+                self._on_aggregator(decode(payload, AggregatorState))
             elif topic == self._topic("dn/ctl"):
                 self._silence.heard(time.monotonic(), time.time())
-                self._on_control(messages.decode(payload, messages.DownControl))
+                self._on_control(decode(payload, DownControl))
             else:
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-                self._feed(messages.decode(payload, messages.Chunk, limit=limit))
+                self._feed(decode(payload, Chunk, limit=limit))
         except ProtocolError as error:
             self._report("bad-message", {"reason": str(error)})
 
@@ -286,27 +292,27 @@ class Agent:
         if (news := self._channel.heed(topic, payload)) is not None:
             self._report("charter", {"reason": news})
 
-    def _on_control(self, message: messages.DownControl) -> None:
-        if isinstance(message, messages.Twin):
+    def _on_control(self, message: DownControl) -> None:
+        if isinstance(message, Twin):
             self._on_twin(message)
-        elif isinstance(message, messages.GroupKeys):
+        elif isinstance(message, GroupKeys):
             self._on_group_keys(message)
         else:
             self._feed(message)
 
-    def _on_twin(self, twin: messages.Twin) -> None:
+    def _on_twin(self, twin: Twin) -> None:
         """Its answer to one of two machines may come to the other."""
         here, there = twin.here, twin.there
         both = (here, there) if twin.boot == self._boot else (there, here)
         self._report("twins", {"reason": runs_twice(*both)})
 
-    def _on_group_keys(self, keys: messages.GroupKeys) -> None:
+    def _on_group_keys(self, keys: GroupKeys) -> None:
         self._channel.take_keys(keys)
         wanted, self._unreadable = self._unreadable, None
         if wanted is not None:
             self._assemble(wanted)
 
-    def _on_aggregator(self, state: messages.AggregatorState) -> None:
+    def _on_aggregator(self, state: AggregatorState) -> None:
         if state.asks:
             return
         known, self._aggregator = self._aggregator, state.boot
@@ -336,7 +342,7 @@ class Agent:
             case life.Work():
                 self._work(effect)
             case life.SayReady(round_):
-                self._publish(self._topic("up/ctl"), messages.Ready(run=self._joined.run, round=round_))
+                self._publish(self._topic("up/ctl"), Ready(run=self._joined.run, round=round_))
             case life.TakePart(message):
                 if (outbox := self._state.waiting) is not None:
                     self._worker.take_part(self._joined, message, outbox.payload)
@@ -365,14 +371,14 @@ class Agent:
         if (outbox := self._state.waiting) is not None:
             self._joined.record(outbox, self._report)
 
-    def _send(self, channel: str, message: messages.Message) -> None:
-        if isinstance(message, messages.Begin):
+    def _send(self, channel: str, message: Message) -> None:
+        if isinstance(message, Begin):
             self._report_sending(message)
         token = self._publish(self._topic(channel), message)
         if channel == "up/chunk":
             self._chunk_tokens.add(token)
 
-    def _report_sending(self, begin: messages.Begin) -> None:
+    def _report_sending(self, begin: Begin) -> None:
         """Once for each update: it is on the disk, and from now on it can leave this site."""
         outbox, id_ = self._state.waiting, begin.outline.id
         if outbox is None or id_ == self._sending:
@@ -381,8 +387,8 @@ class Agent:
         facts = {"round": begin.round, "task": outbox.task, "bytes": begin.outline.size, "id": id_.hex()}
         self._report("sending", facts | {"to": self._channel.aggregator})
 
-    def _publish(self, topic: str, message: messages.Message) -> int:
-        payload = self._channel.send(topic, messages.encode(message), private=message.private)
+    def _publish(self, topic: str, message: Message) -> int:
+        payload = self._channel.send(topic, encode(message), private=message.private)
         return self._link.publish(topic, payload)
 
     def _join(self, run: str, plan: Plan) -> None:
@@ -405,7 +411,7 @@ class Agent:
     def _decline(self, run: str, error: BaseException) -> None:
         """Say that nobody need wait for this site, in one word."""
         if isinstance(error, FedfinError) and error.declines is not None:
-            self._publish(self._topic("up/ctl"), messages.Decline(run=run, cause=error.declines))
+            self._publish(self._topic("up/ctl"), Decline(run=run, cause=error.declines))
 
     @property
     def _joined(self) -> Participation:
@@ -447,5 +453,5 @@ class Agent:
 
     def _online(self, *, online: bool) -> bytes:
         done = self._machine.state is life.State.FINISHED
-        state = messages.SiteState(online=online, boot=self._boot, done=done)
-        return self._channel.send(self._topic("up/state"), messages.encode(state))
+        state = SiteState(online=online, boot=self._boot, done=done)
+        return self._channel.send(self._topic("up/state"), encode(state))

@@ -13,8 +13,9 @@ from typing import Any
 from msgspec import structs
 
 from fedfin.errors import ProtocolError
-from fedfin.protocol import messages
 from fedfin.protocol import site_states as life
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.secure_sums import Dealt
 from fedfin.secure_sums.member import RevealedError
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.answers import AnsweredError
@@ -54,7 +55,7 @@ class Worker:
         channel: SiteEnd,
         report: Report,
         put: Callable[[Any], None],
-        answer: Callable[[messages.Message], object],
+        answer: Callable[[Message], object],
         *,
         keep_deltas: Path | None,
         tasks: TaskProcess | None,
@@ -74,7 +75,7 @@ class Worker:
     def take_part(self, part: Participation, message: life.SumQuestion, update: bytes) -> None:
         """Answer one question of a secure sum after the other; masking is work, as training is."""
         self.stop()
-        if isinstance(message, messages.Dealt):
+        if isinstance(message, Dealt):
             self._start(self._take_part, part, message, update)
         else:
             self._take_part(part, message, update)
