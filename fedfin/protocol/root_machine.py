@@ -22,28 +22,22 @@ from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Receipt
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.renewal import Renewal
-from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.round_states import (
+from fedfin.protocol.round_effects import BeginLife, CloseRound, Effect, Lacking, Rewinding, Send, Unheard
+from fedfin.protocol.round_events import (
     Answer,
-    BeginLife,
-    CloseRound,
     Delivers,
     Disconnected,
-    Effect,
     Event,
     FromShard,
     FromSite,
     Judged,
-    Lacking,
     Opened,
     Reconnected,
-    Rewinding,
     Seal,
-    Send,
-    State,
     Tick,
-    Unheard,
 )
+from fedfin.protocol.round_machine import RoundMachine
+from fedfin.protocol.round_states import State
 from fedfin.protocol.shards import Shard, shard_name
 
 UNKNOWN = bytes(32)  # the id in a receipt that a shard gave: the root does not know it

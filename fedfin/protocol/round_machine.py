@@ -26,34 +26,35 @@ from fedfin.protocol.messages.transfers import Begin, Chunk, Outline, Receipt
 from fedfin.protocol.policy import Attendance, Verdict, late_share
 from fedfin.protocol.reception import TWICE, Reception
 from fedfin.protocol.roster import Roster
-from fedfin.protocol.round_states import (
-    LEGAL,
+from fedfin.protocol.round_effects import (
     Awaiting,
     BeginLife,
     ClearParts,
     CloseRound,
     Declined,
+    Effect,
+    PublishManifest,
+    PublishPart,
+    Refused,
+    Seen,
+    Send,
+    SendChunks,
+    Stalled,
+    Throttled,
+)
+from fedfin.protocol.round_events import (
     Delivers,
     Disconnected,
-    Effect,
     Enrolled,
     Event,
     FromSite,
     Judged,
     Opened,
-    PublishManifest,
-    PublishPart,
     Reconnected,
-    Refused,
     Seal,
-    Seen,
-    Send,
-    SendChunks,
-    Stalled,
-    State,
-    Throttled,
     Tick,
 )
+from fedfin.protocol.round_states import LEGAL, State
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.versions import OURS, UNTOLD, mismatch, party_of
 

@@ -13,8 +13,9 @@ from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.shards import Enough, Heard, Rewind
 from fedfin.protocol.messages.transfers import Missing, Receipt
-from fedfin.protocol.round_states import FromSite, Judge, Judged, Send, Spool, Tick
-from fedfin.protocol.site_states import Connected, Disconnected, Published
+from fedfin.protocol.round_effects import Judge, Send, Spool
+from fedfin.protocol.round_events import FromSite, Judged, Tick
+from fedfin.protocol.site_events import Connected, Disconnected, Published
 
 
 class State(Enum):

@@ -24,35 +24,36 @@ from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.payloads import most_model_bytes
 from fedfin.protocol.policy import late_share
-from fedfin.protocol.site_states import (
-    LEGAL,
+from fedfin.protocol.site_effects import (
     Abandon,
-    Assembled,
     Bar,
-    Barred,
     BeginLife,
-    Connected,
-    Disconnected,
     Distrust,
-    Done,
     Effect,
-    Event,
     Finish,
     Join,
     Leave,
     MakeFirst,
-    Masked,
-    Misfit,
-    Published,
     SayReady,
     Send,
     Settle,
-    State,
-    SumQuestion,
     TakePart,
-    Tick,
     Work,
 )
+from fedfin.protocol.site_events import (
+    Assembled,
+    Barred,
+    Connected,
+    Disconnected,
+    Done,
+    Event,
+    Masked,
+    Misfit,
+    Published,
+    SumQuestion,
+    Tick,
+)
+from fedfin.protocol.site_states import LEGAL, State
 from fedfin.protocol.versions import Announcement, mismatch, party_of
 
 

@@ -25,8 +25,8 @@ from fedfin.protocol.messages.secure_sums import (
     Survivors,
 )
 from fedfin.protocol.subtraction import exposes
+from fedfin.protocol.sum_effects import OpenSum
 from fedfin.protocol.sum_groups import deal, members, whole
-from fedfin.protocol.sum_states import OpenSum
 
 
 class Phase(Enum):

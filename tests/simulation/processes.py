@@ -16,7 +16,7 @@ from fedfin import files
 from fedfin.errors import FedfinError, StateError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
-from fedfin.protocol import round_states, shard_states, site_states
+from fedfin.protocol import round_states, shard_states, site_events, site_states
 from fedfin.protocol.messages.secure_sums import Reveal
 from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.shards import Shard
@@ -471,7 +471,7 @@ def _sums(world: "World") -> dict[str, Any]:
         world.watch.sums.giving(world.current.identity, decode_payload(payload, Update).round, summand)
         return summand
 
-    def watched_answer(summing: Summing, question: site_states.SumQuestion, update: bytes) -> Any:
+    def watched_answer(summing: Summing, question: site_events.SumQuestion, update: bytes) -> Any:
         assert isinstance(world.current, SiteProcess)
         given = answer(summing, question, update)
         if isinstance(given, Reveal):

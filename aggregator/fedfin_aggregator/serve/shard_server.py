@@ -17,9 +17,10 @@ from fedfin.protocol.messages.message import Message, decode, encode
 from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.shards import Rewind
 from fedfin.protocol.messages.transfers import Chunk
-from fedfin.protocol.round_states import FromSite, Judge, Judged, Send, Spool, Tick
+from fedfin.protocol.round_effects import Judge, Send, Spool
+from fedfin.protocol.round_events import FromSite, Judged, Tick
 from fedfin.protocol.shard_machine import ShardMachine
-from fedfin.protocol.site_states import Connected, Disconnected, Published
+from fedfin.protocol.site_events import Connected, Disconnected, Published
 from fedfin.protocol.topics import Topics
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds

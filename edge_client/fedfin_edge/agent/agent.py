@@ -17,7 +17,7 @@ from fedfin.memory import keep_freed_memory, peak_rss_mb
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
-from fedfin.protocol import site_states as life
+from fedfin.protocol import site_effects, site_events, site_states
 from fedfin.protocol.messages.channels import DownControl
 from fedfin.protocol.messages.joining import Decline, GroupKeys
 from fedfin.protocol.messages.manifest import RoundManifest
@@ -109,7 +109,7 @@ class Agent:
         self._part: Participation | None = None  # once the aggregator has sent its plan
         self._sending = b""  # the id of the update that was offered last
         self._aggregator = ""  # which start of it was heard of last
-        self._unreadable: life.Assemble | None = None  # until the group key for it is here
+        self._unreadable: site_effects.Assemble | None = None  # until the group key for it is here
         self._worker = Worker(
             settings.site,
             self._state,
@@ -142,7 +142,7 @@ class Agent:
         )
         self._link.start()
         try:
-            while self._machine.state is not life.State.FINISHED:
+            while self._machine.state is not site_states.State.FINISHED:
                 self._step()
                 if self._nothing_more_comes(time.monotonic() - started):
                     break
@@ -185,7 +185,7 @@ class Agent:
             self._tick_at = time.monotonic() + TICK_S
             self._tell_if_no_word_came()
             self._tell_of_silence()
-            self._feed(life.Tick())
+            self._feed(site_events.Tick())
 
     def _on_event(self, event: Any) -> None:
         match event:
@@ -201,7 +201,7 @@ class Agent:
                 raise LinkError(f"the link to the broker died: {error}")
             case Computed():
                 self._on_computed(event)
-            case life.Masked() | life.Barred() | life.Assembled() | life.Misfit():
+            case site_events.Masked() | site_events.Barred() | site_events.Assembled() | site_events.Misfit():
                 self._feed(event)
             case Failed(error):
                 self._decline(self._joined.run, error)
@@ -218,7 +218,7 @@ class Agent:
         self._online_now = False
         self._offline_reason = reason
         self._report("offline", {"reason": reason})
-        self._feed(life.Disconnected())
+        self._feed(site_events.Disconnected())
         if final:
             raise LinkError(reason)
 
@@ -239,7 +239,7 @@ class Agent:
             self._link.subscribe(topic)
         self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
         self._word_due = time.monotonic() + WORD_S if self._part is None else None
-        self._feed(life.Connected(chunk_size))
+        self._feed(site_events.Connected(chunk_size))
 
     def _tell_if_no_word_came(self) -> None:
         if self._part is not None or self._word_due is None or time.monotonic() < self._word_due:
@@ -265,7 +265,7 @@ class Agent:
             self._report("refused", {"reason": refused})
         if token in self._chunk_tokens:
             self._chunk_tokens.remove(token)
-            self._feed(life.Published())
+            self._feed(site_events.Published())
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if not payload:
@@ -321,50 +321,50 @@ class Agent:
         if not state.online:
             self._report("waiting", {"reason": "the aggregator is not there; going on when it is back"})
 
-    def _feed(self, event: life.Event) -> None:
+    def _feed(self, event: site_events.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
+    def _act(self, effect: site_effects.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
         match effect:
-            case life.Send(channel, message):
+            case site_effects.Send(channel, message):
                 self._send(channel, message)
-            case life.Follow(kind, version, index):
+            case site_effects.Follow(kind, version, index):
                 self._link.subscribe(self._topics.chunk(kind, version, index))
-            case life.Unfollow(kind, version, index):
+            case site_effects.Unfollow(kind, version, index):
                 self._link.unsubscribe(self._topics.chunk(kind, version, index))
-            case life.Join(run, plan):
+            case site_effects.Join(run, plan):
                 self._join(run, plan)
-            case life.MakeFirst():
+            case site_effects.MakeFirst():
                 self._make_first()
-            case life.Assemble():
+            case site_effects.Assemble():
                 self._assemble(effect)
-            case life.Work():
+            case site_effects.Work():
                 self._work(effect)
-            case life.SayReady(round_):
+            case site_effects.SayReady(round_):
                 self._publish(self._topic("up/ctl"), Ready(run=self._joined.run, round=round_))
-            case life.TakePart(message):
+            case site_effects.TakePart(message):
                 if (outbox := self._state.waiting) is not None:
                     self._worker.take_part(self._joined, message, outbox.payload)
-            case life.Abandon(_, anew):
+            case site_effects.Abandon(_, anew):
                 self._worker.abandon()
                 self._state.abandon(owe=not anew)
-            case life.BeginLife():
+            case site_effects.BeginLife():
                 self._begin_life(effect)
-            case life.Bar(round_):
+            case site_effects.Bar(round_):
                 self._state.bar(round_)
                 self._report("barred", {"round": round_})
-            case life.Settle(round_, accepted, reason):
+            case site_effects.Settle(round_, accepted, reason):
                 self._state.settle(accepted=accepted, twice=reason == TWICE)
                 self._report("received", {"round": round_, "accepted": accepted, "reason": reason})
-            case life.Finish(version):
+            case site_effects.Finish(version):
                 self._finish(version)
-            case life.Distrust(reason):
+            case site_effects.Distrust(reason):
                 self._report("bad-manifest", {"reason": reason})
-            case life.Leave(reason):
+            case site_effects.Leave(reason):
                 raise EvictedError(f"the aggregator dropped this site: {plain_text(reason)}")
 
-    def _begin_life(self, begin: life.BeginLife) -> None:
+    def _begin_life(self, begin: site_effects.BeginLife) -> None:
         """An update on its way is one of this life, too."""
         self._state.begin_life(begin.life, begin.round, begin.barred)
         self._report("rewound", {"round": begin.round, "life": begin.life.number})
@@ -422,9 +422,9 @@ class Agent:
     def _make_first(self) -> None:
         model = self._state.model
         model.make_first(self._joined.plan)
-        self._events.put(life.Assembled(0, model.id))
+        self._events.put(site_events.Assembled(0, model.id))
 
-    def _assemble(self, wanted: life.Assemble) -> None:
+    def _assemble(self, wanted: site_effects.Assemble) -> None:
         if not can_open(self._channel, wanted):  # the aggregator's answer to a hello brings it
             self._unreadable = wanted
             self._publish(self._topic("up/ctl"), self._machine.hello)
@@ -433,11 +433,11 @@ class Agent:
             self._state.model.assemble(open_parts(self._channel, wanted), self._joined.plan)
         except ProtocolError as error:
             self._report("bad-model", {"version": wanted.version, "reason": str(error)})
-            self._events.put(life.Misfit(str(error)))
+            self._events.put(site_events.Misfit(str(error)))
         else:
-            self._events.put(life.Assembled(wanted.version, wanted.model))
+            self._events.put(site_events.Assembled(wanted.version, wanted.model))
 
-    def _work(self, work: life.Work) -> None:
+    def _work(self, work: site_effects.Work) -> None:
         self._report("round", {"round": work.round, "task": work.task})
         self._worker.compute(self._joined, work)
 
@@ -452,6 +452,6 @@ class Agent:
         return self._topics.site(self._site.settings.site, channel)
 
     def _online(self, *, online: bool) -> bytes:
-        done = self._machine.state is life.State.FINISHED
+        done = self._machine.state is site_states.State.FINISHED
         state = SiteState(online=online, boot=self._boot, done=done)
         return self._channel.send(self._topic("up/state"), encode(state))

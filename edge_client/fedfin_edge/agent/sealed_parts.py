@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fedfin.protocol.site_states import Assemble
+from fedfin.protocol.site_effects import Assemble
 from fedfin.trust.channel import SiteEnd
 
 
