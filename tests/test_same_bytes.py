@@ -272,7 +272,7 @@ def _cases(plan: Plan, site: str) -> Dataset:
 
 
 def _trained(plan: Plan, work: Work, model: Tensors, site: str, feedback: Feedback) -> Outbox:
-    """As edge_client/agent.py has it made."""
+    """As the agent has it made (fedfin_edge/agent/worker.py)."""
     quiet = {"report": lambda *_: None, "stop": lambda: False}
     return make_update(plan, work, model, _cases(plan, site), site, feedback.run, feedback, **quiet)
 

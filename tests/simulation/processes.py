@@ -265,7 +265,7 @@ class SiteProcess(Process):
         self.agent._step()
         if self.agent._machine.state is site_states.State.FINISHED:
             self.finished, self.alive = True, False
-            self.agent._link.stop((self.agent._topic("up/state"), self.agent._online(online=False)))
+            self.agent._link.stop()
 
     def end(self, error: FedfinError) -> None:
         """Its people read that another run of the plan has begun, or of too many lives, and ask the coordinator."""
