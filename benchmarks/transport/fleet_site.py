@@ -24,7 +24,8 @@ from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import preset_up
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 from fedfin.protocol.topics import Topics
 
 

@@ -16,7 +16,8 @@ from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 
 SITES = ("north", "south")
 ENCODERS = {"image": "a" * 64}

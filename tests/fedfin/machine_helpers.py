@@ -10,7 +10,8 @@ from fedfin.protocol.messages.manifest import Part, RoundManifest
 from fedfin.protocol.messages.transfers import Begin, Chunk
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 
 CHUNK = 1024
 ENCODER = "a" * 64

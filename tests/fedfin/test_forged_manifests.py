@@ -10,7 +10,8 @@ from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.schedule import last_round
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 
 LAST = last_round(PLAN)
 FORGED = {

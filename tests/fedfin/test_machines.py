@@ -36,7 +36,8 @@ from fedfin.protocol import (
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest, Want
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 
 
 def test_hello_is_answered_with_the_plan_and_the_round() -> None:
@@ -283,7 +284,7 @@ def test_the_first_model_does_not_travel() -> None:
     """A site that has made it works at once; one that joins later takes the deltas since."""
     site = Site(OLD_MODEL, version=4)
     for version, first in ((0, site_effects.Work(1, "moments", 0)), (2, site_effects.Follow("delta", 1, 0))):
-        site.machine._run, site.machine._manifest = "", None
+        site.machine._answered.run, site.machine._manifest = "", None
         site.machine.state = site_states.State.JOINING
         site.feed(Welcome(run=RUN, plan=PLAN), manifest_of(version + 1, snapshot=0))
         assert site.feed(site_events.Assembled(0, MODEL if version == 0 else OLD_MODEL))[0] == first

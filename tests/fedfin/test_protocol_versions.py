@@ -16,7 +16,8 @@ from fedfin.protocol import site_effects, site_events
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.reception import TWICE
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 from fedfin.protocol.versions import BEFORE, OURS, Announcement, Party, foreign_hello, mismatch
 
 NEWER = Party(program="9.0", newest=99, least=99)

@@ -24,7 +24,8 @@ from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Ready,
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members
 
 RUN, ROUND, STATISTICS, DEADLINE = "1" * 16, 2, last_round(make_plan()), 100.0

@@ -448,7 +448,7 @@ def _sites(world: "World") -> dict[str, Any]:
 
     def run_task(plan: Plan, task: Task, round_: int, *more: Any, **how: Any) -> TaskResult:
         assert isinstance(world.current, SiteProcess)
-        world.watch.computing(world.current.name, world.current.agent._machine._life, round_)
+        world.watch.computing(world.current.name, world.current.agent._machine.hello.life, round_)
         return toy.run_task(plan, task, round_, *more, **how)
 
     return {
