@@ -33,7 +33,8 @@ from benchmarks.study.settings import DATA, Setting
 from benchmarks.study.sources import Pool, load_pool
 from fedfin.errors import InputError
 from fedfin.model.model_spec import Task
-from fedfin.plan import Model, Plan, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Model, Training
 from fedfin.protocol.schedule import last_round
 from fedfin_aggregator.rounds.outlying_sites import Outlier, outliers_by_features, outliers_by_labels
 from fedfin_edge.cases.dataset import Dataset

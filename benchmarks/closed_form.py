@@ -28,10 +28,11 @@ from rich.console import Console
 from rich.table import Table
 
 from fedfin.memory import peak_rss_mb
-from fedfin.plan import Modality, Model, Plan
-from fedfin.plan import Rounds as RoundPolicy
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
+from fedfin.plan_sections import Rounds as RoundPolicy
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.site_states import Work
+from fedfin.protocol.site_effects import Work
 from fedfin_aggregator.closed_form.groups import GROUPS, group_of
 from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import Tensors, solve

@@ -20,7 +20,8 @@ from rich.table import Table
 from benchmarks.dimensions import membership_auc
 from fedfin import limits
 from fedfin.model.second_moment_spec import second_moment_name, unpack
-from fedfin.plan import Modality, Model, Plan, Privacy, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Privacy, Rounds
 from fedfin.privacy import contributions
 from fedfin.privacy.budget import budget_of
 from fedfin.privacy.clipping import STEPS, clipped, in_steps

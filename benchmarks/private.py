@@ -35,7 +35,7 @@ from benchmarks.study.methods.projected import Projected
 from benchmarks.study.patterns import COMPLETE, views
 from benchmarks.study.settings import DATA, Setting
 from benchmarks.study.sources import Pool, load_pool
-from fedfin.plan import Model, Privacy, Training
+from fedfin.plan_sections import Model, Privacy, Training
 from fedfin_edge.cases.dataset import Dataset
 
 PATIENTS = {"synthetic": (100, 300, 1000, 3000, 10_000), "mfeat": (100, 300, 1000)}

@@ -21,7 +21,9 @@ import numpy as np
 from benchmarks.pass_through import write_bundle
 from benchmarks.transport.broker import mosquitto
 from benchmarks.transport.process_costs import cpu_seconds
-from fedfin.plan import Modality, Plan, Rounds, plan_toml
+from fedfin.model.plan_file import plan_toml
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Rounds
 from fedfin_edge.tasks.task_process import IDLE_S
 
 DIMS = {"image": 1280, "text": 384}

@@ -20,7 +20,8 @@ from fedfin.fusion.model import load_model
 from fedfin.model.initial_model import initial_model
 from fedfin.model.metrics import auc
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan, Privacy, Rounds, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Privacy, Rounds, Training
 from fedfin.privacy.clipping import STEPS, clipped
 from fedfin.privacy.contributions import NORM
 from fedfin.privacy.shared_noise import share_of

@@ -20,3 +20,8 @@ def plain_value(value: object) -> str:
 def plain_lines(text: str) -> str:
     """The same, line by line: for messages of several lines."""
     return "\n".join(map(plain_text, text.split("\n")))
+
+
+def plain_error(error: BaseException) -> str:
+    """An error's text fit for a log: it may quote what came from the network, so it is escaped and cut."""
+    return ascii(str(error))[1:-1][:200]

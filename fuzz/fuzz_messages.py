@@ -1,17 +1,21 @@
 """Control messages and chunks, as every channel decodes them."""
 
-from fedfin.protocol import messages
+from fedfin.protocol.messages.channels import DownControl, ShardDownControl, ShardUpControl, UpControl
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.presence import AggregatorState, SiteState
+from fedfin.protocol.messages.transfers import Chunk
 from fuzz.scratch import REFUSED
 
 KINDS = (
-    messages.UpControl,
-    messages.DownControl,
-    messages.ShardUpControl,
-    messages.ShardDownControl,
-    messages.Chunk,
-    messages.RoundManifest,
-    messages.SiteState,
-    messages.AggregatorState,
+    UpControl,
+    DownControl,
+    ShardUpControl,
+    ShardDownControl,
+    Chunk,
+    RoundManifest,
+    SiteState,
+    AggregatorState,
 )
 
 
@@ -19,7 +23,7 @@ def fuzz(data: bytes) -> None:
     """What is taken is encoded as it came, or shorter."""
     for kind in KINDS:
         try:
-            message = messages.decode(data, kind)
+            message = decode(data, kind)
         except REFUSED:
             continue
-        assert messages.decode(messages.encode(message), kind) == message
+        assert decode(encode(message), kind) == message

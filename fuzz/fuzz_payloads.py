@@ -3,7 +3,8 @@
 import contextlib
 
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update, decode_payload, open_update
 from fedfin_aggregator.fold.partial_sum import decode_sum, metric_sums, unpack
 from fuzz.scratch import REFUSED

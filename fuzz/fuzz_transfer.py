@@ -3,7 +3,7 @@
 import contextlib
 
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import Chunk
+from fedfin.protocol.messages.transfers import Chunk
 from fuzz.scratch import REFUSED
 
 WHOLE = bytes(range(256)) * 20

@@ -13,8 +13,14 @@ from fedfin.codec import compress
 from fedfin.codec.presets import PRESETS
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile, encode_model_file
-from fedfin.plan import Modality, Model, Plan, plan_toml
-from fedfin.protocol import messages, transfer
+from fedfin.model.plan_file import plan_toml
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
+from fedfin.protocol import transfer
+from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
+from fedfin.protocol.messages.message import encode
+from fedfin.protocol.messages.presence import Twin
+from fedfin.protocol.messages.transfers import Begin, Missing, Receipt
 from fedfin.protocol.payloads import encode_model
 from fedfin.protocol.versions import OURS
 from fedfin.trust.audit_log import AuditLog
@@ -43,18 +49,18 @@ def seeds(target: str) -> list[bytes]:
 def _messages() -> list[bytes]:
     run = "0" * 16
     some = (
-        messages.Hello(boot=run, encoders={"image": "a" * 64}, party=OURS),
-        messages.Welcome(run=run, plan=PLAN),
-        messages.Begin(run=run, round=1, outline=OUTLINE),
-        messages.Missing(id=OUTLINE.id, bitmap=b"\7"),
-        messages.Receipt(id=OUTLINE.id, accepted=True),
-        messages.Evict(reason="why"),
-        messages.Decline(run=run, cause="budget"),
-        messages.Twin(boot=run, here=1.0, there=2.0),
+        Hello(boot=run, encoders={"image": "a" * 64}, party=OURS),
+        Welcome(run=run, plan=PLAN),
+        Begin(run=run, round=1, outline=OUTLINE),
+        Missing(id=OUTLINE.id, bitmap=b"\7"),
+        Receipt(id=OUTLINE.id, accepted=True),
+        Evict(reason="why"),
+        Decline(run=run, cause="budget"),
+        Twin(boot=run, here=1.0, there=2.0),
         transfer.chunk(b"x" * 3000, OUTLINE, 0),
     )
     hostile = bytes.fromhex("83a46b696e64a568656c6c6fa17601a45b2f785d01")
-    return [*map(messages.encode, some), hostile]
+    return [*map(encode, some), hostile]
 
 
 def _payloads() -> list[bytes]:
@@ -144,7 +150,7 @@ def _store() -> list[bytes]:
 def _envelopes() -> list[bytes]:
     site, aggregator = ends()
     topic, seal = TOPICS.site("s0", "up/ctl"), site.new_seal(1)
-    hello = messages.encode(messages.Hello(boot="0" * 16, encoders={"image": "a" * 64}))
+    hello = encode(Hello(boot="0" * 16, encoders={"image": "a" * 64}))
     return [
         site.send(topic, hello),
         site.send(topic, hello, private=False),

@@ -5,7 +5,8 @@ import functools
 import tempfile
 from pathlib import Path
 
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 from fedfin.protocol.topics import Topics
 from fedfin.trust.accepted import accept
 from fedfin.trust.aggregator_channel import AggregatorChannel

@@ -7,7 +7,8 @@ from fedfin.codec import compress, decompress
 from fedfin.fusion.model import CLIP, FusionModel
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin_aggregator.closed_form.groups import by_group, grouped
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold

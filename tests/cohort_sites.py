@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from fedfin.protocol.messages import Cohort, Consents, Dealing, Dealt, Reveal, Survivors
+from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealing, Dealt, Reveal, Survivors
 from fedfin.secure_sums.masks import WORD
 from fedfin.secure_sums.member import Kept, Member
 from fedfin.secure_sums.unmask import unmask

@@ -17,7 +17,9 @@ import pytest
 from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.encoders.bundle import Manifest
-from fedfin.plan import Modality, Model, Plan, Rounds, Training, plan_toml
+from fedfin.model.plan_file import plan_toml
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds, Training
 from fedfin.trust.request import read_request
 from fedfin_aggregator.coordinator import Coordinator
 

@@ -1,6 +1,7 @@
 """A plan with noise in its sums."""
 
-from fedfin.plan import Modality, Model, Plan, Privacy, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Privacy, Rounds
 
 
 def private_plan(

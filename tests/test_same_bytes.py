@@ -31,16 +31,17 @@ from fedfin.codec import Tensors
 from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.model.model_spec import CALIBRATION, needs_second_moments, solved_shapes, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF, basis_dim, pack, sent_shapes
-from fedfin.plan import Codec, Modality, Model, Plan, Stage
-from fedfin.plan import Rounds as RoundsPlan
-from fedfin.protocol import messages
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, Modality, Model, Stage
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol.chain import path
-from fedfin.protocol.messages import RoundManifest
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import encode
 from fedfin.protocol.outgoing import Outgoing
+from fedfin.protocol.round_events import Opened
 from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.round_states import Opened
 from fedfin.protocol.schedule import first_training_round, last_round, task_of
-from fedfin.protocol.site_states import Assemble, Work
+from fedfin.protocol.site_effects import Assemble, Work
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.store.journal import Journal
 from fedfin_edge.agent.error_feedback import Feedback
@@ -156,7 +157,7 @@ class _Federation:
         machine = RoundMachine(self._plan, run=RUN, max_update_bytes=rounds.max_update_bytes)
         opened = Opened(at.round, at.version, at.model, rounds.parts, {}, {}, roster=rounds.roster)
         machine.receive(opened, 0.0)
-        self.digests.add("control.manifest", messages.encode(machine.manifest))
+        self.digests.add("control.manifest", encode(machine.manifest))
         return machine.manifest
 
     def _work(self, name: str, manifest: RoundManifest) -> Outbox:
@@ -183,13 +184,13 @@ class _Federation:
     def _judge(self, number: int, name: str, outbox: Outbox) -> None:
         """The aggregator takes it or not; it takes none twice, and none of a site that did not make it."""
         begin = Outgoing().offer(RUN, number, outbox.payload)
-        self.digests.add("control.begin", messages.encode(begin))
+        self.digests.add("control.begin", encode(begin))
         senders = [name, name, "stranger"] if name == "ash" else [name]
         receipts = [
             self._rounds.judge(number, sender, begin.outline.id, outbox.payload) for sender in senders
         ]
         for receipt in receipts:
-            self.digests.add("control.receipt", messages.encode(receipt))
+            self.digests.add("control.receipt", encode(receipt))
         in_time = number == self._rounds.position.round or self._plan.rounds.late == "fold"
         assert [receipt.accepted for receipt in receipts] == [in_time, False, False][: len(receipts)]
         self._sites[name].settle(accepted=receipts[0].accepted)
@@ -271,7 +272,7 @@ def _cases(plan: Plan, site: str) -> Dataset:
 
 
 def _trained(plan: Plan, work: Work, model: Tensors, site: str, feedback: Feedback) -> Outbox:
-    """As edge_client/agent.py has it made."""
+    """As the agent has it made (fedfin_edge/agent/worker.py)."""
     quiet = {"report": lambda *_: None, "stop": lambda: False}
     return make_update(plan, work, model, _cases(plan, site), site, feedback.run, feedback, **quiet)
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedfin.errors import SettingsError, StateError
 from fedfin.files import make_folder, write_atomically
-from fedfin.model.plan_file import read_plan
-from fedfin.plan import Plan, plan_toml
+from fedfin.model.plan_file import plan_toml, read_plan
+from fedfin.plan import Plan
 from fedfin.trust import admission, charter, signed_text
 from fedfin.trust.admission import Admission
 from fedfin.trust.charter import Charter, Seat, sign_charter

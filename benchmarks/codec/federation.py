@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data.cases import Cases
-from fedfin.plan import Modality, Model, Plan, Rounds, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds, Training
 from fedfin_edge.cases.dataset import Dataset
 
 SITES = 8

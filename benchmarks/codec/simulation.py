@@ -11,7 +11,7 @@ from benchmarks.codec.federation import Federation
 from benchmarks.study.rounds import Rounds, Traffic
 from fedfin.codec import Preset
 from fedfin.codec.layout import Tensors
-from fedfin.plan import Codec
+from fedfin.plan_sections import Codec
 
 # Told of every update before it is compressed: training round, site, deltas with what was owed to them.
 Recorder = Callable[[int, str, Tensors], None]

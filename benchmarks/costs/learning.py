@@ -24,7 +24,8 @@ from benchmarks.study.sources import load_pool
 from fedfin.codec.presets import Preset
 from fedfin.demo.stages import LEARNING_RATE
 from fedfin.model.model_spec import model_shapes
-from fedfin.plan import Codec, Model, Plan, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, Model, Training
 from fedfin.protocol.schedule import first_training_round, last_round, task_of
 
 SETTING = "8:0:2"

@@ -13,7 +13,7 @@ from benchmarks.costs.compute.timing import ratio
 from benchmarks.costs.wire.federation import Case
 from fedfin.codec import PRESETS
 from fedfin.codec.presets import Preset
-from fedfin.plan import Level
+from fedfin.plan_sections import Level
 
 Result = dict[str, Any]
 Tell = Callable[[str, int, int], None]
@@ -178,7 +178,7 @@ def _sizes(run: Run) -> Result:
     from benchmarks.costs.framing import framed, ours
     from benchmarks.costs.multiply_adds import parameters
     from fedfin.model.model_spec import task_specs
-    from fedfin.plan import Model
+    from fedfin.plan_sections import Model
 
     run.tell("sizes", 0, 1)
     paper = PaperModel()

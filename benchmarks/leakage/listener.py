@@ -10,11 +10,12 @@ from benchmarks.leakage.people import LABELS, MODALITY, Floats, People
 from benchmarks.study.rounds import Rounds
 from fedfin.codec import Tensors
 from fedfin.model.model_spec import Task, task_specs
-from fedfin.plan import MOST_OF_ONE_SCALE, Modality, Model, Plan, Privacy, Training
-from fedfin.plan import Rounds as RoundPolicy
+from fedfin.plan import Plan
+from fedfin.plan_sections import MOST_OF_ONE_SCALE, Modality, Model, Privacy, Training
+from fedfin.plan_sections import Rounds as RoundPolicy
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.schedule import first_training_round, task_of
-from fedfin.protocol.site_states import Work
+from fedfin.protocol.site_effects import Work
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans

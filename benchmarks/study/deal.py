@@ -17,7 +17,8 @@ from benchmarks.study.federation import Federation, Texts
 from benchmarks.study.settings import Setting
 from benchmarks.study.sources import Pool, encode_text
 from fedfin.errors import InputError
-from fedfin.plan import Modality, Model, Plan, Rounds, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds, Training
 from fedfin_edge.cases.dataset import VALIDATION, Dataset
 
 INNER = 0.2  # of the training patients: what judges recipes

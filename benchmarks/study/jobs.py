@@ -14,7 +14,8 @@ from benchmarks.study.methods.projected import Projected
 from benchmarks.study.settings import DATA, EVERY, SETTINGS, Ablation, Data, Reduction, Runs, Setting, Study
 from benchmarks.study.tuning import EPOCHS, LEARNING_RATES, WEIGHT_DECAYS
 from fedfin.errors import SettingsError
-from fedfin.plan import Modality, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
 
 
 @dataclass(frozen=True)

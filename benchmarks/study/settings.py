@@ -12,7 +12,8 @@ import msgspec
 
 from fedfin.errors import SettingsError
 from fedfin.limits import LEAST_PATIENTS
-from fedfin.plan import Fraction, Model, Name, Positive, Scale, Training
+from fedfin.names import Name
+from fedfin.plan_sections import Fraction, Model, Positive, Scale, Training
 from fedfin.settings import pattern, read_toml
 
 PRESETS = Path(__file__).parent / "presets"

@@ -16,7 +16,8 @@ from benchmarks.study.datasets import joined, rows_of
 from benchmarks.study.federation import Federation, Texts
 from benchmarks.study.measure import auc_figures
 from benchmarks.study.method import Method, SeparateModels, Trained
-from fedfin.plan import Plan, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Training
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.scenarios import scenarios
 

@@ -32,7 +32,8 @@ from benchmarks.transport.stand_ins import issue_certificates
 from fedfin.demo.processes import Processes, run_command
 from fedfin.errors import FedfinError
 from fedfin.model.model_file import read_model
-from fedfin.plan import Plan, plan_toml
+from fedfin.model.plan_file import plan_toml
+from fedfin.plan import Plan
 from fedfin_aggregator.store.journal import Journal, RoundRow
 
 AGGREGATOR = "aggregator"

@@ -12,14 +12,15 @@ from benchmarks.transport.stand_in_values import possible
 from fedfin.codec import Tensors
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import Task, task_specs
-from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin_aggregator.fold.fold import Fold, apply_means
 
 FEDERATION = "fleet"
 ENCODER = "0" * 64
 LABELS = 8
-MAX_DIM = 65_536  # of one modality (fedfin/plan.py)
+MAX_DIM = 65_536  # of one modality (fedfin/plan_sections.py)
 DEADLINE_S = 3600.0  # a round of the fleet is complete or the run has failed
 
 

@@ -13,7 +13,7 @@ from benchmarks.transport.polled_link import PolledLink
 from fedfin.command_line import broker_options
 from fedfin.link import link_events
 from fedfin.link.tls import Tls
-from fedfin.protocol import site_states as life
+from fedfin.protocol import site_events
 
 TICK_S = 0.5
 CONNECTING = (
@@ -53,7 +53,7 @@ class FleetProcess:
         self._tick_at = time.monotonic() + TICK_S
         for link, site in list(self._sites.items()):
             link.keep_alive()
-            site.feed(life.Tick())
+            site.feed(site_events.Tick())
             self._hand_on(link)
         online = sum(site.online for site in self._sites.values())
         print(json.dumps({"event": "fleet", "sites": len(self._sites), "online": online}), flush=True)

@@ -16,11 +16,16 @@ from fedfin.errors import EvictedError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
-from fedfin.protocol import messages
-from fedfin.protocol import site_states as life
+from fedfin.protocol import site_effects, site_events, site_states
+from fedfin.protocol.messages.channels import DownControl
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import preset_up
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 from fedfin.protocol.topics import Topics
 
 
@@ -45,7 +50,7 @@ class FleetSite:
         self._models, self._model = models, b""
         self._plan: Plan | None = None
         self._chunk_tokens: set[int] = set()
-        self._events: deque[life.Event] = deque()
+        self._events: deque[site_events.Event] = deque()
         self._run = ""
 
     @property
@@ -56,7 +61,7 @@ class FleetSite:
     @property
     def finished(self) -> bool:
         """Whether the site holds the final model."""
-        return self._machine.state is life.State.FINISHED
+        return self._machine.state is site_states.State.FINISHED
 
     def receive(self, event: link_events.LinkEvent) -> None:
         """One event of the link."""
@@ -66,15 +71,15 @@ class FleetSite:
             case link_events.Down():
                 self.online = False
                 self._chunk_tokens.clear()
-                self.feed(life.Disconnected())
+                self.feed(site_events.Disconnected())
             case link_events.Taken(token, _) if token in self._chunk_tokens:
                 self._chunk_tokens.remove(token)
-                self.feed(life.Published())
+                self.feed(site_events.Published())
             case link_events.Arrived(topic, payload) if payload:
                 with contextlib.suppress(ProtocolError):
                     self._on_message(topic, payload)
 
-    def feed(self, event: life.Event) -> None:
+    def feed(self, event: site_events.Event) -> None:
         """One event of the machine, and those that follow from its effects."""
         self._events.append(event)
         while self._events:
@@ -91,50 +96,50 @@ class FleetSite:
         ):
             self.link.subscribe(topic)
         self.link.publish(self._topic("up/state"), self._state(online=True), retain=True)
-        self.feed(life.Connected(chunk_size))
+        self.feed(site_events.Connected(chunk_size))
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if topic == self._topics.manifest:
-            self.feed(messages.decode(payload, messages.RoundManifest))
+            self.feed(decode(payload, RoundManifest))
         elif topic == self._topic("dn/ctl"):
-            self.feed(messages.decode(payload, messages.DownControl))
+            self.feed(decode(payload, DownControl))
         elif topic != self._topics.aggregator_state:
             limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-            self.feed(messages.decode(payload, messages.Chunk, limit=limit))
+            self.feed(decode(payload, Chunk, limit=limit))
 
-    def _act(self, effect: life.Effect) -> None:
+    def _act(self, effect: site_effects.Effect) -> None:
         match effect:
-            case life.Send(channel, message):
-                token = self.link.publish(self._topic(channel), messages.encode(message))
+            case site_effects.Send(channel, message):
+                token = self.link.publish(self._topic(channel), encode(message))
                 if channel == "up/chunk":
                     self._chunk_tokens.add(token)
-            case life.Follow(kind, version, index):
+            case site_effects.Follow(kind, version, index):
                 self.link.subscribe(self._topics.chunk(kind, version, index))
-            case life.Unfollow(kind, version, index):
+            case site_effects.Unfollow(kind, version, index):
                 self.link.unsubscribe(self._topics.chunk(kind, version, index))
-            case life.Join(run, plan):
+            case site_effects.Join(run, plan):
                 self._run, self._plan = run, plan
-            case life.MakeFirst():
+            case site_effects.MakeFirst():
                 assert self._plan is not None
                 self._model = self._models.first(self._plan)
-                self._events.append(life.Assembled(0, self._model))
-            case life.Assemble():
+                self._events.append(site_events.Assembled(0, self._model))
+            case site_effects.Assemble():
                 self._events.append(self._assemble(effect))
-            case life.Work():
-                self._events.append(life.Done(effect.round, self._work(effect)))
-            case life.Leave(reason):
+            case site_effects.Work():
+                self._events.append(site_events.Done(effect.round, self._work(effect)))
+            case site_effects.Leave(reason):
                 raise EvictedError(f"{self.name}: {reason}")
 
-    def _assemble(self, wanted: life.Assemble) -> life.Assembled | life.Misfit:
+    def _assemble(self, wanted: site_effects.Assemble) -> site_events.Assembled | site_events.Misfit:
         assert self._plan is not None
         try:
             self._models.assemble(wanted, self._model, self._plan)
         except ProtocolError as error:
-            return life.Misfit(str(error))
+            return site_events.Misfit(str(error))
         self._model = wanted.model
-        return life.Assembled(wanted.version, wanted.model)
+        return site_events.Assembled(wanted.version, wanted.model)
 
-    def _work(self, work: life.Work) -> bytes:
+    def _work(self, work: site_effects.Work) -> bytes:
         assert self._plan is not None
         drawn = draw(self._plan, work.task, work.round, self._number)
         shapes = task_specs(self._plan, work.task)
@@ -155,4 +160,4 @@ class FleetSite:
         return self._topics.site(self.name, channel)
 
     def _state(self, *, online: bool) -> bytes:
-        return messages.encode(messages.SiteState(online=online, boot=self._boot, done=self.finished))
+        return encode(SiteState(online=online, boot=self._boot, done=self.finished))

@@ -41,7 +41,7 @@ from benchmarks.transport.stand_ins import (
 )
 from fedfin.codec.presets import UpPreset
 from fedfin.demo.processes import Processes
-from fedfin.plan import Level
+from fedfin.plan_sections import Level
 from fedfin.protocol.schedule import last_round
 from fedfin_aggregator.store.journal import Journal
 

@@ -14,7 +14,8 @@ from fedfin import limits
 from fedfin.codec.presets import UpPreset
 from fedfin.link.login import Login
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Codec, Level, Modality, Model, Plan, Privacy, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, Level, Modality, Model, Privacy, Rounds
 from fedfin.trust.accepted import CHARTER, TRUST, accept
 from fedfin.trust.charter import today
 from fedfin.trust.identity import make_identity

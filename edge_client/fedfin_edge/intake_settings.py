@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fedfin.plan import Name
+from fedfin.names import Name
 from fedfin.settings import pattern
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]

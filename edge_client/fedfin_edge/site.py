@@ -27,7 +27,7 @@ from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice, choose
 from fedfin.link.tls import Tls
 from fedfin.model.model_spec import TASKS, Task
-from fedfin.plan import Digest, Name
+from fedfin.names import Digest, Name
 from fedfin.privacy.ledger import LEDGER
 from fedfin.settings import pattern, read_toml
 from fedfin.trust.accepted import TRUST, admitted_tls

@@ -20,8 +20,9 @@ from rich.progress import (
 from fedfin.demo.admission import admit
 from fedfin.demo.processes import Processes, run_command
 from fedfin.demo.stages import FEDERATION
+from fedfin.model.plan_file import plan_toml
 from fedfin.plain_text import plain_text
-from fedfin.plan import Plan, plan_toml
+from fedfin.plan import Plan
 from fedfin.protocol.schedule import last_round
 
 

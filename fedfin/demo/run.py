@@ -25,7 +25,7 @@ from fedfin.files import make_folder, write_atomically
 from fedfin.limits import LEAST_SUMMED
 from fedfin.link.broker_url import OLD_PROTOCOL, BrokerUrl
 from fedfin.lock import only_process
-from fedfin.plan import FinVariant
+from fedfin.plan_sections import FinVariant
 
 HOST = "127.0.0.1"
 BROKER_S = 5.0  # a broker of the user's own is there already, or its URL is wrong

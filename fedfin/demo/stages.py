@@ -15,7 +15,8 @@ from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
 from fedfin.encoders.bundle import read_manifest
 from fedfin.files import write_atomically
 from fedfin.folders import whole_folder
-from fedfin.plan import Codec, FinVariant, Level, Modality, Model, Plan, Privacy, Rounds, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, FinVariant, Level, Modality, Model, Privacy, Rounds, Training
 
 FEDERATION = "demo"
 CALIBRATION_IMAGES = 192

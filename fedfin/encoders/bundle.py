@@ -27,7 +27,7 @@ from fedfin.decoding import UNDECODABLE
 from fedfin.encoders.onnx_file import check_whole
 from fedfin.errors import BundleError
 from fedfin.files import read_at_most
-from fedfin.plan import Digest, Name
+from fedfin.names import Digest, Name
 from fedfin.settings import explain, pattern
 
 MANIFEST = "manifest.json"

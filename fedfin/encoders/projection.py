@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fedfin.encoders.bundle import COPY_AGAIN, Manifest, projection_bytes, read_manifest
 from fedfin.errors import BundleError
 from fedfin.files import read_at_most
-from fedfin.plan import Modality
+from fedfin.plan_sections import Modality
 
 
 class Projection:

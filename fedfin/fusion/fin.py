@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from fedfin.fusion.modality import ByModality, key, linears, parts, total
 from fedfin.model.fin_spec import FEED_FACTOR, fin_variant
-from fedfin.plan import Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Model
 
 
 class Imputes(Protocol):

@@ -19,7 +19,8 @@ from fedfin.fusion.modality import ByModality, key, parts, total, wire_name
 from fedfin.fusion.spread import Spread
 from fedfin.model.fin_spec import CLOSED_FORMS, TRAINED, fin_variant
 from fedfin.model.model_spec import cosines, has_own_columns, quantized_shapes
-from fedfin.plan import Plan, Scale
+from fedfin.plan import Plan
+from fedfin.plan_sections import Scale
 
 # In standard deviations. Beyond, a feature is an outlier, and one case would steer a small site's round.
 CLIP = 6.0

@@ -17,7 +17,8 @@ from fedfin.encoders.onnx_file import check_whole
 from fedfin.errors import InputError
 from fedfin.files import read_at_most
 from fedfin.model.plan_size import check_size
-from fedfin.plan import Digest, Plan
+from fedfin.names import Digest
+from fedfin.plan import Plan
 
 GRAPH = "model.onnx"
 DESCRIPTION = "model.json"

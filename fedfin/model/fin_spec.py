@@ -4,7 +4,8 @@ from itertools import permutations
 
 from fedfin.model.second_moment_spec import basis_dim
 from fedfin.model.tensor_spec import Specs, TensorSpec, attention, layer_norm, linear
-from fedfin.plan import FinVariant, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import FinVariant
 
 # FIN variants that are solved from second moments, and those that learn in rounds.
 CLOSED_FORMS = ("gaussian", "refined")

@@ -1,6 +1,8 @@
-"""A plan file, checked and measured."""
+"""A plan file: read, checked and measured; and written."""
 
 from pathlib import Path
+
+import msgspec
 
 from fedfin.errors import SettingsError
 from fedfin.model.plan_size import check_size
@@ -19,3 +21,28 @@ def read_plan(path: Path) -> Plan:
     except ValueError as error:
         raise SettingsError(f"{path}: {error}") from None
     return plan
+
+
+def plan_toml(plan: Plan) -> str:
+    """The plan as the TOML that `read_plan` reads."""
+    lines = [f"{key} = {_toml(getattr(plan, key))}" for key in ("federation", "labels", "seed")]
+    for modality in plan.modalities:
+        lines += ["", "[[modalities]]", *_pairs(modality)]
+    for section in ("privacy", "model", "training", "rounds", "codec"):
+        lines += ["", f"[{section}]", *_pairs(getattr(plan, section))]
+    for stage in plan.codec.schedule:
+        lines += ["", "[[codec.schedule]]", *_pairs(stage)]
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(part: msgspec.Struct) -> list[str]:
+    """`key = value` of everything but the schedule, which TOML writes as tables of its own."""
+    fields = zip(part.__struct_encode_fields__, part.__struct_fields__, strict=True)
+    values = {key: getattr(part, field) for key, field in fields if field != "schedule"}
+    return [f"{key} = {_toml(value)}" for key, value in values.items() if value is not msgspec.UNSET]
+
+
+def _toml(value: object) -> str:
+    # Of TOML's values a plan holds strings, numbers and lists of strings, which are written as in JSON;
+    # but TOML wants DEL escaped, too.
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

@@ -12,7 +12,8 @@ from fedfin import limits
 from fedfin.codec import Shapes
 from fedfin.model.model_spec import TASKS, model_shapes, needs_second_moments, task_specs
 from fedfin.model.second_moment_spec import MOST_BYTES, least_bytes
-from fedfin.plan import Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Model
 
 # The least that each key can be, and what must go with it.
 _LEAST: dict[str, dict[str, int]] = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedfin import limits
-from fedfin.protocol.messages import Part, PartKind, RoundManifest
+from fedfin.protocol.messages.manifest import Part, PartKind, RoundManifest
 
 
 @dataclass(frozen=True)

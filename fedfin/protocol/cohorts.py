@@ -7,7 +7,7 @@ import msgspec
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.messages import SumKey
+from fedfin.protocol.messages.secure_sums import SumKey
 
 
 def threshold(sites: int) -> int:

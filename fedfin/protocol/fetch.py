@@ -4,8 +4,9 @@ from itertools import islice
 
 from fedfin.protocol import transfer
 from fedfin.protocol.chain import path
-from fedfin.protocol.messages import Chunk, Part, PartKind, RoundManifest, Want
-from fedfin.protocol.site_states import Assemble, Effect, Follow, Send, Unfollow
+from fedfin.protocol.messages.manifest import Part, PartKind, RoundManifest, Want
+from fedfin.protocol.messages.transfers import Chunk
+from fedfin.protocol.site_effects import Assemble, Effect, Follow, Send, Unfollow
 
 FOLLOWED = 64  # subscriptions at once: what the broker then has on its way to us is 16 MiB at most
 

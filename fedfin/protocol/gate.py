@@ -10,7 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fedfin import limits
-from fedfin.protocol.messages import Begin, Decline, Hello, Message, SiteState, Want
+from fedfin.protocol.messages.joining import Decline, Hello
+from fedfin.protocol.messages.manifest import Want
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Begin
 
 # Messages at once, and messages a minute from then on.
 _QUOTAS: dict[type, tuple[int, int]] = {

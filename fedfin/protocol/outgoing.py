@@ -2,7 +2,7 @@
 
 from fedfin import limits
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import Begin, Chunk, Missing
+from fedfin.protocol.messages.transfers import Begin, Chunk, Missing
 from fedfin.protocol.pace import Pace
 
 

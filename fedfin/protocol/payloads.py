@@ -13,8 +13,10 @@ from fedfin.codec import Shapes, Tensors, compress, decompress, every_tensor, mo
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
-from fedfin.plan import Digest
-from fedfin.protocol.messages import Boot, Count, Message, plain
+from fedfin.names import Digest
+from fedfin.plain_text import plain_error
+from fedfin.protocol.messages.fields import Boot, Count
+from fedfin.protocol.messages.message import Message
 
 Metric = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]
 Metrics = Annotated[dict[Metric, float], msgspec.Meta(max_length=limits.METRICS)]
@@ -135,7 +137,7 @@ def decode_payload(data: bytes, kind: type[_P]) -> _P:
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except UNDECODABLE as error:
-        raise ProtocolError(f"not a valid {kind.__name__.lower()}: {plain(error)}") from None
+        raise ProtocolError(f"not a valid {kind.__name__.lower()}: {plain_error(error)}") from None
 
 
 def decode_model(data: bytes, *, plan: str, shapes: Shapes) -> tuple[int, Tensors]:

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from enum import Enum
 
 from fedfin.model.model_spec import Task
-from fedfin.plan import Plan, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Rounds
 from fedfin.protocol import invitation, staleness
 from fedfin.protocol.roster import Roster
 from fedfin.protocol.schedule import task_of

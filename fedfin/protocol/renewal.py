@@ -5,7 +5,7 @@ A shard that is still in the life before would answer what a site offers in the 
 
 from collections.abc import Iterable
 
-from fedfin.protocol.messages import Life
+from fedfin.protocol.life import Life
 
 
 class Renewal:

@@ -14,45 +14,30 @@ import msgspec
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Begin,
-    Chunk,
-    Enough,
-    Evict,
-    Heard,
-    Life,
-    Message,
-    Receipt,
-    Rewind,
-    RoundManifest,
-    Tally,
-    Welcome,
-)
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.transfers import Begin, Chunk, Receipt
 from fedfin.protocol.reception import Reception
 from fedfin.protocol.renewal import Renewal
-from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.round_states import (
+from fedfin.protocol.round_effects import BeginLife, CloseRound, Effect, Lacking, Rewinding, Send, Unheard
+from fedfin.protocol.round_events import (
     Answer,
-    BeginLife,
-    CloseRound,
     Delivers,
     Disconnected,
-    Effect,
     Event,
     FromShard,
     FromSite,
     Judged,
-    Lacking,
     Opened,
     Reconnected,
-    Rewinding,
     Seal,
-    Send,
-    State,
     Tick,
-    Unheard,
 )
+from fedfin.protocol.round_machine import RoundMachine
+from fedfin.protocol.round_states import State
 from fedfin.protocol.shards import Shard, shard_name
 
 UNKNOWN = bytes(32)  # the id in a receipt that a shard gave: the root does not know it

@@ -18,54 +18,43 @@ from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.gate import Gate
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Begin,
-    Chunk,
-    Decline,
-    Evict,
-    Hello,
-    Life,
-    Outline,
-    Part,
-    PartKind,
-    Receipt,
-    RoundManifest,
-    SiteState,
-    Want,
-    Welcome,
-)
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
+from fedfin.protocol.messages.manifest import Part, PartKind, RoundManifest, Want
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Begin, Chunk, Outline, Receipt
 from fedfin.protocol.policy import Attendance, Verdict, late_share
 from fedfin.protocol.reception import TWICE, Reception
 from fedfin.protocol.roster import Roster
-from fedfin.protocol.round_states import (
-    LEGAL,
+from fedfin.protocol.round_effects import (
     Awaiting,
     BeginLife,
     ClearParts,
     CloseRound,
     Declined,
+    Effect,
+    PublishManifest,
+    PublishPart,
+    Refused,
+    Seen,
+    Send,
+    SendChunks,
+    Stalled,
+    Throttled,
+)
+from fedfin.protocol.round_events import (
     Delivers,
     Disconnected,
-    Effect,
     Enrolled,
     Event,
     FromSite,
     Judged,
     Opened,
-    PublishManifest,
-    PublishPart,
     Reconnected,
-    Refused,
     Seal,
-    Seen,
-    Send,
-    SendChunks,
-    Stalled,
-    State,
-    Throttled,
     Tick,
 )
+from fedfin.protocol.round_states import LEGAL, State
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.versions import OURS, UNTOLD, mismatch, party_of
 

@@ -16,47 +16,20 @@ from collections.abc import Callable, Iterable
 from fedfin import limits
 from fedfin.plan import Plan
 from fedfin.protocol.cohorts import key_statement, most_summed, survivors_statement
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Begin,
-    Consent,
-    Dealing,
-    Decline,
-    Life,
-    Ready,
-    Receipt,
-    Reveal,
-    Summed,
-    SumMessage,
-    Welcome,
-)
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Decline, Welcome
+from fedfin.protocol.messages.secure_sums import Consent, Dealing, Ready, Reveal, Summed, SumMessage
+from fedfin.protocol.messages.transfers import Begin, Receipt
 from fedfin.protocol.policy import Verdict
+from fedfin.protocol.round_effects import CloseRound, Effect, Send, Stalled
+from fedfin.protocol.round_events import Judged, Opened, Reconnected, SumEnded, Tick
 from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.round_states import (
-    CloseRound,
-    Effect,
-    Judged,
-    Opened,
-    Reconnected,
-    Send,
-    Stalled,
-    State,
-    Tick,
-)
+from fedfin.protocol.round_states import State
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import NO_COHORT, PASSED_OVER, answered_once, largest_cohort
 from fedfin.protocol.sum_attempt import Attempt, Phase
+from fedfin.protocol.sum_effects import AwaitCohort, FixSum, GiveUpSum, KeepSum, NewSum, NoCohort, TellOutcome
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members, most_groups, whole
-from fedfin.protocol.sum_states import (
-    AwaitCohort,
-    FixSum,
-    GiveUpSum,
-    KeepSum,
-    NewSum,
-    NoCohort,
-    SumEnded,
-    TellOutcome,
-)
 
 Verify = Callable[[str, bytes, bytes], bool]  # site, statement, signature
 

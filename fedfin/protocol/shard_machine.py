@@ -10,26 +10,16 @@ from collections.abc import Callable
 from fedfin import limits
 from fedfin.plan import Plan
 from fedfin.protocol.gate import Gate
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Begin,
-    Chunk,
-    Enough,
-    Evict,
-    Heard,
-    Hello,
-    Life,
-    Missing,
-    Receipt,
-    Rewind,
-    RoundManifest,
-    Tally,
-    Welcome,
-)
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Evict, Hello, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.policy import late_share
 from fedfin.protocol.reception import TWICE, Reception
-from fedfin.protocol.round_states import FromSite, Judged, Send, Tick
+from fedfin.protocol.round_effects import Send
+from fedfin.protocol.round_events import FromSite, Judged, Tick
 from fedfin.protocol.shard_states import (
     LEGAL,
     BeginLife,
@@ -46,7 +36,7 @@ from fedfin.protocol.shard_states import (
     SumUp,
 )
 from fedfin.protocol.shards import Shard
-from fedfin.protocol.site_states import Connected, Disconnected, Published
+from fedfin.protocol.site_events import Connected, Disconnected, Published
 
 NO_RUN = "0" * 16
 

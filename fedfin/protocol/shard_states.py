@@ -8,19 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from fedfin.protocol.messages import (
-    Enough,
-    Evict,
-    Heard,
-    Message,
-    Missing,
-    Receipt,
-    Rewind,
-    RoundManifest,
-    Welcome,
-)
-from fedfin.protocol.round_states import FromSite, Judge, Judged, Send, Spool, Tick
-from fedfin.protocol.site_states import Connected, Disconnected, Published
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.shards import Enough, Heard, Rewind
+from fedfin.protocol.messages.transfers import Missing, Receipt
+from fedfin.protocol.round_effects import Judge, Send, Spool
+from fedfin.protocol.round_events import FromSite, Judged, Tick
+from fedfin.protocol.site_events import Connected, Disconnected, Published
 
 
 class State(Enum):

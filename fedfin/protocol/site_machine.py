@@ -5,88 +5,55 @@ each event, bytes that must survive a crash go out as effects before anything is
 What is legal in which state is the table in site_states.py.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
-from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
+from fedfin.protocol.answered_rounds import AnsweredRounds
 from fedfin.protocol.fetch import Fetch
 from fedfin.protocol.invitation import draw
-from fedfin.protocol.manifest_checks import Succession, objection
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Chunk,
-    Cohort,
-    Consents,
-    Dealt,
-    Decline,
-    Evict,
-    Hello,
-    Life,
-    Missing,
-    Receipt,
-    RoundManifest,
-    Summed,
-    Survivors,
-    Welcome,
-)
+from fedfin.protocol.manifest_checks import Place, Succession, objection, too_large
+from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
+from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
-from fedfin.protocol.padding import most_sealed_bytes
-from fedfin.protocol.payloads import most_model_bytes
 from fedfin.protocol.policy import late_share
-from fedfin.protocol.site_states import (
-    LEGAL,
+from fedfin.protocol.site_effects import (
     Abandon,
-    Assembled,
     Bar,
-    Barred,
     BeginLife,
-    Connected,
-    Disconnected,
     Distrust,
-    Done,
     Effect,
-    Event,
     Finish,
     Join,
     Leave,
     MakeFirst,
-    Masked,
-    Misfit,
-    Published,
     SayReady,
     Send,
     Settle,
-    State,
-    SumQuestion,
     TakePart,
-    Tick,
     Work,
 )
+from fedfin.protocol.site_events import (
+    Assembled,
+    Barred,
+    Connected,
+    Disconnected,
+    Done,
+    Event,
+    Masked,
+    Misfit,
+    Published,
+    SumQuestion,
+    Tick,
+)
+from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.site_states import LEGAL, State
 from fedfin.protocol.versions import Announcement, mismatch, party_of
 
-
-@dataclass(frozen=True)
-class Memory:
-    """What a site remembers from before a restart.
-
-    `settled`: the last round of `run` that has a receipt in `life`; `accepted`: that has one that says so; `model`,
-    `version`: id and version of the kept global model (None: there is none); `offer`: round and payload of an update
-    without a receipt; `answered`: by run and life, the rounds whose answers were made, and may have left, whatever else
-    was forgotten; `barred`: rounds of `run` up to this one are not answered again.
-    """
-
-    run: str = ""
-    settled: int = 0
-    model: bytes = b""
-    version: int | None = None
-    offer: tuple[int, bytes] | None = None
-    answered: Mapping[tuple[str, Life], frozenset[int]] = field(default_factory=dict)
-    life: Life = FIRST_LIFE
-    accepted: int = 0
-    barred: int = 0
+ANOTHER_RUN = "the aggregator began another run of the plan; to take part, start this site with --again"
 
 
 class SiteMachine:
@@ -97,11 +64,8 @@ class SiteMachine:
         self._boot, self._encoders = boot, encoders
         self._site = site
         self._plan: Plan | None = None
-        self._run = memory.run
-        self._life = memory.life
-        self._settled, self._accepted, self._barred = memory.settled, memory.accepted, memory.barred
+        self._answered = AnsweredRounds(memory)
         self._model, self._version = memory.model, memory.version
-        self._answered = memory.answered
         self._manifest: RoundManifest | None = None
         self._succession = Succession()
         self._distrusted = False  # whether a manifest was ignored, which is told once
@@ -149,14 +113,15 @@ class SiteMachine:
     @property
     def hello(self) -> Hello:
         """Who we are, and where we stand."""
+        answered = self._answered
         seen = 0 if self._manifest is None else self._manifest.round
         return Hello(
             boot=self._boot,
             encoders=self._encoders,
-            run=self._run,
-            life=self._life,
-            seen=max(seen, self._accepted),
-            accepted=self._accepted,
+            run=answered.run,
+            life=answered.life,
+            seen=max(seen, answered.accepted),
+            accepted=answered.accepted,
             party=self._announcement.party,
         )
 
@@ -205,60 +170,63 @@ class SiteMachine:
         manifest = self._manifest
         if self.state is not State.IDLE or manifest is None or not self._passes(manifest):
             return [hello]
-        return [hello, Send("up/ctl", Decline(run=self._run, cause="rewound"))]
+        return [hello, Send("up/ctl", Decline(run=self._answered.run, cause="rewound"))]
 
     # Joining, and being dropped.
 
     def _welcome(self, event: Welcome) -> list[Effect]:
         self._announcement.answered(event.party)
-        if (reason := mismatch(self._announcement.ours, party_of(event.party))) is not None:
-            self.state = State.EVICTED
-            return [Leave(reason)]
-        if self.state is not State.JOINING:
-            if event.run == self._run:
-                return []
-            self.state = State.EVICTED
-            return [
-                Leave(
-                    "the aggregator began another run of the plan; to take part, start this site with --again"
-                )
-            ]
-        join = Join(event.run, event.plan)
+        reason = mismatch(self._announcement.ours, party_of(event.party))
+        if reason is None and self.state is State.JOINING:
+            return [Join(event.run, event.plan), *self._joined(event)]
+        if reason is None and event.run == self._answered.run:
+            return []
+        return self._leave(reason or ANOTHER_RUN)
+
+    def _joined(self, event: Welcome) -> list[Effect]:
         self._plan = event.plan
-        if event.run != self._run:  # deltas of another run's versions lead elsewhere
-            self._run, self._settled, self._version, self._payload = event.run, 0, None, b""
-            self._life, self._accepted, self._barred = FIRST_LIFE, 0, 0
+        if event.run != self._answered.run:  # deltas of another run's versions lead elsewhere
+            self._answered.begin_run(event.run)
+            self._version, self._payload = None, b""
         if self._payload:  # whatever became of its round: what the update came to must be known first
-            return [join, *self._send()]
+            return self._send()
         if self._version is None:
             self.state = State.ASSEMBLING
-            return [join, MakeFirst()]
+            return [MakeFirst()]
         self.state = State.IDLE
-        return [join, *self._next_round()]
+        return self._next_round()
 
     def _evict(self, event: Evict) -> list[Effect]:
+        return self._leave(event.reason)
+
+    def _leave(self, reason: str) -> list[Effect]:
         self.state = State.EVICTED
-        return [Leave(event.reason)]
+        return [Leave(reason)]
 
     # Rounds.
 
     def _round_manifest(self, event: RoundManifest) -> list[Effect]:
         if (
-            event.run != self._run
-        ):  # left from before, or the plan was set up anew: the answer to a hello tells
+            event.run != self._answered.run
+        ):  # left from before, or of the plan set up anew: a hello's answer tells
             return self._object()
         assert self._plan is not None
         if (reason := objection(self._plan, event)) is not None:
             return self._distrust(reason)
-        if event.life != self._life:
-            return self._object() if event.life.number <= self._life.number else self._begin_life(event)
-        known = self._manifest
-        if known is not None and _age(event) <= _age(known):
-            return self._object() if event.round < known.round else []
-        if known is not None and not self._succession.believes(event, known.round):
-            return [Send("up/ctl", self.hello)] if self._online else []
-        self._manifest = event
-        return self._turn_to(event)
+        return self._possible_manifest(event)
+
+    def _possible_manifest(self, event: RoundManifest) -> list[Effect]:
+        match self._succession.judge(event, self._manifest, self._answered.life):
+            case Place.NEWER:
+                self._manifest = event
+                return self._turn_to(event)
+            case Place.REWOUND:
+                return self._begin_life(event)
+            case Place.OUTDATED:
+                return self._object()
+            case Place.DOUBTED if self._online:
+                return [Send("up/ctl", self.hello)]
+        return []
 
     def _object(self) -> list[Effect]:
         """A manifest of another run, or from before what we have seen: late, or its aggregator must hear of us."""
@@ -269,42 +237,34 @@ class SiteMachine:
 
     def _begin_life(self, manifest: RoundManifest) -> list[Effect]:
         """The aggregator was set back. What it holds of us still counts; all else is made anew, if it may be."""
-        sending = self.state is State.SENDING
-        kept = self._working if sending and self._working <= manifest.round else 0
-        self._barred = self._last_answered(kept) if self._secure else 0
-        self._life, self._accepted, self._manifest = manifest.life, 0, manifest
-        self._settled = self._barred
-        begin = BeginLife(manifest.life, manifest.round, self._barred)
+        sent = self._working if self.state is State.SENDING else 0
+        kept = sent if sent <= manifest.round else 0
+        barred = self._answered.last(sent, but=kept) if self._secure else 0
+        self._answered.begin_life(manifest.life, barred)
+        self._manifest = manifest
+        begin = BeginLife(manifest.life, manifest.round, barred)
         if kept:  # what it came to must be known first
             return [begin, *(self._ask() if self._online and not self._outgoing.busy else [])]
         effects: list[Effect] = []
         if self.state in {State.WORKING, State.SENDING}:
             effects = [Abandon(self._working, anew=True)]
-            self._payload = b""
-            self._outgoing.done()
+            self._drop_update()
         if self.state is State.ASSEMBLING:
             return [begin]
         if self.state is not State.FETCHING:
             self.state = State.IDLE
         return [*effects, begin, *self._next_round()]
 
-    def _last_answered(self, kept: int) -> int:
-        """The last round of this run but `kept`, in any life, whose answer was made."""
-        made = (max(rounds) for (run, _), rounds in self._answered.items() if run == self._run and rounds)
-        working = self._working if self.state is State.SENDING else 0
-        numbers = (self._settled, working, *made)
-        return max((number for number in numbers if number != kept), default=0)
-
     def _passes(self, manifest: RoundManifest) -> bool:
         """Whether we have answered the round already, and no second sum may be made of it."""
-        return manifest.state == "open" and manifest.round <= self._barred
+        return manifest.state == "open" and manifest.round <= self._answered.barred
 
     def _on_barred(self, event: Barred) -> list[Effect]:
         if event.round != self._working:
             return []
-        self._barred, self._settled = event.round, max(self._settled, event.round)
-        self.state, self._payload = State.IDLE, b""
-        self._outgoing.done()
+        self._answered.bar(event.round)
+        self.state = State.IDLE
+        self._drop_update()
         return [Bar(event.round), *self._next_round()]
 
     def _distrust(self, reason: str) -> list[Effect]:
@@ -332,9 +292,7 @@ class SiteMachine:
 
     def _has_work(self, manifest: RoundManifest) -> bool:
         asked = draw(manifest.run, manifest.round, self._site) <= manifest.threshold
-        made = self._answered.get((self._run, self._life), ())
-        answered = manifest.round <= self._settled or manifest.round in made
-        return manifest.state == "finished" or (asked and not answered)
+        return manifest.state == "finished" or (asked and not self._answered.holds(manifest.round))
 
     def _next_round(self) -> list[Effect]:
         """Take up what the manifest asks for, if it is new."""
@@ -352,13 +310,8 @@ class SiteMachine:
 
     def _go_and_fetch(self, manifest: RoundManifest) -> list[Effect]:
         assert self._plan is not None
-        size, most = (
-            manifest.snapshot.outline.size,
-            most_sealed_bytes(most_model_bytes(model_shapes(self._plan))),
-        )
-        if size > most:  # the deltas are no larger together: nothing is allocated for what cannot be right
-            self.state = State.EVICTED
-            return [Leave(f"the model that it announces has {size} bytes, the plan's at most {most}")]
+        if (reason := too_large(self._plan, manifest)) is not None:
+            return self._leave(reason)
         self.state = State.FETCHING
         self._retry_at = self._now + limits.RETRY_S
         return self._fetch.aim(manifest, self._version)
@@ -395,8 +348,9 @@ class SiteMachine:
         """What was built on the kept model is wrong: build on nothing. That must not fail."""
         assert self._manifest is not None
         if self._version is None:
-            self.state = State.EVICTED
-            return [Leave(f"the model that it publishes is not the one that it announces: {event.reason}")]
+            return self._leave(
+                f"the model that it publishes is not the one that it announces: {event.reason}"
+            )
         self._version = None
         return self._go_and_fetch(self._manifest)
 
@@ -411,7 +365,7 @@ class SiteMachine:
     def _send(self) -> list[Effect]:
         self.state = State.SENDING
         if not self._secure:
-            self._outgoing.offer(self._run, self._working, self._payload)
+            self._outgoing.offer(self._answered.run, self._working, self._payload)
         self._retry_at = self._now + limits.RETRY_S
         return self._ask() if self._online else []
 
@@ -429,16 +383,17 @@ class SiteMachine:
         if self._secure:  # masked values are there, or not wanted any more: Summed says what becomes of them
             self._outgoing.done()
             return []
+        return self._settle(begin.round, accepted=event.accepted, reason=event.reason)
+
+    def _settle(self, round_: int, *, accepted: bool, reason: str) -> list[Effect]:
         self.state = State.IDLE
-        self._settle(begin.round, accepted=event.accepted)
+        self._answered.settle(round_, accepted=accepted)
+        self._drop_update()
+        return [Settle(round_, accepted, reason), *self._next_round()]
+
+    def _drop_update(self) -> None:
         self._payload = b""
         self._outgoing.done()
-        return [Settle(begin.round, event.accepted, event.reason), *self._next_round()]
-
-    def _settle(self, round_: int, *, accepted: bool) -> None:
-        self._settled = max(self._settled, round_)
-        if accepted:
-            self._accepted = max(self._accepted, round_)
 
     # Secure sums.
 
@@ -447,7 +402,7 @@ class SiteMachine:
         return self._plan is not None and self._plan.privacy.summed
 
     def _sum_question(self, event: SumQuestion) -> list[Effect]:
-        if not self._secure or (event.run, event.round) != (self._run, self._working):
+        if not self._secure or (event.run, event.round) != (self._answered.run, self._working):
             return []
         self._retry_at = self._now + limits.RETRY_S
         if isinstance(event, Cohort):  # what was masked for an attempt before has no use any more
@@ -457,19 +412,10 @@ class SiteMachine:
     def _masked(self, event: Masked) -> list[Effect]:
         if event.round != self._working:
             return []
-        self._outgoing.offer(self._run, event.round, event.payload)
+        self._outgoing.offer(self._answered.run, event.round, event.payload)
         return self._ask() if self._online else []
 
     def _summed(self, event: Summed) -> list[Effect]:
-        if not self._secure or (event.run, event.round) != (self._run, self._working):
+        if not self._secure or (event.run, event.round) != (self._answered.run, self._working):
             return []
-        self.state = State.IDLE
-        self._settle(event.round, accepted=event.accepted)
-        self._payload = b""
-        self._outgoing.done()
-        return [Settle(event.round, event.accepted, event.reason), *self._next_round()]
-
-
-def _age(manifest: RoundManifest) -> tuple[int, bool, int]:
-    """Later rounds are newer; so is the same round when it asks more sites than before."""
-    return manifest.round, manifest.state == "finished", manifest.threshold
+        return self._settle(event.round, accepted=event.accepted, reason=event.reason)

@@ -13,20 +13,20 @@ from enum import Enum
 import msgspec
 
 from fedfin.protocol.cohorts import threshold
-from fedfin.protocol.messages import (
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.secure_sums import (
     Cohort,
     Consent,
     Consents,
     Dealing,
     Dealt,
-    Message,
     Reveal,
     SumKey,
     Survivors,
 )
 from fedfin.protocol.subtraction import exposes
+from fedfin.protocol.sum_effects import OpenSum
 from fedfin.protocol.sum_groups import deal, members, whole
-from fedfin.protocol.sum_states import OpenSum
 
 
 class Phase(Enum):

@@ -10,7 +10,7 @@ import datetime as dt
 from msgspec.structs import replace
 
 from fedfin.errors import StateError
-from fedfin.protocol.messages import AggregatorState
+from fedfin.protocol.messages.presence import AggregatorState
 
 REMIND_S = 60.0
 PROBE_S = 8.0  # one that was let go by its broker is back within twice the first wait (link/backoff.py), and a retry

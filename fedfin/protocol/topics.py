@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from fedfin.plan import NAME
-from fedfin.protocol.messages import PartKind
+from fedfin.names import NAME
+from fedfin.protocol.messages.manifest import PartKind
 
 PREFIX = "fedfin/1"
 _UP = re.compile(rf"{PREFIX}/([^/]+)/(?:site/({NAME})|(shard/\d{{1,4}}))/(up/(?:state|ctl|chunk))")

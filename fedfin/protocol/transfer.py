@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
-from fedfin.protocol.messages import Chunk, Outline
+from fedfin.protocol.messages.transfers import Chunk, Outline
 
 LEAF_BYTES = limits.UP_CHUNK_BYTES
 _DIGEST_BYTES = hashlib.sha256().digest_size

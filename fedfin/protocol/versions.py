@@ -14,7 +14,7 @@ from fedfin.decoding import UNDECODABLE
 
 Revision = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 UNTOLD = 1  # the revision of parties that announce none
-TWINS = 2  # from this one on sites understand messages.Twin
+TWINS = 2  # from this one on sites understand Twin (messages/presence.py)
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True):

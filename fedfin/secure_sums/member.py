@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.protocol.cohorts import key_statement, shares_context, survivors_statement, threshold
-from fedfin.protocol.messages import (
+from fedfin.protocol.messages.secure_sums import (
     Cohort,
     Consent,
     Consents,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from fedfin.errors import ProtocolError
-from fedfin.protocol.messages import Reveal, SumKey
+from fedfin.protocol.messages.secure_sums import Reveal, SumKey
 from fedfin.secure_sums import masks, shamir
 
 

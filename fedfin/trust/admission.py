@@ -6,7 +6,8 @@ from typing import Literal
 import msgspec
 
 from fedfin.errors import SettingsError
-from fedfin.plan import Name, Plan
+from fedfin.names import Name
+from fedfin.plan import Plan
 from fedfin.trust import signed_text
 from fedfin.trust.charter import Charter, read_charter
 from fedfin.trust.identity import public_key

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fedfin import limits
 from fedfin.errors import FedfinError, ProtocolError, SettingsError
-from fedfin.protocol.messages import GroupKeys, PartKind
+from fedfin.protocol.messages.joining import GroupKeys
+from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.topics import Topics
 from fedfin.trust import envelope, sealing
 from fedfin.trust.accepted import CHARTER, current_charter, read_accepted

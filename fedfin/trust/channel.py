@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from fedfin import limits
-from fedfin.protocol.messages import GroupKeys, PartKind
+from fedfin.protocol.messages.joining import GroupKeys
+from fedfin.protocol.messages.manifest import PartKind
 from fedfin.trust.identity import Identity, PublicKeys
 
 _EPOCH = 4  # bytes

@@ -6,8 +6,8 @@ from typing import Literal
 import msgspec
 
 from fedfin.files import make_folder, write_atomically
-from fedfin.plan import Digest, Name
-from fedfin.protocol.messages import Boot
+from fedfin.names import Digest, Name
+from fedfin.protocol.messages.fields import Boot
 from fedfin.trust import signed_text
 from fedfin.trust.identity import Identity, PublicKeys, certificate_request, make_identity
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from fedfin.errors import SettingsError
 from fedfin.files import why
-from fedfin.protocol.messages import plain
+from fedfin.plain_text import plain_error
 from fedfin.settings import explain
 
 MOST_BYTES = 4 * 2**20
@@ -41,7 +41,7 @@ def parse(text: str, kind: type[_T], what: str) -> _T:
     try:
         return msgspec.json.decode(match[1], type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        reason = explain(plain(error), kind)
+        reason = explain(plain_error(error), kind)
         raise SettingsError(f"{what}: not what it should be: {reason}; ask for it again") from None
 
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from fedfin.errors import EvictedError, FedfinError, ProtocolError
-from fedfin.protocol.messages import GroupKeys, PartKind, plain
+from fedfin.plain_text import plain_error
+from fedfin.protocol.messages.joining import GroupKeys
+from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.topics import Topics
 from fedfin.trust import envelope, sealing
 from fedfin.trust.accepted import accept, current_charter, read_accepted
@@ -93,7 +95,7 @@ class SiteChannel:
             text = data.decode()
             charter = read_charter(text, "the charter that came", self._accepted.coordinator)
         except (FedfinError, UnicodeDecodeError) as error:
-            return f"a charter was ignored: {plain(error)}"
+            return f"a charter was ignored: {plain_error(error)}"
         if charter.federation != self._charter.federation or charter.number <= self._charter.number:
             return None
         if (charter.plan, charter.run) != (self._accepted.plan, self._accepted.run):

@@ -8,8 +8,9 @@ import numpy as np
 from benchmarks.transport.stand_in_values import possible
 from fedfin.codec import compress
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import task_of
 from fedfin_aggregator.rounds.rounds import Rounds

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from fedfin.errors import StateError
-from fedfin.protocol.messages import Receipt
-from fedfin.protocol.round_states import Answer
+from fedfin.protocol.messages.transfers import Receipt
+from fedfin.protocol.round_events import Answer
 from fedfin_aggregator.serve import disk
 from fedfin_aggregator.serve.disk import Disk
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow

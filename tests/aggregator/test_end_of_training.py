@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from round_helpers import METRICS, PLAN, judge, reopened, update
 
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol.convergence import ANSWERS, LOSSES
 from fedfin.protocol.schedule import after_training
 from fedfin_aggregator.rounds.rounds import Rounds

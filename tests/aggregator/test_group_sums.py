@@ -9,10 +9,10 @@ from round_helpers import PLAN
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
-from fedfin.plan import Privacy
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan_sections import Privacy
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol.convergence import ANSWERS, LOSSES, pooled_loss
-from fedfin.protocol.sum_states import OpenSum
+from fedfin.protocol.sum_effects import OpenSum
 from fedfin.secure_sums.fixed_point import ONE
 from fedfin.secure_sums.summand import Opened, Summand
 from fedfin_aggregator.fold.fold import FoldedMeans

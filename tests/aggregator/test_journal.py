@@ -14,7 +14,8 @@ from round_helpers import PLAN, judge, new_rounds, play, reopened, update
 
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
-from fedfin.plan import Privacy, Rounds, plan_toml
+from fedfin.model.plan_file import plan_toml
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin_aggregator.store import update_files
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow

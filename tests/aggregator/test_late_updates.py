@@ -9,9 +9,9 @@ import pytest
 from round_helpers import PLAN, play, update
 
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol import staleness
-from fedfin.protocol.messages import Receipt
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.reception import TWICE
 from fedfin_aggregator.rounds.rounds import LEFT_OUT_SITE, Rounds

@@ -3,7 +3,8 @@
 import itertools
 
 from fedfin import limits
-from fedfin.protocol.messages import Chunk, Message, Missing, Receipt
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
 from fedfin_aggregator.serve.mail import Key, Mail
 
 PART: Key = ("snapshot", 1)

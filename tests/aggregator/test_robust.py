@@ -9,8 +9,9 @@ import pytest
 from round_helpers import PLAN, judge, play, update
 
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Plan, Privacy
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Privacy
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin_aggregator.fold.fold import FoldedMeans
 from fedfin_aggregator.fold.robust import robust_sums
 from fedfin_aggregator.rounds.rounds import Rounds

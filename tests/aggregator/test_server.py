@@ -9,10 +9,11 @@ from round_helpers import PLAN, new_rounds
 from fedfin.errors import StateError
 from fedfin.limits import CHUNK_BYTES
 from fedfin.link.link_events import Arrived
-from fedfin.plan import Privacy
-from fedfin.plan import Rounds as RoundsPlan
-from fedfin.protocol import messages
-from fedfin.protocol.sum_states import OpenSum
+from fedfin.plan_sections import Privacy
+from fedfin.plan_sections import Rounds as RoundsPlan
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.presence import AggregatorState
+from fedfin.protocol.sum_effects import OpenSum
 from fedfin_aggregator.rounds.secure_rounds import SecureRounds
 from fedfin_aggregator.serve.incoming import Written
 from fedfin_aggregator.serve.server import Server
@@ -50,7 +51,7 @@ def test_one_that_cannot_write_its_folder_says_that_it_is_gone(
         server.serve()
     [(topic, words)] = filter(None, said)
     assert topic == server._own.topic
-    state = messages.decode(words, messages.AggregatorState)
+    state = decode(words, AggregatorState)
     assert (state.online, state.stopped) == (False, True)
 
 
@@ -61,7 +62,7 @@ def test_one_that_was_displaced_does_not_say_of_the_other_that_it_is_gone(
     own = server._own.tenure.own
     other = replace(own, boot="2" * 16, takes_over=True, since=own.since + 1.0)
     for seconds in (1.0, 2.0):
-        heard = messages.encode(replace(other, at=own.at + seconds))
+        heard = encode(replace(other, at=own.at + seconds))
         server._link.events.put(Arrived(server._own.topic, heard))
     with pytest.raises(StateError, match="took over from this one"):
         server.serve()

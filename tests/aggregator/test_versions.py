@@ -12,8 +12,8 @@ from fedfin import limits
 from fedfin.codec import decompress
 from fedfin.errors import StateError
 from fedfin.model.model_spec import model_shapes, task_specs
-from fedfin.plan import Codec, Model
-from fedfin.plan import Rounds as RoundsPlan
+from fedfin.plan_sections import Codec, Model
+from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol.schedule import task_of
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.versions import make_change

@@ -6,7 +6,7 @@ from benchmarks.data.cases import Cases
 from benchmarks.study.deal import Recipe, deal
 from benchmarks.study.settings import Setting
 from benchmarks.study.sources import Pool
-from fedfin.plan import Model, Training
+from fedfin.plan_sections import Model, Training
 
 NAMES = {2: ("image", "text"), 3: ("ct", "image", "text")}
 

@@ -15,7 +15,7 @@ from benchmarks.study.methods.projected import Projected
 from benchmarks.study.methods.registry import METHODS
 from benchmarks.study.settings import Reduction, Runs, Study
 from fedfin.errors import SettingsError
-from fedfin.plan import Model
+from fedfin.plan_sections import Model
 from fedfin_aggregator.dimensions import together
 
 

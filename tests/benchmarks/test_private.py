@@ -8,7 +8,8 @@ from benchmarks.private import RECIPE, SETTINGS, fewer, methods, scores, synthet
 from benchmarks.study.deal import deal
 from benchmarks.study.methods.private_experts import PrivateExperts
 from benchmarks.study.methods.projected import Projected
-from fedfin.plan import Plan, Privacy
+from fedfin.plan import Plan
+from fedfin.plan_sections import Privacy
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from benchmarks.study.methods.pattern_ridge import PatternRidge, regression
 from benchmarks.study.methods.training_rows import FOLDS, training_rows
 from benchmarks.study.methods.units import pooled
 from fedfin.model.metrics import macro_auc
-from fedfin.plan import Modality, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
 from fedfin_edge.cases.dataset import Dataset
 
 DIMS = {"image": 8, "text": 6}

@@ -14,7 +14,7 @@ from benchmarks.study.methods.plan_method import PlanMethod
 from benchmarks.study.methods.registry import METHODS
 from benchmarks.study.settings import Runs, Study
 from fedfin.errors import SettingsError
-from fedfin.plan import Model
+from fedfin.plan_sections import Model
 
 SMALL = Model(fin_width=8, head_width=0)
 

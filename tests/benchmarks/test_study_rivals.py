@@ -16,7 +16,8 @@ from benchmarks.study.methods.prototypes import Prototypes
 from benchmarks.study.methods.retrieval import Retrieval, agreeing
 from benchmarks.study.methods.single import SingleModality
 from fedfin.model.metrics import macro_auc
-from fedfin.plan import Modality, Model, Plan, Rounds, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds, Training
 from fedfin_edge.cases.dataset import Dataset
 
 DIMS = {"image": 8, "text": 6}

@@ -13,7 +13,7 @@ from benchmarks.study.tuning import (
     choose,
     training_cases,
 )
-from fedfin.plan import Training
+from fedfin.plan_sections import Training
 
 BEST = (LEARNING_RATES[-1], EPOCHS[-1], WEIGHT_DECAYS[-1])
 

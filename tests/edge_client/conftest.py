@@ -6,7 +6,8 @@ import pytest
 from edge_sites import SiteMaker, edge, make_image_bundle, make_text_bundle, make_vector_bundle
 
 from fedfin.encoders.bundle import read_manifest
-from fedfin.plan import Modality, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
 
 
 @pytest.fixture(scope="session")

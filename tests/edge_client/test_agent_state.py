@@ -11,11 +11,12 @@ from fedfin.codec import compress
 from fedfin.errors import ProtocolError, StateError
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 from fedfin.protocol import transfer
 from fedfin.protocol.payloads import Update, decode_payload, encode_model, encode_update
-from fedfin.protocol.site_machine import Memory
-from fedfin.protocol.site_states import Assemble
+from fedfin.protocol.site_effects import Assemble
+from fedfin.protocol.site_memory import Memory
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.explain_update import explain, print_explanation
 from fedfin_edge.agent.outbox import Outbox

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from fedfin.errors import ProtocolError, StateError
 from fedfin.limits import LIVES
-from fedfin.plan import Modality, Model, Plan
-from fedfin.protocol.messages import FIRST_LIFE, Life
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
+from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin_edge.agent.answers import Answer, AnsweredError, Answers, allow_run
 from fedfin_edge.agent.joining import (
     answer_of,

@@ -10,7 +10,7 @@ import pytest
 from edge_sites import edge
 
 from fedfin.errors import BundleError, StateError
-from fedfin.plan import Modality
+from fedfin.plan_sections import Modality
 from fedfin_edge.cases.dataset import load_dataset
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from fedfin.plan import Modality, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.evaluate import evaluate
 

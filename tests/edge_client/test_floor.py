@@ -15,7 +15,8 @@ from fedfin.limits import LEAST_PATIENTS
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.model.second_moment_spec import OTHER_HALF
-from fedfin.plan import Plan, Privacy, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin_edge.agent.joining import check_patients, labels_below_floor
 from fedfin_edge.cases.dataset import FEW, Dataset, least_patients, load_dataset
 from fedfin_edge.cases.floor import Floor

@@ -11,9 +11,10 @@ from fedfin.codec import Preset, compress
 from fedfin.errors import ProtocolError
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import model_shapes
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 from fedfin.protocol.payloads import GlobalDelta, encode_model
-from fedfin.protocol.site_states import Assemble
+from fedfin.protocol.site_effects import Assemble
 from fedfin.protocol.transfer import whole_id
 from fedfin_aggregator.rounds.versions import make_change
 from fedfin_edge.agent.global_model import GlobalModelFile

@@ -15,7 +15,7 @@ from planted import DATES, FORMS, IDS, NAMES, PEOPLE, PHRASES, PLANTED, found_in
 from fedfin.command_line.main import main
 from fedfin.encoders.bundle import read_manifest
 from fedfin.link import link_events, mqtt
-from fedfin.plan import plan_toml
+from fedfin.model.plan_file import plan_toml
 from fedfin.trust.request import read_request
 from fedfin_aggregator.coordinator import Coordinator
 

@@ -7,7 +7,7 @@ from closed_form_cases import answers, draw, fusion_model, join, make_plan, solv
 from msgspec.structs import replace
 
 from fedfin.model.initial_model import initial_model
-from fedfin.plan import Training
+from fedfin.plan_sections import Training
 from fedfin_edge.tasks.measured_spread import MeasuredSpread
 from fedfin_edge.tasks.run_task import run_task
 

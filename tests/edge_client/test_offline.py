@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fedfin.command_line.main import main
-from fedfin_edge.agent import agent
+from fedfin_edge.agent import agent, connection
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from federation import fedfin, make_bundle, write_cases
@@ -18,7 +18,8 @@ def test_an_unreachable_broker_is_told_at_once_and_given_up_in_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 7; the terminal says which broker, how long, each failure and the remedy."""
-    monkeypatch.setattr(agent, "OFFLINE_S", 3.0)
+    for module in (agent, connection):
+        monkeypatch.setattr(module, "OFFLINE_S", 3.0)
     monkeypatch.setenv("COLUMNS", "200")
     broker = f"mqtt://127.0.0.1:{free_port()}"
     make_bundle(tmp_path / "bundle", "image", 6)

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from fedfin.errors import SettingsError
 from fedfin.model.model_spec import TASKS
-from fedfin.plan import Modality, Model, Plan, Privacy, Rounds, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Privacy, Rounds, Training
 from fedfin.trust.charter import today
 from fedfin_edge.agent.approvals import decide
 from fedfin_edge.agent.plan_policy import check_permission, check_plan, refusals

@@ -17,7 +17,8 @@ from fedfin.encoders.bundle import FORMAT, MANIFEST, Manifest, VectorRecipe, fil
 from fedfin.errors import InputError
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.commands.predict import _one_case
 from fedfin_edge.predict.evaluation import print_scores, score

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fedfin.command_line.main import main
 from fedfin.model.model_spec import task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF
-from fedfin.plan import Privacy, Rounds
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin_aggregator.coordinator import Coordinator
 from fedfin_edge.agent.plan_policy import check_plan
 from fedfin_edge.agent.state import AgentState, Proposal

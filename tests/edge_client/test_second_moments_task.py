@@ -13,9 +13,10 @@ from fedfin.fusion.model import CLIP
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import cosines, task_specs, tensor_specs
 from fedfin.model.second_moment_spec import LARGEST, OTHER_HALF, diagonal, least_bytes, pack, unpack
-from fedfin.plan import Plan, Privacy, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-from fedfin.protocol.site_states import Work
+from fedfin.protocol.site_effects import Work
 from fedfin_aggregator.closed_form.groups import by_group
 from fedfin_aggregator.closed_form.moment_checks import check
 from fedfin_edge.agent.error_feedback import Feedback

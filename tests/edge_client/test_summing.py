@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from fedfin.codec import compress
 from fedfin.errors import ProtocolError, SettingsError, StateError
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan, Privacy, Rounds
-from fedfin.protocol.messages import Cohort, Consents, Dealt, Ready, Survivors
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Privacy, Rounds
+from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Ready, Survivors
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
 from fedfin.protocol.schedule import last_round
 from fedfin.secure_sums.masks import WORD

@@ -13,7 +13,8 @@ import pytest
 
 from fedfin.errors import FedfinError, StateError
 from fedfin.model.initial_model import initial_model
-from fedfin.plan import Modality, Model, Plan, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Training
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.run_task import run_task
 from fedfin_edge.tasks.task import TaskStoppedError

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from fedfin.codec import PRESETS
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Codec, Modality, Model, Plan, Stage, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, Modality, Model, Stage, Training
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.run_task import run_task
 from fedfin_edge.tasks.task import TaskStoppedError
@@ -255,7 +256,8 @@ import numpy as np
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.run_task import run_task
 from fedfin.model.initial_model import initial_model
-from fedfin.plan import Modality, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
 sizes = {"image": 1280, "text": 384}
 plan = Plan(federation="f", labels=("a",),
             modalities=tuple(Modality(name=m, encoder="0" * 64, dim=d) for m, d in sizes.items()))

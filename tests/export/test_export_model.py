@@ -12,7 +12,8 @@ from fedfin.errors import InputError, ParityError, StateError
 from fedfin.model.exported_model import GRAPH
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile, write_model
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 from fedfin_edge.predict.predictor import open_predictor
 from fedfin_export.commands import model as export_module
 from fedfin_export.commands.model import export_model

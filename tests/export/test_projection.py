@@ -11,7 +11,8 @@ from fedfin.encoders.bundle import MANIFEST, file_digest, read_manifest
 from fedfin.encoders.golden import cosine, golden_parts, read_golden
 from fedfin.encoders.projection import check_columns, read_projection
 from fedfin.errors import BundleError
-from fedfin.plan import Modality, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
 from fedfin_edge.cases.dataset import load_dataset
 from fedfin_edge.cases.encoder import open_encoder
 from fedfin_edge.site import open_site

@@ -1,15 +1,17 @@
 """The two machines, each alone with messages made by hand."""
 
 from fedfin.model.model_spec import Task
-from fedfin.plan import Modality, Model, Plan, Rounds
-from fedfin.protocol import round_states, transfer
-from fedfin.protocol import round_states as agg
-from fedfin.protocol import site_states as site_
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds
+from fedfin.protocol import round_effects, round_events, site_effects, site_events, site_states, transfer
 from fedfin.protocol.invitation import EVERYONE
-from fedfin.protocol.messages import Begin, Chunk, Hello, Part, RoundManifest, Welcome
+from fedfin.protocol.messages.joining import Hello, Welcome
+from fedfin.protocol.messages.manifest import Part, RoundManifest
+from fedfin.protocol.messages.transfers import Begin, Chunk
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 
 CHUNK = 1024
 ENCODER = "a" * 64
@@ -32,8 +34,8 @@ HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER})
 
 def deeds(machine, now: float) -> list:
     """What the aggregator's machine does at a tick, but for what it tells people."""
-    effects = machine.receive(round_states.Tick(), now)
-    return [effect for effect in effects if not isinstance(effect, round_states.Awaiting)]
+    effects = machine.receive(round_events.Tick(), now)
+    return [effect for effect in effects if not isinstance(effect, round_effects.Awaiting)]
 
 
 def begin_of(payload: bytes = PAYLOAD, *, run: str = RUN, round_: int = 2, chunk_size: int = CHUNK) -> Begin:
@@ -88,18 +90,23 @@ class Aggregator:
 
     def __init__(self, *, plan: Plan = PLAN, limit: int = 10**6, **opened) -> None:
         self.machine = RoundMachine(plan, run=RUN, max_update_bytes=limit, chunk_size=CHUNK)
-        parts = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
+        parts = (
+            round_events.Payload("snapshot", 0, b"m" * 3000),
+            round_events.Payload("delta", 1, b"d" * 10),
+        )
         defaults = {"round": 2, "version": 1, "model": MODEL, "parts": parts, "receipts": {}, "earlier": {}}
         self.now = 1.0
-        self.opening = self.machine.receive(agg.Opened(**(defaults | opened)), 0.0)
+        self.opening = self.machine.receive(round_events.Opened(**(defaults | opened)), 0.0)
 
-    def feed(self, message, site: str = "s0") -> list[agg.Effect]:
+    def feed(self, message, site: str = "s0") -> list[round_effects.Effect]:
         """One message of a site."""
-        return self.machine.receive(agg.FromSite(site, message), self.now)
+        return self.machine.receive(round_events.FromSite(site, message), self.now)
 
     def ask(self, message, site: str = "s0") -> list:
         """The messages that answer it."""
-        return [effect.message for effect in self.feed(message, site) if isinstance(effect, agg.Send)]
+        return [
+            effect.message for effect in self.feed(message, site) if isinstance(effect, round_effects.Send)
+        ]
 
 
 class Site:
@@ -110,15 +117,15 @@ class Site:
         encoders = {"image": ENCODER}
         self.machine = SiteMachine(site="s0", boot="0" * 16, encoders=encoders, memory=memory_)
         self.now = 0.0
-        self.feed(site_.Connected(CHUNK), Welcome(run=RUN, plan=plan))
+        self.feed(site_events.Connected(CHUNK), Welcome(run=RUN, plan=plan))
         if version is None:  # neither can it make one
-            self.machine.state = site_.State.IDLE
+            self.machine.state = site_states.State.IDLE
 
-    def feed(self, *events) -> list[site_.Effect]:
+    def feed(self, *events) -> list[site_effects.Effect]:
         """Events, in this order."""
         return [effect for event in events for effect in self.machine.receive(event, self.now)]
 
     @property
-    def state(self) -> site_.State:
+    def state(self) -> site_states.State:
         """Where it stands."""
         return self.machine.state

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from fedfin import limits
 from fedfin.protocol import transfer
 from fedfin.protocol.chain import Chain, Offer, extend, path
-from fedfin.protocol.messages import Part, RoundManifest
+from fedfin.protocol.messages.manifest import Part, RoundManifest
 
 SIZE = 10_000
 

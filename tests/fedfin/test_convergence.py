@@ -5,7 +5,8 @@ import math
 import msgspec
 import pytest
 
-from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin.protocol.convergence import ANSWERS, LOSSES, follow, has_converged, pooled_loss
 from fedfin.protocol.schedule import after_training
 

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from fedfin.command_line.progress import Lines, RoundBar
-from fedfin.protocol.round_states import Stalled, Throttled
-from fedfin_edge.agent.agent import Costs
+from fedfin.protocol.round_effects import Stalled, Throttled
+from fedfin_edge.agent.costs import Costs
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")

@@ -3,8 +3,8 @@
 from fedfin.protocol import transfer
 from fedfin.protocol.fetch import FOLLOWED, Fetch
 from fedfin.protocol.invitation import EVERYONE
-from fedfin.protocol.messages import Part, RoundManifest
-from fedfin.protocol.site_states import Effect, Follow, Unfollow
+from fedfin.protocol.messages.manifest import Part, RoundManifest
+from fedfin.protocol.site_effects import Effect, Follow, Unfollow
 
 DATA = bytes(range(256)) * 8
 

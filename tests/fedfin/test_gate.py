@@ -6,10 +6,12 @@ import pytest
 from machine_helpers import CHUNK, HELLO, MODEL, PAYLOAD, PLAN, RUN, begin_of
 
 from fedfin import limits
-from fedfin.protocol import round_states as agg
-from fedfin.protocol import transfer
+from fedfin.protocol import round_effects, round_events, transfer
 from fedfin.protocol.gate import MINUTE_S, Gate
-from fedfin.protocol.messages import Begin, Evict, Hello, Missing, Receipt, SiteState, Want, Welcome
+from fedfin.protocol.messages.joining import Evict, Hello, Welcome
+from fedfin.protocol.messages.manifest import Want
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Begin, Missing, Receipt
 from fedfin.protocol.round_machine import RoundMachine
 from fedfin.protocol.shard_machine import ShardMachine
 from fedfin.protocol.shards import Shard
@@ -28,13 +30,13 @@ class Aggregator:
         self.machine = RoundMachine(
             PLAN, run=RUN, max_update_bytes=10**6, chunk_size=CHUNK, enrolled=enrolled
         )
-        parts = (agg.Payload("snapshot", 1, b"m" * 3000),)
+        parts = (round_events.Payload("snapshot", 1, b"m" * 3000),)
         facts = {"round": 2, "version": 1, "model": MODEL, "parts": parts, "receipts": {}, "earlier": {}}
-        self.machine.receive(agg.Opened(**(facts | opened)), 0.0)
+        self.machine.receive(round_events.Opened(**(facts | opened)), 0.0)
 
-    def feed(self, site: str, message, now: float = 1.0) -> list[agg.Effect]:
+    def feed(self, site: str, message, now: float = 1.0) -> list[round_effects.Effect]:
         """One message of a site."""
-        return self.machine.receive(agg.FromSite(site, message), now)
+        return self.machine.receive(round_events.FromSite(site, message), now)
 
 
 @pytest.mark.parametrize("kind", ASKED, ids=lambda kind: kind.__name__)
@@ -49,10 +51,10 @@ def test_what_exceeds_a_name_s_quota_is_dropped_and_told_once_a_minute(kind: typ
     told = [
         effect
         for second in (61.0, 62.0, 63.0)
-        for effect in aggregator.machine.receive(agg.Tick(), second)
-        if isinstance(effect, agg.Throttled)
+        for effect in aggregator.machine.receive(round_events.Tick(), second)
+        if isinstance(effect, round_effects.Throttled)
     ]
-    assert told == [agg.Throttled(answered.count(False), "liar")]
+    assert told == [round_effects.Throttled(answered.count(False), "liar")]
     again = [bool(aggregator.feed("liar", ASKED[kind], 2.0 + MINUTE_S)) for _ in range(3 * most)]
     assert min(most, per_minute) - 1 <= sum(again) <= most
 
@@ -138,18 +140,18 @@ def test_64_liars_do_not_keep_an_honest_update_out() -> None:
     assert aggregator.feed("s0", begin_of()) == []
     for number in range(limits.SENDERS):
         aggregator.feed(f"liar-{number}", begin_of(), limits.SILENCE_S)
-    calls = aggregator.machine.receive(agg.Tick(), limits.SILENCE_S + 1)
+    calls = aggregator.machine.receive(round_events.Tick(), limits.SILENCE_S + 1)
     assert [call.site for call in calls] == ["s0"]
     pieces = [transfer.chunk(PAYLOAD, begin_of().outline, i) for i in range(3)]
     effects = [effect for piece in pieces for effect in aggregator.feed("s0", piece, 12.0)]
-    assert isinstance(effects[-1], agg.Judge)
+    assert isinstance(effects[-1], round_effects.Judge)
 
 
 def test_a_shard_keeps_no_offers_of_names_without_end() -> None:
     """Those that come between two rounds wait there; each may have an outline of 128 KiB."""
     shard = ShardMachine(PLAN, Shard(0, 1), max_update_bytes=10**6)
     for number in range(MOST + 1000):
-        shard.receive(agg.FromSite(f"n{number}", begin_of()), 0.0)
+        shard.receive(round_events.FromSite(f"n{number}", begin_of()), 0.0)
     assert len(shard._early) == MOST
 
 

@@ -5,9 +5,12 @@ from machine_helpers import ENCODER, OTHER_RUN, PAYLOAD, RUN, Aggregator, Site, 
 from msgspec.structs import replace
 
 from fedfin import limits
-from fedfin.protocol import round_states as agg
-from fedfin.protocol import site_states as site_
-from fedfin.protocol.messages import FIRST_LIFE, Hello, Life, Receipt, RoundManifest, Welcome, decode, encode
+from fedfin.protocol import round_effects, site_effects, site_events, site_states
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Hello, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.transfers import Receipt
 
 SECOND = Life(1, "a" * 16)
 HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER}, run=RUN)
@@ -15,7 +18,7 @@ HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER}, run=RUN)
 
 def lives(effects: list) -> list[Life]:
     """Those that begin."""
-    return [effect.life for effect in effects if isinstance(effect, agg.BeginLife)]
+    return [effect.life for effect in effects if isinstance(effect, round_effects.BeginLife)]
 
 
 AHEAD = {
@@ -38,9 +41,11 @@ def test_a_site_that_has_seen_more_makes_the_aggregator_begin_a_new_life(hello: 
     effects = aggregator.feed(hello)
     (life,) = lives(effects)
     assert life.number == hello.life.number + 1
-    (published,) = [effect.manifest for effect in effects if isinstance(effect, agg.PublishManifest)]
+    (published,) = [
+        effect.manifest for effect in effects if isinstance(effect, round_effects.PublishManifest)
+    ]
     assert published.life == life
-    assert [effect.message for effect in effects if isinstance(effect, agg.Send)][-1] == published
+    assert [effect.message for effect in effects if isinstance(effect, round_effects.Send)][-1] == published
     assert lives(aggregator.feed(hello)) == [], "what is known already is no news"
 
 
@@ -71,7 +76,9 @@ def test_the_largest_number_that_a_site_can_say_ends_no_run() -> None:
     """One more could not be read: no site would take a manifest again, also after a restart."""
     aggregator = Aggregator()
     effects = aggregator.feed(replace(HELLO, life=Life(2**31 - 1, "a" * 16)))
-    (published,) = [effect.manifest for effect in effects if isinstance(effect, agg.PublishManifest)]
+    (published,) = [
+        effect.manifest for effect in effects if isinstance(effect, round_effects.PublishManifest)
+    ]
     assert decode(encode(published), RoundManifest) == published
     (life,) = lives(aggregator.feed(replace(HELLO, life=Life(published.life.number, "b" * 16)), "s1"))
     assert life.number == published.life.number + 1, "a folder that is restored later finds out as before"
@@ -118,12 +125,12 @@ def test_a_site_answers_the_rounds_of_a_new_life() -> None:
     site = Site(settled=3, accepted=3)
     assert site.feed(manifest_of(3)) == []
     begin, work = site.feed(replace(manifest_of(2), life=SECOND))
-    assert begin == site_.BeginLife(SECOND, 2, 0)
-    assert work == site_.Work(2, "train", 1)
+    assert begin == site_effects.BeginLife(SECOND, 2, 0)
+    assert work == site_effects.Work(2, "train", 1)
     hello = site.machine.hello
     assert (hello.life, hello.seen, hello.accepted) == (SECOND, 2, 0)
-    assert all(isinstance(effect, site_.Send) for effect in site.feed(manifest_of(4)))
-    assert site.state is site_.State.WORKING
+    assert all(isinstance(effect, site_effects.Send) for effect in site.feed(manifest_of(4)))
+    assert site.state is site_states.State.WORKING
 
 
 def test_two_lives_with_one_number_are_told_of_each_other() -> None:
@@ -136,14 +143,18 @@ def test_two_lives_with_one_number_are_told_of_each_other() -> None:
 def test_what_is_under_way_for_a_round_that_is_gone_is_abandoned() -> None:
     """And what the aggregator may hold is asked for: it would count twice else."""
     site = Site()
-    site.feed(manifest_of(3), site_.Done(3, PAYLOAD))
+    site.feed(manifest_of(3), site_events.Done(3, PAYLOAD))
     effects = site.feed(replace(manifest_of(2), life=SECOND))
-    assert [type(effect) for effect in effects] == [site_.Abandon, site_.BeginLife, site_.Work]
+    assert [type(effect) for effect in effects] == [
+        site_effects.Abandon,
+        site_effects.BeginLife,
+        site_effects.Work,
+    ]
 
     site = Site()
-    site.feed(manifest_of(2), site_.Done(2, PAYLOAD))
+    site.feed(manifest_of(2), site_events.Done(2, PAYLOAD))
     begin, asked = site.feed(replace(manifest_of(2), life=SECOND))
-    assert (type(begin), asked.message) == (site_.BeginLife, begin_of())
+    assert (type(begin), asked.message) == (site_effects.BeginLife, begin_of())
 
 
 def test_after_a_restart_a_site_is_in_the_life_that_it_was_in() -> None:
@@ -157,6 +168,6 @@ def test_after_a_restart_a_site_is_in_the_life_that_it_was_in() -> None:
 def test_another_run_begins_with_its_first_life() -> None:
     """Lives are a run's."""
     site = Site(life=SECOND)
-    site.machine.state = site_.State.JOINING
+    site.machine.state = site_states.State.JOINING
     site.feed(Welcome(run=OTHER_RUN, plan=site.machine._plan))
     assert site.machine.hello.life == FIRST_LIFE

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from federation import fedfin, make_bundle, make_plan, write_cases
 
 from fedfin.demo.processes import free_port
-from fedfin.plan import plan_toml
+from fedfin.model.plan_file import plan_toml
 
 HOLD = "import sys; from pathlib import Path; from fedfin.lock import only_process\n"
 HOLD += "with only_process(Path(sys.argv[1]), 'x'): print('held', flush=True); sys.stdin.read()"

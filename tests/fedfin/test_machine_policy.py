@@ -14,21 +14,23 @@ from machine_helpers import (
     manifest_of,
 )
 
-from fedfin.protocol import round_states as agg
-from fedfin.protocol import site_states as site_
-from fedfin.protocol import transfer
+from fedfin.protocol import round_effects, round_events, site_effects, site_events, site_states, transfer
 from fedfin.protocol.invitation import EVERYONE, draw
-from fedfin.protocol.messages import Evict, Hello, Missing, Receipt, RoundManifest, SiteState, decode, encode
+from fedfin.protocol.messages.joining import Evict, Hello
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Missing, Receipt
 from fedfin.protocol.schedule import task_of
 
 FOLD = make_plan(count=9, late="fold", min_sites=1, deadline_s=100.0, staleness_limit=2)
 QUORUM = make_plan(count=9, min_sites=1, deadline_s=100.0)
 ACCEPTED = Receipt(id=b"1" * 32, accepted=True)
 ROSTER = {"s0": False, "s1": False, "s2": False}
-SNAPSHOT = (agg.Payload("snapshot", 0, b"m" * 3000),)
+SNAPSHOT = (round_events.Payload("snapshot", 0, b"m" * 3000),)
 
 
-def _send(aggregator: Aggregator, round_: int, site: str = "s0") -> list[agg.Effect]:
+def _send(aggregator: Aggregator, round_: int, site: str = "s0") -> list[round_effects.Effect]:
     """A whole update, offered and sent; what the last chunk led to."""
     begin = begin_of(round_=round_)
     aggregator.ask(begin, site)
@@ -42,11 +44,11 @@ def _send(aggregator: Aggregator, round_: int, site: str = "s0") -> list[agg.Eff
 def test_a_late_update_is_judged_for_its_own_round() -> None:
     """And, accepted, answered again from the cache; it does not close the round that is open."""
     aggregator = Aggregator(plan=FOLD, round=4, roster=ROSTER)
-    (judge,) = [effect for effect in _send(aggregator, 3) if isinstance(effect, agg.Judge)]
+    (judge,) = [effect for effect in _send(aggregator, 3) if isinstance(effect, round_effects.Judge)]
     assert (judge.site, judge.round) == ("s0", 3)
     receipt = Receipt(id=judge.id, accepted=True)
-    effects = aggregator.machine.receive(agg.Judged((agg.Answer("s0", 3, receipt),)), 1.0)
-    assert effects == [agg.Send("s0", "dn/ctl", receipt)]
+    effects = aggregator.machine.receive(round_events.Judged((round_events.Answer("s0", 3, receipt),)), 1.0)
+    assert effects == [round_effects.Send("s0", "dn/ctl", receipt)]
     assert aggregator.ask(begin_of(round_=3)) == [receipt]
 
 
@@ -63,9 +65,11 @@ def test_a_transfer_goes_on_when_its_round_closes_meanwhile_if_it_still_counts()
     begin = begin_of(round_=3)
     aggregator.ask(begin)
     aggregator.feed(transfer.chunk(PAYLOAD, begin.outline, 0))
-    (*_, close) = aggregator.machine.receive(agg.Judged((agg.Answer("s1", 3, ACCEPTED),)), 200.0)
-    assert isinstance(close, agg.CloseRound)
-    opened = agg.Opened(4, 2, MODEL, (agg.Payload("snapshot", 2, b"m" * 3000),), {}, {})
+    (*_, close) = aggregator.machine.receive(
+        round_events.Judged((round_events.Answer("s1", 3, ACCEPTED),)), 200.0
+    )
+    assert isinstance(close, round_effects.CloseRound)
+    opened = round_events.Opened(4, 2, MODEL, (round_events.Payload("snapshot", 2, b"m" * 3000),), {}, {})
     aggregator.machine.receive(opened, 200.0)
     assert aggregator.ask(begin) == [Missing(id=begin.outline.id, bitmap=b"\x06")]
 
@@ -80,12 +84,12 @@ def test_after_the_end_nothing_is_taken() -> None:
 def test_the_roster_goes_into_the_journal_with_the_close() -> None:
     """Who let the deadline pass is known to be silent, also after a restart."""
     aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
-    (close,) = aggregator.machine.receive(agg.Tick(), 100.0)
-    assert close == agg.CloseRound(2, {"s0": False, "s1": False, "s2": True})
+    (close,) = aggregator.machine.receive(round_events.Tick(), 100.0)
+    assert close == round_effects.CloseRound(2, {"s0": False, "s1": False, "s2": True})
     restarted = Aggregator(
         plan=QUORUM, round=3, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=close.roster
     )
-    assert isinstance(restarted.opening[-1], agg.CloseRound)
+    assert isinstance(restarted.opening[-1], round_effects.CloseRound)
 
 
 def test_who_answered_before_a_restart_in_the_first_round_is_no_stranger() -> None:
@@ -95,8 +99,10 @@ def test_who_answered_before_a_restart_in_the_first_round_is_no_stranger() -> No
     )
     for site in ("s1", "s2"):
         aggregator.feed(HELLO, site)
-        effects = aggregator.machine.receive(agg.Judged((agg.Answer(site, 1, ACCEPTED),)), 2.0)
-        assert isinstance(effects[-1], agg.CloseRound) == (site == "s2")
+        effects = aggregator.machine.receive(
+            round_events.Judged((round_events.Answer(site, 1, ACCEPTED),)), 2.0
+        )
+        assert isinstance(effects[-1], round_effects.CloseRound) == (site == "s2")
 
 
 @pytest.mark.parametrize(("moment", "waited_for"), [(200.0, True), (201.0, False)])
@@ -105,27 +111,29 @@ def test_a_silent_site_is_waited_for_again_if_it_was_as_fast_as_a_deadline(
 ) -> None:
     """Its round was opened at 100, and closed without it before 200."""
     aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
-    aggregator.machine.receive(agg.Tick(), 100.0)
+    aggregator.machine.receive(round_events.Tick(), 100.0)
     for round_, opened, answered in ((3, 100.0, 150.0), (4, 200.0, moment)):
-        parts = (agg.Payload("snapshot", round_, b"m" * 3000),)
-        aggregator.machine.receive(agg.Opened(round_, round_, MODEL, parts, {}, {}), opened)
+        parts = (round_events.Payload("snapshot", round_, b"m" * 3000),)
+        aggregator.machine.receive(round_events.Opened(round_, round_, MODEL, parts, {}, {}), opened)
         if round_ == 4:
             aggregator.now = moment
             (answer,) = aggregator.ask(begin_of(round_=3), "s2")
             assert "late" in answer.reason
         for site in ("s0", "s1"):
-            effects = aggregator.machine.receive(agg.Judged((agg.Answer(site, round_, ACCEPTED),)), answered)
-    assert isinstance(effects[-1], agg.CloseRound) != waited_for
+            effects = aggregator.machine.receive(
+                round_events.Judged((round_events.Answer(site, round_, ACCEPTED),)), answered
+            )
+    assert isinstance(effects[-1], round_effects.CloseRound) != waited_for
 
 
 def test_a_cut_of_its_own_link_costs_no_site_its_round() -> None:
     """The deadline waits as long as the link was down."""
     aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED}, roster=ROSTER)
-    aggregator.machine.receive(agg.Disconnected(), 50.0)
+    aggregator.machine.receive(round_events.Disconnected(), 50.0)
     assert deeds(aggregator.machine, 300.0) == []
-    aggregator.machine.receive(agg.Reconnected(), 350.0)
+    aggregator.machine.receive(round_events.Reconnected(), 350.0)
     assert deeds(aggregator.machine, 399.0) == []
-    assert isinstance(aggregator.machine.receive(agg.Tick(), 400.0)[0], agg.CloseRound)
+    assert isinstance(aggregator.machine.receive(round_events.Tick(), 400.0)[0], round_effects.CloseRound)
 
 
 def test_a_site_that_is_gone_is_not_waited_for() -> None:
@@ -133,7 +141,7 @@ def test_a_site_that_is_gone_is_not_waited_for() -> None:
     aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
     aggregator.feed(SiteState(online=False, boot="0" * 16), "s2")
     assert deeds(aggregator.machine, 60.0) == []
-    assert isinstance(aggregator.machine.receive(agg.Tick(), 61.0)[0], agg.CloseRound)
+    assert isinstance(aggregator.machine.receive(round_events.Tick(), 61.0)[0], round_effects.CloseRound)
 
 
 def test_a_site_that_was_evicted_is_not_waited_for() -> None:
@@ -141,7 +149,7 @@ def test_a_site_that_was_evicted_is_not_waited_for() -> None:
     aggregator = Aggregator(plan=QUORUM, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
     (answer,) = aggregator.ask(Hello(boot="0" * 16, encoders={"image": "b" * 64}), "s2")
     assert isinstance(answer, Evict)
-    assert isinstance(aggregator.machine.receive(agg.Tick(), 2.0)[0], agg.CloseRound)
+    assert isinstance(aggregator.machine.receive(round_events.Tick(), 2.0)[0], round_effects.CloseRound)
 
 
 def test_an_update_that_is_too_large_is_an_answer() -> None:
@@ -149,16 +157,16 @@ def test_an_update_that_is_too_large_is_an_answer() -> None:
     aggregator = Aggregator(plan=QUORUM, limit=1000, receipts={"s0": ACCEPTED, "s1": ACCEPTED}, roster=ROSTER)
     (answer,) = aggregator.ask(begin_of(), "s2")
     assert "too large" in answer.reason
-    assert isinstance(aggregator.machine.receive(agg.Tick(), 2.0)[0], agg.CloseRound)
+    assert isinstance(aggregator.machine.receive(round_events.Tick(), 2.0)[0], round_effects.CloseRound)
 
 
 def test_a_round_that_stalls_asks_everyone_in_a_new_manifest() -> None:
     """Three of ten were invited, and do not come."""
     plan = make_plan(count=9, invite=3, deadline_s=100.0)
     aggregator = Aggregator(plan=plan, roster={f"s{i}": False for i in range(10)})
-    (manifest,) = [e.manifest for e in aggregator.opening if isinstance(e, agg.PublishManifest)]
+    (manifest,) = [e.manifest for e in aggregator.opening if isinstance(e, round_effects.PublishManifest)]
     assert sum(draw(RUN, 2, f"s{i}") <= manifest.threshold for i in range(10)) == 3
-    stalled, again = aggregator.machine.receive(agg.Tick(), 100.0)
+    stalled, again = aggregator.machine.receive(round_events.Tick(), 100.0)
     assert len(stalled.missed) == 3
     assert again.manifest.threshold == EVERYONE
     (_, told) = aggregator.ask(HELLO)
@@ -172,18 +180,18 @@ def test_a_site_that_is_not_asked_rests() -> None:
     """Until a round asks it, or the same one asks more."""
     site, limit = Site(), draw(RUN, 2, "s0")
     assert site.feed(manifest_of(2, threshold=limit - 1)) == []
-    assert site.state is site_.State.IDLE
-    assert site.feed(manifest_of(2, threshold=limit)) == [site_.Work(2, "train", 1)]
+    assert site.state is site_states.State.IDLE
+    assert site.feed(manifest_of(2, threshold=limit)) == [site_effects.Work(2, "train", 1)]
 
 
 def test_a_site_that_is_not_asked_any_more_stops_fetching() -> None:
     """The round for which it needed the model has closed."""
     site = Site(model=b"o" * 32)
     site.feed(manifest_of(2))
-    assert site.state is site_.State.FETCHING
+    assert site.state is site_states.State.FETCHING
     effects = site.feed(manifest_of(3, threshold=draw(RUN, 3, "s0") - 1))
-    assert effects == [site_.Unfollow("snapshot", 1, index) for index in range(3)]
-    assert site.state is site_.State.IDLE
+    assert effects == [site_effects.Unfollow("snapshot", 1, index) for index in range(3)]
+    assert site.state is site_states.State.IDLE
 
 
 def test_work_that_still_counts_is_not_interrupted() -> None:
@@ -191,10 +199,10 @@ def test_work_that_still_counts_is_not_interrupted() -> None:
     site = Site(plan=FOLD)
     site.feed(manifest_of(2))
     assert site.feed(manifest_of(3)) == []
-    (offer,) = site.feed(site_.Done(2, PAYLOAD))
+    (offer,) = site.feed(site_events.Done(2, PAYLOAD))
     assert offer.message.round == 2
     receipt = Receipt(id=offer.message.outline.id, accepted=True)
-    assert site.feed(receipt) == [site_.Settle(2, True, ""), site_.Work(3, "train", 2)]
+    assert site.feed(receipt) == [site_effects.Settle(2, True, ""), site_effects.Work(3, "train", 2)]
 
 
 @pytest.mark.parametrize(("plan", "number"), [(QUORUM, 3), (FOLD, 5), (FOLD, 11)])
@@ -203,7 +211,7 @@ def test_work_that_counts_no_more_is_abandoned(plan, number: int) -> None:
     site = Site(plan=plan)
     site.feed(manifest_of(2))
     newer = manifest_of(number, task=task_of(plan, number))
-    assert site_.Abandon(2) in site.feed(newer, newer), (
+    assert site_effects.Abandon(2) in site.feed(newer, newer), (
         "one that skips rounds is believed when it is told again"
     )
 
@@ -227,8 +235,8 @@ def test_an_open_round_says_now_and_then_whom_it_waits_for() -> None:
     said = [
         (now, effect)
         for now in range(1, 200)
-        for effect in aggregator.machine.receive(agg.Tick(), float(now))
-        if isinstance(effect, agg.Awaiting)
+        for effect in aggregator.machine.receive(round_events.Tick(), float(now))
+        if isinstance(effect, round_effects.Awaiting)
     ]
     assert [now for now, _ in said] == [60, 120, 180]
     first = said[0][1]

@@ -15,25 +15,17 @@ from fedfin import limits
 from fedfin.codec import compress
 from fedfin.declines import CAUSES
 from fedfin.errors import ProtocolError
-from fedfin.plan import NAME, Modality, Plan
-from fedfin.protocol import messages, transfer
-from fedfin.protocol.messages import (
-    AggregatorState,
-    Begin,
-    Chunk,
-    Decline,
-    Evict,
-    GroupKeys,
-    Hello,
-    Missing,
-    Part,
-    Receipt,
-    RoundManifest,
-    SiteState,
-    Twin,
-    Want,
-    Welcome,
-)
+from fedfin.model.model_spec import Task
+from fedfin.names import NAME
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
+from fedfin.protocol import transfer
+from fedfin.protocol.messages.channels import DownControl, UpControl
+from fedfin.protocol.messages.joining import Decline, Evict, GroupKeys, Hello, Welcome
+from fedfin.protocol.messages.manifest import Part, RoundManifest, Want
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.presence import AggregatorState, SiteState, Twin
+from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.payloads import (
     GlobalModel,
     Update,
@@ -82,7 +74,7 @@ ANY_MESSAGE = st.one_of(
         RoundManifest,
         run=boots,
         round=counts,
-        task=st.sampled_from(get_args(messages.Task)),
+        task=st.sampled_from(get_args(Task)),
         state=st.sampled_from(["open", "finished"]),
         version=st.just(7),
         model=ids,
@@ -115,7 +107,7 @@ ONE_OF_EACH = [
         deltas=(_part(4, 100),),
     ),
 ]
-EVERY_KIND = messages.UpControl | messages.DownControl | Chunk | SiteState | AggregatorState
+EVERY_KIND = UpControl | DownControl | Chunk | SiteState | AggregatorState
 
 
 def _pack(message, **changes) -> bytes:
@@ -159,7 +151,7 @@ def _read_update(data: bytes):
 @settings(max_examples=300, deadline=None)
 def test_every_message_survives_the_wire(message) -> None:
     """As itself, and told apart from every other kind."""
-    assert messages.decode(messages.encode(message), EVERY_KIND) == message
+    assert decode(encode(message), EVERY_KIND) == message
 
 
 @given(
@@ -236,7 +228,7 @@ HOSTILE_MESSAGES = {
 def test_hostile_messages_are_refused_by_name(data: bytes, reason: str) -> None:
     """One literal per error, each with its own reason."""
     with pytest.raises(ProtocolError, match=reason):
-        messages.decode(data, messages.UpControl | messages.DownControl)
+        decode(data, UpControl | DownControl)
 
 
 MANIFEST = _BY_KIND[RoundManifest]
@@ -259,13 +251,13 @@ def test_a_manifest_leads_to_its_version_or_is_refused(snapshot: int, deltas: li
     parts = [_part(version, 10) for version in deltas]
     data = _pack(MANIFEST, snapshot=_part(snapshot, 2000), deltas=parts)
     with pytest.raises(ProtocolError, match=reason):
-        messages.decode(data, RoundManifest)
+        decode(data, RoundManifest)
 
 
 def test_a_manifest_whose_deltas_outweigh_its_snapshot_is_refused() -> None:
     """It would cost a site more memory than the model. What padding and sealing add is allowed for."""
     with pytest.raises(ProtocolError, match="larger than the snapshot"):
-        messages.decode(_pack(MANIFEST, deltas=[_part(4, 4001)]), RoundManifest)
+        decode(_pack(MANIFEST, deltas=[_part(4, 4001)]), RoundManifest)
 
 
 def _metrics(metrics: dict) -> bytes:
@@ -314,7 +306,7 @@ def test_absurd_lengths_allocate_nothing() -> None:
     for tag in (b"\xdf", b"\xdb", b"\xc6", b"\xdd"):
         for kind in (EVERY_KIND, Update, GlobalModel):
             with pytest.raises(ProtocolError):
-                messages.decode(tag + b"\xff\xff\xff\xff", kind)
+                decode(tag + b"\xff\xff\xff\xff", kind)
         for field in (b"\xa7weights", b"\xa4body"):
             hostile = SMALL_UPDATE.replace(field, field + tag + b"\xff\xff\xff\xff", 1)
             with pytest.raises(ProtocolError):
@@ -325,10 +317,10 @@ def test_absurd_lengths_allocate_nothing() -> None:
 @pytest.mark.parametrize("message", ONE_OF_EACH, ids=lambda message: type(message).__name__)
 def test_every_prefix_of_every_message_is_refused(message) -> None:
     """With ProtocolError and no other exception."""
-    data = messages.encode(message)
+    data = encode(message)
     for end in range(len(data)):
         with pytest.raises(ProtocolError):
-            messages.decode(data[:end], EVERY_KIND)
+            decode(data[:end], EVERY_KIND)
 
 
 @pytest.mark.parametrize(("data", "kind"), [(SMALL_UPDATE, Update), (SMALL_MODEL, GlobalModel)])
@@ -358,7 +350,7 @@ def test_every_flipped_bit_of_an_update_is_refused_or_finite() -> None:
 def test_what_a_message_says_cannot_write_on_a_terminal() -> None:
     """Text from the network is escaped and cut in error messages."""
     with pytest.raises(ProtocolError) as caught:
-        messages.decode(_pack(HELLO, **{"\x1b[2J\n" + "x" * 9999: 1}), messages.UpControl)
+        decode(_pack(HELLO, **{"\x1b[2J\n" + "x" * 9999: 1}), UpControl)
     assert re.fullmatch(r"[ -~]{,300}", str(caught.value))
 
 

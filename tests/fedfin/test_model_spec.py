@@ -9,7 +9,8 @@ import pytest
 
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import HISTOGRAM_BINS, scenarios, task_specs, tensor_specs
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 
 
 def make_plan(fin="mlp", modalities=3, seed=7, head_width=8):

@@ -10,26 +10,22 @@ import numpy as np
 import pytest
 from test_messages import BOOT, DIGEST, ONE_OF_EACH, SMALL_MODEL, SMALL_UPDATE
 
-from fedfin.protocol.messages import (
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import Message, encode
+from fedfin.protocol.messages.secure_sums import (
     Cohort,
     Consent,
     Consents,
     Dealing,
     Dealt,
-    Enough,
-    Heard,
-    Message,
     Ready,
     Reveal,
-    Rewind,
-    RoundManifest,
     SumKey,
     Summed,
     SumMessage,
     Survivors,
-    Tally,
-    encode,
 )
+from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
 from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update, encode_delta
 from fedfin_aggregator.fold.fold import Fold
 from fedfin_aggregator.fold.means import Means

@@ -10,7 +10,8 @@ from fedfin.encoders.bundle import MANIFEST, file_digest, read_manifest
 from fedfin.encoders.onnx_file import check_whole
 from fedfin.errors import BundleError, InputError
 from fedfin.model.exported_model import DESCRIPTION, GRAPH, ExportedModel, read_exported
-from fedfin.plan import Modality, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
 
 onnx = pytest.importorskip("onnx")
 FLOAT = onnx.TensorProto.FLOAT

@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fedfin.plan import Codec, Modality, Model, Plan, Privacy, Rounds, Stage, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, Modality, Model, Privacy, Rounds, Stage, Training
 
 DOC = (Path(__file__).parents[2] / "docs" / "plan.md").read_text()
 SECTIONS = {

@@ -10,9 +10,13 @@ from fedfin import limits
 from fedfin.command_line.main import main
 from fedfin.errors import InputError, ProtocolError
 from fedfin.model.model_file import read_model
+from fedfin.model.plan_file import plan_toml
 from fedfin.model.plan_size import check_moments, check_size
-from fedfin.plan import Modality, Model, Plan, plan_toml
-from fedfin.protocol import messages
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
+from fedfin.protocol.messages.channels import DownControl
+from fedfin.protocol.messages.joining import Welcome
+from fedfin.protocol.messages.message import decode
 
 DIGEST = "a" * 64
 
@@ -77,7 +81,7 @@ def test_what_the_limit_of_second_moments_allows_a_site_sends(changed) -> None:
 def test_a_small_welcome_makes_no_gigabytes() -> None:
     """869 bytes made 7 GB: the plan is refused when it is decoded, and the error names the key."""
     with pytest.raises(ValueError, match="basis_total"):
-        messages.Welcome(run="0" * 16, plan=HUGE["model.basis_total = 16384"])
+        Welcome(run="0" * 16, plan=HUGE["model.basis_total = 16384"])
     welcome = msgspec.msgpack.encode(
         {
             "v": 1,
@@ -88,7 +92,7 @@ def test_a_small_welcome_makes_no_gigabytes() -> None:
     )
     assert len(welcome) < 1200
     with pytest.raises(ProtocolError, match=r"lower model\.basis_total"):
-        messages.decode(welcome, messages.DownControl)
+        decode(welcome, DownControl)
 
 
 def test_the_largest_plan_that_is_taken_makes_a_first_model_within_memory() -> None:
@@ -97,7 +101,8 @@ def test_the_largest_plan_that_is_taken_makes_a_first_model_within_memory() -> N
         "import sys\n"
         "from fedfin.model.initial_model import initial_model\n"
         "from fedfin.model.plan_size import check_size\n"
-        "from fedfin.plan import Modality, Model, Plan\n"
+        "from fedfin.plan import Plan\n"
+        "from fedfin.plan_sections import Modality, Model\n"
         "m = tuple(Modality(name=n, encoder='a' * 64, dim=4000) for n in 'ab')\n"
         "p = Plan(federation='w', labels=('x',), modalities=m,\n"
         "         model=Model(fin='zero', answer='head', head_width=4096))\n"

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedfin import limits
-from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin.protocol import staleness
 from fedfin.protocol.invitation import EVERYONE, draw, threshold
 from fedfin.protocol.policy import Attendance, Verdict, late_share

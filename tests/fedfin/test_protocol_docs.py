@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import get_args
 
-from fedfin.protocol import messages, sequence_diagram, state_diagrams
+from fedfin.protocol import sequence_diagram, state_diagrams
+from fedfin.protocol.messages.channels import DownControl, ShardDownControl, ShardUpControl, UpControl
+from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.fold.partial_sum import PartialSum
@@ -38,9 +40,7 @@ def test_every_message_is_listed() -> None:
     """By its kind on the wire."""
     kinds = {
         kind.__struct_config__.tag
-        for kind in get_args(
-            messages.UpControl | messages.DownControl | messages.ShardUpControl | messages.ShardDownControl
-        )
+        for kind in get_args(UpControl | DownControl | ShardUpControl | ShardDownControl)
     }
     for kind in kinds | {"chunk", "sitestate", "aggregatorstate"}:
         assert f"`{kind}`" in DOC
@@ -57,7 +57,7 @@ def test_every_topic_is_listed() -> None:
     topics = Topics("{federation}")
     channels = ("up/state", "up/ctl", "up/chunk", "dn/ctl", "dn/chunk")
     wanted = [topics.site("{site}", channel) for channel in channels]
-    parts = [topics.chunk(kind, 0, 0).replace("0/0", "{version}/{i}") for kind in get_args(messages.PartKind)]
+    parts = [topics.chunk(kind, 0, 0).replace("0/0", "{version}/{i}") for kind in get_args(PartKind)]
     wanted += [topics.party("shard/{i}", channel) for channel in channels[:-1]]
     for topic in [*wanted, topics.aggregator_state, topics.manifest, *parts]:
         assert f"\n{topic} " in DOC

@@ -11,11 +11,13 @@ from simulation.faults import Faults
 from simulation.toy import toy_plan
 from simulation.world import World
 
-from fedfin.plan import Rounds
-from fedfin.protocol import site_states as site_
-from fedfin.protocol.messages import Evict, Receipt, Welcome
+from fedfin.plan_sections import Rounds
+from fedfin.protocol import site_effects, site_events
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.reception import TWICE
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 from fedfin.protocol.versions import BEFORE, OURS, Announcement, Party, foreign_hello, mismatch
 
 NEWER = Party(program="9.0", newest=99, least=99)
@@ -72,7 +74,7 @@ def test_a_site_leaves_an_aggregator_that_does_not_go_with_it() -> None:
     """One that announces a version, and one from before versions were announced."""
     site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
     (leave,) = site.receive(Welcome(run=RUN, plan=PLAN, party=NEWER), 0.0)
-    assert leave == site_.Leave(str(mismatch(OURS, NEWER)))
+    assert leave == site_effects.Leave(str(mismatch(OURS, NEWER)))
     site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
     site._announcement = Announcement(NEXT)
     (leave,) = site.receive(Welcome(run=RUN, plan=PLAN), 0.0)
@@ -82,8 +84,8 @@ def test_a_site_leaves_an_aggregator_that_does_not_go_with_it() -> None:
 def test_an_older_aggregator_hears_a_hello_that_it_can_read() -> None:
     """It has left out the one before; from its welcome on no hello announces anything."""
     site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
-    said = [site.receive(site_.Connected(1024), 0.0)[0].message.party]
-    said += [site.receive(site_.Tick(), 10.0 * tick)[0].message.party for tick in (1, 2, 3)]
+    said = [site.receive(site_events.Connected(1024), 0.0)[0].message.party]
+    said += [site.receive(site_events.Tick(), 10.0 * tick)[0].message.party for tick in (1, 2, 3)]
     assert said == [OURS, UNSET, OURS, UNSET]
     site.receive(Welcome(run=RUN, plan=PLAN), 31.0)
     assert site.hello.party is UNSET
@@ -93,7 +95,7 @@ def test_a_newer_aggregator_hears_of_the_version_ever_after() -> None:
     """However often it is asked."""
     site = Site()
     site.feed(Welcome(run=RUN, plan=PLAN, party=OURS))
-    site.feed(site_.Disconnected(), site_.Connected(1024))
+    site.feed(site_events.Disconnected(), site_events.Connected(1024))
     assert site.machine.hello.party == OURS
 
 

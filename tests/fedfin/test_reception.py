@@ -2,9 +2,10 @@
 
 from fedfin import limits
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import Begin, Missing, Receipt
+from fedfin.protocol.messages.transfers import Begin, Missing, Receipt
 from fedfin.protocol.reception import Reception
-from fedfin.protocol.round_states import Answer, Judge, Send, Spool
+from fedfin.protocol.round_effects import Judge, Send, Spool
+from fedfin.protocol.round_events import Answer
 
 CHUNK = 1024
 PAYLOAD = bytes(range(256)) * 12  # three chunks

@@ -8,31 +8,28 @@ from cohort_sites import Sites, open_sum
 from machine_helpers import CHUNK, HELLO, MODEL, make_plan
 from msgspec.structs import replace
 
-from fedfin.plan import Privacy
-from fedfin.protocol import round_states as agg
-from fedfin.protocol import site_states, sum_states, transfer
-from fedfin.protocol.cohorts import threshold
-from fedfin.protocol.messages import (
-    Begin,
-    Chunk,
-    Cohort,
-    Consents,
-    Dealt,
-    Decline,
-    Missing,
-    Ready,
-    Receipt,
-    Summed,
-    Survivors,
-    Welcome,
+from fedfin.plan_sections import Privacy
+from fedfin.protocol import (
+    round_effects,
+    round_events,
+    round_states,
+    site_events,
+    site_states,
+    sum_effects,
+    transfer,
 )
+from fedfin.protocol.cohorts import threshold
+from fedfin.protocol.messages.joining import Decline, Welcome
+from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Ready, Summed, Survivors
+from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin.protocol.secure_round_machine import SecureRoundMachine
-from fedfin.protocol.site_machine import Memory, SiteMachine
+from fedfin.protocol.site_machine import SiteMachine
+from fedfin.protocol.site_memory import Memory
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members
 
 RUN, ROUND, STATISTICS, DEADLINE = "1" * 16, 2, last_round(make_plan()), 100.0
-PARTS = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
+PARTS = (round_events.Payload("snapshot", 0, b"m" * 3000), round_events.Payload("delta", 1, b"d" * 10))
 
 
 class Aggregator:
@@ -70,7 +67,7 @@ class Aggregator:
             "earlier": {},
         }
         self.round = opened.get("round", ROUND)
-        self.feed(agg.Opened(**(defaults | opened)))
+        self.feed(round_events.Opened(**(defaults | opened)))
         for name in self.names:
             self.say(name, HELLO)
 
@@ -86,24 +83,24 @@ class Aggregator:
     def feed(self, event) -> None:
         """An event, and what follows from it."""
         for effect in self.machine.receive(event, self.now):
-            if isinstance(effect, agg.Send) and isinstance(effect.message, Summed):
+            if isinstance(effect, round_effects.Send) and isinstance(effect.message, Summed):
                 self.told[effect.site] = effect.message
-            elif isinstance(effect, agg.Send):
+            elif isinstance(effect, round_effects.Send):
                 self.asked[effect.site] = effect.message
-            elif isinstance(effect, agg.Judge):
+            elif isinstance(effect, round_effects.Judge):
                 receipt = Receipt(id=effect.id, accepted=True)
-                self.feed(agg.Judged((agg.Answer(effect.site, effect.round, receipt),)))
+                self.feed(round_events.Judged((round_events.Answer(effect.site, effect.round, receipt),)))
             else:
                 self.done.append(effect)
 
     def say(self, site: str, message) -> None:
         """One site's word."""
-        self.feed(agg.FromSite(site, message))
+        self.feed(round_events.FromSite(site, message))
 
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self.now += seconds
-        self.feed(agg.Tick())
+        self.feed(round_events.Tick())
 
     def ready(self, names: Iterable[str] = ()) -> None:
         """These have computed; default: all."""
@@ -151,7 +148,7 @@ def test_ready_sites_come_to_a_sum_that_is_theirs() -> None:
     aggregator.ready()
     for _ in range(4):
         aggregator.answer()
-    sum_ = aggregator.of(sum_states.OpenSum)[0]
+    sum_ = aggregator.of(sum_effects.OpenSum)[0]
     assert (sum_.names, sum_.survivors) == (aggregator.names, aggregator.names)
     dealings = {name: aggregator.sites.members[name]._attempt.dealing for name in aggregator.names}
     total = open_sum(aggregator.sites, dealings, aggregator.masked, sum_.survivors, sum_.reveals)
@@ -163,9 +160,9 @@ def test_what_opening_takes_is_durable_before_shares_are_asked_for() -> None:
     aggregator = Aggregator()
     aggregator.ready()
     aggregator.to(Survivors)
-    assert not aggregator.of(sum_states.KeepSum)
+    assert not aggregator.of(sum_effects.KeepSum)
     aggregator.answer()
-    (kept,) = aggregator.of(sum_states.KeepSum)
+    (kept,) = aggregator.of(sum_effects.KeepSum)
     assert set(kept.sum.consents) >= set(aggregator.names[: threshold(5)])
 
 
@@ -177,14 +174,14 @@ def test_values_that_come_after_the_survivors_are_named_are_not_waited_for_nor_a
     late = aggregator.asked.pop("s4")
     aggregator.answer(aggregator.names[:4])
     aggregator.wait(DEADLINE)
-    assert [fixed.attempt for fixed in aggregator.of(sum_states.FixSum)] == [bytes([1]) * 16]
+    assert [fixed.attempt for fixed in aggregator.of(sum_effects.FixSum)] == [bytes([1]) * 16]
     aggregator.masked["s4"] = aggregator.sites.members["s4"].mask(late, np.full(8, 1, np.uint64))
     aggregator.offer("s4")
     assert aggregator.asked["s4"].accepted is False
     for _ in range(2):
         aggregator.answer(aggregator.names[:4])
-    assert aggregator.of(sum_states.OpenSum)[0].survivors == aggregator.names[:4]
-    assert not aggregator.of(agg.CloseRound)
+    assert aggregator.of(sum_effects.OpenSum)[0].survivors == aggregator.names[:4]
+    assert not aggregator.of(round_effects.CloseRound)
 
 
 def test_shares_are_asked_for_when_enough_have_signed_and_not_before() -> None:
@@ -214,9 +211,9 @@ def test_an_answer_to_late_values_does_not_end_the_sum() -> None:
     aggregator.ready()
     aggregator.to(Consents)
     refused = Receipt(id=b"x" * 32, accepted=False, reason="late")
-    aggregator.feed(agg.Judged((agg.Answer("s4", ROUND, refused),)))
-    assert aggregator.machine.state is agg.State.COLLECTING
-    assert not aggregator.of(agg.CloseRound)
+    aggregator.feed(round_events.Judged((round_events.Answer("s4", ROUND, refused),)))
+    assert aggregator.machine.state is round_states.State.COLLECTING
+    assert not aggregator.of(round_effects.CloseRound)
 
 
 def test_too_few_in_an_attempt_make_the_next_one_with_twice_the_time() -> None:
@@ -226,12 +223,12 @@ def test_too_few_in_an_attempt_make_the_next_one_with_twice_the_time() -> None:
     aggregator.silent = {"s3", "s4"}
     aggregator.answer()
     aggregator.wait(DEADLINE)
-    first, second = aggregator.of(sum_states.NewSum)
+    first, second = aggregator.of(sum_effects.NewSum)
     assert (first.names, second.names) == (aggregator.names, aggregator.names[:3])
     assert first.attempt != second.attempt
     aggregator.silent = set(aggregator.names)
     aggregator.wait(1.5 * DEADLINE)
-    assert len(aggregator.of(sum_states.NewSum)) == 2
+    assert len(aggregator.of(sum_effects.NewSum)) == 2
 
 
 def test_a_site_that_lost_its_secrets_is_not_waited_for() -> None:
@@ -242,7 +239,7 @@ def test_a_site_that_lost_its_secrets_is_not_waited_for() -> None:
     aggregator.say("s0", Ready(run=RUN, round=ROUND, lost=bytes([1]) * 16))
     aggregator.answer(("s1", "s2"))
     aggregator.ready()
-    assert [new.attempt for new in aggregator.of(sum_states.NewSum)] == [bytes([1]) * 16, bytes([2]) * 16]
+    assert [new.attempt for new in aggregator.of(sum_effects.NewSum)] == [bytes([1]) * 16, bytes([2]) * 16]
 
 
 def test_a_word_about_an_older_attempt_loses_nobody() -> None:
@@ -262,14 +259,14 @@ def test_shares_that_stay_away_close_the_round_without_a_sum_after_two_deadlines
     aggregator.to(Consents)
     aggregator.answer(("s0",))
     aggregator.wait(DEADLINE)
-    assert aggregator.of(agg.Stalled)[-1].missed == aggregator.names[1:]
-    assert not aggregator.of(sum_states.GiveUpSum)
+    assert aggregator.of(round_effects.Stalled)[-1].missed == aggregator.names[1:]
+    assert not aggregator.of(sum_effects.GiveUpSum)
     aggregator.wait(DEADLINE)
-    (given_up,) = aggregator.of(sum_states.GiveUpSum)
+    (given_up,) = aggregator.of(sum_effects.GiveUpSum)
     receipt = Receipt(id=b"-" * 32, accepted=False, reason="too few shares")
-    aggregator.feed(sum_states.SumEnded(given_up.sum.attempt, given_up.sum.survivors, receipt))
-    assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [ROUND]
-    assert len(aggregator.of(sum_states.NewSum)) == 1
+    aggregator.feed(round_events.SumEnded(given_up.sum.attempt, given_up.sum.survivors, receipt))
+    assert [closed.round for closed in aggregator.of(round_effects.CloseRound)] == [ROUND]
+    assert len(aggregator.of(sum_effects.NewSum)) == 1
     assert {site for site, summed in aggregator.told.items() if not summed.accepted} == set(aggregator.names)
 
 
@@ -278,40 +275,40 @@ def test_a_new_life_asks_for_the_shares_of_the_sum_that_was_about_to_open() -> N
     before = Aggregator()
     before.ready()
     before.to(Consents)
-    (kept,) = before.of(sum_states.KeepSum)
+    (kept,) = before.of(sum_effects.KeepSum)
     after = Aggregator(unopened=kept.sum, roster=dict.fromkeys(before.names, False))
     after.sites = before.sites
     after.ready()
     assert all(isinstance(question, Consents) for question in after.asked.values())
     after.answer()
-    assert not after.of(sum_states.NewSum)
-    assert len(after.of(sum_states.OpenSum)[0].reveals) == threshold(5)
+    assert not after.of(sum_effects.NewSum)
+    assert len(after.of(sum_effects.OpenSum)[0].reveals) == threshold(5)
 
 
 def test_a_sum_that_an_earlier_life_ended_is_closed_at_once() -> None:
     """Its outcome is durable: nobody is asked again."""
     receipts = dict.fromkeys(("s0", "s1", "s2"), Receipt(id=b"s" * 32, accepted=True))
     aggregator = Aggregator(receipts=receipts)
-    assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [ROUND]
-    assert not aggregator.of(sum_states.NewSum)
+    assert [closed.round for closed in aggregator.of(round_effects.CloseRound)] == [ROUND]
+    assert not aggregator.of(sum_effects.NewSum)
 
 
 def test_who_asks_late_is_told_what_the_journal_says() -> None:
     """Of that round, not of its newest."""
     aggregator = Aggregator()
     aggregator.say("s0", Ready(run=RUN, round=1))
-    assert aggregator.of(sum_states.TellOutcome) == [sum_states.TellOutcome("s0", 1)]
+    assert aggregator.of(sum_effects.TellOutcome) == [sum_effects.TellOutcome("s0", 1)]
 
 
 def test_time_in_which_the_aggregator_was_cut_off_is_nobodys_fault() -> None:
     """A phase has as much longer."""
     aggregator = Aggregator()
     aggregator.ready()
-    aggregator.feed(agg.Disconnected())
+    aggregator.feed(round_events.Disconnected())
     aggregator.wait(5 * DEADLINE)
-    aggregator.feed(agg.Reconnected())
+    aggregator.feed(round_events.Reconnected())
     aggregator.wait(DEADLINE / 2)
-    assert not aggregator.of(agg.Stalled)
+    assert not aggregator.of(round_effects.Stalled)
 
 
 def test_masked_values_are_taken_while_they_are_asked_for_and_never_else() -> None:
@@ -328,9 +325,9 @@ def test_a_site_that_declines_is_not_waited_for() -> None:
     aggregator.ready(aggregator.names[:3])
     for _ in range(2):
         aggregator.say("s3", Decline(run=RUN, cause="patients"))
-    assert aggregator.of(agg.Declined) == [agg.Declined("s3", ROUND, "patients")]
+    assert aggregator.of(round_effects.Declined) == [round_effects.Declined("s3", ROUND, "patients")]
     aggregator.wait(1.0)
-    assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names[:3]
+    assert aggregator.of(sum_effects.NewSum)[0].names == aggregator.names[:3]
 
 
 def test_a_word_of_another_run_declines_nothing() -> None:
@@ -339,8 +336,8 @@ def test_a_word_of_another_run_declines_nothing() -> None:
     aggregator.ready(aggregator.names[:3])
     aggregator.say("s3", Decline(run="2" * 16, cause="patients"))
     aggregator.wait(1.0)
-    assert not aggregator.of(agg.Declined)
-    assert not aggregator.of(sum_states.NewSum)
+    assert not aggregator.of(round_effects.Declined)
+    assert not aggregator.of(sum_effects.NewSum)
 
 
 BEFORE = frozenset({"s0", "s1", "s2", "s3", "s4"})
@@ -350,7 +347,7 @@ def test_a_sum_of_statistics_is_over_the_same_sites_as_the_one_before() -> None:
     """Who comes between two sums is left out of the second."""
     aggregator = Aggregator(6, summed=(BEFORE,), round=STATISTICS)
     aggregator.ready()
-    assert aggregator.of(sum_states.NewSum)[0].names == tuple(sorted(BEFORE))
+    assert aggregator.of(sum_effects.NewSum)[0].names == tuple(sorted(BEFORE))
 
 
 def test_a_sum_that_would_show_a_missing_site_waits_for_it_one_more_deadline() -> None:
@@ -358,11 +355,11 @@ def test_a_sum_that_would_show_a_missing_site_waits_for_it_one_more_deadline() -
     aggregator = Aggregator(5, summed=(BEFORE,), round=STATISTICS)
     aggregator.ready(aggregator.names[:4])
     aggregator.wait(DEADLINE)
-    (waiting,) = aggregator.of(sum_states.AwaitCohort)
+    (waiting,) = aggregator.of(sum_effects.AwaitCohort)
     assert (waiting.missing, waiting.seconds) == (("s4",), DEADLINE)
-    assert not aggregator.of(sum_states.NewSum)
+    assert not aggregator.of(sum_effects.NewSum)
     aggregator.ready(("s4",))
-    assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names
+    assert aggregator.of(sum_effects.NewSum)[0].names == aggregator.names
 
 
 def test_more_sites_are_left_out_where_one_is_gone_and_enough_are_there() -> None:
@@ -371,7 +368,7 @@ def test_more_sites_are_left_out_where_one_is_gone_and_enough_are_there() -> Non
     aggregator.ready(aggregator.names[:5])
     aggregator.wait(DEADLINE)
     aggregator.wait(DEADLINE)
-    assert aggregator.of(sum_states.NewSum)[0].names == ("s0", "s1", "s2")
+    assert aggregator.of(sum_effects.NewSum)[0].names == ("s0", "s1", "s2")
 
 
 def test_without_a_cohort_the_round_closes_without_a_sum_and_everybody_hears() -> None:
@@ -380,9 +377,9 @@ def test_without_a_cohort_the_round_closes_without_a_sum_and_everybody_hears() -
     aggregator.ready(aggregator.names[:4])
     aggregator.wait(DEADLINE)
     aggregator.wait(DEADLINE)
-    assert [effect.ready for effect in aggregator.of(sum_states.NoCohort)] == [aggregator.names[:4]]
-    assert [closed.round for closed in aggregator.of(agg.CloseRound)] == [STATISTICS]
-    assert not aggregator.of(sum_states.NewSum)
+    assert [effect.ready for effect in aggregator.of(sum_effects.NoCohort)] == [aggregator.names[:4]]
+    assert [closed.round for closed in aggregator.of(round_effects.CloseRound)] == [STATISTICS]
+    assert not aggregator.of(sum_effects.NewSum)
     assert {site for site, summed in aggregator.told.items() if not summed.accepted} == set(
         aggregator.names[:4]
     )
@@ -395,8 +392,8 @@ def test_a_sum_of_statistics_that_loses_one_site_is_given_up_before_anybody_reve
     aggregator.to(Dealt)
     aggregator.answer(aggregator.names[:4])
     aggregator.wait(DEADLINE)
-    assert not aggregator.of(sum_states.FixSum)
-    assert [effect.missing for effect in aggregator.of(sum_states.AwaitCohort)] == [("s4",)]
+    assert not aggregator.of(sum_effects.FixSum)
+    assert [effect.missing for effect in aggregator.of(sum_effects.AwaitCohort)] == [("s4",)]
 
 
 def test_training_goes_on_with_whoever_is_there() -> None:
@@ -405,7 +402,7 @@ def test_training_goes_on_with_whoever_is_there() -> None:
     assert task_of(aggregator.machine._plan, ROUND) == "train"
     aggregator.ready(aggregator.names[:4])
     aggregator.wait(DEADLINE)
-    assert aggregator.of(sum_states.NewSum)[0].names == aggregator.names[:4]
+    assert aggregator.of(sum_effects.NewSum)[0].names == aggregator.names[:4]
 
 
 TWELVE = tuple(sorted(f"s{number}" for number in range(12)))
@@ -417,7 +414,7 @@ def test_a_round_of_training_is_summed_by_the_groups_of_the_first_sum() -> None:
     aggregator = Aggregator(13, groups=4, summed=(frozenset(TWELVE),))
     aggregator.ready(name for name in aggregator.names if name != IN_FOUR[1][0])
     aggregator.wait(DEADLINE)
-    (new,) = aggregator.of(sum_states.NewSum)
+    (new,) = aggregator.of(sum_effects.NewSum)
     assert new.groups == (IN_FOUR[0], *IN_FOUR[2:])
     assert new.names == members(new.groups)
 
@@ -434,7 +431,7 @@ def test_a_group_that_loses_a_site_on_the_way_is_left_out_of_the_sum(phase: type
     aggregator.wait(DEADLINE)
     for _ in range(3 if phase is Dealt else 4):
         aggregator.answer()
-    (opened,) = aggregator.of(sum_states.OpenSum)
+    (opened,) = aggregator.of(sum_effects.OpenSum)
     assert opened.groups == IN_FOUR[:3]
     assert opened.survivors == members(IN_FOUR[:3])
 
@@ -445,18 +442,18 @@ def test_fewer_than_three_whole_groups_make_no_sum() -> None:
     missing = aggregator.names[3]
     aggregator.ready(name for name in aggregator.names if name != missing)
     aggregator.wait(DEADLINE)
-    (waiting,) = aggregator.of(sum_states.AwaitCohort)
+    (waiting,) = aggregator.of(sum_effects.AwaitCohort)
     assert (waiting.missing, waiting.reason) == ((missing,), NO_GROUPS)
     aggregator.wait(DEADLINE)
-    assert [effect.reason for effect in aggregator.of(sum_states.NoCohort)] == [NO_GROUPS]
-    assert not aggregator.of(sum_states.NewSum)
+    assert [effect.reason for effect in aggregator.of(sum_effects.NoCohort)] == [NO_GROUPS]
+    assert not aggregator.of(sum_effects.NewSum)
 
 
 def test_statistics_are_one_sum_where_training_is_in_groups() -> None:
     """Medians of them would tell of more."""
     aggregator = Aggregator(12, groups=4, summed=(frozenset(TWELVE),), round=STATISTICS)
     aggregator.ready()
-    (new,) = aggregator.of(sum_states.NewSum)
+    (new,) = aggregator.of(sum_effects.NewSum)
     assert (new.names, new.groups) == (TWELVE, ())
 
 
@@ -465,7 +462,7 @@ def test_a_site_takes_no_part_in_sums_under_an_open_plan() -> None:
     machine = SiteMachine(
         site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, model=MODEL, version=0, offer=(2, b"u"))
     )
-    for event in (site_states.Connected(CHUNK), Welcome(run=RUN, plan=make_plan())):
+    for event in (site_events.Connected(CHUNK), Welcome(run=RUN, plan=make_plan())):
         machine.receive(event, 0.0)
     assert machine.state is site_states.State.SENDING
     asked = Cohort(run=RUN, round=2, attempt=b"a" * 16, names=("s0", "s1", "s2"))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from fedfin.command_line.main import main
 from fedfin.errors import SettingsError
 from fedfin.link.broker_url import BrokerUrl
-from fedfin.model.plan_file import read_plan
-from fedfin.plan import Modality, Plan, Training, plan_toml
+from fedfin.model.plan_file import plan_toml, read_plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Training
 from fedfin.protocol.schedule import last_round, preset_down, preset_up
 
 GOOD = f"""

@@ -16,27 +16,17 @@ from machine_helpers import (
 from msgspec.structs import replace
 
 from fedfin import limits
-from fedfin.protocol import round_states as agg
+from fedfin.protocol import round_effects, round_events, round_states, transfer
 from fedfin.protocol import shard_states as life
-from fedfin.protocol import transfer
-from fedfin.protocol.messages import (
-    FIRST_LIFE,
-    Enough,
-    Evict,
-    Heard,
-    Life,
-    Missing,
-    Receipt,
-    Rewind,
-    RoundManifest,
-    Tally,
-    Want,
-    Welcome,
-)
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest, Want
+from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.transfers import Missing, Receipt
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.shard_machine import ShardMachine
 from fedfin.protocol.shards import Shard
-from fedfin.protocol.site_states import Connected
+from fedfin.protocol.site_events import Connected
 
 BOTH = [Shard(0, 2), Shard(1, 2)]
 OWN = [[f"s{n}" for n in range(20) if shard.serves(f"s{n}")] for shard in BOTH]
@@ -46,7 +36,7 @@ ACCEPTED = Receipt(id=OFFER.outline.id, accepted=True)
 QUICK = make_plan(sites=2, min_sites=2)
 ENOUGH = Enough(run=RUN, round=2)
 SECOND = Life(1, "a" * 16)
-HEARD = [agg.Send("shard/0", "dn/ctl", Heard())]
+HEARD = [round_effects.Send("shard/0", "dn/ctl", Heard())]
 
 
 class ShardAlone:
@@ -73,31 +63,36 @@ class Root:
     def __init__(self, plan=QUICK, **opened) -> None:
         self.machine = RootMachine(plan, run=RUN, shards=2, max_sum_bytes=10**6, chunk_size=CHUNK)
         self.plan = plan
-        parts = (agg.Payload("snapshot", 0, b"m" * 3000), agg.Payload("delta", 1, b"d" * 10))
+        parts = (
+            round_events.Payload("snapshot", 0, b"m" * 3000),
+            round_events.Payload("delta", 1, b"d" * 10),
+        )
         defaults = {"round": 2, "version": 1, "model": MODEL, "parts": parts, "receipts": {}, "earlier": {}}
-        self.opening = self.machine.receive(agg.Opened(**(defaults | opened)), 0.0)
+        self.opening = self.machine.receive(round_events.Opened(**(defaults | opened)), 0.0)
 
     def tell(self, index: int, *accepted: str, **changes) -> list:
         """A tally; what follows."""
         facts = {"plan": self.plan.digest(), "shards": 2, "run": RUN, "round": 2, "accepted": accepted}
         now = changes.pop("now", 1.0)
         tally = Tally(**(facts | {"refused": (), "late": (), "closed": False} | changes))
-        return self.machine.receive(agg.FromShard(index, tally), now)
+        return self.machine.receive(round_events.FromShard(index, tally), now)
 
     def deliver(self, index: int, **changes) -> list:
         """A sum arrives whole and is found good; what follows."""
         self.tell(index, closed=True, **changes)
-        self.machine.receive(agg.FromShard(index, OFFER), 1.0)
-        self.machine.receive(agg.FromShard(index, transfer.chunk(SUM, OFFER.outline, 0)), 1.0)
-        return self.machine.receive(agg.Judged((agg.Answer(f"shard/{index}", 2, ACCEPTED),)), 1.0)
+        self.machine.receive(round_events.FromShard(index, OFFER), 1.0)
+        self.machine.receive(round_events.FromShard(index, transfer.chunk(SUM, OFFER.outline, 0)), 1.0)
+        return self.machine.receive(
+            round_events.Judged((round_events.Answer(f"shard/{index}", 2, ACCEPTED),)), 1.0
+        )
 
 
 # A shard.
 
 
-def hello_of(site: str, **changes) -> agg.FromSite:
+def hello_of(site: str, **changes) -> round_events.FromSite:
     """One whose update of round 2 was accepted."""
-    return agg.FromSite(site, replace(HELLO, **({"run": RUN, "seen": 2, "accepted": 2} | changes)))
+    return round_events.FromSite(site, replace(HELLO, **({"run": RUN, "seen": 2, "accepted": 2} | changes)))
 
 
 def test_a_shard_learns_from_a_site_that_its_folder_was_set_back() -> None:
@@ -134,8 +129,8 @@ def test_a_shard_that_delivers_the_sum_of_a_round_that_the_root_has_lost_lets_it
     shard.collect(3, sum=SUM)
     shard.feed(rewind_to(2), life.RoundOpened({}, {}))
     shard.now += limits.RETRY_S
-    assert [type(effect.message) for effect in shard.feed(agg.Tick())] == [Tally]
-    (answer,) = shard.feed(agg.FromSite(site, begin_of()))
+    assert [type(effect.message) for effect in shard.feed(round_events.Tick())] == [Tally]
+    (answer,) = shard.feed(round_events.FromSite(site, begin_of()))
     assert isinstance(answer.message, Missing)
 
 
@@ -169,10 +164,10 @@ def test_a_shard_with_another_plan_leaves() -> None:
 def test_an_offer_between_two_rounds_is_answered_when_the_next_is_open() -> None:
     """The site has heard of it first; it need not ask again."""
     shard, site = ShardAlone(), OWN[0][0]
-    assert shard.feed(agg.FromSite(site, begin_of())) == []
+    assert shard.feed(round_events.FromSite(site, begin_of())) == []
     tally, answer = shard.collect()
     assert isinstance(tally.message, Tally)
-    assert answer == agg.Send(site, "dn/ctl", Missing(id=begin_of().outline.id, bitmap=b"\x07"))
+    assert answer == round_effects.Send(site, "dn/ctl", Missing(id=begin_of().outline.id, bitmap=b"\x07"))
 
 
 def test_a_closed_shard_takes_nothing_more_and_delivers_until_there_is_a_receipt() -> None:
@@ -183,9 +178,9 @@ def test_a_closed_shard_takes_nothing_more_and_delivers_until_there_is_a_receipt
     tally, offer = shard.feed(life.Summed(SUM))
     assert tally.message.closed
     assert offer == life.SendUp("up/ctl", OFFER)
-    assert shard.feed(agg.FromSite(site, begin_of())) == []
+    assert shard.feed(round_events.FromSite(site, begin_of())) == []
     shard.now += limits.RETRY_S
-    assert shard.feed(agg.Tick())[-1] == offer
+    assert shard.feed(round_events.Tick())[-1] == offer
     assert shard.feed(ACCEPTED) == [life.Settle(2)]
     shard.feed(manifest_of(3))
     late = shard.feed(life.RoundOpened({}, {}))[-1]
@@ -215,11 +210,11 @@ def test_the_root_closes_when_its_shards_together_have_the_target() -> None:
     root = Root()
     assert root.tell(0, OWN[0][0]) == HEARD
     assert root.tell(1, OWN[1][0]) == [
-        agg.Send(f"shard/{i}", "dn/ctl", replace(ENOUGH, promised=(OWN[i][0],))) for i in (0, 1)
+        round_effects.Send(f"shard/{i}", "dn/ctl", replace(ENOUGH, promised=(OWN[i][0],))) for i in (0, 1)
     ]
-    assert root.deliver(0) == [agg.Send("shard/0", "dn/ctl", ACCEPTED)]
+    assert root.deliver(0) == [round_effects.Send("shard/0", "dn/ctl", ACCEPTED)]
     _, close = root.deliver(1)
-    assert isinstance(close, agg.CloseRound)
+    assert isinstance(close, round_effects.CloseRound)
 
 
 def test_a_tally_that_is_repeated_or_tells_of_others_sites_counts_nothing() -> None:
@@ -233,7 +228,7 @@ def test_a_shard_that_has_closed_closes_the_round() -> None:
     """The root was restarted after it had said so: what is summed up cannot be collected again."""
     for root in (Root(), Root(receipts={"shard/0": ACCEPTED})):
         root.tell(0, *OWN[0][:2], closed=True)
-        assert root.tell(1) == [agg.Send("shard/1", "dn/ctl", ENOUGH)]
+        assert root.tell(1) == [round_effects.Send("shard/1", "dn/ctl", ENOUGH)]
 
 
 def test_a_root_that_was_restarted_knows_by_the_quorum_that_a_shard_was_set_back() -> None:
@@ -251,7 +246,7 @@ def test_a_shard_that_lags_is_told_run_and_round() -> None:
     assert [type(e.message) for e in root.tell(0, run=OTHER_RUN)] == [Welcome, RoundManifest]
     assert [type(e.message) for e in root.tell(0, round=1)] == [RoundManifest]
     root.tell(0, *OWN[0][:2])
-    assert root.tell(1) == [agg.Send("shard/1", "dn/ctl", ENOUGH)]
+    assert root.tell(1) == [round_effects.Send("shard/1", "dn/ctl", ENOUGH)]
 
 
 @pytest.mark.parametrize(
@@ -275,12 +270,14 @@ def test_while_the_root_waits_for_a_sum_it_says_so_and_goes_on_answering() -> No
     root.tell(0, *OWN[0][:2])
     root.deliver(0)
     late = 2.0 + limits.REMIND_S
-    assert root.machine.receive(agg.Tick(), late) == [agg.Lacking(2, ("shard/1",))]
-    assert root.machine.receive(agg.Tick(), late + 1) == []
-    kinds = [type(e.message) for e in root.machine.receive(agg.FromSite("s9", HELLO), late)]
+    assert root.machine.receive(round_events.Tick(), late) == [round_effects.Lacking(2, ("shard/1",))]
+    assert root.machine.receive(round_events.Tick(), late + 1) == []
+    kinds = [type(e.message) for e in root.machine.receive(round_events.FromSite("s9", HELLO), late)]
     assert kinds == [Welcome, RoundManifest]
     want = Want(part="delta", version=1, bitmap=b"\x01")
-    assert root.machine.receive(agg.FromSite("s9", want), late) == [agg.SendChunks("s9", "delta", 1, (0,))]
+    assert root.machine.receive(round_events.FromSite("s9", want), late) == [
+        round_effects.SendChunks("s9", "delta", 1, (0,))
+    ]
 
 
 def test_the_root_takes_no_update_of_a_site_but_waits_for_who_offers_one() -> None:
@@ -290,7 +287,7 @@ def test_the_root_takes_no_update_of_a_site_but_waits_for_who_offers_one() -> No
     for offers in (True, False):
         root = Root(plan, roster={"s0": False, "s1": False, "s2": True})
         if offers:
-            assert root.machine.receive(agg.FromSite("s2", begin_of(PAYLOAD)), 1.0) == []
+            assert root.machine.receive(round_events.FromSite("s2", begin_of(PAYLOAD)), 1.0) == []
         effects = [
             effect
             for index, own in enumerate(OWN)
@@ -339,7 +336,7 @@ def test_a_root_whose_shard_knows_more_begins_its_round_anew_in_a_new_life(tally
     begin, *published, _ = root.tell(1, life=new)
     assert (begin.life, begin.site, begin.seen) == (new, "shard/0", tally["seen"])
     assert published[-2].manifest == answer.message.manifest
-    assert root.machine.state is agg.State.COLLECTING
+    assert root.machine.state is round_states.State.COLLECTING
     root.tell(0, OWN[0][0], life=new)
     assert root.tell(1, OWN[1][0], life=new)[0].message.promised == (OWN[0][0],)
 
@@ -351,16 +348,16 @@ def test_a_root_that_holds_a_shards_sum_lets_it_go_for_the_new_life() -> None:
     new = answer[0].message.manifest.life
     root.tell(0, life=new)
     root.tell(1, life=new)
-    assert root.machine.state is agg.State.COLLECTING
+    assert root.machine.state is round_states.State.COLLECTING
     root.tell(0, *OWN[0][:2], life=new)
-    assert root.deliver(0, life=new) == [agg.Send("shard/0", "dn/ctl", ACCEPTED)]
-    assert isinstance(root.deliver(1, life=new)[-1], agg.CloseRound)
+    assert root.deliver(0, life=new) == [round_effects.Send("shard/0", "dn/ctl", ACCEPTED)]
+    assert isinstance(root.deliver(1, life=new)[-1], round_effects.CloseRound)
 
 
 def test_a_site_with_an_update_for_a_round_that_the_root_has_lost_hears_of_its_new_life() -> None:
     """The manifest may have got lost on its way, and shards wait for rounds that are still to come."""
     root = Root()
-    (where,) = root.machine.receive(agg.FromSite("s0", begin_of(PAYLOAD, round_=5)), 1.0)
+    (where,) = root.machine.receive(round_events.FromSite("s0", begin_of(PAYLOAD, round_=5)), 1.0)
     assert (where.site, where.message.round) == ("s0", 2)
 
 
@@ -369,7 +366,9 @@ def test_a_root_and_shards_that_were_all_set_back_learn_it_from_a_site() -> None
     root = Root()
     hello = replace(HELLO, run=RUN, seen=5, accepted=4)
     assert not [
-        e for e in root.machine.receive(agg.FromSite("s0", hello), 1.0) if isinstance(e, agg.BeginLife)
+        e
+        for e in root.machine.receive(round_events.FromSite("s0", hello), 1.0)
+        if isinstance(e, round_effects.BeginLife)
     ]
     (answer,) = root.tell(0, round=2, seen=2)
     new = answer.message.manifest.life
@@ -384,20 +383,24 @@ def test_a_root_takes_no_sum_of_another_life() -> None:
     root = Root()
     root.tell(0, round=3, seen=3, settled=2)
     offer = begin_of(SUM, round_=3, chunk_size=transfer.grain(len(SUM), CHUNK))
-    assert root.machine.receive(agg.FromShard(0, offer), 1.0) == []
-    assert root.machine.receive(agg.FromShard(1, OFFER), 1.0) == [], "it has not said which life it is in"
+    assert root.machine.receive(round_events.FromShard(0, offer), 1.0) == []
+    assert root.machine.receive(round_events.FromShard(1, OFFER), 1.0) == [], (
+        "it has not said which life it is in"
+    )
 
 
 def test_people_hear_within_two_minutes_which_shards_are_silent_or_have_not_followed() -> None:
     """While the round is open, and while a new life waits for them; not while the root is itself cut off."""
     root = Root()
     root.tell(0, now=100.0)
-    assert agg.Unheard(2, ("shard/1",), 100.0) in root.machine.receive(agg.Tick(), 100.0)
-    root.machine.receive(agg.Disconnected(), 110.0)
-    assert not root.machine.receive(agg.Tick(), 300.0)
-    root.machine.receive(agg.Reconnected(), 301.0)
+    assert round_effects.Unheard(2, ("shard/1",), 100.0) in root.machine.receive(round_events.Tick(), 100.0)
+    root.machine.receive(round_events.Disconnected(), 110.0)
+    assert not root.machine.receive(round_events.Tick(), 300.0)
+    root.machine.receive(round_events.Reconnected(), 301.0)
     root.tell(0, round=3, seen=3, now=302.0)
-    assert agg.Rewinding(2, ("shard/0", "shard/1")) in root.machine.receive(agg.Tick(), 333.0)
+    assert round_effects.Rewinding(2, ("shard/0", "shard/1")) in root.machine.receive(
+        round_events.Tick(), 333.0
+    )
 
 
 def test_a_shard_whose_sum_is_here_lost_nothing() -> None:
@@ -405,7 +408,7 @@ def test_a_shard_whose_sum_is_here_lost_nothing() -> None:
     root = Root()
     root.tell(0, OWN[0][0], OWN[0][1])
     root.deliver(0)
-    assert not [effect for effect in root.tell(0, behind=True) if isinstance(effect, agg.BeginLife)]
+    assert not [effect for effect in root.tell(0, behind=True) if isinstance(effect, round_effects.BeginLife)]
 
 
 def test_a_shard_that_lacks_what_it_promised_is_not_summed_up() -> None:
@@ -420,6 +423,6 @@ def test_a_shard_that_lacks_what_it_promised_is_not_summed_up() -> None:
 def test_the_root_says_what_a_shard_promised() -> None:
     """Also when it has to say again that it is enough."""
     root, (one, other, *_) = Root(), OWN[0]
-    enough = agg.Send("shard/0", "dn/ctl", replace(ENOUGH, promised=(one, other)))
+    enough = round_effects.Send("shard/0", "dn/ctl", replace(ENOUGH, promised=(one, other)))
     assert enough in root.tell(0, one, other)
     assert enough in root.tell(0, one)

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from fedfin.errors import StateError
-from fedfin.protocol.messages import AggregatorState
+from fedfin.protocol.messages.presence import AggregatorState
 from fedfin.protocol.tenure import PROBE_S, REMIND_S, Tenure
 
 FIRST = AggregatorState(online=True, boot="1" * 16, host="north", since=100.0, at=100.0)

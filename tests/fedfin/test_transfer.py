@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import Chunk, Outline
+from fedfin.protocol.messages.transfers import Chunk, Outline
 
 SIZE = 1024
 

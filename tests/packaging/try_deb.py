@@ -21,7 +21,7 @@ from federation import make_bundle, make_plan, write_cases
 from machine import BUILD, Machine, booted
 from with_intake import try_intake
 
-from fedfin.plan import plan_toml
+from fedfin.model.plan_file import plan_toml
 
 SITE, OTHER, ROUNDS = "st-mary", "st-john", 3
 EDGE, AGGREGATOR = f"fedfin-edge@{SITE}", "fedfin-aggregator@ward"

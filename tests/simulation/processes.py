@@ -16,8 +16,8 @@ from fedfin import files
 from fedfin.errors import FedfinError, StateError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
-from fedfin.protocol import round_states, shard_states, site_states
-from fedfin.protocol.messages import Reveal
+from fedfin.protocol import round_states, shard_states, site_events, site_states
+from fedfin.protocol.messages.secure_sums import Reveal
 from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.shards import Shard
 from fedfin.secure_sums.masks import Words
@@ -265,7 +265,7 @@ class SiteProcess(Process):
         self.agent._step()
         if self.agent._machine.state is site_states.State.FINISHED:
             self.finished, self.alive = True, False
-            self.agent._link.stop((self.agent._topic("up/state"), self.agent._online(online=False)))
+            self.agent._link.stop()
 
     def end(self, error: FedfinError) -> None:
         """Its people read that another run of the plan has begun, or of too many lives, and ask the coordinator."""
@@ -448,7 +448,7 @@ def _sites(world: "World") -> dict[str, Any]:
 
     def run_task(plan: Plan, task: Task, round_: int, *more: Any, **how: Any) -> TaskResult:
         assert isinstance(world.current, SiteProcess)
-        world.watch.computing(world.current.name, world.current.agent._machine._life, round_)
+        world.watch.computing(world.current.name, world.current.agent._machine.hello.life, round_)
         return toy.run_task(plan, task, round_, *more, **how)
 
     return {
@@ -471,7 +471,7 @@ def _sums(world: "World") -> dict[str, Any]:
         world.watch.sums.giving(world.current.identity, decode_payload(payload, Update).round, summand)
         return summand
 
-    def watched_answer(summing: Summing, question: site_states.SumQuestion, update: bytes) -> Any:
+    def watched_answer(summing: Summing, question: site_events.SumQuestion, update: bytes) -> Any:
         assert isinstance(world.current, SiteProcess)
         given = answer(summing, question, update)
         if isinstance(given, Reveal):

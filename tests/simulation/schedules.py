@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fedfin.plan import Codec, Plan, Privacy, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, Privacy, Rounds
 from fedfin.protocol.convergence import ANSWERS
 from fedfin.protocol.schedule import first_training_round, last_round, task_of
 from fedfin_aggregator.rounds.update_checks import BEST as BEST_VERSION

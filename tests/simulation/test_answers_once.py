@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fedfin.plan import Privacy, Rounds
+from fedfin.plan_sections import Privacy, Rounds
 from simulation.faults import CrashError, Faults
 from simulation.toy import solved_plan, toy_plan
 from simulation.world import World

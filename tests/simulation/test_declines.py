@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from fedfin.declines import CAUSES
 from fedfin.errors import FedfinError
-from fedfin.plan import Privacy, Rounds
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.summary import summary
 from fedfin_edge.agent.approvals import decide, last_word
@@ -32,8 +32,7 @@ def stops_for_good(site: SiteProcess) -> list[FedfinError]:
         except FedfinError as error:
             met.append(error)
             site.gone, site.awaited, site.alive = True, False, False
-            last_words = site.agent._topic("up/state"), site.agent._online(online=False)
-            site.world.clock.after(2.0, lambda: site.agent._link.stop(last_words))  # as long as a link takes
+            site.world.clock.after(2.0, site.agent._link.stop)  # as long as a link takes
 
     site._step = take_a_step
     return met

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fedfin.plan import Privacy, Rounds
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin.protocol.subtraction import NO_COHORT
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.summary import print_summary, summary

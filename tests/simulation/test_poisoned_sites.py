@@ -12,7 +12,8 @@ import pytest
 
 from fedfin.fusion.model import load_model
 from fedfin.model.metrics import auc
-from fedfin.plan import Plan, Privacy, Rounds, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Privacy, Rounds, Training
 from fedfin.protocol.convergence import METRICS
 from fedfin_aggregator.rounds.update_checks import ROLLED_BACK
 from fedfin_edge.cases.dataset import Dataset

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fedfin import limits
-from fedfin.plan import Rounds
+from fedfin.plan_sections import Rounds
 from simulation.faults import CrashError, Faults
 from simulation.toy import toy_plan
 from simulation.world import World

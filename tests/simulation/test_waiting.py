@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fedfin.plan import Rounds
+from fedfin.plan_sections import Rounds
 from fedfin.protocol import site_machine
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.summary import print_summary, summary

@@ -6,7 +6,8 @@ import numpy as np
 
 from benchmarks.transport.stand_in_values import possible
 from fedfin.model.model_spec import MAGNITUDES, task_specs
-from fedfin.plan import Modality, Model, Plan, Privacy, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Privacy, Rounds
 from fedfin.protocol.convergence import ANSWERS, LOSSES
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks import run_task as tasks

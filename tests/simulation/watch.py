@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from fedfin.protocol import messages, transfer
-from fedfin.protocol.messages import Life, Receipt, RoundManifest, Summed
+from fedfin.protocol import transfer
+from fedfin.protocol.life import Life
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import decode
+from fedfin.protocol.messages.secure_sums import Summed
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import answered_once
-from fedfin.protocol.sum_states import OpenSum
+from fedfin.protocol.sum_effects import OpenSum
 from fedfin.secure_sums.masks import Words
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
@@ -112,11 +116,11 @@ class Watch:
         """A message has reached the broker: from now on somebody may have read it."""
         if topic.endswith("/dn/ctl") and KIND_RECEIPT in payload:
             if self._world.keys is None:  # for masked values it promises nothing
-                self._receipt(sender, _party(topic), messages.decode(payload, Receipt))
+                self._receipt(sender, _party(topic), decode(payload, Receipt))
         elif topic.endswith("/dn/ctl") and KIND_SUMMED in payload:
-            self._answered(sender, _party(topic), messages.decode(payload, Summed))
+            self._answered(sender, _party(topic), decode(payload, Summed))
         elif topic.endswith("/global/manifest"):
-            self._manifest(messages.decode(payload, RoundManifest))
+            self._manifest(decode(payload, RoundManifest))
 
     def _receipt(self, sender: "Process", site: str, receipt: Receipt) -> None:
         key = sender, site, receipt.id

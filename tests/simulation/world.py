@@ -166,7 +166,7 @@ class World:
                 self._start_finished_shards_again()
             if event == "sending":
                 assert isinstance(self.current, SiteProcess)
-                self.watch.offering(name, self.current.agent._machine._life, facts["round"])
+                self.watch.offering(name, self.current.agent._machine.hello.life, facts["round"])
             if event == "rewound" and not self.plan.privacy.summed:
                 # A site may be killed when it has written the new life down, and before it says so.
                 sites = {site.name for site in (*self.sites, *self.twins)}

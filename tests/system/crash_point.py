@@ -54,7 +54,7 @@ SITE = {
     "answered, not settled": Point(f"{STATE}.settle", "before", 2),
     "half settled": Point(f"{STATE}._owe", "after", 2),
     "settled": Point(f"{STATE}.settle", "after", 2),
-    "finishing": Point("fedfin_edge.agent.agent.write_model", "before"),
+    "finishing": Point("fedfin_edge.agent.actions.write_model", "before"),
 }
 AGGREGATOR = {
     "starting": Point(PUBLISH, "before", of=_publishes("roundmanifest")),

@@ -11,8 +11,8 @@ from fedfin.command_line.main import main
 from fedfin.errors import FedfinError, InputError, StateError
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile, encode_model_file, read_model
-from fedfin.model.plan_file import read_plan
-from fedfin.plan import Modality, plan_toml
+from fedfin.model.plan_file import plan_toml, read_plan
+from fedfin.plan_sections import Modality
 from fedfin_aggregator.folder import JOURNAL, open_journal
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_edge.agent.outbox import Outbox

@@ -16,7 +16,7 @@ from crash_point import AGGREGATOR, BROKER_PID, SITE
 from federation import Federation, need_mosquitto
 
 from fedfin.demo.processes import free_port, wait_for_port
-from fedfin.plan import Codec
+from fedfin.plan_sections import Codec
 
 HERE = Path(__file__).parent
 M = TypeVar("M", bound="Machines")

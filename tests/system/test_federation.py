@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from federation import Federation, broker, fedfin
 
-from fedfin.plan import Codec, Model
+from fedfin.plan_sections import Codec, Model
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,11 @@ from federation import broker, set_up, start
 
 from fedfin import limits
 from fedfin.link.broker_url import BrokerUrl
-from fedfin.plan import Modality, Model, Plan, Rounds, plan_toml
-from fedfin.protocol.messages import Want, encode
+from fedfin.model.plan_file import plan_toml
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds
+from fedfin.protocol.messages.manifest import Want
+from fedfin.protocol.messages.message import encode
 from fedfin.protocol.topics import Topics
 
 pytestmark = pytest.mark.broker

@@ -12,8 +12,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 from fedfin.demo.processes import free_port
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.model.model_file import read_model
-from fedfin.plan import Rounds
-from fedfin.protocol import messages, transfer
+from fedfin.plan_sections import Rounds
+from fedfin.protocol import transfer
+from fedfin.protocol.messages.joining import Evict, Hello
+from fedfin.protocol.messages.manifest import Part, RoundManifest, Want
+from fedfin.protocol.messages.message import encode
+from fedfin.protocol.messages.presence import AggregatorState, SiteState
+from fedfin.protocol.messages.transfers import Begin, Receipt
 from fedfin.protocol.topics import Topics
 from fedfin.trust.accepted import TRUST
 from fedfin.trust.audit_log import AUDIT, read_audit
@@ -69,30 +74,30 @@ class Attacker:
 def _lies(names: list[str]):
     """Forged, as anybody can write them who has read the protocol's page."""
     outline = transfer.outline(b"x" * 5000, 1024)
-    part = messages.Part(version=0, outline=outline)
-    manifest = messages.RoundManifest(
+    part = Part(version=0, outline=outline)
+    manifest = RoundManifest(
         run="1" * 16, round=2**31 - 1, task="train", state="finished", version=0, model=bytes(32), snapshot=part,
         deltas=(),
     )  # fmt: skip
-    evict, receipt = messages.Evict(reason="go"), messages.Receipt(id=outline.id, accepted=True)
-    begin = messages.Begin(run="1" * 16, round=1, outline=outline)
-    hello = messages.Hello(boot="2" * 16, encoders={"image": "f" * 64})
-    yield TOPICS.manifest, messages.encode(manifest), True
+    evict, receipt = Evict(reason="go"), Receipt(id=outline.id, accepted=True)
+    begin = Begin(run="1" * 16, round=1, outline=outline)
+    hello = Hello(boot="2" * 16, encoders={"image": "f" * 64})
+    yield TOPICS.manifest, encode(manifest), True
     yield TOPICS.manifest, MARKUP, True
     yield TOPICS.charter, b'{"format": "fedfin charter 1"}\n', True
     yield (
         TOPICS.aggregator_state,
-        messages.encode(messages.AggregatorState(online=False, boot="3" * 16)),
+        encode(AggregatorState(online=False, boot="3" * 16)),
         True,
     )
     for name in [*names, "mallory"]:
         for said in (evict, receipt, manifest):
-            yield TOPICS.site(name, "dn/ctl"), messages.encode(said), False
-        for said in (begin, hello, messages.Want(part="snapshot", version=0, bitmap=b"\1")):
-            yield TOPICS.site(name, "up/ctl"), messages.encode(said), False
+            yield TOPICS.site(name, "dn/ctl"), encode(said), False
+        for said in (begin, hello, Want(part="snapshot", version=0, bitmap=b"\1")):
+            yield TOPICS.site(name, "up/ctl"), encode(said), False
         yield TOPICS.site(name, "up/ctl"), MARKUP, False
-        gone = messages.SiteState(online=False, boot="4" * 16, done=True)
-        yield TOPICS.site(name, "up/state"), messages.encode(gone), True
+        gone = SiteState(online=False, boot="4" * 16, done=True)
+        yield TOPICS.site(name, "up/state"), encode(gone), True
 
 
 def test_who_may_publish_everything_changes_nothing(tmp_path: Path) -> None:

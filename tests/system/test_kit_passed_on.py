@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from fedfin.command_line.main import main
-from fedfin.plan import Modality, Plan, Rounds, plan_toml
+from fedfin.model.plan_file import plan_toml
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Rounds
 from fedfin.trust.accepted import CERTIFICATE, TRUST
 from fedfin.trust.identity import BROKER
 from fedfin.trust.request import read_request, write_request

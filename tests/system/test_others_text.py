@@ -15,9 +15,11 @@ from paho.mqtt import publish
 from fedfin.codec import compress
 from fedfin.errors import EvictedError, ProtocolError
 from fedfin.model.model_spec import task_specs
+from fedfin.model.plan_file import plan_toml
 from fedfin.plain_text import plain_lines, plain_text
-from fedfin.plan import Modality, plan_toml
-from fedfin.protocol import messages
+from fedfin.plan_sections import Modality
+from fedfin.protocol.messages.channels import UpControl
+from fedfin.protocol.messages.message import decode
 from fedfin.protocol.payloads import encode_update
 from fedfin_aggregator.folder import open_journal
 from fedfin_aggregator.rounds.rounds import Rounds
@@ -46,7 +48,7 @@ def test_text_of_others_is_one_line_that_no_terminal_obeys() -> None:
 def test_a_hello_named_as_markup_is_refused_as_bytes_that_break_the_protocol() -> None:
     """83a46b...: its name is [/x]; what the error quotes is plain."""
     with pytest.raises(ProtocolError) as refused:
-        messages.decode(HELLO, messages.UpControl)
+        decode(HELLO, UpControl)
     check_plain(str(refused.value))
 
 

@@ -11,7 +11,7 @@ from federation import Federation, broker, fedfin, start
 
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import read_model
-from fedfin.plan import Model, Privacy, Rounds, Training
+from fedfin.plan_sections import Model, Privacy, Rounds, Training
 from fedfin.privacy.budget import budget_of
 from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release

@@ -9,7 +9,8 @@ import pytest
 from federation import make_bundle, make_plan, set_up, write_cases
 
 from fedfin.lock import only_process
-from fedfin.plan import Modality, plan_toml
+from fedfin.model.plan_file import plan_toml
+from fedfin.plan_sections import Modality
 from fedfin_aggregator.folder import open_journal
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.incoming import Incoming

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from federation import Federation, broker, fedfin
 
-from fedfin.plan import Codec, Rounds
+from fedfin.plan_sections import Codec, Rounds
 
 
 def _finish(folder: Path, federation: Federation, names: list[str]) -> dict:

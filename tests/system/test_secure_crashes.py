@@ -8,7 +8,7 @@ from federation import Federation, need_mosquitto
 from test_crash_matrix import HERE, copied
 
 from fedfin.demo.processes import free_port
-from fedfin.plan import Privacy
+from fedfin.plan_sections import Privacy
 
 FEW = ["masked", "revealed, not sent", "survivors named", "kept, not asked"]
 pytestmark = pytest.mark.broker

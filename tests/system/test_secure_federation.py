@@ -10,7 +10,7 @@ from federation import Federation, broker, fedfin, set_up, start
 
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import read_model
-from fedfin.plan import Codec, Model, Privacy, Rounds
+from fedfin.plan_sections import Codec, Model, Privacy, Rounds
 from fedfin.protocol.padding import SEALED_BYTES
 from fedfin_aggregator.coordinator import Coordinator
 

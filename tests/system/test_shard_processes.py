@@ -14,7 +14,7 @@ from federation import broker, fedfin, start
 
 from benchmarks.transport.fleet_plan import FEDERATION, expected_model, make_plan
 from fedfin.model.model_file import read_model
-from fedfin.plan import plan_toml
+from fedfin.model.plan_file import plan_toml
 from fedfin_aggregator.store.journal import Journal
 
 SITES, ROUNDS = 24, 5

@@ -17,7 +17,7 @@ from fedfin.demo.processes import free_port
 from fedfin.link import link_events, mqtt
 from fedfin.link.proxy import Proxy, ProxyChoice
 from fedfin.link.tls import Tls
-from fedfin.plan import Codec
+from fedfin.plan_sections import Codec
 
 pytestmark = pytest.mark.broker
 CHUNK = 64 * 1024

@@ -12,8 +12,9 @@ from fedfin import limits
 from fedfin.command_line.parsers import Commands, add_command
 from fedfin.encoders.bundle import Manifest, read_manifest
 from fedfin.errors import SettingsError
+from fedfin.model.plan_file import plan_toml
 from fedfin.model.plan_size import check_moments, check_size
-from fedfin.plan import Plan, plan_toml
+from fedfin.plan import Plan
 from fedfin.settings import explain
 from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, tell_more
 

@@ -17,8 +17,10 @@ from fedfin.codec import Shapes
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
-from fedfin.plan import Digest
-from fedfin.protocol.messages import Count, Message, plain
+from fedfin.names import Digest
+from fedfin.plain_text import plain_error
+from fedfin.protocol.messages.fields import Count
+from fedfin.protocol.messages.message import Message
 from fedfin.protocol.payloads import Metric
 from fedfin_aggregator.fold.fold import Fold, Sum
 from fedfin_aggregator.fold.means import Means
@@ -94,7 +96,7 @@ def decode_sum(data: bytes) -> PartialSum:
     try:
         return msgspec.msgpack.decode(data, type=PartialSum)
     except UNDECODABLE as error:
-        raise ProtocolError(f"not a valid partial sum: {plain(error)}") from None
+        raise ProtocolError(f"not a valid partial sum: {plain_error(error)}") from None
 
 
 def unpack(sum_: PartialSum, shapes: Shapes) -> dict[str, Sum]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
-from fedfin.plan import Robust
+from fedfin.plan_sections import Robust
 from fedfin.secure_sums.fixed_point import ONE
 from fedfin_aggregator.fold.fold import Sum
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
-from fedfin.protocol.messages import Life
+from fedfin.protocol.life import Life
 from fedfin.protocol.schedule import task_of
 from fedfin_aggregator.closed_form.groups import by_group, is_grouped
 from fedfin_aggregator.fold.fold import FoldedMeans, Sum

@@ -1,6 +1,8 @@
 """The rounds of a shard: opened by the root, collected as an aggregator does, and ended by a sum."""
 
-from fedfin.protocol.messages import FIRST_LIFE, Rewind, RoundManifest
+from fedfin.protocol.life import FIRST_LIFE
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.shards import Rewind
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.shard_states import RoundOpened
 from fedfin.protocol.shards import Shard

@@ -18,9 +18,9 @@ from fedfin.model.model_spec import model_shapes, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.chain import Chain, Offer, extend, saves_bytes
-from fedfin.protocol.messages import PartKind
+from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.payloads import apply_delta, decode_model, encode_delta, encode_model, shifted
-from fedfin.protocol.round_states import Payload
+from fedfin.protocol.round_events import Payload
 from fedfin_aggregator.fold.fold import apply_means
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.version_records import Step

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from fedfin import limits
-from fedfin.protocol.messages import Message, PartKind
+from fedfin.protocol.messages.manifest import PartKind
+from fedfin.protocol.messages.message import Message
 
 Key = tuple[PartKind, int]
 Publish = Callable[[str, str, Message], tuple[int, int]]  # site, channel: token (-1: offline) and bytes

@@ -4,7 +4,8 @@ import secrets
 import socket
 import time
 
-from fedfin.protocol import messages
+from fedfin.protocol.messages.message import decode, encode
+from fedfin.protocol.messages.presence import AggregatorState
 from fedfin.protocol.tenure import Tenure
 from fedfin.trust.channel import AggregatorEnd
 from fedfin_aggregator.store.journal import Journal
@@ -15,7 +16,7 @@ class OwnState:
 
     def __init__(self, journal: Journal, topic: str, channel: AggregatorEnd, *, take_over: bool) -> None:
         boot, host, now = secrets.token_hex(8), socket.gethostname()[:255], time.time()
-        own = messages.AggregatorState(online=True, boot=boot, host=host, since=now, at=now)
+        own = AggregatorState(online=True, boot=boot, host=host, since=now, at=now)
         self.topic = topic
         self.tenure = Tenure(own, predecessor=journal.served(boot, journal.place), take_over=take_over)
         self._channel = channel
@@ -34,7 +35,7 @@ class OwnState:
         Raises StateError when another one serves, ProtocolError for what no aggregator says.
         """
         payload = self._channel.own(self.topic, payload)
-        return self.tenure.hear(messages.decode(payload, messages.AggregatorState))
+        return self.tenure.hear(decode(payload, AggregatorState))
 
-    def _sent(self, state: messages.AggregatorState) -> bytes:
-        return self._channel.send(self.topic, messages.encode(state))
+    def _sent(self, state: AggregatorState) -> bytes:
+        return self._channel.send(self.topic, encode(state))

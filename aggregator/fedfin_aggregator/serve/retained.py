@@ -7,9 +7,11 @@ broker has confirmed that it is cleared.
 from collections.abc import Iterable
 
 from fedfin.link import mqtt
-from fedfin.protocol import messages, transfer
-from fedfin.protocol.messages import PartKind
-from fedfin.protocol.round_states import PublishPart
+from fedfin.protocol import transfer
+from fedfin.protocol.messages.manifest import PartKind
+from fedfin.protocol.messages.message import encode
+from fedfin.protocol.messages.transfers import Chunk
+from fedfin.protocol.round_effects import PublishPart
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.store.journal import Journal
 
@@ -31,9 +33,9 @@ class Retained:
         self._journal.versions.retain(payload.kind, payload.version, len(chunks))
         for index in range(len(chunks)):
             chunk = transfer.chunk(payload.data, part.outline, index)
-            self._publish(payload.kind, payload.version, index, messages.encode(chunk))
+            self._publish(payload.kind, payload.version, index, encode(chunk))
 
-    def chunk(self, key: Key, index: int) -> messages.Chunk | None:
+    def chunk(self, key: Key, index: int) -> Chunk | None:
         """A chunk of a part that is on offer; None when it is not any more."""
         part = self._parts.get(key)
         return None if part is None else transfer.chunk(part.payload.data, part.outline, index)

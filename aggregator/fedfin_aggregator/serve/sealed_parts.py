@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from fedfin.protocol.messages import PartKind
-from fedfin.protocol.round_states import Payload
+from fedfin.protocol.messages.manifest import PartKind
+from fedfin.protocol.round_events import Payload
 from fedfin.trust.channel import AggregatorEnd
 
 

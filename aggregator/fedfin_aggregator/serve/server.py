@@ -13,8 +13,13 @@ from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
-from fedfin.protocol import messages
-from fedfin.protocol import round_states as life
+from fedfin.protocol import round_effects, round_events, round_states
+from fedfin.protocol.messages.channels import ShardUpControl, UpControl
+from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import Message, decode, encode
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.root_machine import RootMachine
 from fedfin.protocol.round_machine import RoundMachine
@@ -76,7 +81,7 @@ class Server:
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
         self._gone: set[str] = set()  # those of them that left with the final model
-        self._manifest: messages.RoundManifest | None = None
+        self._manifest: RoundManifest | None = None
         self._incoming = self._new_incoming()
         self._parts = SealedParts(self._channel)
         self._tick_at = 0.0
@@ -123,7 +128,7 @@ class Server:
         keep_freed_memory()
         self._link.start()
         try:
-            while self._machine.state is not life.State.FINISHED:
+            while self._machine.state is not round_states.State.FINISHED:
                 self._step()
             self._linger(linger_s)
         finally:
@@ -151,7 +156,7 @@ class Server:
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
             self._obey(self._channel.refresh())
-            self._feed(life.Tick())
+            self._feed(round_events.Tick())
             self._hear_answer()
             if (reason := self._own.tenure.waits_for(time.monotonic())) is not None:
                 self._report("waiting", {"reason": reason})
@@ -165,7 +170,7 @@ class Server:
             return
         self._rounds.case_caps = self._channel.case_caps
         reason = f"charter {change.number} does not list this site; ask the coordinator why"
-        self._feed(life.Enrolled(self._channel.enrolled or frozenset(), reason))
+        self._feed(round_events.Enrolled(self._channel.enrolled or frozenset(), reason))
         self._publish_charter()
         if change.removed and (keys := self._channel.group_keys) is not None:
             for site in self._channel.case_caps:
@@ -177,7 +182,7 @@ class Server:
         if (text := self._channel.charter_text) is not None:
             self._link.publish(self._topics.charter, text, retain=True)
 
-    def _hear_of_judged(self, judged: life.Judged | None) -> None:
+    def _hear_of_judged(self, judged: round_events.Judged | None) -> None:
         if judged is not None:
             self._feed(judged)
 
@@ -191,7 +196,7 @@ class Server:
                 self._online = False
                 self._report("offline", {"reason": reason})
                 self._mail.cut()
-                self._feed(life.Disconnected())
+                self._feed(round_events.Disconnected())
                 if final:
                     raise LinkError(reason)
             case link_events.Taken(token, None):
@@ -242,7 +247,7 @@ class Server:
         if self._cut_anew:  # what is on offer is cut anew: as if we had been started again
             self._begin_anew()
             return
-        self._feed(life.Reconnected())
+        self._feed(round_events.Reconnected())
         # A broker that lost its memory has no retained messages: say again where we stand.
         self._retained.publish_again()
         self._publish_manifest(self._manifest)
@@ -270,74 +275,74 @@ class Server:
                 self._feed(_from(site, self._control(site, payload)))
             elif channel == "up/chunk":
                 limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-                self._feed(_from(site, messages.decode(payload, messages.Chunk, limit=limit)))
+                self._feed(_from(site, decode(payload, Chunk, limit=limit)))
             else:
-                state = messages.decode(payload, messages.SiteState)
+                state = decode(payload, SiteState)
                 if is_shard(site):
                     self._on_site_state(site, state)
                 else:
-                    self._feed(life.FromSite(site, state))
+                    self._feed(round_events.FromSite(site, state))
         except ProtocolError as error:
             self._report("bad-message", {"site": site, "reason": str(error)})
 
     def _control(self, site: str, payload: bytes) -> Any:
         """The message. Raises ProtocolError; a site of a version that does not go with this one is evicted, too."""
         try:
-            return messages.decode(payload, messages.ShardUpControl if is_shard(site) else messages.UpControl)
+            return decode(payload, ShardUpControl if is_shard(site) else UpControl)
         except ProtocolError:
             if (reason := foreign_hello(payload)) is not None:
-                self._post(site, "dn/ctl", messages.Evict(reason=reason))
+                self._post(site, "dn/ctl", Evict(reason=reason))
             raise
 
-    def _on_site_state(self, site: str, state: messages.SiteState) -> None:
+    def _on_site_state(self, site: str, state: SiteState) -> None:
         self._report("site", {"site": site, "online": state.online})
         if state.online:
             self._twins.heard(site, state.boot, self._machine.revision(site))
         if state.online and (is_shard(site) or self._machine.knows(site)):
             self._here.add(site)
-        elif state.done and site in self._here and self._machine.state is life.State.FINISHED:
+        elif state.done and site in self._here and self._machine.state is round_states.State.FINISHED:
             self._gone.add(site)  # a retained one of before we came says nothing
 
-    def _feed(self, event: life.Event) -> None:
+    def _feed(self, event: round_events.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
+    def _act(self, effect: round_effects.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
         match effect:
-            case life.Send(site, channel, message):
+            case round_effects.Send(site, channel, message):
                 self._post(site, channel, message)
-            case life.SendChunks(site, kind, version, indices):
+            case round_effects.SendChunks(site, kind, version, indices):
                 self._mail.want(site, (kind, version), indices)
-            case life.PublishPart():
+            case round_effects.PublishPart():
                 self._retained.put(effect)
-            case life.ClearParts(listed):
+            case round_effects.ClearParts(listed):
                 self._retained.keep_only(listed)
-            case life.PublishManifest(manifest):
+            case round_effects.PublishManifest(manifest):
                 self._on_manifest(manifest)
-            case life.Spool() | life.Judge():
+            case round_effects.Spool() | round_effects.Judge():
                 self._here.add(effect.site)
                 self._incoming.take(effect)
-            case life.Seen(site, state):
+            case round_effects.Seen(site, state):
                 self._on_site_state(site, state)
-            case life.BeginLife(new, round_, site, seen):
+            case round_effects.BeginLife(new, round_, site, seen):
                 if self._shards:  # sums that are still being written are of the life before
                     self._incoming.settle()
                 self._rounds.begin_life(new)
                 self._report("rewound", {"site": site, "round": round_, "seen": seen, "life": new.number})
-            case life.Refused():
+            case round_effects.Refused():
                 self._waiting.refused(effect)
-            case life.Declined(site, round_, cause):
+            case round_effects.Declined(site, round_, cause):
                 self._rounds.journal.decline(site, round_, cause)
                 self._report("declined", {"site": site, "round": round_, "reason": CAUSES[cause]})
-            case life.Throttled():
+            case round_effects.Throttled():
                 self._report("throttled", asdict(effect))
-            case life.CloseRound():
+            case round_effects.CloseRound():
                 self._close(effect)
-            case life.Stalled():
+            case round_effects.Stalled():
                 self._waiting.stalls(effect)
-            case life.Awaiting():
+            case round_effects.Awaiting():
                 self._waiting.awaits(effect)
-            case life.Lacking() | life.Rewinding() | life.Unheard():
+            case round_effects.Lacking() | round_effects.Rewinding() | round_effects.Unheard():
                 self._waiting.lacks(effect)
                 if isinstance(effect, life.Rewinding) and self._manifest is not None:
                     self._publish_manifest(self._manifest)  # who starts must not find that all is finished
@@ -345,7 +350,7 @@ class Server:
                 assert self._sums is not None
                 self._sums.act(effect)
 
-    def _close(self, effect: life.CloseRound) -> None:
+    def _close(self, effect: round_effects.CloseRound) -> None:
         self._hear_of_judged(self._incoming.settle())  # what is complete has come in time
         if self._closing.close(effect):
             self._feed(self._opened())
@@ -356,29 +361,29 @@ class Server:
         if (effect := self._closing.answered) is not None:
             self._close(effect)
 
-    def _on_manifest(self, manifest: messages.RoundManifest) -> None:
+    def _on_manifest(self, manifest: RoundManifest) -> None:
         self._waiting.begin(manifest.round)
         self._manifest = manifest
         self._publish_manifest(manifest)
         self._report("round", {"round": manifest.round, "task": manifest.task, "state": manifest.state})
 
-    def _post(self, site: str, channel: str, message: messages.Message) -> None:
-        if isinstance(message, messages.Welcome) and (keys := self._channel.group_keys) is not None:
+    def _post(self, site: str, channel: str, message: Message) -> None:
+        if isinstance(message, Welcome) and (keys := self._channel.group_keys) is not None:
             self._mail.post(site, channel, keys)
         self._mail.post(site, channel, message)
 
-    def _hand_over(self, site: str, channel: str, message: messages.Message) -> tuple[int, int]:
+    def _hand_over(self, site: str, channel: str, message: Message) -> tuple[int, int]:
         topic = self._topics.party(site, channel)
-        payload = self._channel.send(topic, messages.encode(message), private=message.private)
+        payload = self._channel.send(topic, encode(message), private=message.private)
         return self._link.publish(topic, payload), len(payload)
 
-    def _publish_manifest(self, manifest: messages.RoundManifest) -> None:
-        payload = self._channel.send(self._topics.manifest, messages.encode(manifest))
+    def _publish_manifest(self, manifest: RoundManifest) -> None:
+        payload = self._channel.send(self._topics.manifest, encode(manifest))
         self._link.publish(self._topics.manifest, payload, retain=True)
 
-    def _opened(self) -> life.Opened:
+    def _opened(self) -> round_events.Opened:
         position = self._rounds.position
-        return life.Opened(
+        return round_events.Opened(
             position.round,
             position.version,
             position.model,
@@ -394,7 +399,7 @@ class Server:
         )
 
 
-def _from(name: str, message: Any) -> life.FromSite | life.FromShard:
+def _from(name: str, message: Any) -> round_events.FromSite | round_events.FromShard:
     if is_shard(name):
-        return life.FromShard(int(name.partition("/")[2]), message)
-    return life.FromSite(name, message)
+        return round_events.FromShard(int(name.partition("/")[2]), message)
+    return round_events.FromSite(name, message)

@@ -10,11 +10,17 @@ from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
-from fedfin.protocol import messages
 from fedfin.protocol import shard_states as life
-from fedfin.protocol.round_states import FromSite, Judge, Judged, Send, Spool, Tick
+from fedfin.protocol.messages.channels import ShardDownControl, UpControl
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.message import Message, decode, encode
+from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.shards import Rewind
+from fedfin.protocol.messages.transfers import Chunk
+from fedfin.protocol.round_effects import Judge, Send, Spool
+from fedfin.protocol.round_events import FromSite, Judged, Tick
 from fedfin.protocol.shard_machine import ShardMachine
-from fedfin.protocol.site_states import Connected, Disconnected, Published
+from fedfin.protocol.site_events import Connected, Disconnected, Published
 from fedfin.protocol.topics import Topics
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
@@ -164,10 +170,10 @@ class ShardServer:
             return  # a cleared retained message, or `fedfin broker check`
         try:
             if topic == self._topics.manifest:
-                self._feed(messages.decode(payload, messages.RoundManifest))
+                self._feed(decode(payload, RoundManifest))
             elif topic == self._own("dn/ctl"):
                 self._waiting.heard(time.monotonic())
-                self._feed(messages.decode(payload, messages.ShardDownControl))
+                self._feed(decode(payload, ShardDownControl))
             elif (address := self._topics.parse_up(topic)) is not None and self._shard.serves(address[0]):
                 self._on_site(*address, payload)
         except ProtocolError as error:
@@ -175,14 +181,14 @@ class ShardServer:
 
     def _on_site(self, site: str, channel: str, payload: bytes) -> None:
         if channel == "up/ctl":
-            message = messages.decode(payload, messages.UpControl)
+            message = decode(payload, UpControl)
             if self._machine.admits(site, time.monotonic()):
                 self._follow(site)
             self._feed(FromSite(site, message))
         elif channel == "up/chunk":
             limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-            self._feed(FromSite(site, messages.decode(payload, messages.Chunk, limit=limit)))
-        elif messages.decode(payload, messages.SiteState).done and self._finished:
+            self._feed(FromSite(site, decode(payload, Chunk, limit=limit)))
+        elif decode(payload, SiteState).done and self._finished:
             self._gone.add(site)
 
     def _follow(self, site: str) -> None:
@@ -200,7 +206,7 @@ class ShardServer:
             case Send(site, channel, message):
                 self._mail.post(site, channel, message)
             case life.SendUp(channel, message):
-                token = self._link.publish(self._own(channel), messages.encode(message))
+                token = self._link.publish(self._own(channel), encode(message))
                 if channel == "up/chunk":
                     self._chunk_tokens.add(token)
             case Spool() | Judge():
@@ -224,7 +230,7 @@ class ShardServer:
             case life.Leave(reason):
                 raise EvictedError(f"the root dropped this shard: {reason}")
 
-    def _rewind(self, rewind: messages.Rewind) -> None:
+    def _rewind(self, rewind: Rewind) -> None:
         """What is still being written is of the life before: its sites offer it anew where it counts."""
         self._incoming.settle()
         self._incoming.close()
@@ -234,13 +240,13 @@ class ShardServer:
         manifest = rewind.manifest
         self._report("rewound", {"round": manifest.round, "life": manifest.life.number})
 
-    def _publish(self, site: str, channel: str, message: messages.Message) -> tuple[int, int]:
-        payload = messages.encode(message)
+    def _publish(self, site: str, channel: str, message: Message) -> tuple[int, int]:
+        payload = encode(message)
         return self._link.publish(self._topics.site(site, channel), payload), len(payload)
 
     def _own(self, channel: str) -> str:
         return self._topics.party(self._shard.name, channel)
 
     def _state(self, *, online: bool) -> bytes:
-        state = messages.SiteState(online=online, boot=self._boot, done=self._finished)
-        return messages.encode(state)
+        state = SiteState(online=online, boot=self._boot, done=self._finished)
+        return encode(state)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
-from fedfin.protocol import messages
-from fedfin.protocol import sum_states as sums
+from fedfin.protocol import sum_effects as sums
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.secure_sums import Summed
+from fedfin.protocol.round_events import SumEnded
 from fedfin.protocol.subtraction import PASSED_OVER
 from fedfin_aggregator.rounds.secure_rounds import UNOPENED, SecureRounds
 from fedfin_aggregator.serve.incoming import Report
@@ -18,14 +20,14 @@ Effect = (
     | sums.NoCohort
     | sums.TellOutcome
 )
-Post = Callable[[str, str, messages.Message], None]  # site, channel
+Post = Callable[[str, str, Message], None]  # site, channel
 
 
 class Sums:
     """`post` sends a site a message, `ended` tells the machine what came of a sum."""
 
     def __init__(
-        self, rounds: SecureRounds, report: Report, post: Post, ended: Callable[[sums.SumEnded], None]
+        self, rounds: SecureRounds, report: Report, post: Post, ended: Callable[[SumEnded], None]
     ) -> None:
         self._rounds, self._report, self._post, self._ended = rounds, report, post, ended
 
@@ -62,12 +64,12 @@ class Sums:
     def _open(self, sum_: sums.OpenSum) -> None:
         receipt = self._rounds.open_sum(sum_)
         self._tell(sum_.round, sum_.survivors, accepted=receipt.accepted, reason=receipt.reason)
-        self._ended(sums.SumEnded(sum_.attempt, sum_.survivors, receipt))
+        self._ended(SumEnded(sum_.attempt, sum_.survivors, receipt))
 
     def _give_up(self, sum_: sums.OpenSum) -> None:
         """Told first: a life that ends after it is written would not tell it."""
         self._tell(sum_.round, sum_.survivors, accepted=False, reason=UNOPENED)
-        self._ended(sums.SumEnded(sum_.attempt, sum_.survivors, self._rounds.give_up_sum(sum_)))
+        self._ended(SumEnded(sum_.attempt, sum_.survivors, self._rounds.give_up_sum(sum_)))
 
     def _tell(self, round_: int, sites: tuple[str, ...], *, accepted: bool, reason: str) -> None:
         facts = {"accepted": accepted, "reason": reason}
@@ -78,7 +80,7 @@ class Sums:
         receipt = journal.receipt(round_, site)
         accepted = receipt is not None and receipt.accepted
         reason = f"late: round {round_} has closed" if receipt is None else receipt.reason
-        outcome = messages.Summed(run=journal.run, round=round_, accepted=accepted, reason=reason)
+        outcome = Summed(run=journal.run, round=round_, accepted=accepted, reason=reason)
         self._post(site, "dn/ctl", outcome)
 
 

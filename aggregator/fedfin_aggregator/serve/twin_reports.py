@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from fedfin.protocol import messages
+from fedfin.protocol.messages.presence import Twin
 from fedfin.protocol.twins import Twins, runs_twice
 from fedfin.protocol.versions import TWINS
 from fedfin_aggregator.serve.incoming import Report
@@ -12,7 +12,7 @@ from fedfin_aggregator.serve.incoming import Report
 class TwinReports:
     """Of all sites; of each once a minute."""
 
-    def __init__(self, report: Report, tell: Callable[[str, messages.Twin], None]) -> None:
+    def __init__(self, report: Report, tell: Callable[[str, Twin], None]) -> None:
         self._twins, self._report, self._tell = Twins(), report, tell
 
     def heard(self, site: str, boot: str, revision: int) -> None:
@@ -22,4 +22,4 @@ class TwinReports:
             return
         self._report("twins", {"site": site, "reason": runs_twice(*both)})
         if revision >= TWINS:
-            self._tell(site, messages.Twin(boot=boot, here=both[0], there=both[1]))
+            self._tell(site, Twin(boot=boot, here=both[0], there=both[1]))

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from fedfin.protocol import round_states as life
+from fedfin.protocol import round_effects
 from fedfin_aggregator.serve.incoming import Report
 from fedfin_aggregator.store.journal import Journal
 
@@ -20,21 +20,21 @@ class Waiting:
         if round_ != self._round:
             self._round, self._refusals = round_, {}
 
-    def refused(self, effect: life.Refused) -> None:
+    def refused(self, effect: round_effects.Refused) -> None:
         """An offer was."""
         self._refusals[effect.site] = effect.reason
         answer = {"accepted": False, "reason": effect.reason, "bytes": 0, "id": effect.id.hex()}
         self._report("update", {"site": effect.site, "round": effect.round} | answer)
 
-    def awaits(self, effect: life.Awaiting) -> None:
+    def awaits(self, effect: round_effects.Awaiting) -> None:
         """Sites, for the time being."""
         self._report("waiting", {"reason": _awaiting(effect)})
 
-    def lacks(self, effect: life.Lacking | life.Rewinding | life.Unheard) -> None:
+    def lacks(self, effect: round_effects.Lacking | round_effects.Rewinding | round_effects.Unheard) -> None:
         """Shards."""
         self._report("waiting", {"reason": _lacking(effect)})
 
-    def stalls(self, effect: life.Stalled) -> None:
+    def stalls(self, effect: round_effects.Stalled) -> None:
         """Its deadline has passed with too few updates."""
         more = {"missed": ", ".join(effect.missed) or "nobody new", "refused": self._reasons(effect.round)}
         self._report("stalled", asdict(effect) | more)
@@ -46,22 +46,22 @@ class Waiting:
         return "; ".join(f"{site}: {reason}" for site, reason in sorted((self._refusals | judged).items()))
 
 
-def _awaiting(waiting: life.Awaiting) -> str:
+def _awaiting(waiting: round_effects.Awaiting) -> str:
     sites = ", ".join(waiting.sites) or "sites that nobody has heard of"
     rest = max(0, waiting.quorum - waiting.accepted)
     until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
     return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
 
 
-def _lacking(effect: life.Lacking | life.Rewinding | life.Unheard) -> str:
+def _lacking(effect: round_effects.Lacking | round_effects.Rewinding | round_effects.Unheard) -> str:
     shards = ", ".join(effect.shards)
     match effect:
-        case life.Lacking(round_):
+        case round_effects.Lacking(round_):
             return f"round {round_} is closed, but these have not delivered: {shards}"
-        case life.Rewinding(round_):
+        case round_effects.Rewinding(round_):
             return (
                 f"this folder was restored from a backup of round {round_}; the rounds go on from there when all shards"
                 f" have heard of it. Start these, with their folders: {shards}"
             )
-        case life.Unheard(round_, _, seconds):
+        case round_effects.Unheard(round_, _, seconds):
             return f"round {round_}: no word for {seconds:.0f} s from {shards}; start what does not run"

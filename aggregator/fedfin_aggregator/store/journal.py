@@ -24,7 +24,8 @@ from fedfin.decoding import UNDECODABLE
 from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.plan import Plan
-from fedfin.protocol.messages import FIRST_LIFE, Life, Receipt
+from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.messages.transfers import Receipt
 from fedfin_aggregator.store import journal_access, journal_format, outlier_records, version_records
 from fedfin_aggregator.store.outlier_records import OutlierRecords
 from fedfin_aggregator.store.transaction import transaction

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fedfin.errors import StateError
 from fedfin.files import make_folder, write_atomically
-from fedfin.protocol.messages import PartKind
+from fedfin.protocol.messages.manifest import PartKind
 
 Key = tuple[PartKind, int]
 

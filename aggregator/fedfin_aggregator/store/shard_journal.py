@@ -4,7 +4,8 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from fedfin.protocol.messages import Rewind, RoundManifest
+from fedfin.protocol.messages.manifest import RoundManifest
+from fedfin.protocol.messages.shards import Rewind
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.transaction import transaction
 

@@ -67,5 +67,5 @@ class Spool:
         return data
 
     def _path(self, site: str) -> Path:
-        # A site's name is a safe file name (fedfin/plan.py: NAME), and holds no dot; a shard's is shard/{index}.
+        # A site's name is a safe file name (fedfin/names.py: NAME), and holds no dot; a shard's is shard/{index}.
         return self._folder / site.replace("/", ".")

@@ -12,7 +12,7 @@ from benchmarks.costs.baselines.bert import WIDTH as BERT_WIDTH
 from benchmarks.costs.baselines.bert import Bert
 from benchmarks.costs.baselines.resnet import Classifier
 from fedfin.fusion.fin import DecoderFin
-from fedfin.plan import Model
+from fedfin.plan_sections import Model
 
 SHARED, LABELS, PIXELS, WORDS = 256, 14, 224, 128
 FIN = Model(fin="decoder", fin_width=SHARED, fin_layers=6, fin_heads=4)

@@ -21,7 +21,8 @@ from fedfin.demo.synthetic import FINDINGS, make_cases
 from fedfin.encoders.bundle import read_manifest
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 
 IMAGE, TEXT = "image", "text"
 MODALITIES = (IMAGE, TEXT)

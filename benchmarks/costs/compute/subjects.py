@@ -15,7 +15,8 @@ import numpy as np
 from benchmarks.costs.compute.materials import IMAGE, TEXT, Materials
 from benchmarks.costs.onnx_nodes import Arrays, Counted, count
 from fedfin.model.model_spec import Task
-from fedfin.plan import FinVariant, Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import FinVariant, Modality, Model
 
 if TYPE_CHECKING:  # torch and onnxruntime wait for the subjects that need them
     import torch

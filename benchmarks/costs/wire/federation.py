@@ -31,7 +31,8 @@ from fedfin.demo.processes import Processes
 from fedfin.demo.stages import Settings
 from fedfin.demo.stages import make_plan as make_demo_plan
 from fedfin.demo.synthetic import FINDINGS
-from fedfin.plan import Codec, Level, Model, Plan, Privacy, Stage
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, Level, Model, Privacy, Stage
 from fedfin.protocol.schedule import first_training_round
 
 MODALITIES = ("image", "text")

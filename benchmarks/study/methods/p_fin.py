@@ -27,7 +27,7 @@ from benchmarks.study.method import (
 from benchmarks.study.methods.averaging import Batch, Recipe, average
 from benchmarks.study.methods.filled import ON_FILLED, TrainedFilled, add, fill
 from benchmarks.study.methods.units import Units, pooled
-from fedfin.plan import Training
+from fedfin.plan_sections import Training
 from fedfin_edge.cases.dataset import Dataset
 
 LEAST, MOST = -6.0, 2.0  # of the log variance

@@ -9,7 +9,8 @@ import numpy as np
 from benchmarks.study.federation import Federation
 from benchmarks.study.method import Floats, Progress, Trained
 from benchmarks.study.methods.plan_method import PlanMethod, TrainedPlan
-from fedfin.plan import Model, Plan, Privacy
+from fedfin.plan import Plan
+from fedfin.plan_sections import Model, Privacy
 from fedfin.protocol.schedule import first_training_round
 
 EXPERTS = Model(answer="experts", basis_total=0)

@@ -15,7 +15,8 @@ from benchmarks.study.methods.plan_method import PlanMethod
 from fedfin.encoders.bundle import read_manifest
 from fedfin.encoders.projection import Projection, read_projection
 from fedfin.limits import LEAST_PATIENTS, LEAST_SUMMED
-from fedfin.plan import Plan, Privacy, Scale
+from fedfin.plan import Plan
+from fedfin.plan_sections import Privacy, Scale
 from fedfin_edge.cases.dataset import Dataset, least_patients
 from fedfin_export.projection import Axes, Wanted, make_axes
 

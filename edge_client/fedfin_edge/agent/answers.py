@@ -18,7 +18,7 @@ from fedfin.errors import StateError
 from fedfin.files import flush_folder
 from fedfin.limits import LIVES
 from fedfin.model.model_spec import Task
-from fedfin.protocol.messages import FIRST_LIFE, Life
+from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin_edge.cases.patient_digests import KEY_BYTES
 from fedfin_edge.site import Site
 

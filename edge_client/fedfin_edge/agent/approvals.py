@@ -12,7 +12,7 @@ import msgspec
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import StateError
 from fedfin.files import write_atomically
-from fedfin.plan import Digest
+from fedfin.names import Digest
 from fedfin.utc import timestamp
 from fedfin_edge.site import Site
 

@@ -8,7 +8,7 @@ from fedfin.errors import InputError, ProtocolError, StateError
 from fedfin.limits import LEAST_SUMMED
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
-from fedfin.protocol.messages import FIRST_LIFE, Life
+from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin_edge.agent.answers import Answer, Answers
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.plan_policy import sites_behind

@@ -13,8 +13,9 @@ from typing import Any
 from msgspec import structs
 
 from fedfin.errors import ProtocolError
-from fedfin.protocol import messages
-from fedfin.protocol import site_states as life
+from fedfin.protocol import site_effects, site_events
+from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.secure_sums import Dealt
 from fedfin.secure_sums.member import RevealedError
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.answers import AnsweredError
@@ -37,7 +38,7 @@ class Failed:
 class Computed:
     """The worker has saved an update; `stop`: its own, which tells it from what was abandoned meanwhile."""
 
-    done: life.Done
+    done: site_events.Done
     stop: threading.Event
 
 
@@ -54,7 +55,7 @@ class Worker:
         channel: SiteEnd,
         report: Report,
         put: Callable[[Any], None],
-        answer: Callable[[messages.Message], object],
+        answer: Callable[[Message], object],
         *,
         keep_deltas: Path | None,
         tasks: TaskProcess | None,
@@ -66,15 +67,15 @@ class Worker:
         self._thread: threading.Thread | None = None
         self.seconds = 0.0
 
-    def compute(self, part: Participation, work: life.Work) -> None:
+    def compute(self, part: Participation, work: site_effects.Work) -> None:
         """Begin to make the update of a round."""
         self._stop = threading.Event()
         self._start(self._compute, part, work, self._stop)
 
-    def take_part(self, part: Participation, message: life.SumQuestion, update: bytes) -> None:
+    def take_part(self, part: Participation, message: site_events.SumQuestion, update: bytes) -> None:
         """Answer one question of a secure sum after the other; masking is work, as training is."""
         self.stop()
-        if isinstance(message, messages.Dealt):
+        if isinstance(message, Dealt):
             self._start(self._take_part, part, message, update)
         else:
             self._take_part(part, message, update)
@@ -99,7 +100,7 @@ class Worker:
         self._thread = threading.Thread(target=target, args=args, name="work", daemon=True)
         self._thread.start()
 
-    def _compute(self, part: Participation, work: life.Work, stop: threading.Event) -> None:
+    def _compute(self, part: Participation, work: site_effects.Work, stop: threading.Event) -> None:
         started = time.monotonic()
         try:
             outbox = self._state.made_before(work.round, self._state.model.id)
@@ -109,17 +110,17 @@ class Worker:
             self._state.put_update(outbox)
             part.record(outbox, self._report)
             offer = self._channel.seal_update(outbox.payload, work.round, outbox.seal)
-            self._put(Computed(life.Done(work.round, offer), stop))
+            self._put(Computed(site_events.Done(work.round, offer), stop))
         except TaskStoppedError:
             pass
         except AnsweredError as error:  # in an earlier life, in its last moment: there is no second sum
-            self._put(life.Barred(work.round) if part.sums is not None else Failed(error))
+            self._put(site_events.Barred(work.round) if part.sums is not None else Failed(error))
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
             self._put(Failed(error))
         finally:
             self.seconds += time.monotonic() - started
 
-    def _made(self, part: Participation, work: life.Work, stop: threading.Event) -> Outbox:
+    def _made(self, part: Participation, work: site_effects.Work, stop: threading.Event) -> Outbox:
         """The update of this round. Raises TaskStoppedError."""
         progress, model = self._state.progress, self._state.model.tensors(part.plan)
         part.check_pool(work.task, model, self._report)
@@ -140,19 +141,19 @@ class Worker:
         seal = b"" if part.sums is not None else self._channel.new_seal(work.round)
         return structs.replace(outbox, seal=seal, model=self._state.model.id)
 
-    def _take_part(self, part: Participation, message: life.SumQuestion, update: bytes) -> None:
+    def _take_part(self, part: Participation, message: site_events.SumQuestion, update: bytes) -> None:
         """A lie of the aggregator's costs its sum, and is told."""
         assert part.sums is not None  # the machine asks for none without
         try:
             answer = part.sums.answer(message, update)
         except RevealedError:
-            self._put(life.Barred(message.round))
+            self._put(site_events.Barred(message.round))
         except ProtocolError as error:
             self._report("bad-message", {"reason": str(error)})
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
             self._put(Failed(error))
         else:
             if isinstance(answer, bytes):
-                self._put(life.Masked(message.round, answer))
+                self._put(site_events.Masked(message.round, answer))
             else:
                 self._answer(answer)

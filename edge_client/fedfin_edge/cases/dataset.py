@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from fedfin.encoders.projection import read_fitting_manifest
 from fedfin.errors import StateError
-from fedfin.plan import Modality, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.cases.floor import Floor
 from fedfin_edge.cases.table import Case, read_table

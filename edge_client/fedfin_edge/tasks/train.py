@@ -20,7 +20,8 @@ from fedfin.fusion.masking import Masks, draw_masks
 from fedfin.fusion.modality import by_modality
 from fedfin.fusion.model import FusionModel, load_model, missing
 from fedfin.model.model_spec import tensor_specs
-from fedfin.plan import Plan, Training
+from fedfin.plan import Plan
+from fedfin.plan_sections import Training
 from fedfin.protocol.schedule import preset_up
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.held_out_loss import held_out_loss

@@ -9,7 +9,7 @@ from fedfin.errors import SettingsError
 from fedfin.link.login import Login
 from fedfin.link.proxy import choose
 from fedfin.link.tls import Tls
-from fedfin.plan import Name
+from fedfin.names import Name
 from fedfin.settings import read_toml
 from fedfin.trust.accepted import TRUST, admitted_tls
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fedfin.errors import SettingsError
 from fedfin.files import why
-from fedfin.plan import NAME
+from fedfin.names import NAME
 
 BROKER = "broker"
 AGGREGATOR = "aggregator"

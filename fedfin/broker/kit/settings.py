@@ -9,7 +9,7 @@ from fedfin import limits
 from fedfin.broker.kit.parties import AGGREGATOR, certificate_of, shard_name
 from fedfin.errors import SettingsError
 from fedfin.files import write_atomically
-from fedfin.plan import Name
+from fedfin.names import Name
 from fedfin.settings import explain, pattern, read_toml
 
 SETTINGS = "kit.toml"

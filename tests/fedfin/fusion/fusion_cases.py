@@ -7,7 +7,8 @@ import torch
 
 from fedfin.fusion.model import FusionModel
 from fedfin.model.initial_model import initial_model
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 
 DIMS = {"image": 24, "type": 12, "lab-1": 5}  # `type` is an attribute of every torch module
 

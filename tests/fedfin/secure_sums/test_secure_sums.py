@@ -12,9 +12,10 @@ from msgspec.structs import astuple
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import task_specs
-from fedfin.plan import Modality, Model, Plan
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model
 from fedfin.protocol.cohorts import threshold
-from fedfin.protocol.messages import SumKey, Survivors
+from fedfin.protocol.messages.secure_sums import SumKey, Survivors
 from fedfin.secure_sums import shamir
 from fedfin.secure_sums.fixed_point import MOST
 from fedfin.secure_sums.member import LostError

@@ -8,7 +8,7 @@ from cohort_sites import FIRST, ROUND, RUN, WHERE, Sites
 from msgspec.structs import replace
 
 from fedfin.errors import ProtocolError
-from fedfin.protocol.messages import Cohort, Survivors
+from fedfin.protocol.messages.secure_sums import Cohort, Survivors
 from fedfin.protocol.sum_groups import deal, members, whole
 from fedfin.secure_sums.masks import WORD
 from fedfin.secure_sums.unmask import unmask

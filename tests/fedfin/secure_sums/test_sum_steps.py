@@ -13,7 +13,8 @@ from fedfin import limits
 from fedfin.codec.presets import LEVELS, Levels, SumPreset
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import MAGNITUDES, quantized_shapes, task_specs
-from fedfin.plan import Codec, Modality, Model, Plan, Privacy, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Codec, Modality, Model, Privacy, Rounds
 from fedfin.secure_sums import lanes
 from fedfin.secure_sums.fixed_point import MOST
 from fedfin.secure_sums.quantizer import Quantizer

@@ -3,7 +3,8 @@
 import datetime as dt
 from pathlib import Path
 
-from fedfin.plan import Modality, Model, Plan, Rounds
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin.protocol.topics import Topics
 from fedfin.trust.accepted import accept
 from fedfin.trust.admission import read_admission

@@ -8,15 +8,16 @@ import pytest
 from parties import FAR, PLAN, RUN, TOPICS, Parties
 
 from fedfin.errors import EvictedError, ProtocolError, SettingsError, StateError
-from fedfin.protocol import messages
+from fedfin.protocol.messages.joining import Evict, Hello
+from fedfin.protocol.messages.message import encode
 from fedfin.trust import aggregator_channel, site_channel
 from fedfin.trust.accepted import accept
 from fedfin.trust.charter import read_charter, today
 from fedfin.trust.site_channel import SiteChannel
 
 UP, DOWN = TOPICS.site("s0", "up/ctl"), TOPICS.site("s0", "dn/ctl")
-HELLO = messages.encode(messages.Hello(boot="2" * 16, encoders={"image": "a" * 64}))
-EVICT = messages.encode(messages.Evict(reason="no"))
+HELLO = encode(Hello(boot="2" * 16, encoders={"image": "a" * 64}))
+EVICT = encode(Evict(reason="no"))
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""The life of a secure sum at the aggregator: what it asks of the server, and what the server reports.
+"""What a secure sum at the aggregator asks of its server, which reports SumEnded (round_events.py).
 
-The life of its round is in round_states.py, who of the cohort has come how far in sum_attempt.py.
+Who of the cohort has come how far is in sum_attempt.py.
 """
 
 from dataclasses import dataclass
 
-from fedfin.protocol.messages import Receipt, Reveal, SumKey
+from fedfin.protocol.messages.secure_sums import Reveal, SumKey
 from fedfin.protocol.subtraction import NO_COHORT
 from fedfin.protocol.sum_groups import Groups
 
@@ -89,12 +89,3 @@ class TellOutcome:
 
     site: str
     round: int
-
-
-@dataclass(frozen=True)
-class SumEnded:
-    """It was opened, or given up, and what came of it is durable. `sites`: its survivors."""
-
-    attempt: bytes
-    sites: tuple[str, ...]
-    receipt: Receipt
