@@ -6,8 +6,10 @@ import json
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -31,6 +33,8 @@ from intake_kit import (
 )
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Verification
 
 from fedfin.command_line.main import main
 from fedfin.demo.processes import wait_for_port
@@ -277,3 +281,41 @@ def test_real_files_of_many_devices_are_taken_or_counted_with_their_reason(tmp_p
     assert len(spooled) > 10
     assert sum(counts.values()) + refused == len(files)
     assert counts["image: taken"] > 10
+
+
+def test_a_pdu_that_says_it_is_of_4_gib_ends_its_connection_before_it_is_read(site):
+    """As the first that is sent, and within an association."""
+    header = b"\x01\x00\xff\xff\xff\xff"
+    with (
+        listening(site),
+        socket.create_connection(("127.0.0.1", site.settings.intake.dicom.port), 10) as caller,
+    ):
+        caller.sendall(header)
+        assert caller.recv(1) == b""
+
+
+def test_a_pdu_that_says_it_is_of_4_gib_ends_its_association(site):
+    ended = threading.Event()
+    entity = AE(ae_title="PACS")
+    entity.add_requested_context(Verification)
+    with listening(site):
+        association = entity.associate(
+            "127.0.0.1",
+            site.settings.intake.dicom.port,
+            ae_title="FEDFIN",
+            evt_handlers=[(evt.EVT_CONN_CLOSE, lambda _: ended.set())],
+        )
+        assert association.is_established
+        association.dul.socket.send(b"\x04\x00\xff\xff\xff\xff")
+        assert ended.wait(10)
+        assert run_echo(site)
+
+
+def run_echo(site):
+    """Whether another caller is answered."""
+    entity = AE(ae_title="PACS")
+    entity.add_requested_context(Verification)
+    association = entity.associate("127.0.0.1", site.settings.intake.dicom.port, ae_title="FEDFIN")
+    status = association.send_c_echo()
+    association.release()
+    return status.Status == 0

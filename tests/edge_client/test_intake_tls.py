@@ -1,5 +1,6 @@
 """The intake's servers over TLS: a caller needs a certificate of the CA that site.toml names."""
 
+import contextlib
 import shutil
 import socket
 import ssl
@@ -60,6 +61,15 @@ def test_a_caller_with_a_certificate_is_answered(listening, authority):
     context = client(authority, certificate=True)
     assert b"MSA|AA|" in ask(listening.hl7.port, context)
     assert echo(listening.dicom.port, context)
+
+
+def test_callers_that_connect_and_say_nothing_hold_up_nobody(listening, authority):
+    with contextlib.ExitStack() as silent:
+        for port in (listening.dicom.port, listening.hl7.port):
+            silent.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+        context = client(authority, certificate=True)
+        assert b"MSA|AA|" in ask(listening.hl7.port, context)
+        assert echo(listening.dicom.port, context)
 
 
 def echo(port, context) -> bool:

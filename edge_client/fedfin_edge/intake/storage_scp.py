@@ -7,14 +7,15 @@ that they come in; nothing is decoded here.
 import contextlib
 import logging
 import socket
+import threading
 from pathlib import Path
 
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import
-from pynetdicom.transport import ThreadedAssociationServer
 
 from fedfin.errors import FedfinError, InputError, StateError
 from fedfin.files import why
+from fedfin_edge.intake.association_server import AssociationServer, bound_pdus
 from fedfin_edge.intake.reception import MAX_OBJECT, Reception
 from fedfin_edge.intake.server_tls import server_context
 from fedfin_edge.intake.source import Reporter
@@ -52,12 +53,13 @@ class StorageScp:
         self._refused: set[tuple[str, str, str]] = set()
         self._tls = server_context(settings, folder)
         self._reception = reception
-        self._server: ThreadedAssociationServer | None = None
+        self._server: AssociationServer | None = None
 
     def __enter__(self) -> "StorageScp":
         """Listen. Raises StateError when the port cannot be had."""
-        where = (self._settings.address, self._settings.port)
+        entity, where = _make_entity(self._settings), (self._settings.address, self._settings.port)
         handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_CONN_OPEN, bound_pdus),
             (evt.EVT_DATA_RECV, _acknowledge_at_once),
             (evt.EVT_DATA_RECV, self._limit),
             (evt.EVT_DATA_SENT, _acknowledge_at_once),
@@ -66,14 +68,20 @@ class StorageScp:
             (evt.EVT_REJECTED, self._report_refused),
         ]
         try:
-            self._server = _make_entity(self._settings).start_server(
-                where, block=False, ssl_context=self._tls, evt_handlers=handlers
+            self._server = server = AssociationServer(
+                entity,
+                where,
+                entity.ae_title,
+                entity.supported_contexts,
+                ssl_context=self._tls,
+                evt_handlers=handlers,
             )
         except OSError as error:
             raise StateError(
                 f"cannot listen for DICOM at port {self._settings.port} ({why(error)}); choose another in"
                 " [intake.dicom], or stop what listens there"
             ) from None
+        threading.Thread(target=server.serve_forever, args=(0.5,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
