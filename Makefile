@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo bench bench-check bench-tables test test-network test-brokers test-intake test-wheel deb image test-deb test-arm64 simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network other-debians test-brokers test-intake test-wheel deb image test-deb test-arm64 simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -31,6 +31,14 @@ test: $(READY)  ## the tests, two files at a time
 
 test-network: $(READY)  ## network namespaces: a bad link, and three hospitals behind proxy and IPv6; as root, two to three minutes
 	$(BIN)/pytest -rA -m slow tests/system/test_bad_link.py tests/system/test_three_networks.py
+
+# Brokers newer than this machine's, from Debian's archive, a folder for each suite; who removes it gets what is newest then.
+build/debian/%:
+	@mkdir -p build/debian && rm -rf --one-file-system $@.part
+	mmdebstrap --variant=minbase --include=rabbitmq-server,mosquitto,ejabberd $(MMDEBSTRAP) $* $@.part
+	mv $@.part $@
+
+other-debians: build/debian/trixie build/debian/sid  ## RabbitMQ 4, mosquitto 2.1 and ejabberd 26 for test-brokers; as root, with mmdebstrap and bubblewrap; minutes
 
 test-brokers: $(READY)  ## federations over other brokers, where they are installed, and of two versions; minutes
 	$(BIN)/pytest -rA -m slow $(addprefix tests/system/test_,other_brokers.py neighbour_versions.py shard_cluster.py)

@@ -14,9 +14,11 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
+from benchmarks.transport.system import System
 from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.encoders.bundle import Manifest
+from fedfin.errors import FedfinError
 from fedfin.model.plan_file import plan_toml
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Rounds, Training
@@ -110,6 +112,14 @@ def need_mosquitto() -> None:
     """Skip the test where it is not installed."""
     if shutil.which("mosquitto") is None:
         pytest.skip(NO_MOSQUITTO)
+
+
+def need(system: System, program: str, package: str) -> None:
+    """Skip the test where it is not installed, or where nothing runs it."""
+    try:
+        system.inside([system.find(program, package)])
+    except FedfinError as error:
+        pytest.skip(str(error))
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from federation import need_mosquitto, set_up
+from federation import need, set_up
 
+from benchmarks.transport.system import SYSTEMS
 from fedfin.broker.kit.parties import certificate_of
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.link import link_events, mqtt
@@ -20,9 +21,14 @@ from fedfin.trust import certificate_requests
 FEDERATION = "ward"
 SITES = ("s0", "s1", "s2")
 PEOPLE = ("aggregator", *SITES)
-# mosquitto 2.1 in place of the installed one: its program, and its plugin for access control lists.
-PROGRAM = os.environ.get("FEDFIN_MOSQUITTO", "mosquitto")
-PLUGIN = os.environ.get("FEDFIN_MOSQUITTO_ACL")
+# FEDFIN_DEBIAN=sid: its mosquitto 2.1 in place of the installed one, with a plugin for access control lists.
+SYSTEM = next(system for system in SYSTEMS if system.suite == os.environ.get("FEDFIN_DEBIAN", ""))
+PLUGIN = next(SYSTEM.root.glob("usr/lib/*/mosquitto/mosquitto_acl_file.so"), None)
+
+
+def program(*arguments: object) -> list[str]:
+    """What runs mosquitto."""
+    return SYSTEM.inside([SYSTEM.find("mosquitto", "mosquitto"), *map(str, arguments)])
 
 
 def ask(folder: Path, name: str) -> Path:
@@ -77,7 +83,7 @@ class KitBroker:
         conf.write_text(user + "\n".join(lines) + "\n")
         with (self.folder / "mosquitto.log").open("a") as log:
             variables = os.environ | (environment or {})
-            process = subprocess.Popen([PROGRAM, "-c", conf], stdout=log, stderr=log, env=variables)
+            process = subprocess.Popen(program("-c", conf), stdout=log, stderr=log, env=variables)
         try:
             wait_for_port("127.0.0.1", self.port, 20.0)
             yield process
@@ -88,7 +94,7 @@ class KitBroker:
 
 def kit_broker(folder: Path, *options: object) -> KitBroker:
     """A kit for PEOPLE, whose requests have come."""
-    need_mosquitto()
+    need(SYSTEM, "mosquitto", "mosquitto")
     for name in PEOPLE:
         ask(folder, name)
     (folder / "sites.txt").write_text("\n".join(SITES))
@@ -104,7 +110,7 @@ def kit_broker(folder: Path, *options: object) -> KitBroker:
         "--data",
         folder / "data",
     )
-    newer = ("--mosquitto", "2.1", "--plugin", PLUGIN) if PLUGIN else ()
+    newer = ("--mosquitto", "2.1", "--plugin", f"/{PLUGIN.relative_to(SYSTEM.root)}") if PLUGIN else ()
     made.kit("--federation", FEDERATION, "--sites", folder / "sites.txt", *where, *newer, *options)
     return made
 

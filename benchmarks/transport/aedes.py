@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.transport.broker import Broker, find, running
+from benchmarks.transport.broker import Broker, running
+from benchmarks.transport.system import HERE
 from fedfin.demo.processes import free_port
 from fedfin.errors import FedfinError
 
@@ -24,7 +25,7 @@ def aedes(folder: Path) -> Iterator[Broker]:
         raise FedfinError("aedes is not installed (npm install --prefix build/aedes aedes@1.2.0)")
     port = free_port()
     command = [
-        find("node", "nodejs"),
+        HERE.find("node", "nodejs"),
         "--input-type=module",
         "-e",
         _SCRIPT.format(installed=INSTALLED, port=port),

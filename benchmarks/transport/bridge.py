@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.transport.broker import Broker, mosquitto
+from benchmarks.transport.system import HERE, System
 
 # docs/broker.md shows the same lines. `try_private`: each side knows the other as a bridge, so that what is retained
 # on one is retained on the other. Nothing need be kept for a bridge that is down: what is missing is asked for again.
@@ -24,7 +25,7 @@ topic global/# in 1 fedfin/1/{federation}/ fedfin/1/{federation}/
 
 
 @contextlib.contextmanager
-def bridge(folder: Path, federation: str, settings: str = "") -> Iterator[Broker]:
+def bridge(folder: Path, federation: str, settings: str = "", system: System = HERE) -> Iterator[Broker]:
     """Run both while the context lasts, with further lines of `settings`.
 
     Raises FedfinError when mosquitto is not installed.
@@ -33,7 +34,7 @@ def bridge(folder: Path, federation: str, settings: str = "") -> Iterator[Broker
     centre.mkdir()
     dmz.mkdir()
     common = f"set_tcp_nodelay true\nmax_queued_messages 0\n{settings}"
-    with mosquitto(centre, common) as far:
+    with mosquitto(centre, common, system) as far:
         lines = LINES.format(address=far.url.removeprefix("mqtt://"), federation=federation)
-        with mosquitto(dmz, f"{common}\n{lines}") as near:
+        with mosquitto(dmz, f"{common}\n{lines}", system) as near:
             yield Broker(far.url, far.pid, near.url)

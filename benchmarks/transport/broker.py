@@ -2,18 +2,16 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.transport.system import HERE, System
 from fedfin.demo.processes import free_port, wait_for_port
-from fedfin.errors import FedfinError
 from fedfin.link.login import Login
 
-PROGRAMS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"  # a user's own path may lack the first two
 STOP_S = 30.0
 
 
@@ -30,13 +28,6 @@ class Broker:
     site_url: str = ""
     web_url: str = ""
     login: Login | None = None
-
-
-def find(program: str, package: str) -> str:
-    """Where it is. Raises FedfinError when it is not installed."""
-    if (found := shutil.which(program, path=PROGRAMS)) is None:
-        raise FedfinError(f"{program} is not installed (apt-get install {package})")
-    return found
 
 
 @contextlib.contextmanager
@@ -65,9 +56,10 @@ def running(
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path, settings: str = "") -> Iterator[Broker]:
+def mosquitto(folder: Path, settings: str = "", system: System = HERE) -> Iterator[Broker]:
     """Run it while the context lasts, with further lines of `settings`. Raises FedfinError when it is not installed."""
-    program, port, config = find("mosquitto", "mosquitto"), free_port(), folder / "mosquitto.conf"
+    program, port, config = system.find("mosquitto", "mosquitto"), free_port(), folder / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n{settings}\n")
-    with running([program, "-c", str(config)], port, folder / "mosquitto.log") as pid:
+    command = system.inside([program, "-c", str(config)])
+    with running(command, port, folder / "mosquitto.log") as pid:
         yield Broker(f"mqtt://127.0.0.1:{port}", pid)

@@ -2,6 +2,7 @@
 
     python -m benchmarks.transport.brokers [BROKER ...] [--turns 3] [--json]
 
+Of RabbitMQ, mosquitto and ejabberd, also those of newer Debians (`make other-debians`), named by their suites.
 All brokers run from the beginning; federations go over one after the other, in turns, so that what else this machine
 does meets them alike. Real processes; only what a site would compute is ready beforehand (stand_in_site.py). Seconds
 are the median of all training rounds after the first, over all turns; updates are not compressed.
@@ -27,6 +28,7 @@ from benchmarks.transport.broker import Broker, mosquitto, running
 from benchmarks.transport.ejabberd import ejabberd
 from benchmarks.transport.rabbitmq import rabbitmq
 from benchmarks.transport.stand_ins import AGGREGATOR, FEDERATION, LARGE, SMALL, Folders, Line, stand_in_plan
+from benchmarks.transport.system import SYSTEMS, System
 from fedfin.demo.processes import Processes, free_port
 from fedfin.errors import FedfinError
 from fedfin_aggregator.store.journal import Journal
@@ -44,10 +46,18 @@ def embedded(folder: Path) -> Iterator[Broker]:
         yield Broker(f"mqtt://127.0.0.1:{port}?protocol=3.1.1", pid)
 
 
+def _of(system: System) -> dict[str, Callable[[Path], AbstractContextManager[Broker]]]:
+    """Those that Debian has."""
+    suffix = f" {system.suite}" if system.suite else ""
+    return {
+        f"mosquitto{suffix}": lambda folder: mosquitto(folder, "max_queued_messages 0", system),
+        f"RabbitMQ{suffix}": lambda folder: rabbitmq(folder, system),
+        f"ejabberd{suffix}": lambda folder: ejabberd(folder, system),
+    }
+
+
 BROKERS: dict[str, Callable[[Path], AbstractContextManager[Broker]]] = {
-    "mosquitto": lambda folder: mosquitto(folder, "max_queued_messages 0"),
-    "RabbitMQ": rabbitmq,
-    "ejabberd": ejabberd,
+    **{name: start for system in SYSTEMS for name, start in _of(system).items()},
     "mosquitto bridge": lambda folder: bridge(folder, FEDERATION),
     "aedes": aedes,
     "amqtt": embedded,

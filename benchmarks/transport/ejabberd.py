@@ -8,9 +8,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.transport.broker import Broker, find, running
+from benchmarks.transport.broker import Broker, running
+from benchmarks.transport.system import HERE, System
 from fedfin.demo.processes import free_port
-from fedfin.errors import FedfinError
 from fedfin.files import make_private
 from fedfin.link.login import Login
 
@@ -27,11 +27,10 @@ modules: {{mod_mqtt: {{}}}}
 
 
 @contextlib.contextmanager
-def ejabberd(folder: Path) -> Iterator[Broker]:
+def ejabberd(folder: Path, system: System = HERE) -> Iterator[Broker]:
     """Run it while the context lasts. Raises FedfinError when it is not installed."""
-    installed = next(Path("/usr/lib").glob("*/ejabberd-*/ebin"), None)
-    if installed is None:
-        raise FedfinError("ejabberd is not installed (apt-get install ejabberd)")
+    system.find("ejabberdctl", "ejabberd")
+    code = next(system.root.glob("usr/lib/*/ejabberd-*/ebin"))
     mqtt, web, epmd = (free_port() for _ in range(3))
     conf, password = folder / "ejabberd.yml", folder / "password"
     conf.write_text(_CONF.format(mqtt=mqtt, web=web))
@@ -44,11 +43,20 @@ def ejabberd(folder: Path) -> Iterator[Broker]:
         "EJABBERD_CONFIG_PATH": str(conf),
         "EJABBERD_LOG_PATH": str(folder / "ejabberd.log"),
     }
-    erlang = [find("erl", "erlang-base"), "-noinput", "-sname", "fedfin@localhost", "-pa", str(installed)]
+    erlang = [
+        system.find("erl", "erlang-base"),
+        "-noinput",
+        "-sname",
+        "fedfin@localhost",
+        "-pa",
+        f"/{code.relative_to(system.root)}",
+    ]
     tables = ["-mnesia", "dir", f'"{folder / "mnesia"}"']
+    names = system.inside([system.find("epmd", "erlang-base")])
+    server = system.inside([*erlang, *tables, "-s", "ejabberd"])
     with (
-        running([find("epmd", "erlang-base")], epmd, folder / "epmd.log", environment),
-        running([*erlang, *tables, "-s", "ejabberd"], mqtt, folder / "erlang.log", environment) as pid,
+        running(names, epmd, folder / "epmd.log", environment),
+        running(server, mqtt, folder / "erlang.log", environment) as pid,
     ):
         login = Login("fedfin", password)
         yield Broker(f"mqtt://127.0.0.1:{mqtt}", pid, web_url=f"ws://127.0.0.1:{web}/mqtt", login=login)

@@ -9,18 +9,17 @@ import contextlib
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.transport.broker import Broker, find, running
+from benchmarks.transport.broker import Broker, running
+from benchmarks.transport.system import HERE, System
 from fedfin.demo.processes import free_port
-from fedfin.errors import FedfinError
 from fedfin.files import make_private
 
-PROGRAMS = Path("/usr/lib/rabbitmq/bin")  # Debian's in /usr/sbin change the user
-SERVER = PROGRAMS / "rabbitmq-server"
+PROGRAMS = "/usr/lib/rabbitmq/bin"  # Debian's in /usr/sbin change the user
 _CONF = """\
 listeners.tcp = none
 mqtt.listeners.tcp.1 = 127.0.0.1:{mqtt}
@@ -33,30 +32,31 @@ web_mqtt.tcp.port = {web}
 
 @dataclass(frozen=True)
 class Cluster:
-    """Its nodes by number, and what their programs need of the environment."""
+    """Its nodes by number, and where and with what environment their programs run."""
 
     nodes: list[Broker]
     environment: Mapping[str, str]
+    system: System
 
     def forget(self, number: int) -> None:
         """A node is lost for good, and with it what it alone knew. Raises CalledProcessError."""
         other = (number + 1) % len(self.nodes)
-        words = [str(PROGRAMS / "rabbitmqctl"), "-n", _name(other), "forget_cluster_node", _name(number)]
-        subprocess.run(words, env=os.environ | self.environment, check=True, capture_output=True)
+        words = [f"{PROGRAMS}/rabbitmqctl", "-n", _name(other), "forget_cluster_node", _name(number)]
+        command = self.system.inside(words)
+        subprocess.run(command, env=os.environ | self.environment, check=True, capture_output=True)
 
 
 @contextlib.contextmanager
-def rabbitmq(folder: Path) -> Iterator[Broker]:
+def rabbitmq(folder: Path, system: System = HERE) -> Iterator[Broker]:
     """Run it while the context lasts. Raises FedfinError when it is not installed."""
-    with rabbitmq_cluster(folder, 1) as cluster:
+    with rabbitmq_cluster(folder, 1, system) as cluster:
         yield cluster.nodes[0]
 
 
 @contextlib.contextmanager
-def rabbitmq_cluster(folder: Path, count: int) -> Iterator[Cluster]:
+def rabbitmq_cluster(folder: Path, count: int, system: System = HERE) -> Iterator[Cluster]:
     """Nodes that know of each other, while the context lasts. Raises FedfinError when it is not installed."""
-    if not SERVER.exists():
-        raise FedfinError("RabbitMQ is not installed (apt-get install rabbitmq-server)")
+    system.find("rabbitmq-server", "rabbitmq-server")
     cookie, epmd = folder / ".erlang.cookie", free_port()
     make_private(cookie)
     cookie.write_text(secrets.token_hex(16))
@@ -68,9 +68,11 @@ def rabbitmq_cluster(folder: Path, count: int) -> Iterator[Cluster]:
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
     }
     with ExitStack() as stack:
-        stack.enter_context(running([find("epmd", "erlang-base")], epmd, folder / "epmd.log", shared))
-        nodes = [stack.enter_context(_node(folder, name, names, shared)) for name in names]
-        yield Cluster(nodes, shared)
+        ports = system.inside([system.find("epmd", "erlang-base")])
+        stack.enter_context(running(ports, epmd, folder / "epmd.log", shared))
+        server = system.inside([f"{PROGRAMS}/rabbitmq-server"])
+        nodes = [stack.enter_context(_node(server, folder, name, names, shared)) for name in names]
+        yield Cluster(nodes, shared, system)
 
 
 def _name(number: int) -> str:
@@ -78,7 +80,9 @@ def _name(number: int) -> str:
 
 
 @contextlib.contextmanager
-def _node(folder: Path, name: str, names: list[str], shared: Mapping[str, str]) -> Iterator[Broker]:
+def _node(
+    server: Sequence[str], folder: Path, name: str, names: list[str], shared: Mapping[str, str]
+) -> Iterator[Broker]:
     mqtt, web, erlang = (free_port() for _ in range(3))
     own = folder / name.partition("@")[0]
     own.mkdir()
@@ -93,7 +97,7 @@ def _node(folder: Path, name: str, names: list[str], shared: Mapping[str, str]) 
         "RABBITMQ_CONFIG_FILE": str(conf),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
     }
-    with running([str(SERVER)], mqtt, own / "rabbitmq.log", {**shared, **environment}) as pid:
+    with running(server, mqtt, own / "rabbitmq.log", {**shared, **environment}) as pid:
         yield Broker(f"mqtt://127.0.0.1:{mqtt}", pid, web_url=f"ws://127.0.0.1:{web}/ws")
 
 

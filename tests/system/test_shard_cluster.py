@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from federation import need
 from test_shard_processes import SHARDED, Running, _check
 
-from benchmarks.transport import rabbitmq
 from benchmarks.transport.balancer import balancer
 from benchmarks.transport.broker import Broker
+from benchmarks.transport.rabbitmq import rabbitmq_cluster
+from benchmarks.transport.system import SYSTEMS, System
 from fedfin_aggregator.store.journal import Journal
 
 SECONDS = 300.0
@@ -25,14 +27,14 @@ def address(broker: Broker) -> tuple[str, int]:
     return "127.0.0.1", int(broker.url.rpartition(":")[2])
 
 
-def test_a_node_that_is_killed_in_mid_round_costs_no_update(tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", SYSTEMS, ids=str)
+def test_a_node_that_is_killed_in_mid_round_costs_no_update(system: System, tmp_path: Path) -> None:
     """Shard 0 and the sites lose their broker, and go on at another node: each site counts once in every round."""
-    if not rabbitmq.SERVER.exists():
-        pytest.skip("RabbitMQ is not installed (apt-get install rabbitmq-server)")
+    need(system, "rabbitmq-server", "rabbitmq-server")
     (brokers := tmp_path / "brokers").mkdir()
     (work := tmp_path / "work").mkdir()
     with ExitStack() as stack:
-        cluster = stack.enter_context(rabbitmq.rabbitmq_cluster(brokers, 3))
+        cluster = stack.enter_context(rabbitmq_cluster(brokers, 3, system))
         nodes = cluster.nodes
         urls = {}
         for name, first in NODES.items():
