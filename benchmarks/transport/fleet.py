@@ -10,13 +10,14 @@ aggregator serve`. With several numbers of sites, one run after the other, memor
 import argparse
 import itertools
 import json
+import os
 import resource
 import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from rich.table import Table
 from benchmarks.transport.broker import Broker, mosquitto
 from benchmarks.transport.fleet_plan import FEDERATION, expected_model, make_plan
 from benchmarks.transport.process_costs import Watch
+from benchmarks.transport.round_costs import RoundCosts
 from benchmarks.transport.stand_ins import issue_certificates
 from fedfin.demo.processes import Processes, run_command
 from fedfin.errors import FedfinError
@@ -36,22 +38,30 @@ from fedfin.model.plan_file import plan_toml
 from fedfin.plan import Plan
 from fedfin_aggregator.store.journal import Journal, RoundRow
 
-AGGREGATOR = "aggregator"
+AGGREGATOR, BROKER, FLEET, METER = "aggregator", "broker", "fleet", "benchmark"
 
 
 @dataclass(frozen=True)
 class RoundFigures:
-    """One round, from the aggregator's journal. `mb`: of all its updates; `seconds`: from opening to close."""
+    """One round, from the aggregator's journal. `mb`: of all its updates; `seconds`: from opening to close.
+
+    `cpu_s`: what it cost each of the machine's processes.
+    """
 
     task: str
     folded: int
     mb: float
     seconds: float
+    cpu_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def updates_per_s(self) -> float:
         """Folded updates per second of the round."""
         return self.folded / self.seconds
+
+    def cpu_ms(self, name: str) -> float:
+        """CPU milliseconds an update of one process, or of several of one name."""
+        return 1000 * self.cpu_s.get(name, 0.0) / self.folded
 
 
 @dataclass(frozen=True)
@@ -73,9 +83,10 @@ class Result:
 
 
 class Bar:
-    """Shows the current round's updates as the aggregator tells of them, and how many sites are online."""
+    """Shows the current round's updates as the aggregator tells of them; when rounds end, `costs` is told."""
 
-    def __init__(self, sites: int, *, quiet: bool) -> None:
+    def __init__(self, sites: int, costs: RoundCosts, *, quiet: bool) -> None:
+        self._costs = costs
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self.progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
         self._task = self.progress.add_task(f"{sites} sites: connecting", total=sites)
@@ -83,6 +94,8 @@ class Bar:
 
     def on_aggregator(self, event: str, facts: Mapping[str, Any]) -> None:
         """A line of the aggregator's."""
+        if event == "closed" or (event == "round" and facts["round"] == 1):
+            self._costs.close(facts["round"] if event == "closed" else 0)
         if event == "round":
             words = f"{self._sites} sites, round {facts['round']}: {facts['task']}"
             self.progress.update(self._task, completed=0, description=words)
@@ -104,8 +117,9 @@ def measure(sites: int, args: argparse.Namespace) -> Result:
         (folder / "plan.toml").write_text(plan_toml(plan), encoding="utf-8")
         for name in (AGGREGATOR, *_shards(args)):
             run_command(["aggregator", "init", str(folder / "plan.toml"), str(folder / name)], "init")
-        costs = _run(plan, folder, broker.pid, connect, args)
-        return _result(plan, folder / AGGREGATOR, costs)
+        rounds = RoundCosts()
+        costs = _run(plan, folder, broker.pid, connect, rounds, args)
+        return _result(plan, folder / AGGREGATOR, costs, rounds)
 
 
 def _shards(args: argparse.Namespace) -> list[str]:
@@ -113,21 +127,30 @@ def _shards(args: argparse.Namespace) -> list[str]:
 
 
 def _run(
-    plan: Plan, folder: Path, broker: int, connect: Sequence[str], args: argparse.Namespace
+    plan: Plan,
+    folder: Path,
+    broker: int,
+    connect: Sequence[str],
+    rounds: RoundCosts,
+    args: argparse.Namespace,
 ) -> dict[str, Cost]:
     """Aggregator and fleet until all have finished; what each but the fleet cost, and the broker, a process id or 0."""
-    bar = Bar(plan.rounds.sites, quiet=args.json or not sys.stderr.isatty())
+    bar = Bar(plan.rounds.sites, rounds, quiet=args.json or not sys.stderr.isatty())
+    rounds.watch(METER, [os.getpid()])
+    rounds.watch(BROKER, [broker] if broker else [])
     with ExitStack() as stack:
         stack.enter_context(bar.progress)
         processes = stack.enter_context(Processes(folder / "logs"))
-        watches = {"broker": stack.enter_context(Watch(broker))} if broker else {}
+        watches = {BROKER: stack.enter_context(Watch(broker))} if broker else {}
         roles = {AGGREGATOR: ["--shards", str(args.shards)] if args.shards else []}
         roles |= {name: ["--shard", f"{i}/{args.shards}"] for i, name in enumerate(_shards(args))}
         for name, role in roles.items():
             serve = ["fedfin", "aggregator", "serve", str(folder / name), "--json", "--no-keys"]
             processes.start(name, [*serve, *connect, *role], bar.on_aggregator)
             watches[name] = stack.enter_context(Watch(processes.pid(name)))
+            rounds.watch(name, [processes.pid(name)])
         names = _start_fleet(processes, plan.rounds.sites, connect, args.processes)
+        rounds.watch(FLEET, [processes.pid(name) for name in names])
         processes.wait([*roles, *names])
     return {name: Cost(round(watch.peak_mb, 1), watch.cpu_s) for name, watch in watches.items()}
 
@@ -144,27 +167,29 @@ def _start_fleet(processes: Processes, sites: int, connect: Sequence[str], count
     return names
 
 
-def _result(plan: Plan, folder: Path, costs: dict[str, Cost]) -> Result:
+def _result(plan: Plan, folder: Path, costs: dict[str, Cost], rounds: RoundCosts) -> Result:
     journal = Journal(folder / "journal.sqlite")
     final, expected = read_model(folder / "final.fedfin").tensors, expected_model(plan, plan.rounds.sites)
     same = all(final[name].tobytes() == expected[name].tobytes() for name in expected)
-    rounds = [_figures(row) for row in journal.rounds()]
+    figures = [_figures(row, rounds.of(row.round)) for row in journal.rounds()]
     journal.close()
-    return Result(plan.rounds.sites, rounds, same, costs)
+    return Result(plan.rounds.sites, figures, same, costs)
 
 
-def _figures(row: RoundRow) -> RoundFigures:
+def _figures(row: RoundRow, cpu_s: Mapping[str, float]) -> RoundFigures:
     assert row.closed is not None
-    return RoundFigures(
-        row.task, int(row.results["sites"]), row.results["bytes"] / 1e6, round(row.closed - row.opened, 3)
-    )
+    folded, seconds = int(row.results["sites"]), round(row.closed - row.opened, 3)
+    return RoundFigures(row.task, folded, row.results["bytes"] / 1e6, seconds, cpu_s)
 
 
 def show(results: list[Result]) -> None:
     """Tables for people."""
     console = Console()
     for result in results:
-        table = Table("round", "updates folded", "MB", "seconds", "updates/s", title=f"{result.sites} sites")
+        names = list(result.rounds[0].cpu_s)
+        table = Table(
+            "round", "updates folded", "MB", "seconds", "updates/s", *names, title=f"{result.sites} sites"
+        )
         for figures in result.rounds:
             table.add_row(
                 figures.task,
@@ -172,8 +197,9 @@ def show(results: list[Result]) -> None:
                 f"{figures.mb:.1f}",
                 f"{figures.seconds:.2f}",
                 f"{figures.updates_per_s:.0f}",
+                *(f"{figures.cpu_ms(name):.2f}" for name in names),
             )
-        console.print(table)
+        console.print(table, "The last columns: CPU milliseconds an update.")
         for name, cost in result.costs.items():
             console.print(f"{name}: peak {cost.peak_mb:.0f} MB, {cost.cpu_s:.1f} CPU-s")
         console.print(f"the model is {'as expected' if result.same_model else 'NOT as expected'}\n")

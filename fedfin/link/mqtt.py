@@ -1,4 +1,4 @@
-"""The link to the broker; the one module that imports paho.
+"""The link to the broker; it and client.py alone import paho.
 
 What the callbacks of paho's thread see only goes into `events`, a queue that the owner reads: an exception in a
 callback would kill that thread silently. QoS 1 throughout: at QoS 2 a denied publish reads as success.
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -25,6 +24,7 @@ from fedfin import limits
 from fedfin.errors import LinkError, SettingsError
 from fedfin.link.backoff import Backoff
 from fedfin.link.broker_url import BrokerUrl
+from fedfin.link.client import Client
 from fedfin.link.dial import Connection, dial
 from fedfin.link.endings import ended_by_broker, lost
 from fedfin.link.link_events import Announced, Arrived, Broken, Down, LinkEvent, Taken, Up
@@ -233,9 +233,9 @@ class Link:
         return f"cannot reach {self._broker.address}: {words}"
 
     def _new_client(self) -> paho.Client:
-        client = _Client(
+        client = Client(
             self._dial,
-            CallbackAPIVersion.VERSION2,
+            self._on_message,
             client_id=self._client_id,
             protocol=self._protocol,
             reconnect_on_failure=False,
@@ -249,7 +249,6 @@ class Link:
             client.username_pw_set(self._login.user, self._login.password())
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_socket_open = _tune
@@ -302,10 +301,10 @@ class Link:
             self._failed = not isinstance(error, WebSocketFaultError)
             self._ended = self._cause(error)
 
-    def _on_message(self, _: paho.Client, __: Any, message: paho.MQTTMessage) -> None:
-        self.traffic.down += len(message.topic) + len(message.payload)
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        self.traffic.down += len(topic) + len(payload)
         self._wait_for_owner()
-        self._tell(Arrived(message.topic, bytes(message.payload)))
+        self._tell(Arrived(topic, payload))
 
     def _on_publish(self, _: paho.Client, __: Any, token: int, reason: ReasonCode, ___: Any) -> None:
         self._passed = max(self._passed, self._under_way.pop(token, 0))
@@ -315,24 +314,6 @@ class Link:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
             self._tell(Taken(token, f"subscription: {refused[0]}"))
-
-
-class _Client(paho.Client):
-    """paho, over a connection that we made.
-
-    Its own knows no proxy with TLS inside, and its WebSockets lose what the socket does not take at once.
-    """
-
-    def __init__(self, dial: Callable[[], Connection], *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._dial = dial
-
-    def _create_socket(self) -> Connection:
-        return self._dial()
-
-    def limit_inflight(self, count: int) -> None:
-        """As CONNACK says; paho's setter wants it before that is known."""
-        self._max_inflight_messages = count
 
 
 def _announced(properties: Properties) -> Announced:

@@ -36,6 +36,8 @@ def test_a_small_fleet_is_folded_whole(options: list[str]) -> None:
     assert [each["folded"] for each in result["rounds"]] == [6, 6, 6]
     assert result["same_model"]
     assert result["costs"]["aggregator"]["peak_mb"] > 10
+    for name in ("aggregator", "fleet"):
+        assert 0 < sum(each["cpu_s"][name] for each in result["rounds"]) < 60
 
 
 @pytest.mark.parametrize("update_kb", [1, 100, 5000])
