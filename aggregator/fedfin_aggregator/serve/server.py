@@ -344,7 +344,7 @@ class Server:
                 self._waiting.awaits(effect)
             case round_effects.Lacking() | round_effects.Rewinding() | round_effects.Unheard():
                 self._waiting.lacks(effect)
-                if isinstance(effect, life.Rewinding) and self._manifest is not None:
+                if isinstance(effect, round_effects.Rewinding) and self._manifest is not None:
                     self._publish_manifest(self._manifest)  # who starts must not find that all is finished
             case _:
                 assert self._sums is not None
