@@ -24,3 +24,10 @@ def test_shards_that_start_and_find_a_finished_manifest_hear_from_the_restored_r
     _, wrong, happened = command.attempt(seed)
     assert not wrong, wrong
     assert happened["rewound"]
+
+
+def test_sites_that_had_left_when_the_aggregator_was_set_back_come_again() -> None:
+    """The last of them had gone a moment before."""
+    _, wrong, happened = command.attempt(103360)
+    assert not wrong, wrong
+    assert happened["aggregator set back"]

@@ -65,7 +65,7 @@ class World:
         with make_believe(self), self._readers():
             for process in (self.aggregator, *self.shards, *self.sites):
                 self.clock.after(process.asleep_s, process.boot)
-            if not self._goes_on(lambda: self._sites_finished):
+            if not self._goes_on(lambda: self._finished):
                 return
             self.budget = 0
             self.doubles.settle()
@@ -89,6 +89,11 @@ class World:
                 self.clock.step()
             assert self.clock.now < UNTIL_S, f"deadlock: {self.states()}"
         return True
+
+    @property
+    def _finished(self) -> bool:
+        """All sites have left, and not before an aggregator that is set back: to such a one they come again."""
+        return self._sites_finished and any(map(self.has_finished, self.aggregators))
 
     @property
     def _sites_finished(self) -> bool:
