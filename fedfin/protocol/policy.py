@@ -19,7 +19,7 @@ from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.plan_sections import Rounds
 from fedfin.protocol import invitation, staleness
-from fedfin.protocol.roster import Roster
+from fedfin.protocol.rounds.roster import Roster
 from fedfin.protocol.schedule import task_of
 
 

@@ -12,7 +12,7 @@ from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin.protocol import staleness
 from fedfin.protocol.invitation import EVERYONE, draw, threshold
 from fedfin.protocol.policy import Attendance, Verdict, late_share
-from fedfin.protocol.roster import Roster
+from fedfin.protocol.rounds.roster import Roster
 
 RUN = "1" * 16
 DEADLINE = 100.0

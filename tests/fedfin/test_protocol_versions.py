@@ -12,12 +12,13 @@ from simulation.toy import toy_plan
 from simulation.world import World
 
 from fedfin.plan_sections import Rounds
-from fedfin.protocol import site_effects, site_events
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.transfers import Receipt
-from fedfin.protocol.reception import TWICE
-from fedfin.protocol.site_machine import SiteMachine
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.rounds.reception import TWICE
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.versions import BEFORE, OURS, Announcement, Party, foreign_hello, mismatch
 
 NEWER = Party(program="9.0", newest=99, least=99)

@@ -1,7 +1,7 @@
 """The aggregator's side of the protocol, sans-IO: `receive(event, now) -> effects`.
 
 It decides; the server (serve/server.py) acts: it journals an update before the receipt for it goes out,
-folds, and publishes. What is legal in which state is the table in round_states.py. Messages of sites carry their id
+folds, and publishes. What is legal in which state is the table in states.py. Messages of sites carry their id
 from the topic, which the broker ties to their identity. A message that breaks the protocol costs its sender a
 Receipt or an Evict, never the round.
 """
@@ -17,16 +17,13 @@ from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
-from fedfin.protocol.gate import Gate
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import Part, PartKind, RoundManifest, Want
 from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.transfers import Begin, Chunk, Outline, Receipt
 from fedfin.protocol.policy import Attendance, Verdict, late_share
-from fedfin.protocol.reception import TWICE, Reception
-from fedfin.protocol.roster import Roster
-from fedfin.protocol.round_effects import (
+from fedfin.protocol.rounds.effects import (
     Awaiting,
     BeginLife,
     ClearParts,
@@ -42,7 +39,7 @@ from fedfin.protocol.round_effects import (
     Stalled,
     Throttled,
 )
-from fedfin.protocol.round_events import (
+from fedfin.protocol.rounds.events import (
     Delivers,
     Disconnected,
     Enrolled,
@@ -54,7 +51,10 @@ from fedfin.protocol.round_events import (
     Seal,
     Tick,
 )
-from fedfin.protocol.round_states import LEGAL, State
+from fedfin.protocol.rounds.gate import Gate
+from fedfin.protocol.rounds.reception import TWICE, Reception
+from fedfin.protocol.rounds.roster import Roster
+from fedfin.protocol.rounds.states import LEGAL, State
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.versions import OURS, UNTOLD, mismatch, party_of
 

@@ -2,14 +2,13 @@
 
 It decides; the shell (serve/shard_server.py) acts. Rounds, versions and the model are the root's; a shard only
 takes the updates of its sites, and when the root has enough of them, delivers their sum. What is legal in which
-state is the table in shard_states.py.
+state is the table in states.py.
 """
 
 from collections.abc import Callable
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.gate import Gate
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
@@ -17,26 +16,15 @@ from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.policy import late_share
-from fedfin.protocol.reception import TWICE, Reception
-from fedfin.protocol.round_effects import Send
-from fedfin.protocol.round_events import FromSite, Judged, Tick
-from fedfin.protocol.shard_states import (
-    LEGAL,
-    BeginLife,
-    Effect,
-    Event,
-    Finish,
-    Leave,
-    OpenRound,
-    RoundOpened,
-    SendUp,
-    Settle,
-    State,
-    Summed,
-    SumUp,
-)
-from fedfin.protocol.shards import Shard
-from fedfin.protocol.site_events import Connected, Disconnected, Published
+from fedfin.protocol.rounds.effects import Send
+from fedfin.protocol.rounds.events import FromSite, Judged, Tick
+from fedfin.protocol.rounds.gate import Gate
+from fedfin.protocol.rounds.reception import TWICE, Reception
+from fedfin.protocol.shards.effects import BeginLife, Effect, Finish, Leave, OpenRound, SendUp, Settle, SumUp
+from fedfin.protocol.shards.events import Event, RoundOpened, Summed
+from fedfin.protocol.shards.shard import Shard
+from fedfin.protocol.shards.states import LEGAL, State
+from fedfin.protocol.site.events import Connected, Disconnected, Published
 
 NO_RUN = "0" * 16
 

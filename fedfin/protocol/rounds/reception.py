@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
-from fedfin.protocol.admission import Admission
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
-from fedfin.protocol.round_effects import Judge, Receiving, Send, Spool
-from fedfin.protocol.round_events import Answer
+from fedfin.protocol.rounds.admission import Admission
+from fedfin.protocol.rounds.effects import Judge, Receiving, Send, Spool
+from fedfin.protocol.rounds.events import Answer
 
 TWICE = "this round already has an update of yours"
 
