@@ -111,7 +111,7 @@ def test_an_update_that_counted_long_ago_gets_its_receipt_again() -> None:
     begin = begin_of(round_=1)
     known = Receipt(id=begin.outline.id, accepted=True)
     aggregator = Aggregator()
-    aggregator.machine._given = lambda round_, site: known if (round_, site) == (1, "s0") else None
+    aggregator.machine._reception._given = lambda round_, site: known if (round_, site) == (1, "s0") else None
     assert aggregator.ask(begin) == [known]
     assert [answer.accepted for answer in aggregator.ask(begin, "s1")] == [False]
 

@@ -113,7 +113,7 @@ def test_a_second_update_for_a_closed_round_is_not_late_if_the_first_counts() ->
     """A twin's: were it late, its site would carry the same steps again with the next one."""
     aggregator = Aggregator()
     given = Receipt(id=b"1" * 32, accepted=True)
-    aggregator.machine._given = lambda round_, site: given if (round_, site) == (1, "s0") else None
+    aggregator.machine._reception._given = lambda round_, site: given if (round_, site) == (1, "s0") else None
     assert [answer.reason for answer in aggregator.ask(begin_of(PAYLOAD, round_=1))] == [TWICE]
     assert [answer.reason for answer in aggregator.ask(begin_of(PAYLOAD, round_=1), "s1")] == [
         "late: round 1 has closed"

@@ -434,7 +434,7 @@ def _chance(world: "World") -> dict[str, Any]:
     new_key = SimpleNamespace(generate=lambda: sum_keys.new_key(world.rng))
     return {
         "fedfin_aggregator.store.journal.secrets": secrets,
-        "fedfin.protocol.rounds.machine.secrets": secrets,
+        "fedfin.protocol.rounds.lives.secrets": secrets,
         "fedfin_aggregator.serve.own_state.secrets": secrets,
         "fedfin_aggregator.serve.shard_server.secrets": secrets,
         "fedfin_edge.agent.agent.secrets": secrets,

@@ -20,7 +20,7 @@ from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Decline, Welcome
 from fedfin.protocol.messages.secure_sums import Consent, Dealing, Ready, Reveal, Summed, SumMessage
 from fedfin.protocol.messages.transfers import Begin, Receipt
-from fedfin.protocol.policy import Verdict
+from fedfin.protocol.rounds.attendance import Verdict
 from fedfin.protocol.rounds.effects import CloseRound, Effect, Send, Stalled
 from fedfin.protocol.rounds.events import Judged, Opened, Reconnected, SumEnded, Tick
 from fedfin.protocol.rounds.machine import RoundMachine

@@ -206,8 +206,8 @@ class RootMachine:
     def _sum(self, name: str, begin: Begin) -> list[Effect]:
         if (answer := self._reception.answer(name, begin)) is not None:
             return [answer]
-        other = begin.run != self._run or begin.round != self._round
-        reason = f"late: round {begin.round} has closed" if other else self._reception.objection(name, begin)
+        ours = (begin.run, begin.round) == (self._run, self._round)
+        reason = self._reception.objection(name, begin, wanted=ours)
         if reason is not None:
             return _answer(name, Receipt(id=begin.outline.id, accepted=False, reason=reason))
         return [*self._reception.begin(name, begin, self._now)]

@@ -16,7 +16,6 @@ from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
 from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
-from fedfin.protocol.policy import late_share
 from fedfin.protocol.site.answered_rounds import AnsweredRounds
 from fedfin.protocol.site.effects import (
     Abandon,
@@ -51,6 +50,7 @@ from fedfin.protocol.site.fetch import Fetch
 from fedfin.protocol.site.manifest_checks import Place, Succession, objection, too_large
 from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.site.states import LEGAL, State
+from fedfin.protocol.staleness import late_share
 from fedfin.protocol.versions import Announcement, mismatch, party_of
 
 ANOTHER_RUN = "the aggregator began another run of the plan; to take part, start this site with --again"
