@@ -32,7 +32,7 @@ from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model
 from fedfin.plan_sections import Rounds as RoundPolicy
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.site_effects import Work
+from fedfin.protocol.site.effects import Work
 from fedfin_aggregator.closed_form.groups import GROUPS, group_of
 from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import Tensors, solve

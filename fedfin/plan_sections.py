@@ -118,7 +118,7 @@ class Training(Closed, frozen=True):
 
 
 class Rounds(Closed, frozen=True):
-    """When a round closes, whom it asks, and what becomes of late updates (fedfin/protocol/policy.py).
+    """When a round closes, whom it asks, and what becomes of late updates (fedfin/protocol/rounds/attendance.py).
 
     `count`: rounds of training at most; `patience`: so many without improvement end it (0: never), and the best version
     is the final one (fedfin/protocol/convergence.py).

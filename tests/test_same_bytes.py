@@ -38,10 +38,10 @@ from fedfin.protocol.chain import path
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import encode
 from fedfin.protocol.outgoing import Outgoing
-from fedfin.protocol.round_events import Opened
-from fedfin.protocol.round_machine import RoundMachine
+from fedfin.protocol.rounds.events import Opened
+from fedfin.protocol.rounds.machine import RoundMachine
 from fedfin.protocol.schedule import first_training_round, last_round, task_of
-from fedfin.protocol.site_effects import Assemble, Work
+from fedfin.protocol.site.effects import Assemble, Work
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.store.journal import Journal
 from fedfin_edge.agent.error_feedback import Feedback

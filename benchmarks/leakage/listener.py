@@ -15,7 +15,7 @@ from fedfin.plan_sections import MOST_OF_ONE_SCALE, Modality, Model, Privacy, Tr
 from fedfin.plan_sections import Rounds as RoundPolicy
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.schedule import first_training_round, task_of
-from fedfin.protocol.site_effects import Work
+from fedfin.protocol.site.effects import Work
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans

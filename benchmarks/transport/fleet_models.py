@@ -9,7 +9,7 @@ from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.payloads import apply_delta, decode_model, encode_model
-from fedfin.protocol.site_effects import Assemble
+from fedfin.protocol.site.effects import Assemble
 
 KEPT = 4  # versions: sites of one fleet are at most a round apart
 

@@ -13,7 +13,7 @@ from benchmarks.transport.polled_link import PolledLink
 from fedfin.command_line import broker_options
 from fedfin.link import link_events
 from fedfin.link.tls import Tls
-from fedfin.protocol import site_events
+from fedfin.protocol.site import events as site_events
 
 TICK_S = 0.5
 CONNECTING = (

@@ -16,7 +16,6 @@ from fedfin.errors import EvictedError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
-from fedfin.protocol import site_effects, site_events, site_states
 from fedfin.protocol.messages.channels import DownControl
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import decode, encode
@@ -24,8 +23,11 @@ from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import preset_up
-from fedfin.protocol.site_machine import SiteMachine
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site import states as site_states
+from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.topics import Topics
 
 

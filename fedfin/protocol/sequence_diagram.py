@@ -11,13 +11,17 @@ from typing import Any
 from fedfin import limits
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Rounds
-from fedfin.protocol import round_effects, round_events, site_effects, site_events, transfer
+from fedfin.protocol import transfer
 from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.transfers import Receipt
-from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.site_machine import SiteMachine
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.rounds import events as round_events
+from fedfin.protocol.rounds.machine import RoundMachine
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.memory import Memory
 
 SITES = ("north", "south")
 ENCODERS = {"image": "a" * 64}

@@ -6,6 +6,9 @@ delta but not the number of cases that the mean is divided by, so that stale new
 
 import functools
 
+from fedfin.plan import Plan
+from fedfin.protocol.schedule import task_of
+
 SHARE_BITS = 16
 FULL = 1 << SHARE_BITS  # the share of an update that is not stale
 
@@ -26,3 +29,19 @@ def share(staleness: int, exponent: float) -> int:
         else:
             high = middle - 1
     return low
+
+
+def late_share(plan: Plan, round_: int, current: int) -> int | None:
+    """The share with which an update for `round_` counts while round `current` is open; None: it does not.
+
+    FULL in its own round. Both ends ask this: the aggregator before it takes an update, the site before it goes on
+    working on one.
+    """
+    if round_ == current:
+        return FULL
+    stale = current - round_
+    folds = plan.rounds.mode == "async" or plan.rounds.late == "fold"
+    training = task_of(plan, round_) == task_of(plan, current) == "train"
+    if not folds or not training or not 0 < stale <= plan.rounds.staleness_limit:
+        return None
+    return share(stale, plan.rounds.staleness_exponent)

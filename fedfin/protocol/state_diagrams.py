@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeVar
 
-from fedfin.protocol import round_states, shard_states, site_states
+from fedfin.protocol.rounds import states as round_states
+from fedfin.protocol.shards import states as shard_states
+from fedfin.protocol.site import states as site_states
 
 S = TypeVar("S", bound=Enum)
 

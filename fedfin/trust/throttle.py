@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fedfin.protocol.gate import Bucket
+from fedfin.protocol.rounds.gate import Bucket
 
 Report = Callable[[str, dict[str, Any]], None]
 REPORTS = 20, 20  # at once, and a minute from then on

@@ -9,7 +9,7 @@ from fedfin.codec import compress
 from fedfin.model.model_spec import solved_shapes, task_specs
 from fedfin.protocol.payloads import encode_update
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.shards.shard import Shard
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.store.journal import Journal

@@ -7,7 +7,7 @@ import pytest
 
 from fedfin.errors import StateError
 from fedfin.protocol.messages.transfers import Receipt
-from fedfin.protocol.round_events import Answer
+from fedfin.protocol.rounds.events import Answer
 from fedfin_aggregator.serve import disk
 from fedfin_aggregator.serve.disk import Disk
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow

@@ -12,7 +12,7 @@ from fedfin.errors import ProtocolError
 from fedfin.plan_sections import Privacy
 from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol.convergence import ANSWERS, LOSSES, pooled_loss
-from fedfin.protocol.sum_effects import OpenSum
+from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.secure_sums.fixed_point import ONE
 from fedfin.secure_sums.summand import Opened, Summand
 from fedfin_aggregator.fold.fold import FoldedMeans

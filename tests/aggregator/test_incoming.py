@@ -6,7 +6,7 @@ from pathlib import Path
 from round_helpers import new_rounds, reopened, update
 
 from fedfin.protocol import transfer
-from fedfin.protocol.round_effects import Judge, Spool
+from fedfin.protocol.rounds.effects import Judge, Spool
 from fedfin_aggregator.serve.incoming import Incoming
 
 

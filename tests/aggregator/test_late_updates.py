@@ -13,7 +13,7 @@ from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol import staleness
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-from fedfin.protocol.reception import TWICE
+from fedfin.protocol.rounds.reception import TWICE
 from fedfin_aggregator.rounds.rounds import LEFT_OUT_SITE, Rounds
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.summary import summary

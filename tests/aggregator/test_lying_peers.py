@@ -24,7 +24,7 @@ from fedfin.command_line.progress import RoundBar
 from fedfin.errors import ProtocolError, SettingsError
 from fedfin.model.model_spec import CALIBRATION, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF, pack, unpack
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.shards.shard import Shard
 from fedfin_aggregator.closed_form import moment_checks
 from fedfin_aggregator.closed_form.groups import plain_weights
 from fedfin_aggregator.commands.serve import _check_shardable

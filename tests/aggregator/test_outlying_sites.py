@@ -16,8 +16,8 @@ from second_moment_rounds import answer, collecting, given, started, trained
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
 from fedfin.limits import CHUNK_BYTES
-from fedfin.protocol.round_effects import CloseRound
-from fedfin.protocol.round_events import Tick
+from fedfin.protocol.rounds.effects import CloseRound
+from fedfin.protocol.rounds.events import Tick
 from fedfin.trust.accepted import TRUST, accept
 from fedfin.trust.charter import read_charter
 from fedfin.trust.identity import make_identity

@@ -6,8 +6,8 @@ import pytest
 from round_helpers import PLAN
 
 from fedfin.protocol import transfer
-from fedfin.protocol.round_effects import PublishPart
-from fedfin.protocol.round_events import Payload
+from fedfin.protocol.rounds.effects import PublishPart
+from fedfin.protocol.rounds.events import Payload
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.serve.retained import Retained
 from fedfin_aggregator.store.journal import Journal

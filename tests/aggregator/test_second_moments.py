@@ -28,7 +28,7 @@ from second_moment_rounds import (
 
 from fedfin.errors import StateError
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.shards.shard import Shard
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.update_checks import DROPPED
 from fedfin_aggregator.store.journal import Journal

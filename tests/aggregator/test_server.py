@@ -13,7 +13,7 @@ from fedfin.plan_sections import Privacy
 from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol.messages.message import decode, encode
 from fedfin.protocol.messages.presence import AggregatorState
-from fedfin.protocol.sum_effects import OpenSum
+from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin_aggregator.rounds.secure_rounds import SecureRounds
 from fedfin_aggregator.serve.incoming import Written
 from fedfin_aggregator.serve.server import Server

@@ -8,7 +8,7 @@ from round_helpers import RUN
 from second_moment_rounds import SITES, answer, new_shard, started
 
 from fedfin.errors import StateError
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.shards.shard import Shard
 from fedfin_aggregator.folder import ROOT
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.standings import decide

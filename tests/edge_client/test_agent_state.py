@@ -15,8 +15,8 @@ from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model
 from fedfin.protocol import transfer
 from fedfin.protocol.payloads import Update, decode_payload, encode_model, encode_update
-from fedfin.protocol.site_effects import Assemble
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.site.effects import Assemble
+from fedfin.protocol.site.memory import Memory
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.explain_update import explain, print_explanation
 from fedfin_edge.agent.outbox import Outbox

@@ -12,7 +12,7 @@ from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.plan_sections import Codec, Modality, Model
 from fedfin.protocol.payloads import Update, decode_payload
-from fedfin.protocol.site_effects import Work
+from fedfin.protocol.site.effects import Work
 from fedfin_edge.agent.error_feedback import Feedback, pack
 from fedfin_edge.agent.outbox import make_outbox
 from fedfin_edge.agent.state import AgentState

@@ -14,7 +14,7 @@ from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model
 from fedfin.protocol.payloads import GlobalDelta, encode_model
-from fedfin.protocol.site_effects import Assemble
+from fedfin.protocol.site.effects import Assemble
 from fedfin.protocol.transfer import whole_id
 from fedfin_aggregator.rounds.versions import make_change
 from fedfin_edge.agent.global_model import GlobalModelFile

@@ -16,7 +16,7 @@ from fedfin.model.second_moment_spec import LARGEST, OTHER_HALF, diagonal, least
 from fedfin.plan import Plan
 from fedfin.plan_sections import Privacy, Rounds
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-from fedfin.protocol.site_effects import Work
+from fedfin.protocol.site.effects import Work
 from fedfin_aggregator.closed_form.groups import by_group
 from fedfin_aggregator.closed_form.moment_checks import check
 from fedfin_edge.agent.error_feedback import Feedback

@@ -3,7 +3,7 @@
 import pytest
 
 from fedfin.limits import IDLE_S
-from fedfin.protocol.site_states import State
+from fedfin.protocol.site.states import State
 from fedfin_edge.agent.silence import SILENT_S, Silence
 
 NOON = 43_200.0

@@ -10,7 +10,7 @@ from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Training
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-from fedfin.protocol.site_effects import Work
+from fedfin.protocol.site.effects import Work
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.update import make_update

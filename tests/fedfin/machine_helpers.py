@@ -3,15 +3,20 @@
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Rounds
-from fedfin.protocol import round_effects, round_events, site_effects, site_events, site_states, transfer
+from fedfin.protocol import transfer
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.messages.joining import Hello, Welcome
 from fedfin.protocol.messages.manifest import Part, RoundManifest
 from fedfin.protocol.messages.transfers import Begin, Chunk
-from fedfin.protocol.round_machine import RoundMachine
+from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.rounds import events as round_events
+from fedfin.protocol.rounds.machine import RoundMachine
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.site_machine import SiteMachine
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site import states as site_states
+from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.memory import Memory
 
 CHUNK = 1024
 ENCODER = "a" * 64

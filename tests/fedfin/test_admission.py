@@ -3,7 +3,7 @@
 import pytest
 
 from fedfin import limits
-from fedfin.protocol.admission import Admission
+from fedfin.protocol.rounds.admission import Admission
 
 
 def test_no_more_send_at_once_than_there_are_places() -> None:

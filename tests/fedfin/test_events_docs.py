@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fedfin.command_line.progress import Lines, RoundBar
-from fedfin.protocol.round_effects import Stalled, Throttled
+from fedfin.protocol.rounds.effects import Stalled, Throttled
 from fedfin_edge.agent.costs import Costs
 
 ROOT = Path(__file__).parents[2]

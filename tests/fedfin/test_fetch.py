@@ -1,10 +1,10 @@
 """A site on its way to a model."""
 
 from fedfin.protocol import transfer
-from fedfin.protocol.fetch import FOLLOWED, Fetch
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.messages.manifest import Part, RoundManifest
-from fedfin.protocol.site_effects import Effect, Follow, Unfollow
+from fedfin.protocol.site.effects import Effect, Follow, Unfollow
+from fedfin.protocol.site.fetch import FOLLOWED, Fetch
 
 DATA = bytes(range(256)) * 8
 

@@ -4,14 +4,15 @@ import pytest
 from machine_helpers import OTHER_RUN, PAYLOAD, PLAN, RUN, Site, begin_of, manifest_of
 from msgspec.structs import replace
 
-from fedfin.protocol import site_effects, site_events
 from fedfin.protocol.life import FIRST_LIFE
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.schedule import last_round
-from fedfin.protocol.site_machine import SiteMachine
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.memory import Memory
 
 LAST = last_round(PLAN)
 FORGED = {

@@ -6,15 +6,17 @@ import pytest
 from machine_helpers import CHUNK, HELLO, MODEL, PAYLOAD, PLAN, RUN, begin_of
 
 from fedfin import limits
-from fedfin.protocol import round_effects, round_events, transfer
-from fedfin.protocol.gate import MINUTE_S, Gate
+from fedfin.protocol import transfer
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import Want
 from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.transfers import Begin, Missing, Receipt
-from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.shard_machine import ShardMachine
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.rounds import events as round_events
+from fedfin.protocol.rounds.gate import MINUTE_S, Gate
+from fedfin.protocol.rounds.machine import RoundMachine
+from fedfin.protocol.shards.machine import ShardMachine
+from fedfin.protocol.shards.shard import Shard
 
 STATE = SiteState(online=True, boot="0" * 16)
 WANT = Want(part="snapshot", version=0, bitmap=b"\x07")

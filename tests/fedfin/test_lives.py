@@ -5,12 +5,15 @@ from machine_helpers import ENCODER, OTHER_RUN, PAYLOAD, RUN, Aggregator, Site, 
 from msgspec.structs import replace
 
 from fedfin import limits
-from fedfin.protocol import round_effects, site_effects, site_events, site_states
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import decode, encode
 from fedfin.protocol.messages.transfers import Receipt
+from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site import states as site_states
 
 SECOND = Life(1, "a" * 16)
 HELLO = Hello(boot="0" * 16, encoders={"image": ENCODER}, run=RUN)
@@ -108,7 +111,7 @@ def test_an_update_that_counted_long_ago_gets_its_receipt_again() -> None:
     begin = begin_of(round_=1)
     known = Receipt(id=begin.outline.id, accepted=True)
     aggregator = Aggregator()
-    aggregator.machine._given = lambda round_, site: known if (round_, site) == (1, "s0") else None
+    aggregator.machine._reception._given = lambda round_, site: known if (round_, site) == (1, "s0") else None
     assert aggregator.ask(begin) == [known]
     assert [answer.accepted for answer in aggregator.ask(begin, "s1")] == [False]
 

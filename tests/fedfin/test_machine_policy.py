@@ -14,14 +14,19 @@ from machine_helpers import (
     manifest_of,
 )
 
-from fedfin.protocol import round_effects, round_events, site_effects, site_events, site_states, transfer
+from fedfin.protocol import transfer
 from fedfin.protocol.invitation import EVERYONE, draw
 from fedfin.protocol.messages.joining import Evict, Hello
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import decode, encode
 from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.transfers import Missing, Receipt
+from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.rounds import events as round_events
 from fedfin.protocol.schedule import task_of
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site import states as site_states
 
 FOLD = make_plan(count=9, late="fold", min_sites=1, deadline_s=100.0, staleness_limit=2)
 QUORUM = make_plan(count=9, min_sites=1, deadline_s=100.0)

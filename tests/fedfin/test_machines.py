@@ -24,20 +24,18 @@ from machine_helpers import (
 )
 from msgspec.structs import replace
 
-from fedfin.protocol import (
-    round_effects,
-    round_events,
-    round_states,
-    site_effects,
-    site_events,
-    site_states,
-    transfer,
-)
+from fedfin.protocol import transfer
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest, Want
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
-from fedfin.protocol.site_machine import SiteMachine
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.rounds import events as round_events
+from fedfin.protocol.rounds import states as round_states
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site import states as site_states
+from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.memory import Memory
 
 
 def test_hello_is_answered_with_the_plan_and_the_round() -> None:

@@ -11,8 +11,9 @@ from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin.protocol import staleness
 from fedfin.protocol.invitation import EVERYONE, draw, threshold
-from fedfin.protocol.policy import Attendance, Verdict, late_share
-from fedfin.protocol.roster import Roster
+from fedfin.protocol.rounds.attendance import Attendance, Verdict
+from fedfin.protocol.rounds.roster import Roster
+from fedfin.protocol.staleness import late_share
 
 RUN = "1" * 16
 DEADLINE = 100.0

@@ -12,12 +12,13 @@ from simulation.toy import toy_plan
 from simulation.world import World
 
 from fedfin.plan_sections import Rounds
-from fedfin.protocol import site_effects, site_events
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.transfers import Receipt
-from fedfin.protocol.reception import TWICE
-from fedfin.protocol.site_machine import SiteMachine
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.rounds.reception import TWICE
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.versions import BEFORE, OURS, Announcement, Party, foreign_hello, mismatch
 
 NEWER = Party(program="9.0", newest=99, least=99)
@@ -112,7 +113,7 @@ def test_a_second_update_for_a_closed_round_is_not_late_if_the_first_counts() ->
     """A twin's: were it late, its site would carry the same steps again with the next one."""
     aggregator = Aggregator()
     given = Receipt(id=b"1" * 32, accepted=True)
-    aggregator.machine._given = lambda round_, site: given if (round_, site) == (1, "s0") else None
+    aggregator.machine._reception._given = lambda round_, site: given if (round_, site) == (1, "s0") else None
     assert [answer.reason for answer in aggregator.ask(begin_of(PAYLOAD, round_=1))] == [TWICE]
     assert [answer.reason for answer in aggregator.ask(begin_of(PAYLOAD, round_=1), "s1")] == [
         "late: round 1 has closed"

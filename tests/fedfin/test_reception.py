@@ -3,9 +3,9 @@
 from fedfin import limits
 from fedfin.protocol import transfer
 from fedfin.protocol.messages.transfers import Begin, Missing, Receipt
-from fedfin.protocol.reception import Reception
-from fedfin.protocol.round_effects import Judge, Send, Spool
-from fedfin.protocol.round_events import Answer
+from fedfin.protocol.rounds.effects import Judge, Send, Spool
+from fedfin.protocol.rounds.events import Answer
+from fedfin.protocol.rounds.reception import Reception
 
 CHUNK = 1024
 PAYLOAD = bytes(range(256)) * 12  # three chunks

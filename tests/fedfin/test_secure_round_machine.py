@@ -9,23 +9,21 @@ from machine_helpers import CHUNK, HELLO, MODEL, make_plan
 from msgspec.structs import replace
 
 from fedfin.plan_sections import Privacy
-from fedfin.protocol import (
-    round_effects,
-    round_events,
-    round_states,
-    site_events,
-    site_states,
-    sum_effects,
-    transfer,
-)
+from fedfin.protocol import transfer
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages.joining import Decline, Welcome
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Ready, Summed, Survivors
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
+from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.rounds import events as round_events
+from fedfin.protocol.rounds import states as round_states
+from fedfin.protocol.rounds import sum_effects
+from fedfin.protocol.rounds.secure_machine import SecureRoundMachine
 from fedfin.protocol.schedule import last_round, task_of
-from fedfin.protocol.secure_round_machine import SecureRoundMachine
-from fedfin.protocol.site_machine import SiteMachine
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site import states as site_states
+from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members
 
 RUN, ROUND, STATISTICS, DEADLINE = "1" * 16, 2, last_round(make_plan()), 100.0

@@ -16,17 +16,21 @@ from machine_helpers import (
 from msgspec.structs import replace
 
 from fedfin import limits
-from fedfin.protocol import round_effects, round_events, round_states, transfer
-from fedfin.protocol import shard_states as life
+from fedfin.protocol import transfer
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest, Want
 from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Missing, Receipt
-from fedfin.protocol.root_machine import RootMachine
-from fedfin.protocol.shard_machine import ShardMachine
-from fedfin.protocol.shards import Shard
-from fedfin.protocol.site_events import Connected
+from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.rounds import events as round_events
+from fedfin.protocol.rounds import states as round_states
+from fedfin.protocol.shards import effects as shard_effects
+from fedfin.protocol.shards import events as shard_events
+from fedfin.protocol.shards.machine import ShardMachine
+from fedfin.protocol.shards.root_machine import RootMachine
+from fedfin.protocol.shards.shard import Shard
+from fedfin.protocol.site.events import Connected
 
 BOTH = [Shard(0, 2), Shard(1, 2)]
 OWN = [[f"s{n}" for n in range(20) if shard.serves(f"s{n}")] for shard in BOTH]
@@ -54,7 +58,7 @@ class ShardAlone:
     def collect(self, round_: int = 2, **opened) -> list:
         """Welcomed and collecting; what it then asks for."""
         self.feed(Welcome(run=RUN, plan=PLAN), manifest_of(round_))
-        return self.feed(life.RoundOpened(**({"receipts": {}, "earlier": {}} | opened)))
+        return self.feed(shard_events.RoundOpened(**({"receipts": {}, "earlier": {}} | opened)))
 
 
 class Root:
@@ -102,8 +106,11 @@ def test_a_shard_learns_from_a_site_that_its_folder_was_set_back() -> None:
     assert shard.feed(hello_of(one), hello_of(other, accepted=1), hello_of(other, run=OTHER_RUN)) == []
     (tally,) = shard.feed(hello_of(other))
     assert tally.message.behind
-    assert shard.feed(rewind_to(2)) == [life.BeginLife(rewind_to(2)), life.OpenRound(rewind_to(2).manifest)]
-    (tally,) = shard.feed(life.RoundOpened({}, {}))
+    assert shard.feed(rewind_to(2)) == [
+        shard_effects.BeginLife(rewind_to(2)),
+        shard_effects.OpenRound(rewind_to(2).manifest),
+    ]
+    (tally,) = shard.feed(shard_events.RoundOpened({}, {}))
     assert (tally.message.life, tally.message.behind) == (SECOND, False)
     assert shard.feed(hello_of(other)) == [], "of the life before"
 
@@ -118,8 +125,11 @@ def test_a_shard_goes_back_only_where_the_root_says_what_becomes_of_its_records(
     shard = ShardAlone()
     shard.collect(4)
     assert shard.feed(replace(manifest_of(3), life=SECOND)) == []
-    assert shard.feed(rewind_to(3)) == [life.BeginLife(rewind_to(3)), life.OpenRound(rewind_to(3).manifest)]
-    shard.feed(life.RoundOpened({}, {}))
+    assert shard.feed(rewind_to(3)) == [
+        shard_effects.BeginLife(rewind_to(3)),
+        shard_effects.OpenRound(rewind_to(3).manifest),
+    ]
+    shard.feed(shard_events.RoundOpened({}, {}))
     assert shard.feed(rewind_to(3), manifest_of(4)) == []
 
 
@@ -127,7 +137,7 @@ def test_a_shard_that_delivers_the_sum_of_a_round_that_the_root_has_lost_lets_it
     """Its site offers its update of the older round, and it is taken."""
     shard, site = ShardAlone(), OWN[0][0]
     shard.collect(3, sum=SUM)
-    shard.feed(rewind_to(2), life.RoundOpened({}, {}))
+    shard.feed(rewind_to(2), shard_events.RoundOpened({}, {}))
     shard.now += limits.RETRY_S
     assert [type(effect.message) for effect in shard.feed(round_events.Tick())] == [Tally]
     (answer,) = shard.feed(round_events.FromSite(site, begin_of()))
@@ -145,14 +155,16 @@ def test_a_shard_believes_no_manifest_before_the_root_has_named_the_run() -> Non
     """A broker may retain that of an earlier run, even one that has finished."""
     shard = ShardAlone()
     assert shard.feed(manifest_of(9, run=OTHER_RUN, state="finished")) == []
-    assert shard.feed(Welcome(run=RUN, plan=PLAN), manifest_of(2)) == [life.OpenRound(manifest_of(2))]
+    assert shard.feed(Welcome(run=RUN, plan=PLAN), manifest_of(2)) == [
+        shard_effects.OpenRound(manifest_of(2))
+    ]
 
 
 def test_a_restarted_shard_does_not_go_back() -> None:
     """A broker that was restarted may retain the manifest of an earlier round."""
     shard = ShardAlone(before=(RUN, 3))
     assert shard.feed(manifest_of(2)) == []
-    assert shard.feed(manifest_of(3)) == [life.OpenRound(manifest_of(3))]
+    assert shard.feed(manifest_of(3)) == [shard_effects.OpenRound(manifest_of(3))]
 
 
 def test_a_shard_with_another_plan_leaves() -> None:
@@ -174,16 +186,16 @@ def test_a_closed_shard_takes_nothing_more_and_delivers_until_there_is_a_receipt
     """Again and again; then it waits for the next round, in which an offer that came meanwhile is late."""
     shard, site = ShardAlone(), OWN[0][0]
     shard.collect()
-    assert shard.feed(ENOUGH) == [life.SumUp(2)]
-    tally, offer = shard.feed(life.Summed(SUM))
+    assert shard.feed(ENOUGH) == [shard_effects.SumUp(2)]
+    tally, offer = shard.feed(shard_events.Summed(SUM))
     assert tally.message.closed
-    assert offer == life.SendUp("up/ctl", OFFER)
+    assert offer == shard_effects.SendUp("up/ctl", OFFER)
     assert shard.feed(round_events.FromSite(site, begin_of())) == []
     shard.now += limits.RETRY_S
     assert shard.feed(round_events.Tick())[-1] == offer
-    assert shard.feed(ACCEPTED) == [life.Settle(2)]
+    assert shard.feed(ACCEPTED) == [shard_effects.Settle(2)]
     shard.feed(manifest_of(3))
-    late = shard.feed(life.RoundOpened({}, {}))[-1]
+    late = shard.feed(shard_events.RoundOpened({}, {}))[-1]
     assert late.message.reason == "late: round 2 has closed"
 
 
@@ -417,7 +429,7 @@ def test_a_shard_that_lacks_what_it_promised_is_not_summed_up() -> None:
     shard.collect(receipts={one: Receipt(id=b"1" * 32, accepted=True)})
     (tally,) = shard.feed(replace(ENOUGH, promised=(one, other)))
     assert tally.message.behind
-    assert shard.feed(replace(ENOUGH, promised=(one,))) == [life.SumUp(2)]
+    assert shard.feed(replace(ENOUGH, promised=(one,))) == [shard_effects.SumUp(2)]
 
 
 def test_the_root_says_what_a_shard_promised() -> None:

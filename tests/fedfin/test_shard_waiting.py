@@ -4,11 +4,11 @@ from machine_helpers import CHUNK, HELLO, PLAN, RUN, manifest_of
 
 from fedfin.protocol.messages.joining import Welcome
 from fedfin.protocol.messages.transfers import Receipt
-from fedfin.protocol.round_events import FromSite
-from fedfin.protocol.shard_machine import ShardMachine
-from fedfin.protocol.shard_states import RoundOpened
-from fedfin.protocol.shards import Shard
-from fedfin.protocol.site_events import Connected
+from fedfin.protocol.rounds.events import FromSite
+from fedfin.protocol.shards.events import RoundOpened
+from fedfin.protocol.shards.machine import ShardMachine
+from fedfin.protocol.shards.shard import Shard
+from fedfin.protocol.site.events import Connected
 from fedfin_aggregator.serve.shard_waiting import ShardWaiting
 
 NOON = 1_800_014_400.0

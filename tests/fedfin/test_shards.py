@@ -3,7 +3,7 @@
 import pytest
 
 from fedfin.errors import SettingsError
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.shards.shard import Shard
 from fedfin.protocol.topics import Topics
 
 

@@ -16,10 +16,13 @@ from fedfin import files
 from fedfin.errors import FedfinError, StateError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
-from fedfin.protocol import round_states, shard_states, site_events, site_states
 from fedfin.protocol.messages.secure_sums import Reveal
 from fedfin.protocol.payloads import Update, decode_payload
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.rounds import states as round_states
+from fedfin.protocol.shards import states as shard_states
+from fedfin.protocol.shards.shard import Shard
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site import states as site_states
 from fedfin.secure_sums.masks import Words
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
@@ -431,14 +434,14 @@ def _chance(world: "World") -> dict[str, Any]:
     new_key = SimpleNamespace(generate=lambda: sum_keys.new_key(world.rng))
     return {
         "fedfin_aggregator.store.journal.secrets": secrets,
-        "fedfin.protocol.round_machine.secrets": secrets,
+        "fedfin.protocol.rounds.lives.secrets": secrets,
         "fedfin_aggregator.serve.own_state.secrets": secrets,
         "fedfin_aggregator.serve.shard_server.secrets": secrets,
         "fedfin_edge.agent.agent.secrets": secrets,
         "fedfin.trust.identity.public_key": functools.cache(sum_keys.Verifier),
         "fedfin.secure_sums.member.os": chance,
         "fedfin.secure_sums.member.X25519PrivateKey": new_key,
-        "fedfin.protocol.secure_round_machine.os": chance,
+        "fedfin.protocol.rounds.secure_machine.os": chance,
         "fedfin.privacy.discrete_gaussian.os": chance,
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 from fedfin.limits import LEAST_SUMMED
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages.secure_sums import Reveal
-from fedfin.protocol.sum_effects import OpenSum
+from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.secure_sums.masks import Words
 from fedfin.secure_sums.member import Kept
 

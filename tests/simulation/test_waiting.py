@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from fedfin.plan_sections import Rounds
-from fedfin.protocol import site_machine
+from fedfin.protocol.site import machine as site_machine
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.summary import print_summary, summary
 from simulation.faults import Faults

@@ -12,9 +12,9 @@ from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import decode
 from fedfin.protocol.messages.secure_sums import Summed
 from fedfin.protocol.messages.transfers import Receipt
+from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import answered_once
-from fedfin.protocol.sum_effects import OpenSum
 from fedfin.secure_sums.masks import Words
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds

@@ -10,7 +10,7 @@ from typing import Any
 from fedfin.declines import CAUSES
 from fedfin.plan import Plan
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.shards.shard import Shard
 from simulation.backups import Backups, open_reader
 from simulation.broker import Broker, Link
 from simulation.clock import Clock

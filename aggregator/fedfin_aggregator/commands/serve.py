@@ -17,7 +17,7 @@ from fedfin.folders import warn_if_open
 from fedfin.lock import only_process
 from fedfin.plan import Plan
 from fedfin.protocol.schedule import last_round
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.shards.shard import Shard
 from fedfin.protocol.topics import Topics
 from fedfin.service.notify import Manager
 from fedfin.trust.accepted import TRUST, admitted_tls

@@ -16,11 +16,11 @@ from fedfin.protocol.convergence import follow, pooled_loss
 from fedfin.protocol.life import Life
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
-from fedfin.protocol.policy import late_share
-from fedfin.protocol.reception import TWICE
-from fedfin.protocol.round_events import Payload
+from fedfin.protocol.rounds.events import Payload
+from fedfin.protocol.rounds.reception import TWICE
+from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.protocol.schedule import last_round, preset_down, task_of
-from fedfin.protocol.sum_effects import OpenSum
+from fedfin.protocol.staleness import late_share
 from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped, plain_weights
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
 from fedfin_aggregator.fold.means import Means

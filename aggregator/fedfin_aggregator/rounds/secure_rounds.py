@@ -16,9 +16,9 @@ from fedfin.privacy.ledger import LEDGER, Ledger
 from fedfin.privacy.release import Release, release_of
 from fedfin.protocol import transfer
 from fedfin.protocol.messages.transfers import Receipt
+from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.protocol.schedule import levels_up, task_of
 from fedfin.protocol.subtraction import answered_once
-from fedfin.protocol.sum_effects import OpenSum
 from fedfin.protocol.sum_groups import Groups
 from fedfin.secure_sums import masks
 from fedfin.secure_sums.masked_size import ATTEMPT_BYTES, most_masked_bytes

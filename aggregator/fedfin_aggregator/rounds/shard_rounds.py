@@ -4,8 +4,8 @@ from fedfin.protocol.life import FIRST_LIFE
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.shards import Rewind
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.shard_states import RoundOpened
-from fedfin.protocol.shards import Shard
+from fedfin.protocol.shards.events import RoundOpened
+from fedfin.protocol.shards.shard import Shard
 from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds.rounds import Position, Rounds, sum_shapes
 from fedfin_aggregator.store.shard_journal import ShardJournal

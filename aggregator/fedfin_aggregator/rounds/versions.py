@@ -20,7 +20,7 @@ from fedfin.protocol import transfer
 from fedfin.protocol.chain import Chain, Offer, extend, saves_bytes
 from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.payloads import apply_delta, decode_model, encode_delta, encode_model, shifted
-from fedfin.protocol.round_events import Payload
+from fedfin.protocol.rounds.events import Payload
 from fedfin_aggregator.fold.fold import apply_means
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.version_records import Step

@@ -1,6 +1,6 @@
 """The end of a round: it is folded, once nobody must be asked about it."""
 
-from fedfin.protocol.round_effects import CloseRound
+from fedfin.protocol.rounds.effects import CloseRound
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.update_checks import ROLLED_BACK
 from fedfin_aggregator.serve.incoming import Report

@@ -6,7 +6,7 @@ An answer is handed out only when what it answers is durable, and in the order i
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from fedfin.protocol.round_events import Answer
+from fedfin.protocol.rounds.events import Answer
 from fedfin_aggregator.store.update_writer import Entry
 
 Write = Callable[[Sequence[Entry]], None]

@@ -7,9 +7,9 @@ from typing import Any
 from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
 from fedfin.protocol.messages.transfers import Receipt
-from fedfin.protocol.round_effects import Judge
-from fedfin.protocol.round_effects import Spool as Keep
-from fedfin.protocol.round_events import Answer, Judged
+from fedfin.protocol.rounds.effects import Judge
+from fedfin.protocol.rounds.effects import Spool as Keep
+from fedfin.protocol.rounds.events import Answer, Judged
 from fedfin.trust.channel import AggregatorEnd, OpenAggregatorEnd
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.serve.disk import Disk

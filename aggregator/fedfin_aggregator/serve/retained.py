@@ -11,7 +11,7 @@ from fedfin.protocol import transfer
 from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.messages.message import encode
 from fedfin.protocol.messages.transfers import Chunk
-from fedfin.protocol.round_effects import PublishPart
+from fedfin.protocol.rounds.effects import PublishPart
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.store.journal import Journal
 

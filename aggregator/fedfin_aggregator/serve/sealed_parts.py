@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from fedfin.protocol.messages.manifest import PartKind
-from fedfin.protocol.round_events import Payload
+from fedfin.protocol.rounds.events import Payload
 from fedfin.trust.channel import AggregatorEnd
 
 

@@ -13,7 +13,6 @@ from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
-from fedfin.protocol import round_effects, round_events, round_states
 from fedfin.protocol.messages.channels import ShardUpControl, UpControl
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
@@ -21,10 +20,13 @@ from fedfin.protocol.messages.message import Message, decode, encode
 from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.padding import most_sealed_bytes
-from fedfin.protocol.root_machine import RootMachine
-from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.secure_round_machine import SecureRoundMachine
-from fedfin.protocol.shards import is_shard
+from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.rounds import events as round_events
+from fedfin.protocol.rounds import states as round_states
+from fedfin.protocol.rounds.machine import RoundMachine
+from fedfin.protocol.rounds.secure_machine import SecureRoundMachine
+from fedfin.protocol.shards.root_machine import RootMachine
+from fedfin.protocol.shards.shard import is_shard
 from fedfin.protocol.topics import Topics
 from fedfin.protocol.versions import foreign_hello
 from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd

@@ -10,17 +10,19 @@ from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
-from fedfin.protocol import shard_states as life
 from fedfin.protocol.messages.channels import ShardDownControl, UpControl
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message, decode, encode
 from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.shards import Rewind
 from fedfin.protocol.messages.transfers import Chunk
-from fedfin.protocol.round_effects import Judge, Send, Spool
-from fedfin.protocol.round_events import FromSite, Judged, Tick
-from fedfin.protocol.shard_machine import ShardMachine
-from fedfin.protocol.site_events import Connected, Disconnected, Published
+from fedfin.protocol.rounds.effects import Judge, Send, Spool
+from fedfin.protocol.rounds.events import FromSite, Judged, Tick
+from fedfin.protocol.shards import effects as shard_effects
+from fedfin.protocol.shards import events as shard_events
+from fedfin.protocol.shards.machine import ShardMachine
+from fedfin.protocol.shards.states import State
+from fedfin.protocol.site.events import Connected, Disconnected, Published
 from fedfin.protocol.topics import Topics
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
@@ -92,7 +94,7 @@ class ShardServer:
 
     @property
     def _finished(self) -> bool:
-        return self._machine.state is life.State.FINISHED
+        return self._machine.state is State.FINISHED
 
     def _linger(self, seconds: float) -> None:
         """Until every site of the last round has gone, or `seconds` have passed."""
@@ -197,37 +199,37 @@ class ShardServer:
             self._followed.add(site)
             self._link.subscribe(self._topics.site(site, "up/chunk"))
 
-    def _feed(self, event: life.Event) -> None:
+    def _feed(self, event: shard_events.Event) -> None:
         for effect in self._machine.receive(event, time.monotonic()):
             self._act(effect)
 
-    def _act(self, effect: life.Effect) -> None:  # noqa: C901 - one flat case per effect
+    def _act(self, effect: shard_effects.Effect) -> None:  # noqa: C901 - one flat case per effect
         match effect:
             case Send(site, channel, message):
                 self._mail.post(site, channel, message)
-            case life.SendUp(channel, message):
+            case shard_effects.SendUp(channel, message):
                 token = self._link.publish(self._own(channel), encode(message))
                 if channel == "up/chunk":
                     self._chunk_tokens.add(token)
             case Spool() | Judge():
                 self._incoming.take(effect)
-            case life.OpenRound(manifest):
+            case shard_effects.OpenRound(manifest):
                 self._report(
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
                 self._feed(self._rounds.open(manifest))
-            case life.BeginLife(rewind):
+            case shard_effects.BeginLife(rewind):
                 self._rewind(rewind)
-            case life.SumUp(round_):
+            case shard_effects.SumUp(round_):
                 self._hear_of_judged(self._incoming.settle())  # what is complete has come in time
-                self._feed(life.Summed(self._rounds.sum_up(round_)))
+                self._feed(shard_events.Summed(self._rounds.sum_up(round_)))
                 self._rounds.journal.tidy()
-            case life.Settle(round_):
+            case shard_effects.Settle(round_):
                 self._rounds.journal.settle(round_)
                 self._report("closed", {"round": round_} | self._rounds.results())
-            case life.Finish():
+            case shard_effects.Finish():
                 self._report("finished", {})
-            case life.Leave(reason):
+            case shard_effects.Leave(reason):
                 raise EvictedError(f"the root dropped this shard: {reason}")
 
     def _rewind(self, rewind: Rewind) -> None:

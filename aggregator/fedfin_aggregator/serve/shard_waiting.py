@@ -1,8 +1,8 @@
 """What the operator of a shard reads while it waits: for whom, and since when."""
 
 from fedfin.limits import AWAIT_S
-from fedfin.protocol.shard_machine import ShardMachine
-from fedfin.protocol.shard_states import State
+from fedfin.protocol.shards.machine import ShardMachine
+from fedfin.protocol.shards.states import State
 from fedfin.utc import moment
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from fedfin.protocol import sum_effects as sums
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.secure_sums import Summed
-from fedfin.protocol.round_events import SumEnded
+from fedfin.protocol.rounds import sum_effects as sums
+from fedfin.protocol.rounds.events import SumEnded
 from fedfin.protocol.subtraction import PASSED_OVER
 from fedfin_aggregator.rounds.secure_rounds import UNOPENED, SecureRounds
 from fedfin_aggregator.serve.incoming import Report

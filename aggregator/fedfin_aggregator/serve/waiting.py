@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from fedfin.protocol import round_effects
+from fedfin.protocol.rounds import effects as round_effects
 from fedfin_aggregator.serve.incoming import Report
 from fedfin_aggregator.store.journal import Journal
 

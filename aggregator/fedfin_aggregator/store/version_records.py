@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedfin.errors import StateError
 from fedfin.protocol.messages.manifest import PartKind
-from fedfin.protocol.round_events import Payload
+from fedfin.protocol.rounds.events import Payload
 from fedfin_aggregator.store.part_files import Key, PartFiles
 from fedfin_aggregator.store.transaction import transaction
 

@@ -6,13 +6,13 @@ from fedfin.errors import EvictedError, FedfinError
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
-from fedfin.protocol import site_effects
 from fedfin.protocol.messages.joining import Decline
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.secure_sums import Ready
 from fedfin.protocol.messages.transfers import Begin
-from fedfin.protocol.reception import TWICE
-from fedfin.protocol.site_events import Assembled, Event, Misfit
+from fedfin.protocol.rounds.reception import TWICE
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site.events import Assembled, Event, Misfit
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.answers import Answers
 from fedfin_edge.agent.assembly import Assembly

@@ -13,12 +13,12 @@ from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import EvictedError, LinkError, ProtocolError
 from fedfin.link import link_events, mqtt
 from fedfin.memory import keep_freed_memory, peak_rss_mb
-from fedfin.protocol import site_events
 from fedfin.protocol.messages.joining import GroupKeys
 from fedfin.protocol.messages.presence import AggregatorState, Twin
 from fedfin.protocol.schedule import last_round
-from fedfin.protocol.site_machine import SiteMachine
-from fedfin.protocol.site_states import State
+from fedfin.protocol.site import events as site_events
+from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.states import State
 from fedfin.protocol.twins import runs_twice
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
 from fedfin.trust.throttle import throttled

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
-from fedfin.protocol.site_effects import Assemble
-from fedfin.protocol.site_events import Assembled, Misfit
+from fedfin.protocol.site.effects import Assemble
+from fedfin.protocol.site.events import Assembled, Misfit
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.global_model import GlobalModelFile
 

@@ -1,7 +1,7 @@
 """Whether this site is connected and heard; where it is not, people hear why, and what to do."""
 
 from fedfin.errors import LinkError
-from fedfin.protocol.site_states import State
+from fedfin.protocol.site.states import State
 from fedfin_edge.agent.silence import Silence
 from fedfin_edge.site import SiteSettings
 

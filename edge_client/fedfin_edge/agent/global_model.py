@@ -12,7 +12,7 @@ from fedfin.model.model_spec import model_shapes
 from fedfin.plan import Plan
 from fedfin.protocol import transfer
 from fedfin.protocol.payloads import GlobalModel, apply_delta, decode_model, decode_payload, encode_model
-from fedfin.protocol.site_effects import Assemble
+from fedfin.protocol.site.effects import Assemble
 
 
 class GlobalModelFile:

@@ -9,7 +9,7 @@ from fedfin.model.model_spec import MAGNITUDES, Task, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
 from fedfin.protocol.schedule import levels_up, preset_up
-from fedfin.protocol.site_effects import Work
+from fedfin.protocol.site.effects import Work
 from fedfin.secure_sums.quantizer import Quantizer
 from fedfin_edge.agent.error_feedback import Feedback, Packed, pack, pack_steps
 

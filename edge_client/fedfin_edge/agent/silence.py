@@ -3,7 +3,7 @@
 import datetime as dt
 
 from fedfin.limits import IDLE_S
-from fedfin.protocol.site_states import State
+from fedfin.protocol.site.states import State
 
 SILENT_S = 60.0  # the aggregator answers at once; a minute is twelve questions
 IDLE_SILENT_S = IDLE_S + SILENT_S / 2  # a site without work asks once in IDLE_S

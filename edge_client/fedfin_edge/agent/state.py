@@ -29,7 +29,7 @@ from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.payloads import Update, decode_payload
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.site.memory import Memory
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.global_model import GlobalModelFile
 from fedfin_edge.agent.outbox import Outbox

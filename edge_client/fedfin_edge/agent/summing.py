@@ -18,7 +18,7 @@ from fedfin.protocol.cohorts import most_summed
 from fedfin.protocol.messages.secure_sums import Cohort, Consent, Dealing, Dealt, Ready, Reveal, Survivors
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.schedule import levels_up, task_of
-from fedfin.protocol.site_events import SumQuestion
+from fedfin.protocol.site.events import SumQuestion
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_groups import most_groups
 from fedfin.secure_sums.masks import Words

@@ -11,7 +11,7 @@ import numpy as np
 from fedfin.codec import Tensors
 from fedfin.model.model_spec import Task, needs_second_moments
 from fedfin.plan import Plan
-from fedfin.protocol.site_effects import Work
+from fedfin.protocol.site.effects import Work
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox, make_outbox
 from fedfin_edge.agent.raw_deltas import keep_deltas

@@ -13,9 +13,10 @@ from typing import Any
 from msgspec import structs
 
 from fedfin.errors import ProtocolError
-from fedfin.protocol import site_effects, site_events
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.secure_sums import Dealt
+from fedfin.protocol.site import effects as site_effects
+from fedfin.protocol.site import events as site_events
 from fedfin.secure_sums.member import RevealedError
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.answers import AnsweredError

@@ -2,41 +2,29 @@
 
 It decides; the shell (serve/shard_server.py) acts. Rounds, versions and the model are the root's; a shard only
 takes the updates of its sites, and when the root has enough of them, delivers their sum. What is legal in which
-state is the table in shard_states.py.
+state is the table in states.py.
 """
 
 from collections.abc import Callable
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.gate import Gate
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
-from fedfin.protocol.policy import late_share
-from fedfin.protocol.reception import TWICE, Reception
-from fedfin.protocol.round_effects import Send
-from fedfin.protocol.round_events import FromSite, Judged, Tick
-from fedfin.protocol.shard_states import (
-    LEGAL,
-    BeginLife,
-    Effect,
-    Event,
-    Finish,
-    Leave,
-    OpenRound,
-    RoundOpened,
-    SendUp,
-    Settle,
-    State,
-    Summed,
-    SumUp,
-)
-from fedfin.protocol.shards import Shard
-from fedfin.protocol.site_events import Connected, Disconnected, Published
+from fedfin.protocol.rounds.effects import Send
+from fedfin.protocol.rounds.events import FromSite, Judged, Tick
+from fedfin.protocol.rounds.gate import Gate
+from fedfin.protocol.rounds.reception import Reception
+from fedfin.protocol.shards.effects import BeginLife, Effect, Finish, Leave, OpenRound, SendUp, Settle, SumUp
+from fedfin.protocol.shards.events import Event, RoundOpened, Summed
+from fedfin.protocol.shards.shard import Shard
+from fedfin.protocol.shards.states import LEGAL, State
+from fedfin.protocol.site.events import Connected, Disconnected, Published
+from fedfin.protocol.staleness import late_share
 
 NO_RUN = "0" * 16
 
@@ -77,7 +65,7 @@ class ShardMachine:
         self._manifest: RoundManifest | None = None  # of the round at hand
         self._following: RoundManifest | None = None  # one that came while a sum was on its way
         self._gate = Gate(sites=plan.rounds.sites, enrolled=enrolled)
-        self._reception = Reception(max_bytes=max_update_bytes)
+        self._reception = self._new_reception()
         self._early: dict[str, Begin] = {}  # offers that came between two rounds
         self._outgoing = Outgoing()
         self._late: set[str] = set()  # sites with an update for an earlier round that counts in this one
@@ -246,7 +234,7 @@ class ShardMachine:
         self._manifest = self._following = None
         self._early = {}
         self._outgoing.done()
-        self._reception = Reception(max_bytes=self._max_update_bytes)
+        self._reception = self._new_reception()
         self.state = State.WAITING
         return [BeginLife(event), *self._turn_to(manifest)]
 
@@ -333,36 +321,28 @@ class ShardMachine:
             self._run and message.run != self._run
         ):  # the plan was set up anew: it must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
-        if (answer := self._answer(site, message)) is not None:
+        if (answer := self._reception.answer(site, message)) is not None:
             return [answer]
         between = self.state not in {State.COLLECTING, State.FINISHED}
         if between or message.round > self._round:  # what becomes of it is known when the next round is open
             if message.outline.size <= self._max_update_bytes:
                 self._early[site] = message
             return []
-        if (reason := self._refusal(site, message)) is not None:
+        if (reason := self._objection(site, message)) is not None:
             if message.round == self._round:
                 self._refused.add(site)
             return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
         return [*self._reception.begin(site, message, self._now)]
 
-    def _answer(self, site: str, message: Begin) -> Send | None:
-        """The receipt for this update, if there is one; also to a site that was set back by many rounds."""
-        if (answer := self._reception.answer(site, message)) is not None or message.round >= self._round:
-            return answer
-        given = self._given(message.round, site)
-        return Send(site, "dn/ctl", given) if given is not None and given.id == message.outline.id else None
-
     def _wanted(self, round_: int) -> bool:
         return late_share(self._plan, round_, self._round) is not None
 
-    def _refusal(self, site: str, message: Begin) -> str | None:
-        if not self._wanted(message.round) or self.state is State.FINISHED:
-            given = self._given(message.round, site)
-            return (
-                TWICE if given is not None and given.accepted else f"late: round {message.round} has closed"
-            )
-        return self._reception.objection(site, message)
+    def _objection(self, site: str, message: Begin) -> str | None:
+        wanted = self._wanted(message.round) and self.state is not State.FINISHED
+        return self._reception.objection(site, message, wanted=wanted)
+
+    def _new_reception(self) -> Reception:
+        return Reception(max_bytes=self._max_update_bytes, given=self._given)
 
     def _judged(self, event: Judged) -> list[Effect]:
         self._gate.know((site for site, _, receipt in event.answers if receipt.accepted), self._now)

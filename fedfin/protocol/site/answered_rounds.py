@@ -1,7 +1,7 @@
 """Which rounds a site has answered: in which run and which of its lives, and which it must not answer again."""
 
 from fedfin.protocol.life import FIRST_LIFE, Life
-from fedfin.protocol.site_memory import Memory
+from fedfin.protocol.site.memory import Memory
 
 
 class AnsweredRounds:

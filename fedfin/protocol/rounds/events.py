@@ -10,7 +10,7 @@ from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.secure_sums import Consent, Dealing, Ready, Reveal
 from fedfin.protocol.messages.shards import Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Receipt
-from fedfin.protocol.sum_effects import OpenSum
+from fedfin.protocol.rounds.sum_effects import OpenSum
 
 
 @dataclass(frozen=True)

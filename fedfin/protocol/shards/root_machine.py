@@ -20,10 +20,8 @@ from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Receipt
-from fedfin.protocol.reception import Reception
-from fedfin.protocol.renewal import Renewal
-from fedfin.protocol.round_effects import BeginLife, CloseRound, Effect, Lacking, Rewinding, Send, Unheard
-from fedfin.protocol.round_events import (
+from fedfin.protocol.rounds.effects import BeginLife, CloseRound, Effect, Lacking, Rewinding, Send, Unheard
+from fedfin.protocol.rounds.events import (
     Answer,
     Delivers,
     Disconnected,
@@ -36,9 +34,11 @@ from fedfin.protocol.round_events import (
     Seal,
     Tick,
 )
-from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.round_states import State
-from fedfin.protocol.shards import Shard, shard_name
+from fedfin.protocol.rounds.machine import RoundMachine
+from fedfin.protocol.rounds.reception import Reception
+from fedfin.protocol.rounds.states import State
+from fedfin.protocol.shards.renewal import Renewal
+from fedfin.protocol.shards.shard import Shard, shard_name
 
 UNKNOWN = bytes(32)  # the id in a receipt that a shard gave: the root does not know it
 
@@ -206,8 +206,8 @@ class RootMachine:
     def _sum(self, name: str, begin: Begin) -> list[Effect]:
         if (answer := self._reception.answer(name, begin)) is not None:
             return [answer]
-        other = begin.run != self._run or begin.round != self._round
-        reason = f"late: round {begin.round} has closed" if other else self._reception.objection(name, begin)
+        ours = (begin.run, begin.round) == (self._run, self._round)
+        reason = self._reception.objection(name, begin, wanted=ours)
         if reason is not None:
             return _answer(name, Receipt(id=begin.outline.id, accepted=False, reason=reason))
         return [*self._reception.begin(name, begin, self._now)]

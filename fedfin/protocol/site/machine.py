@@ -2,7 +2,7 @@
 
 It decides; the agent (fedfin_edge/agent/agent.py) acts. It never reads a clock, a disk or a socket: time comes in with
 each event, bytes that must survive a crash go out as effects before anything is sent that depends on them.
-What is legal in which state is the table in site_states.py.
+What is legal in which state is the table in states.py.
 """
 
 from collections.abc import Callable
@@ -10,17 +10,14 @@ from collections.abc import Callable
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
-from fedfin.protocol.answered_rounds import AnsweredRounds
-from fedfin.protocol.fetch import Fetch
 from fedfin.protocol.invitation import draw
-from fedfin.protocol.manifest_checks import Place, Succession, objection, too_large
 from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
 from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
-from fedfin.protocol.policy import late_share
-from fedfin.protocol.site_effects import (
+from fedfin.protocol.site.answered_rounds import AnsweredRounds
+from fedfin.protocol.site.effects import (
     Abandon,
     Bar,
     BeginLife,
@@ -36,7 +33,7 @@ from fedfin.protocol.site_effects import (
     TakePart,
     Work,
 )
-from fedfin.protocol.site_events import (
+from fedfin.protocol.site.events import (
     Assembled,
     Barred,
     Connected,
@@ -49,8 +46,11 @@ from fedfin.protocol.site_events import (
     SumQuestion,
     Tick,
 )
-from fedfin.protocol.site_memory import Memory
-from fedfin.protocol.site_states import LEGAL, State
+from fedfin.protocol.site.fetch import Fetch
+from fedfin.protocol.site.manifest_checks import Place, Succession, objection, too_large
+from fedfin.protocol.site.memory import Memory
+from fedfin.protocol.site.states import LEGAL, State
+from fedfin.protocol.staleness import late_share
 from fedfin.protocol.versions import Announcement, mismatch, party_of
 
 ANOTHER_RUN = "the aggregator began another run of the plan; to take part, start this site with --again"

@@ -1,4 +1,4 @@
-"""When a round is over, and what still counts after it: the plan's [rounds], as pure decisions.
+"""Who has answered a round, and when it is over: the plan's [rounds], as pure decisions.
 
     enough updates came (`sites`; asynchronous: `buffer`)                    close
     all who can still answer have, and they are at least `min_sites`         close
@@ -16,11 +16,9 @@ from collections.abc import Iterator
 from enum import Enum
 
 from fedfin.model.model_spec import Task
-from fedfin.plan import Plan
 from fedfin.plan_sections import Rounds
-from fedfin.protocol import invitation, staleness
-from fedfin.protocol.roster import Roster
-from fedfin.protocol.schedule import task_of
+from fedfin.protocol import invitation
+from fedfin.protocol.rounds.roster import Roster
 
 
 class Verdict(Enum):
@@ -29,22 +27,6 @@ class Verdict(Enum):
     WAIT = "wait"
     CLOSE = "close"
     STALL = "stall"
-
-
-def late_share(plan: Plan, round_: int, current: int) -> int | None:
-    """The share with which an update for `round_` counts while round `current` is open; None: it does not.
-
-    staleness.FULL in its own round. Both ends ask this: the aggregator before it takes an update, the site
-    before it goes on working on one.
-    """
-    if round_ == current:
-        return staleness.FULL
-    stale = current - round_
-    folds = plan.rounds.mode == "async" or plan.rounds.late == "fold"
-    training = task_of(plan, round_) == task_of(plan, current) == "train"
-    if not folds or not training or not 0 < stale <= plan.rounds.staleness_limit:
-        return None
-    return staleness.share(stale, plan.rounds.staleness_exponent)
 
 
 class Attendance:

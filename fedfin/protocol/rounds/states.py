@@ -5,7 +5,7 @@ LEGAL is the whole of it.
 
 from enum import Enum
 
-from fedfin.protocol.round_events import (
+from fedfin.protocol.rounds.events import (
     Delivers,
     Disconnected,
     Enrolled,

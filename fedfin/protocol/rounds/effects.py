@@ -8,8 +8,8 @@ from fedfin.protocol.messages.manifest import PartKind, RoundManifest
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.transfers import Outline
-from fedfin.protocol.round_events import Payload
-from fedfin.protocol.sum_effects import (
+from fedfin.protocol.rounds.events import Payload
+from fedfin.protocol.rounds.sum_effects import (
     AwaitCohort,
     FixSum,
     GiveUpSum,

@@ -1,13 +1,11 @@
 """The aggregator's side of the protocol, sans-IO: `receive(event, now) -> effects`.
 
 It decides; the server (serve/server.py) acts: it journals an update before the receipt for it goes out,
-folds, and publishes. What is legal in which state is the table in round_states.py. Messages of sites carry their id
+folds, and publishes. What is legal in which state is the table in states.py. Messages of sites carry their id
 from the topic, which the broker ties to their identity. A message that breaks the protocol costs its sender a
 Receipt or an Evict, never the round.
 """
 
-import secrets
-from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -16,25 +14,19 @@ from msgspec import UNSET
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
-from fedfin.protocol import transfer
-from fedfin.protocol.gate import Gate
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
-from fedfin.protocol.messages.manifest import Part, PartKind, RoundManifest, Want
+from fedfin.protocol.messages.manifest import RoundManifest, Want
 from fedfin.protocol.messages.presence import SiteState
-from fedfin.protocol.messages.transfers import Begin, Chunk, Outline, Receipt
-from fedfin.protocol.policy import Attendance, Verdict, late_share
-from fedfin.protocol.reception import TWICE, Reception
-from fedfin.protocol.roster import Roster
-from fedfin.protocol.round_effects import (
+from fedfin.protocol.messages.transfers import Begin, Chunk, Receipt
+from fedfin.protocol.rounds.attendance import Attendance, Verdict
+from fedfin.protocol.rounds.effects import (
     Awaiting,
     BeginLife,
-    ClearParts,
     CloseRound,
     Declined,
     Effect,
     PublishManifest,
-    PublishPart,
     Refused,
     Seen,
     Send,
@@ -42,7 +34,7 @@ from fedfin.protocol.round_effects import (
     Stalled,
     Throttled,
 )
-from fedfin.protocol.round_events import (
+from fedfin.protocol.rounds.events import (
     Delivers,
     Disconnected,
     Enrolled,
@@ -54,9 +46,16 @@ from fedfin.protocol.round_events import (
     Seal,
     Tick,
 )
-from fedfin.protocol.round_states import LEGAL, State
+from fedfin.protocol.rounds.gate import Gate
+from fedfin.protocol.rounds.hello_checks import objection
+from fedfin.protocol.rounds.lives import Lives
+from fedfin.protocol.rounds.published_parts import PublishedParts
+from fedfin.protocol.rounds.reception import Reception
+from fedfin.protocol.rounds.roster import Roster
+from fedfin.protocol.rounds.states import LEGAL, State
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.versions import OURS, UNTOLD, mismatch, party_of
+from fedfin.protocol.staleness import late_share
+from fedfin.protocol.versions import OURS, UNTOLD, party_of
 
 
 class RoundMachine:
@@ -82,16 +81,13 @@ class RoundMachine:
         self.state = State.STARTING
         self._plan = plan
         self._run = run
-        self._given, self._sharded = receipt, sharded
-        self._life = life
-        self._renewals: Counter[str] = Counter()  # by the site that made us begin a new life
-        self._chunk_size = chunk_size
-        self._encoders = {modality.name: modality.encoder for modality in plan.modalities}
+        self._sharded = sharded
+        self._lives = Lives(run, life)
         self._now = 0.0
         self._round = 0
-        self._parts: dict[tuple[PartKind, int], tuple[Outline, bytes]] = {}  # as published
+        self._parts = PublishedParts(chunk_size)
         self._manifest: RoundManifest | None = None
-        self._reception = Reception(max_bytes=max_update_bytes)
+        self._reception = Reception(max_bytes=max_update_bytes, given=receipt)
         self._roster = Roster({}, strangers=True)
         self._gate = Gate(sites=plan.rounds.sites, enrolled=enrolled)
         self._attendance = self._attend()
@@ -140,12 +136,7 @@ class RoundMachine:
 
     def _opened(self, event: Opened) -> list[Effect]:
         if self.state is State.STARTING:
-            # Who has answered this round need not say hello again: it is known even if no roster was kept yet.
-            roster = dict.fromkeys(event.receipts, False) | event.roster
-            roster = {site: silent for site, silent in roster.items() if self._gate.may(site)}
-            self._roster = Roster(roster, strangers=not event.roster)
-            known = (*roster, *event.receipts, *event.earlier)
-            self._gate.know(filter(self._gate.may, known), self._now)
+            self._remember(event)
         self._round = event.round
         lasting = self._now - self._plan.rounds.deadline_s
         recent = {round_: when for round_, when in self._opened_at.items() if when >= lasting}
@@ -163,25 +154,15 @@ class RoundMachine:
             self._attendance.answer(site, accepted=receipt.accepted)
         self._attendance.late(event.late)
         self.state = State.FINISHED if event.finished else State.COLLECTING
-        effects = self._publish(event)
-        listed = [
-            Part(version=part.version, outline=self._parts[part.kind, part.version][0])
-            for part in event.parts
-        ]
-        self._manifest = RoundManifest(
-            run=self._run,
-            round=event.round,
-            task=task_of(self._plan, event.round),
-            state="finished" if event.finished else "open",
-            version=event.version,
-            model=event.model,
-            snapshot=listed[0],
-            deltas=tuple(listed[1:]),
-            threshold=self._attendance.threshold,
-            life=self._life,
-        )
-        effects += [PublishManifest(self._manifest), ClearParts(tuple(self._parts))]
-        return effects + ([] if event.finished else self._close_if_over())
+        return [*self._publish(event), *([] if event.finished else self._close_if_over())]
+
+    def _remember(self, event: Opened) -> None:
+        """Who has answered this round need not say hello again: it is known even if no roster was kept yet."""
+        roster = dict.fromkeys(event.receipts, False) | event.roster
+        roster = {site: silent for site, silent in roster.items() if self._gate.may(site)}
+        self._roster = Roster(roster, strangers=not event.roster)
+        known = (*roster, *event.receipts, *event.earlier)
+        self._gate.know(filter(self._gate.may, known), self._now)
 
     def _attend(self) -> Attendance:
         task = task_of(self._plan, self._round)
@@ -190,18 +171,22 @@ class RoundMachine:
         )
 
     def _publish(self, event: Opened) -> list[Effect]:
-        """Parts that are new; those that are no longer needed are forgotten."""
-        effects: list[Effect] = []
-        former, self._parts = self._parts, {}
-        for part in event.parts:
-            key = part.kind, part.version
-            if key in former:
-                self._parts[key] = former[key]
-                continue
-            outline = transfer.outline(part.data, min(self._chunk_size, event.chunk_size), part.leaves)
-            self._parts[key] = outline, part.data
-            effects.append(PublishPart(part, outline))
-        return effects
+        """The parts that are new, then the manifest, which lists them."""
+        parts = self._parts.publish(event.parts, event.chunk_size)
+        snapshot, *deltas = self._parts.listed()
+        self._manifest = RoundManifest(
+            run=self._run,
+            round=event.round,
+            task=task_of(self._plan, event.round),
+            state="finished" if event.finished else "open",
+            version=event.version,
+            model=event.model,
+            snapshot=snapshot,
+            deltas=tuple(deltas),
+            threshold=self._attendance.threshold,
+            life=self._lives.now,
+        )
+        return [*parts, PublishManifest(self._manifest), self._parts.clear_others()]
 
     def _tick(self, _: Tick) -> list[Effect]:
         if self._cut_at is not None:
@@ -275,23 +260,12 @@ class RoundMachine:
         return self._revisions.get(site, UNTOLD)
 
     def _hello(self, site: str, message: Hello) -> list[Effect]:
-        party = party_of(message.party)
-        if (reason := mismatch(party, OURS)) is not None:
+        if (reason := objection(self._plan, message)) is not None:
             return self._evict(site, reason)
-        for modality, digest in sorted(message.encoders.items()):
-            if self._encoders.get(modality, digest) != digest:
-                reason = (
-                    f"the plan's {modality} encoder is {self._encoders[modality][:12]}, yours is {digest[:12]};"
-                    " install the plan's bundle and encode again"
-                )
-                return self._evict(site, reason)
-        if not set(message.encoders) & set(self._encoders):
-            have = ", ".join(sorted(self._encoders))
-            return self._evict(site, f"the plan's modalities are {have}; you have none of them")
         if not self._gate.admits(site, self._now):
             return []
         self._roster.welcome(site)
-        self._revisions[site] = max(party.newest, self.revision(site))
+        self._revisions[site] = max(party_of(message.party).newest, self.revision(site))
         ours = UNSET if message.party is UNSET else OURS
         welcome = Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan, party=ours))
         return [*self._catch_up(site, message), welcome, *self._where(site)]
@@ -306,36 +280,24 @@ class RoundMachine:
         return self.begin_life(life, site, hello.seen)
 
     def draw_life(self, party: str, known: Life) -> Life | None:
-        """The next one after ours and the party's; None when it has made us draw as many as one may.
-
-        A number that is further ahead than restores can be counts as one that is not: who is there says hello again.
-        """
-        if self._renewals[party] >= limits.LIVES or not self._manifest:
-            return None
-        self._renewals[party] += 1
-        ours = self._life.number
-        number = max(ours, min(known.number, ours + limits.LIVES_AHEAD)) + 1
-        return Life(number, secrets.token_hex(8))
+        """The next one after ours and the party's; None when it has made us draw as many as one may."""
+        return self._lives.draw(party, known) if self._manifest is not None else None
 
     def begin_life(self, life: Life, party: str, seen: int) -> list[Effect]:
         """The rounds go on in this one, as the party has seen a round that we know nothing of."""
         assert self._manifest is not None
-        self._life = life
+        self._lives.now = life
         self._manifest = msgspec.structs.replace(self._manifest, life=life)
         return [BeginLife(life, self._round, party, seen), PublishManifest(self._manifest)]
 
     def _is_behind(self, site: str, hello: Hello) -> bool:
-        if hello.run != self._run:
-            return False
-        if hello.life != self._life:
-            return hello.life.number >= self._life.number
-        lost = not self._sharded and hello.accepted == self._round and not self._holds(site)
-        return hello.seen > self._round or lost
+        lost = not self._sharded and not self._holds(site)
+        return self._lives.is_behind(hello, self._round, lost=lost)
 
     @property
     def life(self) -> Life:
         """The one we are in."""
-        return self._life
+        return self._lives.now
 
     @property
     def has_quorum(self) -> bool:
@@ -382,23 +344,15 @@ class RoundMachine:
         if message.round > self._round:  # of another life: the site must hear of ours, or we of its
             return self._where(site)
         self._delivers(Delivers(site, message.round))
-        if (answer := self._answer(site, message)) is not None:
+        if (answer := self._reception.answer(site, message)) is not None:
             return [answer]
-        if (reason := self._refusal(site, message)) is not None:
+        if (reason := self._objection(site, message)) is not None:
             if message.round == self._round:
                 self._attendance.answer(site, accepted=False)
             id_ = message.outline.id
             receipt = Receipt(id=id_, accepted=False, reason=reason)
             return [Send(site, "dn/ctl", receipt), *self._report_refusal(site, message.round, id_, reason)]
         return [*self._reception.begin(site, message, self._now)]
-
-    def _answer(self, site: str, message: Begin) -> Send | None:
-        """The receipt for this update, if there is one; also to a site that was set back by many rounds."""
-        if (answer := self._reception.answer(site, message)) is not None or message.round == self._round:
-            return answer
-        given = self._given(message.round, site)
-        known = given is not None and given.id == message.outline.id
-        return Send(site, "dn/ctl", given) if given is not None and known else None
 
     def _report_refusal(self, site: str, round_: int, id_: bytes, reason: str) -> list[Effect]:
         """Of each site once while a round is open: who offers without end must not fill the logs."""
@@ -423,14 +377,9 @@ class RoundMachine:
     def _wanted(self, round_: int) -> bool:
         return late_share(self._plan, round_, self._round) is not None
 
-    def _refusal(self, site: str, message: Begin) -> str | None:
-        if not self._wanted(message.round) or self.state is State.FINISHED:
-            given = self._given(message.round, site)
-            counts = (
-                given is not None and given.accepted
-            )  # a second one of a site that was set back, or has a twin
-            return TWICE if counts else f"late: round {message.round} has closed"
-        return self._reception.objection(site, message)
+    def _objection(self, site: str, message: Begin) -> str | None:
+        wanted = self._wanted(message.round) and self.state is not State.FINISHED
+        return self._reception.objection(site, message, wanted=wanted)
 
     def _chunk(self, site: str, message: Chunk) -> list[Effect]:
         return [*self._reception.chunk(site, message, self._now)]
@@ -447,12 +396,10 @@ class RoundMachine:
     def _want(self, site: str, message: Want) -> list[Effect]:
         if not self._gate.admits(site, self._now):
             return []
-        key = message.part, message.version
-        if key not in self._parts:
-            return self._where(site)
-        outline, _ = self._parts[key]
         try:
-            wanted = transfer.indices(message.bitmap, len(outline.chunks))
+            missing = self._parts.missing(message)
         except ProtocolError:
             return []
-        return [SendChunks(site, *key, tuple(wanted))] if wanted else []
+        if missing is None:
+            return self._where(site)
+        return [SendChunks(site, message.part, message.version, missing)] if missing else []

@@ -6,7 +6,7 @@ from fedfin.protocol import transfer
 from fedfin.protocol.chain import path
 from fedfin.protocol.messages.manifest import Part, PartKind, RoundManifest, Want
 from fedfin.protocol.messages.transfers import Chunk
-from fedfin.protocol.site_effects import Assemble, Effect, Follow, Send, Unfollow
+from fedfin.protocol.site.effects import Assemble, Effect, Follow, Send, Unfollow
 
 FOLLOWED = 64  # subscriptions at once: what the broker then has on its way to us is 16 MiB at most
 

@@ -1,4 +1,4 @@
-"""What a secure sum at the aggregator asks of its server, which reports SumEnded (round_events.py).
+"""What a secure sum at the aggregator asks of its server, which reports SumEnded (events.py).
 
 Who of the cohort has come how far is in sum_attempt.py.
 """

@@ -10,7 +10,7 @@ from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
 from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
-from fedfin.protocol.site_events import (
+from fedfin.protocol.site.events import (
     Assembled,
     Barred,
     Connected,

@@ -8,22 +8,27 @@ from collections.abc import Callable, Iterable, Mapping
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
-from fedfin.protocol.admission import Admission
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
-from fedfin.protocol.round_effects import Judge, Receiving, Send, Spool
-from fedfin.protocol.round_events import Answer
+from fedfin.protocol.rounds.admission import Admission
+from fedfin.protocol.rounds.effects import Judge, Receiving, Send, Spool
+from fedfin.protocol.rounds.events import Answer
 
 TWICE = "this round already has an update of yours"
 
 
 class Reception:
-    """`open` begins each round; a transfer for an earlier one goes on while its owner still wants it."""
+    """`open` begins each round; a transfer for an earlier one goes on while its owner still wants it.
 
-    def __init__(self, *, max_bytes: int) -> None:
+    `given`: the receipt that a site was given for a round, however long ago.
+    """
+
+    def __init__(
+        self, *, max_bytes: int, given: Callable[[int, str], Receipt | None] = lambda *_: None
+    ) -> None:
         self.receipts: dict[str, Receipt] = {}  # given in this round, by site
         self._round = 0
         self._earlier: dict[str, Receipt] = {}  # for a site that missed its own before the round closed
-        self._max_bytes = max_bytes
+        self._max_bytes, self._given = max_bytes, given
         self._transfers: dict[
             str, tuple[int, transfer.Arrivals]
         ] = {}  # under way, by site, with their rounds
@@ -54,14 +59,26 @@ class Reception:
         return [site for site, receipt in self.receipts.items() if receipt.accepted]
 
     def answer(self, site: str, message: Begin) -> Send | None:
-        """The receipt for this update, if there is one: repeats get the same again."""
+        """The receipt for this update, if there is one; also to a site that was set back by many rounds."""
+        if (answer := self._repeat(site, message)) is not None or message.round >= self._round:
+            return answer
+        given = self._given(message.round, site)
+        known = given is not None and given.id == message.outline.id
+        return Send(site, "dn/ctl", given) if given is not None and known else None
+
+    def _repeat(self, site: str, message: Begin) -> Send | None:
+        """The receipt that the site has heard last, if it asks again."""
         for receipt in (self.receipts.get(site), self._earlier.get(site)):
             if receipt is not None and receipt.id == message.outline.id:
                 return Send(site, "dn/ctl", receipt)
         return None
 
-    def objection(self, site: str, message: Begin) -> str | None:
-        """Why this update cannot be taken, if so."""
+    def objection(self, site: str, message: Begin, *, wanted: bool) -> str | None:
+        """Why this update cannot be taken, if so. `wanted`: whether updates for its round still are."""
+        if not wanted:
+            given = self._given(message.round, site)
+            counts = given is not None and given.accepted  # of a site that was set back, or has a twin
+            return TWICE if counts else f"late: round {message.round} has closed"
         if message.outline.size > self._max_bytes:
             return f"too large: {message.outline.size} bytes, at most {self._max_bytes}"
         receipt = self.receipts.get(site)
@@ -71,7 +88,7 @@ class Reception:
 
     def begin(self, site: str, message: Begin, now: float) -> list[Receiving]:
         """An update to which there is no objection is offered, for the first time or again."""
-        if (answer := self.answer(site, message)) is not None:
+        if (answer := self._repeat(site, message)) is not None:
             return [answer]
         if site in self._judging:
             return []  # its receipt is on the way

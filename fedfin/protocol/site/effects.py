@@ -7,7 +7,7 @@ from fedfin.plan import Plan
 from fedfin.protocol.life import Life
 from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.messages.message import Message
-from fedfin.protocol.site_events import SumQuestion
+from fedfin.protocol.site.events import SumQuestion
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from fedfin.protocol.messages.secure_sums import (
     SumKey,
     Survivors,
 )
+from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.protocol.subtraction import exposes
-from fedfin.protocol.sum_effects import OpenSum
 from fedfin.protocol.sum_groups import deal, members, whole
 
 

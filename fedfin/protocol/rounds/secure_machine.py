@@ -20,15 +20,23 @@ from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Decline, Welcome
 from fedfin.protocol.messages.secure_sums import Consent, Dealing, Ready, Reveal, Summed, SumMessage
 from fedfin.protocol.messages.transfers import Begin, Receipt
-from fedfin.protocol.policy import Verdict
-from fedfin.protocol.round_effects import CloseRound, Effect, Send, Stalled
-from fedfin.protocol.round_events import Judged, Opened, Reconnected, SumEnded, Tick
-from fedfin.protocol.round_machine import RoundMachine
-from fedfin.protocol.round_states import State
+from fedfin.protocol.rounds.attendance import Verdict
+from fedfin.protocol.rounds.effects import CloseRound, Effect, Send, Stalled
+from fedfin.protocol.rounds.events import Judged, Opened, Reconnected, SumEnded, Tick
+from fedfin.protocol.rounds.machine import RoundMachine
+from fedfin.protocol.rounds.states import State
+from fedfin.protocol.rounds.sum_attempt import Attempt, Phase
+from fedfin.protocol.rounds.sum_effects import (
+    AwaitCohort,
+    FixSum,
+    GiveUpSum,
+    KeepSum,
+    NewSum,
+    NoCohort,
+    TellOutcome,
+)
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import NO_COHORT, PASSED_OVER, answered_once, largest_cohort
-from fedfin.protocol.sum_attempt import Attempt, Phase
-from fedfin.protocol.sum_effects import AwaitCohort, FixSum, GiveUpSum, KeepSum, NewSum, NoCohort, TellOutcome
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members, most_groups, whole
 
 Verify = Callable[[str, bytes, bytes], bool]  # site, statement, signature
