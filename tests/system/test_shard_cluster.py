@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 def address(broker: Broker) -> tuple[str, int]:
     """Host and port."""
-    return "127.0.0.1", int(broker.url.rpartition(":")[2])
+    return "127.0.0.1", broker.port
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=str)
@@ -39,7 +39,7 @@ def test_a_node_that_is_killed_in_mid_round_costs_no_update(system: System, tmp_
         urls = {}
         for name, first in NODES.items():
             others = [address(nodes[(first + step) % len(nodes)]) for step in range(len(nodes))]
-            urls[name] = f"mqtt://127.0.0.1:{stack.enter_context(balancer(others))}?protocol=3.1.1"
+            urls[name] = f"mqtt://127.0.0.1:{stack.enter_context(balancer(others))}"
         running = Running(work, "", SHARDED, urls)
         stack.callback(running.stop)
         running.wait_for("shard-0", "update", seconds=SECONDS, round=4, accepted=True)
