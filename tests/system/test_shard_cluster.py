@@ -14,7 +14,7 @@ from test_shard_processes import SHARDED, Running, _check
 from benchmarks.transport.balancer import balancer
 from benchmarks.transport.broker import Broker
 from benchmarks.transport.rabbitmq import rabbitmq_cluster
-from benchmarks.transport.system import SYSTEMS, System
+from benchmarks.transport.system import HERE, SYSTEMS, System
 from fedfin_aggregator.store.journal import Journal
 
 SECONDS = 300.0
@@ -45,7 +45,8 @@ def test_a_node_that_is_killed_in_mid_round_costs_no_update(system: System, tmp_
         running.wait_for("shard-0", "update", seconds=SECONDS, round=4, accepted=True)
         os.killpg(nodes[NODES["shard-0"]].pid, signal.SIGKILL)
         running.wait_for("shard-0", "offline", seconds=SECONDS)
-        cluster.forget(NODES["shard-0"])  # before that it holds the subscriptions of whoever was there
+        if system is HERE:  # before 4.0 the lost node holds the subscriptions of whoever was there
+            cluster.forget(NODES["shard-0"])
         running.finish(SECONDS)
     _check(work, (work / "root" / "final.fedfin").read_bytes())
     with contextlib.closing(Journal(work / "root" / "journal.sqlite")) as journal:
