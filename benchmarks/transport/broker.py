@@ -12,6 +12,7 @@ from benchmarks.transport.system import HERE, System
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.link.login import Login
 
+START_S = 90.0  # RabbitMQ takes 6 s alone on two cores
 STOP_S = 30.0
 
 
@@ -29,12 +30,25 @@ class Broker:
     web_url: str = ""
     login: Login | None = None
 
+    @property
+    def port(self) -> int:
+        """Of `url`."""
+        return int(self.url.rpartition(":")[2])
+
 
 @contextlib.contextmanager
 def running(
     command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[int]:
     """A broker's process, and what that starts, while the context lasts; its process id, once the port answers."""
+    with started(command, log, environment) as pid:
+        wait_for(port)
+        yield pid
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """The same, at once."""
     with log.open("w") as stream:
         process = subprocess.Popen(
             command,
@@ -44,7 +58,6 @@ def running(
             start_new_session=True,
         )
     try:
-        wait_for_port("127.0.0.1", port, 90.0)  # RabbitMQ takes 6 s alone on two cores
         yield process.pid
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -53,6 +66,11 @@ def running(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def wait_for(port: int) -> None:
+    """Until a broker that was started answers. Raises LinkError when it does not."""
+    wait_for_port("127.0.0.1", port, START_S)
 
 
 @contextlib.contextmanager

@@ -4,19 +4,22 @@
 
 Of RabbitMQ, mosquitto and ejabberd, also those of newer Debians (`make other-debians`), named by their suites.
 All brokers run from the beginning; federations go over one after the other, in turns, so that what else this machine
-does meets them alike. Real processes; only what a site would compute is ready beforehand (stand_in_site.py). Seconds
-are the median of all training rounds after the first, over all turns; updates are not compressed.
+does meets them alike. Real processes; only what a site would compute is ready beforehand (stand_in_site.py). Updates
+are not compressed. Seconds are of all training rounds after the first, over all turns: the median, and the least. CPU
+seconds are the broker's own of a federation, by its rounds (of a bridge: the centre's).
 """
 
 import argparse
 import contextlib
 import itertools
 import json
+import math
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +29,7 @@ from benchmarks.transport.aedes import aedes
 from benchmarks.transport.bridge import bridge
 from benchmarks.transport.broker import Broker, mosquitto, running
 from benchmarks.transport.ejabberd import ejabberd
+from benchmarks.transport.process_costs import group_cpu_seconds
 from benchmarks.transport.rabbitmq import rabbitmq
 from benchmarks.transport.stand_ins import AGGREGATOR, FEDERATION, LARGE, SMALL, Folders, Line, stand_in_plan
 from benchmarks.transport.system import SYSTEMS, System
@@ -62,7 +66,17 @@ BROKERS: dict[str, Callable[[Path], AbstractContextManager[Broker]]] = {
     "aedes": aedes,
     "amqtt": embedded,
 }
-Seconds = dict[str, dict[str, list[float]]]  # of each round, by broker and size of an update
+
+
+@dataclass
+class Figures:
+    """Of one broker and size. `seconds`: of each training round after the first; `cpu_s`: the broker's, by turn."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+
+
+Found = dict[str, dict[str, Figures]]  # by broker and size of an update
 
 
 def main() -> None:
@@ -71,26 +85,28 @@ def main() -> None:
     parser.add_argument("broker", nargs="*", choices=[*BROKERS, []], metavar="BROKER",
                         help=f"of: {', '.join(BROKERS)} (default: all that are installed)")  # fmt: skip
     parser.add_argument("--turns", type=int, default=3, help="federations over each broker (default: 3)")
-    parser.add_argument("--json", action="store_true", help="as JSON: the seconds of every round")
+    parser.add_argument("--json", action="store_true", help="as JSON, with every round")
     args = parser.parse_args()
-    seconds = measure(args.broker or list(BROKERS), args.turns)
+    found = measure(args.broker or list(BROKERS), args.turns)
     if args.json:
-        print(json.dumps(seconds, indent=2))
+        print(json.dumps(found, indent=2, default=asdict))
     else:
-        _print(seconds)
+        _print(found)
 
 
-def measure(names: Sequence[str], turns: int) -> Seconds:
+def measure(names: Sequence[str], turns: int) -> Found:
     """In a temporary folder."""
-    found: Seconds = {}
+    found: Found = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedfin-brokers-")))
         brokers = _start(names, folder, stack)
         for turn, size, name in itertools.product(range(turns), SIZES, brokers):
             work = folder / f"{name}-{size}-{turn}".replace(" ", "-")
             work.mkdir()
-            seconds = federate(brokers[name], work, SIZES[size])
-            found.setdefault(name, {}).setdefault(size, []).extend(seconds)
+            figures = found.setdefault(name, {}).setdefault(size, Figures())
+            before = group_cpu_seconds(brokers[name].pid)
+            figures.seconds += federate(brokers[name], work, SIZES[size])
+            figures.cpu_s.append((group_cpu_seconds(brokers[name].pid) - before) / ROUNDS)
     return found
 
 
@@ -123,15 +139,16 @@ def federate(broker: Broker, folder: Path, width: int) -> list[float]:
     return [after - before for before, after in itertools.pairwise(opened)]
 
 
-def _print(seconds: Mapping[str, Mapping[str, list[float]]]) -> None:
+def _print(found: Found) -> None:
     table = Table(
-        "broker", *(f"s/round, {size}" for size in SIZES), *(f"of mosquitto's, {size}" for size in SIZES)
+        "update", "broker", "s/round", "of mosquitto's", "least", "of mosquitto's", "broker's CPU-s/round"
     )
-    medians = {name: {size: statistics.median(of) for size, of in by.items()} for name, by in seconds.items()}
-    for name, by in medians.items():
-        beside = medians.get("mosquitto", {})
-        ratios = [f"{by[size] / beside[size]:.2f}" if beside else "" for size in SIZES]
-        table.add_row(name, *(f"{by[size]:.2f}" for size in SIZES), *ratios)
+    for size, (name, by) in itertools.product(SIZES, found.items()):
+        beside = found["mosquitto"][size].seconds if "mosquitto" in found else [math.nan]
+        median, least = statistics.median(by[size].seconds), min(by[size].seconds)
+        figures = (median, median / statistics.median(beside), least, least / min(beside))
+        spent = statistics.median(by[size].cpu_s)
+        table.add_row(size, name, *(f"{figure:.2f}" for figure in (*figures, spent)))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 

@@ -1,5 +1,6 @@
 """What a process costs, watched from outside: memory and CPU time, from Linux's /proc."""
 
+import contextlib
 import os
 import re
 import threading
@@ -49,7 +50,21 @@ def peak_rss_mb(pid: int) -> float:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process. Raises OSError when there is none."""
-    fields = (
-        Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-    )
+    fields = _stat(Path(f"/proc/{pid}"))
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def group_cpu_seconds(leader: int) -> float:
+    """The same of all processes in a group together: what a script started counts."""
+    total = 0.0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if int(_stat(process)[2]) == leader:
+                total += cpu_seconds(int(process.name))
+    return total
+
+
+def _stat(process: Path) -> list[str]:
+    """What follows the command's name, which may hold anything: state, parent, group ..."""
+    text = (process / "stat").read_text(encoding="ascii", errors="replace")
+    return text.rpartition(")")[2].split()

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.transport.broker import Broker, running
+from benchmarks.transport.broker import Broker, running, started, wait_for
 from benchmarks.transport.system import HERE, System
 from fedfin.demo.processes import free_port
 from fedfin.files import make_private
@@ -71,7 +71,10 @@ def rabbitmq_cluster(folder: Path, count: int, system: System = HERE) -> Iterato
         ports = system.inside([system.find("epmd", "erlang-base")])
         stack.enter_context(running(ports, epmd, folder / "epmd.log", shared))
         server = system.inside([f"{PROGRAMS}/rabbitmq-server"])
+        # All at once: since 4.0 a node of a new cluster waits for the others before it listens.
         nodes = [stack.enter_context(_node(server, folder, name, names, shared)) for name in names]
+        for node in nodes:
+            wait_for(node.port)
         yield Cluster(nodes, shared, system)
 
 
@@ -97,7 +100,7 @@ def _node(
         "RABBITMQ_CONFIG_FILE": str(conf),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
     }
-    with running(server, mqtt, own / "rabbitmq.log", {**shared, **environment}) as pid:
+    with started(server, own / "rabbitmq.log", {**shared, **environment}) as pid:
         yield Broker(f"mqtt://127.0.0.1:{mqtt}", pid, web_url=f"ws://127.0.0.1:{web}/ws")
 
 
