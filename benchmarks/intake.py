@@ -25,6 +25,7 @@ from rich.table import Table
 
 from benchmarks.commands import positive
 from benchmarks.encoding_inputs import BITS, SIDE, make_bundle, make_dicom, make_radiograph
+from benchmarks.transport.process_costs import rss_mb
 from fedfin.demo.processes import free_port, wait_for_port
 from fedfin.errors import FedfinError
 from fedfin_edge.intake.service import IDLE_S
@@ -89,14 +90,6 @@ def measure(site: Path, port: int, files: Path, kind: str) -> Speed:
         if time.perf_counter() - begun > SECONDS:
             raise FedfinError(f"{kind}: not encoded after {SECONDS:.0f} s")
     return Speed(kind, objects, objects / safe, objects / (time.perf_counter() - begun))
-
-
-def rss_mb(process: int) -> float:
-    """Resident memory of one process, MB of 10^6 bytes."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return next(
-        int(line.split()[1]) * 1024 / 1e6 for line in status.splitlines() if line.startswith("VmRSS:")
-    )
 
 
 def main() -> None:

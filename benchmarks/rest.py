@@ -1,6 +1,6 @@
 """What a site's service takes while it waits: memory and CPU time of a connected `fedfin edge run`.
 
-    python -m benchmarks.rest [--seconds 30] [--cases 300]
+    python -m benchmarks.rest [--seconds 30] [--cases 1000]
 
 One site with as many invented cases, of 1280 image and 384 text features, over a mosquitto of its own: connected before
 an aggregator is there; after a round of training, when the aggregator has gone; and when the process that trained has
@@ -20,21 +20,21 @@ import numpy as np
 
 from benchmarks.pass_through import write_bundle
 from benchmarks.transport.broker import mosquitto
-from benchmarks.transport.process_costs import cpu_seconds
+from benchmarks.transport.process_costs import children, cpu_seconds, rss_mb
 from fedfin.model.plan_file import plan_toml
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Rounds
 from fedfin_edge.tasks.task_process import IDLE_S
 
 DIMS = {"image": 1280, "text": 384}
-READY_S = 120.0
+READY_S = 600.0
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=30.0, help="of waiting, for each row")
-    parser.add_argument("--cases", type=int, default=300)
+    parser.add_argument("--cases", type=int, default=1000)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, mosquitto(Path(name)) as broker:
         site = Site(Path(name), broker.url, args.cases)
@@ -91,11 +91,11 @@ class Site:
 
     def row(self, what: str, seconds: float) -> None:
         """Measure for so long, and print."""
-        pids = [self._process.pid, *_children(self._process.pid)]
+        pids = [self._process.pid, *children(self._process.pid)]
         before = sum(map(cpu_seconds, pids))
         time.sleep(seconds)
         cpu = (sum(map(cpu_seconds, pids)) - before) / seconds
-        print(f"| {what} | {sum(map(_rss_mb, pids)):.0f} | {len(pids)} | {1000 * cpu:.1f} |", flush=True)
+        print(f"| {what} | {sum(map(rss_mb, pids)):.0f} | {len(pids)} | {1000 * cpu:.1f} |", flush=True)
 
     def end(self) -> None:
         """The site's process."""
@@ -131,22 +131,6 @@ def _write_cases(path: Path, count: int) -> None:
         for number in range(count):
             row = {name: rng.normal(size=dim).round(3).tolist() for name, dim in DIMS.items()}
             stream.write(json.dumps({"case": f"c{number}", "effusion": number % 2} | row) + "\n")
-
-
-def _children(pid: int) -> list[int]:
-    """Of all its threads, and theirs."""
-    found = [
-        int(word)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for word in (task / "children").read_text().split()
-    ]
-    return found + [grandchild for child in found for grandchild in _children(child)]
-
-
-def _rss_mb(pid: int) -> float:
-    """Of its own pages; those of files are shared between processes, and counted in each."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * 4096 / 1e6
 
 
 def _until(is_so: Callable[[], bool], what: str) -> None:

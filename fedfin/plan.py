@@ -45,7 +45,7 @@ class Plan(Closed, frozen=True):
         elif self.codec.quantized:
             up = min(self.codec.ups & LEVELS.keys())
             raise ValueError(
-                f'codec.up = "{up}" is for privacy.level = "secure"; at "open" take another preset'
+                f'codec.up = "{up}" is for privacy.level = "secure"; at "open" set another preset, such as "exact"'
             )
         self._check_groups()
         if self.privacy.noised:
@@ -91,7 +91,7 @@ class Plan(Closed, frozen=True):
         }
         for problem, there in problems.items():
             if there:
-                raise ValueError(f'privacy.level = "{self.privacy.level}" {problem}; or set it to "open"')
+                raise ValueError(f'privacy.level = "{self.privacy.level}" {problem}; or set {self.opening}')
 
     def _check_groups(self) -> None:
         """Of sites whose sums are opened apart."""
@@ -131,6 +131,17 @@ class Plan(Closed, frozen=True):
         for problem, there in problems.items():
             if there:
                 raise ValueError(f'privacy.level = "private" {problem}; or set it to "secure"')
+
+    @property
+    def opening(self) -> str:
+        """The keys to set for a plan like this without secure sums, in words."""
+        keys = ['privacy.level = "open"']
+        if self.codec.quantized:
+            in_schedule = " (in its schedule, too)" if self.codec.schedule else ""
+            keys.append(f'codec.up = "exact"{in_schedule}')
+        if self.privacy.groups:
+            keys.append("no privacy.groups")
+        return " and ".join(keys)
 
     @property
     def trains(self) -> bool:

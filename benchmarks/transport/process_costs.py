@@ -38,6 +38,22 @@ class Watch:
                 return
 
 
+def rss_mb(pid: int) -> float:
+    """Resident memory of a process in MB; pages of files count in each process that has them."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def children(pid: int) -> list[int]:
+    """The processes that any thread of this one started, and theirs."""
+    found = [
+        int(word)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for word in (task / "children").read_text().split()
+    ]
+    return found + [grandchild for child in found for grandchild in children(child)]
+
+
 def peak_rss_mb(pid: int) -> float:
     """Peak resident set of a process in MB. Raises OSError when there is none, TypeError when it is a zombie."""
     found = re.search(

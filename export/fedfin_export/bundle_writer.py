@@ -20,6 +20,7 @@ from fedfin.files import read_at_most
 from fedfin.folders import whole_folder
 from fedfin_export import projection
 from fedfin_export.card import card
+from fedfin_export.progress import Progress, counted, silent
 from fedfin_export.projection import Wanted
 from fedfin_export.quantize import onnx_graph, parity, quantize
 from fedfin_export.quantize.calibration import Batch, Calibration
@@ -30,6 +31,7 @@ ONNX = "encoder.onnx"
 FLOAT = "float.onnx"
 PARITY = "parity.json"
 CARD = "CARD.md"
+_GRAPH = "exporting the graph"
 
 
 def write_bundle(
@@ -40,6 +42,7 @@ def write_bundle(
     force: bool,
     projected: tuple[Wanted, Iterable[Batch]] | None = None,
     keep_float: Path | None = None,
+    progress: Progress = silent,
 ) -> tuple[Manifest, Parity]:
     """Write the bundle folder `out`, whole or not at all. `projected`: a projection, and the cases that it is made of.
 
@@ -49,7 +52,7 @@ def write_bundle(
     there can be no such projection.
     """
     with whole_folder(out, MANIFEST, force=force) as folder, tempfile.TemporaryDirectory() as scratch:
-        dim, how, report = _quantize(encoder, calibration, Path(scratch), folder / ONNX)
+        dim, how, report = _quantize(encoder, calibration, Path(scratch), folder / ONNX, progress)
         if keep_float is not None:
             shutil.copyfile(Path(scratch) / FLOAT, keep_float)
         files = [ONNX]
@@ -117,17 +120,22 @@ def _golden(folder: Path, manifest: Manifest) -> Golden:
 
 
 def _quantize(
-    encoder: FloatEncoder, calibration: Calibration, scratch: Path, target: Path
+    encoder: FloatEncoder, calibration: Calibration, scratch: Path, target: Path, progress: Progress
 ) -> tuple[int, str, Parity]:
     """Quantize in the first way that passes; returns the feature dim, how, and the parity report."""
     exported, prepared = scratch / FLOAT, scratch / "prepared.onnx"
+    progress(_GRAPH, 0, 2)
     dim = onnx_graph.to_float_onnx(encoder, exported)
+    progress(_GRAPH, 1, 2)
     quantize.prepare(exported, prepared)
-    reference = parity.float_features(encoder, calibration.hold_out)
+    progress(_GRAPH, 2, 2)
+    held_out = calibration.hold_out
+    reference = parity.float_features(encoder, counted("float features", held_out, progress))
     tried: dict[str, Agreement] = {}
-    for how, quantizer in quantize.quantizers(encoder.recipe).items():
-        quantizer(prepared, target, calibration.calibrate)
-        tried[how] = parity.agreement(reference, parity.onnx_features(target, calibration.hold_out))
+    for number, (how, quantizer) in enumerate(quantize.quantizers(encoder.recipe).items(), start=1):
+        quantizer(prepared, target, counted(f"quantizing, way {number}", calibration.calibrate, progress))
+        features = parity.onnx_features(target, counted(f"int8 features, way {number}", held_out, progress))
+        tried[how] = parity.agreement(reference, features)
         if tried[how].passes():
             return dim, how, _report(tried[how], calibration, exported, target)
     raise parity.refuse(encoder.name, tried)

@@ -186,7 +186,8 @@ class ProgressBar:
         now = time.monotonic()
         if now - self._printed >= QUIET_SECONDS:
             self._printed = now
-            print(f"{what}: {done} of {total} after {now - self._started:.0f} s", file=sys.stderr, flush=True)
+            line = f"{what}: {done} of {total} after {now - self._started:.0f} s"
+            print(line, file=self._console.file, flush=True)  # also where a library's own words are held back
 
 
 def _readable(results: Mapping[str, Any]) -> dict[str, Any]:

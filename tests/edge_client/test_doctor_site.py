@@ -55,6 +55,14 @@ def test_a_table_of_labels_that_the_intake_cannot_use_fails(tmp_path: Path, bund
     assert "A-47" not in finding.says + finding.remedy
 
 
+def test_rows_of_a_table_of_labels_that_are_left_out_are_told(tmp_path: Path, bundles):
+    """All that follows a quote which is never closed."""
+    site = make_site(tmp_path / "site", bundles, RULE + '[intake.labels]\ntable = "labels.csv"\n')
+    (site.folder / "labels.csv").write_text('accession,effusion,mass\nA1,1,0\n"A2,1,0\nA3,1,0\n')
+    (found,) = intake(site)
+    assert (found.verdict, "left out: 1; row 3 a quote" in found.says) == (Verdict.WARN, True)
+
+
 def test_a_workbook_of_labels_that_nothing_here_reads_does_not_end_the_examination(
     tmp_path: Path, bundles, monkeypatch: pytest.MonkeyPatch
 ):

@@ -191,6 +191,16 @@ def test_labels_come_from_a_table_by_accession_number_and_change_with_it(tmp_pat
     assert [labels for _, _, labels in cases_of(site).values() if labels] == [{"effusion": 0}]
 
 
+def test_a_label_on_which_two_rows_contradict_each_other_is_unknown(tmp_path, bundles):
+    """In a table as Excel saves it: a byte-order mark, semicolons, quotes."""
+    site = make_site(tmp_path / "site", bundles, RULE + '\n[intake.labels]\ntable = "labels.csv"\n')
+    rows = [f'"{ONE.accession}";1;0', f'"{ONE.accession}";1;1', f'"{TWO.accession}";"1";']
+    text = "\r\n".join(["accession;effusion;mass", *rows, ""])
+    (site.folder / "labels.csv").write_bytes(text.encode("utf-8-sig"))
+    take(site, [ONE.view(), TWO.view()])
+    assert [labels for _, _, labels in cases_of(site).values()] == [{"effusion": 1}, {"effusion": 1}]
+
+
 @pytest.mark.parametrize(
     ("first", "words"),
     [

@@ -533,6 +533,54 @@ def test_a_next_page_elsewhere_is_not_followed(site, server):
 FHIR_URL = FhirServer.url
 
 
+def test_pages_that_lead_in_a_circle_end_and_what_they_held_is_taken(site, server, monkeypatch):
+    def search(kind, query):
+        page = FhirServer.search(server, kind, {})
+        return page | {"link": [{"relation": "next", "url": f"{server.url}/{kind}?page=1"}]}
+
+    server.resources = [order(ONE), patient(ONE), diagnostic_report(ONE, "clear", minute=1)]
+    monkeypatch.setattr(server, "search", search)
+    with pytest.raises(LinkError, match="lead in a circle"):
+        take(site)
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("form", ["contained", "absolute", "versioned"])
+def test_an_order_and_a_patient_are_found_however_they_are_referred_to(site, server, bundles, form):
+    """Within the report, by the server's own address, or in a certain version (R4, 2.3.0)."""
+    names = {"order": f"ServiceRequest/o{ONE.number}", "patient": f"Patient/p{ONE.patient}"}
+    written = {
+        "contained": {"order": f"#o{ONE.number}", "patient": f"#p{ONE.patient}"},
+        "absolute": {what: f"{server.url}/{name}" for what, name in names.items()},
+        "versioned": {what: f"{name}/_history/2" for what, name in names.items()},
+    }[form]
+    report = diagnostic_report(ONE, "clear", minute=1)
+    report |= {"basedOn": [{"reference": written["order"]}], "subject": {"reference": written["patient"]}}
+    others = [order(ONE), patient(ONE)]
+    report |= {"contained": others} if form == "contained" else {"note": list(names.values())}
+    server.resources = [report, *([] if form == "contained" else others)]
+    take(site, [ONE.view()])
+    ((_, features, _),) = cases_of(site).values()
+    assert features["text"] == encode_text(bundles["text"], "clear")
+
+
+def test_the_letters_of_a_presented_form_are_those_of_its_character_set(site, server, bundles):
+    text = "kein Erguß"
+    forms = {
+        ONE: {"contentType": "text/plain; charset=ISO-8859-1", "data": text.encode("latin-1")},
+        TWO: {"contentType": 'text/plain;charset="utf-8"', "data": text.encode()},
+        THREE: {"contentType": "text/plain; charset=idna", "data": text.encode()},
+    }
+    for study, form in forms.items():
+        given = [form | {"data": base64.b64encode(form["data"]).decode()}]
+        server.resources.append(whole(study, "", minute=1, presentedForm=given))
+    counts = take(site, [study.view() for study in forms])
+    cases = cases_of(site)
+    for study in (ONE, TWO):
+        assert cases[case_id(site, study.accession)][1]["text"] == encode_text(bundles["text"], text)
+    assert counts["report: has a presentedForm in a character set that is not known"] == 1
+
+
 @pytest.mark.parametrize(
     ("address", "below"),
     [

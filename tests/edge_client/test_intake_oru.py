@@ -78,14 +78,43 @@ def test_each_study_of_a_message_is_a_report_and_several_results_of_one_study_ar
     }
 
 
-@pytest.mark.parametrize(
-    ("named", "encoding"), [("8859/1", "latin-1"), ("UNICODE UTF-8", "utf-8"), ("", "utf-8"), ("", "cp1252")]
-)
-def test_letters_are_those_of_the_character_set_that_the_message_names(named, encoding):
-    head = HEAD.replace("|2.5\r", f"|2.5||||||{named}\r")
-    data = message("OBR|1||A1\nOBX|1|TX|||Ergu\u00df \u00fcber||||||F", head).decode().encode(encoding)
-    (report,) = read_oru(data, Oru())
-    assert report.text == "Ergu\u00df \u00fcber"
+CHARACTER_SETS = [
+    ("8859/1", "latin-1", "Erguß"),
+    ("ISO_IR 100", "latin-1", "Erguß"),
+    ("UNICODE UTF-8", "utf-8", "Erguß"),
+    ("UNICODE", "utf-8", "Erguß"),
+    ("x", "utf-8", "Erguß"),
+    ("", "utf-8", "Erguß"),
+    ("", "cp1252", "Erguß"),
+    ("~ISO IR87", "iso2022_jp", "胸水なし"),
+    ("ISO IR14~ISO IR87", "iso2022_jp", "胸水なし"),
+    ("ISO IR87", "iso2022_jp", "胸水なし"),
+    ("GB 18030-2000", "gb18030", "胸腔积液"),
+    ("GB18030", "gb18030", "胸腔积液"),
+    ("KS X 1001", "euc_kr", "흉수"),
+    ("BIG-5", "big5", "胸腔積液"),
+]
+
+
+@pytest.mark.parametrize(("named", "encoding", "text"), CHARACTER_SETS)
+def test_letters_are_those_of_the_character_set_that_the_message_names(named, encoding, text):
+    head = HEAD.replace("|2.5", f"|2.5||||||{named}")
+    data = message(f"OBR|1||A1\nOBX|1|TX|||{text}||||||F", head).decode().encode(encoding)
+    for ends in (b"\r", b"\n", b"\r\n"):
+        (report,) = read_oru(data.replace(b"\r", ends), Oru())
+        assert report.text == text
+
+
+def test_a_character_set_that_is_not_known_is_refused_and_not_guessed():
+    head = HEAD.replace("|2.5", "|2.5||||||CNS 11643-1992")
+    with pytest.raises(InputError, match="character set in MSH-18 that is not known"):
+        read_oru(message("OBR|1||A1\nOBX|1|TX|||Erguß||||||F", head).decode().encode("latin-1"), Oru())
+
+
+@pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16"])
+def test_a_file_with_a_byte_order_mark_is_read(mark):
+    (report,) = read_oru(message("OBR|1||A1\nOBX|1|TX|||Erguß||||||F").decode().encode(mark), Oru())
+    assert report.text == "Erguß"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +138,52 @@ def test_every_beginning_of_a_message_is_read_or_refused():
             read_oru(data[:end], Oru())
 
 
+def test_reports_of_two_patients_are_each_of_their_own():
+    """A message may have several PID; files, and some senders' frames, have several messages."""
+    one, two = "OBR|1||A1\nOBX|1|TX|||clear||||||F", "OBR|1||A2\nOBX|1|TX|||effusion||||||F"
+    other = "PID|2||P2\r"
+    batch = b"FHS|^~\\&|RIS\rBHS|^~\\&|RIS\r" + message(one) + message(two, HEAD.replace("P1^^^A~", ""))
+    for data in (message(f"{one}\n{other}{two}"), batch + b"BTS|2\rFTS|1\r"):
+        found = [(report.accession, report.patient, report.text) for report in read_oru(data, Oru())]
+        assert found == [("A1", "P1", "clear"), ("A2", "P2", "effusion")]
+
+
+@pytest.mark.parametrize("place", ["ORC-3.1", "IPC-1.1"])
+def test_an_accession_number_beside_a_result_is_that_results(place):
+    """In the order before it, or in the segment of imaging procedures behind it."""
+    orders = [
+        {
+            "ORC": f"ORC|RE||{number}",
+            "OBR": "OBR|1",
+            "IPC": f"IPC|{number}",
+            "OBX": f"OBX|1|TX|||{text}||||||F",
+        }
+        for number, text in (("A1", "clear"), ("A2", "effusion"))
+    ]
+    body = "\n".join(line for order in orders for line in order.values())
+    found = {report.accession: report.text for report in read_oru(message(body), Oru(accession=place))}
+    assert found == {"A1": "clear", "A2": "effusion"}
+
+
+def test_of_two_results_of_a_study_one_that_is_cancelled_leaves_the_other():
+    body = f"OBR|1||A1{'|' * 22}F\nOBX|1|TX|||clear||||||F\nOBR|2||A1{'|' * 22}X\nOBX|1|TX|||lateral||||||F"
+    (report,) = read_oru(message(body), Oru())
+    assert (report.status, report.text) == ("final", "clear")
+
+
+def test_hl7s_null_is_no_text():
+    (report,) = read_oru(message('OBR|1||A1\nOBX|1|TX|||""||||||F'), Oru())
+    assert report.status == "withdrawn"
+    (report,) = read_oru(message('OBR|1||A1\nOBX|1|TX|||clear||||||F\nOBX|2|TX|||""||||||F'), Oru())
+    assert report.text == "clear"
+
+
+@pytest.mark.parametrize("more", ["ADD|and an effusion", "DSC|next"])
+def test_half_a_report_is_refused(more):
+    with pytest.raises(InputError, match="continuations"):
+        read_oru(message(f"OBR|1||A1\nOBX|1|TX|||clear||||||F\n{more}"), Oru())
+
+
 def test_an_acknowledgement_turns_sender_and_receiver_round_and_names_the_message():
     answer = acknowledge(message("OBR|1||A1"), "AE", "has no text").decode().split("\r")
     assert answer[0].split("|")[2:6] == ["FEDFIN", "S", "RIS", "H"]
@@ -120,6 +195,15 @@ def test_messages_are_what_is_between_the_marks_however_they_are_cut_up():
     for size in range(1, len(stream)):
         blocks = iter([stream[at : at + size] for at in range(0, len(stream), size)])
         assert list(read_messages(lambda _, blocks=blocks: next(blocks, b""))) == [b"one", b"two\r"]
+
+
+@pytest.mark.parametrize("end", [b"\x1c\r", b"\x1c", b"\x1c\n", b"\x1c\r\n"])
+def test_a_message_ends_at_the_mark_whatever_follows_it(end):
+    """A sender that leaves out the CR waits for its answer before it sends more."""
+    blocks = iter([b"\x0bone" + end, b"\x0btwo" + end])
+    received = read_messages(lambda _: next(blocks, b""))
+    assert next(received) == b"one"
+    assert list(received) == [b"two"]
 
 
 def test_a_message_without_end_is_not_kept():

@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import re
 
 import numpy as np
 import pytest
 from dicom_files import RAMP, write_dicom
 from PIL import Image
 
+from fedfin.command_line import progress
 from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import ParityError, StateError
 from fedfin.folders import whole_folder
@@ -46,6 +48,25 @@ def test_output_says_size_and_latency_before_and_after(tiny, export, tmp_path):
     assert "MB ->" in output
     assert "ms ->" in output
     assert "cosine to float: mean" in output
+
+
+def test_an_export_says_how_far_it_is(tiny, export, tmp_path, monkeypatch):
+    """Also while onnxruntime's own words are held back."""
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0)
+    _, _, errors = export(tmp_path / "out", *tiny, "--project", "principal", "--dims", "2")
+    steps = (
+        "reading cases",
+        "exporting the graph",
+        "float features",
+        "quantizing, way 1",
+        "int8 features, way 1",
+    )
+    for what in (*steps, "making axes"):
+        shown = [
+            line.split()[len(what.split())] for line in errors.splitlines() if line.startswith(f"{what}: ")
+        ]
+        total = re.search(rf"^{what}: \d+ of (\d+) ", errors, re.MULTILINE)[1]
+        assert shown == [str(done) for done in range(int(total) + 1)]
 
 
 def test_features_beyond_the_bound_are_refused_and_nothing_is_written(tiny, export, tmp_path, monkeypatch):

@@ -3,16 +3,18 @@
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fedfin.command_line.main import main
 from fedfin.errors import SettingsError
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.model.plan_file import plan_toml, read_plan
 from fedfin.plan import Plan
-from fedfin.plan_sections import Modality, Training
+from fedfin.plan_sections import Codec, Modality, Privacy, Rounds, Stage, Training
 from fedfin.protocol.schedule import last_round, preset_down, preset_up
 
 GOOD = f"""
@@ -246,3 +248,28 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         BrokerUrl.parse(url)
     assert "hush" not in str(caught.value)
+
+
+def test_what_a_plan_needs_to_be_open_is_all_that_it_needs():
+    """Who sets the keys that the words name, and no other, has a plan without secure sums."""
+    secure = Plan(
+        federation="ward",
+        labels=("effusion",),
+        modalities=(Modality(name="image", encoder="0" * 64, dim=3),),
+        rounds=Rounds(sites=9, min_sites=9),
+        codec=Codec(up="int4", schedule=(Stage(from_round=2, up="int8", down="exact"),)),
+        privacy=Privacy(level="secure", groups=3),
+    )
+    assert secure.opening == (
+        'privacy.level = "open" and codec.up = "exact" (in its schedule, too) and no privacy.groups'
+    )
+    level, codec = 'level = "secure"', 'up = "int'
+    written = plan_toml(secure)
+    assert (written.count(level), written.count(codec), written.count("groups = 3")) == (1, 2, 1)
+    opened = written.replace(level, 'level = "open"').replace("groups = 3", "")
+    opened = opened.replace('up = "int4"', 'up = "exact"').replace('up = "int8"', 'up = "exact"')
+    assert not msgspec.toml.decode(opened, type=Plan).privacy.summed
+    assert (
+        structs.replace(secure, codec=Codec(), privacy=Privacy(level="secure")).opening
+        == 'privacy.level = "open"'
+    )

@@ -115,6 +115,7 @@ def test_an_aggregator_says_what_secure_sums_need_before_it_serves(tmp_path: Pat
     serve = ("aggregator", "serve", tmp_path / "agg", "--broker", "mqtt://127.0.0.1:1")
     done = fedfin(*serve, "--no-keys", check=False)
     assert (done.returncode, "needs keys" in done.stderr) == (3, True), done.stderr
+    assert 'set privacy.level = "open" in plan.toml' in done.stderr
     study = tmp_path / "study"
     set_up("aggregator", "charter", study, "--least-sites", "4")
     coordinator = Coordinator(study).charter.fingerprint

@@ -136,7 +136,7 @@ def _check_private(plan: Plan, channel: AggregatorChannel | None, *, sharded: bo
     elif channel is None or sharded:
         raise SettingsError(
             f'the plan\'s privacy.level is "{plan.privacy.level}", which needs keys (docs/keys.md) and no shards; or'
-            ' set it to "open"'
+            f" set {plan.opening} in plan.toml, and `fedfin aggregator init` a new folder with it"
         )
     elif (least := channel.charter.least_sites) > plan.rounds.min_sites:
         raise SettingsError(

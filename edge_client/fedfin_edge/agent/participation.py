@@ -1,6 +1,7 @@
 """What a site takes part with in one run: the plan that its people accepted, its cases, what it has told of them."""
 
 from fedfin.codec import Tensors
+from fedfin.memory import give_back_freed_memory
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.privacy.budget import budget_of
@@ -65,6 +66,7 @@ class Participation:
         with declining("answered"):
             check_run(state, answers, run, plan)
         self.plan, self.run, self.dataset = plan, run, load_dataset(site, plan)
+        give_back_freed_memory()  # the table's: the next round may be days away
         with declining("patients"):
             check_patients(site, self.dataset)
         self._data = self.dataset.digest()

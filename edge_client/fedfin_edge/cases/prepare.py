@@ -71,7 +71,7 @@ def _text(folder: Path, recipe: TextRecipe) -> Prepare:
 
 def _vector(recipe: VectorRecipe) -> Prepare:
     def prepare(value: Input) -> Prepared:
-        values = np.asarray(value if isinstance(value, list) else [], np.float32)
+        values = value if isinstance(value, np.ndarray) else np.zeros(0, np.float32)
         if values.shape != (recipe.length,):
             raise InputError(f"is not a list of {recipe.length} numbers")
         return Prepared([({recipe.input_name: values[None]}, 1)])

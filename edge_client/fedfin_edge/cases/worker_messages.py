@@ -44,14 +44,17 @@ class _Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def encode_input(value: Input) -> bytes:
     """One input as the worker reads it."""
     assert not isinstance(value, Kept)  # it is gone: there is nothing to encode
-    question = _Question(path=os.fsencode(value)) if isinstance(value, Path) else _Question(value=value)
-    return msgspec.msgpack.encode(question)
+    if isinstance(value, Path):
+        return msgspec.msgpack.encode(_Question(path=os.fsencode(value)))
+    return msgspec.msgpack.encode(_Question(value=value if isinstance(value, str) else value.tolist()))
 
 
 def decode_input(message: bytes) -> Input:
     """`encode_input`'s input. Raises msgspec.MsgspecError for anything else."""
     question = msgspec.msgpack.decode(message, type=_Question)
-    return Path(os.fsdecode(question.path)) if question.path else question.value
+    if question.path:
+        return Path(os.fsdecode(question.path))
+    return question.value if isinstance(question.value, str) else np.array(question.value, np.float32)
 
 
 def encode_outcome(outcome: Outcome) -> bytes:

@@ -50,10 +50,20 @@ class DicomwebPoll:
         """Those of the last days that have other objects than when they were last looked at."""
         today = date.today()  # noqa: DTZ011  study dates are local
         dates = f"{today - timedelta(days=self._days):%Y%m%d}-{today + timedelta(days=1):%Y%m%d}"
-        found = self._client.search_for_studies(
-            search_filters={"StudyDate": dates}, fields=[_OBJECTS], get_remaining=True
-        )
-        yield from (study for study in found if not self._store.was_seen(self._mark_of(study)))
+        yield from (study for study in self._found(dates) if not self._store.was_seen(self._mark_of(study)))
+
+    def _found(self, dates: str) -> list[dict[str, Any]]:
+        """Page by page, until one says nothing new: there are servers that do not heed `offset` (PS3.18 8.3.4.4)."""
+        found: dict[str, dict[str, Any]] = {}
+        offset = 0
+        while page := self._client.search_for_studies(
+            search_filters={"StudyDate": dates}, fields=[_OBJECTS], offset=offset
+        ):
+            before, offset = len(found), offset + len(page)
+            found |= {_value(study, _STUDY): study for study in page}
+            if len(found) == before:
+                break
+        return list(found.values())
 
     def _fetch_study(self, study: dict[str, Any]) -> int:
         fetched, owner = 0, None

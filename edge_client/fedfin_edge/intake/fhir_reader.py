@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,6 +36,11 @@ _STATUS: dict[str, Status] = {
     **dict.fromkeys(WITHDRAWN, "withdrawn"),
 }  # fmt: skip
 _TEXTS = {"text/plain", "text/html", "text/rtf", "application/rtf"}
+_CHARSETS = {
+    "utf-8": "utf-8", "us-ascii": "utf-8", "utf-16": "utf-16", "iso-8859-1": "cp1252", "windows-1252": "cp1252",
+    "iso-8859-2": "iso8859-2", "iso-8859-15": "iso8859-15", "gb18030": "gb18030", "gbk": "gb18030",
+    "shift_jis": "cp932", "iso-2022-jp": "iso2022_jp_ext", "euc-kr": "euc_kr", "big5": "big5",
+}  # fmt: skip
 _UID_SYSTEM, _UID = "urn:dicom:uid", "urn:oid:"
 # Present, positive, yes: LOINC answers, SNOMED CT, HL7 v2-0136 and ObservationInterpretation; and their opposites.
 _YES = {"LA9633-4", "LA33-6", "52101004", "10828004", "373066001", "Y", "POS", "confirmed"}
@@ -103,7 +108,9 @@ class FhirReader:
     def _take_one(
         self, raw: bytes | msgspec.Raw, others: Mapping[str, Resource], found: _Found
     ) -> bytes | None:
-        kind = msgspec.json.decode(raw, type=Resource).resource_type
+        common = msgspec.json.decode(raw, type=Resource)
+        kind = common.resource_type
+        others = ChainMap({f"#{each.id}": each for each in common.contained}, dict(others))
         if kind == "DiagnosticReport":
             resource = msgspec.json.decode(raw, type=DiagnosticReport)
             report = self.read_report(resource, others)
@@ -187,8 +194,13 @@ class FhirReader:
         identifiers = [*resource.identifier]
         for each in references:
             identifiers += [each.identifier] if each.identifier is not None else []
-            identifiers += others[each.reference].identifier if each.reference in others else ()
+            identifiers += self._referred(each, others)
         return next((each.value.strip() for each in identifiers if self._is_accession(each)), "")
+
+    def _referred(self, reference: Reference, others: Mapping[str, Resource]) -> Sequence[Identifier]:
+        """Identifiers of what is referred to, also by this server's own address, or in a certain version."""
+        name = reference.reference.removeprefix(f"{self._server}/").partition("/_history/")[0]
+        return others[name].identifier if name in others else ()
 
     def _is_accession(self, identifier: Identifier) -> bool:
         return _has_type(identifier, "ACSN") or (
@@ -198,7 +210,7 @@ class FhirReader:
     def _patient(self, subject: Reference, others: Mapping[str, Resource]) -> str:
         """As DICOM's Patient ID has it; "" where nothing but the server's own number is known."""
         found = [subject.identifier] if subject.identifier is not None else []
-        found += others[subject.reference].identifier if subject.reference in others else ()
+        found += self._referred(subject, others)
         system = self._settings.patient_system
         if system is not None:
             return next((each.value for each in found if each.system == system), "")
@@ -231,10 +243,22 @@ def _text(report: DiagnosticReport) -> str:
         each for each in report.presented_form if each.content_type.partition(";")[0].lower() in _TEXTS
     ]
     try:
-        texts = [base64.b64decode(each.data, validate=True).decode("utf-8", "replace") for each in presented]
+        texts = [
+            base64.b64decode(each.data, validate=True).decode(_charset(each.content_type), "replace")
+            for each in presented
+        ]
     except (binascii.Error, ValueError):
         raise InputError("has a presentedForm that is not base64") from None
     return "\n".join(filter(str.strip, texts)) or report.conclusion.strip() or report.text.div.strip()
+
+
+def _charset(content_type: str) -> str:
+    """Of a text, UTF-8 where it names none (RFC 2046). Raises InputError for one that is not known."""
+    parameters = [each.strip().lower() for each in content_type.split(";")[1:]]
+    named = next((each[8:].strip('"') for each in parameters if each.startswith("charset=")), "utf-8")
+    if named not in _CHARSETS:
+        raise InputError("has a presentedForm in a character set that is not known")
+    return _CHARSETS[named]
 
 
 def _observed_value(observation: Observation) -> float | None:

@@ -71,12 +71,13 @@ class Evidence(_Element, frozen=True):
 
 
 class Resource(_Element, frozen=True):
-    """What all have that are read here."""
+    """What all have that are read here. contained: others that exist within this one alone, referred to by #id."""
 
     resource_type: str = ""
     id: str = ""
     meta: Meta = Meta()
     identifier: tuple[Identifier, ...] = ()
+    contained: "tuple[Resource, ...]" = ()
 
 
 class DiagnosticReport(Resource, frozen=True):

@@ -76,7 +76,13 @@ class FhirSearch:
         query += [("_include", each) for each in _INCLUDE[kind]]
         query += [("_lastUpdated", f"ge{since}")] if since else []
         address: str | None = urljoin(self._url, kind)
+        visited: set[str] = set()
         while address is not None:
+            if address in visited:
+                raise LinkError(
+                    f"{self._url}: its next pages lead in a circle; what they held is taken; ask its operator"
+                )
+            visited.add(address)
             if not is_below(address, self._url):
                 raise LinkError(
                     f"{self._url}: names a next page at another address, {origin(address)}; ask its operator, or"

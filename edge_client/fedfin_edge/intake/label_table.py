@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedfin.errors import InputError, SettingsError
-from fedfin_edge.cases.cells import is_blank, is_missing_word, read_identifier, read_label
+from fedfin_edge.cases.cells import is_missing_word, read_identifier, read_label
 from fedfin_edge.cases.read_rows import read_rows
 from fedfin_edge.cases.rows import Rows
 from fedfin_edge.intake.identity import Identity
@@ -58,15 +58,16 @@ class LabelTable:
         return len(labels)
 
     def _read(self) -> Iterator[LabelRecord]:
+        """Where two rows of an accession number contradict each other, the label is unknown."""
+        found: dict[tuple[bytes, str], set[float]] = {}
         for _, cells in read_label_rows(self._path, [self._column, *self._labels]).rows:
             owner = self._identity.known("accession", read_identifier(cells.get(self._column)))
             if owner is None:
                 continue
             for name in self._labels:
                 cell = cells.get(name)
-                if (
-                    not is_blank(cell)
-                    and not is_missing_word(cell)
-                    and (value := read_label(cell).value) is not None
-                ):
-                    yield LabelRecord(owner, name, value, _SOURCE)
+                if not is_missing_word(cell) and (value := read_label(cell).value) is not None:
+                    found.setdefault((owner, name), set()).add(value)
+        for (owner, name), values in found.items():
+            if len(values) == 1:
+                yield LabelRecord(owner, name, values.pop(), _SOURCE)

@@ -147,12 +147,15 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 def read_messages(receive: Callable[[int], bytes]) -> Iterator[bytes]:
-    """The messages between VT and FS CR; what is outside of them is left out. Ends at one that is too long."""
+    """The messages between VT and FS; what is outside of them is left out. Ends at one that is too long.
+
+    FS is followed by CR, but some senders wait for their answer first, or send LF; no text holds an FS.
+    """
     block = b""
     while more := receive(_BLOCK):
         block += more
-        while (end := block.find(_END)) >= 0:
-            message, block = block[:end], block[end + len(_END) :]
+        while (end := block.find(_END[:1])) >= 0:
+            message, block = block[:end], block[end + 1 :]
             yield message[message.rfind(_START) + 1 :]
         if len(block) > MAX_MESSAGE:
             return

@@ -76,6 +76,7 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export one encoder; returns the exit code."""
+    from fedfin.command_line.progress import ProgressBar
     from fedfin.encoders.bundle import MANIFEST
     from fedfin.folders import check_free
 
@@ -89,19 +90,24 @@ def run(args: argparse.Namespace) -> int:
 
     torch.set_num_threads(1)
     encoder = load_encoder(args)
-    calibration = read_calibration(encoder, args.calibrate)
+    with ProgressBar() as bar:
+        calibration = read_calibration(encoder, args.calibrate, bar.update)
     for skipped in calibration.skipped:
         print(f"skipped: {skipped}", file=sys.stderr)
     print(
         f"{encoder.name}: exporting; {len(calibration.calibrate)} cases to calibrate on, "
-        f"{len(calibration.hold_out)} held out (a minute or so)",
+        f"{len(calibration.hold_out)} held out",
         file=sys.stderr,
     )
-    projected = None
-    if wanted := wanted_projection(args):
-        batches = read_batches(Source.of(encoder), args.calibrate, MAX_AXIS_CASES, [])
-        projected = (wanted, batches)
-    manifest, report = write_bundle(encoder, calibration, args.out, force=args.force, projected=projected)
+    with ProgressBar() as bar:
+        projected = None
+        if wanted := wanted_projection(args):
+            source = Source.of(encoder)
+            batches = read_batches(source, args.calibrate, MAX_AXIS_CASES, [], bar.update, "making axes")
+            projected = (wanted, batches)
+        manifest, report = write_bundle(
+            encoder, calibration, args.out, force=args.force, projected=projected, progress=bar.update
+        )
     print(as_json(manifest, report) if args.json else as_text(args.out, manifest, report))
     return 0
 

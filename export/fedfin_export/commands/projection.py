@@ -33,6 +33,7 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the copy; returns the exit code."""
+    from fedfin.command_line.progress import ProgressBar
     from fedfin.encoders.bundle import MANIFEST, TextRecipe, read_manifest
     from fedfin.folders import check_free
 
@@ -48,8 +49,10 @@ def run(args: argparse.Namespace) -> int:
         (args.bundle / recipe.tokenizer).read_text("utf-8") if isinstance(recipe, TextRecipe) else None
     )
     skipped: list[str] = []
-    batches = read_batches(Source(recipe, tokenizer), args.calibrate, MAX_AXIS_CASES, skipped)
-    manifest, report = write_projected(args.bundle, batches, wanted, args.out, force=args.force)
+    with ProgressBar() as bar:
+        source = Source(recipe, tokenizer)
+        batches = read_batches(source, args.calibrate, MAX_AXIS_CASES, skipped, bar.update, "making axes")
+        manifest, report = write_projected(args.bundle, batches, wanted, args.out, force=args.force)
     for each in skipped:
         print(f"skipped: {each}", file=sys.stderr)
     print(as_json(manifest, report) if args.json else as_text(args.out, manifest, report))

@@ -1,7 +1,7 @@
 """The cases that int8 is calibrated on, the hold-out on which it is then judged, and those that axes are made of."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from fedfin.encoders.images import read_image
 from fedfin.encoders.preprocessing import image_tensor, text_windows
 from fedfin.encoders.texts import read_text
 from fedfin.errors import InputError
+from fedfin_export.progress import Progress, counted, silent
 from fedfin_export.quantize.sentences import SENTENCES
 from fedfin_export.sources.float_encoder import FloatEncoder
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fedfin_export.sources.image_processor import ImageProcessor
 
 Batch = dict[str, NDArray[Any]]
+_Spread = Callable[[Sequence[Any]], Iterator[Any]]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", "")  # archives write DICOM without a suffix
 MIN_CASES = 12
@@ -54,7 +56,7 @@ class Source:
         return cls(encoder.recipe, encoder.tokenizer, encoder.processor)
 
 
-def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
+def read_calibration(encoder: FloatEncoder, path: Path | None, progress: Progress = silent) -> Calibration:
     """Cases from a folder of images, a file of texts (one a line) or a .npy of vectors [n, length].
 
     Images: every third in sorted order is held out, the same each time. Texts and vectors: all are held out,
@@ -63,7 +65,7 @@ def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     """
     recipe = encoder.recipe
     skipped: list[str] = []
-    batches = list(read_batches(Source.of(encoder), path, MAX_CASES, skipped))
+    batches = list(read_batches(Source.of(encoder), path, MAX_CASES, skipped, progress))
     if len(batches) < MIN_CASES:
         raise InputError(
             f"{path}: {len(batches)} usable cases to calibrate on; give at least {MIN_CASES}, better 100"
@@ -75,24 +77,38 @@ def read_calibration(encoder: FloatEncoder, path: Path | None) -> Calibration:
     return Calibration(calibrate, hold_out, tuple(skipped))
 
 
-def read_batches(source: Source, path: Path | None, most: int, skipped: list[str]) -> Iterator[Batch]:
-    """At most so many cases, one by one; what cannot be used is added to `skipped`. Raises InputError."""
+def read_batches(
+    source: Source,
+    path: Path | None,
+    most: int,
+    skipped: list[str],
+    progress: Progress = silent,
+    what: str = "reading cases",
+) -> Iterator[Batch]:
+    """At most so many cases, one by one; what cannot be used is added to `skipped`. Raises InputError.
+
+    what: is done with them, for `progress`.
+    """
+
+    def spread(items: Sequence[Any]) -> Iterator[Any]:
+        return counted(what, _spread(items, most), progress)
+
     recipe = source.recipe
     if isinstance(recipe, ImageRecipe):
-        return _images(source, recipe, path, most, skipped)
+        return _images(source, recipe, path, spread, skipped)
     if isinstance(recipe, TextRecipe):
-        return _texts(recipe, source.tokenizer or "", path, most, skipped)
-    return _vectors(recipe, path, most)
+        return _texts(recipe, source.tokenizer or "", path, spread, skipped)
+    return _vectors(recipe, path, spread)
 
 
 def _images(
-    source: Source, recipe: ImageRecipe, folder: Path | None, most: int, skipped: list[str]
+    source: Source, recipe: ImageRecipe, folder: Path | None, spread: _Spread, skipped: list[str]
 ) -> Iterator[Batch]:
     if folder is None:
         raise InputError("an image encoder is calibrated on images: add --calibrate FOLDER_OF_IMAGES")
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder of images; check --calibrate")
-    for path in _spread(_image_files(folder), most):
+    for path in spread(_image_files(folder)):
         try:
             image = read_image(path).image
         except InputError as error:
@@ -109,12 +125,12 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _texts(
-    recipe: TextRecipe, tokenizer_json: str, path: Path | None, most: int, skipped: list[str]
+    recipe: TextRecipe, tokenizer_json: str, path: Path | None, spread: _Spread, skipped: list[str]
 ) -> Iterator[Batch]:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(tokenizer_json)
-    for line, text in _spread(_lines(path), most):
+    for line, text in spread(_lines(path)):
         try:
             windows = text_windows(recipe, tokenizer, read_text(text).text)
         except InputError as error:
@@ -135,7 +151,7 @@ def _lines(path: Path | None) -> Sequence[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _vectors(recipe: VectorRecipe, path: Path | None, most: int) -> Iterator[Batch]:
+def _vectors(recipe: VectorRecipe, path: Path | None, spread: _Spread) -> Iterator[Batch]:
     if path is None:
         raise InputError("a vector encoder is calibrated on vectors: add --calibrate FILE.npy")
     try:
@@ -144,7 +160,7 @@ def _vectors(recipe: VectorRecipe, path: Path | None, most: int) -> Iterator[Bat
         raise InputError(f"{path}: cannot read it as .npy ({type(error).__name__})") from None
     if values.ndim != 2 or values.shape[1] != recipe.length:  # noqa: PLR2004 - cases by values
         raise InputError(f"{path}: shape {values.shape}; the recipe wants [n, {recipe.length}]")
-    for row in _spread(list(values), most):
+    for row in spread(list(values)):
         yield {recipe.input_name: row[np.newaxis].astype(np.float32)}
 
 

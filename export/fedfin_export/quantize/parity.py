@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -55,7 +55,7 @@ class Parity(msgspec.Struct, frozen=True):
     after: Cost
 
 
-def float_features(encoder: FloatEncoder, batches: Sequence[Batch]) -> NDArray[np.float32]:
+def float_features(encoder: FloatEncoder, batches: Iterable[Batch]) -> NDArray[np.float32]:
     """The float module's own features in torch [n, dim]: what export and int8 are both judged against."""
     import torch
 
@@ -67,7 +67,7 @@ def float_features(encoder: FloatEncoder, batches: Sequence[Batch]) -> NDArray[n
     return np.concatenate(rows)
 
 
-def onnx_features(path: Path, batches: Sequence[Batch]) -> NDArray[np.float32]:
+def onnx_features(path: Path, batches: Iterable[Batch]) -> NDArray[np.float32]:
     """The ONNX file's features [n, dim], in onnxruntime, one case at a time."""
     session = open_session(path)
     return np.concatenate([run_session(session, batch) for batch in batches])

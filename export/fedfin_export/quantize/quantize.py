@@ -6,7 +6,7 @@ So the first Convs stay float **with their Clip**: a Clip that is quantized alon
 range of its Conv with it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from fedfin_export.quiet import quiet
 FLOAT_CONVS = (6, 12, 18)
 ACTIVATIONS = ("Clip", "Relu")
 
-Quantizer = Callable[[Path, Path, Sequence[Batch]], None]
+Quantizer = Callable[[Path, Path, Iterable[Batch]], None]
 
 
 def quantizers(recipe: Recipe) -> dict[str, Quantizer]:
@@ -43,7 +43,7 @@ def prepare(source: Path, target: Path) -> None:
 
 
 def _static(float_convs: int) -> Quantizer:
-    def quantize(source: Path, target: Path, batches: Sequence[Batch]) -> None:
+    def quantize(source: Path, target: Path, batches: Iterable[Batch]) -> None:
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
         with quiet():
@@ -62,7 +62,7 @@ def _static(float_convs: int) -> Quantizer:
     return quantize
 
 
-def _dynamic(source: Path, target: Path, _batches: Sequence[Batch]) -> None:
+def _dynamic(source: Path, target: Path, _batches: Iterable[Batch]) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with quiet():
@@ -81,7 +81,7 @@ def first_convs(path: Path, count: int) -> list[str]:
     return [node.name for node in (*convs, *after)]
 
 
-def _reader(batches: Sequence[Batch]) -> Any:
+def _reader(batches: Iterable[Batch]) -> Any:
     """The batches in onnxruntime's shape for calibration data."""
     from onnxruntime.quantization import CalibrationDataReader
 
