@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo bench bench-check bench-tables test test-network other-debians test-brokers test-intake test-wheel deb image test-deb test-arm64 simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network other-debians test-brokers test-intake test-wheel deb image test-deb test-image test-arm64 simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -56,7 +56,10 @@ image:  ## an OCI image of the packages in build/deb, by buildah, podman or dock
 	$$(command -v buildah podman docker | head -n 1) build --file debian/Containerfile --tag fedfin $(IMAGE) .
 
 test-deb: $(READY)  ## install, first round, upgrade and removal on a clean Debian 12 with systemd; as root, some minutes
-	PYTHONPATH=.:tests:tests/edge_client:tests/packaging $(BIN)/python tests/packaging/try_deb.py
+	PYTHONPATH=.:tests:tests/edge_client:tests/packaging $(BIN)/python tests/packaging/try_deb.py $(PARTS)
+
+test-image: $(READY)  ## the image at work as its own user on a root that cannot be written; as root, minutes
+	PYTHONPATH=.:tests:tests/packaging $(BIN)/python tests/packaging/try_image.py
 
 test-arm64: $(READY)  ## the arm64 packages' answers beside this machine's, under qemu-user, on a demo's cases; minutes
 	PYTHONPATH=tests $(BIN)/python tests/packaging/try_arm64.py

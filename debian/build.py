@@ -29,15 +29,24 @@ GLIBC = (36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 24, 17)  # of Debian 12, an
 # PyPI's wheels for x86_64 are of CUDA; this is the version of constraints.txt, whose CPU build pip finds where
 # PIP_FIND_LINKS or an index has it. For aarch64 it is the last version whose wheel there is for CPUs.
 TORCH = {"amd64": "2.13.0", "arm64": "2.9.1"}
-TORCH_NEEDS = ("filelock", "fsspec", "jinja2", "networkx", "sympy", "typing-extensions")
+# Of what its wheel names; networkx, sympy and others are for torch.compile: 2,800 files that no training here imports.
+TORCH_NEEDS = ("typing-extensions",)
 SERVICES = {"fedfin": ("aggregator",), "fedfin-edge": ("edge", "intake")}  # the first has the folder's name
 BESIDE = ("openpyxl",)  # case tables in Excel workbooks; pyarrow, for Parquet, would add 150 MB
 # tokenizers names it for models from a hub, and we read files: it would bring an HTTP client into the hospital.
 NOT_NEEDED = ("huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "h11", "click", "tqdm",
-              "shellingham", "typer", "truststore", "pyyaml", "sniffio")  # fmt: skip
-# Of torch, what compiles extensions and tests it: 100 MB.
+              "filelock", "fsspec", "shellingham", "typer", "truststore", "pyyaml", "sniffio")  # fmt: skip
+# What compiles extensions, makes graphs, tests, or is for other purposes: 100 MB, most of it torch's. dpkg waits for
+# the disk at each file: the fewer, the sooner it is installed.
 LEFT_OUT = re.compile(
-    r"torch/(include|share|test)/|.*/py312_intrinsics\.py$|torch/bin/(?!torch_shm_manager)|.*\.(a|lib|pyi)$|(networkx|sympy|numpy)/(.*/)?tests?/"
+    r"torch/(include|share|test)/|torch/bin/(?!torch_shm_manager)|onnxruntime/(quantization|tools|transformers)/"
+    r"|numpy/(distutils|f2py)/|pydicom/data/(charset|test)_files/|pynetdicom/(apps|benchmarks)/"
+    r"|(numpy|pynetdicom)/(.*/)?tests?/|.*/py312_intrinsics\.py$|.*\.(a|lib|pyi)$"
+)
+# Modules that nothing here imports, but that stay, since others of theirs may: without byte code.
+NOT_IMPORTED = (
+    "/(functorch|pygments)/|/torch/(_dynamo|_export/db|_inductor|_numpy|_vendor/quack|onnx)/"
+    "|/torch/distributed/(_shard|checkpoint|elastic|fsdp|optim|tensor)/|/torch/testing/_internal/(distributed|opinfo)/"
 )
 LAUNCHER = """\
 #!/usr/bin/python3 -IB
@@ -141,6 +150,8 @@ class Package:
             "-q",
             "-j",
             "2",
+            "-x",
+            NOT_IMPORTED,
             "--invalidation-mode",
             "unchecked-hash",
             "-s",

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import onnxruntime
 
 CASES = 4
 
@@ -90,9 +91,8 @@ def main() -> None:
     without_pytest()
     rows = cases(demo)
     arrays = encode(demo, rows) | train() | {"predictions": predict(demo, rows)}
-    texts = json.dumps(
-        {"machine": platform.machine(), "python": platform.python_version(), "golden": golden()}
-    )
+    versions = f"Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}"
+    texts = json.dumps({"machine": platform.machine(), "versions": versions, "golden": golden()})
     np.savez(out, texts=texts, **arrays)
 
 

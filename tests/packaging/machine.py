@@ -11,7 +11,17 @@ from pathlib import Path
 BUILD = Path(__file__).parents[2] / "build" / "deb"
 ROOT = BUILD / "bookworm"
 # What Debian's own standard installation has of what FedFIN needs; mosquitto is the broker's part of the stage.
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "ca-certificates", "mosquitto", "openssl")
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "python3",
+    "python3-venv",
+    "ca-certificates",
+    "mosquitto",
+    "openssl",
+)
+PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Written by the system itself while it runs.
 NOT_OURS = (
     "dev", "proc", "run", "sys", "tmp", "root", "srv/usb", "var/cache", "var/log", "var/tmp", "etc/machine-id",
@@ -21,8 +31,8 @@ NOT_OURS = (
 
 
 def make_root() -> None:
-    """The system's files, once."""
-    if not ROOT.exists():
+    """The system's files, once; anew where a package is missing."""
+    if not all((ROOT / f"var/lib/dpkg/info/{name}.list").exists() for name in PACKAGES):
         BUILD.mkdir(parents=True, exist_ok=True)
         part = ROOT.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
@@ -30,6 +40,7 @@ def make_root() -> None:
             ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", part],
             check=True,
         )
+        shutil.rmtree(ROOT, ignore_errors=True)
         part.rename(ROOT)
 
 
@@ -40,10 +51,14 @@ class Machine:
         self.root = root
         self._leader = str(leader)
 
+    def path(self, absolute: str) -> Path:
+        """A file of its, seen from here."""
+        return self.root / absolute.lstrip("/")
+
     def sh(self, command: str, *, check: bool = True) -> str:
         """What a command line of root's prints, both ways. Raises RuntimeError with it."""
         inside = ["nsenter", "-t", self._leader, "-m", "-u", "-i", "-n", "-p", "-C", "--"]
-        plain = ["/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
+        plain = ["/usr/bin/env", "-i", f"PATH={PATH}", "HOME=/root", "LC_ALL=C.UTF-8"]
         words = [*inside, *plain, "bash", "-c", f"cd /root; {command}"]
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if check and done.returncode:

@@ -1,12 +1,16 @@
 """From a clean Debian 12 to the first round and away again, as a new user would: a table of commands and minutes.
 
     make deb && make test-deb        as root; the packages of build/deb, systemd in a container without a network
+    make test-deb PARTS=upgrade      this alone
 
-A hospital's engineer installs, sets a site up and runs it as a service; the same machine is the coordinator and the
-aggregator, too. While the first round waits for a second site, the service is stopped and the packages are put over
-themselves; then the second site comes, and the federation ends. Then the folders of a federation that an earlier
+`packages`: a hospital's engineer installs, sets a site up and runs it as a service; the same machine is the coordinator
+and the aggregator, too. While the first round waits for a second site, the service is stopped and the packages are put
+over themselves; then the second site comes, and the federation ends. Then the folders of a federation that an earlier
 version left in the middle (tests/upgrades) become services and come to their end, and a site with an intake takes a
-study. Last, everything is removed, and what is left of it is listed. Ends with 1 where something is.
+study. `upgrade`: a study that an earlier version's packages began goes on with these. `pip`: services of a virtual
+environment.
+
+Each has a clean machine. Last, everything is removed, and what is left of it is listed. Ends with 1 where something is.
 """
 
 import re
@@ -14,55 +18,32 @@ import sys
 import tarfile
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from federation import make_bundle, make_plan, write_cases
 from machine import BUILD, Machine, booted
+from ward import (
+    AGGREGATOR,
+    EDGE,
+    SITE,
+    STATE,
+    STATES,
+    USB,
+    Table,
+    bring,
+    bring_plan,
+    end,
+    expect,
+    first_round,
+    install,
+    join,
+    leave,
+    purge,
+)
+from with_earlier import REVISION, make_packages, try_upgrade
 from with_intake import try_intake
+from with_pip import try_pip
 
-from fedfin.model.plan_file import plan_toml
-
-SITE, OTHER, ROUNDS = "st-mary", "st-john", 3
-EDGE, AGGREGATOR = f"fedfin-edge@{SITE}", "fedfin-aggregator@ward"
-STATES = "/var/lib/fedfin"
-STATE = f"{STATES}/edge/{SITE}"
 EARLIER = Path(__file__).parents[1] / "upgrades/before-formats.tar.gz"
-BUNDLE = "/srv/fedfin/bundles/image"
-
-
-@dataclass
-class Table:
-    """What was done, in seconds; printed as it grows."""
-
-    machine: Machine
-    rows: list[tuple[str, float]] = field(default_factory=list)
-
-    def do(self, who: str, command: str, *, until: str | None = None) -> str:
-        """One command of a person's; `until`: what must be true before the next."""
-        started = time.monotonic()
-        printed = self.machine.sh(command)
-        if until is not None:
-            self.machine.wait(until)
-        seconds = time.monotonic() - started
-        self.rows.append((who, seconds))
-        shown = re.sub(r"'[0-9a-f ]{39}'", "…", command)
-        print(f"| {who} | `{shown}` | {seconds:.1f} |", flush=True)
-        return printed
-
-
-def bring(machine: Machine) -> None:
-    """What a person carries in: packages, the coordinator's files, and the hospital's cases."""
-    usb, data = machine.root / "srv/usb", machine.root / "srv/fedfin"
-    for folder in (usb, data):
-        folder.mkdir(parents=True)
-    for name in packages():
-        (usb / name.name).write_bytes(name.read_bytes())
-    bundle = {"image": make_bundle(data / "bundles/image", "image", 6)}
-    write_cases(data / "cases.jsonl", 1, ("image",))
-    write_cases(data / "others.jsonl", 2, ("image",))
-    (data / "password").write_text("secret\n")
-    (usb / "plan.toml").write_text(plan_toml(make_plan(bundle, sites=2, rounds=ROUNDS)))
 
 
 def packages() -> list[Path]:
@@ -73,63 +54,23 @@ def packages() -> list[Path]:
     return found
 
 
-def init(site: str, cases: str) -> str:
-    """The command."""
-    broker = "--federation ward --broker mqtt://127.0.0.1"
-    return (
-        f"fedfin edge init {site} --site {site} {broker} --cases /srv/fedfin/{cases}.jsonl --bundle {BUNDLE}"
-    )
-
-
-def first_round(table: Table) -> None:
-    """From nothing to a round that counts; the second site is set up beside the table."""
+def try_packages(table: Table) -> None:
+    """The new version alone."""
     machine = table.machine
-    table.do("install", "apt-get install -y /srv/usb/fedfin_*.deb /srv/usb/fedfin-edge_*.deb")
-    table.do("site", f"{init(SITE, 'cases')} --user {SITE} --password-file /srv/fedfin/password")
-    table.do("site", f"fedfin edge encode {SITE}")
-    table.do("site", f"fedfin edge request {SITE} --out {SITE}.request")
-    machine.sh(f"{init(OTHER, 'others')} && fedfin edge encode {OTHER}")
-    machine.sh(f"fedfin edge request {OTHER} --out {OTHER}.request")
-    table.do("aggregator", "fedfin aggregator init /srv/usb/plan.toml ward")
-    table.do("aggregator", "fedfin aggregator request ward --out aggregator.request")
-    charter = "fedfin aggregator charter study --plan /srv/usb/plan.toml --request aggregator.request"
-    table.do("coordinator", f"{charter} --fingerprint '{fingerprint(machine, 'aggregator')}'")
-    prints = " ".join(f"--fingerprint '{fingerprint(machine, name)}'" for name in (SITE, OTHER))
-    admit = f"fedfin aggregator admit study {SITE}.request {OTHER}.request --cases 5000"
-    table.do("coordinator", f"{admit} {prints}")
-    own = coordinators(machine)
-    table.do("aggregator", f"fedfin aggregator accept ward study/charter --fingerprint '{own}'")
-    serve = "fedfin aggregator service install ward --broker mqtt://127.0.0.1"
-    table.do("aggregator", serve, until=f"systemctl is-active --quiet {AGGREGATOR}")
-    table.do("site", accept(SITE, own))
-    table.do("site", f"fedfin edge service install {SITE}", until=heard("received"))
+    bring_plan(machine, rounds=3)
+    table.do("install", install(USB))
+    first_round(table)
+    minutes = sum(seconds for _, seconds in table.rows) / 60
+    print(f"\nFirst round after {len(table.rows)} commands and {minutes:.1f} minutes.\n")
+    check_service(machine)
+    stop_and_upgrade(table)
+    leave(table)
+    take_over(machine)
+    try_intake(machine)
+    purge(table)
 
 
-def accept(site: str, own: str) -> str:
-    """The command."""
-    return f"fedfin edge accept {site} study/admissions/{site}.admission --fingerprint '{own}'"
-
-
-def heard(event: str) -> str:
-    """A command that succeeds once the site's service has reported that."""
-    return f'journalctl -o cat -u {EDGE} | grep -q \'"event": "{event}"\''
-
-
-def fingerprint(machine: Machine, name: str) -> str:
-    """As the owner of a request reads it out on the telephone."""
-    code = "from pathlib import Path;from fedfin.trust.request import read_request as r"
-    return python(machine, f"{code};print(r(Path('{name}.request')).keys.fingerprint)")
-
-
-def coordinators(machine: Machine) -> str:
-    """As the coordinator reads it out on the telephone."""
-    code = "from pathlib import Path;from fedfin_aggregator.coordinator import Coordinator as c"
-    return python(machine, f"{code};print(c(Path('study')).charter.fingerprint)")
-
-
-def python(machine: Machine, code: str) -> str:
-    """What the package's Python prints."""
-    return machine.sh(f"python3 -IBc \"import sys;sys.path.insert(0,'/usr/lib/fedfin');{code}\"").strip()
+PARTS = {"packages": try_packages, "upgrade": try_upgrade, "pip": try_pip}
 
 
 def check_service(machine: Machine) -> None:
@@ -143,7 +84,22 @@ def check_service(machine: Machine) -> None:
     others = machine.sh(f"find {STATES}/edge/* -perm /077 -o ! -user fedfin")
     expect(not others, f"others may look into these: {others}")
     expect('"secrets/password"' in machine.sh(f"cat {STATE}/site.toml"), "the password is where it was")
-    print(status + machine.sh(f"systemd-analyze security --no-pager {EDGE} | tail -1"))
+    print(status + exposure(machine))
+    restrict(machine)
+    print(f"speaking to no address but the broker's:\n{exposure(machine)}")
+
+
+def exposure(machine: Machine) -> str:
+    """What systemd makes of the sandboxes, 10 the worst."""
+    return machine.sh(f"systemd-analyze security --no-pager {EDGE} {AGGREGATOR} | grep Overall")
+
+
+def restrict(machine: Machine) -> None:
+    """By a setting of this machine's own, which goes with the service."""
+    folder = machine.path(f"/etc/systemd/system/{EDGE}.service.d")
+    folder.mkdir()
+    (folder / "override.conf").write_text("[Service]\nIPAddressDeny=any\nIPAddressAllow=localhost\n")
+    machine.sh(f"systemctl daemon-reload && systemctl restart {EDGE}")
 
 
 def stop_and_upgrade(table: Table) -> None:
@@ -152,30 +108,25 @@ def stop_and_upgrade(table: Table) -> None:
     machine.sh(f"systemctl stop {EDGE}")
     print(f"stopped after {time.monotonic() - started:.1f} s\n")
     machine.sh(f"systemctl start {EDGE}")
-    upgrade = "apt-get install -y --reinstall /srv/usb/fedfin_*.deb /srv/usb/fedfin-edge_*.deb"
-    table.do("upgrade", upgrade, until=f"systemctl is-active --quiet {EDGE} {AGGREGATOR}")
-    machine.sh(f"{accept(OTHER, coordinators(machine))} && fedfin edge service install {OTHER}")
-    machine.wait(heard("finished"), 300)
-    machine.wait(f"test -e {STATES}/aggregator/ward/final.fedfin", 300)
-    finals = f"{STATES}/aggregator/ward/final.fedfin {STATES}/edge/{{{SITE},{OTHER}}}/state/final.fedfin"
-    sums = machine.sh(f"sha256sum {finals} | cut -d' ' -f1 | sort -u")
-    expect(len(sums.split()) == 1, f"the final models differ: {sums}")
-    print("\nthe federation ended; one final model at the aggregator and both sites\n")
+    again = install(USB).replace("install", "install --reinstall -o Dpkg::Options::=--force-unsafe-io")
+    table.do("upgrade", again, until=f"systemctl is-active --quiet {EDGE} {AGGREGATOR}")
+    join(machine)
+    end(machine)
 
 
 def take_over(machine: Machine) -> None:
     """The folders of the last version that numbered nothing: `service install`, and they come to their end."""
-    folder = machine.root / "srv/earlier"
+    folder = machine.path("/srv/earlier")
     with tarfile.open(EARLIER) as archive:
         archive.extractall(folder, filter="data")
     for settings in folder.glob("ward/*/site.toml"):
         text = settings.read_text().replace("@FOLDER@", "/srv/earlier/ward")
         settings.write_text(re.sub(r"(?m)^broker = .*", 'broker = "mqtt://127.0.0.1"', text))
     sites = sorted(path.parent.name for path in folder.glob("ward/*/site.toml"))
-    install = "service install --no-keys --text"
-    machine.sh(f"fedfin aggregator {install} --broker mqtt://127.0.0.1 /srv/earlier/ward/agg")
+    service = "service install --no-keys --text"
+    machine.sh(f"fedfin aggregator {service} --broker mqtt://127.0.0.1 /srv/earlier/ward/agg")
     for name in sites:
-        machine.sh(f"fedfin edge {install} /srv/earlier/ward/{name}")
+        machine.sh(f"fedfin edge {service} /srv/earlier/ward/{name}")
     machine.wait(f"test -e {STATES}/aggregator/agg/final.fedfin", 300)
     print(f"taken over from an earlier version, to the end: {', '.join(sites)} and their aggregator\n")
     machine.sh("fedfin aggregator service uninstall agg --yes; rm -r /srv/earlier")
@@ -183,30 +134,26 @@ def take_over(machine: Machine) -> None:
         machine.sh(f"fedfin edge service uninstall {name} --yes")
 
 
-def expect(right: bool, what: str) -> None:
-    """Raises RuntimeError where that is not so."""
-    if not right:
-        raise RuntimeError(what)
-
-
 def main() -> int:
-    """All of it."""
-    with tempfile.TemporaryDirectory(dir=BUILD) as name, booted(Path(name) / "clean") as machine:
+    """All of it, or what the command line names. SystemExit where there is no such part."""
+    parts = sys.argv[1:] or [*PARTS]
+    if unknown := set(parts) - set(PARTS):
+        sys.exit(f"{', '.join(sorted(unknown))}: the parts are {', '.join(PARTS)}")
+    if "upgrade" in parts and not make_packages():
+        parts.remove("upgrade")
+        print(f"No upgrade from an earlier version: the history of this clone ends before {REVISION[:7]}.")
+    return max([on_a_clean_machine(name) for name in parts], default=0)
+
+
+def on_a_clean_machine(part: str) -> int:
+    """One part, and what is left of it."""
+    print(f"\n## {part}\n")
+    with tempfile.TemporaryDirectory(dir=BUILD) as name, booted(Path(name) / part) as machine:
         bring(machine)
+        for path in packages():
+            machine.path(f"{USB}/{path.name}").write_bytes(path.read_bytes())
         before = machine.files()
-        table = Table(machine)
-        print("| who | command | seconds |\n|---|---|---:|")
-        first_round(table)
-        minutes = sum(seconds for _, seconds in table.rows) / 60
-        print(f"\nFirst round after {len(table.rows)} commands and {minutes:.1f} minutes.\n")
-        check_service(machine)
-        stop_and_upgrade(table)
-        table.do("site", f"fedfin edge service uninstall {SITE} --yes")
-        machine.sh(f"fedfin edge service uninstall {OTHER} --yes")
-        table.do("aggregator", "fedfin aggregator service uninstall ward --yes")
-        take_over(machine)
-        try_intake(machine)
-        table.do("remove", "apt-get purge -y fedfin fedfin-edge")
+        PARTS[part](Table(machine))
         return report(before, machine.files())
 
 

@@ -28,7 +28,7 @@ def try_intake(machine: Machine) -> None:
     bring(machine)
     site = f"--site {NAME} --federation ward --broker mqtt://127.0.0.1"
     machine.sh(f"fedfin edge init {NAME} {site} --intake --bundle {BROUGHT}/image --label effusion")
-    with (machine.root / "root" / NAME / "site.toml").open("a") as settings:
+    with machine.path(f"/root/{NAME}/site.toml").open("a") as settings:
         settings.write(SOURCES)
     machine.sh(f"fedfin edge service install {NAME}")
     machine.wait(f"journalctl -o cat -u fedfin-intake@{NAME} | grep -q '\"taken\": 1,'")
@@ -45,7 +45,7 @@ def try_intake(machine: Machine) -> None:
 
 def bring(machine: Machine) -> None:
     """An encoder, a token, and a study that the services' user may take away."""
-    folder = machine.root / BROUGHT.lstrip("/")
+    folder = machine.path(BROUGHT)
     make_image_bundle(folder / "image")
     (folder / "new").mkdir()
     (folder / "new/study.dcm").write_bytes(studies(1)[0].view())
