@@ -13,6 +13,7 @@ from benchmarks.transport.polled_link import PolledLink
 from fedfin.command_line import broker_options
 from fedfin.link import link_events
 from fedfin.link.tls import Tls
+from fedfin.memory import keep_freed_memory
 from fedfin.protocol import site_states as life
 
 TICK_S = 0.5
@@ -69,7 +70,7 @@ class FleetProcess:
             self._hand_on(link)
 
     def _hand_on(self, link: PolledLink) -> None:
-        """What a link said goes to its site, which may publish in turn."""
+        """What a link said goes to its site; what that publishes in turn leaves together."""
         site = self._sites.get(link)
         while site is not None and not link.events.empty():
             event = link.events.get()
@@ -81,6 +82,7 @@ class FleetProcess:
         if site is not None and site.finished:
             del self._sites[link]
             link.close(site.will)
+        link.flush()
 
 
 def _will(site: FleetSite) -> tuple[str, Callable[[], bytes]]:
@@ -96,6 +98,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, required=True, help="number of the first site")
     parser.add_argument("--count", type=int, required=True, help="how many sites")
     args = parser.parse_args()
+    keep_freed_memory()
     FleetProcess(args.broker, broker_options.tls(args), args.federation, args.first, args.count).run()
 
 
