@@ -16,7 +16,7 @@ from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
 from fedfin.protocol import site_states as life
 
-TICK_S = 0.5
+TICK_S = 1.0  # a site asks again after seconds
 CONNECTING = (
     16  # connections under way at once: a broker's listen queue holds about a hundred, for all processes
 )
@@ -41,7 +41,7 @@ class FleetProcess:
         self._tick_at = 0.0
 
     def run(self) -> None:
-        """Take part; two JSON lines a second on standard output say how far."""
+        """Take part; a JSON line a second on standard output says how far."""
         while self._sites or self._selector.get_map():  # those that left are still flushing their last words
             for key, events in self._selector.select(0.05):
                 key.data.ready(events)
