@@ -4,12 +4,15 @@ Every site's values come from (seed, round, site's number), so the model that a 
 without a network and compared with the one that the aggregator published.
 """
 
+import math
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.transport.stand_in_values import possible
-from fedfin.codec import Tensors
+from fedfin.codec import Shape, Shapes, Tensors
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import Task, task_specs
 from fedfin.plan import Plan
@@ -53,19 +56,32 @@ def site_name(number: int) -> str:
 
 def draw(plan: Plan, task: Task, round_: int, number: int) -> Drawn:
     """Values of the plan's shapes: small deltas, or moments or histograms that cases can give."""
-    random = np.random.default_rng([plan.seed, round_, number])
-    shapes = task_specs(plan, task)
+    specs = shapes(plan, task)
     if task == "train":
-        values = {
-            name: (random.random(s, np.float32) - np.float32(0.5)) * np.float32(0.02)
-            for name, s in shapes.items()
-        }
+        values = {name: _delta(plan.seed, round_, shape, number) for name, shape in specs.items()}
     else:
-        values = possible(task, shapes, random)
+        values = possible(task, specs, np.random.default_rng([plan.seed, round_, number]))
     weight = (
         1 + number % 97
     )  # different sites count differently; 10,000 of them stay below limits.ROUND_WEIGHT
-    return Drawn(values, dict.fromkeys(shapes, weight), {"loss": 1.0 / (1 + number)})
+    return Drawn(values, dict.fromkeys(specs, weight), {"loss": 1.0 / (1 + number)})
+
+
+@cache
+def shapes(plan: Plan, task: Task) -> Shapes:
+    """Of what an update of the task holds."""
+    return task_specs(plan, task)
+
+
+def _delta(seed: int, round_: int, shape: Shape, number: int) -> NDArray[np.float32]:
+    """The round's values, turned by the site's number: what training would take is no affair of this machine's."""
+    return np.roll(_deltas(seed, round_, math.prod(shape)), number).reshape(shape)
+
+
+@lru_cache(8)
+def _deltas(seed: int, round_: int, size: int) -> NDArray[np.float32]:
+    drawn = np.random.default_rng([seed, round_]).random(size, np.float32)
+    return (drawn - np.float32(0.5)) * np.float32(0.02)
 
 
 def expected_model(plan: Plan, sites: int) -> Tensors:

@@ -13,9 +13,10 @@ from benchmarks.transport.polled_link import PolledLink
 from fedfin.command_line import broker_options
 from fedfin.link import link_events
 from fedfin.link.tls import Tls
+from fedfin.memory import keep_freed_memory
 from fedfin.protocol.site import events as site_events
 
-TICK_S = 0.5
+TICK_S = 1.0  # a site asks again after seconds
 CONNECTING = (
     16  # connections under way at once: a broker's listen queue holds about a hundred, for all processes
 )
@@ -40,7 +41,7 @@ class FleetProcess:
         self._tick_at = 0.0
 
     def run(self) -> None:
-        """Take part; two JSON lines a second on standard output say how far."""
+        """Take part; a JSON line a second on standard output says how far."""
         while self._sites or self._selector.get_map():  # those that left are still flushing their last words
             for key, events in self._selector.select(0.05):
                 key.data.ready(events)
@@ -69,7 +70,7 @@ class FleetProcess:
             self._hand_on(link)
 
     def _hand_on(self, link: PolledLink) -> None:
-        """What a link said goes to its site, which may publish in turn."""
+        """What a link said goes to its site; what that publishes in turn leaves together."""
         site = self._sites.get(link)
         while site is not None and not link.events.empty():
             event = link.events.get()
@@ -81,6 +82,7 @@ class FleetProcess:
         if site is not None and site.finished:
             del self._sites[link]
             link.close(site.will)
+        link.flush()
 
 
 def _will(site: FleetSite) -> tuple[str, Callable[[], bytes]]:
@@ -96,6 +98,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, required=True, help="number of the first site")
     parser.add_argument("--count", type=int, required=True, help="how many sites")
     args = parser.parse_args()
+    keep_freed_memory()
     FleetProcess(args.broker, broker_options.tls(args), args.federation, args.first, args.count).run()
 
 

@@ -9,12 +9,11 @@ import time
 from collections import deque
 
 from benchmarks.transport.fleet_models import FleetModels
-from benchmarks.transport.fleet_plan import ENCODER, draw, site_name
+from benchmarks.transport.fleet_plan import ENCODER, draw, shapes, site_name
 from fedfin import limits
 from fedfin.codec import compress
 from fedfin.errors import EvictedError, ProtocolError
 from fedfin.link import link_events, mqtt
-from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.messages.channels import DownControl
 from fedfin.protocol.messages.manifest import RoundManifest
@@ -53,7 +52,7 @@ class FleetSite:
         self._plan: Plan | None = None
         self._chunk_tokens: set[int] = set()
         self._events: deque[site_events.Event] = deque()
-        self._run = ""
+        self._run = self._digest = ""
 
     @property
     def will(self) -> tuple[str, bytes]:
@@ -120,7 +119,7 @@ class FleetSite:
             case site_effects.Unfollow(kind, version, index):
                 self.link.unsubscribe(self._topics.chunk(kind, version, index))
             case site_effects.Join(run, plan):
-                self._run, self._plan = run, plan
+                self._run, self._plan, self._digest = run, plan, plan.digest()
             case site_effects.MakeFirst():
                 assert self._plan is not None
                 self._model = self._models.first(self._plan)
@@ -144,13 +143,13 @@ class FleetSite:
     def _work(self, work: site_effects.Work) -> bytes:
         assert self._plan is not None
         drawn = draw(self._plan, work.task, work.round, self._number)
-        shapes = task_specs(self._plan, work.task)
+        specs = shapes(self._plan, work.task)
         return encode_update(
-            compress(drawn.values, shapes, preset_up(self._plan, work.round)).body,
+            compress(drawn.values, specs, preset_up(self._plan, work.round)).body,
             drawn.weights,
-            shapes,
+            specs,
             site=self.name,
-            plan=self._plan.digest(),
+            plan=self._digest,
             run=self._run,
             round_=work.round,
             task=work.task,

@@ -23,6 +23,7 @@ class PolledLink(mqtt.Link):
     def __init__(self, url: str, client_id: str, *, selector: selectors.BaseSelector, **options: Any) -> None:
         self._selector = selector
         self._up = False  # there is a socket
+        self._full = False  # ... which did not take all that was sent
         super().__init__(url, client_id, **options)
 
     def open(self) -> None:
@@ -38,15 +39,16 @@ class PolledLink(mqtt.Link):
             self._tell_down()
 
     def close(self, last_words: tuple[str, bytes]) -> None:
-        """Publish `last_words` (retained) and disconnect; both leave with the selector's next turns."""
+        """Publish `last_words` (retained) and disconnect."""
         self._stopping.set()
         self._client.publish(*last_words, qos=0, retain=True)
         self._client.disconnect()
+        self.flush()
 
     def ready(self, events: int) -> None:
         """The selector says that the socket can be read or written."""
         if events & selectors.EVENT_WRITE:
-            self._client.loop_write()
+            self.flush()
         if events & selectors.EVENT_READ:
             self._client.loop_read()
             while isinstance(sock := self._client.socket(), ssl.SSLSocket) and sock.pending():
@@ -56,6 +58,16 @@ class PolledLink(mqtt.Link):
     def keep_alive(self) -> None:
         """Keepalives, about once a second."""
         self._client.loop_misc()
+        self._look()
+
+    def flush(self) -> None:
+        """Send what waits; only where the socket is full the selector is asked to watch for room."""
+        if self._client.want_write():
+            self._client.loop_write()
+        full = self._client.want_write()
+        if full != self._full and (sock := self._client.socket()) is not None:
+            self._full = full
+            self._selector.modify(sock, selectors.EVENT_READ | selectors.EVENT_WRITE * full, self)
         self._look()
 
     def _look(self) -> None:
@@ -73,6 +85,7 @@ class PolledLink(mqtt.Link):
         def on_open(client: paho.Client, data: Any, sock: Any) -> None:
             if opened is not None:
                 opened(client, data, sock)
+            self._full = False
             self._selector.register(sock, selectors.EVENT_READ, self)
 
         def on_close(_: paho.Client, __: Any, sock: Any) -> None:
@@ -80,9 +93,4 @@ class PolledLink(mqtt.Link):
 
         client.on_socket_open = on_open
         client.on_socket_close = on_close
-        client.on_socket_register_write = lambda _, __, sock: self._watch(sock, selectors.EVENT_WRITE)
-        client.on_socket_unregister_write = lambda _, __, sock: self._watch(sock, 0)
         return client
-
-    def _watch(self, sock: Any, more: int) -> None:
-        self._selector.modify(sock, selectors.EVENT_READ | more, self)

@@ -108,8 +108,8 @@ def write_forms(coded: Mapping[str, Coded], shapes: Shapes) -> bytes:
 
 def read_forms(reader: Reader, shapes: Shapes) -> dict[str, tuple[Kind, Layout]]:
     """The form of every tensor that is there. Raises ProtocolError for an unknown code."""
-    packed = np.frombuffer(reader.take(-(-len(shapes) // 2)), np.uint8)
-    codes: list[int] = np.stack((packed & 15, packed >> 4), axis=1).ravel().tolist()
+    packed = reader.take(-(-len(shapes) // 2))
+    codes = [code for byte in packed for code in (byte & 15, byte >> 4)]
     if any(code and code not in _BY_CODE for code in codes) or any(codes[len(shapes) :]):
         raise ProtocolError("a tensor body names an unknown form of tensor")
     return {name: _BY_CODE[code] for name, code in zip(sorted(shapes), codes, strict=False) if code}

@@ -1,9 +1,9 @@
 """paho, over a connection that we made, and with little to do for each packet.
 
-Nearly all packets are of two kinds, PUBLISH and PUBACK of QoS 1 without properties. paho asks the kernel for each
-packet's first bytes one by one, makes objects of forty entries for properties and reasons that are not there, and
-sends each packet by itself; where another thread computes, each call of the kernel waits for the interpreter again.
-Here what has come is read together, these two kinds are taken apart at once, and what waits is sent together. All
+Nearly all packets are PUBLISH and PUBACK of QoS 1 without properties, or grant a subscription. paho asks the kernel
+for each packet's first bytes one by one, makes objects of forty entries for properties and reasons that are not there,
+and sends each packet by itself; where another thread computes, each call of the kernel waits for the interpreter
+again. Here what has come is read together, these packets are taken apart at once, and what waits is sent together. All
 else is paho's.
 """
 
@@ -23,9 +23,10 @@ from fedfin.link.dial import Connection
 READ_BYTES = 128 * 1024  # that are asked for at once
 JOINED_BYTES = 16 * 1024  # of packets that are sent together; a larger one goes by itself
 _KIND, _QOS = 0xF0, 0x06  # in a packet's first byte
-_PUBLISH, _PUBACK, _DISCONNECT = 0x30, 0x40, 0xE0
+_PUBLISH, _PUBACK, _SUBACK, _UNSUBACK, _DISCONNECT = 0x30, 0x40, 0x90, 0xB0, 0xE0
 _ONCE_OR_MORE = 0x02  # QoS 1
 _LENGTH_BYTES = 4  # of a packet's length, at most
+_FAILURE = 0x80  # from here on reasons are refusals
 _SUCCESS = ReasonCode(PacketTypes.PUBACK, "Success")
 _NO_PROPERTIES: Any = None  # our callback looks at none
 
@@ -93,6 +94,8 @@ class Client(paho.Client):
             topic_end = 2 + int.from_bytes(body[:2], "big")
             self._arrived(str(body[2:topic_end], "utf-8"), bytes(body[start:]))
             return self._send_puback(int.from_bytes(body[topic_end : topic_end + 2], "big"))
+        if command == _UNSUBACK or (command == _SUBACK and self._is_granted(body)):
+            return MQTTErrorCode.MQTT_ERR_SUCCESS  # nobody is told
         self._in_packet |= {"command": command, "packet": bytearray(body), "remaining_length": len(body)}
         return self._packet_handle()
 
@@ -102,6 +105,13 @@ class Client(paho.Client):
         if self._protocol == paho.MQTTv5:  # the length of its properties follows
             start = start + 1 if start < len(body) and body[start] == 0 else 0
         return start if 4 < start <= len(body) else 0  # noqa: PLR2004 - a topic is not empty
+
+    def _is_granted(self, body: memoryview) -> bool:
+        """Whether it says so of every topic, and nothing else."""
+        start = 2  # behind the token
+        if self._protocol == paho.MQTTv5:
+            start = len(body) if any(body[2:3]) else 3  # there may be properties between
+        return max(body[start:], default=_FAILURE) < _FAILURE
 
     def _acknowledged(self, token: int) -> MQTTErrorCode:
         with self._out_message_mutex:

@@ -23,7 +23,7 @@ def test_what_is_complete_is_judged_together(tmp_path: Path) -> None:
     incoming = Incoming(
         rounds, lambda event, facts: told.append((event, facts["site"], facts["accepted"])), lambda _: None
     )
-    assert incoming.judge() is None
+    assert incoming.write() is None
     for site in ("s1", "s0"):
         _arrive(incoming, site, update(site, 1, 0))
     _arrive(incoming, "s2", b"no update")
@@ -35,7 +35,7 @@ def test_what_is_complete_is_judged_together(tmp_path: Path) -> None:
     ]
     assert [site for _, site, _ in told] == ["s1", "s0", "s2"]
     assert reopened(rounds, tmp_path).receipts == {a.site: a.receipt for a in judged.answers}
-    assert incoming.judge() is None
+    assert incoming.write() is None
 
 
 def test_bytes_that_only_their_whole_can_prove_are_checked(tmp_path: Path) -> None:

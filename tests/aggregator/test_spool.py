@@ -26,6 +26,15 @@ def test_chunks_in_any_order_make_the_whole(memory: int, tmp_path: Path) -> None
 
 
 @BOTH
+def test_what_came_in_one_piece_stays_whole_when_pieces_of_it_come_again(memory: int, tmp_path: Path) -> None:
+    """It is kept as it came, where there is memory for it."""
+    spool = Spool(tmp_path, memory=memory)
+    for offset, data in ((2, b"cd"), (0, b"abcdef"), (4, b"ef"), (0, b"abcdef")):
+        spool.put("s0", offset, data, 6)
+    assert spool.take("s0", 6) == b"abcdef"
+
+
+@BOTH
 def test_a_shorter_update_after_an_abandoned_one_has_nothing_of_it(memory: int, tmp_path: Path) -> None:
     """Only as many bytes are read as were announced."""
     spool = Spool(tmp_path, memory=memory)

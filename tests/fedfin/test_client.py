@@ -122,11 +122,36 @@ def test_acknowledgements_come_with_their_tokens_and_reasons(connected: Callable
 
 
 @pytest.mark.parametrize(
+    ("packet", "refused"),
+    [
+        (b"\x90\x04\0\x01\0\x01", []),
+        (b"\x90\x05\0\x01\0\x01\x02", []),
+        (b"\x90\x05\0\x01\0\x01\x87", ["Not authorized"]),
+        (b"\x90\x08\0\x01\x04\x1f\0\x01?\x87", ["Not authorized"]),  # with a property, a text
+        (b"\xb0\x04\0\x01\0\0", []),
+    ],
+    ids=["granted", "two granted", "one of two refused", "refused, with a reason", "given up"],
+)
+def test_a_refused_subscription_is_told_and_a_granted_one_changes_nothing(
+    connected: Callable[..., Peer], packet: bytes, refused: list[str]
+) -> None:
+    """Of several topics each has its reason."""
+    peer, told = connected(), []
+    peer.client.on_subscribe = lambda _, __, ___, reasons, ____: told.extend(
+        str(reason) for reason in reasons if reason.is_failure
+    )
+    assert peer.send(packet) == MQTTErrorCode.MQTT_ERR_SUCCESS
+    assert told == refused
+    peer.send(publish(b"a", b"x"))
+    assert peer.arrived == [("a", b"x")]
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"\x32\xff\xff\xff\xff\x01",  # a length of five bytes
         publish(b"\xff", b"x", token=7),  # a topic that is not UTF-8
-        publish(b"", b"x", token=0, properties=b"\x77"),  # a property that there is none of
+        b"\x00\x00",  # a kind of packet that there is none of
         b"\x40\x01\x00",  # an acknowledgement of half a token
     ],
 )

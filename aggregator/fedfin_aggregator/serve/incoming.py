@@ -37,20 +37,19 @@ class Incoming:
         self._channel = channel or OpenAggregatorEnd()
         rounds.journal.tidy()  # after an earlier life; only who serves may: what is being written has no row yet
         self._spool = Spool(rounds.journal.folder / "spool")
-        self._complete: list[Judge] = []
+        self._at_once: list[Answer] = []  # for which there is nothing to write
         self._disk = Disk(rounds.journal.write, lambda: tell(Written()))
 
     def take(self, effect: Keep | Judge) -> None:
-        """A chunk to keep, or an update that is complete."""
-        if isinstance(effect, Judge):
-            self._complete.append(effect)
-        else:
+        """A chunk to keep, or an update that is complete: it is judged while the processor still has it at hand."""
+        if not isinstance(effect, Judge):
             self._spool.put(effect.site, effect.offset, effect.data, effect.size)
+        elif (answer := self._answer(effect)) is not None:
+            self._at_once.append(answer)
 
-    def judge(self) -> Judged | None:
-        """Judge all complete updates, and have them written down; the receipts, where there is nothing to write."""
-        complete, self._complete = self._complete, []
-        at_once = [answer for judge in complete if (answer := self._answer(judge)) is not None]
+    def write(self) -> Judged | None:
+        """Have what was judged written down, together; the receipts, where there is nothing to write."""
+        at_once, self._at_once = self._at_once, []
         self._disk.begin()
         return _judged(at_once)
 
@@ -60,7 +59,7 @@ class Incoming:
 
     def settle(self) -> Judged | None:
         """Those of all complete updates. It waits for the disk, and raises as `answers` does."""
-        at_once = self.judge()
+        at_once = self.write()
         return _judged([*self._disk.settle(), *(at_once.answers if at_once else ())])
 
     def close(self) -> None:

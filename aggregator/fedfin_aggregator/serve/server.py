@@ -151,7 +151,7 @@ class Server:
         self._beat()
         for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
-        self._hear_of_judged(self._incoming.judge())
+        self._hear_of_judged(self._incoming.write())
         if self._online and self._own.tenure.may_serve(time.monotonic()):
             self._own.tenure.begin()
             self._serve_from_here()

@@ -106,7 +106,7 @@ class ShardServer:
     def _step(self) -> None:
         for event in link_events.gather(self._link.events, TICK_S):
             self._on_event(event)
-        self._hear_of_judged(self._incoming.judge())
+        self._hear_of_judged(self._incoming.write())
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
             self._feed(Tick())

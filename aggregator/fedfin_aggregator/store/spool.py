@@ -19,7 +19,7 @@ class Spool:
     def __init__(self, folder: Path, *, memory: int = MEMORY_BYTES) -> None:
         self._folder = folder
         self._room = memory
-        self._held: dict[str, bytearray] = {}
+        self._held: dict[str, bytes | bytearray] = {}  # bytes: all of an update that came in one piece
         self._on_disk: set[str] = set()
         make_folder(folder)
         for path in folder.iterdir():
@@ -28,7 +28,7 @@ class Spool:
     def put(self, site: str, offset: int, data: bytes, size: int) -> None:
         """Write a part of an update of `size` bytes where it belongs. Raises StateError when that is impossible."""
         if self._in_memory(site, size):
-            self._held[site][offset : offset + len(data)] = data
+            self._keep(site, offset, data)
             return
         path = self._path(site)
         try:
@@ -61,7 +61,14 @@ class Spool:
             self._room -= size
         return True
 
-    def _drop(self, site: str) -> bytearray:
+    def _keep(self, site: str, offset: int, data: bytes) -> None:
+        held = self._held[site]
+        if len(data) == len(held):
+            self._held[site] = data
+        elif isinstance(held, bytearray):  # else all of it is here
+            held[offset : offset + len(data)] = data
+
+    def _drop(self, site: str) -> bytes | bytearray:
         data = self._held.pop(site)
         self._room += len(data)
         return data
