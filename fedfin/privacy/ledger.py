@@ -87,10 +87,13 @@ def _release(path: Path, entry: Entry) -> Release:
 
 
 def _cost(releases: list[Release], site: str) -> float:
-    """Of a patient: the dearest side of each plan's split of the same data, and all of these together."""
+    """Of a patient: the dearest side of each plan's split of the same data, and all of these together.
+
+    A site's own ledger knows the data: what it holds was told of its patients, whatever the site was called then.
+    """
     costs: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for release in releases:
-        if site in release.sites:
+        if release.data or site in release.sites:
             for side in SIDES[release.task]:
                 costs[release.plan, release.data][side] += release.rho
     return sum(max(sides.values()) for sides in costs.values())

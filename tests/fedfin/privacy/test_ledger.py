@@ -35,7 +35,6 @@ def test_what_was_spent_is_known_to_a_later_process(tmp_path: Path) -> None:
     ledger = _told(tmp_path, TOLD)
     assert ledger.releases == [TOLD]
     assert ledger.spent("st-mary") == BUDGET.rho
-    assert ledger.spent("st-john") == 0.0
     assert (tmp_path / LEDGER).stat().st_mode & 0o777 == 0o600
 
 
@@ -109,6 +108,38 @@ def test_a_site_that_joins_twice_is_not_summed_twice(tmp_path: Path) -> None:
     assert {
         site: ledger.spent(site) for site in ("st-anna", "st-john", "st-mary", "st-paul")
     } == dict.fromkeys(("st-anna", "st-john", "st-mary", "st-paul"), BUDGET.rho)
+
+
+def test_a_site_that_joins_again_under_another_name_has_its_own_ledger_still(tmp_path: Path) -> None:
+    """The folder's patients are the same; the aggregator, which goes by names, would not know."""
+    ledger = _told(tmp_path, TOLD)
+    with pytest.raises(StateError, match="st-john would have told epsilon"):
+        ledger.record(replace(TOLD, run=OTHER_RUN, update="9" * 64, sites=("st-john",)))
+    assert ledger.spent("st-john") == BUDGET.rho
+    assert _ledger(tmp_path).releases == [TOLD]
+
+
+def test_an_aggregator_set_back_with_its_ledger_gets_no_second_answer(tmp_path: Path) -> None:
+    """Its ledger knows of nothing; each site's does."""
+    summed = replace(TOLD, data="", sites=("st-anna", "st-john", "st-mary"))
+    aggregator = tmp_path / "aggregator"
+    aggregator.mkdir()
+    site = _told(tmp_path, TOLD)
+    _told(aggregator, summed)
+    (aggregator / LEDGER).unlink()  # the backup was made before the round
+    _ledger(aggregator).check(replace(summed, update="9" * 64))
+    with pytest.raises(StateError, match="was told already, by another update"):
+        site.check(replace(TOLD, update="9" * 64))
+
+
+def test_a_second_sum_of_a_round_is_refused_whoever_is_in_it(tmp_path: Path) -> None:
+    """Of sites that were told of, and of sites that were not."""
+    first = replace(TOLD, data="", sites=("st-anna", "st-john", "st-mary"))
+    ledger = _told(tmp_path, first)
+    for sites in (first.sites, ("st-luke", "st-mark", "st-paul")):
+        with pytest.raises(StateError, match="was told already, by another update"):
+            ledger.record(replace(first, update="9" * 64, sites=sites))
+    assert _ledger(tmp_path).releases == [first]
 
 
 def test_a_larger_epsilon_can_be_agreed_on_later(tmp_path: Path) -> None:
