@@ -11,12 +11,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -45,6 +45,8 @@ LEAST_CHUNK_BYTES = 4 * 1024
 # Web servers between us and the broker end what is silent for a minute (nginx's `proxy_read_timeout` is 60 s), ...
 WEBSOCKET_KEEPALIVE_S = 30
 WEBSOCKET_CHUNK_BYTES = 64 * 1024  # ... and their limits and buffers are made for small messages
+_QOS_BITS, _RETAIN_BIT = 0x06, 0x01  # of a PUBLISH packet's first byte
+_SUBSCRIPTIONS = 8  # in one packet: AWS IoT Core takes no more
 
 
 @dataclass
@@ -139,16 +141,18 @@ class Link:
         self._under_way[token] = size
         return token
 
-    def subscribe(self, topic: str) -> None:
+    def subscribe(self, *topics: str) -> None:
         """Subscribe; a refusal arrives as Taken with a reason."""
-        if not self._wildcards and ("+" in topic or "#" in topic):  # asked, it would end the connection
+        barred = [topic for topic in topics if not self._wildcards and ("+" in topic or "#" in topic)]
+        for topic in barred:  # asked, it would end the connection
             self._tell(Taken(-1, f"subscription to {topic}: this broker allows none with wildcards"))
-            return
-        self._client.subscribe(topic, qos=QOS)
+        for packet in _packets([topic for topic in topics if topic not in barred]):
+            self._client.subscribe([(topic, QOS) for topic in packet])
 
-    def unsubscribe(self, topic: str) -> None:
+    def unsubscribe(self, *topics: str) -> None:
         """Unsubscribe."""
-        self._client.unsubscribe(topic)
+        for packet in _packets(topics):
+            self._client.unsubscribe(packet)
 
     # The link's thread.
 
@@ -333,6 +337,28 @@ class _Client(paho.Client):
     def limit_inflight(self, count: int) -> None:
         """As CONNACK says; paho's setter wants it before that is known."""
         self._max_inflight_messages = count
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        """One copy out of the packet; paho's own makes five: 0.29 ms for 256 KiB, this 0.02."""
+        packet, flags = self._in_packet["packet"], self._in_packet["command"]
+        topic_ends = 2 + int.from_bytes(packet[:2], "big")
+        begins = topic_ends + 2 + (self._protocol == paho.MQTTv5)
+        # What is not as all of ours are, at QoS 1 and without properties (their length is 0), is paho's affair.
+        plain = len(packet) >= begins and not any(packet[topic_ends + 2 : begins])
+        if not plain or flags & _QOS_BITS != QOS << 1:
+            return super()._handle_publish()
+        token = int.from_bytes(packet[topic_ends : topic_ends + 2], "big")
+        message = paho.MQTTMessage(mid=token, topic=bytes(packet[2:topic_ends]))
+        message.payload = bytes(memoryview(packet)[begins:])
+        message.qos, message.retain = QOS, bool(flags & _RETAIN_BIT)
+        self._handle_on_message(message)
+        return self._send_puback(token)
+
+
+def _packets(topics: Sequence[str]) -> Iterator[list[str]]:
+    """As many as one packet holds, again and again."""
+    for start in range(0, len(topics), _SUBSCRIPTIONS):
+        yield list(topics[start : start + _SUBSCRIPTIONS])
 
 
 def _announced(properties: Properties) -> Announced:

@@ -77,10 +77,11 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Done:
-    """The update of the round is computed and saved on disk."""
+    """The update of the round is computed and saved on disk. `leaves`: of its bytes (transfer.py), if known."""
 
     round: int
     payload: bytes
+    leaves: bytes = b""
 
 
 @dataclass(frozen=True)

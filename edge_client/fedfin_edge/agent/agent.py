@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -223,14 +224,13 @@ class Agent:
     def _on_up(self, chunk_size: int) -> None:
         self._ever_online = self._online_now = True
         self._report("online", {})
-        for topic in (
+        self._link.subscribe(
             self._topic("dn/ctl"),
             self._topic("dn/chunk"),
             self._topics.manifest,
             self._topics.aggregator_state,
             *self._channel.topics,
-        ):
-            self._link.subscribe(topic)
+        )
         self._link.publish(self._topic("up/state"), self._online(online=True), retain=True)
         self._word_due = time.monotonic() + WORD_S if self._part is None else None
         self._feed(life.Connected(chunk_size))
@@ -316,17 +316,23 @@ class Agent:
             self._report("waiting", {"reason": "the aggregator is not there; going on when it is back"})
 
     def _feed(self, event: life.Event) -> None:
-        for effect in self._machine.receive(event, time.monotonic()):
-            self._act(effect)
+        for kind, effects in groupby(self._machine.receive(event, time.monotonic()), type):
+            if kind is life.Follow:
+                self._link.subscribe(*map(self._chunk_topic, effects))
+            elif kind is life.Unfollow:
+                self._link.unsubscribe(*map(self._chunk_topic, effects))
+            else:
+                for effect in effects:
+                    self._act(effect)
+
+    def _chunk_topic(self, followed: Any) -> str:
+        """Of a Follow or an Unfollow."""
+        return self._topics.chunk(followed.kind, followed.version, followed.index)
 
     def _act(self, effect: life.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
         match effect:
             case life.Send(channel, message):
                 self._send(channel, message)
-            case life.Follow(kind, version, index):
-                self._link.subscribe(self._topics.chunk(kind, version, index))
-            case life.Unfollow(kind, version, index):
-                self._link.unsubscribe(self._topics.chunk(kind, version, index))
             case life.Join(run, plan):
                 self._join(run, plan)
             case life.MakeFirst():

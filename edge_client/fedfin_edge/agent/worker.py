@@ -109,7 +109,8 @@ class Worker:
             self._state.put_update(outbox)
             part.record(outbox, self._report)
             offer = self._channel.seal_update(outbox.payload, work.round, outbox.seal)
-            self._put(Computed(life.Done(work.round, offer), stop))
+            leaves = outbox.leaves if offer is outbox.payload else b""
+            self._put(Computed(life.Done(work.round, offer, leaves), stop))
         except TaskStoppedError:
             pass
         except AnsweredError as error:  # in an earlier life, in its last moment: there is no second sum
