@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,7 @@ LEAST_CHUNK_BYTES = 4 * 1024
 # Web servers between us and the broker end what is silent for a minute (nginx's `proxy_read_timeout` is 60 s), ...
 WEBSOCKET_KEEPALIVE_S = 30
 WEBSOCKET_CHUNK_BYTES = 64 * 1024  # ... and their limits and buffers are made for small messages
+_SUBSCRIPTIONS = 8  # in one packet: AWS IoT Core takes no more
 
 
 @dataclass
@@ -139,16 +140,18 @@ class Link:
         self._under_way[token] = size
         return token
 
-    def subscribe(self, topic: str) -> None:
+    def subscribe(self, *topics: str) -> None:
         """Subscribe; a refusal arrives as Taken with a reason."""
-        if not self._wildcards and ("+" in topic or "#" in topic):  # asked, it would end the connection
+        barred = [topic for topic in topics if not self._wildcards and ("+" in topic or "#" in topic)]
+        for topic in barred:  # asked, it would end the connection
             self._tell(Taken(-1, f"subscription to {topic}: this broker allows none with wildcards"))
-            return
-        self._client.subscribe(topic, qos=QOS)
+        for packet in _packets([topic for topic in topics if topic not in barred]):
+            self._client.subscribe([(topic, QOS) for topic in packet])
 
-    def unsubscribe(self, topic: str) -> None:
+    def unsubscribe(self, *topics: str) -> None:
         """Unsubscribe."""
-        self._client.unsubscribe(topic)
+        for packet in _packets(topics):
+            self._client.unsubscribe(packet)
 
     # The link's thread.
 
@@ -314,6 +317,12 @@ class Link:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
             self._tell(Taken(token, f"subscription: {refused[0]}"))
+
+
+def _packets(topics: Sequence[str]) -> Iterator[list[str]]:
+    """As many as one packet holds, again and again."""
+    for start in range(0, len(topics), _SUBSCRIPTIONS):
+        yield list(topics[start : start + _SUBSCRIPTIONS])
 
 
 def _announced(properties: Properties) -> Announced:

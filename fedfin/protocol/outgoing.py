@@ -11,27 +11,28 @@ class Outgoing:
 
     def __init__(self) -> None:
         self.begin: Begin | None = None
-        self._payload = b""
+        self._payload = self._leaves = b""
         self._room = limits.CHUNK_BYTES  # of one packet
         self._queue: list[int] = []  # chunks still to be handed to the link
         self._pace = Pace()  # of what was handed over and is not yet taken by the broker
 
-    def offer(self, run: str, round_: int, payload: bytes) -> Begin:
-        """Take up a payload."""
-        outline = transfer.outline(payload, transfer.grain(len(payload), self._room))
-        self._payload, self.begin = payload, Begin(run=run, round=round_, outline=outline)
+    def offer(self, run: str, round_: int, payload: bytes, leaves: bytes = b"") -> Begin:
+        """Take up a payload. `leaves`: its leaves (transfer.py), when they were made before."""
+        outline = transfer.outline(payload, transfer.grain(len(payload), self._room), leaves)
+        self._payload, self._leaves = payload, leaves
+        self.begin = Begin(run=run, round=round_, outline=outline)
         return self.begin
 
     def done(self) -> None:
         """There is a receipt for it."""
-        self.begin, self._payload = None, b""
+        self.begin, self._payload, self._leaves = None, b"", b""
         self.cut()
 
     def connected(self, room: int) -> None:
         """The link is up, with `room` for chunks in each of this broker's packets."""
         self._room = min(limits.CHUNK_BYTES, room)
         if self.begin is not None and self.begin.outline.chunk_size > self._room:
-            self.offer(self.begin.run, self.begin.round, self._payload)
+            self.offer(self.begin.run, self.begin.round, self._payload, self._leaves)
 
     def cut(self) -> None:
         """The link is down: what was under way is unknown; the bitmap will tell."""

@@ -45,9 +45,20 @@ def test_every_chunk_is_subscribed_to_by_its_index_and_few_at_once() -> None:
     for index in [*range(1, len(outline.chunks)), 0]:
         following = _followed(following, fetch.add(transfer.chunk(DATA, outline, index)))
         assert len(following) <= FOLLOWED
-        assert index not in following
     assert fetch.complete
-    assert not following
+    assert not _followed(following, fetch.finish(manifest))
+
+
+def test_subscriptions_change_by_half_a_window() -> None:
+    """Each change alone is a packet there and back; meanwhile the broker always has half a window on its way."""
+    manifest, fetch = _manifest(DATA, 8), Fetch()
+    fetch.aim(manifest, None)
+    pieces = [transfer.chunk(DATA, manifest.snapshot.outline, index) for index in range(FOLLOWED // 2)]
+    assert [effect for piece in pieces[:-1] for effect in fetch.add(piece)] == []
+    effects = fetch.add(pieces[-1])
+    gone = [effect.index for effect in effects if isinstance(effect, Unfollow)]
+    assert gone == list(range(FOLLOWED // 2))
+    assert [effect.index for effect in effects[len(gone) :]] == list(range(FOLLOWED, 3 * FOLLOWED // 2))
 
 
 def _followed(before: set[int], effects: list[Effect]) -> set[int]:

@@ -97,15 +97,16 @@ class Link:
         self.travel(1, lambda: self.hear(link_events.Taken(token, None)), sure=True)
         return token
 
-    def subscribe(self, topic: str) -> None:
+    def subscribe(self, *topics: str) -> None:
         """The broker sends what it retains, then what comes."""
         self._world.crash_point()
-        self.travel(0, lambda: self._world.broker.subscribe(self, topic), sure=True)
+        for topic in topics:
+            self.travel(0, functools.partial(self._world.broker.subscribe, self, topic), sure=True)
 
-    def unsubscribe(self, topic: str) -> None:
+    def unsubscribe(self, *topics: str) -> None:
         """No more of these."""
-        self._topics.discard(topic)
-        self._patterns.discard(topic)
+        self._topics.difference_update(topics)
+        self._patterns.difference_update(topics)
 
     def subscribed(self, topic: str) -> None:
         """The broker has the subscription."""

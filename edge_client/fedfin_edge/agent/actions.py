@@ -1,6 +1,7 @@
 """What the site machine asks for, done: sent, worked on, written to the disk."""
 
 from collections.abc import Callable
+from itertools import groupby
 
 from fedfin.errors import EvictedError, FedfinError
 from fedfin.model.model_file import ModelFile, write_model
@@ -53,15 +54,21 @@ class Actions:
         """Whether the aggregator has sent its plan, and this site follows it."""
         return self._part is not None
 
-    def do(self, effect: site_effects.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
+    def do(self, effects: list[site_effects.Effect]) -> None:
         """Raises EvictedError, and other FedfinErrors, when this site must not take part any more."""
+        for kind, alike in groupby(effects, type):
+            if kind is site_effects.Follow:
+                self._link.follow(*alike)
+            elif kind is site_effects.Unfollow:
+                self._link.unfollow(*alike)
+            else:
+                for effect in alike:
+                    self._do(effect)
+
+    def _do(self, effect: site_effects.Effect) -> None:  # noqa: C901, PLR0912 - one flat case per effect
         match effect:
             case site_effects.Send(channel, message):
                 self._send(channel, message)
-            case site_effects.Follow(kind, version, index):
-                self._link.follow(kind, version, index)
-            case site_effects.Unfollow(kind, version, index):
-                self._link.unfollow(kind, version, index)
             case site_effects.Join(run, plan):
                 self._join(run, plan)
             case site_effects.MakeFirst():
@@ -73,8 +80,7 @@ class Actions:
             case site_effects.SayReady(round_):
                 self._link.send(Ready(run=self._participation.run, round=round_))
             case site_effects.TakePart(message):
-                if (outbox := self._state.waiting) is not None:
-                    self._worker.take_part(self._participation, message, outbox.payload)
+                self._worker.take_part(self._participation, message)
             case site_effects.Abandon(_, anew):
                 self._worker.abandon()
                 self._state.abandon(owe=not anew)

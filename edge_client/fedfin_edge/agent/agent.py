@@ -263,8 +263,7 @@ class Agent:
             self._report("waiting", {"reason": "the aggregator is not there; going on when it is back"})
 
     def _feed(self, event: site_events.Event) -> None:
-        for effect in self._machine.receive(event, time.monotonic()):
-            self._actions.do(effect)
+        self._actions.do(self._machine.receive(event, time.monotonic()))
 
     def _greet(self) -> None:
         self._link.send(self._machine.hello)

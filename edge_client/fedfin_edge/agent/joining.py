@@ -85,7 +85,7 @@ def check_changed(site: Site, answers: Answers, run: str, data: str, patients: C
 
 def answer_of(outbox: Outbox, run: str, plan: Plan, data: str, life: Life = FIRST_LIFE) -> Answer:
     """The line for an update that is about to leave."""
-    id_ = transfer.whole_id(outbox.payload).hex()
+    id_ = transfer.identity(len(outbox.payload), outbox.leaves).hex()
     return Answer(
         plan=plan.digest(), run=run, round=outbox.round, task=outbox.task, data=data, update=id_, life=life
     )

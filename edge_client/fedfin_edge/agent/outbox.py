@@ -1,12 +1,14 @@
 """An update on its way out: its bytes, and what becomes of error feedback when the receipt comes."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import msgspec
 
 from fedfin.codec import Tensors, compress
 from fedfin.model.model_spec import MAGNITUDES, Task, task_specs
 from fedfin.plan import Plan
+from fedfin.protocol import transfer
 from fedfin.protocol.payloads import Update, decode_payload, encode_update
 from fedfin.protocol.schedule import levels_up, preset_up
 from fedfin.protocol.site.effects import Work
@@ -14,7 +16,7 @@ from fedfin.secure_sums.quantizer import Quantizer
 from fedfin_edge.agent.error_feedback import Feedback, Packed, pack, pack_steps
 
 
-class Outbox(msgspec.Struct, frozen=True):
+class Outbox(msgspec.Struct, frozen=True, dict=True):
     """`payload`: the Update; `seal`: what it is sealed with on its way (fedfin/trust/channel.py).
 
     `model`: the id of the version that it was made from.
@@ -33,6 +35,11 @@ class Outbox(msgspec.Struct, frozen=True):
     seal: bytes = b""
     model: bytes = b""
     again: bool = False
+
+    @cached_property
+    def leaves(self) -> bytes:
+        """Of the payload (transfer.py): 3 ms for 5 MB, and asked for twice."""
+        return transfer.leaves(memoryview(self.payload))
 
     def lost_body(self) -> bytes:
         """What was lost if the update does not count."""

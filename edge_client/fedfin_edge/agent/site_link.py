@@ -7,7 +7,7 @@ from typing import Any
 from fedfin import limits
 from fedfin.link import mqtt
 from fedfin.protocol.messages.channels import DownControl
-from fedfin.protocol.messages.manifest import PartKind, RoundManifest
+from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message, decode, encode
 from fedfin.protocol.messages.presence import AggregatorState, SiteState
 from fedfin.protocol.messages.transfers import Chunk
@@ -55,21 +55,26 @@ class SiteLink:
     def up(self) -> None:
         """It is connected: ask for all that is for this site, and say that it is here."""
         own = (self._topic("dn/ctl"), self._topic("dn/chunk"))
-        for topic in (*own, self._topics.manifest, self._topics.aggregator_state, *self._channel.topics):
-            self._link.subscribe(topic)
+        self._link.subscribe(
+            *own, self._topics.manifest, self._topics.aggregator_state, *self._channel.topics
+        )
         self._link.publish(self._topic("up/state"), self._state(online=True), retain=True)
 
     def down(self) -> None:
         """It is cut: nothing of before is answered any more."""
         self._chunks.clear()
 
-    def follow(self, kind: PartKind, version: int, index: int) -> None:
-        """Ask for a retained chunk of a part of the model."""
-        self._link.subscribe(self._topics.chunk(kind, version, index))
+    def follow(self, *chunks: Any) -> None:
+        """Ask for retained chunks of parts of the model."""
+        self._link.subscribe(*map(self._chunk_topic, chunks))
 
-    def unfollow(self, kind: PartKind, version: int, index: int) -> None:
+    def unfollow(self, *chunks: Any) -> None:
         """No more."""
-        self._link.unsubscribe(self._topics.chunk(kind, version, index))
+        self._link.unsubscribe(*map(self._chunk_topic, chunks))
+
+    def _chunk_topic(self, chunk: Any) -> str:
+        """Of a Follow or an Unfollow."""
+        return self._topics.chunk(chunk.kind, chunk.version, chunk.index)
 
     def send(self, message: Message, channel: str = "up/ctl") -> None:
         """Publish on one of the site's own up channels. While the link is down it is dropped."""

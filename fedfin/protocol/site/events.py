@@ -42,10 +42,14 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Done:
-    """The update of the round is computed and saved on disk."""
+    """The update of the round is computed; what asks for it waits until it is saved on disk.
+
+    `leaves`: of its bytes (transfer.py), if known.
+    """
 
     round: int
     payload: bytes
+    leaves: bytes = b""
 
 
 @dataclass(frozen=True)

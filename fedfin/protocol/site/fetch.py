@@ -18,6 +18,7 @@ class Fetch:
         self._way: list[tuple[PartKind, Part]] = []
         self._incoming: dict[bytes, transfer.Incoming] = {}  # by the part's digest
         self._followed: list[Follow] = []
+        self._come = 0  # chunks since these were chosen
 
     def aim(self, manifest: RoundManifest, held: int | None) -> list[Effect]:
         """Turn to this manifest's model; `held`: the version that the site has, None when it has none to build on."""
@@ -40,10 +41,14 @@ class Fetch:
         return self._subscribe()
 
     def add(self, chunk: Chunk) -> list[Effect]:
-        """Take one chunk; one of another part is ignored. Raises ProtocolError when it is damaged."""
+        """Take one chunk; one of another part is ignored. Raises ProtocolError when it is damaged.
+
+        Half a window at a time is given up for the next: each subscription alone is a packet there and back.
+        """
         if chunk.id not in self._incoming or not self._incoming[chunk.id].add(chunk):
             return []
-        return self._subscribe()
+        self._come += 1
+        return self._subscribe() if self._come >= FOLLOWED // 2 else []
 
     @property
     def complete(self) -> bool:
@@ -79,7 +84,7 @@ class Fetch:
 
         Never all of them by a wildcard: RabbitMQ gives no retained messages to such a subscription.
         """
-        before = self._followed
+        before, self._come = self._followed, 0
         missing = (Follow(kind, part.version, i) for kind, part, to in self._parts() for i in to.missing)
         self._followed = list(islice(missing, FOLLOWED))
         wanted, known = set(self._followed), set(before)

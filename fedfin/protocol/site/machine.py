@@ -75,6 +75,7 @@ class SiteMachine:
         self._object_at = 0.0  # when an aggregator that is behind, or another, may be contradicted again
         self._fetch = Fetch()
         self._working, self._payload = memory.offer or (0, b"")  # the round being worked on or sent
+        self._leaves = b""  # of the payload, where they are known
         self._outgoing = Outgoing()
         self._announcement = Announcement()
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
@@ -359,13 +360,13 @@ class SiteMachine:
     def _done(self, event: Done) -> list[Effect]:
         if event.round != self._working:
             return []  # it was finished in the moment in which its round was abandoned
-        self._payload = event.payload
+        self._payload, self._leaves = event.payload, event.leaves
         return self._send()
 
     def _send(self) -> list[Effect]:
         self.state = State.SENDING
         if not self._secure:
-            self._outgoing.offer(self._answered.run, self._working, self._payload)
+            self._outgoing.offer(self._answered.run, self._working, self._payload, self._leaves)
         self._retry_at = self._now + limits.RETRY_S
         return self._ask() if self._online else []
 
@@ -405,7 +406,7 @@ class SiteMachine:
         if not self._secure or (event.run, event.round) != (self._answered.run, self._working):
             return []
         self._retry_at = self._now + limits.RETRY_S
-        if isinstance(event, Cohort):  # what was masked for an attempt before has no use any more
+        if not isinstance(event, Dealt):  # what was masked is there, or of an attempt before
             self._outgoing.done()
         return [TakePart(event)]
 
