@@ -49,6 +49,7 @@ class Client(paho.Client):
 
     def _create_socket(self) -> Connection:
         """What paho makes knows no proxy with TLS inside; its WebSockets lose what the socket does not take at once."""
+        self._came.clear()  # half a packet of the connection before is of no use
         return self._dial()
 
     # What comes.

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from fedfin.protocol import site_states as life
-from fedfin.protocol.messages import Cohort, Dealt
+from fedfin.protocol.messages.secure_sums import Cohort, Dealt
+from fedfin.protocol.site.effects import Work
 from fedfin.trust.channel import OpenSiteEnd
 from fedfin_edge.agent import worker as workers
 from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.agent.worker import Computed, Worker
 
-WORK = life.Work(2, "train", 1)
+WORK = Work(2, "train", 1)
 UPDATE = Outbox(2, "train", b"update", b"", b"")
 WHERE: dict[str, Any] = {"run": "1" * 16, "round": 2, "attempt": b"a" * 16}
 SECONDS = 20.0

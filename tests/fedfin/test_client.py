@@ -214,3 +214,18 @@ def test_whatever_other_threads_publish_is_sent_soon(connected: Callable[..., Pe
         peer.client.publish("t", b"", qos=1)
         thread.join(SECONDS)
     assert not thread.is_alive()
+
+
+def test_half_a_packet_of_a_connection_that_broke_is_forgotten(connected: Callable[..., Peer]) -> None:
+    """The next connection's first packet is read from its own start."""
+    peer = connected()
+    peer.send(publish(b"a", b"all of it", token=1)[:5])
+    ours, peer.theirs = socket.socketpair()
+    peer.client._dial = lambda: ours
+    peer.theirs.settimeout(SECONDS)
+    peer.client.reconnect()
+    peer.client.loop()
+    peer.send(CONNACK)
+    assert peer.client.is_connected()
+    peer.send(publish(b"a", b"anew", token=1))
+    assert peer.arrived == [("a", b"anew")]
