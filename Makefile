@@ -38,7 +38,7 @@ build/debian/%:
 	mmdebstrap --variant=minbase --include=rabbitmq-server,mosquitto,ejabberd $(MMDEBSTRAP) $* $@.part
 	mv $@.part $@
 
-other-debians: build/debian/trixie build/debian/sid  ## RabbitMQ 4, mosquitto 2.1 and ejabberd 26 for test-brokers; as root, with mmdebstrap and bubblewrap; minutes
+other-debians: build/debian/trixie build/debian/sid  ## RabbitMQ 4, mosquitto 2.1 and ejabberd 26 for test-brokers; as root, with mmdebstrap; minutes
 
 test-brokers: $(READY)  ## federations over other brokers, where they are installed, and of two versions; minutes
 	$(BIN)/pytest -rA -m slow $(addprefix tests/system/test_,other_brokers.py neighbour_versions.py shard_cluster.py)

@@ -115,7 +115,7 @@ def need_mosquitto() -> None:
 
 
 def need(system: System, program: str, package: str) -> None:
-    """Skip the test where it is not installed, or where nothing runs it."""
+    """Skip the test where it is not installed, or may not be run."""
     try:
         system.inside([system.find(program, package)])
     except FedfinError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from federation import Federation, fedfin, set_up, start
-from kit_broker import FEDERATION, SITES, KitBroker, Peer, ask, kit_broker, program, refused
+from kit_broker import FEDERATION, SITES, SYSTEM, KitBroker, Peer, ask, kit_broker, program, refused
 
 from benchmarks.transport.certificates import Authority
 from fedfin.broker.kit import page, sizing
@@ -329,10 +329,10 @@ def test_the_pages_way_by_hand_works_and_roots_own_files_do_not() -> None:
         settings = read_toml(folder / "kit/kit.toml", KitSettings, what="kit")
         copied = page.install(settings).replace("sudo ", "")
         subprocess.run(copied, shell=True, check=True, cwd=folder / "kit")
-        in_place = shlex.join(program())
         made, start_ = page.by_hand(settings).splitlines()
         subprocess.run(made.removeprefix("sudo "), shell=True, check=True)
-        command = start_.replace("sudo -u mosquitto mosquitto", f"exec runuser -u mosquitto -- {in_place}")
+        as_mosquitto = shlex.join(SYSTEM.inside(["runuser", "-u", "mosquitto", "--", "mosquitto"]))
+        command = start_.replace("sudo -u mosquitto mosquitto", f"exec {as_mosquitto}")
         with subprocess.Popen(command, shell=True, stderr=subprocess.DEVNULL) as process:
             wait_for_port("127.0.0.1", broker.port, 20.0)
             process.send_signal(signal.SIGHUP)
