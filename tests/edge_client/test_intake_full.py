@@ -9,8 +9,9 @@ from intake_kit import RULE, Silent, Study, case_id, cases_of, make_site, open_s
 
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
+from fedfin_edge.intake import spool
 from fedfin_edge.intake.mllp import Mllp
-from fedfin_edge.intake.spool import FullError, Spool
+from fedfin_edge.intake.spool import FullError, Spool, all_spooled
 from fedfin_edge.intake.watermarks import Watermarks
 from fedfin_edge.intake_settings import Listener
 
@@ -22,6 +23,23 @@ def test_a_queue_that_was_full_accepts_again_only_when_a_tenth_is_done(tmp_path)
     assert [bool(marks.reason(queued, 1)) for queued in (99, 100, 99, 90, 89, 99, 100)] == [
         False, True, True, True, False, False, True,
     ]  # fmt: skip
+
+
+def test_a_long_queue_is_listed_once_and_each_file_comes_in_its_turn(tmp_path, monkeypatch):
+    queue = Spool(tmp_path, most_queued=100, least_free_mb=0)
+    for number in range(20):
+        queue.put("report", bytes([number]))
+    listed = []
+    monkeypatch.setattr(spool, "all_spooled", lambda folder: listed.append(1) or all_spooled(folder))
+    first = queue.upcoming(4)
+    assert first == queue.upcoming(4)  # nothing is done yet
+    first[0].unlink()  # forgotten, by another process
+    queue.set_aside(first[1])
+    taken = []
+    while batch := queue.upcoming(4):
+        taken += [path.read_bytes()[0] for path in batch]
+        queue.remove(batch)
+    assert (taken, len(queue), len(listed)) == (list(range(2, 20)), 0, 2)
 
 
 def test_a_disk_below_its_mark_refuses_before_anything_is_written(tmp_path):

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import time
 
 import onnxruntime
 import pytest
@@ -240,3 +241,19 @@ class Stored:
     def encoded_dataset(self) -> bytes:
         """The object."""
         return self._data
+
+
+def test_a_source_in_which_nothing_new_is_found_takes_a_fiftieth_of_a_processor_at_most():
+    """As a folder with many files that stay."""
+    polls = []
+
+    def poll() -> int:
+        polls.append(1)
+        begun = time.thread_time()
+        while time.thread_time() - begun < 0.05:
+            pass
+        return 0
+
+    with Polled("folder", poll, every=0.01, report=Silent()):
+        time.sleep(0.6)
+    assert len(polls) == 1

@@ -15,8 +15,9 @@ def test_an_encoder_leaves_no_trace_in_the_users_folders(tmp_path: Path) -> None
     home.mkdir()
     code = f"""
 from pathlib import Path
+import numpy as np
 from fedfin_edge.cases.encoder import open_encoder
-open_encoder(Path({str(tmp_path / "bundle")!r})).encode([[1.0] * 6])
+open_encoder(Path({str(tmp_path / "bundle")!r})).encode([np.ones(6, np.float32)])
 """
     kept = {
         name: value

@@ -46,7 +46,7 @@ class Absorber:
         can be encoded or kept now: then the batch is still in the spool.
         """
         with self._folder.batch():
-            paths = self._spool.waiting()[:BATCH]
+            paths = self._spool.upcoming(BATCH)
             if not paths:
                 return {}
             try:

@@ -77,13 +77,15 @@ class Service:
         """Nobody else makes room meanwhile. Raises StateError where an empty spool has none."""
         while True:
             try:
-                return source.poll_once()
+                source.poll_once()
             except FullError as error:
                 if not self._empty_spool():
                     raise StateError(
                         f"{self._folder.spool_path}: {error}; make room on its disk, or lower intake.least_free_mb in"
                         " site.toml"
                     ) from None
+            else:
+                return
 
     def _empty_spool(self) -> bool:
         """Whether there was something in it. Raises BundleError, StateError."""

@@ -1,6 +1,7 @@
 """A source that is polled: in a thread of its own, again and again, and after a failure less often."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from fedfin.errors import FedfinError
 
 Reporter = Callable[[str, dict[str, Any]], None]
 _FIRST_S, _LONGEST_S = 60.0, 600.0  # a source that is polled once in a day is not given up for a day
+_REST = 50.0  # times what a poll took that found nothing, in CPU time
 END_S = 1.5  # a source that waits for its server longer is left behind: systemd gives the service ten seconds
 
 
@@ -30,8 +32,8 @@ class Polled:
         self._stop.set()
         self._thread.join(timeout=END_S)
 
-    def poll_once(self) -> None:
-        """Here and now. Raises FedfinError, in the words of `poll` where it has some."""
+    def poll_once(self) -> int:
+        """Here and now; how many things were found. Raises FedfinError, in the words of `poll` where it has some."""
         try:
             found = self._poll()
         except FedfinError:
@@ -43,13 +45,17 @@ class Polled:
             ) from None
         if found:
             self._report("polled", {"source": self._name, "found": found})
+        return found
 
     def _run(self) -> None:
         first = retry = min(self._every, _FIRST_S)
         while True:
             try:
-                self.poll_once()
-                pause, retry = self._every, first
+                begun = time.thread_time()
+                found = self.poll_once()
+                # A folder of many files that stay takes long to look through, each time.
+                pause = self._every if found else max(self._every, _REST * (time.thread_time() - begun))
+                retry = first
             except FedfinError as error:
                 self._report("source-failed", {"source": self._name, "reason": str(error)})
                 pause = retry = min(2 * retry, _LONGEST_S)

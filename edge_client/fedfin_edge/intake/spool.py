@@ -6,7 +6,9 @@ answer. What a crash leaves half written was never acknowledged. File names are 
 
 import os
 import threading
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -40,6 +42,7 @@ class Spool:
             path.rename(path.with_suffix(""))
         waiting = self.waiting()
         self._queued = len(waiting)
+        self._upcoming: deque[Path] = deque()
         self._unwritable = False
         self._next = int(waiting[-1].name.partition(".")[0]) + 1 if waiting else 1
 
@@ -71,19 +74,34 @@ class Spool:
         """What is to be done, in the order of arrival."""
         return [path for path in all_spooled(self._folder) if path.suffix != ASIDE]
 
-    def remove(self, paths: Iterable[Path]) -> None:
+    def upcoming(self, most: int) -> list[Path]:
+        """The first of these. The folder is listed once for all that wait, for in a long queue that takes long."""
+        if not (found := self._still_there(most)):
+            self._upcoming = deque(self.waiting())
+            with self._lock:
+                self._queued = len(self._upcoming)
+            found = self._still_there(most)
+        return found
+
+    def _still_there(self, most: int) -> list[Path]:
+        """What is done or set aside is not, nor what another process has forgotten."""
+        while self._upcoming and not self._upcoming[0].exists():
+            self._upcoming.popleft()
+        return [path for path in islice(self._upcoming, most) if path.exists()]
+
+    def remove(self, paths: Sequence[Path]) -> None:
         """What is done for good."""
         for path in paths:
             path.unlink(missing_ok=True)
         flush_folder(self._folder)
         with self._lock:
-            self._queued = len(self.waiting())
+            self._queued = max(0, self._queued - len(paths))
 
     def set_aside(self, path: Path) -> None:
         """What cannot be done now, and must not hold up the rest, until the spool is opened again."""
         path.rename(path.with_name(path.name + ASIDE))
         with self._lock:
-            self._queued = len(self.waiting())
+            self._queued = max(0, self._queued - 1)
 
 
 class Queue(NamedTuple):
