@@ -37,8 +37,12 @@ class Tenure:
         return replace(self.say(clock), asks=True)
 
     def say(self, clock: float, *, online: bool = True, stopped: bool = False) -> AggregatorState:
-        """That we are here, or not."""
-        return replace(self.own, online=online, at=clock, stopped=stopped)
+        """That we are here, or not. Who does not serve yet is never the first of two, however long ago it was started.
+
+        Its will is of the moment in which it connected: one that serves meanwhile would hear it and stop.
+        """
+        since = self.own.since if self.serving else clock
+        return replace(self.own, online=online, since=since, at=clock, stopped=stopped)
 
     def may_serve(self, now: float) -> bool:
         """Whether nobody else does. Who waited for one in vain takes over from it, should it come back."""

@@ -109,6 +109,17 @@ def test_of_two_that_never_heard_of_each_other_the_later_one_stops() -> None:
         second.hear(first.say(213.0))
 
 
+def test_the_will_of_one_that_only_asked_stops_nobody() -> None:
+    """Though it was started first: each would stop for the other, and nobody served (seed 103817 of the simulation)."""
+    asks, serves = tenure(FIRST), serving(SECOND)
+    asks.ask(0.0, 205.0)
+    serves.hear(asks.say(205.0, online=False))
+    assert serves.hear(asks.say(215.0, online=False))
+    asks.hear(serves.say(216.0))
+    with pytest.raises(StateError, match=r"serves: boot 2{16}"):
+        asks.hear(serves.say(217.0))
+
+
 def test_what_a_broker_kept_of_the_dead_stops_nobody() -> None:
     """It says it again and again, the same."""
     first = serving()
