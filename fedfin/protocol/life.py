@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fedfin.protocol.messages.fields import Count, Run
+from fedfin.protocol.fields import Count, Run
 
 
 class Life(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):

@@ -15,7 +15,7 @@ from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.names import Digest
 from fedfin.plain_text import plain_error
-from fedfin.protocol.messages.fields import Boot, Count
+from fedfin.protocol.fields import Boot, Count
 from fedfin.protocol.messages.message import Message
 
 Metric = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARS)]

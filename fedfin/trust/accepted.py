@@ -8,7 +8,7 @@ from fedfin.errors import StateError
 from fedfin.files import make_folder, write_atomically
 from fedfin.link.tls import Tls
 from fedfin.names import Digest
-from fedfin.protocol.messages.fields import Boot
+from fedfin.protocol.fields import Boot
 from fedfin.trust.charter import Charter, read_charter
 from fedfin.trust.identity import BROKER, KeyHex
 

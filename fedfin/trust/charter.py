@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fedfin import limits
 from fedfin.errors import SettingsError
 from fedfin.names import Digest, Name
-from fedfin.protocol.messages.fields import Boot
+from fedfin.protocol.fields import Boot
 from fedfin.trust import signed_text
 from fedfin.trust.identity import KeyHex, PublicKeys, fingerprint, public_key
 

@@ -7,7 +7,7 @@ import msgspec
 
 from fedfin.files import make_folder, write_atomically
 from fedfin.names import Digest, Name
-from fedfin.protocol.messages.fields import Boot
+from fedfin.protocol.fields import Boot
 from fedfin.trust import signed_text
 from fedfin.trust.identity import Identity, PublicKeys, certificate_request, make_identity
 

@@ -19,7 +19,7 @@ from fedfin.errors import ProtocolError
 from fedfin.model.model_spec import Task
 from fedfin.names import Digest
 from fedfin.plain_text import plain_error
-from fedfin.protocol.messages.fields import Count
+from fedfin.protocol.fields import Count
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.payloads import Metric
 from fedfin_aggregator.fold.fold import Fold, Sum

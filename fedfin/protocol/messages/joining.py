@@ -10,8 +10,8 @@ from fedfin.declines import Cause
 from fedfin.model.plan_size import check_size
 from fedfin.names import Digest, Name
 from fedfin.plan import Plan
+from fedfin.protocol.fields import Boot, Count, Id, Reason, Run
 from fedfin.protocol.life import FIRST_LIFE, Life
-from fedfin.protocol.messages.fields import Boot, Count, Id, Reason, Run
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.versions import Announced
 

@@ -6,9 +6,9 @@ import msgspec
 
 from fedfin import limits
 from fedfin.model.model_spec import Task
+from fedfin.protocol.fields import Bitmap, Boot, Count, Id
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.life import FIRST_LIFE, Life
-from fedfin.protocol.messages.fields import Bitmap, Boot, Count, Id
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.transfers import Outline
 from fedfin.protocol.padding import most_sealed_bytes

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from fedfin.protocol.messages.fields import Boot
+from fedfin.protocol.fields import Boot
 from fedfin.protocol.messages.message import Message
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, lt=2.0**40)]

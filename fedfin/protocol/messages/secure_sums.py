@@ -6,7 +6,7 @@ import msgspec
 
 from fedfin import limits
 from fedfin.names import Name
-from fedfin.protocol.messages.fields import Boot, Count, Id, Reason
+from fedfin.protocol.fields import Boot, Count, Id, Reason
 from fedfin.protocol.messages.message import Message
 
 AttemptId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]

@@ -6,8 +6,8 @@ import msgspec
 
 from fedfin import limits
 from fedfin.names import Digest, Name
+from fedfin.protocol.fields import Boot, Count
 from fedfin.protocol.life import FIRST_LIFE, Life
-from fedfin.protocol.messages.fields import Boot, Count
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from fedfin import limits
-from fedfin.protocol.messages.fields import Bitmap, Boot, Count, Id, Reason
+from fedfin.protocol.fields import Bitmap, Boot, Count, Id, Reason
 from fedfin.protocol.messages.message import Message
 
 Size = Annotated[int, msgspec.Meta(ge=1, le=limits.TRANSFER_BYTES)]

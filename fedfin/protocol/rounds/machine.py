@@ -344,7 +344,8 @@ class RoundMachine:
         if message.round > self._round:  # of another life: the site must hear of ours, or we of its
             return self._where(site)
         self._delivers(Delivers(site, message.round))
-        if (answer := self._reception.answer(site, message)) is not None:
+        over = message.round < self._round
+        if (answer := self._reception.answer(site, message, over=over)) is not None:
             return [answer]
         if (reason := self._objection(site, message)) is not None:
             if message.round == self._round:

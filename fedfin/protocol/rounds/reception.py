@@ -58,9 +58,12 @@ class Reception:
         """The sites with an update that counts in this round."""
         return [site for site, receipt in self.receipts.items() if receipt.accepted]
 
-    def answer(self, site: str, message: Begin) -> Send | None:
-        """The receipt for this update, if there is one; also to a site that was set back by many rounds."""
-        if (answer := self._repeat(site, message)) is not None or message.round >= self._round:
+    def answer(self, site: str, message: Begin, *, over: bool = False) -> Send | None:
+        """The receipt for this update, if there is one: repeats get the same again.
+
+        `over`: its round is; then a site that was set back by many rounds gets its receipt, too.
+        """
+        if (answer := self._repeat(site, message)) is not None or not over:
             return answer
         given = self._given(message.round, site)
         known = given is not None and given.id == message.outline.id

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable
 
 from fedfin import limits
 from fedfin.plan import Plan
-from fedfin.protocol.cohorts import key_statement, most_summed, survivors_statement
+from fedfin.protocol.cohorts import key_statement, survivors_statement
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Decline, Welcome
 from fedfin.protocol.messages.secure_sums import Consent, Dealing, Ready, Reveal, Summed, SumMessage
 from fedfin.protocol.messages.transfers import Begin, Receipt
 from fedfin.protocol.rounds.attendance import Verdict
+from fedfin.protocol.rounds.cohort_choice import CohortChoice
 from fedfin.protocol.rounds.effects import CloseRound, Effect, Send, Stalled
 from fedfin.protocol.rounds.events import Judged, Opened, Reconnected, SumEnded, Tick
 from fedfin.protocol.rounds.machine import RoundMachine
@@ -36,8 +37,7 @@ from fedfin.protocol.rounds.sum_effects import (
     TellOutcome,
 )
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.subtraction import NO_COHORT, PASSED_OVER, answered_once, largest_cohort
-from fedfin.protocol.sum_groups import NO_GROUPS, deal, members, most_groups, whole
+from fedfin.protocol.subtraction import PASSED_OVER
 
 Verify = Callable[[str, bytes, bytes], bool]  # site, statement, signature
 
@@ -71,11 +71,7 @@ class SecureRoundMachine(RoundMachine):
         self._attempt: Attempt | None = None
         self._phase_ends = 0.0
         self._given_up = 0  # attempts, in this round
-        self._earlier: tuple[
-            frozenset[str], ...
-        ] = ()  # the sites of sums that this round's may be compared with
-        self._grouped: tuple[str, ...] = ()  # sites of the run's first sum, where this round's is in groups
-        self._cohort_by: float | None = None  # when to wait no longer for who would complete a cohort
+        self._choice = CohortChoice(plan, 0)  # of this round's cohort
         self._receipts: dict[str, Receipt] = {}  # of this round's sum, once it is open
         self._passing: set[str] = set()  # who has answered this round in an earlier life, and does not again
         self._handlers[SumEnded] = self._sum_ended
@@ -88,10 +84,8 @@ class SecureRoundMachine(RoundMachine):
 
     def _opened(self, event: Opened) -> list[Effect]:
         self._attempt, self._receipts, self._given_up = None, event.receipts, 0
-        self._cohort_by, self._passing = None, set()
-        self._earlier = event.summed if answered_once(task_of(self._plan, event.round)) else ()
-        in_groups = most_groups(self._plan, event.round) > 0 and event.summed
-        self._grouped = tuple(sorted(event.summed[0])) if in_groups else ()
+        self._passing = set()
+        self._choice = CohortChoice(self._plan, event.round, event.summed)
         if event.unopened is not None and not event.receipts:
             self._attempt = Attempt.again(self._run, event.unopened, self._plan.rounds.min_sites)
             self._renew_deadline()
@@ -145,7 +139,7 @@ class SecureRoundMachine(RoundMachine):
             return [CloseRound(self._round, self._roster.silent)]
         if self._attempt is not None:
             return []
-        if (names := self._cohort()) is None:
+        if (names := self._choice.cohort(self._attendance.answered, self._now)) is None:
             return self._await_cohort()
         self._attendance.end(self._now)
         least = self._plan.rounds.min_sites
@@ -155,60 +149,39 @@ class SecureRoundMachine(RoundMachine):
             self._new_id(),
             names,
             least,
-            self._earlier,
-            grouped=self._grouped,
-            most_groups=self._most_groups,
+            self._choice.earlier,
+            grouped=self._choice.grouped,
+            most_groups=self._choice.most_groups,
         )
         self._reception.open(self._round, {}, {})
         self._renew_deadline()
         return [NewSum(self._round, self._attempt.id, names, self._attempt.groups), *self._ask()]
 
     @property
-    def _most_groups(self) -> int:
-        return most_groups(self._plan, self._round)
-
-    @property
     def _all_ready(self) -> tuple[str, ...]:
-        return tuple(sorted(self._attendance.answered)[: most_summed(self._plan)])
-
-    @property
-    def _waited(self) -> bool:
-        """Whether the time for who would complete a cohort has passed."""
-        return self._cohort_by is not None and self._now >= self._cohort_by
-
-    def _cohort(self) -> tuple[str, ...] | None:
-        least = self._plan.rounds.min_sites
-        if not self._most_groups:
-            return largest_cohort(self._all_ready, self._earlier, least, leave_out=self._waited)
-        names = members(whole(deal(self._grouped, self._most_groups), self._attendance.answered))
-        return names if len(names) >= least else None
+        return self._choice.ready(self._attendance.answered)
 
     def _await_cohort(self) -> list[Effect]:
         """Told once: the sites that are missing may come back."""
-        if self._cohort_by is not None:
+        choice, seconds, ready = self._choice, self._plan.rounds.deadline_s, self._all_ready
+        if choice.waiting:
             return []
-        seconds, ready = self._plan.rounds.deadline_s, self._all_ready
-        self._cohort_by = self._now + seconds
-        missing = tuple(sorted(frozenset(self._grouped).union(*self._earlier) - set(ready)))
-        return [AwaitCohort(self._round, ready, missing, seconds, self._no_cohort)]
-
-    @property
-    def _no_cohort(self) -> str:
-        return NO_GROUPS if self._most_groups else NO_COHORT
+        choice.wait(self._now + seconds)
+        return [AwaitCohort(self._round, ready, choice.missing(ready), seconds, choice.reason)]
 
     def _without_cohort(self) -> list[Effect]:
         """It was waited for in vain: this round has no sum."""
-        collecting = self.state is State.COLLECTING and self._verdict is Verdict.CLOSE
-        if not (collecting and self._waited and self._attempt is None):
+        over = self.state is State.COLLECTING and self._verdict is Verdict.CLOSE
+        if not over or self._attempt is not None or not self._choice.waited(self._now):
             return []
+        return self._close_without_sum(self._choice.reason)
+
+    def _close_without_sum(self, reason: str) -> list[Effect]:
         self.state, ready = State.FOLDING, self._all_ready
-        outcome = Summed(run=self._run, round=self._round, accepted=False, reason=self._no_cohort)
+        outcome = Summed(run=self._run, round=self._round, accepted=False, reason=reason)
         answers: list[Effect] = [Send(site, "dn/ctl", outcome) for site in ready]
-        return [
-            NoCohort(self._round, ready, self._no_cohort),
-            *answers,
-            CloseRound(self._round, self._roster.silent),
-        ]
+        close = CloseRound(self._round, self._roster.silent)
+        return [NoCohort(self._round, ready, reason), *answers, close]
 
     # A life that an earlier one was ahead of.
 
@@ -230,14 +203,7 @@ class SecureRoundMachine(RoundMachine):
         waiting = self.state is State.COLLECTING and self._attempt is None and self._passing
         if not waiting or needed or possible >= attendance.quorum:
             return []
-        self.state, ready = State.FOLDING, self._all_ready
-        outcome = Summed(run=self._run, round=self._round, accepted=False, reason=PASSED_OVER)
-        answers: list[Effect] = [Send(site, "dn/ctl", outcome) for site in ready]
-        return [
-            NoCohort(self._round, ready, PASSED_OVER),
-            *answers,
-            CloseRound(self._round, self._roster.silent),
-        ]
+        return self._close_without_sum(PASSED_OVER)
 
     def _ask(self) -> list[Effect]:
         assert self._attempt is not None
@@ -304,8 +270,7 @@ class SecureRoundMachine(RoundMachine):
     def _reconnected(self, event: Reconnected) -> list[Effect]:
         if self._cut_at is not None:
             self._phase_ends += self._now - self._cut_at
-            if self._cohort_by is not None:
-                self._cohort_by += self._now - self._cut_at
+            self._choice.postpone(self._now - self._cut_at)
         return super()._reconnected(event)
 
     def _tick(self, event: Tick) -> list[Effect]:

@@ -317,11 +317,10 @@ class ShardMachine:
     def _begin(self, site: str, message: Begin) -> list[Effect]:
         if not self.admits(site, self._now):
             return []
-        if (
-            self._run and message.run != self._run
-        ):  # the plan was set up anew: it must hear that before it sends
+        if self._run and message.run != self._run:  # the plan was set up anew: it must hear that first
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
-        if (answer := self._reception.answer(site, message)) is not None:
+        over = message.round < self._round
+        if (answer := self._reception.answer(site, message, over=over)) is not None:
             return [answer]
         between = self.state not in {State.COLLECTING, State.FINISHED}
         if between or message.round > self._round:  # what becomes of it is known when the next round is open

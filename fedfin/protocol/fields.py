@@ -1,4 +1,4 @@
-"""What fields of several messages hold."""
+"""What fields of several messages and payloads hold."""
 
 from typing import Annotated
 
