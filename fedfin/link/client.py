@@ -179,5 +179,5 @@ def _queued(command: int, packet: bytes | bytearray, mid: int, qos: int, info: A
 def _joins(packet: Any) -> bool:
     """Whether it is small, and paho has nothing to do when it is sent."""
     kind = packet["command"] & _KIND
-    told = kind == _DISCONNECT or (kind == _PUBLISH and not packet["qos"])
-    return not told and packet["to_process"] <= JOINED_BYTES
+    followed = kind == _DISCONNECT or (kind == _PUBLISH and not packet["qos"])
+    return not followed and packet["to_process"] <= JOINED_BYTES
