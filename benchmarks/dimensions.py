@@ -1,11 +1,13 @@
 """What few dimensions cost and what they hide: the tables of docs/dimensions.md.
 
-    python -m benchmarks.dimensions [RESULTS] [--by-data]
+    python -m benchmarks.dimensions [RESULTS] [--by-data | --drafted]
 
 RESULTS: of `fedfin study run dimensions`: how far each number of dimensions is from all of them in AUC x 100, in the
-mean over columns (data, setting, what is shown), and in the worst of them, with a site's bytes up. Without it how well
-membership is told from summed second moments, by patients and dimensions, for features that are jointly normal: by who
-sees one sum, the sums of two halves, or one sum and knows the population's; then what `aggregator draft` allows.
+mean over columns (data, setting, what is shown), and in the worst of them, with a site's bytes up; `--drafted`: of
+`fedfin study run frontier`, by data set, in as many columns as `aggregator draft` allows its complete training cases,
+as far as these were measured. Without RESULTS how well membership is told from summed second moments, by patients and
+dimensions, for features that are jointly normal: by who sees one sum, the sums of two halves, or one sum and knows the
+population's; then what `aggregator draft` allows.
 """
 
 import argparse
@@ -21,11 +23,14 @@ from rich.table import Table
 
 from benchmarks.rows import Row, read_rows
 from benchmarks.study.grid import COMMAND
-from fedfin_aggregator.dimensions import together
+from fedfin_aggregator.dimensions import LEAST, together
 
 ALL = "fedfin"
 PATIENTS = (72, 144, 300, 720, 3000)
 DIMENSIONS = (8, 16, 32, 64, 128, 256)
+SECURE, SECURE_NO_FLOORS = (
+    f"fedfin/{level}/principal/modality/{{columns}}/1" for level in ("secure", "secure, no floors")
+)
 TRIES = 5
 TINY = 1e-12
 
@@ -58,6 +63,43 @@ def frontier(rows: list[Row], *, by_data: bool) -> Table:
             *parts, f"{up / 1000:,.0f}",
         )  # fmt: skip
     return table
+
+
+def at_drafted(rows: list[Row]) -> list[list[str]]:
+    """By data set: complete training cases, columns that these allow each modality, and what the nearest ones cost.
+
+    The first row is the header.
+    """
+    known = [row for row in rows if "complete" in row]
+    modalities = {row["data"]: len(row["modalities"]) for row in known}
+    gains, found = (
+        columns(rows),
+        [["data", "complete", "drafted", "columns", "mean", "worst column", "floors: none"]],
+    )
+    for data in sorted(modalities):
+        cases = fmean(row["complete"] for row in known if row["data"] == data)
+        each = max(LEAST, together(int(cases)) // modalities[data])
+        costs = {measured: _cost(gains, measured, data) for measured in _around(each)}
+        found += [[data, f"{cases:.0f}", str(each), str(n), *cost] for n, cost in costs.items() if cost]
+    return found
+
+
+def _cost(gains: dict[str, dict[Column, float]], measured: int, data: str) -> list[str]:
+    """Mean, worst column, and both without floors; nothing where these columns were not measured."""
+    of = {
+        column: gain for column, gain in gains[SECURE.format(columns=measured)].items() if column[0] == data
+    }
+    if not of:
+        return []
+    (_, setting, view), gain = min(of.items(), key=lambda item: item[1])
+    worst = f"{gain:+.1f}: {setting.partition(' ')[0]}, {view}"
+    without = _of_data(gains[SECURE_NO_FLOORS.format(columns=measured)], data)
+    return [f"{_mean(of.values()):+.2f}", worst, without]
+
+
+def _around(each: int) -> list[int]:
+    """The numbers of columns that were measured, next to this one."""
+    return sorted({max(d for d in DIMENSIONS if d <= each), min(d for d in DIMENSIONS if d >= each)})
 
 
 def _of_data(gains: dict[Column, float], data: str) -> str:
@@ -134,12 +176,23 @@ def main() -> None:
     parser.add_argument(
         "--by-data", action="store_true", help="also the mean and the worst column of each data set"
     )
+    parser.add_argument(
+        "--drafted", action="store_true", help="what secure costs in as many columns as are drafted"
+    )
     args = parser.parse_args()
     console = Console(width=160)
     if args.results is None:
         console.print(membership())
-    else:
-        console.print(frontier(read_rows(args.results, COMMAND), by_data=args.by_data))
+        return
+    rows = read_rows(args.results, COMMAND)
+    if args.drafted:
+        header, *lines = at_drafted(rows)
+        table = Table(*header)
+        for line in lines:
+            table.add_row(*line)
+        console.print(table)
+        return
+    console.print(frontier(rows, by_data=args.by_data))
 
 
 if __name__ == "__main__":

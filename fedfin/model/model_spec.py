@@ -39,9 +39,9 @@ Task = Literal["moments", "second_moments", "train", "calibrate", "evaluate"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 HISTOGRAM_BINS = 256
-NOISED_BINS = (
-    32  # where each has noise: fewer have less of it, and these still tell scores half a logit apart
-)
+# In a sum over sites: fewer tell less of single patients (docs/leakage.md), and have less noise where there is any;
+# these still tell scores half a logit apart.
+SUMMED_BINS = 32
 HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
 # What sites measure of held-out cases by pattern, label and class: their share, and the means of the head's logit and
 # its square, and of the experts' in deviations and its square.
@@ -94,10 +94,15 @@ def model_shapes(plan: Plan) -> dict[str, Shape]:
     return {name: spec.shape for name, spec in tensor_specs(plan).items()}
 
 
+def histogram_bins(plan: Plan) -> int:
+    """How many bins the scores of held-out cases are counted in."""
+    return SUMMED_BINS if plan.privacy.summed else HISTOGRAM_BINS
+
+
 def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
     """The shapes of the tensors that an update of this task may carry, by name."""
     if task == "evaluate":
-        shape = (len(plan.labels), 2, NOISED_BINS if plan.privacy.noised else HISTOGRAM_BINS)
+        shape = (len(plan.labels), 2, histogram_bins(plan))
         return {f"eval.{scenario}": shape for scenario in scenarios(plan)}
     if task == "second_moments":
         return sent_shapes(plan)

@@ -5,7 +5,7 @@ import pytest
 from private_plan import private_plan
 
 from fedfin.model.metrics import histogram_auc
-from fedfin.model.model_spec import NOISED_BINS, task_specs
+from fedfin.model.model_spec import SUMMED_BINS, task_specs
 from fedfin.privacy.contributions import count_scale
 from fedfin_aggregator.fold.fold import Sum
 from fedfin_aggregator.rounds.noised_evaluation import noised_auc, noised_evaluation
@@ -17,7 +17,7 @@ def _counts(seed: int = 0) -> np.ndarray:
     """Positives score higher."""
     rng = np.random.default_rng(seed)
     negatives, positives = rng.normal(14, 3, 400), rng.normal(18, 3, 100)
-    return np.stack([np.histogram(s, NOISED_BINS, (0, NOISED_BINS))[0] for s in (negatives, positives)])
+    return np.stack([np.histogram(s, SUMMED_BINS, (0, SUMMED_BINS))[0] for s in (negatives, positives)])
 
 
 def test_without_noise_it_is_the_auc_of_the_histogram() -> None:
@@ -29,7 +29,7 @@ def test_without_noise_it_is_the_auc_of_the_histogram() -> None:
 def test_noise_makes_it_uncertain_and_not_worse() -> None:
     """Cutting counts off at zero would draw it towards a half."""
     rng = np.random.default_rng(1)
-    found = [noised_auc(_counts() + rng.normal(0, 5, (2, NOISED_BINS))) for _ in range(400)]
+    found = [noised_auc(_counts() + rng.normal(0, 5, (2, SUMMED_BINS))) for _ in range(400)]
     assert np.mean(found) == pytest.approx(histogram_auc(_counts()), abs=0.01)
     assert np.std(found) > 0.01
 

@@ -1,13 +1,16 @@
 """Few dimensions in the study: what trains in them, and how its table counts."""
 
 import dataclasses
+import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
 from codec_files import mfeat_cache
 from study_cases import dealt, pool, row
 
-from benchmarks.dimensions import attack, columns
+from benchmarks.dimensions import at_drafted, attack, columns
+from benchmarks.rows import read_rows
 from benchmarks.study.grid import attempt
 from benchmarks.study.jobs import jobs
 from benchmarks.study.methods.plan_method import PlanMethod
@@ -17,6 +20,8 @@ from benchmarks.study.settings import Reduction, Runs, Study
 from fedfin.errors import SettingsError
 from fedfin.plan_sections import Model
 from fedfin_aggregator.dimensions import together
+
+ROOT = Path(__file__).parents[2]
 
 
 def study(*reductions):
@@ -80,6 +85,16 @@ def test_a_gain_is_that_over_all_dimensions_of_the_same_seed():
     """Seeds that only one of the two has do not count."""
     rows = [row("fedfin", 80.0), row("few", 79.0), row("few", 10.0, seed=1), row("fedfin", 70.0, seed=2)]
     assert columns(rows)["few"] == {("d", "8:0:2", view): -1.0 for view in rows[0]["views"]}
+
+
+def test_the_page_says_of_each_data_set_what_it_costs_at_what_is_drafted(tmp_path):
+    """By the committed rows, in the mean and in the worst column."""
+    rows = tmp_path / "frontier.jsonl"
+    rows.write_bytes(gzip.decompress((ROOT / "benchmarks/study/rows/frontier.jsonl.gz").read_bytes()))
+    found = at_drafted(read_rows(rows, "fedfin study run frontier"))
+    page = (ROOT / "docs/dimensions.md").read_text(encoding="utf-8")
+    assert {line[0] for line in found[1:]} == {"covid-public", "hancock", "mfeat", "open-i", "uci-heart"}
+    assert [line for line in found if f"| {' | '.join(line)} |" not in page] == []
 
 
 @pytest.mark.parametrize("patients", [144, 720])

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedfin.fusion.model import FusionModel
-from fedfin.model.model_spec import HISTOGRAM_BINS, HISTOGRAM_LIMIT
+from fedfin.model.model_spec import HISTOGRAM_LIMIT, histogram_bins
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.scenarios import Present, scenarios
@@ -34,7 +34,7 @@ def evaluate(
         labels = dataset.labels[rows]
         if not plan.privacy.summed:
             labels = dataset.floor.of(chosen).without_withheld(labels)
-        tensors[name] = _histogram(logits, labels)
+        tensors[name] = _histogram(logits, labels, histogram_bins(plan))
         weights[name] = len(rows)
     return tensors, weights
 
@@ -61,12 +61,12 @@ def score_bins(logits: NDArray[np.float32], bins: int) -> NDArray[np.int64]:
     return places.astype(np.int64).clip(0, bins - 1)
 
 
-def _histogram(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Both [n, labels] to [labels, 2, HISTOGRAM_BINS]: the share of all n cases, by true label and bin."""
-    bins = score_bins(logits, HISTOGRAM_BINS)
-    counts = np.zeros((logits.shape[1], 2, HISTOGRAM_BINS), dtype=np.float64)
+def _histogram(logits: NDArray[np.float32], labels: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
+    """Both [n, labels] to [labels, 2, bins]: the share of all n cases, by true label and bin."""
+    places = score_bins(logits, bins)
+    counts = np.zeros((logits.shape[1], 2, bins), dtype=np.float64)
     for truth in (0, 1):
         for label, column in enumerate(labels.T):
-            found = bins[column == truth, label]
-            counts[label, truth] = np.bincount(found, minlength=HISTOGRAM_BINS)
+            found = places[column == truth, label]
+            counts[label, truth] = np.bincount(found, minlength=bins)
     return (counts / len(logits)).astype(np.float32)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedfin.codec import Shape
 from fedfin.errors import StateError
 from fedfin.fusion.model import FusionModel
-from fedfin.model.model_spec import CALIBRATION, NOISED_BINS, Task, task_specs
+from fedfin.model.model_spec import CALIBRATION, SUMMED_BINS, Task, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Plan
 from fedfin.privacy import contributions
@@ -66,7 +66,7 @@ def noised_histograms(model: FusionModel, plan: Plan, dataset: Dataset) -> Tenso
     def of(rows: Rows) -> dict[str, NDArray[np.float64]]:
         counts = {}
         for scenario in shown:
-            bins = score_bins(answer(model, plan, dataset, rows, scenario.present), NOISED_BINS)
+            bins = score_bins(answer(model, plan, dataset, rows, scenario.present), SUMMED_BINS)
             counts[f"eval.{scenario.name}"] = scale * _counted(
                 bins, dataset.labels[rows], scenario.cases[rows]
             )
@@ -89,7 +89,7 @@ def noised_scores(model: FusionModel, plan: Plan, dataset: Dataset) -> Tensors:
 def _counted(bins: Integers, labels: NDArray[np.float32], cases: NDArray[np.bool_]) -> NDArray[np.float64]:
     """1 where each case's score counts, by true label: bins, labels [n, labels], cases [n] to [n, labels, 2, bins]."""
     of_class = np.stack([labels == 0, labels == 1], axis=2) & cases[:, None, None]
-    in_bin = bins[..., None] == np.arange(NOISED_BINS)
+    in_bin = bins[..., None] == np.arange(SUMMED_BINS)
     counted: NDArray[np.float64] = (of_class[..., None] & in_bin[:, :, None]).astype(np.float64)
     return counted
 
