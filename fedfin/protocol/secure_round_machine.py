@@ -390,7 +390,10 @@ class SecureRoundMachine(RoundMachine):
         attempt = self._attempt
         if attempt is not None and attempt.phase is Phase.MASKING:
             attempt.masked |= {a.site for a in event.answers if a.receipt.accepted}
-        return [*self._reception.judged(event.answers), *self._go_on()]
+        self._reception.judged(event.answers)
+        # That values were taken, the next question says; a site that offers them again before it comes has its receipt.
+        refused = [Send(a.site, "dn/ctl", a.receipt) for a in event.answers if not a.receipt.accepted]
+        return [*refused, *self._go_on()]
 
     def _sum_ended(self, event: SumEnded) -> list[Effect]:
         if self._attempt is None or event.attempt != self._attempt.id:

@@ -451,7 +451,7 @@ class SiteMachine:
         if not self._secure or (event.run, event.round) != (self._run, self._working):
             return []
         self._retry_at = self._now + limits.RETRY_S
-        if isinstance(event, Cohort):  # what was masked for an attempt before has no use any more
+        if not isinstance(event, Dealt):  # what was masked is there, or of an attempt before
             self._outgoing.done()
         return [TakePart(event)]
 

@@ -237,9 +237,10 @@ class Member:
         if len(names) < max(self._least, threshold(len(own.names))):
             raise ProtocolError(f"only {len(names)} of {len(own.names)} sites have dealt")
         for name, key in message.keys.items():
-            where = message.run, message.round, message.attempt
-            statement = key_statement(*where, key.key, key.commitment)
-            self._verify(name, statement, key.signature)
+            if name != self._site:
+                where = message.run, message.round, message.attempt
+                statement = key_statement(*where, key.key, key.commitment)
+                self._verify(name, statement, key.signature)
 
     def _opened(self, message: Dealt, sender: str) -> tuple[bytes, bytes]:
         context = shares_context(message.run, message.round, message.attempt, sender, self._site)

@@ -10,6 +10,7 @@ from fedfin.protocol.round_states import Payload, PublishPart
 from fedfin.protocol.topics import Topics
 from fedfin_aggregator.serve.retained import Retained
 from fedfin_aggregator.store.journal import Journal
+from fedfin_aggregator.store.version_records import Step
 
 TOPICS = Topics("ward")
 
@@ -70,6 +71,20 @@ def test_what_is_no_longer_on_offer_is_cleared(broker: Broker, journal: Journal)
     assert set(journal.versions.retained()) == {("snapshot", 1), ("snapshot", 2)}
     retained.taken(last)
     assert set(journal.versions.retained()) == {("snapshot", 2)}
+
+
+def test_a_part_of_the_round_s_own_is_published_without_another_flush(
+    broker: Broker, journal: Journal
+) -> None:
+    """All sites wait for it; that it is retained was written down with the round. One cut smaller is written again."""
+    part = _part(1)
+    journal.open_round(1, "moments", Step(1, b"i" * 32, (part.payload,), (("snapshot", 1),), b""))
+    ((_, foreseen),) = journal.versions.retained().items()
+    before = journal._db.total_changes
+    Retained(broker, TOPICS, journal).put(PublishPart(part.payload, transfer.outline(part.payload.data)))
+    assert (journal._db.total_changes, foreseen) == (before, 1)
+    Retained(broker, TOPICS, journal).put(part)
+    assert journal.versions.retained() == {("snapshot", 1): 3}
 
 
 def test_an_earlier_life_s_chunks_are_cleared_too(broker: Broker, journal: Journal) -> None:

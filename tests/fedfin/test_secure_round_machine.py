@@ -169,6 +169,19 @@ def test_what_opening_takes_is_durable_before_shares_are_asked_for() -> None:
     assert set(kept.sum.consents) >= set(aggregator.names[: threshold(5)])
 
 
+def test_that_values_were_taken_is_said_by_the_next_question() -> None:
+    """Not by a message of its own; a site that has not heard it yet, and offers them again, is told."""
+    aggregator = Aggregator()
+    aggregator.ready()
+    aggregator.to(Dealt)
+    aggregator.answer(("s0",))
+    assert isinstance(aggregator.asked["s0"], Missing)
+    aggregator.offer("s0")
+    assert aggregator.asked["s0"].accepted
+    aggregator.answer(aggregator.names[1:])
+    assert {type(question) for question in aggregator.asked.values()} == {Survivors}
+
+
 def test_values_that_come_after_the_survivors_are_named_are_not_waited_for_nor_added() -> None:
     """The sum is fixed first; a late one gets its answer, and the attempt goes on."""
     aggregator = Aggregator()

@@ -73,6 +73,8 @@ AGGREGATOR = {
 MEMBER = "fedfin.secure_sums.member.Member"
 SUMS = "fedfin_aggregator.rounds.secure_rounds.SecureRounds"
 SUMMING_SITE = {  # with secure sums
+    "ready, not saved": Point(f"{STATE}.put_update", "before", 2),
+    "ready, not written down": Point("fedfin_edge.agent.answers.Answers.record", "before", 2),
     "dealt": Point(f"{MEMBER}.deal", "after", 2),
     "masked": Point(f"{MEMBER}.mask", "after", 2),
     "signed, not sent": Point(f"{MEMBER}.consent", "after", 2),

@@ -73,6 +73,24 @@ def test_small_packets_from_the_broker_do_not_wait_for_nagle(tmp_path: Path) -> 
         assert sorted(answer_time(asks, answers) for _ in range(20))[10] < 0.02
 
 
+def test_many_subscriptions_bring_what_is_retained_under_each(tmp_path: Path) -> None:
+    """A few packets there and back, not one for each; and none comes any more once they are given up."""
+    topics = [f"part/{number}" for number in range(20)]
+    with broker("mosquitto", tmp_path) as url, up(url, "gives") as (gives, _), up(url, "takes") as (takes, _):
+        for topic in topics:
+            gives.publish(topic, topic.encode(), retain=True)
+        for _ in topics:
+            assert gives.events.get(timeout=SECONDS).refused is None
+        takes.subscribe(*topics)
+        come = [takes.events.get(timeout=SECONDS) for _ in topics]
+        assert sorted(event.topic for event in come) == sorted(topics)
+        takes.unsubscribe(*topics)
+        takes.subscribe("last")
+        for topic in (*topics, "last"):
+            gives.publish(topic, b"anew")
+        assert takes.events.get(timeout=SECONDS).topic == "last"
+
+
 def answer_time(asks: mqtt.Link, answers: mqtt.Link) -> float:
     """Seconds from a question to its answer."""
     started = time.monotonic()

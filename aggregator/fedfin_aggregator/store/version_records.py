@@ -9,8 +9,10 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedfin import limits
 from fedfin.errors import StateError
 from fedfin.protocol.messages import PartKind
+from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.round_states import Payload
 from fedfin_aggregator.store.part_files import Key, PartFiles
 from fedfin_aggregator.store.transaction import transaction
@@ -62,6 +64,7 @@ class VersionRecords:
             self._parts[part.kind, part.version] = part
             self._part_files.put((part.kind, part.version), part.data)
             self._db.execute("INSERT INTO part VALUES (?, ?, 1)", (part.kind, part.version))
+            self._retain(part.kind, part.version, -(-most_sealed_bytes(len(part.data)) // limits.CHUNK_BYTES))
         self._db.execute("UPDATE part SET listed = 0 WHERE listed")
         self._db.executemany("UPDATE part SET listed = 1 WHERE kind = ? AND version = ?", step.listed)
         self._db.execute("DELETE FROM part WHERE version < ?", (self._oldest(),))
@@ -121,13 +124,20 @@ class VersionRecords:
         return b"" if row is None else bytes(row[0])
 
     def retain(self, kind: PartKind, version: int, chunks: int) -> None:
-        """A part is about to be published, in this many chunks. Once more in fewer: the most still count."""
-        with transaction(self._db):
-            self._db.execute(
-                "INSERT INTO retained VALUES (?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET chunks = max(chunks, excluded.chunks)",
-                (kind, version, chunks),
-            )
+        """A part is about to be published, in this many chunks. Once more in fewer: the most still count.
+
+        Nothing is written where `add` has foreseen as many: that is one flush less while all sites wait.
+        """
+        if self.retained().get((kind, version), 0) < chunks:
+            with transaction(self._db):
+                self._retain(kind, version, chunks)
+
+    def _retain(self, kind: PartKind, version: int, chunks: int) -> None:
+        self._db.execute(
+            "INSERT INTO retained VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET chunks = max(chunks, excluded.chunks)",
+            (kind, version, chunks),
+        )
 
     def retained(self) -> dict[tuple[PartKind, int], int]:
         """Parts that the broker may retain, with their number of chunks."""

@@ -344,8 +344,7 @@ class Agent:
             case life.SayReady(round_):
                 self._publish(self._topic("up/ctl"), messages.Ready(run=self._joined.run, round=round_))
             case life.TakePart(message):
-                if (outbox := self._state.waiting) is not None:
-                    self._worker.take_part(self._joined, message, outbox.payload)
+                self._worker.take_part(self._joined, message)
             case life.Abandon(_, anew):
                 self._worker.abandon()
                 self._state.abandon(owe=not anew)

@@ -71,13 +71,15 @@ class Worker:
         self._stop = threading.Event()
         self._start(self._compute, part, work, self._stop)
 
-    def take_part(self, part: Participation, message: life.SumQuestion, update: bytes) -> None:
+    def take_part(self, part: Participation, message: life.SumQuestion) -> None:
         """Answer one question of a secure sum after the other; masking is work, as training is."""
         self.stop()
+        if (outbox := self._state.waiting) is None:  # it was not saved, or is settled already
+            return
         if isinstance(message, messages.Dealt):
-            self._start(self._take_part, part, message, update)
+            self._start(self._take_part, part, message, outbox.payload)
         else:
-            self._take_part(part, message, update)
+            self._take_part(part, message, outbox.payload)
 
     def is_wanted(self, computed: Computed) -> bool:
         """Whether nothing was begun or abandoned since."""
@@ -106,11 +108,16 @@ class Worker:
             if outbox is None:
                 outbox = self._made(part, work, stop)
             part.check(outbox)
+            if (
+                part.sums is not None
+            ):  # "ready" tells nothing of it; what does waits for this thread (take_part)
+                self._put(Computed(life.Done(work.round, outbox.payload), stop))
             self._state.put_update(outbox)
             part.record(outbox, self._report)
-            offer = self._channel.seal_update(outbox.payload, work.round, outbox.seal)
-            leaves = outbox.leaves if offer is outbox.payload else b""
-            self._put(Computed(life.Done(work.round, offer, leaves), stop))
+            if part.sums is None:
+                offer = self._channel.seal_update(outbox.payload, work.round, outbox.seal)
+                leaves = outbox.leaves if offer is outbox.payload else b""
+                self._put(Computed(life.Done(work.round, offer, leaves), stop))
         except TaskStoppedError:
             pass
         except AnsweredError as error:  # in an earlier life, in its last moment: there is no second sum
