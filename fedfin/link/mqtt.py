@@ -338,12 +338,6 @@ class _Client(paho.Client):
         self._max_inflight_messages = count
 
 
-def _packets(topics: Sequence[str]) -> Iterator[list[str]]:
-    """As many as one packet holds, again and again."""
-    for start in range(0, len(topics), _SUBSCRIPTIONS):
-        yield list(topics[start : start + _SUBSCRIPTIONS])
-
-
 def _announced(properties: Properties) -> Announced:
     """What CONNACK holds; before MQTT 5 it holds nothing."""
     names = {
@@ -382,6 +376,12 @@ def _acknowledge_now(sock: Any) -> None:
 
 def _tcp(sock: Any) -> Any:
     return sock.socket if isinstance(sock, WebSocket) else sock
+
+
+def _packets(topics: Sequence[str]) -> Iterator[list[str]]:
+    """As many as one packet holds, again and again."""
+    for start in range(0, len(topics), _SUBSCRIPTIONS):
+        yield list(topics[start : start + _SUBSCRIPTIONS])
 
 
 def _leave_to_the_loop(*_: Any) -> None:

@@ -25,7 +25,7 @@ def test_an_open_round_says_since_when_and_for_whom(
     honest = site_machine.Outgoing.offer
     world.sites[2].asleep_s = 10_000.0
 
-    def offer(self, run: str, round_: int, payload: bytes):
+    def offer(self, run: str, round_: int, payload: bytes, _: bytes = b""):
         return honest(self, run, round_, payload * 100 if world.current is world.sites[1] else payload)
 
     monkeypatch.setattr(site_machine.Outgoing, "offer", offer)
