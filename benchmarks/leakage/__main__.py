@@ -1,8 +1,8 @@
 """What the aggregator learns of single patients from what it sees, at each level of privacy: docs/leakage.md.
 
     python -m benchmarks.leakage --quick
-    python -m benchmarks.leakage --patients 72 --dims 16 --sites 10 --json > leakage.json
-    python -m benchmarks.leakage --show leakage.json
+    python -m benchmarks.leakage --patients 72 --dims 16 --sites 10 --json > default.json
+    python -m benchmarks.leakage --show default.json
 
 Every value that is attacked is made by a site's own tasks, read from the bytes that it would send, and summed as the
 aggregator sums. The records are made up (benchmarks/leakage/people.py), or, with `--real`, real ones.
@@ -13,12 +13,12 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks.leakage import differencing
-from benchmarks.leakage.levels import EXACT
+from benchmarks.leakage.levels import EXACT, PLAIN
 from benchmarks.leakage.measure import MOST_CANDIDATES, Cell, attack, attack_noised, make_listener
 from benchmarks.leakage.options import read_options
 from benchmarks.leakage.people import People, deal, made_up
 from benchmarks.leakage.projection import principal_axes
-from benchmarks.leakage.report import Report, print_report, read_report, report_json
+from benchmarks.leakage.report import Report, print_reports, read_report, report_json
 from benchmarks.leakage.tables import mean_over_seeds
 from fedfin.command_line.progress import ProgressBar
 from fedfin.errors import FedfinError
@@ -28,6 +28,7 @@ REFERENCE = 1000  # made-up cases of nobody's patients, by which the strong adve
 
 def measure_all(args: argparse.Namespace) -> Iterator[list[Cell]]:
     """One federation after the other, of every seed, number of dimensions, of sites and of patients."""
+    plain, noise = [level for level in PLAIN if level.name in args.levels], "private" in args.levels
     for seed in range(args.seeds):
         reference, others, rest = _people(args, seed)
         for dims in args.dims:
@@ -35,8 +36,8 @@ def measure_all(args: argparse.Namespace) -> Iterator[list[Cell]]:
             listener = make_listener(project(reference), args.rounds, args.epochs)
             for sites, patients in args.federations:
                 parts = [project(site) for site in deal(rest, [patients] * sites)]
-                yield attack(listener, parts, project(others), seed)
-                yield attack_noised(listener, parts, project(others), seed)
+                yield attack(listener, parts, project(others), seed, plain)
+                yield attack_noised(listener, parts, project(others), seed) if noise else []
 
 
 def _people(args: argparse.Namespace, seed: int) -> tuple[People, People, People]:
@@ -72,14 +73,14 @@ def main() -> int:
     """See the module's docstring."""
     args = read_options(__doc__.splitlines()[0])
     try:
-        report = read_report(args.show) if args.show else _measure(args)
+        reports = [read_report(path) for path in args.show] if args.show else [_measure(args)]
     except FedfinError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     if args.json:
-        print(report_json(report), end="")
+        print(report_json(reports[0]), end="")
     else:
-        print_report(report)
+        print_reports(reports)
     return 0
 
 

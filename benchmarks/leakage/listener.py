@@ -14,8 +14,13 @@ from fedfin.plan import Plan
 from fedfin.plan_sections import MOST_OF_ONE_SCALE, Modality, Model, Privacy, Training
 from fedfin.plan_sections import Rounds as RoundPolicy
 from fedfin.protocol.payloads import Update, decode_payload, open_update
+<<<<<<< HEAD
 from fedfin.protocol.schedule import first_training_round, task_of
 from fedfin.protocol.site.effects import Work
+=======
+from fedfin.protocol.schedule import last_round, task_of
+from fedfin.protocol.site_states import Work
+>>>>>>> leak20
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans
@@ -40,8 +45,8 @@ class Seen:
 class Listened:
     """A federation from its first round to its last.
 
-    sent: by task before training, what each site sent; before: the model that each of these started from. models: that
-    each round of training started from; first_site: what the first site's updates changed in it. final: the last one.
+    sent: by task, but for training, what each site sent; before: the model that each of these started from. models:
+    that each round of training started from; first_site: what the first site's updates changed in it. final: the last.
     """
 
     plan: Plan
@@ -91,6 +96,13 @@ def with_noise(plan: Plan, epsilon: float, deviation: float, sites: int, patient
     )
 
 
+def in_sums(plan: Plan, sites: int) -> Plan:
+    """The same where the aggregator sees sums over so many sites alone, as `draft` writes it for three or more."""
+    replace = msgspec.structs.replace
+    rounds = replace(plan.rounds, sites=sites, min_sites=sites)
+    return replace(plan, rounds=rounds, privacy=Privacy(level="secure"))
+
+
 def _modality(name: str, dim: int) -> Modality:
     return Modality(
         name=name, encoder="0" * 64, dim=dim, scale="modality" if dim <= MOST_OF_ONE_SCALE else "feature"
@@ -106,8 +118,8 @@ def send(plan: Plan, task: Task, number: int, model: Tensors, dataset: Dataset, 
     return Seen({name: value.astype(np.float64) for name, value in values.items()}, weights)
 
 
-def listen(plan: Plan, people: Sequence[People]) -> Listened:
-    """Run the federation of these sites."""
+def listen(plan: Plan, people: Sequence[People], held_out: Sequence[People] = ()) -> Listened:
+    """Run the federation of these sites. held_out: who of each judges the final model; nobody does without."""
     sites = {f"site-{number}": one.dataset() for number, one in enumerate(people)}
     sent: dict[Task, list[Seen]] = {}
     before: dict[Task, Tensors] = {}
@@ -123,10 +135,17 @@ def listen(plan: Plan, people: Sequence[People]) -> Listened:
         task = task_of(plan, number)
         if task == "train":
             models.append(rounds.model)
-        elif number < first_training_round(plan):
+        else:
             before[task] = rounds.model
             sent[task] = [send(plan, task, number, rounds.model, data, site) for site, data in sites.items()]
         rounds.run(number)
+    if held_out:
+        before["evaluate"] = rounds.model
+        judges = zip(sites, held_out, strict=True)
+        sent["evaluate"] = [
+            send(plan, "evaluate", last_round(plan), rounds.model, those.judging(), site)
+            for site, those in judges
+        ]
     return Listened(plan, sent, before, models, first_site, rounds.model)
 
 

@@ -1,6 +1,6 @@
 """One cell of the leakage table: a federation, and every attack on what is seen of it at each level."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from benchmarks.leakage import (
     final_model,
     first_moments,
+    held_out,
     known_labels,
     reconstruction,
     second_moments,
     train_delta,
 )
-from benchmarks.leakage.hits import area, membership
-from benchmarks.leakage.levels import LEAST_SITES, NOISED, PLAIN, views
-from benchmarks.leakage.listener import Listened, Seen, listen, make_plan, with_noise, without_noise
+from benchmarks.leakage.hits import area, joint_membership, membership
+from benchmarks.leakage.levels import LEAST_SITES, NOISED, PLAIN, Level, views
+from benchmarks.leakage.listener import Listened, Seen, in_sums, listen, make_plan, with_noise, without_noise
 from benchmarks.leakage.people import MODALITY, Floats, People, together
 from benchmarks.leakage.spectrum import Spectrum, spectrum
 from fedfin.codec import Tensors
@@ -30,8 +31,16 @@ NEXT_TO_NO_NOISE = 100.0  # epsilon: of what the strong one trains by itself, to
 MOST_NOISED = (
     128  # dimensions that are attacked under noise: in all of them it hides everything, the finding, too
 )
-MOST_CANDIDATES = 300  # members, and as many others, whose membership is guessed
+MOST_CANDIDATES = 600  # members, and as many others, whose membership is guessed
+TRAIN_PER_JUDGE = 4  # a site keeps a fifth of its patients to judge models
+EVERYTHING = "all that is seen"
 WEAK, STRONG = "weak", "strong"  # who knows a record, and who knows the population, too
+
+
+Tests = tuple[
+    list[Floats], list[Floats]
+]  # scores of the weak one's tests, and of what the strong one does beside
+HeldOutAttack = Callable[[Plan, Tensors, Seen, People, People], Tests]
 
 
 @dataclass(frozen=True)
@@ -74,16 +83,32 @@ def make_listener(reference: People, rounds: int, epochs: int) -> Listener:
     return Listener(reference, first_moments.whiteners(reference), listen(plan, [reference]))
 
 
-def attack(listener: Listener, sites: Sequence[People], others: People, seed: int) -> list[Cell]:
-    """Every attack at every level without noise. others: of the same distribution, at no site."""
-    heard, found = listen(listener.heard.plan, sites), []
-    for level, count in views(PLAIN, len(sites)):
+def attack(
+    listener: Listener, sites: Sequence[People], others: People, seed: int, levels: Sequence[Level] = PLAIN
+) -> list[Cell]:
+    """Every attack at levels without noise. others: of the same distribution; some of them judge the models."""
+    found, (judges, strangers) = list[Cell](), judging(others, sites)
+    for level, count in views(levels, len(sites)):
+        plan = listener.heard.plan if count == 1 else in_sums(listener.heard.plan, len(sites))
+        heard = listen(plan, sites, judges)
         seen = {task: level.sees(parts[:count]) for task, parts in heard.sent.items()}
         changes = heard.first_site if count == 1 else heard.changes
         members = members_of(sites[:count], seed)
-        view = View(listener, heard, seen, changes, together([members, others]), len(members), seed)
+        held_out = HeldOut(
+            together([site.rows(~site.trained_on) for site in sites[:count]]), together(judges[:count])
+        )
+        view = View(
+            listener, heard, seen, changes, together([members, strangers]), len(members), seed, held_out
+        )
         found.append(Cell(level.name, count, len(sites[0]), others.features.shape[1], view.scores()))
     return found
+
+
+def judging(others: People, sites: Sequence[People]) -> tuple[list[People], People]:
+    """A fourth as many as train at each site, as long as half of the others are left, and who is left."""
+    each = min(len(sites[0]) // TRAIN_PER_JUDGE, len(others) // 2 // len(sites))
+    ends = np.arange(1, len(sites) + 1) * each
+    return [others.rows(slice(end - each, end)) for end in ends], others.rows(slice(each * len(sites), None))
 
 
 def attack_noised(listener: Listener, sites: Sequence[People], others: People, seed: int) -> list[Cell]:
@@ -108,10 +133,19 @@ def members_of(sites: Sequence[People], seed: int) -> People:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Who calibrates the model, and who judges it."""
+
+    calibrating: People
+    judging: People
+
+
+@dataclass(frozen=True)
 class View:
     """What is seen of a federation, and of whom the adversary asks whether he is in it: the first `members` are.
 
-    changes: what is seen of each round of training, as changes of the model that it started from.
+    changes: what is seen of each round of training, as changes of the model that it started from. held_out: patients
+    who do not train, where what they add is attacked, too.
     """
 
     listener: Listener
@@ -121,10 +155,24 @@ class View:
     candidates: People
     members: int
     seed: int
+    held_out: HeldOut | None = None
 
     def scores(self) -> dict[str, float]:
         """Of every attack."""
-        tests = {
+        found, tests = {}, self.tests()
+        for attack_, (weak, more) in tests.items():
+            found[f"{attack_}, {WEAK}"] = membership(weak, self.is_member)
+            found[f"{attack_}, {STRONG}"] = membership([*weak, *more], self.is_member)
+        of_weak = [test for weak, _ in tests.values() for test in weak]
+        of_strong = of_weak + [test for _, more in tests.values() for test in more]
+        found[f"{EVERYTHING}, {WEAK}"] = joint_membership(of_weak, self.is_member)
+        found[f"{EVERYTHING}, {STRONG}"] = joint_membership(of_strong, self.is_member)
+        found["records found"], found["records by chance"] = self.records()
+        return found | self.of_held_out() | {"label": self.label()}
+
+    def tests(self) -> dict[str, Tests]:
+        """By what is attacked."""
+        return {
             **({"moments": self.moments()} if "moments" in self.seen else {}),
             "second moments": self.second_moments(),
             "train delta": self.train_delta(0),
@@ -132,12 +180,25 @@ class View:
             "all train deltas": self.train_deltas(),
             "final model": self.final_model(),
         }
-        found = {}
-        for attack_, (weak, more) in tests.items():
-            found[f"{attack_}, {WEAK}"] = membership(weak, self.is_member)
-            found[f"{attack_}, {STRONG}"] = membership([*weak, *more], self.is_member)
-        found["records found"], found["records by chance"] = self.records()
-        return found | {"label": self.label()}
+
+    def of_held_out(self) -> dict[str, float]:
+        """Of who is in the sums of those who do not train."""
+        if self.held_out is None:
+            return {}
+        return self._of("calibrate", held_out.calibration, self.held_out.calibrating) | self._of(
+            "evaluate", held_out.evaluation, self.held_out.judging
+        )
+
+    def _of(self, task: Task, attack_: HeldOutAttack, members: People) -> dict[str, float]:
+        """Of members and strangers."""
+        candidates = together([members, self.candidates.rows(~self.is_member)])
+        is_member = np.arange(len(candidates)) < len(members)
+        model, seen = self.heard.before[task], self.seen[task]
+        weak, more = attack_(self.heard.plan, model, seen, candidates, self.listener.reference)
+        return {
+            f"{task}, {WEAK}": membership(weak, is_member),
+            f"{task}, {STRONG}": membership([*weak, *more], is_member),
+        }
 
     @cached_property
     def is_member(self) -> NDArray[np.bool_]:
@@ -159,7 +220,12 @@ class View:
             second_moments.likelihood_ratio(self._spectrum, usual, rows),
             second_moments.lean(self._square, population, usual, rows),
         ]
-        return [second_moments.leverage(self._spectrum, rows), self._cosines], more
+        by_half = [
+            spectrum(second_moments.of_features(half))
+            for half in second_moments.halves(self.seen["second_moments"])
+        ]
+        unlike = [second_moments.unlike(by_half, rows)] if len(by_half) > 1 else []
+        return [second_moments.leverage(self._spectrum, rows), self._cosines, *unlike], more
 
     def train_delta(self, round_: int) -> tuple[list[Floats], list[Floats]]:
         """As `moments`, of one round of training."""
@@ -187,7 +253,7 @@ class View:
 
     def label(self) -> float:
         """AUC of a coin that only members' label products tell of, among members."""
-        products = second_moments.with_labels(self.seen["second_moments"])
+        products = second_moments.with_labels(self._whole)
         read = known_labels.scores(self._spectrum, products, self._rows)[self.is_member]
         return area(read, self.candidates.labels[self.is_member, known_labels.COIN] == 1)
 
@@ -209,8 +275,12 @@ class View:
         return self._losses_before - self._losses_after(self.listener.heard.changes)
 
     @cached_property
+    def _whole(self) -> Seen:
+        return second_moments.whole(self.seen["second_moments"])
+
+    @cached_property
     def _square(self) -> Floats:
-        return second_moments.of_features(self.seen["second_moments"])
+        return second_moments.of_features(self._whole)
 
     @cached_property
     def _spectrum(self) -> Spectrum:
@@ -222,7 +292,7 @@ class View:
 
     @cached_property
     def _cosines(self) -> Floats:
-        patients = next(iter(self.seen["second_moments"].weights.values()))
+        patients = next(iter(self._whole.weights.values()))
         found = reconstruction.reconstruct(self._spectrum, patients, self.seed)
         return reconstruction.nearest(found[:, 1:], self._rows[:, 1:])
 

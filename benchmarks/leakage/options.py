@@ -4,12 +4,15 @@ import argparse
 from pathlib import Path
 
 from benchmarks.commands import positive
+from benchmarks.leakage.levels import NOISED, PLAIN
 from benchmarks.leakage.people import WHOLE
 from benchmarks.leakage.real_people import COLLECTIONS
+from fedfin.limits import SUMMED_ROUNDS
 
-PATIENTS, DIMS, SITES, ROUNDS = [10, 72, 300], [8, 16, 32, 64, 128, WHOLE], [3, 10], 20
+PATIENTS, DIMS, SITES = [10, 72, 300], [8, 16, 32, 128], [3, 10]
+LEVELS = [level.name.partition(",")[0] for level in (*PLAIN, NOISED[0])]
 QUICK = {"patients": [10, 72], "dims": [16, WHOLE], "sites": [3], "rounds": 2, "seeds": 1}
-FULL = {"patients": PATIENTS, "dims": DIMS, "sites": SITES, "rounds": ROUNDS, "seeds": 3}
+FULL = {"patients": PATIENTS, "dims": DIMS, "sites": SITES, "rounds": SUMMED_ROUNDS, "seeds": 3}
 
 
 def read_options(summary: str) -> argparse.Namespace:
@@ -43,11 +46,17 @@ def _parser(summary: str) -> argparse.ArgumentParser:
         epilog="example: python -m benchmarks.leakage --quick",
     )
     parser.add_argument("--patients", type=positive, nargs="+", help="of each site (default: 10 72 300)")
-    parser.add_argument("--dims", type=positive, nargs="+", help="dimensions (default: 8 to 128, and all)")
+    parser.add_argument(
+        "--dims", type=positive, nargs="+", help=f"dimensions (default: 8 16 32 128; all: {WHOLE})"
+    )
     parser.add_argument("--sites", type=int, nargs="+", choices=SITES, help="of a federation (default: 3 10)")
-    parser.add_argument("--rounds", type=positive, help=f"of training (default {ROUNDS})")
-    parser.add_argument("--epochs", type=int, default=1, choices=range(21), metavar="N",
-                        help="of each round (default 1); 0: what a plan makes of the number of cases")  # fmt: skip
+    parser.add_argument(
+        "--levels", nargs="+", choices=LEVELS, default=LEVELS, help="of privacy (default: all)"
+    )
+    parser.add_argument("--rounds", type=positive,
+                        help=f"of training (default {SUMMED_ROUNDS}, as drafted with secure sums)")  # fmt: skip
+    parser.add_argument("--epochs", type=int, default=0, choices=range(21), metavar="N",
+                        help="of each round (default 0: what a plan makes of the number of cases)")  # fmt: skip
     parser.add_argument("--seeds", type=positive, help="draws of patients (default 3)")
     parser.add_argument("--quick", action="store_true", help="few cells, two rounds: less than a minute")
     data, real = ", ".join(COLLECTIONS), ("DATA", "FOLDER")
@@ -55,5 +64,11 @@ def _parser(summary: str) -> argparse.ArgumentParser:
         "--real", nargs=2, metavar=real, help=f"real records, as many as there are: {data}, and its files"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of such JSON, and end")
+    parser.add_argument(
+        "--show",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="print the tables of such JSON files together, and end",
+    )
     return parser

@@ -37,10 +37,21 @@ class People:
 
     def dataset(self) -> Dataset:
         """As a site holds them: nobody is held out of all."""
+        return self._held(out=False)
+
+    def judging(self) -> Dataset:
+        """As a site holds those of whom nobody trains."""
+        return self._held(out=True)
+
+    def _held(self, *, out: bool) -> Dataset:
         everyone = np.ones(len(self), np.bool_)
-        present = {MODALITY: everyone}
         return Dataset(
-            {MODALITY: self.features}, present, self.labels, ~everyone, validation=~self.trained_on
+            {MODALITY: self.features},
+            {MODALITY: everyone},
+            self.labels,
+            np.full(len(self), out),
+            validation=~self.trained_on,
+            second_half=np.arange(len(self)) % 2 == 1,
         )
 
 

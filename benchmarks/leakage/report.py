@@ -9,7 +9,7 @@ from rich.table import Table
 
 from benchmarks.leakage.differencing import Recovered
 from benchmarks.leakage.measure import Cell
-from benchmarks.leakage.tables import single_table, tables
+from benchmarks.leakage.tables import default_table, first_of_each, rounds_table, single_table, tables
 from fedfin.errors import InputError
 
 
@@ -41,15 +41,21 @@ def read_report(path: Path) -> Report:
         raise InputError(f"{path}: is no output of `python -m benchmarks.leakage --json` ({error})") from None
 
 
-def print_report(report: Report) -> None:
-    """A table for each attack."""
+def print_reports(reports: Sequence[Report]) -> None:
+    """The default plan's table, where it was attacked, and one for each attack; those by rounds, where they differ."""
     console = Console(width=120)
-    console.print(
-        f"{report.data} records, {report.rounds} rounds of {_epochs(report)}, mean of {report.seeds} draws"
-    )
-    for title, rows in tables(report.cells).items():
+    for report in reports:
+        console.print(
+            f"{report.data} records, {report.rounds} rounds of {_epochs(report)}, mean of {report.seeds} draws"
+        )
+    alike = [report for report in reports if report.rounds == reports[0].rounds]
+    cells = first_of_each(cell for report in alike for cell in report.cells)
+    for title, rows in {"the default plan": default_table(cells), **tables(cells)}.items():
         console.print(_table(title, rows))
-    console.print(_table("", single_table(report.single)))
+    console.print(
+        _table("the default plan at secure", rounds_table({one.rounds: one.cells for one in reports}))
+    )
+    console.print(_table("", single_table(reports[0].single)))
 
 
 def _epochs(report: Report) -> str:

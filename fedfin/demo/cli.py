@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fedfin.limits import LEAST_SUMMED
+from fedfin.limits import LEAST_SUMMED, SUMMED_ROUNDS
 
 if TYPE_CHECKING:
     from fedfin.demo.stages import Settings
@@ -24,6 +24,7 @@ PRESETS = (
     "tiny",
     "minimal",
 )  # of fedfin/codec, which needs numpy
+ROUNDS = 20  # of federations without secure sums
 EPILOG = """\
 examples:
   fedfin demo                                       synthetic cases, embedded broker
@@ -65,7 +66,9 @@ def _add_cases(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--rounds", type=_whole(1, 1_000_000), default=20, help="rounds of training (default: 20)"
+        "--rounds",
+        type=_whole(1, 1_000_000),
+        help=f"rounds of training at most (default: {ROUNDS}; with secure sums {SUMMED_ROUNDS}, as in a drafted plan)",
     )
     variants = ("gaussian", "refined", "mlp", "decoder")
     parser.add_argument("--fin", choices=variants, default="gaussian", help="FIN variant (default: gaussian)")
@@ -145,7 +148,7 @@ def settings_of(args: argparse.Namespace) -> "Settings":
         patients=args.patients,
         sites=args.sites,
         with_text=args.with_text,
-        rounds=args.rounds,
+        rounds=args.rounds or ROUNDS,
         fin=args.fin,
         layer=args.layer,
         up=args.up,
@@ -153,6 +156,7 @@ def settings_of(args: argparse.Namespace) -> "Settings":
         seed=args.seed,
         level=args.privacy or ("secure" if args.sites >= LEAST_SUMMED else "open"),
         dims=args.dims,
+        summed_rounds=args.rounds or SUMMED_ROUNDS,
     )
 
 

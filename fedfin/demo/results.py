@@ -53,8 +53,8 @@ def _beside_open(federations: Mapping[str, Any]) -> str:
         for way in ("bytes_up", "bytes_down")
     )
     return (
-        f"secure sums beside none: {up} KB up and {down} KB down a site, {secure['seconds']:.0f} against"
-        f" {plain['seconds']:.0f} s"
+        f"secure sums beside none: {len(secure['rounds'])} against {len(plain['rounds'])} rounds, {up} KB up and"
+        f" {down} KB down a site, {secure['seconds']:.0f} against {plain['seconds']:.0f} s"
     )
 
 

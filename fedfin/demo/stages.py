@@ -15,8 +15,13 @@ from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
 from fedfin.encoders.bundle import read_manifest
 from fedfin.files import write_atomically
 from fedfin.folders import whole_folder
+<<<<<<< HEAD
 from fedfin.plan import Plan
 from fedfin.plan_sections import Codec, FinVariant, Level, Modality, Model, Privacy, Rounds, Training
+=======
+from fedfin.limits import SUMMED_ROUNDS
+from fedfin.plan import Codec, FinVariant, Level, Modality, Model, Plan, Privacy, Rounds, Training
+>>>>>>> leak20
 
 FEDERATION = "demo"
 CALIBRATION_IMAGES = 192
@@ -27,7 +32,10 @@ LEARNING_RATE = 0.01  # few columns and rounds: with 0.002, zero-fill ended 9 po
 
 @dataclass(frozen=True)
 class Settings:
-    """What the demo was asked for. `cases` None: synthetic ones of `patients`; `up`: where the level is "open"."""
+    """What the demo was asked for. `cases` None: synthetic ones of `patients`; `up`: where the level is "open".
+
+    `rounds`: where the level is "open", `summed_rounds`: with secure sums.
+    """
 
     cases: str | None
     patients: int
@@ -41,6 +49,7 @@ class Settings:
     seed: int
     level: Level
     dims: int
+    summed_rounds: int = SUMMED_ROUNDS
     held_out: float = 0.25
 
     @staticmethod
@@ -214,6 +223,7 @@ def make_plan(
 ) -> Plan:
     """The plan of one of the demo's federations: of each modality a few columns, and no random features."""
     manifests = {name: read_manifest(folder / "bundles" / name) for name in modalities}
+    rounds = settings.rounds if level == "open" else settings.summed_rounds
     dims = {name: min(settings.dims, manifest.columns) for name, manifest in manifests.items()}
     return Plan(
         federation=FEDERATION,
@@ -227,6 +237,6 @@ def make_plan(
         # What is compared with has nothing but what its name says.
         model=Model(fin=fin, basis_total=0) if fin != "zero" else Model(fin="zero", answer="head"),
         training=Training(learning_rate=LEARNING_RATE),
-        rounds=Rounds(count=settings.rounds, sites=settings.sites, min_sites=settings.sites),
+        rounds=Rounds(count=rounds, sites=settings.sites, min_sites=settings.sites),
         codec=Codec(up=settings.up if level == "open" else UP_IN_SUMS, down=settings.down),
     )

@@ -20,7 +20,6 @@ from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, tell_m
 
 PAIR = 2  # modalities
 ROUNDS = 40
-SUMMED_ROUNDS = 8  # more tell more of patients than sums in few dimensions are held to (docs/leakage.md)
 A_THIRD = 0.34  # of three equal sites none has more: rounding must not clip it
 HEADER = """\
 # A draft: docs/plan.md says what each key means. Edit it before `fedfin aggregator init`:
@@ -65,7 +64,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--rounds",
         type=int,
-        help=f"rounds of training at most (default: {ROUNDS}; with secure sums {SUMMED_ROUNDS})",
+        help=f"rounds of training at most (default: {ROUNDS}; with secure sums {limits.SUMMED_ROUNDS})",
     )
     parser.set_defaults(run=run)
 
@@ -112,7 +111,7 @@ def _privacy(args: argparse.Namespace) -> dict[str, Any]:
         "privacy": {"level": "secure" if secure else "open"},
         "codec": {"up": "int4" if secure else "exact"},
         "rounds": {
-            "count": args.rounds or (SUMMED_ROUNDS if secure else ROUNDS),
+            "count": args.rounds or (limits.SUMMED_ROUNDS if secure else ROUNDS),
             "sites": args.sites,
             "min_sites": min(args.sites, limits.LEAST_SUMMED),
             "max_share": 1.0 if secure else A_THIRD,
