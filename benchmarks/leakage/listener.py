@@ -14,13 +14,8 @@ from fedfin.plan import Plan
 from fedfin.plan_sections import MOST_OF_ONE_SCALE, Modality, Model, Privacy, Training
 from fedfin.plan_sections import Rounds as RoundPolicy
 from fedfin.protocol.payloads import Update, decode_payload, open_update
-<<<<<<< HEAD
-from fedfin.protocol.schedule import first_training_round, task_of
-from fedfin.protocol.site.effects import Work
-=======
 from fedfin.protocol.schedule import last_round, task_of
-from fedfin.protocol.site_states import Work
->>>>>>> leak20
+from fedfin.protocol.site.effects import Work
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans

@@ -15,13 +15,9 @@ from fedfin.demo.split import HOLDOUT, Part, Split, split_cases
 from fedfin.encoders.bundle import read_manifest
 from fedfin.files import write_atomically
 from fedfin.folders import whole_folder
-<<<<<<< HEAD
+from fedfin.limits import SUMMED_ROUNDS
 from fedfin.plan import Plan
 from fedfin.plan_sections import Codec, FinVariant, Level, Modality, Model, Privacy, Rounds, Training
-=======
-from fedfin.limits import SUMMED_ROUNDS
-from fedfin.plan import Codec, FinVariant, Level, Modality, Model, Plan, Privacy, Rounds, Training
->>>>>>> leak20
 
 FEDERATION = "demo"
 CALIBRATION_IMAGES = 192
