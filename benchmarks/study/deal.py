@@ -68,6 +68,7 @@ def deal(pool: Pool, setting: Setting, seed: int, recipe: Recipe) -> Federation:
         tuple(_texts(pool, modality, kept, shown) for modality in pool.encoders),
         {m: cases.public.get(m, values[public & cases.present[m]]) for m, values in cases.features.items()},
         {name: _inner(cases, of) for name, (of, _) in kept.items()},
+        tuple(np.array(cases.hospitals)[judge].tolist()) if cases.hospitals else (),
     )
 
 

@@ -36,7 +36,8 @@ class Federation:
     judge: held-out cases, with every modality that was recorded of them: all modalities, unless the data says that
     incomplete ones judge, too;
     axes: features of public cases by modality, [any number, dim]: what axes of few dimensions are made of;
-    inner: by site the training cases, bool [n], on which recipes are chosen (tuning.py), a fifth of the patients.
+    inner: by site the training cases, bool [n], on which recipes are chosen (tuning.py), a fifth of the patients;
+    judge_hospitals: whose each of the judge's cases is, as in `Cases`: for who looks at hospitals one by one.
     """
 
     plan: Plan
@@ -47,3 +48,4 @@ class Federation:
     texts: tuple[Texts, ...] = field(default=())
     axes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     inner: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    judge_hospitals: tuple[str, ...] = ()

@@ -39,11 +39,7 @@ def pool_of(data: Data, cache: Path, step: Step = lambda _done, _total: None) ->
 
 def run(job: Job, cache: Path, progress: Progress = lambda _share: None) -> Row:
     """Deal, train, judge. Raises whatever the method does."""
-    federation, trials = deal(pool_of(job.data, cache), job.setting, job.seed, job.recipe), []
-    if job.best and job.method.name not in SELF_TUNED:
-        trials = choices(job, cache)
-        training = apply(trials[0], federation.plan.training)
-        federation = replace(federation, plan=msgspec.structs.replace(federation.plan, training=training))
+    federation, trials = prepare(job, cache)
     started = time.process_time()
     trained = job.method.train(federation, progress)
     trained_s = time.process_time() - started
@@ -64,6 +60,16 @@ def run(job: Job, cache: Path, progress: Progress = lambda _share: None) -> Row:
         "cpu_s": round(trained_s, 2),
         **({"choice": asdict(trials[0]), "trials": len(trials)} if trials else {}),
     }
+
+
+def prepare(job: Job, cache: Path) -> tuple[Federation, list[Trial]]:
+    """What the job trains on, by the recipe that it trains with; and the trials that chose it, if any did."""
+    federation = deal(pool_of(job.data, cache), job.setting, job.seed, job.recipe)
+    if not job.best or job.method.name in SELF_TUNED:
+        return federation, []
+    trials = choices(job, cache)
+    training = apply(trials[0], federation.plan.training)
+    return replace(federation, plan=msgspec.structs.replace(federation.plan, training=training)), trials
 
 
 def choices(job: Job, cache: Path) -> list[Trial]:

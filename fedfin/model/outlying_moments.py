@@ -87,10 +87,13 @@ def _wide(own: FeatureMoments, others: Sequence[FeatureMoments]) -> str | None:
     logs = 0.5 * np.log(np.array([other.variance for other in others]) + least)
     centre = np.median(logs, axis=0)
     away, theirs = 0.5 * np.log(own.variance + least) - centre, logs - centre
-    vary = (np.array([other.variance for other in others]) > least).all(axis=0)
+    varies = np.array([other.variance for other in others]) > least
+    vary, mostly = varies.all(axis=0), varies.mean(axis=0) > 1 / 2
     if not vary.any():
         return None
-    middle, widest = (float(value) for value in np.quantile(away[vary], (0.5, NEARLY_ALL)))
+    # Of features that are rare few may vary everywhere else: those that do at most sites must be narrow here, too.
+    widest = max(float(np.quantile(away[of], NEARLY_ALL)) for of in (vary, mostly))
+    middle = float(np.median(away[vary]))
     chance = CHANCE / math.sqrt(own.cases)
     usual = math.log(WIDTH) + chance + FAR * float(_spread(np.median(theirs[:, vary], axis=1)))
     if widest < -usual:

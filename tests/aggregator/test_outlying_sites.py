@@ -16,6 +16,7 @@ from second_moment_rounds import answer, collecting, given, started, trained
 from fedfin.command_line.main import main
 from fedfin.errors import StateError
 from fedfin.limits import CHUNK_BYTES
+from fedfin.model.outlying_moments import FeatureMoments, outlying
 from fedfin.protocol.rounds.effects import CloseRound
 from fedfin.protocol.rounds.events import Tick
 from fedfin.trust.accepted import TRUST, accept
@@ -123,6 +124,45 @@ def test_inverted_labels_are_found(count: int, standings: set[str]) -> None:
     found = outliers_by_labels(PLAN, updates_of(sites), NOBODY)
     assert {o.site for o in found} == ({"s0", "s1"} if count == 2 else {"s0"})
     assert {o.standing for o in found} == standings
+
+
+@pytest.mark.parametrize(("judges", "standing"), [(1, "named"), (2, "left out")])
+def test_one_label_that_contradicts_a_single_site_is_named_and_more_than_one_left_out(
+    judges: int, standing: str
+) -> None:
+    """The others know one class of it alone: they are no judges of how it goes with features."""
+    sites = {f"s{i}": dataset(i, 300) for i in range(4)}
+    for place in range(1, 4):
+        if place > judges:
+            sites[f"s{place}"].labels[:, 0] = 0
+    sites["s0"].labels[:, 0] = 1 - sites["s0"].labels[:, 0]
+    found = outliers_by_labels(PLAN, updates_of(sites), NOBODY)
+    contradicts = {o.site: o.standing for o in found if "contradicts" in o.evidence}
+    assert contradicts["s0"] == standing
+    assert set(contradicts) <= {"s0", "s1"}
+
+
+def moments_of(values):
+    """Of one modality at one site."""
+    return FeatureMoments(len(values), values.mean(axis=0), np.square(values).mean(axis=0))
+
+
+def test_a_site_is_constant_only_where_features_are_that_vary_at_most_others() -> None:
+    """Of rare codes two vary at each of the others: that these are constant here says nothing; if all are, it does."""
+    draws = np.random.default_rng(0)
+    sites = [draws.random((60, 40)) < 0.05 for _ in range(9)]
+    for site in sites:
+        site[0, :2] = True
+        site[1:3, :2] = False
+    for place, site in enumerate(sites):
+        site[:, 2 + place :: 9] = False
+    own = draws.random((60, 40)) < 0.05
+    own[:, :2] = False
+    others = [moments_of(site.astype(np.float64)) for site in sites]
+    assert outlying(moments_of(own.astype(np.float64)), others) is None
+    constant = outlying(moments_of(np.zeros((60, 40))), others)
+    assert constant is not None
+    assert constant.startswith("nearly all its features vary")
 
 
 def test_a_site_of_one_class_is_left_out_where_no_other_is_like_it() -> None:

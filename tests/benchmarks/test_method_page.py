@@ -1,6 +1,7 @@
 """The page of what was measured has the tables, the verdict and the gains of the rows that are committed."""
 
 import gzip
+import itertools
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from benchmarks.study.summary import summarise
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "method-measured.md").read_text()
+LADDER = ("fedfin", "centralised-as-held", "centralised")
 SECTIONS = {"fair": "Each method at its best", "epochs": "The same local epochs for everybody"}
 
 
@@ -81,3 +83,20 @@ def test_readme_says_what_the_rows_say(shown):
     )
     late = sorted(float(gain) for (_, method), gain in gains.items() if method == "late-logits")
     assert f"{late[0]} to {late[-2]} below in the mean of each set, {late[-1]} on one" in readme
+
+
+def test_the_distance_to_training_in_one_place_is_taken_apart_as_the_rows_do(tmp_path):
+    """Data that no site holds, and ours, data set by data set; and every row of the table."""
+    rows = tmp_path / "ladder.jsonl"
+    packed = ROOT / "benchmarks" / "study" / "rows" / "ladder.jsonl.gz"
+    rows.write_bytes(gzip.decompress(packed.read_bytes()))
+    section = PAGE.partition("## Training in one place\n")[2].partition("\n## ")[0]
+    for one, other in itertools.combinations(LADDER, 2):
+        gains = summarise(read_scores(rows, one))["verdict"]["gains"]
+        found = {
+            g["data"]: f"{g['difference']:+.2f} ± {g['noise']:.2f}" for g in gains if g["method"] == other
+        }
+        assert f"{one} less {other} | {found['hancock']} | {found['open-i']} |" in section
+    for line in summarise(read_scores(rows, "fedfin"))["main"]:
+        cells = " | ".join(_cell(line["methods"][method]) for method in LADDER)
+        assert f"| {line['data']}, {line['setting']}, {line['kind']} | {cells} |" in section

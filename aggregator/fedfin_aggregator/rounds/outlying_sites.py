@@ -206,9 +206,11 @@ def _by_labels(
     """What is found in a site, the gravest first."""
     for modality, own in separations[site].items():
         others = _others(separations, site, modality)
-        if evidence := _inverted(plan, own):
-            strength = -own.mean / own.error
-            yield Outlier(site, _standing(others, included), f"{modality}: {evidence}", strength)
+        if evidence := _inverted(own):
+            judged = _standing(_judges(others, own.weight > 0), included)
+            yield Outlier(site, judged, f"{modality}: {evidence}", -own.mean / own.error)
+        elif (contradicted := _contradicted(own)) is not None:
+            yield _by_label(plan, site, modality, *contradicted, others, included)
     counts = {other: _most_known(of) for other, of in known.items() if of}
     if site in counts and (evidence := _other_shares(counts[site], _without(counts, site))):
         standing: Standing = "left out" if len(counts) > SHARES_OF else "named"
@@ -227,17 +229,41 @@ def _without(counts: Mapping[str, Classes], site: str) -> list[Classes]:
     return [of for other, of in counts.items() if other != site]
 
 
-def _inverted(plan: Plan, own: Separation) -> str | None:
-    if own.mean < -INVERTED * own.error:
-        return (
-            f"its labels contradict the other sites': its classes lie {own.mean:.2f} deviations apart along what tells"
-            f" them elsewhere (by chance {-INVERTED * own.error:.2f} at least)"
-        )
-    errors = own.by_label * np.sqrt(own.weight)
-    worst = int(np.argmin(errors))
-    if errors[worst] < -INVERTED_LABEL:
-        return f"its label {plan.labels[worst]} contradicts the other sites', by {-errors[worst]:.1f} standard errors"
-    return None
+def _judges(others: Mapping[str, Separation], labels: NDArray[np.bool_]) -> set[str]:
+    """Who knows both classes of one of the labels, bool [labels]: nobody else says how these go with features."""
+    return {site for site, of in others.items() if (of.weight[labels] > 0).any()}
+
+
+def _inverted(own: Separation) -> str | None:
+    if own.mean >= -INVERTED * own.error:
+        return None
+    return (
+        f"its labels contradict the other sites': its classes lie {own.mean:.2f} deviations apart along what tells"
+        f" them elsewhere (by chance {-INVERTED * own.error:.2f} at least)"
+    )
+
+
+def _contradicted(own: Separation) -> tuple[int, float] | None:
+    """The label that goes most against the other sites', and by how many standard errors."""
+    errors = -own.by_label * np.sqrt(own.weight)
+    worst = int(np.argmax(errors))
+    return (worst, float(errors[worst])) if errors[worst] > INVERTED_LABEL else None
+
+
+def _by_label(
+    plan: Plan,
+    site: str,
+    modality: str,
+    label: int,
+    errors: float,
+    others: Mapping[str, Separation],
+    included: frozenset[str],
+) -> Outlier:
+    """Against a single site it is named alone: how a label goes with features differs from hospital to hospital."""
+    judges = _judges(others, np.arange(len(plan.labels)) == label)
+    standing: Standing = "left out" if _standing(judges, included) == "left out" else "named"
+    evidence = f"its label {plan.labels[label]} contradicts the other sites', by {errors:.1f} standard errors"
+    return Outlier(site, standing, f"{modality}: {evidence}", errors)
 
 
 def _weak(own: Separation, others: list[Separation]) -> str | None:
