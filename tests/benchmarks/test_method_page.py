@@ -96,7 +96,8 @@ def test_the_distance_to_training_in_one_place_is_taken_apart_as_the_rows_do(tmp
         found = {
             g["data"]: f"{g['difference']:+.2f} ± {g['noise']:.2f}" for g in gains if g["method"] == other
         }
-        assert f"{one} less {other} | {found['hancock']} | {found['open-i']} |" in section
+        cells = " | ".join(found[data] for data in ("hancock", "open-i", "covid"))
+        assert f"{one} less {other} | {cells} |" in section
     for line in summarise(read_scores(rows, "fedfin"))["main"]:
         cells = " | ".join(_cell(line["methods"][method]) for method in LADDER)
         assert f"| {line['data']}, {line['setting']}, {line['kind']} | {cells} |" in section
