@@ -3,9 +3,10 @@
 From one modality s it is t = offset + gain s: mu_t + S_ts (S_ss + lambda I)^-1 (s - mu_s), shrunk by feature. Several
 sources are combined feature by feature as measurements of it whose errors correlate by ALIKE: all see one patient. With
 r the share that a source explains, and prior variance 1, each has precision p = r / (1 - r). As many as
-k = sum(p)^2 / sum(p^2) equal ones tell as much as k / d of them, d = 1 + ALIKE (k - 1). So the mean is
-sum(t_s / (1 - r_s)) / d / (1 + sum(p) / d), and the variance that is left is one over that denominator. With a single
-source both are those of the source.
+k = sum(p)^2 / sum(p^2) equal ones tell as much as k / d of them, d = 1 + ALIKE (k - 1). A source at its own mean says
+offset: that is its prior mean, and what it adds is t / (1 - r) - offset. With m, the prior means weighted by
+precision, the mean is (m + sum(t_s / (1 - r_s) - offset_s) / d) / (1 + sum(p) / d), and the variance that is left is
+one over that denominator. With a single source both are those of the source; where none tells anything, the mean is m.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from fedfin.fusion.modality import ByModality, key, parts, total
 # public cases, and nothing changes where views are hardly related (docs/LOG.md).
 ALIKE = 0.5
 LEAST = 1e-12  # squared precision
+SILENT = 1e-6  # the precision with which a source that tells nothing has a say in the prior mean
 
 
 class Gaussian(nn.Module):
@@ -44,26 +46,28 @@ class Gaussian(nn.Module):
         """
         estimates, spread = {}, {}
         for target in features:
-            weighted = [
-                _row(shown[source], self._weighted(source, target, features[source]))
-                for source in features
-                if source != target
-            ]
-            precisions = [
-                _row(shown[source], self._precision(source, target)) for source in shown if source != target
-            ]
+            sources = [source for source in features if source != target]
+            evidence = [_row(shown[s], self._evidence(s, target, features[s])) for s in sources]
+            precisions = [_row(shown[s], self._precision(s, target)) for s in sources]
             repeated = _repeated(precisions)
             precision = 1.0 + total(precisions) / repeated  # 1 is that of knowing nothing
-            estimates[target] = total(weighted) / repeated / precision
+            prior = self._prior_mean(sources, target, shown)
+            estimates[target] = (prior + total(evidence) / repeated) / precision
             spread[target] = 1.0 / precision
         return estimates, spread
 
-    def _weighted(self, source: str, target: str, values: Tensor) -> Tensor:
-        """[n, dim]: what one source estimates, times its precision."""
+    def _evidence(self, source: str, target: str, values: Tensor) -> Tensor:
+        """[n, dim]: what one source estimates, times its precision, less its prior mean."""
         gain, offset, explained = (
             _pair(part, source, target) for part in (self.gain, self.offset, self.explained)
         )
-        return (values @ gain.T + offset) / (1.0 - explained)
+        return (values @ gain.T + explained * offset) / (1.0 - explained)
+
+    def _prior_mean(self, sources: Sequence[str], target: str, shown: ByModality) -> Tensor:
+        """[n, dim]: the mean of what the shown sources say at their own means, by precision; 0 where none is shown."""
+        weights = [_row(shown[s], self._precision(s, target) + SILENT) for s in sources]
+        offsets = [weight * _pair(self.offset, s, target) for s, weight in zip(sources, weights, strict=True)]
+        return total(offsets) / total(weights).clamp(min=LEAST)
 
     def _precision(self, source: str, target: str) -> Tensor:
         """[1, dim]: what one source adds to that of each feature."""

@@ -60,6 +60,22 @@ def test_with_one_source_it_is_that_source_s_estimate(model) -> None:
     assert spread["a"] == pytest.approx(np.broadcast_to(1 - explained, spread["a"].shape), abs=1e-5)
 
 
+def test_what_witnesses_who_know_nothing_say_is_not_added_up() -> None:
+    """Cases that have both differ in their mean from all others: that is said by every source, and counts once."""
+    closed = Gaussian(dict.fromkeys("abc", 1), dict.fromkeys("abc", 2))
+    for source, target, explained in (("a", "c", 0.0), ("b", "c", 0.0), ("a", "b", 0.1), ("c", "b", 0.1)):
+        for part, value in ((closed.gain, 0.0), (closed.offset, 0.5), (closed.explained, explained)):
+            getattr(part[f"m_{source}"], f"m_{target}").fill_(value)
+    for source, target in (("b", "a"), ("c", "a")):
+        for part in (closed.gain, closed.offset, closed.explained):
+            getattr(part[f"m_{source}"], f"m_{target}").zero_()
+    shown = {modality: torch.tensor([True]) for modality in "abc"}
+    mean, spread = closed({modality: torch.ones(1, 2) for modality in "abc"}, shown)
+    assert [mean[modality].item() for modality in "abc"] == pytest.approx([0.0, 0.5, 0.5])
+    assert (spread["c"].item(), spread["a"].item()) == (1.0, 1.0)
+    assert spread["b"].item() < 1.0
+
+
 def test_nothing_shown_is_nothing_known(model) -> None:
     """The estimate is the mean, zero in standardised units, with all of its variance."""
     _, mean, spread = answers(model, draw(make_plan(DIMS), 5, 77), [])
