@@ -8,7 +8,11 @@ from fedfin.names import Name
 from fedfin.settings import pattern
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
-AeTitle = Annotated[str, pattern(r"^[^\s\\](?:[^\\\n]{0,14}[^\s\\])?$", "an AE title of 1 to 16 characters")]
+# PS3.5 6.2: letters of the default repertoire (ASCII) without backslash; spaces around it are none of it.
+AeTitle = Annotated[
+    str,
+    pattern(r"^(?! )[ -\[\]-~]{1,16}(?<! )\Z", "an AE title of 1 to 16 ASCII characters without backslash"),
+]
 # Without user and password: an address goes into events and the status.
 Url = Annotated[
     str,

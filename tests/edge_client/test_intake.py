@@ -263,6 +263,11 @@ def test_an_image_that_cannot_be_decoded_is_left_out_with_its_reason_and_the_res
         ('[intake]\n[[intake.take]]\nmodality = "ct"', "there is no modality 'ct'"),
         ("[intake]\n[intake.dicom]\nport = 0", "intake.dicom.port"),
         ('[intake]\n[intake.hl7]\nport = 1\nkey = "a"', "certificate and key belong together"),
+        (
+            '[intake]\n[intake.dicom]\nport = 104\ncallers = ["RÖNTGEN"]',
+            "an AE title of 1 to 16 ASCII characters",
+        ),
+        ('[intake]\n[intake.dicom]\nport = 104\nae_title = "FEDFIN\\n"', "an AE title of 1 to 16 ASCII"),
         ('[intake]\n[intake.oru]\naccession = "3"', "a place like OBR-3.1"),
     ],
 )

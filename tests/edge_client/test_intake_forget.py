@@ -1,6 +1,7 @@
 """`fedfin edge forget`: nothing of a study is left, not even in free pages."""
 
 import os
+import signal
 import sqlite3
 
 import pytest
@@ -10,6 +11,7 @@ from fedfin.command_line.main import main
 from fedfin_edge.cases import feature_store
 from fedfin_edge.cases.digests import digest_input
 from fedfin_edge.cases.feature_store import FeatureStore
+from fedfin_edge.intake.batch import Batch
 from fedfin_edge.intake.case_table import read_cases
 from fedfin_edge.intake.folder import open_intake
 from fedfin_edge.intake.mllp import Mllp
@@ -104,6 +106,35 @@ def test_what_waits_in_the_spool_is_forgotten_too(site):
         service._reception.take_object(THREE.view("AP"))
         assert main(["edge", "forget", str(site.folder), ONE.accession]) == 0
         assert len(service._spool.waiting()) == 1
+
+
+def test_features_of_what_waits_that_a_kill_left_without_a_record_go_too(site):
+    """Killed between the two stores: the image and the report wait, and their features are here already."""
+    before = features(site)
+    if not (child := os.fork()):
+        kill_between_the_stores(site)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert features(site) == before + 2
+    assert forget(site, FOUR.accession) == 0
+    assert features(site) == before
+    assert list((site.intake_path / "spool").iterdir()) == []
+
+
+def kill_between_the_stores(site):
+    """Take a study, in this process, which does not outlive it."""
+    Batch.keep = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        take(site, [FOUR.view()], [oru(FOUR, "a word of its own", minute=1)])
+    finally:
+        os._exit(1)
+
+
+def test_features_of_what_waits_stay_where_another_study_has_them(site):
+    with open_service(site) as service:
+        mllp = Mllp(Listener(port=1), service._folder.settings.oru, site.folder, service._reception)
+        mllp.answer(oru(FOUR, "effusion", minute=1))
+        assert forget(site, FOUR.accession) == 0
+    assert sorted(cases_of(site)[case_id(site, ONE.accession)][1]) == ["image", "text"]
 
 
 def forget(site, *words):

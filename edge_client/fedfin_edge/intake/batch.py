@@ -67,7 +67,7 @@ class Batch:
             self.counts[f"image: {verdict.reason}"] += 1
             return
         modality = settings.take[verdict.rule].modality
-        kept = Kept("image", identity.hash("image", hashlib.sha256(data).digest()))
+        kept = kept_image(data, identity)
         record = image_record(header, identity, modality, verdict.rule, kept)
         self.todo.setdefault(modality, []).append(Entry(path, kept, record))
 
@@ -119,6 +119,11 @@ def _made(outcomes: Mapping[bytes, Outcome]) -> dict[bytes, Encoded]:
         for digest, outcome in outcomes.items()
         if outcome.features is not None
     }
+
+
+def kept_image(data: bytes, identity: Identity) -> Kept:
+    """By what the features of a DICOM file's bytes are found."""
+    return Kept("image", identity.hash("image", hashlib.sha256(data).digest()))
 
 
 def image_record(header: Header, identity: Identity, modality: str, rule: int, kept: Kept) -> ImageRecord:

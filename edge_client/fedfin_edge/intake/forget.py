@@ -8,9 +8,8 @@ from typing import Literal
 from msgspec import MsgspecError
 
 from fedfin.errors import InputError
-from fedfin_edge.cases.digests import Kept
 from fedfin_edge.cases.feature_store import FeatureStore
-from fedfin_edge.intake.batch import image_record, report_record
+from fedfin_edge.intake.batch import image_record, kept_image, report_record
 from fedfin_edge.intake.case_table import read_cases, write_cases
 from fedfin_edge.intake.dicom_header import read_header
 from fedfin_edge.intake.folder import IntakeFolder
@@ -50,6 +49,8 @@ def forget(site: Site, folder: IntakeFolder, kind: Named, name: str, *, bar: boo
     wanted = folder.identity.hash(kind, name)
     with folder.batch(), folder.open_store() as store:
         scope = _find(store, _spooled(folder), kind, wanted)
+        # A kill may have left features of what waits: no record is of them yet.
+        store.release(scope.spooled.values())
         # The service may be writing there: nothing but these files is touched.
         for path in scope.spooled:
             path.unlink(missing_ok=True)
@@ -69,7 +70,7 @@ class _Scope:
 
     images: list[ImageRecord]
     reports: list[ReportRecord]
-    spooled: list[Path]
+    spooled: dict[Path, Record]
     owners: set[bytes]
 
 
@@ -93,7 +94,7 @@ def _find(store: IntakeStore, spooled: Mapping[Path, Record], kind: Named, wante
     return _Scope(
         images=list(filter(is_meant, images)),
         reports=list(filter(is_meant, reports)),
-        spooled=[path for path, record in spooled.items() if is_meant(record)],
+        spooled={path: record for path, record in spooled.items() if is_meant(record)},
         owners=cases | studies | {each.owner for each in meant},
     )
 
@@ -109,7 +110,7 @@ def _record(path: Path, identity: Identity) -> Record | None:
     try:
         data = path.read_bytes()
         if ".dicom" in path.suffixes:
-            return image_record(read_header(data), identity, "", 0, Kept("image", b""))
+            return image_record(read_header(data), identity, "", 0, kept_image(data, identity))
         return report_record(unpack(data), identity)
     except (InputError, MsgspecError, FileNotFoundError):
         return None

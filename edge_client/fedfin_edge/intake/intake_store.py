@@ -28,7 +28,7 @@ from fedfin.schema import set_up
 from fedfin_edge.cases.digests import Kept
 from fedfin_edge.cases.scrub import scrub
 from fedfin_edge.intake.identity import Identity
-from fedfin_edge.intake.records import FHIR, WITHDRAWN, ImageRecord, LabelRecord, ReportRecord
+from fedfin_edge.intake.records import FHIR, WITHDRAWN, ImageRecord, LabelRecord, Record, ReportRecord
 from fedfin_edge.intake.what_counts import WhatCounts
 
 STORE = "intake.sqlite"
@@ -176,6 +176,12 @@ class IntakeStore:
             database.execute("DELETE FROM given WHERE mark = ?", (mark,))
             _count(database, {"report: withdrawn": 1})
             return True
+
+    def release(self, records: Iterable[Record]) -> None:
+        """Nothing makes use of these features, unless something that is kept here does."""
+        with self._transaction() as database:
+            for record in records:
+                _release(database, "image" if isinstance(record, ImageRecord) else "text", record.digest)
 
     def released(self) -> set[Kept]:
         """Of which nothing here makes use any more."""
