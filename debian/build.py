@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -32,6 +32,9 @@ TORCH = {"amd64": "2.13.0", "arm64": "2.9.1"}
 # Of what its wheel names; networkx, sympy and others are for torch.compile: 2,800 files that no training here imports.
 TORCH_NEEDS = ("typing-extensions",)
 SERVICES = {"fedfin": ("aggregator",), "fedfin-edge": ("edge", "intake")}  # the first has the folder's name
+# What imports a package's modules, and must not run while they are exchanged: a site's services the base's, too.
+STOPPED = {"fedfin": ("aggregator", "edge", "intake"), "fedfin-edge": ("edge", "intake")}
+SCRIPTS = ("postinst", "prerm", "postrm")
 BESIDE = ("openpyxl",)  # case tables in Excel workbooks; pyarrow, for Parquet, would add 150 MB
 # tokenizers names it for models from a hub, and we read files: it would bring an HTTP client into the hospital.
 NOT_NEEDED = ("huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "h11", "click", "tqdm",
@@ -76,7 +79,9 @@ def main() -> None:
     base = wheels.resolve(str(own))
     torch = wheels.torch(args.torch or TORCH[args.arch])
     edge = wheels.resolve(f"{own}[intake]", *TORCH_NEEDS, *BESIDE) | {torch}
-    version = args.version or own.name.split("-")[1]
+    version = (
+        f"{args.version or own.name.split('-')[1]}+py{args.python}"  # each distribution's Python has its own
+    )
     for name, found in (("fedfin", base), ("fedfin-edge", edge - base)):
         package = Package(work / name, name, version, args.arch, args.python)
         package.lay(found)
@@ -174,17 +179,12 @@ class Package:
             "ARCH": self._arch,
             "SIZE": str(sum(path.stat().st_size for path in files) // 1024),
             "PYTHON": f"python3 (>= 3.{minor}), python3 (<< 3.{minor + 1})",
-            "GROUP": SERVICES[self._name][0],
-            "SERVICES": " ".join(SERVICES[self._name]),
         }
         sums = [f"{hashlib.md5(p.read_bytes()).hexdigest()}  {p.relative_to(self._root)}\n" for p in files]  # noqa: S324 - dpkg's format
         self._put("DEBIAN/md5sums", "".join(sums))
-        for name in ("control", "postinst", "prerm", "postrm"):
-            source = HERE / f"{self._name}.{name}"
-            text = (source if source.exists() else HERE / f"both.{name}").read_text()
-            for key, value in values.items():
-                text = text.replace(f"@{key}@", value)
-            self._put(f"DEBIAN/{name}", text, 0o644 if name == "control" else 0o755)
+        self._put("DEBIAN/control", _filled(HERE / f"{self._name}.control", values))
+        for name in SCRIPTS:
+            self._put(f"DEBIAN/{name}", script(self._name, name), 0o755)
         out = OUT / f"{self._name}_{self._version}_{self._arch}.deb"
         subprocess.run(["dpkg-deb", "-Zzstd", "-z3", "--root-owner-group", "--build", self._root, out], check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
@@ -195,6 +195,20 @@ class Package:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(mode)
+
+
+def script(package: str, name: str) -> str:
+    """A maintainer script, as dpkg calls it (Debian Policy 6.5)."""
+    names = {"SERVICES": SERVICES[package], "STOPPED": STOPPED[package]}
+    values = {key: " ".join(value) for key, value in names.items()}
+    return _filled(HERE / f"both.{name}", {"GROUP": SERVICES[package][0], **values})
+
+
+def _filled(source: Path, values: Mapping[str, str]) -> str:
+    text = source.read_text()
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", value)
+    return text
 
 
 def _unpack(wheel: Path, folder: Path) -> None:

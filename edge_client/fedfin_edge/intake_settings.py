@@ -70,6 +70,15 @@ class DicomListener(Listener, frozen=True):
     callers: tuple[AeTitle, ...] = ()
 
 
+class Archive(_Closed, frozen=True):
+    """The PACS, which the doctor asks with a C-ECHO. `ca`: over TLS, by a certificate of that CA (PEM)."""
+
+    ae_title: AeTitle
+    host: Annotated[str, pattern(r"^[^\s@/]+$", "a name or an address")]
+    port: Port = 104
+    ca: Text | None = None
+
+
 class Oru(_Closed, frozen=True):
     """Where in an HL7 message ORU^R01 things are.
 
@@ -165,6 +174,7 @@ class IntakeSettings(_Closed, frozen=True):
     most_queued: Most = 20_000
     least_free_mb: Least = 1_000
     dicom: DicomListener | None = None
+    archive: Archive | None = None
     hl7: Listener | None = None
     oru: Oru = Oru()
     dicomweb: Dicomweb | None = None

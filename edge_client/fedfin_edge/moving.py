@@ -56,7 +56,14 @@ def _secrets(site: Site) -> dict[str, Path]:
     settings: SiteSettings = site.settings
     sections: list[object] = [settings.tls, settings.login, settings.proxy]
     if (intake := settings.intake) is not None:
-        sections += [intake.dicom, intake.hl7, intake.dicomweb, intake.fhir, intake.fhir_export]
+        sections += [
+            intake.dicom,
+            intake.archive,
+            intake.hl7,
+            intake.dicomweb,
+            intake.fhir,
+            intake.fhir_export,
+        ]
     texts = [getattr(section, key, None) for section in sections for key in _SECRET_KEYS]
     return {text: _resolved(site, text) for text in texts if text is not None}
 

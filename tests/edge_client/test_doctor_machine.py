@@ -1,5 +1,6 @@
 """What `fedfin edge doctor` says of the machine: of this one, and of what a Jetson's kernel shows."""
 
+import json
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,12 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from fedfin.broker.check.finding import Verdict
+from fedfin.command_line.main import main
 from fedfin.errors import SettingsError
 from fedfin_edge.doctor import disk, intake, jetson, memory, processors
-from fedfin_edge.doctor.archive import archive
+from fedfin_edge.doctor.archive import archive, archive_at
 from fedfin_edge.doctor.clock import clock
 from fedfin_edge.doctor.echo import echo
-from fedfin_edge.intake_settings import Fhir
+from fedfin_edge.intake_settings import DicomListener, Fhir
 
 
 def test_this_machine_is_measured(tmp_path: Path) -> None:
@@ -82,28 +84,66 @@ def test_a_c_echo_says_whether_an_archive_answers_and_takes_our_name() -> None:
     server = entity.start_server(("127.0.0.1", 0), block=False)
     port = server.socket.getsockname()[1]
     try:
-        ((well, _),) = archive(f"ARCHIVE@127.0.0.1:{port}", calling="FEDFIN")
-        ((unknown, code),) = archive(f"ARCHIVE@127.0.0.1:{port}", calling="OTHER")
-        listener = SimpleNamespace(
-            certificate=None, callers=("FEDFIN",), address="", port=port, ae_title="ARCHIVE"
-        )
-        way_in = intake._dicom(listener)
+        place = archive_at(f"ARCHIVE@127.0.0.1:{port}")
+        well, unknown = archive(place, calling="FEDFIN"), archive(place, calling="OTHER")
+        way_in = intake._dicom(DicomListener(callers=("FEDFIN",), port=port, ae_title="ARCHIVE"), Path())
     finally:
         server.shutdown()
     away = echo("archive answers", "127.0.0.1", port, calling="FEDFIN", called="ARCHIVE", remedy="look")
     assert [each.verdict for each in (well, way_in, unknown, away)] == [Verdict.PASS] * 2 + [Verdict.FAIL] * 2
     assert "does not take OTHER" in unknown.says
     assert "know the AE title OTHER" in unknown.remedy
-    assert code == 4
     assert "does not answer" in away.says
     assert threading.active_count() < 20
 
 
 def test_an_archive_s_place_is_written_as_people_write_it() -> None:
     """Anything else is a plain error."""
-    for wrong in ("ARCHIVE", "pacs.example:104", "A@B", "A@b:x", "a name of more than sixteen@b:104"):
+    for wrong in (
+        "",
+        "ARCHIVE",
+        "pacs.example:104",
+        "A@B",
+        "A@b:x",
+        "A@b:0",
+        "A@b:99999",
+        "sixteen and one @b:104",
+    ):
         with pytest.raises(SettingsError, match="write AE@HOST:PORT"):
-            next(archive(wrong, calling="FEDFIN"))
+            archive_at(wrong)
+    assert archive_at("MY ARCHIVE@[::1]:104").host == "[::1]"
+
+
+@pytest.mark.parametrize("options", [("--pacs", "A@b:99999"), ("--calling", "A TITLE OF SEVENTEEN")])
+def test_a_wrong_option_is_refused_before_anything_is_asked(
+    tmp_path: Path, options: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not after a minute of checks."""
+    assert main(["edge", "doctor", str(tmp_path), *options]) == 3
+    shown = capsys.readouterr()
+    assert (shown.out, " ".join(options) in shown.err) == ("", True)
+
+
+def test_an_archive_whose_host_has_no_address_is_a_finding_among_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others are not lost; a folder without site.toml fails first."""
+    pytest.importorskip("pynetdicom")
+    assert (
+        main(["edge", "doctor", str(tmp_path), "--pacs", "ARCHIVE@pacs.nowhere.invalid:104", "--json"]) == 3
+    )
+    found = {each["probe"]: each for each in json.loads(capsys.readouterr().out)}
+    assert found["site.toml"]["verdict"] == Verdict.FAIL
+    assert found["archive answers"]["verdict"] == Verdict.FAIL
+    assert "ARCHIVE at pacs.nowhere.invalid:104 cannot be asked (" in found["archive answers"]["says"]
+    assert found["archive answers"]["remedy"].startswith("correct AE title, host and port")
+
+
+def test_a_title_that_dicom_does_not_have_is_a_finding() -> None:
+    """It has ASCII alone."""
+    pytest.importorskip("pynetdicom")
+    found = echo("archive answers", "127.0.0.1", 9, calling="RÖNTGEN", called="ARCHIVE", remedy="look")
+    assert (found.failed, "cannot be asked (" in found.says) == (True, True)
 
 
 def test_a_site_without_an_intake_says_so_and_sources_are_asked_where_they_are() -> None:
@@ -114,6 +154,7 @@ def test_a_site_without_an_intake_says_so_and_sources_are_asked_where_they_are()
     web = Fhir(url="http://127.0.0.1:9/fhir")
     given = {
         "dicom": None,
+        "archive": None,
         "hl7": SimpleNamespace(address="", port=9),
         "dicomweb": None,
         "fhir": web,

@@ -1,15 +1,20 @@
 """What `fedfin edge doctor` says of a site's own settings and files, where nobody else need answer."""
 
+import shutil
 import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
-from intake_kit import RULE, make_site
+from intake_kit import RULE, make_site, open_service
 
-from fedfin.broker.check.finding import Verdict
+from benchmarks.transport.certificates import Authority
+from fedfin.broker.check.finding import Finding, Verdict
 from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port
 from fedfin_edge.agent.state import AgentState, Proposal
+from fedfin_edge.doctor import versions
 from fedfin_edge.doctor.cases import cases
 from fedfin_edge.doctor.examination import examine
 from fedfin_edge.doctor.intake import intake
@@ -18,7 +23,8 @@ from fedfin_edge.doctor.intake_section import intake_section
 from fedfin_edge.doctor.plan import plan
 from fedfin_edge.doctor.secrets import secrets
 from fedfin_edge.intake.folder import open_intake
-from fedfin_edge.site import open_site
+from fedfin_edge.intake.sources import servers
+from fedfin_edge.site import Site, open_site
 
 
 def test_a_fresh_intake_site_is_not_sent_to_correct_a_table_that_nobody_writes(tmp_path: Path, bundles):
@@ -206,3 +212,100 @@ def test_an_intake_key_that_others_may_read_is_named(tmp_path: Path, bundles):
     (open_to_others,) = secrets(site)
     assert open_to_others.verdict is Verdict.WARN
     assert open_to_others.remedy == f"chmod go-rwx {key}"
+
+
+def test_what_the_intake_lacks_is_named_with_what_to_install_and_its_sources_are_not_blamed(
+    tmp_path: Path, bundles, monkeypatch: pytest.MonkeyPatch
+):
+    """As where `fedfin[edge]` is installed, which is all that a site with a table needs."""
+    site = make_site(tmp_path / "site", bundles, listening())
+    monkeypatch.setattr(versions, "version", without("hl7", "pynetdicom"))
+    found = {finding.probe: (finding, code) for finding, code in examine(site.folder)}
+    finding, code = found["intake's versions"]
+    assert (finding.says, code) == ("pynetdicom, hl7 not installed", 11)
+    assert finding.remedy == "pip install 'fedfin[hospital]'"
+    assert found["versions"][0].verdict is Verdict.PASS
+    assert found["intake"][0].says == "not reached because intake's versions failed"
+
+
+def without(*names: str) -> Callable[[str], str]:
+    """`importlib.metadata.version` of an environment where these are not."""
+
+    def found(name: str) -> str:
+        if name in names:
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    return found
+
+
+def test_a_site_without_an_intake_needs_none_of_its_packages(maker, monkeypatch: pytest.MonkeyPatch):
+    """It has a table."""
+    monkeypatch.setattr(versions, "version", without(*versions.INTAKE))
+    row = {"case": "a", "patient": "p", "image": maker.image("a.png"), "text": "clear lungs", "effusion": 1}
+    assert list(versions.intake_versions(maker.site(maker.table([row])))) == []
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The hospital's CA."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    return Authority(tmp_path_factory.mktemp("pki") / "ours")
+
+
+@pytest.fixture
+def answering(tmp_path: Path, bundles, authority: Authority) -> Iterator[tuple[Site, str]]:
+    """A site whose intake listens over TLS, and how [intake.archive] names this very listener."""
+    pair, port = authority.issue("server", hosts=("DNS:localhost",)), free_port()
+    tls = f'certificate = "{pair.certificate}"\nkey = "{pair.key}"\n'
+    site = make_site(tmp_path / "site", bundles, f"{RULE}[intake.dicom]\nport = {port}\n{tls}")
+    place = f'\n[intake.archive]\nae_title = "FEDFIN"\nhost = "localhost"\nport = {port}\n'
+    with open_service(site) as service:
+        (dicom,) = servers(site, service._folder, service._reception, service._report).values()
+        with dicom:
+            yield site, place
+
+
+def asked(site: Site, section: str) -> dict[str, Finding]:
+    """Of the sources, once site.toml has this, too."""
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text() + section)
+    return {finding.probe: finding for finding in intake(open_site(site.folder))}
+
+
+def test_both_ways_of_an_archive_are_asked_over_tls(answering, authority: Authority):
+    """The way in by the certificate that site.toml names; the way out by the CA that [intake.archive] names."""
+    site, place = answering
+    found = asked(site, f'{place}ca = "{authority.ca}"\n')
+    assert {name: finding.verdict for name, finding in found.items()} == {
+        "archive sends here": Verdict.PASS,
+        "archive answers": Verdict.PASS,
+    }
+    assert all("over TLS answers" in finding.says for finding in found.values())
+
+
+def test_an_archive_that_another_ca_answers_for_does_not_answer(
+    answering, tmp_path_factory: pytest.TempPathFactory
+):
+    """Nor one whose CA cannot be read."""
+    site, place = answering
+    other = Authority(tmp_path_factory.mktemp("pki") / "other")
+    found = asked(site, f'{place}ca = "{other.ca}"\n')
+    assert found["archive sends here"].verdict is Verdict.PASS
+    assert found["archive answers"].failed
+    other.ca.unlink()
+    away = asked(site, "")["archive answers"]
+    assert (away.failed, away.remedy) == (True, "correct intake.archive.ca")
+
+
+def test_a_listener_with_another_certificate_than_site_toml_names_fails(answering, authority: Authority):
+    """As one that was not started again since."""
+    site, _ = answering
+    pair, settings = authority.issue("renewed", hosts=("DNS:localhost",)), site.folder / "site.toml"
+    text = settings.read_text()
+    for old, new in (("server.pem", pair.certificate.name), ("server.key", pair.key.name)):
+        assert old in text, text
+        text = text.replace(old, new)
+    settings.write_text(text)
+    assert asked(site, "")["archive sends here"].failed

@@ -14,6 +14,7 @@ SECTIONS = {
     "intake.": intake_settings.IntakeSettings,
     "intake.take.": intake_settings.Take,
     "intake.dicom.": intake_settings.DicomListener,
+    "intake.archive.": intake_settings.Archive,
     "intake.dicomweb.": intake_settings.Dicomweb,
     "intake.hl7.": intake_settings.Listener,
     "intake.fhir.": intake_settings.Fhir,

@@ -73,7 +73,7 @@ def test_without_a_yes_nothing_is_written(
 
 def test_settings_are_there_without_secrets_and_places(site: Site) -> None:
     """Users, passwords, files, hosts; a key that nobody has looked at is left out, too."""
-    text = support_text(site.folder, [], None)
+    text = support_text(site.folder, [], [])
     settings = json.loads(text.partition("=== settings\n")[2].partition("\n\n===")[0])
     assert settings["cases"] | {"table": ""} == {
         "table": "", "case": "case", "patient": "patient", "split": "split", "labels": ["effusion"],
@@ -96,8 +96,21 @@ def test_of_a_log_only_events_are_taken(site: Site, tmp_path: Path) -> None:
     """What a person or another program wrote there is counted, not shown; a log that is away is said to be."""
     log = tmp_path / "run.log"
     log.write_text('starting\n{"event": "online", "time": 1.5}\nPatient Mary Miller\n{"name": "Mary"}\n')
-    text = support_text(site.folder, [], log)
+    text = support_text(site.folder, [], [log])
     assert "1.5 online" in text
     assert "and 3 lines that are no events" in text
     assert "Mary" not in text
-    assert "cannot be read" in support_text(site.folder, [], tmp_path / "away.log")
+    assert "cannot be read" in support_text(site.folder, [], [tmp_path / "away.log"])
+
+
+def test_a_site_s_two_services_have_a_log_each(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the journal gives them: the JSON lines of `--json`, without a head of its own."""
+    for name, event in (("edge", "online"), ("intake", "listening")):
+        (tmp_path / name).write_text(json.dumps({"event": event, "time": 1.5}) + "\n")
+    logs = ("--log", tmp_path / "edge", "--log", tmp_path / "intake")
+    assert support(site, tmp_path / "support.txt", "--yes", *logs) == 0
+    shown = capsys.readouterr().out
+    assert "lines of log 1\n1.5 online" in shown
+    assert "lines of log 2\n1.5 listening" in shown

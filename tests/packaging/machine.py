@@ -1,6 +1,7 @@
 """A clean Debian 12 with systemd at work, in a container of systemd-nspawn without a network; needs root."""
 
 import contextlib
+import hashlib
 import re
 import shutil
 import subprocess
@@ -79,19 +80,22 @@ class Machine:
             time.sleep(0.3)
 
     def files(self) -> dict[str, str]:
-        """All there is, by path: kind and rights, and of small settings the content."""
+        """All there is, by path: of a link where it leads, of a file rights and SHA-256, of others kind and rights."""
         found = {}
         skipped = tuple(f"{name}/" for name in NOT_OURS)
         for path in self.root.rglob("*"):
             name = str(path.relative_to(self.root))
-            if f"{name}/".startswith(skipped) or path.is_symlink():
-                continue
-            stat = path.stat()
-            found[name] = oct(stat.st_mode) + (path.read_text(errors="replace") if name in ACCOUNTS else "")
+            if not f"{name}/".startswith(skipped):
+                found[name] = _state(path)
         return found
 
 
-ACCOUNTS = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow")
+def _state(path: Path) -> str:
+    """Of one entry; two that are equal have equal states."""
+    if path.is_symlink():
+        return f"link to {path.readlink()}"
+    mode = oct(path.stat().st_mode)
+    return f"{mode} {hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else mode
 
 
 @contextlib.contextmanager

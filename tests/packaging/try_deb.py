@@ -48,7 +48,7 @@ EARLIER = Path(__file__).parents[1] / "upgrades/before-formats.tar.gz"
 
 def packages() -> list[Path]:
     """The two of build/deb for this architecture. SystemExit where there are none."""
-    found = sorted(BUILD.glob("fedfin*_0.1.0_amd64.deb"))
+    found = sorted(BUILD.glob("fedfin*_0.1.0+py3.11_amd64.deb"))
     if len(found) != 2:
         sys.exit(f"{BUILD} has no packages: make deb")
     return found
@@ -108,10 +108,21 @@ def stop_and_upgrade(table: Table) -> None:
     machine.sh(f"systemctl stop {EDGE}")
     print(f"stopped after {time.monotonic() - started:.1f} s\n")
     machine.sh(f"systemctl start {EDGE}")
+    break_off(machine)
     again = install(USB).replace("install", "install --reinstall -o Dpkg::Options::=--force-unsafe-io")
     table.do("upgrade", again, until=f"systemctl is-active --quiet {EDGE} {AGGREGATOR}")
     join(machine)
     end(machine)
+
+
+def break_off(machine: Machine) -> None:
+    """An upgrade whose package ends in its middle: dpkg takes it back, and what ran runs again."""
+    started = f"systemctl show -P InvocationID {EDGE} {AGGREGATOR}"
+    before = set(machine.sh(started).split())
+    machine.sh(f"head -c 4M {USB}/fedfin_*.deb > cut.deb; ! dpkg -i cut.deb; rm cut.deb")
+    machine.sh(f"systemctl is-active --quiet {EDGE} && systemctl is-active --quiet {AGGREGATOR}")
+    expect(before.isdisjoint(machine.sh(started).split()), "services of what was exchanged were not stopped")
+    print("an upgrade broke off, and both services were at work again")
 
 
 def take_over(machine: Machine) -> None:

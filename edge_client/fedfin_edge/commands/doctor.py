@@ -1,13 +1,18 @@
 """`fedfin edge doctor`: what is wrong with this machine, this site, or its way to the others."""
 
 import argparse
-import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedfin.command_line.parsers import Commands, add_command
-from fedfin.errors import SettingsError
+from fedfin.errors import InputError, SettingsError
+
+if TYPE_CHECKING:
+    from fedfin_edge.doctor.examination import Found
+    from fedfin_edge.intake_settings import Archive
 
 _DESCRIPTION = """\
 Asks one thing after the other: versions, clock, disk, memory, processors, settings, keys, encoders, cases, where
@@ -35,19 +40,28 @@ def add(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask, and print as it comes. Raises SettingsError for a folder that is not there."""
+    """Ask, and print as it comes. Raises SettingsError for a folder that is not there, or an option that is wrong."""
     from fedfin.broker.check.finding import print_finding
-    from fedfin_edge.doctor.archive import archive
-    from fedfin_edge.doctor.examination import examine
+    from fedfin_edge.doctor.archive import archive_at, our_title
 
     if not args.folder.is_dir():
         raise SettingsError(f"{args.folder}: there is no such folder; make a site's with `fedfin edge init`")
-    checks = [examine(args.folder)] + ([archive(args.pacs, calling=args.calling)] if args.pacs else [])
+    pacs = archive_at(args.pacs) if args.pacs is not None else None
+    calling = our_title(args.calling)
     found = []
-    for finding, code in itertools.chain(*checks):
+    for finding, code in _findings(args.folder, pacs, calling):
         found.append((finding, code))
         if not args.json:
             print_finding(finding)
     if args.json:
         print(json.dumps([asdict(finding) for finding, _ in found]))
     return next((code for finding, code in found if finding.failed), 0)
+
+
+def _findings(folder: Path, pacs: "Archive | None", calling: str) -> "Iterator[Found]":
+    from fedfin_edge.doctor.archive import archive
+    from fedfin_edge.doctor.examination import examine
+
+    yield from examine(folder)
+    if pacs is not None:
+        yield archive(pacs, calling=calling), InputError.exit_code

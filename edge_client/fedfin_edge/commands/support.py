@@ -9,7 +9,7 @@ from fedfin.errors import SettingsError, StateError
 
 _DESCRIPTION = """\
 Shows versions, settings without passwords, users, paths and hosts (but the broker's), the doctor's findings, the
-status, sizes of files, and the ends of audit log and log. Of patients there is nothing. Then it asks, and writes what
+status, sizes of files, and the ends of audit log and logs. Of patients there is nothing. Then it asks, and writes what
 it showed; nothing is sent: mail the file yourself. --yes writes without asking."""
 _EXAMPLE = "fedfin edge support st-mary --out st-mary.support.txt --log st-mary.log"
 
@@ -20,7 +20,14 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "support", summary, example=_EXAMPLE, description=_DESCRIPTION)
     parser.add_argument("folder", type=Path, help="site folder")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the text file to write")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="the one that `run --log` writes")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what `run --log` or `intake --log` writes, or of a service `journalctl -u UNIT -o cat`; again for others",
+    )
     parser.add_argument("--yes", action="store_true", help="write it without asking")
     parser.set_defaults(run=run)
 

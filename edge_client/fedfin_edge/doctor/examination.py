@@ -27,7 +27,7 @@ from fedfin_edge.doctor.memory import memory
 from fedfin_edge.doctor.plan import plan
 from fedfin_edge.doctor.processors import processors
 from fedfin_edge.doctor.secrets import secrets
-from fedfin_edge.doctor.versions import versions
+from fedfin_edge.doctor.versions import intake_versions, versions
 from fedfin_edge.site import SETTINGS, Site, open_site
 
 MACHINE = (
@@ -51,9 +51,10 @@ SITE = (
     Check("secrets", secrets, SettingsError.exit_code),
     Check("encoders", _encoders, BundleError.exit_code, needs=("versions",)),
     Check("cases", cases, InputError.exit_code, needs=("disk",)),
+    Check("intake's versions", intake_versions, MissingExtraError.exit_code),
     Check("[intake]", intake_section, SettingsError.exit_code),
     Check("intake's room", intake_room, FedfinError.exit_code),
-    Check("intake", intake, InputError.exit_code),
+    Check("intake", intake, InputError.exit_code, needs=("intake's versions",)),
     Check("keys", identity, StateError.exit_code),
     Check("broker", broker, LinkError.exit_code),
     Check("plan", plan, SettingsError.exit_code, needs=("encoders",)),

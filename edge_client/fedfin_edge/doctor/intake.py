@@ -1,12 +1,14 @@
 """Where studies and reports come from, as [intake] of site.toml names it: whether each source answers."""
 
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from fedfin.broker.check.finding import Finding, fail, failed_by, not_reached, passed, warn
 from fedfin.errors import FedfinError
+from fedfin_edge.doctor.archive import known_archive
 from fedfin_edge.doctor.bulk_export import bulk_export
 from fedfin_edge.doctor.echo import echo
 from fedfin_edge.doctor.labels import labels
@@ -26,7 +28,9 @@ def intake(site: Site) -> Iterator[Finding]:
         yield not_reached("intake", "site.toml has no [intake]: cases come from the table")
         return
     if settings.dicom is not None:
-        yield _dicom(settings.dicom)
+        yield _dicom(settings.dicom, site.folder)
+    if settings.archive is not None:
+        yield known_archive(settings.archive, settings, site.folder)
     if settings.hl7 is not None:
         yield _listens("reports (HL7)", settings.hl7.address or HERE, settings.hl7.port)
     for probe, web, below in (("archive (DICOMweb)", settings.dicomweb, "studies?limit=1"),
@@ -41,15 +45,29 @@ def intake(site: Site) -> Iterator[Finding]:
         yield labels(site, settings.labels)
 
 
-def _dicom(listener: DicomListener) -> Finding:
+def _dicom(listener: DicomListener, folder: Path) -> Finding:
     """The way in, as an archive would come: by the name of one that may send."""
-    if listener.certificate is not None:
-        return _listens("archive sends here (TLS)", listener.address or HERE, listener.port)
+    probe, where = "archive sends here", listener.address or HERE
+    if listener.ca is not None:  # it answers those whose certificate is of that CA, and ours need not be
+        return _listens(f"{probe} (TLS)", where, listener.port)
+    try:
+        tls = _itself(listener, folder)
+    except OSError:
+        return not_reached(probe, "[intake] failed")
     calling = listener.callers[0] if listener.callers else "FEDFIN-DOCTOR"
-    where = listener.address or HERE
     return echo(
-        "archive sends here", where, listener.port, calling=calling, called=listener.ae_title, remedy=_START
+        probe, where, listener.port, calling=calling, called=listener.ae_title, remedy=_START, tls=tls
     )
+
+
+def _itself(listener: DicomListener, folder: Path) -> ssl.SSLContext | None:
+    """Trusts the very certificate that site.toml names, whatever host it is for. Raises OSError."""
+    if listener.certificate is None:
+        return None
+    context = ssl.create_default_context(cafile=folder / listener.certificate)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def _listens(probe: str, host: str, port: int) -> Finding:

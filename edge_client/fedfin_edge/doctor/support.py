@@ -6,7 +6,7 @@ somebody has looked at it.
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ _FILES = (SETTINGS, FEATURES, ANSWERS, APPROVALS, COUNTS)
 _STATE_SUFFIXES = (".json", ".msgpack", ".fedfin")
 
 
-def support_text(folder: Path, findings: list[Finding], log: Path | None) -> str:
-    """All of it. `findings`: the doctor's. `log`: the file that `run --log` writes. Raises SettingsError."""
+def support_text(folder: Path, findings: list[Finding], logs: Sequence[Path]) -> str:
+    """All of it. `findings`: the doctor's. `logs`: of `run` and `intake`. Raises SettingsError."""
     site = open_site(folder)
     sections = {
         "versions": _versions(),
@@ -42,8 +42,11 @@ def support_text(folder: Path, findings: list[Finding], log: Path | None) -> str
         "status": _status(site),
         "files": "\n".join(_files(site)),
         f"the last {TAIL} lines of the audit log": "\n".join(_audit_tail(site)),
-        f"the last {TAIL} lines of the log": "\n".join(_log_tail(log)) if log else "none was named (--log)",
     }
+    sections |= {
+        f"the last {TAIL} lines of log {number}": "\n".join(_log_tail(log))
+        for number, log in enumerate(logs, 1)
+    } or {"log": "none was named (--log)"}
     return plain_lines("".join(f"=== {title}\n{text}\n\n" for title, text in sections.items()))
 
 

@@ -15,6 +15,9 @@ _SOURCES = """\
 # port = 11112
 # ae_title = "FEDFIN"
 # callers = ["PACS"]
+# [intake.archive]
+# ae_title = "PACS"
+# host = "pacs.example"
 # [intake.dicomweb]
 # url = "https://archive.example/dicom-web"
 # user = "fedfin"

@@ -17,15 +17,8 @@ def server_context(listener: Listener, folder: Path) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    certificate, key = folder / listener.certificate, folder / listener.key
-
-    def refuse() -> NoReturn:  # without it OpenSSL would wait for a password on the terminal
-        raise SettingsError(
-            f"{key}: the key is encrypted; give one without a pass phrase, readable by us only"
-        )
-
     try:
-        context.load_cert_chain(certificate, key, refuse)
+        load_own(context, listener, folder)
         if listener.ca is not None:
             context.load_verify_locations(folder / listener.ca)
             context.verify_mode = ssl.CERT_REQUIRED
@@ -39,3 +32,17 @@ def server_context(listener: Listener, folder: Path) -> ssl.SSLContext | None:
             " that of the certificate"
         ) from None
     return context
+
+
+def load_own(context: ssl.SSLContext, listener: Listener, folder: Path) -> None:
+    """The listener's certificate, if it has one. Raises OSError, and SettingsError for a key with a pass phrase."""
+    if listener.certificate is None or listener.key is None:
+        return
+    certificate, key = folder / listener.certificate, folder / listener.key
+
+    def refuse() -> NoReturn:  # without it OpenSSL would wait for a password on the terminal
+        raise SettingsError(
+            f"{key}: the key is encrypted; give one without a pass phrase, readable by us only"
+        )
+
+    context.load_cert_chain(certificate, key, refuse)
