@@ -42,6 +42,7 @@ UNACKNOWLEDGED_MS = 30_000
 BACKLOG = 32
 # Where a broker ends the connection at a large packet without a word, packets of a quarter are tried, down to this.
 LEAST_CHUNK_BYTES = 4 * 1024
+LAST_WORDS_S, END_S = 2.0, 1.0  # that `stop` waits at most: a service has five seconds in all
 # Web servers between us and the broker end what is silent for a minute (nginx's `proxy_read_timeout` is 60 s), ...
 WEBSOCKET_KEEPALIVE_S = 30
 WEBSOCKET_CHUNK_BYTES = 64 * 1024  # ... and their limits and buffers are made for small messages
@@ -110,14 +111,14 @@ class Link:
         self._thread.start()
 
     def stop(self, last_words: tuple[str, bytes] | None = None) -> None:
-        """Publish `last_words` (retained), wait up to 2 s for them, and disconnect."""
+        """Publish `last_words` (retained), and disconnect: within LAST_WORDS_S + END_S, whatever the broker does."""
         self._stopping.set()  # from now on events are dropped: nobody takes them
         if last_words is not None and self._client.is_connected():
             # The broker may be gone this very moment; then the last will says it for us.
             with contextlib.suppress(RuntimeError, ValueError):
-                self._client.publish(*last_words, qos=QOS, retain=True).wait_for_publish(2.0)
+                self._client.publish(*last_words, qos=QOS, retain=True).wait_for_publish(LAST_WORDS_S)
         self._client.disconnect()
-        self._thread.join(5.0)
+        self._thread.join(END_S)  # it may be in a handshake, which ends by itself (dial.py)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Hand over one message; its token returns in Taken.
@@ -196,7 +197,12 @@ class Link:
         return limits.KEEPALIVE_S if self._broker.path is None else WEBSOCKET_KEEPALIVE_S
 
     def _dial(self) -> Connection:
-        return dial(self._broker, self._proxy, self._tls.context() if self._broker.tls else None)
+        """Raises what dial() does; OSError where `stop` came meanwhile: another link may have our client id by now."""
+        connection = dial(self._broker, self._proxy, self._tls.context() if self._broker.tls else None)
+        if self._stopping.is_set():
+            connection.close()
+            raise ConnectionAbortedError("the link was stopped")
+        return connection
 
     def _try_older(self) -> None:
         """Some brokers before MQTT 5 refuse it (below); some, as RabbitMQ 3.10, end the connection without a word.
