@@ -26,7 +26,7 @@ from fedfin.link.backoff import Backoff
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.link.client import Client
 from fedfin.link.dial import Connection, dial
-from fedfin.link.endings import ended_by_broker, lost
+from fedfin.link.endings import ended_by_broker, is_final, lacking, lost, refused
 from fedfin.link.link_events import Announced, Arrived, Broken, Down, LinkEvent, Taken, Up
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice, ProxyRefusalError, chosen, hint
@@ -273,11 +273,14 @@ class Link:
             self._protocol = paho.MQTTv311
             client.disconnect()
             return
-        self._answered, self._refused = True, reason.is_failure
-        if reason.is_failure:
-            self._ended = f"the broker at {self._broker.address} refuses {self._client_id}: {reason}"
-            return
+        self._answered = True
         announced = _announced(properties) if self._protocol == paho.MQTTv5 else Announced(protocol="3.1.1")
+        if (why := str(reason) if reason.is_failure else lacking(announced)) is not None:
+            self._refused, self._final = True, is_final(why)
+            self._ended = refused(self._broker.address, self._client_id, why)
+            if not reason.is_failure:
+                client.disconnect()
+            return
         self._down_reported = False
         self._ended = f"the connection to {self._broker.address} was lost"
         self._wildcards = announced.wildcards
@@ -292,6 +295,7 @@ class Link:
         largest = max(self._under_way.values(), default=0)
         too_large = largest if largest > max(self._passed, LEAST_CHUNK_BYTES) else 0
         if flags.is_disconnect_packet_from_server:
+            self._final = is_final(str(reason))
             self._ended = ended_by_broker(self._broker.address, self._client_id, str(reason))
             too_large *= str(reason) == "Packet too large"
         elif self._answered and not self._failed and not self._refused:
