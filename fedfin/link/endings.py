@@ -1,5 +1,7 @@
 """Why a connection ended: what the broker's reason (MQTT 5, section 3.14.2.1) means for us, and what to do."""
 
+from fedfin.link.link_events import Announced
+
 BEHIND = {
     "Session taken over": "another client has connected as {client}: a second process, or a copy of this machine;"
     " end one of them",
@@ -16,10 +18,33 @@ BEHIND = {
     "Server moved": "ask its operator for the new address",
 }
 
+# What a broker must have for us. No other try does better before its operator has seen to it.
+KEEP_RETAINED = "let the broker keep retained messages (mosquitto: `retain_available true`)"
+ALLOW_QOS_1 = "allow QoS 1 (mosquitto: `max_qos 1`)"
+_LACKING = {"Retain not supported": KEEP_RETAINED, "QoS not supported": ALLOW_QOS_1}
+
+
+def is_final(reason: str) -> bool:
+    """Whether a broker that gives this reason has not what we need."""
+    return reason in _LACKING
+
+
+def lacking(announced: Announced) -> str | None:
+    """The reason that a broker would have given, which let us in although it has not what we need."""
+    if not announced.retain_available:
+        return "Retain not supported"
+    return "QoS not supported" if announced.maximum_qos < 1 else None
+
+
+def refused(address: str, client: str, reason: str) -> str:
+    """In words, for a reason that the broker gave in place of letting us in."""
+    words = f"the broker at {address} refuses {client}: {reason}"
+    return f"{words}; {_LACKING[reason]}" if is_final(reason) else words
+
 
 def ended_by_broker(address: str, client: str, reason: str) -> str:
     """In words, for a reason that the broker gave."""
-    behind = BEHIND.get(reason, "")
+    behind = (BEHIND | _LACKING).get(reason, "")
     words = f"the broker at {address} ended the connection: {reason}"
     return f"{words}; {behind.format(client=client)}" if behind else words
 

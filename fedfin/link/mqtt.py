@@ -26,7 +26,7 @@ from fedfin.link.backoff import Backoff
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.link.client import Client
 from fedfin.link.dial import Connection, dial
-from fedfin.link.endings import ended_by_broker, lost
+from fedfin.link.endings import ended_by_broker, is_final, lacking, lost, refused
 from fedfin.link.link_events import Announced, Arrived, Broken, Down, LinkEvent, Taken, Up
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice, ProxyRefusalError, chosen, hint
@@ -42,6 +42,7 @@ UNACKNOWLEDGED_MS = 30_000
 BACKLOG = 32
 # Where a broker ends the connection at a large packet without a word, packets of a quarter are tried, down to this.
 LEAST_CHUNK_BYTES = 4 * 1024
+LAST_WORDS_S, END_S = 2.0, 1.0  # that `stop` waits at most: a service has five seconds in all
 # Web servers between us and the broker end what is silent for a minute (nginx's `proxy_read_timeout` is 60 s), ...
 WEBSOCKET_KEEPALIVE_S = 30
 WEBSOCKET_CHUNK_BYTES = 64 * 1024  # ... and their limits and buffers are made for small messages
@@ -110,14 +111,14 @@ class Link:
         self._thread.start()
 
     def stop(self, last_words: tuple[str, bytes] | None = None) -> None:
-        """Publish `last_words` (retained), wait up to 2 s for them, and disconnect."""
+        """Publish `last_words` (retained), and disconnect: within LAST_WORDS_S + END_S, whatever the broker does."""
         self._stopping.set()  # from now on events are dropped: nobody takes them
         if last_words is not None and self._client.is_connected():
             # The broker may be gone this very moment; then the last will says it for us.
             with contextlib.suppress(RuntimeError, ValueError):
-                self._client.publish(*last_words, qos=QOS, retain=True).wait_for_publish(2.0)
+                self._client.publish(*last_words, qos=QOS, retain=True).wait_for_publish(LAST_WORDS_S)
         self._client.disconnect()
-        self._thread.join(5.0)
+        self._thread.join(END_S)  # it may be in a handshake, which ends by itself (dial.py)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Hand over one message; its token returns in Taken.
@@ -196,7 +197,12 @@ class Link:
         return limits.KEEPALIVE_S if self._broker.path is None else WEBSOCKET_KEEPALIVE_S
 
     def _dial(self) -> Connection:
-        return dial(self._broker, self._proxy, self._tls.context() if self._broker.tls else None)
+        """Raises what dial() does; OSError where `stop` came meanwhile: another link may have our client id by now."""
+        connection = dial(self._broker, self._proxy, self._tls.context() if self._broker.tls else None)
+        if self._stopping.is_set():
+            connection.close()
+            raise ConnectionAbortedError("the link was stopped")
+        return connection
 
     def _try_older(self) -> None:
         """Some brokers before MQTT 5 refuse it (below); some, as RabbitMQ 3.10, end the connection without a word.
@@ -267,11 +273,14 @@ class Link:
             self._protocol = paho.MQTTv311
             client.disconnect()
             return
-        self._answered, self._refused = True, reason.is_failure
-        if reason.is_failure:
-            self._ended = f"the broker at {self._broker.address} refuses {self._client_id}: {reason}"
-            return
+        self._answered = True
         announced = _announced(properties) if self._protocol == paho.MQTTv5 else Announced(protocol="3.1.1")
+        if (why := str(reason) if reason.is_failure else lacking(announced)) is not None:
+            self._refused, self._final = True, is_final(why)
+            self._ended = refused(self._broker.address, self._client_id, why)
+            if not reason.is_failure:
+                client.disconnect()
+            return
         self._down_reported = False
         self._ended = f"the connection to {self._broker.address} was lost"
         self._wildcards = announced.wildcards
@@ -286,6 +295,7 @@ class Link:
         largest = max(self._under_way.values(), default=0)
         too_large = largest if largest > max(self._passed, LEAST_CHUNK_BYTES) else 0
         if flags.is_disconnect_packet_from_server:
+            self._final = is_final(str(reason))
             self._ended = ended_by_broker(self._broker.address, self._client_id, str(reason))
             too_large *= str(reason) == "Packet too large"
         elif self._answered and not self._failed and not self._refused:

@@ -1,7 +1,9 @@
 """How `serve` and `run` end, and what does not end them."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -40,18 +42,46 @@ def test_sigterm_ends_aggregator_and_site_within_five_seconds_with_their_costs(
     assert federation.events("s0")[-1]["event"] == "costs"
 
 
-def test_sigterm_ends_the_aggregator_as_process_1_too(federation: Federation) -> None:
+@pytest.mark.parametrize("party", ["aggregator", "site"])
+def test_sigterm_ends_it_as_process_1_too(federation: Federation, party: str) -> None:
     """In a container it is that, and the kernel gives process 1 no default for the signal."""
     if subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False).returncode:
         pytest.skip("no process namespace may be made here")
-    words = ["aggregator", "serve", str(federation.folder / "agg"), "--broker", federation.broker_url]
+    words = {
+        "aggregator": ["aggregator", "serve", federation.folder / "agg", "--broker", federation.broker_url],
+        "site": ["edge", "run", federation.folder / "s0"],
+    }[party]
     command = ["unshare", "--pid", "--fork", sys.executable, "-m", "fedfin", *words, "--json", "--no-keys"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert '"online"' in process.stdout.readline()
+    assert any('"online"' in line for line in process.stdout)
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(child), signal.SIGTERM)
     process.communicate(timeout=5)
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize("scheme", ["mqtts", "ws"])
+def test_sigterm_ends_aggregator_and_site_while_they_still_connect(
+    federation: Federation, scheme: str, tmp_path: Path
+) -> None:
+    """Who listens there takes the connection and says nothing: no handshake comes to its end."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
+        shutil.copytree(federation.folder / "s0", tmp_path / "s0")
+        settings = tmp_path / "s0" / "site.toml"
+        settings.write_text(settings.read_text().replace(federation.broker_url, url))
+        serve = ("aggregator", "serve", federation.folder / "agg", "--broker", url)
+        started = [
+            start(*words, "--json", "--no-keys", log=tmp_path / f"{words[0]}.log")
+            for words in (serve, ("edge", "run", tmp_path / "s0"))
+        ]
+        connections = [silent.accept() for _ in started]
+        for process in started:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(5) for process in started] == [130, 130]
+        for connection, _ in connections:
+            connection.close()
 
 
 @pytest.mark.parametrize("sink", ["pipe", "full"])

@@ -311,3 +311,23 @@ def test_a_client_id_that_was_taken_over_is_named(tmp_path: Path) -> None:
         down = link.events.get(timeout=SECONDS)
         assert isinstance(down, link_events.Down)
         assert "another client may have connected as twin" in down.reason
+
+
+@pytest.mark.parametrize("setting", ["retain_available true", "max_qos 1"])
+@pytest.mark.parametrize("lets_in", [False, True])
+def test_a_broker_without_what_we_need_is_given_up_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, *, lets_in: bool
+) -> None:
+    """Whether it refuses us for our last will, or lets us in and only announces it: no other try does better."""
+    if lets_in:  # mosquitto does so whoever has no last will
+        monkeypatch.setattr(mqtt.Client, "will_set", lambda *_, **__: None)
+    without = setting.replace("true", "false").replace("1", "0")
+    with broker("mosquitto", tmp_path, without) as url:
+        link = mqtt.Link(url, "probe", will=("probe", bytes))
+        link.start()
+        down = link.events.get(timeout=SECONDS)
+        link.stop()
+    assert isinstance(down, link_events.Down), down
+    assert down.final
+    assert f"the broker at {url.removeprefix('mqtt://')} " in down.reason
+    assert f"(mosquitto: `{setting}`)" in down.reason

@@ -7,17 +7,17 @@ from fedfin.broker.check.finding import Finding, fail, passed, warn
 from fedfin.broker.check.session import Session
 from fedfin.broker.check.target import Target
 from fedfin.errors import LinkError
+from fedfin.link.endings import ALLOW_QOS_1, KEEP_RETAINED
 from fedfin.link.link_events import Announced
 
 CLIENT_ID, OTHER_CLIENT_ID = "fedfin-check-1", "fedfin-check-2"
 TAKEOVER_S = 1.0
 _END_THE_OTHER = "end what runs under this name (`fedfin edge run`, `aggregator serve`) while you check"
-_ALLOW_QOS_1 = "allow QoS 1 (mosquitto: `max_qos 1`)"
 _REMEDIES = {
-    "etain": ("retained", "let the broker keep retained messages (mosquitto: `retain_available true`)"),
+    "etain": ("retained", KEEP_RETAINED),
     "authorized": ("connect", "give the certificate, or --user with its password, that the broker asks for"),
     "password": ("connect", "correct --user or the password"),
-    "QoS not supported": ("session", _ALLOW_QOS_1),
+    "QoS not supported": ("session", ALLOW_QOS_1),
     "does not answer": ("connect", "correct the port: what listens there does not speak MQTT"),
     "mqtts:// or mqtt://": (
         "connect",
@@ -35,7 +35,7 @@ def not_let_in(error: LinkError, target: Target) -> Finding:
         return fail("connect", says, "have it take the name (mosquitto: `use_identity_as_username true`)")
     for word, (probe, remedy) in _REMEDIES.items():
         if word in str(error):
-            return fail(probe, str(error), remedy)
+            return fail(probe, str(error).removesuffix(f"; {remedy}"), remedy)
     return fail("connect", str(error), "look into the broker's log: it says why it ends a connection")
 
 
@@ -50,8 +50,6 @@ def let_in(announced: Announced) -> Iterator[Finding]:
 
 
 def _session(announced: Announced) -> Finding:
-    if announced.maximum_qos < 1:
-        return fail("session", "the broker takes only QoS 0, which may be lost", _ALLOW_QOS_1)
     problems = []
     if announced.receive_maximum < limits.WINDOW:
         problems.append(f"takes {announced.receive_maximum} messages at once; FedFIN sends {limits.WINDOW}")

@@ -21,10 +21,6 @@ ARRIVES_S = 5.0
 
 def delivery(session: Session) -> Iterator[Finding]:
     """Retained messages, the largest packet, round trip, throughput."""
-    if not session.announced.retain_available:
-        remedy = "let the broker keep them (mosquitto: `retain_available true`)"
-        yield fail("retained", "the broker keeps no retained messages", remedy)
-        return
     if refusal := session.publish(session.topic):
         says = f"not measured: retained messages, packets, speed ({session.topic}: {refusal})"
         yield warn("own topic", says, f"let this client write and read {session.topic}")
