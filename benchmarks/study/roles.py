@@ -14,7 +14,15 @@ BOUNDS = ("centralised", "centralised-as-held")
 # Rivals that see the public cases -> the default that sees them, too, with which they are compared.
 WITH_PUBLIC = {"retrieval": "fedfin-public"}
 # They read no recipe: their penalties are chosen in training, on inner folds, so that they are at their best anyway.
-SELF_TUNED = ("late-logits", "late-ranks", "pattern-ridge", "indicator-logistic", "knn-fill")
+# A drafted plan has the recipe that it is drafted with.
+SELF_TUNED = (
+    "late-logits",
+    "late-ranks",
+    "pattern-ridge",
+    "indicator-logistic",
+    "knn-fill",
+    "fedfin-drafted",
+)
 TOLERANCE = 0.3  # of AUC x 100 that the default may be below
 # Twice the standard error of paired differences is taken for noise: with few seeds a rule that finds too much harm
 # rather than too little (Student's factor for three seeds would be 4.3).

@@ -14,10 +14,18 @@ from numpy.typing import NDArray
 from fedfin.codec import compensate, compress, decompress
 from fedfin.codec.layout import Tensors
 from fedfin.model.initial_model import initial_model
-from fedfin.model.model_spec import Task, model_shapes, task_specs
+from fedfin.model.model_spec import MAGNITUDES, Task, model_shapes, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.convergence import follow, pooled_loss
-from fedfin.protocol.schedule import first_training_round, last_round, preset_down, preset_up, task_of
+from fedfin.protocol.schedule import (
+    first_training_round,
+    last_round,
+    levels_up,
+    preset_down,
+    preset_up,
+    task_of,
+)
+from fedfin.secure_sums.quantizer import Quantizer
 from fedfin_aggregator.fold.fold import Fold
 from fedfin_aggregator.fold.means import Means
 from fedfin_aggregator.rounds.close import Means as Values
@@ -99,9 +107,9 @@ class Rounds:
         shapes = task_specs(self.plan, task)
         for site in self._asked(task):
             result = self._work(task, number, site)
-            body = self._compress_up(task, number, site, result.deltas)
+            body, weights = self._compress_up(task, number, site, result)
             group = "" if self.plan.privacy.summed else site.name  # all sites are in one sum
-            fold_update(fold, task, decompress(body, shapes), result.weights, group)
+            fold_update(fold, task, decompress(body, shapes), weights, group)
             means.add(len(body), result.metrics)
             up[site.name], up_float32[site.name] = len(body), _bytes(result.deltas)
         second_moments = fold.sums if task == "second_moments" else {}
@@ -152,16 +160,21 @@ class Rounds:
             weights = {n: max(1, round(PERCENT * self._trust[site.name] * w)) for n, w in weights.items()}
         return TaskResult(values, weights, result.metrics)
 
-    def _compress_up(self, task: Task, number: int, site: _Site, deltas: Tensors) -> bytes:
-        """What the site sends; it keeps what the body left out."""
-        training = task == "train"
-        values = compensate(deltas, site.residual) if training else deltas
+    def _compress_up(
+        self, task: Task, number: int, site: _Site, result: TaskResult
+    ) -> tuple[bytes, Mapping[str, int]]:
+        """What the site sends, and how many cases of each tensor; it keeps what the body left out."""
+        training, weights = task == "train", result.weights
+        values = compensate(result.deltas, site.residual) if training else result.deltas
         if self._record and training:
             self._record(number, site.name, values)
+        left: Tensors = {}
+        if training and (levels := levels_up(self.plan, number)) is not None:
+            values, weights, left = rounded(Quantizer(self.plan, levels, self.model), values, weights)
         done = compress(values, task_specs(self.plan, task), preset_up(self.plan, number))
         if training:
-            site.residual = {**site.residual, **done.residual}
-        return done.body
+            site.residual = {**site.residual, **done.residual, **left}
+        return done.body, weights
 
     def _publish(self, number: int, added: Values, replaced: Values) -> int:
         """The next model at every site; returns the bytes that brought it there."""
@@ -169,6 +182,20 @@ class Rounds:
         change = make_change(self.model, added, replaced, self._owed, shapes, preset)
         self.model, self._owed = change.tensors, change.owed
         return len(change.set) + len(change.add)
+
+
+def rounded(
+    quantizer: Quantizer, values: Tensors, weights: Mapping[str, int]
+) -> tuple[Tensors, dict[str, int], Tensors]:
+    """What a secure sum holds of a site's values, in the model's units; the cases of each tensor; what stays there.
+
+    As fedfin_edge/agent/outbox.py gives them, whose sites say besides how large their values are.
+    """
+    counted = {name: weights[name] for name in values}
+    _, left = quantizer.quantize(values, counted)
+    given = {name: array - left.get(name, np.float32(0)) for name, array in values.items()}
+    given[MAGNITUDES] = quantizer.magnitudes(values, counted)
+    return given, counted | {MAGNITUDES: max(counted.values(), default=1)}, left
 
 
 def _bytes(tensors: Mapping[str, NDArray[Any]]) -> int:

@@ -101,3 +101,12 @@ def test_the_distance_to_training_in_one_place_is_taken_apart_as_the_rows_do(tmp
     for line in summarise(read_scores(rows, "fedfin"))["main"]:
         cells = " | ".join(_cell(line["methods"][method]) for method in LADDER)
         assert f"| {line['data']}, {line['setting']}, {line['kind']} | {cells} |" in section
+
+
+def test_what_is_said_of_intervals_is_said_of_the_table():
+    """From the least to the most share within 90 %, but for the setting in which no site has both."""
+    section = PAGE.partition("## Is what is claimed of imputed features honest?\n")[2].partition("\n## ")[0]
+    found = re.findall(r"^\| [\w-]+ \| (.*?) \| [\d.]+ \| (\d+)% ", section, flags=re.MULTILINE)
+    shares = [int(share) for setting, share in found if setting != "1:1:0"]
+    (apart,) = [share for setting, share in found if setting == "1:1:0"]
+    assert f"it is {min(shares)} to {max(shares)} %, and {apart} where no site has both (1:1:0)" in section

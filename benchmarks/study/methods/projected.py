@@ -43,11 +43,11 @@ class Projected:
 
     def train(self, federation: Federation, progress: Progress) -> Trained:
         """As the method, in the columns."""
-        public = federation.public
+        public, columns = federation.public, self.columns(federation)
         projections = {
-            m: self._projection(m, values)
+            m: self._projection(m, values, columns[m])
             for m, values in federation.axes.items()
-            if not 0 < values.shape[1] <= self.dims
+            if not 0 < values.shape[1] <= columns[m]
         }
         plan = self.plan(federation.plan, {m: len(projection) for m, projection in projections.items()})
         floor = least_patients(self.least_patients, plan) if plan.privacy.summed else 0
@@ -69,6 +69,10 @@ class Projected:
         )
         return TrainedInColumns(self.method.train(small, progress), projections)
 
+    def columns(self, federation: Federation) -> Mapping[str, int]:
+        """How many are asked for, by modality."""
+        return dict.fromkeys(federation.axes, self.dims)
+
     def plan(self, base: Plan, columns: Mapping[str, int]) -> Plan:
         """The plan that trains, in these columns of the modalities that are projected."""
         modalities = tuple(
@@ -84,13 +88,13 @@ class Projected:
         rounds = msgspec.structs.replace(plan.rounds, min_sites=LEAST_SUMMED)
         return msgspec.structs.replace(plan, rounds=rounds, privacy=Privacy(level=self.level))
 
-    def _projection(self, modality: str, features: Floats) -> Projection:
+    def _projection(self, modality: str, features: Floats, columns: int) -> Projection:
         if (folder := dict(self.bundles).get(modality)) is not None:
             projection = read_projection(Path(folder), read_manifest(Path(folder)))
             assert projection is not None, "the study names bundles with a projection"
-            return projection.first(self.dims)
+            return projection.first(columns)
         axes = make_axes(features.astype(np.float64), Wanted(self.axes))
-        return Projection(features.mean(axis=0), axes.astype(np.float32)).first(self.dims)
+        return Projection(features.mean(axis=0), axes.astype(np.float32)).first(columns)
 
 
 class TrainedInColumns:

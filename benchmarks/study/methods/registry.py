@@ -6,6 +6,7 @@ makes it another method to a study that goes on. Heavy imports belong inside `tr
 
 from benchmarks.study.method import Method
 from benchmarks.study.methods.arrangement import Centralised, CompleteSitesOnly, LocalOnly, WithPublic
+from benchmarks.study.methods.drafted import Drafted
 from benchmarks.study.methods.generative import Generative
 from benchmarks.study.methods.indicator_logistic import IndicatorLogistic
 from benchmarks.study.methods.knn_fill import KnnFill
@@ -25,6 +26,7 @@ METHODS: dict[str, Method] = {
     for method in (
         PlanMethod("fedfin"),  # the default plan
         WithPublic("fedfin-public", method=PlanMethod("fedfin")),
+        Drafted("fedfin-drafted", PlanMethod("fedfin"), "principal", "modality", 0, 1.0, level="secure"),
         # parts of it
         PlanMethod("experts-only", model={"answer": "experts", "fin": "zero"}),
         PlanMethod("fin-gaussian", model={"fin": "gaussian", **_NO_EXPERTS}),
