@@ -134,15 +134,14 @@ def _with_data(todo: Sequence["Job"], cache: Path, step: Callable[[str, int, int
 
 def _report(args: argparse.Namespace) -> int:
     from benchmarks.study.report import print_markdown, read_same_recipe, read_scores, write_page
-    from benchmarks.study.summary import main_table, summarise
+    from benchmarks.study.summary import summarise
     from benchmarks.study.verdict import judge
     from benchmarks.study.words import verdict_lines
 
     scores = read_scores(args.results, args.default)
     same_recipe = read_same_recipe(args.results, args.default)
     if args.json:
-        both = {} if same_recipe is None else {"same_recipe": main_table(same_recipe)}
-        print(json.dumps(summarise(scores) | both, indent=2))
+        print(json.dumps(summarise(scores, same_recipe), indent=2))
     elif args.markdown:
         print_markdown(scores, same_recipe)
     else:

@@ -23,7 +23,7 @@ def page(scores: Scores, same_recipe: Scores | None = None) -> str:
         sections.parts(verdict),
         sections.behind(verdict),
         sections.main(scores, summary, charts, AT_ITS_BEST if same_recipe else ""),
-        sections.same_recipe(same_recipe) if same_recipe else "",
+        sections.same_recipe(same_recipe, verdict) if same_recipe else "",
         sections.gains(verdict, charts),
         sections.ablations(summary, charts),
         sections.imputation(summary),

@@ -1,6 +1,6 @@
 """`fedfin study report`: a page, a table in the terminal, or JSON, from a file of results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.codec.tables import print_table
@@ -12,11 +12,13 @@ from benchmarks.study.summary import coverage, main_table
 from benchmarks.study.verdict import judge
 from benchmarks.study.words import (
     AT_ITS_BEST,
+    BEHIND,
     SAME_RECIPE,
     auc_text,
     gain_line,
     harm_line,
     is_reported,
+    same_recipe_lines,
     verdict_lines,
 )
 from fedfin.errors import InputError, StateError
@@ -63,7 +65,10 @@ def write_page(scores: Scores, out: Path, same_recipe: Scores | None = None) -> 
 
 
 def print_markdown(scores: Scores, same_recipe: Scores | None = None) -> None:
-    """The main table, a part for each data set, and the verdict; before it, if given, that of the same recipe."""
+    """The main table, a part for each data set, and the verdict; if given, the same recipe's table before it.
+
+    And what the rule says of that, after it.
+    """
     if same_recipe is not None:
         print(SAME_RECIPE)
         print_tables(same_recipe)
@@ -76,6 +81,19 @@ def print_markdown(scores: Scores, same_recipe: Scores | None = None) -> None:
         print(line)
     for text in [*map(harm_line, verdict.harms), *(gain_line(g) for g in verdict.gains if is_reported(g))]:
         print(f"- {text}")
+    if verdict.behind:
+        _print_list(BEHIND, map(harm_line, verdict.behind))
+    if same_recipe is not None:
+        outcome, only, *harms = same_recipe_lines(judge(same_recipe), verdict)
+        print(f"\n{outcome}")
+        _print_list(only, harms)
+
+
+def _print_list(title: str, lines: Iterable[str]) -> None:
+    """A title, and a line for each."""
+    print(f"\n{title}\n")
+    for line in lines:
+        print(f"- {line}")
 
 
 def _print_coverage(scores: Scores) -> None:

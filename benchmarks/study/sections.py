@@ -10,8 +10,17 @@ from benchmarks.study.charts import Charts
 from benchmarks.study.roles import BOUNDS, NOISE, TOLERANCE, WITH_PUBLIC
 from benchmarks.study.scores import Scores
 from benchmarks.study.summary import main_table
-from benchmarks.study.verdict import Verdict
-from benchmarks.study.words import DASH, RULES, SAME_RECIPE, auc_text, harm_line, number, part_line
+from benchmarks.study.verdict import Verdict, judge
+from benchmarks.study.words import (
+    DASH,
+    RULES,
+    SAME_RECIPE,
+    auc_text,
+    harm_line,
+    number,
+    part_line,
+    same_recipe_lines,
+)
 
 Summary = dict[str, Any]
 MANY = 10  # methods: from here on the heads of the main table stand upright
@@ -71,15 +80,19 @@ def main(scores: Scores, summary: Summary, charts: Charts, recipe: str = "") -> 
     return section("main", "Main table", *parts)
 
 
-def same_recipe(scores: Scores) -> str:
-    """The main table of methods that share epochs, learning rate and weight decay."""
+def same_recipe(scores: Scores, at_best: Verdict) -> str:
+    """The main table of methods that share epochs, learning rate and weight decay, and what the rule says of it."""
     text = (
         "Epochs, learning rate and weight decay are the study's: with few steps rivals that need more are undertrained."
         " The verdict does not go by this table."
     )
     lines = main_table(scores)
     tables = [part for data in scores.data for part in (heading(data), _main_table(lines, data, scores))]
-    return section("same", SAME_RECIPE, paragraph(text), paragraph(_how_to_read(scores.default)), *tables)
+    outcome, only, *harms = same_recipe_lines(judge(scores), at_best)
+    rule = (paragraph(outcome), paragraph(only), bullets(harms) if harms else "")
+    return section(
+        "same", SAME_RECIPE, paragraph(text), *rule, paragraph(_how_to_read(scores.default)), *tables
+    )
 
 
 def _how_to_read(default: str) -> str:

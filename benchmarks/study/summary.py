@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.rows import Row
 from benchmarks.study.scores import ABLATED, BySeed, Column, Scores, average, kinds, mean
-from benchmarks.study.verdict import failures, judge
+from benchmarks.study.verdict import Verdict, failures, harmed_only_in, judge
 
 Line = dict[str, Any]
 ENOUGH_SEEDS = 3  # some methods may have more
@@ -15,8 +15,8 @@ ENOUGH_SEEDS = 3  # some methods may have more
 IMPUTED = ("cosine", "explained", "claimed", "covered")
 
 
-def summarise(scores: Scores) -> dict[str, Any]:
-    """Everything: see the functions below."""
+def summarise(scores: Scores, same_recipe: Scores | None = None) -> dict[str, Any]:
+    """Everything: see the functions below. same_recipe: of methods that are at their best in scores."""
     verdict = judge(scores)
     return {
         "default": scores.default,
@@ -38,7 +38,13 @@ def summarise(scores: Scores) -> dict[str, Any]:
         "skipped": skipped(scores),
         "missing": missing(scores),
         "replaced": scores.replaced,
-    }
+    } | ({} if same_recipe is None else _same_recipe(same_recipe, verdict))
+
+
+def _same_recipe(scores: Scores, at_best: Verdict) -> dict[str, Any]:
+    """Its main table, and where the default harms by it and not with each at its best."""
+    harms = harmed_only_in(judge(scores), at_best)
+    return {"same_recipe": main_table(scores), "harmed_by_same_recipe": [asdict(harm) for harm in harms]}
 
 
 def _data(scores: Scores, name: str) -> Line:

@@ -1,7 +1,8 @@
 """Whether the default method does harm, by rule, or more modalities do; what it gains; and what did not work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from benchmarks.study.patterns import ALONE, COMPLETE
 from benchmarks.study.roles import BOUNDS, HARMLESS_TO, TOLERANCE, WITH_PUBLIC, ZERO_FILL, harmless_to
@@ -21,6 +22,11 @@ class Harm:
     seeds: int
     clear: bool
 
+    @property
+    def column(self) -> Column:
+        """Where."""
+        return Column(self.data, self.setting, self.view)
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -32,6 +38,19 @@ class Gain:
     noise: float
     columns: int
     seeds: int
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Of the default over the best rival of each column, averaged over so many columns; of data "" over all.
+
+    The best of many is partly lucky: where all are equal, the lead is below zero. ahead: columns where it is above.
+    """
+
+    data: str
+    difference: float
+    columns: int
+    ahead: int
 
 
 @dataclass(frozen=True)
@@ -67,8 +86,9 @@ class Verdict:
     compared: pairs with what is not to be harmed, in so many columns; all_columns: those that the default has; seeds:
     the least that a pair has; absent: of what is not to be harmed; harms: where the default is more than the tolerance
     below, the clear ones first; behind: the same of every method that is no upper bound and of equal data, the clear
-    ones alone; parts: where complete cases are answered worse than with one of their modalities alone, by the default
-    itself, the clear ones first; parts_compared: so many pairs were looked at for that.
+    ones alone; leads: over the best of these methods, by data set and over all; parts: where complete cases are
+    answered worse than with one of their modalities alone, by the default itself, the clear ones first;
+    parts_compared: so many pairs were looked at for that.
     """
 
     default: str
@@ -79,6 +99,7 @@ class Verdict:
     harms: list[Harm]
     behind: list[Harm]
     gains: list[Gain]
+    leads: list[Lead]
     all_columns: int
     parts: list[Excess]
     parts_compared: int
@@ -101,7 +122,7 @@ def judge(scores: Scores) -> Verdict:
     """
     pairs = [pair for pair in _pairs(scores) if pair is not None]
     harms = [pair for pair in pairs if pair.difference < -TOLERANCE]
-    parts = list(_parts(scores))
+    parts, rivals = list(_parts(scores)), list(_against_rivals(scores))
     present = set(scores.methods)
     absent = [words for words, names in HARMLESS_TO.items() if not present & set(names)]
     if scores.default not in present:
@@ -109,12 +130,13 @@ def judge(scores: Scores) -> Verdict:
     return Verdict(
         scores.default,
         len(pairs),
-        len({(pair.data, pair.setting, pair.view) for pair in pairs}),
+        len({pair.column for pair in pairs}),
         min((pair.seeds for pair in pairs), default=0),
         absent,
         sorted(harms, key=lambda harm: (not harm.clear, harm.difference)),
-        sorted(_behind(scores), key=lambda harm: harm.difference),
+        sorted(_behind(rivals), key=lambda harm: harm.difference),
         gains(scores),
+        _leads(rivals),
         len([column for column in scores.columns if scores.auc(column, scores.default)]),
         sorted(
             (part for part in parts if part.difference < -TOLERANCE),
@@ -122,6 +144,12 @@ def judge(scores: Scores) -> Verdict:
         ),
         len(parts),
     )
+
+
+def harmed_only_in(one: Verdict, other: Verdict) -> list[Harm]:
+    """The violations in columns that have none in the other verdict."""
+    columns = {harm.column for harm in other.violations}
+    return [harm for harm in one.violations if harm.column not in columns]
 
 
 def _pairs(scores: Scores) -> Iterator[Harm | None]:
@@ -147,15 +175,34 @@ def _clear(found: Mean) -> tuple[bool, float]:
     return (True, 0.0) if found.seeds == 1 else (-found.value > found.noise, found.noise)
 
 
-def _behind(scores: Scores) -> Iterator[Harm]:
+def _against_rivals(scores: Scores) -> Iterator[Harm]:
+    """The default beside every method of equal data that is no upper bound, column by column."""
     rivals = set(scores.methods) - {scores.default, *BOUNDS, *WITH_PUBLIC.values()}
     for column in scores.columns:
         for rival in sorted(rivals):
             equal = scores.differences(column, WITH_PUBLIC.get(rival, scores.default), rival)
             # Where the default was not run with the public cases, the unequal comparison is better than none.
             found = _harm(column, rival, mean(equal or scores.differences(column, scores.default, rival)))
-            if found is not None and found.clear and found.difference < -TOLERANCE:
+            if found is not None:
                 yield found
+
+
+def _behind(rivals: Sequence[Harm]) -> list[Harm]:
+    return [rival for rival in rivals if rival.clear and rival.difference < -TOLERANCE]
+
+
+def _leads(rivals: Sequence[Harm]) -> list[Lead]:
+    """By data set, and over all of several."""
+    least: dict[Column, float] = {}
+    for rival in rivals:
+        least[rival.column] = min(rival.difference, least.get(rival.column, rival.difference))
+    data = dict.fromkeys(column.data for column in least)
+    of_data = [_lead(name, [d for column, d in least.items() if column.data == name]) for name in data]
+    return [*of_data, _lead("", list(least.values()))] if len(of_data) > 1 else of_data
+
+
+def _lead(data: str, differences: Sequence[float]) -> Lead:
+    return Lead(data, fmean(differences), len(differences), sum(d > 0 for d in differences))
 
 
 def _harm(column: Column, rival: str, found: Mean | None) -> Harm | None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.study.roles import NOISE, PLAIN_FIN, TOLERANCE, ZERO_FILL
-from benchmarks.study.verdict import Excess, Gain, Harm, Verdict
+from benchmarks.study.verdict import Excess, Gain, Harm, Verdict, harmed_only_in
 
 DASH = "-"
 SAME_RECIPE = "The same recipe for every method"
+BEHIND = f"Where another is better beyond {TOLERANCE} and seed noise, upper bounds apart:"
 AT_ITS_BEST = "Each method at its best, which the verdict goes by"
 RULES = (
     "Groups (patients) are on one side of every split. Whatever the seed, the same cases judge, unless they rotate.",
@@ -35,6 +36,8 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         lines.append(_more(verdict))
     if verdict.all_columns:
         lines.append(_best(verdict))
+    if verdict.leads:
+        lines.append(_lead(verdict))
     if verdict.absent:
         lines.append(f"Not run, so not compared: {', '.join(verdict.absent)}.")
     if 0 < verdict.seeds < 3:
@@ -51,7 +54,7 @@ def _outcome(verdict: Verdict) -> str:
             f"No harm found: {verdict.default} is nowhere more than {TOLERANCE} AUC (x 100) below zero-fill, plain FIN"
             f" or single-modality federation beyond seed noise, in {checked}."
         )
-    count = len(verdict.violations)
+    count = len({harm.column for harm in verdict.violations})
     places = "one column" if count == 1 else f"{count} columns"
     return (
         f"Harm found in {places}: there {verdict.default} is more than {TOLERANCE} AUC (x 100) below what it must not"
@@ -85,11 +88,28 @@ def part_line(part: Excess) -> str:
 
 
 def _best(verdict: Verdict) -> str:
-    behind = len({(harm.data, harm.setting, harm.view) for harm in verdict.behind})
+    behind = len({harm.column for harm in verdict.behind})
     return (
         f"It is the best that was run, or within {TOLERANCE} of the best or seed noise of it, in"
         f" {verdict.all_columns - behind} of {verdict.all_columns} columns, upper bounds apart."
     )
+
+
+def _lead(verdict: Verdict) -> str:
+    overall = verdict.leads[-1]
+    by_data = ", ".join(f"{lead.data} {lead.difference:+.2f}" for lead in verdict.leads if lead.data)
+    return (
+        f"Over the best rival of each column, upper bounds apart, it gains {overall.difference:+.2f} in the mean of"
+        f" {overall.columns} columns, and is ahead in {overall.ahead}; by data set {by_data}."
+    )
+
+
+def same_recipe_lines(same: Verdict, at_best: Verdict) -> list[str]:
+    """What the rule says where all have one recipe, then the columns that are harmed only there."""
+    found = harmed_only_in(same, at_best)
+    only = "Harmed by the same recipe and not with each at its best"
+    end = ":" if found else ": no column."
+    return [f"By the same recipe: {_outcome(same)}", f"{only}{end}", *map(harm_line, found)]
 
 
 def harm_line(harm: Harm) -> str:

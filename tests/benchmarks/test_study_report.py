@@ -8,7 +8,7 @@ from study_cases import row
 
 from benchmarks.rows import append_row
 from benchmarks.study.page import page
-from benchmarks.study.report import print_markdown, read_scores
+from benchmarks.study.report import print_markdown, read_same_recipe, read_scores
 from benchmarks.study.scores import Scores, mean
 from benchmarks.study.summary import summarise
 from benchmarks.study.verdict import failures, judge
@@ -118,6 +118,23 @@ def test_gains_are_means_over_columns_with_the_seeds_noise():
     (gain,) = judge(Scores(rows([81, 82, 83], [80, 80, 80]))).gains
     assert (gain.difference, gain.columns, gain.seeds) == (2, 4, 3)
     assert gain.noise == pytest.approx(2 * 1 / 3**0.5)
+
+
+def test_the_lead_is_over_the_best_rival_of_each_column_and_no_upper_bound():
+    """By data set, and over all columns; where another rival is the best, by that one."""
+    ours = [row("fedfin", 80, seed=seed, only_a=90) for seed in range(3)]
+    rivals = [
+        row(name, auc, seed=seed) for name, auc in (("zero-fill", 78), ("p-fin", 82)) for seed in range(3)
+    ]
+    bound = [row("centralised", 99, seed=seed) for seed in range(3)]
+    found = [*ours, *rivals, *bound, *rows([80] * 3, [79] * 3, data="e")]
+    verdict = judge(Scores(found))
+    assert [(lead.data, lead.difference, lead.columns, lead.ahead) for lead in verdict.leads] == [
+        ("d", (-2 + 8 - 2 - 2) / 4, 4, 1),
+        ("e", 1, 4, 4),
+        ("", 0.75, 8, 5),
+    ]
+    assert any("+0.75 in the mean of 8 columns, and is ahead in 5" in line for line in verdict_lines(verdict))
 
 
 def test_what_is_below_zero_fill_did_not_work():
@@ -250,6 +267,31 @@ def test_the_terminal_and_other_programs_have_both_recipes(both_recipes, capsys)
     summary = json.loads(capsys.readouterr().out)
     assert summary["main"][0]["methods"]["zero-fill"]["auc"] == pytest.approx(87)
     assert summary["same_recipe"][0]["methods"]["zero-fill"]["auc"] == 70
+
+
+def test_what_is_harmed_by_the_same_recipe_alone_is_named_everywhere(tmp_path, capsys):
+    """Where a rival at its best is worse than by the recipe; what is harmed by both is not named again."""
+    results = tmp_path / "study.jsonl"
+    for one in rows([80] * 3, [81] * 3):
+        append_row(results, one)
+    for one in rows([80] * 3, [80] * 3):
+        one["views"]["only a"]["auc"] -= one["method"] == "fedfin"
+        append_row(results, {**one, "key": f"{one['key']}/best", "best": True})
+    harmed = ["complete", "only b", "half missing"]
+    assert main(["study", "report", str(results), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [harm["view"] for harm in summary["harmed_by_same_recipe"]] == harmed
+    assert main(["study", "report", str(results), "--markdown"]) == 0
+    text = capsys.readouterr().out.partition("By the same recipe: Harm found in 4 columns")[2]
+    assert re.findall(r"- d, 8:0:2, (.*): -1.00 to zero-fill", text) == harmed
+    html = page(read_scores(results), read_same_recipe(results))
+    assert html.partition('<section id="same">')[2].count("-1.00 to zero-fill (noise") == 3
+
+
+def test_the_terminal_lists_where_another_is_better(capsys):
+    print_markdown(Scores(rows([80] * 3, [81] * 3, "p-fin")))
+    text = capsys.readouterr().out.partition("Where another is better")[2]
+    assert "- d, 8:0:2, only b: -1.00 to p-fin" in text
 
 
 def test_a_page_of_one_recipe_has_one_main_table(scores):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -100,6 +101,16 @@ def test_a_single_modality_answers_only_with_it(federation):
     assert np.isnan(trained.answer(judge.features, {"image": none, "text": every})).all()
     alone = trained.answer(judge.features, {"image": every, "text": none})
     assert np.array_equal(alone, trained.answer(judge.features, {"image": every, "text": every}))
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_single_modality_trains_until_it_stops_improving(federation, place):
+    """As every method does: its sites' validation cases stay apart, and the rounds end before their count."""
+    sites = {name: replace(d, validation=np.arange(len(d)) < 20) for name, d in federation.sites.items()}
+    plan = msgspec.structs.replace(federation.plan, rounds=Rounds(count=40, sites=3))
+    done = []
+    SingleModality("only", place).train(replace(federation, plan=plan, sites=sites), done.append)
+    assert 1 < len(done) < 40
 
 
 def test_sites_without_complete_cases_do_not_take_part(federation):

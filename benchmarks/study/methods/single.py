@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmarks.study.datasets import rows_of
 from benchmarks.study.federation import Federation
 from benchmarks.study.method import ByModality, Costs, Floats, Imputed, Present, Progress, Trained
 from benchmarks.study.methods.filled import ORDINARY
@@ -47,10 +48,7 @@ class _Trained:
 
 def _only(dataset: Dataset, modality: str) -> Dataset:
     """The cases that have it, with nothing else of them."""
-    rows = dataset.present[modality]
-    return Dataset(
-        {m: values[rows] * np.float32(m == modality) for m, values in dataset.features.items()},
-        {m: mask[rows] & (m == modality) for m, mask in dataset.present.items()},
-        dataset.labels[rows],
-        dataset.held_out[rows],
-    )
+    found = rows_of(dataset, dataset.present[modality])
+    features = {m: values * np.float32(m == modality) for m, values in found.features.items()}
+    present = {m: mask & (m == modality) for m, mask in found.present.items()}
+    return replace(found, features=features, present=present)
