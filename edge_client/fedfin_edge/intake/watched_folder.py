@@ -92,13 +92,13 @@ class WatchedFolder:
         except (InputError, RejectedError) as error:
             self._leave_out(mark, str(error))
             return True
-        self._store.mark_seen(mark, next((owner for owner in owners if owner is not None), None))
+        self._store.mark_seen(mark, *owners)
         return not self._remove or _is_removed(path)
 
     def _leave_out(self, mark: bytes, reason: str) -> None:
         """Counted by its reason, without its name, and not looked at again."""
         self._reception.leave_out(f"file: {reason}")
-        self._store.mark_seen(mark, None)
+        self._store.mark_seen(mark)
 
     def _hand_over(self, data: bytes, kind: str) -> list[bytes | None]:
         """What each thing in it is about."""
