@@ -14,7 +14,7 @@ from fedfin_edge.doctor import disk, intake, jetson, memory, processors
 from fedfin_edge.doctor.archive import archive, archive_at
 from fedfin_edge.doctor.clock import clock
 from fedfin_edge.doctor.echo import echo
-from fedfin_edge.intake_settings import DicomListener, Fhir
+from fedfin_edge.intake_settings import DicomListener, Fhir, Folder
 
 
 def test_this_machine_is_measured(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_site_without_an_intake_says_so_and_sources_are_asked_where_they_are()
         "fhir": web,
         "fhir_export": None,
     }
-    settings = SimpleNamespace(**given, folder=SimpleNamespace(path="away"), labels=None)
+    settings = SimpleNamespace(**given, folder=Folder(path="away"), labels=None)
     found = list(intake.intake(SimpleNamespace(settings=SimpleNamespace(intake=settings), folder=Path())))  # type: ignore[arg-type]
     assert [each.probe for each in found] == ["reports (HL7)", "reports (FHIR)", "watched folder"]
     assert {each.verdict for each in found} == {Verdict.FAIL}

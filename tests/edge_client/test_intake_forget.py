@@ -8,6 +8,7 @@ import pytest
 from intake_kit import RULE, case_id, cases_of, make_site, open_service, oru, studies, take
 
 from fedfin.command_line.main import main
+from fedfin.lock import only_process
 from fedfin_edge.cases import feature_store
 from fedfin_edge.cases.digests import digest_input
 from fedfin_edge.cases.feature_store import FeatureStore
@@ -281,6 +282,37 @@ def test_what_a_source_had_is_forgotten_too_and_comes_back_unless_it_is_barred(t
     assert sorted(cases_of(site)) == sorted(
         case_id(site, each.accession) for each in ((TWO,) if bar else (ONE, TWO))
     )
+
+
+def test_a_file_that_tells_of_several_studies_is_taken_again_when_one_of_them_was_forgotten(
+    tmp_path, bundles
+):
+    """Whichever of them comes first in it."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    site = make_site(tmp_path / "site", bundles, f'{RULE}\n[intake.folder]\npath = "{folder}"\n')
+    (folder / "two.hl7").write_bytes(oru(ONE, "clear", minute=1) + oru(TWO, "effusion", minute=1))
+    os.utime(folder / "two.hl7", (1_700_000_000, 1_700_000_000))
+    take(site)
+    for study in (ONE, TWO):
+        assert forget(site, study.accession) == 0
+        assert marks(site) == 0
+        take(site)
+        assert sorted(cases_of(site)) == sorted(case_id(site, each.accession) for each in (ONE, TWO))
+
+
+def test_what_forgetting_does_not_reach_is_named(site, capsys):
+    """Only where it is there: a run at work, and what the site has answered."""
+    assert forget(site, ONE.accession) == 0
+    said = capsys.readouterr().out
+    assert "answers.jsonl" not in said
+    assert "restart it" not in said
+    site.answers_path.touch()
+    with only_process(site.folder, "fedfin edge run"):
+        assert forget(site, TWO.accession) == 0
+    said = capsys.readouterr().out
+    assert f"`fedfin edge run {site.folder}` is at work and keeps in memory what it read: restart it" in said
+    assert "answers.jsonl, with keyed digests" in said
 
 
 def marks(site) -> int:

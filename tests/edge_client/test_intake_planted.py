@@ -1,5 +1,6 @@
 """Nothing of a patient is in what the intake writes outside of its spool, and the spool is empty in the end."""
 
+import os
 import random
 import subprocess
 import sys
@@ -63,9 +64,11 @@ def test_none_of_two_hundred_planted_words_is_in_anything_that_was_written(
     people, words = planted
     dicom, hl7 = two_ports()
     section = f"{RULE}\n[intake.hl7]\nport = {hl7}\n[intake.dicom]\nport = {dicom}\n"
+    section += f'[intake.folder]\npath = "{tmp_path / "incoming"}"\nevery = 1\n'
     site = make_site(tmp_path / "site", bundles, section)
     files = tmp_path / "archive"
     files.mkdir()
+    put_named(tmp_path / "incoming", people)
     messages = []
     for study, born, phrase in people:
         odd = {"PatientBirthDate": born, "StudyDate": born}
@@ -88,7 +91,8 @@ def test_none_of_two_hundred_planted_words_is_in_anything_that_was_written(
             wait_for_port("127.0.0.1", hl7, 30)
             run("storescu", site, "+sd", files=[files])
             assert set(send_hl7(hl7, messages)) == {"AA", "AR", "AE"}
-            wait_until_empty(site)
+            wait_for(lambda: '"source": "folder"' in log.read_text())
+            wait_for(lambda: not any((site.intake_path / "spool").glob("[0-9]*")))
         finally:
             service.terminate()
         printed = service.stdout.read()
@@ -98,19 +102,35 @@ def test_none_of_two_hundred_planted_words_is_in_anything_that_was_written(
         ("intake", site.folder, "--dry-run", files),
         ("encode", site.folder, "--processes", 1),
         ("forget", site.folder, people[1][0].accession),
+        ("support", site.folder, "--out", site.folder / "support.txt", "--log", log, "--yes"),
     ):
         assert main(["edge", *map(str, words_of_command)]) == 0
+    for command in ("status", "doctor"):  # nothing is at work any more
+        assert main(["edge", command, str(site.folder)]) != 0
     said = capsys.readouterr()
     content = everything(site.folder, printed, said.out.encode(), said.err.encode())
-    assert b"forgotten: 1 images and 1 reports" in content
+    assert b"forgotten: 2 images and 1 reports" in content
+    assert b"intake: not at work" in content
+    assert b"watched folder" in content
     assert b"absorbed" in content
     assert hits(words, content) == []
 
 
-def wait_until_empty(site):
-    """Until the spool has been emptied."""
+def put_named(folder, people):
+    """A view and an odd file of each, in files and folders called as the patient; all have come to rest."""
+    for study, _, phrase in people:
+        own = folder / f"{study.name} {study.patient}"
+        own.mkdir(parents=True)
+        (own / f"{study.accession}.dcm").write_bytes(study.view("AP"))
+        (own / f"{study.accession}.hl7").write_text(phrase)
+        for path in own.iterdir():
+            os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def wait_for(is_so):
+    """Until it is so."""
     until = time.monotonic() + 60
-    while any((site.intake_path / "spool").glob("[0-9]*")):
+    while not is_so():
         assert time.monotonic() < until
         time.sleep(0.1)
 

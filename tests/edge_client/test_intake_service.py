@@ -215,6 +215,48 @@ def test_one_odd_object_of_an_archive_is_left_out_and_the_rest_is_taken(tmp_path
         assert working._store.counts()["image: is not readable as DICOM"] == 1
 
 
+class Archive:
+    """An archive of one study of one object."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def search_for_studies(self, **_: object) -> list[dict]:
+        """The study, with what QIDO-RS says of each (PS3.18 10.6.3.3.1)."""
+        found = dcmread(io.BytesIO(self.data)).to_json_dict()
+        said = {tag: found[tag] for tag in ("0020000D", "00080050", "00100020")}
+        return [said | {"00201208": {"vr": "IS", "Value": [1]}}]
+
+    def retrieve_study_metadata(self, _: str) -> list[dict]:
+        """Of the object."""
+        return [dcmread(io.BytesIO(self.data)).to_json_dict()]
+
+    def retrieve_instance(self, *_: str, **__: object) -> Dataset:
+        """The object."""
+        return dcmread(io.BytesIO(self.data))
+
+
+@pytest.mark.parametrize("corrected", [{"AccessionNumber": "ACC9"}, {"PatientID": "PID9"}])
+def test_a_study_whose_accession_number_or_patient_an_archive_has_corrected_is_taken_anew(
+    tmp_path, bundles, corrected
+):
+    site, archive = make_site(tmp_path / "site", bundles), Archive(ONE.view())
+    with open_service(site) as working:
+        settings = Dicomweb(url="https://archive.example")
+        source = DicomwebPoll(settings, site.folder, working._folder, working._reception, working._store)
+        source._client = archive
+        assert [source.poll(), source.poll()] == [1, 0]
+        working.once()
+        archive.data = ONE.view(**corrected)
+        assert [source.poll(), source.poll()] == [1, 0]
+        working.once()
+        (image,) = working._store.images()
+        identity = working._folder.identity
+    given = {"AccessionNumber": ONE.accession, "PatientID": ONE.patient} | corrected
+    assert image.accession == identity.hash("accession", given["AccessionNumber"])
+    assert image.patient == identity.hash("patient", given["PatientID"])
+
+
 def _fail(*_: object) -> None:
     raise TypeError
 

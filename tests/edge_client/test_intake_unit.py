@@ -6,21 +6,28 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from intake_kit import RULE, make_site, open_service, studies, two_ports
+from intake_kit import RULE, Silent, make_site, open_service, studies, two_ports
 
 from fedfin.command_line.main import main
 from fedfin.errors import SettingsError
 from fedfin.lock import only_process
 from fedfin.service.host import Host
 from fedfin.service.install import installed
+from fedfin.service.notify import Manager
 from fedfin.service.unit import AGGREGATOR, EDGE, INTAKE
+from fedfin_edge.cases import workers
+from fedfin_edge.cases.workers import Workers
+from fedfin_edge.intake import encoders
+from fedfin_edge.intake.folder import open_intake
 from fedfin_edge.intake.permissions import permissions
+from fedfin_edge.intake.service import Service
 from fedfin_edge.intake_settings import DicomListener, Folder, IntakeSettings, Listener
 from fedfin_edge.moving import move_paths
 from fedfin_edge.site import open_site
@@ -118,6 +125,38 @@ def test_a_batch_that_takes_long_is_no_silence(tmp_path, bundles, monkeypatch) -
             working._reception.take_object(study.view())
         working.once()
     assert len(beats) == 3
+
+
+class Slow(Workers):
+    """Its first input takes a second."""
+
+    def _give(self, number: int, message: bytes) -> bool:
+        given = super()._give(number, message)
+        for process in self._workers.values():
+            os.kill(process.pid, signal.SIGSTOP)
+            threading.Timer(1.0, os.kill, (process.pid, signal.SIGCONT)).start()
+        return given
+
+
+class Counting(Manager):
+    """Counts signs of life."""
+
+    beats = 0
+
+    def beat(self) -> None:
+        """One more."""
+        self.beats += 1
+
+
+def test_one_input_that_takes_long_is_no_silence(tmp_path, bundles, monkeypatch) -> None:
+    """As the first does while TensorRT builds its engine."""
+    monkeypatch.setattr(workers, "BEAT_S", 0.05)
+    monkeypatch.setattr(encoders, "Workers", Slow)
+    site, manager = make_site(tmp_path / "site", bundles), Counting({})
+    with Service(site, open_intake(site, make=True), Silent(), processes=1, manager=manager) as working:
+        working._reception.take_object(STUDY.view())
+        working.once()
+    assert manager.beats > 5  # one is of the outcome
 
 
 def test_status_has_the_queue_the_last_error_and_a_kill(tmp_path, bundles, capsys) -> None:

@@ -11,6 +11,7 @@ NAME = "st-anne"
 STATE = f"/var/lib/fedfin/edge/{NAME}"
 SERVICES = f"fedfin-intake@{NAME} fedfin-edge@{NAME}"
 BROUGHT = "/srv/usb/intake"
+(STUDY,) = studies(1)
 SOURCES = f"""
 [intake.dicom]
 port = 104
@@ -24,7 +25,10 @@ token_file = "{BROUGHT}/token"
 
 
 def try_intake(machine: Machine) -> None:
-    """Install, take a study, fix the cases, take part, stop, uninstall. Raises RuntimeError at what is not so."""
+    """Install, take a study, fix the cases, take part, stop, search the journal, uninstall.
+
+    Raises RuntimeError at what is not so.
+    """
     bring(machine)
     site = f"--site {NAME} --federation ward --broker mqtt://127.0.0.1"
     machine.sh(f"fedfin edge init {NAME} {site} --intake --bundle {BROUGHT}/image --label effusion")
@@ -39,6 +43,11 @@ def try_intake(machine: Machine) -> None:
     machine.sh(f"fedfin edge service status {NAME}")
     print(machine.sh(f"systemd-analyze security --no-pager fedfin-intake@{NAME} | tail -1"))
     machine.sh(f"timeout 10 systemctl stop {SERVICES}")
+    planted = "|".join((STUDY.accession, STUDY.patient, *STUDY.name.split("^")))
+    machine.sh(
+        f"journalctl -u fedfin-intake@{NAME} -u fedfin-edge@{NAME} >/root/journal && test -s /root/journal"
+    )
+    machine.sh(f"! grep -wE '{planted}' /root/journal && rm /root/journal")
     machine.sh(f"fedfin edge service uninstall {NAME} --yes; rm -r {BROUGHT}")
     print("an intake took a study as a service, its site took part, and both went again\n")
 
@@ -48,6 +57,6 @@ def bring(machine: Machine) -> None:
     folder = machine.path(BROUGHT)
     make_image_bundle(folder / "image")
     (folder / "new").mkdir()
-    (folder / "new/study.dcm").write_bytes(studies(1)[0].view())
+    (folder / f"new/{STUDY.name} {STUDY.accession}.dcm").write_bytes(STUDY.view())
     (folder / "token").write_text("secret\n")
     machine.sh(f"chmod -R a+rX {BROUGHT} && chown fedfin: {BROUGHT}/new")

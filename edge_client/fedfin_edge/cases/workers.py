@@ -10,11 +10,11 @@ import contextlib
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fedfin.errors import BundleError, FedfinError, InputError, SettingsError
 from fedfin.memory import keep_freed_memory
@@ -35,6 +35,7 @@ AHEAD = 8
 GIVEN = 2
 # What waits in a pipe must fit into it, or parent and worker could each wait for the other to read.
 WAITING_BYTES = 1 << 16
+BEAT_S = 1.0  # a first input may take minutes, where TensorRT builds its engine
 
 Key = TypeVar("Key")
 
@@ -69,11 +70,21 @@ class LocalEncoder:
 
 
 class Workers:
-    """At most `processes` encoders in processes of their own; leaving the context ends them all at once."""
+    """At most `processes` encoders in processes of their own; leaving the context ends them all at once.
 
-    def __init__(self, bundle: Path, processes: int, providers: Providers = ON_CPU) -> None:
+    `beat` is called every second while they are waited for.
+    """
+
+    def __init__(
+        self,
+        bundle: Path,
+        processes: int,
+        providers: Providers = ON_CPU,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self._bundle, self._providers = bundle, providers
         self._processes = processes
+        self._beat = beat
         self._workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
         self._given: dict[
             Connection, deque[int]
@@ -144,9 +155,15 @@ class Workers:
     def _answers(self) -> Iterator[tuple[int, Outcome]]:
         """What has come, at least one outcome if any input is given."""
         busy = [pipe for pipe, numbers in self._given.items() if numbers]
-        for pipe in wait(busy) if busy else ():  # waiting for nothing would never end
+        for pipe in self._ready(busy) if busy else ():  # waiting for nothing would never end
             assert isinstance(pipe, Connection)  # of typeshed's union, for mypy
             yield self._given[pipe].popleft(), self._receive(pipe)
+
+    def _ready(self, busy: list[Connection]) -> list[Any]:
+        """Those that have an answer, at least one."""
+        while not (ready := wait(busy, BEAT_S)):
+            self._beat()
+        return ready
 
     def _receive(self, pipe: Connection) -> Outcome:
         try:

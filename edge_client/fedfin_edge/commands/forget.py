@@ -60,6 +60,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(site: "Site", gone: "Forgotten") -> None:
     """The name that was given is not repeated: a terminal's output may be kept."""
+    from fedfin.lock import is_at_work
+    from fedfin_edge.site import ANSWERS
+
     if not gone.any:
         print("nothing of it is here; is it written as the archive writes it?")
     else:
@@ -71,6 +74,12 @@ def _print(site: "Site", gone: "Forgotten") -> None:
         print(
             "a run that has begun with them ends at its next start with exit code 9 (docs/edge.md, One answer);"
             f" what `fedfin edge status` shows still counts them: run `fedfin edge encode {site.folder}`"
+        )
+    if is_at_work(site.folder):
+        print(f"`fedfin edge run {site.folder}` is at work and keeps in memory what it read: restart it")
+    if site.answers_path.exists():
+        print(
+            f"stays for as long as nobody may subtract: {ANSWERS}, with keyed digests of what each patient's cases were"
         )
     if site.settings.intake is not None and site.settings.intake.labels is not None:
         print(f"not ours to change: {site.settings.intake.labels.table}; take its row out there, too")

@@ -12,6 +12,7 @@ from fedfin_edge.doctor.archive import known_archive
 from fedfin_edge.doctor.bulk_export import bulk_export
 from fedfin_edge.doctor.echo import echo
 from fedfin_edge.doctor.labels import labels
+from fedfin_edge.intake.folder_access import closed_below, is_open, may_remove
 from fedfin_edge.intake_settings import DicomListener, Web
 from fedfin_edge.site import Site
 
@@ -40,7 +41,7 @@ def intake(site: Site) -> Iterator[Finding]:
     if settings.fhir_export is not None:
         yield bulk_export(site, settings.fhir_export)
     if settings.folder is not None:
-        yield _folder(site.folder / settings.folder.path)
+        yield _folder(site.folder / settings.folder.path, remove=settings.folder.remove)
     if settings.labels is not None:
         yield labels(site, settings.labels)
 
@@ -104,7 +105,15 @@ def _judged(probe: str, code: int, says: str) -> Finding:
     return passed(probe, says)
 
 
-def _folder(path: Path) -> Finding:
-    if path.is_dir():
-        return passed("watched folder", str(path))
-    return fail("watched folder", f"{path}: there is no such folder", "make it, or correct [intake.folder]")
+def _folder(path: Path, *, remove: bool) -> Finding:
+    probe = "watched folder"
+    if not is_open(path):
+        remedy = "make it, let the user that the intake runs as read it, or correct [intake.folder]"
+        return fail(probe, f"{path}: is not a folder that can be read", remedy)
+    if remove and not may_remove(path):
+        remedy = "let the user that the intake runs as write there, or set intake.folder.remove = false"
+        return fail(probe, f"{path}: nothing may be removed from it", remedy)
+    if closed := closed_below(path):
+        remedy = "let the user that the intake runs as read them"
+        return fail(probe, f"{path}: {closed} folders in it cannot be read", remedy)
+    return passed(probe, str(path))

@@ -1,7 +1,8 @@
 """DICOMweb (PS3.18): QIDO-RS finds studies, WADO-RS fetches headers, and then the images that count.
 
-The cursor is durable: of each study a keyed hash with the number of its objects, of each object another. A study that
-has grown is looked at again, an object that is safe is not fetched again.
+The cursor is durable: of each study a keyed hash with the number of its objects, its accession number and its patient,
+of each object another. A study that has grown or was corrected is looked at again; an object that is safe under the
+same accession number and patient is not fetched again.
 """
 
 import io
@@ -22,7 +23,8 @@ from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.reception import Reception
 from fedfin_edge.intake_settings import Dicomweb
 
-_STUDY, _SERIES, _OBJECT, _OBJECTS, _ACCESSION = "0020000D", "0020000E", "00080018", "00201208", "00080050"
+_STUDY, _SERIES, _OBJECT, _OBJECTS = "0020000D", "0020000E", "00080018", "00201208"
+_ACCESSION, _PATIENT = "00080050", "00100020"
 # As it is stored, in whatever transfer syntax.
 _AS_STORED = (("application/dicom", "*"),)
 
@@ -66,14 +68,15 @@ class DicomwebPoll:
         return list(found.values())
 
     def _fetch_study(self, study: dict[str, Any]) -> int:
-        fetched, owner = 0, None
+        fetched, owners = 0, set()
         for metadata in self._client.retrieve_study_metadata(_value(study, _STUDY)):
             owner = self._identity.owner(_value(metadata, _ACCESSION), _value(study, _STUDY))
-            mark = self._identity.hash("file", f"dicomweb object {_value(metadata, _OBJECT)}")
+            owners.add(owner)
+            mark = self._mark_of_object(metadata)
             if not self._store.was_seen(mark):
                 fetched += self._fetch_object(metadata)
                 self._store.mark_seen(mark, owner)
-        self._store.mark_seen(self._mark_of(study), owner)
+        self._store.mark_seen(self._mark_of(study), *owners)
         return fetched
 
     def _fetch_object(self, metadata: dict[str, Any]) -> bool:
@@ -95,8 +98,15 @@ class DicomwebPoll:
         return True
 
     def _mark_of(self, study: dict[str, Any]) -> bytes:
+        tags = (_STUDY, _OBJECTS, _ACCESSION, _PATIENT)
         return self._identity.hash(
-            "file", f"dicomweb study {_value(study, _STUDY)} {_value(study, _OBJECTS)}"
+            "file", "\n".join(["dicomweb study", *(_value(study, tag) for tag in tags)])
+        )
+
+    def _mark_of_object(self, metadata: dict[str, Any]) -> bytes:
+        tags = (_OBJECT, _ACCESSION, _PATIENT)
+        return self._identity.hash(
+            "file", "\n".join(["dicomweb object", *(_value(metadata, tag) for tag in tags)])
         )
 
 

@@ -19,7 +19,8 @@ Key = TypeVar("Key")
 class Encoders:
     """One for each modality, opened when it is needed. processes: for each; 0: in this process.
 
-    `beat` is called for each outcome: a batch of large images takes longer than a service may be silent.
+    `beat` is called for each outcome, and while processes are waited for: a batch of large images, or an engine that
+    TensorRT builds, takes longer than a service may be silent.
     """
 
     def __init__(self, site: Site, processes: int, beat: Callable[[], None]) -> None:
@@ -34,7 +35,7 @@ class Encoders:
         if modality not in self._open:
             bundle, providers = self._site.bundle_path(modality), self._site.providers
             fresh: LocalEncoder | Workers = (
-                Workers(bundle, self._processes, providers)
+                Workers(bundle, self._processes, providers, self._beat)
                 if self._processes
                 else LocalEncoder(bundle, providers)
             )

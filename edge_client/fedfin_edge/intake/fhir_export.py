@@ -169,7 +169,7 @@ class FhirExport:
         mark = self._identity.hash("file", f"{manifest.transaction_time.isoformat()}\n".encode() + line)
         if not self._store.was_seen(mark):
             self._reception.leave_out(reason)
-            self._store.mark_seen(mark, None)
+            self._store.mark_seen(mark)
 
 
 def _codes(resource: Referring) -> set[str]:

@@ -7,7 +7,7 @@
     counts(reason)            what was taken, and what was not, and why
     cursors(source)           how far a polled source has been read; "settings", "codes LABEL": what all were read by
     given(mark)               which version of which report a FHIR server's resource gave, for when it is deleted there
-    seen(mark)                what polled sources had, by accession number or study as far as it says
+    seen(mark, owner)         what polled sources had, with each accession number or study that it told of; b"": of none
     forgotten(accession)      accession numbers, and studies of what names no other, that must not come back
 
 Each batch is one transaction, durable before the spool drops what it was made of: a kill at any instant leaves
@@ -32,9 +32,15 @@ from fedfin_edge.intake.records import FHIR, WITHDRAWN, ImageRecord, LabelRecord
 from fedfin_edge.intake.what_counts import WhatCounts
 
 STORE = "intake.sqlite"
-FORMAT = 1
+FORMAT = 2  # 1: of what a source had, the first owner alone, or none
+NOBODY = b""
 _SETTINGS, _CODES = "settings", "codes "
-_SCHEMA = """
+_SEEN = """
+CREATE TABLE IF NOT EXISTS seen (
+    mark BLOB NOT NULL, owner BLOB NOT NULL, PRIMARY KEY (mark, owner)
+) WITHOUT ROWID
+"""
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS identity (key_check BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS images (
     object BLOB PRIMARY KEY, study BLOB, accession BLOB, patient BLOB, modality TEXT NOT NULL,
@@ -56,10 +62,11 @@ CREATE TABLE IF NOT EXISTS cursors (source TEXT PRIMARY KEY, position TEXT NOT N
 CREATE TABLE IF NOT EXISTS given (
     mark BLOB PRIMARY KEY, owner BLOB NOT NULL, study BLOB, accession BLOB, patient BLOB, moment INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS seen (mark BLOB PRIMARY KEY, owner BLOB) WITHOUT ROWID;
+{_SEEN};
 CREATE TABLE IF NOT EXISTS forgotten (accession BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS images_by_digest ON images (digest);
 CREATE INDEX IF NOT EXISTS reports_by_digest ON reports (digest);
+CREATE INDEX IF NOT EXISTS seen_by_owner ON seen (owner);
 """
 
 
@@ -76,6 +83,7 @@ class IntakeStore:
             self._open(identity)
 
     def _open(self, identity: Identity) -> None:
+        _take_over(self._database)
         # FULL: a power cut must not undo what the spool has dropped.
         set_up(
             self._database,
@@ -229,10 +237,11 @@ class IntakeStore:
         with self._transaction() as database:
             return database.execute("SELECT 1 FROM seen WHERE mark = ?", (mark,)).fetchone() is not None
 
-    def mark_seen(self, mark: bytes, owner: bytes | None) -> None:
-        """What counts of it is in the spool. owner: the accession number or study that it is about."""
+    def mark_seen(self, mark: bytes, *owners: bytes | None) -> None:
+        """What counts of it is in the spool. owners: the accession numbers and studies that it is about."""
         with self._transaction() as database:
-            database.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (mark, owner))
+            rows = [(mark, owner or NOBODY) for owner in owners or (NOBODY,)]
+            database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", rows)
 
     def forget(self, images: Iterable[bytes], owners: Iterable[bytes], *, bar: bool) -> None:
         """Take out these images, and what these accession numbers and studies own. `bar`: they do not come back."""
@@ -251,7 +260,10 @@ class IntakeStore:
                 )
                 database.execute("DELETE FROM reports WHERE owner = ?", (owner,))
                 database.execute("DELETE FROM labels WHERE owner = ?", (owner,))
-                database.execute("DELETE FROM seen WHERE owner = ?", (owner,))
+                # All of them, also where others are in it: it is looked at again.
+                database.execute(
+                    "DELETE FROM seen WHERE mark IN (SELECT mark FROM seen WHERE owner = ?)", (owner,)
+                )
                 database.execute("DELETE FROM given WHERE owner = ?", (owner,))
                 if bar:
                     database.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (owner,))
@@ -301,6 +313,21 @@ class IntakeStore:
                 f"{self._path}: is damaged ({type(error).__name__}); put it back from your backup, or move it away and"
                 " have the archive send its studies again"
             ) from None
+
+
+def _take_over(database: sqlite3.Connection) -> None:
+    """Of a store of format 1, what sources had: its first form knew no owner."""
+    database.execute("PRAGMA secure_delete = ON")
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        if database.execute("PRAGMA user_version").fetchone()[0] != 1:
+            return
+        former = database.execute("SELECT * FROM seen").fetchall()
+        rows = [(mark, next(filter(None, owner), NOBODY)) for mark, *owner in former]
+        database.execute("DROP TABLE seen")
+        database.execute(_SEEN)
+        database.executemany("INSERT INTO seen VALUES (?, ?)", rows)
+        database.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _recoded(cursors: Mapping[str, str], counts: WhatCounts) -> list[str]:

@@ -14,6 +14,7 @@ from fedfin.files import read_at_most
 from fedfin_edge.intake.dicom_header import read_header
 from fedfin_edge.intake.fhir_reader import FhirReader
 from fedfin_edge.intake.folder import IntakeFolder
+from fedfin_edge.intake.folder_access import closed_below, is_open
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.oru import RejectedError, read_oru
 from fedfin_edge.intake.reception import MAX_OBJECT, Reception
@@ -38,7 +39,7 @@ class WatchedFolder:
 
     def poll(self) -> int:
         """Take what is new; how many files. Raises InputError when the folder cannot be used, FullError."""
-        if not self._path.is_dir():
+        if not is_open(self._path):
             raise InputError(
                 f"{self._path}: is not a folder that can be read; correct [intake.folder] in site.toml"
             )
@@ -51,6 +52,10 @@ class WatchedFolder:
             raise InputError(
                 f"{self._path}: {stuck} files that were taken cannot be removed; remove them yourself, and let the"
                 " intake write there, or set intake.folder.remove = false"
+            )
+        if closed := closed_below(self._path):
+            raise InputError(
+                f"{self._path}: {closed} folders in it cannot be read; let the user that the intake runs as read them"
             )
         return found
 
@@ -87,13 +92,13 @@ class WatchedFolder:
         except (InputError, RejectedError) as error:
             self._leave_out(mark, str(error))
             return True
-        self._store.mark_seen(mark, next((owner for owner in owners if owner is not None), None))
+        self._store.mark_seen(mark, *owners)
         return not self._remove or _is_removed(path)
 
     def _leave_out(self, mark: bytes, reason: str) -> None:
         """Counted by its reason, without its name, and not looked at again."""
         self._reception.leave_out(f"file: {reason}")
-        self._store.mark_seen(mark, None)
+        self._store.mark_seen(mark)
 
     def _hand_over(self, data: bytes, kind: str) -> list[bytes | None]:
         """What each thing in it is about."""
