@@ -1,5 +1,6 @@
 """A root and two shards as real processes over mosquitto, with a fleet of protocol-true sites."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -252,6 +253,57 @@ def test_a_shard_of_another_split_is_told_so_and_leaves(tmp_path: Path) -> None:
             root.wait(10)
     assert done.returncode == 10
     assert "the root has 2 shards, this one was started as 0/3" in done.stderr
+
+
+@pytest.mark.broker
+def test_of_two_that_are_one_shard_the_later_one_ends(tmp_path: Path) -> None:
+    """Its folder was copied. The root reports both, and so does the one that goes on."""
+    (tmp_path / "plan.toml").write_text(plan_toml(PLAN))
+    for name in ("root", "shard"):
+        fedfin("aggregator", "init", tmp_path / "plan.toml", tmp_path / name)
+    shutil.copytree(tmp_path / "shard", tmp_path / "copy")
+    with broker("mosquitto", tmp_path) as url, contextlib.ExitStack() as started:
+
+        def serve(name: str, *role: str) -> subprocess.Popen:
+            words = ("aggregator", "serve", tmp_path / name, "--broker", url, "--json", "--no-keys", *role)
+            process = start(*words, log=tmp_path / f"{name}.log")
+            started.callback(process.wait, 10)
+            started.callback(process.kill)
+            return process
+
+        serve("root", "--shards", "1")
+        first = serve("shard", "--shard", "0/1")
+        _wait_for_line(tmp_path / "root.log", '"shard/0"')
+        copy = serve("copy", "--shard", "0/1")
+        assert copy.wait(SECONDS) == 9
+        assert first.poll() is None
+    assert "shard/0 runs twice: here since" in (tmp_path / "copy.log").read_text()
+    for name in ("root", "shard"):
+        assert '"event": "twins"' in (tmp_path / f"{name}.log").read_text()
+
+
+def _wait_for_line(log: Path, word: str) -> None:
+    until = time.monotonic() + SECONDS
+    while word not in log.read_text():
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.05)
+
+
+def test_a_shard_cannot_take_over(tmp_path: Path) -> None:
+    """It would be left out without a word."""
+    done = fedfin(
+        "aggregator",
+        "serve",
+        tmp_path,
+        "--broker",
+        "mqtt://127.0.0.1:1",
+        "--shard",
+        "0/1",
+        "--take-over",
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "--take-over goes with" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,11 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until the last round is closed. Raises SettingsError, StateError."""
     if args.shard is not None:
+        if args.take_over:
+            raise SettingsError(
+                "--take-over goes with an aggregator or a root, not with --shard: of two that are the same shard stop"
+                " one yourself (docs/shards.md)"
+            )
         return _serve_shard(args, Shard.parse(args.shard))
     if args.shards is not None and not 1 <= args.shards <= limits.SHARDS:
         raise SettingsError(f"--shards {args.shards}: a root has 1 to {limits.SHARDS} shards")

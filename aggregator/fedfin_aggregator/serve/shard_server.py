@@ -4,7 +4,7 @@ import secrets
 import time
 
 from fedfin import limits
-from fedfin.errors import EvictedError, LinkError, ProtocolError
+from fedfin.errors import EvictedError, LinkError, ProtocolError, StateError
 from fedfin.link import link_events, mqtt
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
@@ -13,7 +13,7 @@ from fedfin.memory import keep_freed_memory
 from fedfin.protocol.messages.channels import ShardDownControl, UpControl
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message, decode, encode
-from fedfin.protocol.messages.presence import SiteState
+from fedfin.protocol.messages.presence import SiteState, Twin
 from fedfin.protocol.messages.shards import Rewind
 from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.rounds.effects import Judge, Send, Spool
@@ -24,6 +24,7 @@ from fedfin.protocol.shards.machine import ShardMachine
 from fedfin.protocol.shards.states import State
 from fedfin.protocol.site.events import Connected, Disconnected, Published
 from fedfin.protocol.topics import Topics
+from fedfin.protocol.twins import runs_twice
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
 from fedfin_aggregator.serve.incoming import Incoming, Report, Written
@@ -71,13 +72,17 @@ class ShardServer:
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()
         self._gone: set[str] = set()  # sites that left with the final model
+        self._yields = False  # to another process that is this shard: it is there, so no last words
         self._tick_at = 0.0
 
     def _new_incoming(self) -> Incoming:
         return Incoming(self._rounds, self._report, self._link.events.put)
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
-        """Run until the root has finished. Raises EvictedError when it cannot use this shard."""
+        """Run until the root has finished.
+
+        Raises EvictedError when it cannot use this shard, StateError when another process was this shard before.
+        """
         keep_freed_memory()
         self._link.start()
         try:
@@ -85,7 +90,7 @@ class ShardServer:
                 self._step()
             self._linger(linger_s)
         finally:
-            self._link.stop(self._last_words)
+            self._link.stop(None if self._yields else self._last_words)
             self._incoming.close()
 
     @property
@@ -175,11 +180,32 @@ class ShardServer:
                 self._feed(decode(payload, RoundManifest))
             elif topic == self._own("dn/ctl"):
                 self._waiting.heard(time.monotonic())
-                self._feed(decode(payload, ShardDownControl))
+                self._on_root(decode(payload, ShardDownControl))
             elif (address := self._topics.parse_up(topic)) is not None and self._shard.serves(address[0]):
                 self._on_site(*address, payload)
         except ProtocolError as error:
             self._report("bad-message", {"topic": topic, "reason": str(error)})
+
+    def _on_root(self, message: ShardDownControl) -> None:
+        if isinstance(message, Twin):
+            self._on_twin(message)
+        else:
+            self._feed(message)
+
+    def _on_twin(self, twin: Twin) -> None:
+        """Each would promise sites to count what the other's sum does not hold, so the later one goes.
+
+        Raises StateError there; only for its own boot, so that of three copies one is left.
+        """
+        ours = twin.boot == self._boot
+        reason = runs_twice(*((twin.here, twin.there) if ours else (twin.there, twin.here)))
+        self._report("twins", {"reason": reason})
+        if ours and twin.here > twin.there:
+            self._yields = True
+            raise StateError(
+                f"{self._shard.name} {reason}. This one, which came later, ends; start it again when the other is"
+                " stopped, if its folder is the newer one"
+            )
 
     def _on_site(self, site: str, channel: str, payload: bytes) -> None:
         if channel == "up/ctl":

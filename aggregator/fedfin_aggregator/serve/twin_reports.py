@@ -1,16 +1,17 @@
-"""Tells the operator, and both machines, of sites that somebody has copied, and runs twice."""
+"""Tells the operator, and both machines, of sites and shards that somebody has copied, and runs twice."""
 
 import time
 from collections.abc import Callable
 
 from fedfin.protocol.messages.presence import Twin
+from fedfin.protocol.shards.shard import is_shard
 from fedfin.protocol.twins import Twins, runs_twice
 from fedfin.protocol.versions import TWINS
 from fedfin_aggregator.serve.incoming import Report
 
 
 class TwinReports:
-    """Of all sites; of each once a minute."""
+    """Of all sites and shards; of each once a minute."""
 
     def __init__(self, report: Report, tell: Callable[[str, Twin], None]) -> None:
         self._twins, self._report, self._tell = Twins(), report, tell
@@ -21,5 +22,5 @@ class TwinReports:
         if both is None:
             return
         self._report("twins", {"site": site, "reason": runs_twice(*both)})
-        if revision >= TWINS:
+        if is_shard(site) or revision >= TWINS:  # shards announce none
             self._tell(site, Twin(boot=boot, here=both[0], there=both[1]))

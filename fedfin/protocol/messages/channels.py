@@ -7,7 +7,7 @@ Consents, Summed
 dn/chunk         Chunk
 shard up/ctl     Tally, Begin
 shard up/chunk   Chunk
-shard dn/ctl     Welcome, Enough, Heard, Rewind, Missing, Receipt, Evict, RoundManifest
+shard dn/ctl     Welcome, Enough, Heard, Rewind, Missing, Receipt, Evict, RoundManifest, Twin
 up/state         SiteState (retained, last will)
 agg/state        AggregatorState (retained, last will)
 agg/charter      the charter (retained), signed text (fedfin/trust/charter.py)
@@ -49,4 +49,4 @@ DownControl = (
     | Summed
 )
 ShardUpControl = Tally | Begin
-ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough | Heard | Rewind
+ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough | Heard | Rewind | Twin

@@ -39,7 +39,7 @@ class AggregatorState(Message, frozen=True):
 
 
 class Twin(Message, frozen=True):
-    """Two machines run with this site's identity: one, which says `boot`, since `here`, and another since `there`."""
+    """Two machines run as this site, or shard: one, which says `boot`, since `here`, and another since `there`."""
 
     boot: Boot
     here: Seconds
