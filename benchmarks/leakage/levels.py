@@ -13,7 +13,8 @@ LEAST_SITES = 3  # of a federation that is attacked
 class Level:
     """name: the plan's word for it. sums: of how many sites' parts the aggregator sees the sum, and no part of it.
 
-    least_patients: each site's floor on what it submits. epsilon: of the noise in the sums; None: there is none.
+    least_patients: each site's floor on what it submits, where single patients are attacked. epsilon: of the noise in
+    the sums; None: there is none.
     """
 
     name: str
@@ -28,7 +29,7 @@ class Level:
 
 OPEN = Level("open", sums=(1,))
 FLOORS = replace(OPEN, name="open, floors", least_patients=limits.LEAST_PATIENTS)
-SECURE = Level("secure", sums=(LEAST_SITES, 10))
+SECURE = Level("secure", sums=(LEAST_SITES, 10), least_patients=limits.LEAST_PATIENTS)
 PLAIN = (OPEN, SECURE)
 NOISED = tuple(Level(f"private, epsilon {e:g}", SECURE.sums, epsilon=e) for e in (8.0, 1.0))
 EXACT = (OPEN, FLOORS, SECURE)  # for what shows one patient whatever their number

@@ -73,12 +73,18 @@ def rounds_table(reports: Mapping[int, Sequence[Cell]]) -> list[list[str]]:
 def single_table(recovered: Sequence[Recovered]) -> list[list[str]]:
     """What shows one patient, by level: rows, the first of them the header."""
     levels = list(dict.fromkeys(one.level for one in recovered))
-    found = {(one.attack, one.level): "recovered" if one.recovered else "no" for one in recovered}
+    found = {(one.attack, one.level): _outcome(one) for one in recovered}
     attacks = dict.fromkeys(one.attack for one in recovered)
     return [
         ["what shows one patient", *levels],
         *([a, *(found[a, level] for level in levels)] for a in attacks),
     ]
+
+
+def _outcome(one: Recovered) -> str:
+    if one.refused:
+        return "refused"
+    return "recovered" if one.recovered else "no"
 
 
 def _rows(cells: Sequence[Cell], names: Sequence[str]) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """The benchmark of leakage: every attack works where it should, and finds nothing where there is nothing."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,13 +140,37 @@ def test_a_level_sees_the_mean_of_the_cases_behind_a_sum(world):
     assert seen.weights[name] == 2 * parts[0].weights[name]
 
 
-def test_what_shows_one_patient_is_found_in_open_and_not_in_a_sum_of_three():
-    """But for two submissions: a difference of sums is a difference."""
-    assert {one.attack for one in differencing.run(OPEN) if one.recovered} == set(differencing.ATTACKS)
-    left = {one.attack for one in differencing.run(FLOORS) if one.recovered}
-    assert left == {"one patient added between two submissions"}
-    found = {one.attack for one in differencing.run(SECURE) if one.recovered}
-    assert found == {"one patient added between two submissions"}
+ALL_ATTACKS = {**differencing.ATTACKS, **differencing.ALONE}
+IN_A_SUM_ALONE = {
+    "ten incomplete cases of one site, one of them in its half"
+}  # at open these come in no halves
+TWO_SUBMISSIONS = "one patient added between two submissions"
+ANSWERS_ALONE = {
+    "the single positive of all sites, in a histogram",
+    "the single positive of all sites, in the calibration",
+}
+
+
+def test_what_shows_one_patient_is_found_in_open_and_not_with_floors():
+    """But for two submissions: a difference is a difference."""
+    assert found_at(OPEN) == set(ALL_ATTACKS) - IN_A_SUM_ALONE
+    assert found_at(FLOORS) == {TWO_SUBMISSIONS}
+
+
+def test_in_a_sum_one_patient_is_found_only_by_an_answer_that_nobody_else_gave():
+    """Whether other sites have such cases or not; and a site takes no part in a second sum of nearly the same cases."""
+    assert found_at(SECURE) == ANSWERS_ALONE
+    assert {one.attack for one in differencing.run(SECURE) if one.refused} == {TWO_SUBMISSIONS}
+
+
+def test_without_floors_a_sum_hides_no_case_that_only_one_site_has():
+    """Else these attacks might be void."""
+    assert found_at(replace(SECURE, least_patients=0)) >= set(differencing.ALONE)
+
+
+def found_at(level):
+    """The attacks that recover a patient."""
+    return {one.attack for one in differencing.run(level) if one.recovered}
 
 
 def test_a_folder_that_is_not_the_data_set_s_is_an_error_that_names_it(tmp_path):

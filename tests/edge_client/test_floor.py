@@ -18,7 +18,7 @@ from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Plan
 from fedfin.plan_sections import Privacy, Rounds
 from fedfin_edge.agent.joining import check_patients, labels_below_floor
-from fedfin_edge.cases.dataset import FEW, Dataset, least_patients, load_dataset
+from fedfin_edge.cases.dataset import FEW, Dataset, load_dataset
 from fedfin_edge.cases.floor import Floor
 from fedfin_edge.site import open_site
 from fedfin_edge.tasks.calibrate import measure_scores
@@ -27,6 +27,7 @@ from fedfin_edge.tasks.moments import pool_moments
 from fedfin_edge.tasks.run_task import run_task
 
 PLAN = make_plan({"image": 4, "text": 3}, labels=2)
+SUMMED = replace_struct(PLAN, privacy=Privacy(level="secure"), rounds=Rounds(sites=3, min_sites=3))
 BOTH = make_plan({"image": 4, "text": 3}, labels=2, answer="both", head_width=4)
 
 
@@ -60,6 +61,15 @@ def test_moments_of_a_modality_that_too_few_patients_have_are_not_sent() -> None
     """Those of the other are."""
     assert {name.split(".")[1] for name in pool_moments(floored(with_text(9)))[0]} == {"image"}
     assert {name.split(".")[1] for name in pool_moments(floored(with_text(10)))[0]} == {"image", "text"}
+
+
+@pytest.mark.parametrize(("complete", "counted"), [(40, 40), (31, 31), (9, 31), (20, 40)])
+def test_moments_are_of_the_cases_that_second_moments_are_of(complete: int, counted: int) -> None:
+    """Else the sum of all images less that of complete cases' is that of the few incomplete ones."""
+    dataset = floored(with_text(complete))
+    second = second_moments(PLAN, dataset)[1]
+    assert pool_moments(dataset)[1]["norm.image.mean"] == counted
+    assert sum(cases for name, cases in second.items() if name.endswith(".image.image")) == counted
 
 
 @pytest.mark.parametrize(("complete", "sent"), [(40, {"complete"}), (31, {"complete"}), (9, {"partial"})])
@@ -129,19 +139,53 @@ def test_a_site_of_too_few_patients_sends_nothing_and_says_whom_to_tell(maker, m
     check_patients(lower, load_dataset(lower, make_plan()))
 
 
-@pytest.mark.parametrize(("positives", "told"), [(3, False), (4, True)])
-def test_in_a_sum_of_three_sites_a_cell_counts_from_a_third_of_the_floor_on(
-    positives: int, told: bool
+def halves_in_a_sum(dataset: Dataset, first: int) -> list[dict[str, np.ndarray]]:
+    """What the site gives with secure sums, by half; the first so many cases are in the first half."""
+    half = np.arange(len(dataset)) % 2 == 1
+    half[: 2 * first] = np.arange(2 * first) >= first
+    sent = second_moments(SUMMED, floored(replace(dataset, second_half=half)))[0]
+    first_half = {name: array for name, array in sent.items() if not name.startswith(OTHER_HALF)}
+    other = {name.removeprefix(OTHER_HALF): sent[name] for name in sent.keys() - first_half.keys()}
+    return [first_half, other]
+
+
+@pytest.mark.parametrize(
+    ("positives", "told"),
+    [(9, [False, False]), (10, [True]), (19, [True]), (20, [True, True])],
+    ids=["withheld in both", "ten, all in one half", "nineteen, all in one half", "ten in each"],
+)
+def test_in_a_sum_no_half_tells_of_a_label_with_fewer_of_an_answer_than_the_floor(
+    positives: int, told: list[bool]
 ) -> None:
-    """Over both halves together, of which nobody sees one; a lone incomplete case is not sent either."""
-    plan = replace_struct(PLAN, privacy=Privacy(level="secure"), rounds=Rounds(sites=3, min_sites=3))
-    dataset = replace(with_positives(positives), least_patients=least_patients(LEAST_PATIENTS, plan))
-    dataset = replace(dataset, second_half=np.arange(40) % 2 == 1)
-    dataset.present["text"][-1] = False
-    moments = second_moments(plan, dataset)[0]
-    halves = [moments[half + "labels.complete.image"] for half in ("", OTHER_HALF)]
-    assert all(bool(half[0].any()) == told for half in halves)
-    assert not any(".partial." in name for name in moments)
+    """The floor is not divided by the sites in the sum: this one alone may have such cases."""
+    dataset = with_positives(positives, 80)
+    halves = halves_in_a_sum(dataset, positives // 2)
+    moments = [half["labels.complete.image"] for half in halves if half]
+    assert [bool(of_half[0].any()) for of_half in moments] == told
+
+
+@pytest.mark.parametrize(("incomplete", "halves"), [(9, 0), (10, 1), (19, 1), (20, 2)])
+def test_in_a_sum_no_half_is_of_fewer_incomplete_cases_than_the_floor(incomplete: int, halves: int) -> None:
+    """Where a half would be, all are in one; complete cases stay in two."""
+    dataset = with_text(80, 80)
+    dataset.present["text"][:incomplete] = False
+    dataset.labels[:] = 0
+    sent = halves_in_a_sum(dataset, incomplete // 2)
+    assert sum("second.partial.image.image" in half for half in sent) == halves
+    assert all("second.complete.image.image" in half for half in sent)
+
+
+def test_in_a_sum_all_cases_are_in_the_half_that_has_more_of_them() -> None:
+    """So that not all small sites are in the same one, and either judges the other."""
+    dataset = floored(draw(PLAN, 15, 1))
+    for second in (6, 9):
+        half = np.arange(15) < second
+        (name,) = {
+            name.removesuffix("second.complete.image.image")
+            for name in second_moments(SUMMED, replace(dataset, second_half=half))[0]
+            if name.endswith("second.complete.image.image")
+        }
+        assert name == (OTHER_HALF if second == 9 else "")
 
 
 def given(task: Task, dataset: Dataset) -> set[str]:

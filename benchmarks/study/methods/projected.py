@@ -17,7 +17,7 @@ from fedfin.encoders.projection import Projection, read_projection
 from fedfin.limits import LEAST_PATIENTS, LEAST_SUMMED
 from fedfin.plan import Plan
 from fedfin.plan_sections import Privacy, Scale
-from fedfin_edge.cases.dataset import Dataset, least_patients
+from fedfin_edge.cases.dataset import Dataset
 from fedfin_export.projection import Axes, Wanted, make_axes
 
 
@@ -50,7 +50,7 @@ class Projected:
             if not 0 < values.shape[1] <= columns[m]
         }
         plan = self.plan(federation.plan, {m: len(projection) for m, projection in projections.items()})
-        floor = least_patients(self.least_patients, plan) if plan.privacy.summed else 0
+        floor = self.least_patients if plan.privacy.summed else 0
         sites, recorded = (
             {
                 name: dataclasses.replace(_projected(dataset, projections), least_patients=floor)

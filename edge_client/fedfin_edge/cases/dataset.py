@@ -1,7 +1,6 @@
 """A site's encoded cases as arrays: what training and evaluation see."""
 
 import hashlib
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +108,7 @@ def load_dataset(site: Site, plan: Plan) -> Dataset:
         [found[row] for row in kept],
         held_out=_held_out(cases, plan.seed, site.settings.held_out),
         seed=plan.seed,
-        least_patients=least_patients(site.settings.policy.least_patients, plan),
+        least_patients=site.settings.policy.least_patients,
         left_out=len(cases) - len(kept),
         unencoded=inputs - sum(map(len, found)),
     )
@@ -141,11 +140,6 @@ def _features(
         if vector is not None:
             found[modality.name] = vector[: modality.dim]
     return found
-
-
-def least_patients(least: int, plan: Plan) -> int:
-    """The floor of a cell. In a sum over sites, a part that is so small is one of `min_sites` parts."""
-    return math.ceil(least / plan.rounds.min_sites) if plan.privacy.summed else least
 
 
 def _assemble(

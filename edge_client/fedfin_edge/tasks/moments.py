@@ -13,11 +13,25 @@ def pool_moments(dataset: Dataset) -> tuple[dict[str, NDArray[np.float32]], dict
     """
     tensors, weights = {}, {}
     for modality, features in dataset.features.items():
-        cases = dataset.present[modality] & ~dataset.held_out
-        if not dataset.floor.allows(cases):
+        cases = _told(dataset, modality)
+        if not cases.any():
             continue
         rows = features[cases].astype(np.float64)
         for name, mean in (("mean", rows.mean(axis=0)), ("square", np.square(rows).mean(axis=0))):
             tensors[f"norm.{modality}.{name}"] = mean.astype(np.float32)
             weights[f"norm.{modality}.{name}"] = len(rows)
     return tensors, weights
+
+
+def _told(dataset: Dataset, modality: str) -> NDArray[np.bool_]:
+    """The training cases that have it, bool [n]: complete ones and others, either if enough patients are behind them.
+
+    Second moments are of these two apart. Were the few in here that are withheld there, the difference would be theirs.
+    """
+    held = dataset.present[modality] & ~dataset.held_out
+    complete = np.logical_and.reduce(list(dataset.present.values()))
+    told = np.zeros_like(held)
+    for cases in (held & complete, held & ~complete):
+        if dataset.floor.allows(cases):
+            told |= cases
+    return told

@@ -29,16 +29,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class _Part:
-    """Cases whose second moments go together: of a population, or of one half of it.
-
-    cases: bool [n]; counted: bool [n], those that the floor counts: in a sum over sites both halves, since nobody sees
-    one of them alone.
-    """
+    """Cases whose second moments go together, bool [n]: of a population, or of one half of it."""
 
     population: Population
     half: str
     cases: Mask
-    counted: Mask
 
 
 def pool_second_moments(
@@ -56,12 +51,11 @@ def pool_second_moments(
     tensors, weights = {}, {}
     for part in _parts(plan, present, dataset.in_second_half[train], labels, floor):
         for name, held, (one, other) in _named(plan, part, present):
-            counted = part.counted & present[one] & present[other or one]
-            if not floor.allows(counted):
+            if not floor.allows(held):
                 continue
             if other is None:
-                withheld = floor.of(counted).withheld(labels[counted])
-                tensors[name] = _with_labels(np.where(withheld, np.nan, labels[held]), basis[one][held])
+                known = floor.of(held).without_withheld(labels[held])
+                tensors[name] = _with_labels(known, basis[one][held])
             else:
                 tensors[name] = _products(basis[one][held], basis[other][held], same=one == other)
             weights[name] = int(held.sum())
@@ -77,29 +71,43 @@ def _parts(plan: Plan, present: dict[str, Mask], second: Mask, labels: Floats, f
     """
     every = np.logical_and.reduce(list(present.values()))
     if plan.privacy.summed:
-        return _in_halves(every, second)
-    complete, partial = _part("complete", "", every), _part("partial", "", ~every)
-    first, other = _part("complete", "", every & ~second), _part("complete", OTHER_HALF, every & second)
-    ways = [[complete, partial], [_part("partial", "", np.ones_like(every))]]
+        populations: dict[Population, Mask] = {"complete": every, "partial": ~every}
+        return [
+            part
+            for name, cases in populations.items()
+            for part in _halves(name, cases, second, present, labels, floor)
+        ]
+    complete, partial = _Part("complete", "", every), _Part("partial", "", ~every)
+    first, other = _Part("complete", "", every & ~second), _Part("complete", OTHER_HALF, every & second)
+    ways = [[complete, partial], [_Part("partial", "", np.ones_like(every))]]
     halves = [first.cases, other.cases]
     if len(plan.dims) > 1 and _are_enough(halves) and not _withhold_more(halves, every, labels, floor):
-        ways = [[first, other, partial], [_part("partial", "", ~other.cases), other], *ways]
+        ways = [[first, other, partial], [_Part("partial", "", ~other.cases), other], *ways]
     return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
 
 
-def _part(population: Population, half: str, cases: Mask) -> _Part:
-    """By itself."""
-    return _Part(population, half, cases, cases)
+def _halves(
+    population: Population, cases: Mask, second: Mask, present: dict[str, Mask], labels: Floats, floor: Floor
+) -> list[_Part]:
+    """With secure sums, of however few cases: a summand is always as long.
+
+    Each half is opened by itself, and it may be this site alone that has such cases. So all are in the half that has
+    more of them, where a half would be below the floor by itself.
+    """
+    halves = [cases & ~second, cases & second]
+    cells = [present[one] & present[other] for one, other in combinations_with_replacement(present, 2)]
+    if any(_fall_below(halves, cases, cell, labels, floor) for cell in cells):
+        larger = max(halves, key=np.count_nonzero)
+        halves = [np.where(half is larger, cases, False) for half in halves]
+    return [_Part(population, half, mask) for half, mask in zip(("", OTHER_HALF), halves, strict=True)]
 
 
-def _in_halves(every: Mask, second: Mask) -> list[_Part]:
-    """With secure sums, whatever the site has: a summand is always as long, and of one site nobody sees a half."""
-    populations: dict[Population, Mask] = {"complete": every, "partial": ~every}
-    return [
-        _Part(population, half, cases & which, cases)
-        for population, cases in populations.items()
-        for half, which in (("", ~second), (OTHER_HALF, second))
-    ]
+def _fall_below(halves: list[Mask], whole: Mask, cell: Mask, labels: Floats, floor: Floor) -> bool:
+    """Whether of these cases a half has too few for the floor, or withholds a label, and the whole does not."""
+    if not floor.allows(whole & cell):
+        return False
+    parts = [half & cell for half in halves if (half & cell).any()]
+    return not all(map(floor.allows, parts)) or _withhold_more(parts, whole & cell, labels, floor)
 
 
 def _are_enough(halves: list[Mask]) -> bool:
