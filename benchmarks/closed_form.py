@@ -1,11 +1,12 @@
 """What the closed form costs: bytes of a site's second moments, time and memory of solving them without torch.
 
-    python -m benchmarks.closed_form [--mixed] [--json]
+    python -m benchmarks.closed_form [--dims N N ...] [--mixed] [--json]
 
-1280 image and 384 text features, 14 labels, ten sites of made-up cases, two of which have both modalities, and all
-eight groups of sites filled. The updates are made by the sites' own code; a child process that never loads torch
-judges them and closes the round, with one BLAS thread. CPU seconds beside the clock's: the machine may be shared.
-`--mixed`: those two also have cases with an image alone.
+1280 image and 384 text features, or modalities of as many as `--dims` says; 14 labels, ten sites of made-up cases, two
+of which have all modalities and the others the first, and all eight groups of sites filled. The updates are made by the
+sites' own code; a child process that never loads torch judges them and closes the round, with one BLAS thread. CPU
+seconds beside the clock's: the machine may be shared.
+`--mixed`: those two also have cases with the first modality alone.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.commands import positive
 from fedfin.memory import peak_rss_mb
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model
@@ -42,9 +44,10 @@ from fedfin_aggregator.store.journal import Journal
 if TYPE_CHECKING:
     from fedfin_edge.cases.dataset import Dataset
 
-DIMS = {"image": 1280, "text": 384}
-LABELS, SITES, BOTH, CASES, CAUSES = 14, 10, 2, 200, 32
-# For a site with both modalities and for solving.
+DIMS = (1280, 384)
+NAMES = ("image", "text")  # of the first modalities
+LABELS, SITES, COMPLETE, CASES, CAUSES = 14, 10, 2, 200, 32
+# For a site with all modalities and for solving.
 MOST_MB, MOST_SECONDS, MOST_MEMORY_MB = 6.0, 10.0, 500.0
 ROUND = 2  # that of the second moments
 RUN = "0" * 16
@@ -66,12 +69,15 @@ class Solving:
     memory_mb: float
 
 
-def make_plan() -> Plan:
-    """The default model over large encoders."""
+def make_plan(dims: Sequence[int]) -> Plan:
+    """The default model over modalities of so many features each."""
+    names = [*NAMES, *(f"modality-{place + 1}" for place in range(len(NAMES), len(dims)))][: len(dims)]
     return Plan(
         federation="benchmark",
         labels=tuple(f"label-{i}" for i in range(LABELS)),
-        modalities=tuple(Modality(name=m, encoder="0" * 64, dim=dim) for m, dim in DIMS.items()),
+        modalities=tuple(
+            Modality(name=m, encoder="0" * 64, dim=dim) for m, dim in zip(names, dims, strict=True)
+        ),
         model=Model(),
         rounds=RoundPolicy(sites=SITES, min_sites=SITES),
     )
@@ -89,13 +95,15 @@ def site_names() -> list[str]:
     return names
 
 
-def made_up(plan: Plan, seed: int, share_with_text: float) -> "Dataset":
-    """Cases from common causes; so many of them have text beside the image."""
+def made_up(plan: Plan, seed: int, share_complete: float) -> "Dataset":
+    """Cases from common causes; so many of them have all modalities, the others the first."""
     from fedfin_edge.cases.dataset import Dataset
 
     world, rng = np.random.default_rng(0), np.random.default_rng([seed, 1])
     causes = rng.normal(size=(CASES, CAUSES))
-    present = {"image": np.ones(CASES, np.bool_), "text": np.arange(CASES) < share_with_text * CASES}
+    first, *others = plan.dims
+    present = {first: np.ones(CASES, np.bool_)}
+    present |= dict.fromkeys(others, np.arange(CASES) < share_complete * CASES)
     features = {
         m: _noisy(rng, causes @ world.normal(size=(CAUSES, dim)) / CAUSES**0.5) * present[m][:, None]
         for m, dim in plan.dims.items()
@@ -111,27 +119,27 @@ def _noisy(rng: np.random.Generator, values: NDArray[np.float64]) -> NDArray[np.
     return values + 0.5 * rng.normal(size=values.shape)
 
 
-def make_updates(folder: Path, *, mixed: bool) -> dict[str, float]:
+def make_updates(folder: Path, dims: Sequence[int], *, mixed: bool) -> dict[str, float]:
     """An aggregator in round 2 and a file for each site's update; MB of one by kind of site."""
     from fedfin.model.initial_model import initial_model
     from fedfin_edge.agent.error_feedback import Feedback
     from fedfin_edge.agent.update import make_update
 
-    plan = make_plan()
+    plan = make_plan(dims)
     rounds = Rounds(Journal(folder / "journal.sqlite", create=plan, run=RUN))
     rounds.close(ROUND - 1)
     rounds.journal.close()
     model, work = initial_model(plan), Work(ROUND, task_of(plan, ROUND), ROUND - 1)
 
-    def update(site: str, seed: int, share_with_text: float) -> bytes:
-        dataset = made_up(plan, seed, share_with_text)
+    def update(site: str, seed: int, share_complete: float) -> bytes:
+        dataset = made_up(plan, seed, share_complete)
         callbacks = {"report": lambda *_: None, "stop": lambda: False}
         return make_update(plan, work, model, dataset, site, RUN, Feedback(""), **callbacks).payload  # type: ignore[arg-type]
 
     for seed, site in enumerate(site_names()):
-        share = (0.5 if mixed else 1.0) if seed < BOTH else 0.0
+        share = (0.5 if mixed else 1.0) if seed < COMPLETE else 0.0
         (folder / f"{site}.update").write_bytes(update(site, seed, share))
-    kinds = {"image only": 0.0, "both": 1.0, "both for half of the cases": 0.5}
+    kinds = {"one modality": 0.0, "all": 1.0, "all for half of the cases": 0.5}
     return {kind: len(update("s", 99, share)) / 1e6 for kind, share in kinds.items()}
 
 
@@ -167,27 +175,27 @@ def solve_there(folder: Path) -> Solving:
     )
 
 
-def measure(*, mixed: bool) -> tuple[dict[str, float], Solving]:
+def measure(dims: Sequence[int], *, mixed: bool) -> tuple[dict[str, float], Solving]:
     """MB by kind of site, and what a fresh process took."""
     with tempfile.TemporaryDirectory() as name:
-        sizes = make_updates(Path(name), mixed=mixed)
+        sizes = make_updates(Path(name), dims, mixed=mixed)
         command = [sys.executable, "-m", "benchmarks.closed_form", "--solve", name]
         done = subprocess.run(command, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, check=True)
         return sizes, Solving(**json.loads(done.stdout))
 
 
-def print_table(sizes: dict[str, float], took: Solving) -> None:
+def print_table(dims: Sequence[int], sizes: dict[str, float], took: Solving) -> None:
     """Beside the bounds."""
     table = Table(
         "what",
         "measured",
         "bound",
-        title="second moments of 1280 + 384 features, ten sites, eight groups",
-        caption="Halves of the cases with both, and cases with an image alone, have second moments of their own where"
-        " a site's are not more than the bound: with so many features it sends all as one population.",
+        title=f"second moments of {' + '.join(map(str, dims))} features, ten sites, eight groups",
+        caption="Halves of the cases with all, and cases with one modality alone, have second moments of their own"
+        " where a site's are not more than the bound: with so many features it sends all as one population.",
     )
     for kind, megabytes in sizes.items():
-        bound = "" if kind == "image only" else f"{MOST_MB:.0f} MB"
+        bound = "" if kind == "one modality" else f"{MOST_MB:.0f} MB"
         table.add_row(f"update of a site with {kind}", f"{megabytes:.2f} MB", bound)
     table.add_row("judge one update", f"{took.judge_s:.2f} s", "")
     table.add_row("solve", f"{took.solve_s:.1f} s ({took.solve_cpu_s:.1f} s CPU)", f"{MOST_SECONDS:.0f} s")
@@ -202,19 +210,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--mixed", action="store_true", help="sites with both have image-only cases, too")
+    parser.add_argument(
+        "--mixed", action="store_true", help="sites with all have cases of the first alone, too"
+    )
+    parser.add_argument(
+        "--dims", type=positive, nargs="+", default=DIMS, help="features of each modality (default: 1280 384)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--solve", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.solve is not None:
         print(json.dumps(asdict(solve_there(args.solve))))
         return
-    sizes, took = measure(mixed=args.mixed)
+    sizes, took = measure(args.dims, mixed=args.mixed)
     if args.json:
         bounds = {"update_mb": MOST_MB, "solve_s": MOST_SECONDS, "memory_mb": MOST_MEMORY_MB}
         print(json.dumps({"update_mb": sizes} | asdict(took) | {"bounds": bounds}, indent=2))
     else:
-        print_table(sizes, took)
+        print_table(args.dims, sizes, took)
 
 
 if __name__ == "__main__":
