@@ -186,7 +186,10 @@ def test_explain_update_names_a_codec_only_where_the_update_itself_travels(
 
 def test_people_are_told_who_sees_what() -> None:
     """At every start, in one line."""
-    assert who_sees(PLAN, 5) == "secure: the aggregator sees sums over 5 sites or more, and no site's part"
+    assert who_sees(PLAN, 5) == (
+        "secure: the aggregator sees sums over 5 sites or more, and no site's part but of what it alone has:"
+        " a modality, a pair of them, a label"
+    )
     assert who_sees(replace(PLAN, privacy=Privacy()), 1).startswith("OPEN: whoever runs the aggregator sees")
     rounds = replace(PLAN.rounds, sites=9, min_sites=9)
     grouped = replace(PLAN, rounds=rounds, privacy=Privacy(level="secure", groups=3))

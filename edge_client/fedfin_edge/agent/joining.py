@@ -123,8 +123,8 @@ def who_sees(plan: Plan, least_sites: int) -> str:
         groups = f", of training over groups of {LEAST_SUMMED} or more" if privacy.groups else ""
         noise = f", with noise: epsilon {privacy.epsilon:g}, delta {privacy.delta:g} to each patient, for all of it"
         return (
-            f"{privacy.level}: the aggregator sees sums over {least} sites or more{groups}, and no site's part"
-            f"{noise if privacy.noised else ''}"
+            f"{privacy.level}: the aggregator sees sums over {least} sites or more{groups}, and no site's part but of"
+            f" what it alone has: a modality, a pair of them, a label{noise if privacy.noised else ''}"
         )
     return (
         "OPEN: whoever runs the aggregator sees each update of this site, and could tell of single patients from it."

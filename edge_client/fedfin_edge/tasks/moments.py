@@ -13,7 +13,7 @@ def pool_moments(dataset: Dataset) -> tuple[dict[str, NDArray[np.float32]], dict
     """
     tensors, weights = {}, {}
     for modality, features in dataset.features.items():
-        cases = _told(dataset, modality)
+        cases = _counted(dataset, modality)
         if not cases.any():
             continue
         rows = features[cases].astype(np.float64)
@@ -23,15 +23,15 @@ def pool_moments(dataset: Dataset) -> tuple[dict[str, NDArray[np.float32]], dict
     return tensors, weights
 
 
-def _told(dataset: Dataset, modality: str) -> NDArray[np.bool_]:
+def _counted(dataset: Dataset, modality: str) -> NDArray[np.bool_]:
     """The training cases that have it, bool [n]: complete ones and others, either if enough patients are behind them.
 
     Second moments are of these two apart. Were the few in here that are withheld there, the difference would be theirs.
     """
     held = dataset.present[modality] & ~dataset.held_out
     complete = np.logical_and.reduce(list(dataset.present.values()))
-    told = np.zeros_like(held)
+    counted = np.zeros_like(held)
     for cases in (held & complete, held & ~complete):
         if dataset.floor.allows(cases):
-            told |= cases
-    return told
+            counted |= cases
+    return counted
