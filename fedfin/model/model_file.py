@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -15,7 +15,7 @@ from fedfin.model.model_spec import model_shapes
 from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan
 
-_KIND = "fedfin-model-1"
+_KIND: Final = "fedfin-model-1"
 
 
 @dataclass(frozen=True)
