@@ -32,6 +32,14 @@ def test_a_model_file_whose_kind_is_no_utf_8_is_a_plain_error(tmp_path: Path) ->
     assert main(["export", "model", str(path), str(tmp_path / "out")]) == 4
 
 
+def test_a_newer_versions_model_file_is_no_broken_one(tmp_path: Path) -> None:
+    """Another copy of it would not help."""
+    path = tmp_path / "model.fedfin"
+    path.write_bytes(msgspec.msgpack.encode({"kind": "fedfin-model-9", "of_tomorrow": 1}))
+    with pytest.raises(InputError, match=r"model\.fedfin: a newer version of FedFIN wrote it; upgrade"):
+        read_model(path)
+
+
 def test_a_model_file_cut_anywhere_is_a_plain_error(tmp_path: Path) -> None:
     """Every prefix."""
     path = tmp_path / "model.fedfin"

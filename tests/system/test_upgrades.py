@@ -32,12 +32,12 @@ def unpack(name: str, folder: Path) -> Path:
 def test_a_journal_from_before_formats_were_numbered_is_refused_in_one_line(
     name: str, tmp_path: Path
 ) -> None:
-    """It says which version can read it, and changes nothing."""
+    """It says what to do, and changes nothing."""
     ward = unpack(name, tmp_path)
     done = fedfin("aggregator", "show", ward / "agg", check=False)
     assert done.returncode == 9, done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert "before 0.1.0 wrote it, which only that version can read" in done.stderr
+    assert "from before journals had format numbers wrote it, and no later one can read it" in done.stderr
     with sqlite3.connect(ward / "agg/journal.sqlite") as journal:
         assert journal.execute("PRAGMA user_version").fetchone() == (0,)
 

@@ -36,7 +36,7 @@ def take_over(database: sqlite3.Connection, path: Path, schema: str) -> None:
     if found > FORMAT:
         raise StateError(
             f"{path}: a newer version of FedFIN wrote it (journal format {found}; this version reads up to"
-            f" {FORMAT}); install that version again"
+            f" {FORMAT}); install the version that served it last, or restore a backup from before"
         )
     if found == FORMAT:
         check_schema(database, schema)
@@ -58,6 +58,7 @@ def take_over(database: sqlite3.Connection, path: Path, schema: str) -> None:
 
 def _before_numbers(path: Path) -> StateError:
     return StateError(
-        f"{path}: a version of FedFIN before 0.1.0 wrote it, which only that version can read; let it end there, or"
-        " set up another folder with `fedfin aggregator init`"
+        f"{path}: a version of FedFIN from before journals had format numbers wrote it, and no later one can read it;"
+        " let the federation end with the program that began it, or set up another folder with"
+        " `fedfin aggregator init`"
     )

@@ -100,7 +100,7 @@ class AgentState:
         if progress.format > FORMAT:
             raise StateError(
                 f"{self.folder}: a newer version of FedFIN wrote it (format {progress.format}; this version reads up"
-                f" to {FORMAT}); install that version again"
+                f" to {FORMAT}); install the version that ran here last"
             )
         return progress
 
