@@ -3,13 +3,16 @@
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from intake_kit import RULE, make_site
 
 from fedfin.broker.check.finding import Verdict
 from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin_edge.agent.state import AgentState, Proposal
+from fedfin_edge.cases.counts import CaseCounts
 from fedfin_edge.doctor.cases import cases
 from fedfin_edge.doctor.examination import examine
 from fedfin_edge.doctor.intake import intake
@@ -18,7 +21,7 @@ from fedfin_edge.doctor.intake_section import intake_section
 from fedfin_edge.doctor.plan import plan
 from fedfin_edge.doctor.secrets import secrets
 from fedfin_edge.intake.folder import open_intake
-from fedfin_edge.site import open_site
+from fedfin_edge.site import COUNTS, open_site
 
 
 def test_a_fresh_intake_site_is_not_sent_to_correct_a_table_that_nobody_writes(tmp_path: Path, bundles):
@@ -206,3 +209,20 @@ def test_an_intake_key_that_others_may_read_is_named(tmp_path: Path, bundles):
     (open_to_others,) = secrets(site)
     assert open_to_others.verdict is Verdict.WARN
     assert open_to_others.remedy == f"chmod go-rwx {key}"
+
+
+def test_a_site_with_few_cases_for_the_plan_s_dimensions_is_warned(tmp_path: Path, bundles, make_plan):
+    """As if every site had as many; with what to ask the coordinator for. Nothing is said while nobody has counted."""
+    site = make_site(tmp_path / "site", bundles)
+    changes = {"privacy": Privacy(level="secure"), "rounds": Rounds(sites=3, min_sites=3)}
+    asked = msgspec.structs.replace(make_plan(), **changes)
+    AgentState(site.state_path).propose(Proposal(asked, "r" * 16, least_sites=3))
+    assert "plan's dimensions" not in {finding.probe for finding in plan(site)}
+    counts = CaseCounts("2026-01-01T00:00:00Z", 10, 100, {}, {})
+    (site.folder / COUNTS).write_bytes(msgspec.json.encode(counts))
+    (warned,) = (finding for finding in plan(site) if finding.probe == "plan's dimensions")
+    assert warned.verdict is Verdict.WARN
+    assert warned.says.startswith(
+        "if all 3 sites have as many cases as this one, 60 patients are behind a sum in "
+    )
+    assert "drafted with --patients" in warned.remedy
