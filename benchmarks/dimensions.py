@@ -1,18 +1,19 @@
 """What few dimensions cost and what they hide: the tables of docs/dimensions.md.
 
-    python -m benchmarks.dimensions [RESULTS] [--by-data | --drafted]
+    python -m benchmarks.dimensions [RESULTS] [--by-data | --drafted | --leakage]
 
 RESULTS: of `fedfin study run dimensions`: how far each number of dimensions is from all of them in AUC x 100, in the
 mean over columns (data, setting, what is shown), and in the worst of them, with a site's bytes up; `--drafted`: of
 `fedfin study run frontier`, by data set, in as many columns as `aggregator draft` allows its complete training cases,
-as far as these were measured. Without RESULTS how well membership is told from summed second moments, by patients and
-dimensions, for features that are jointly normal: by who sees one sum, the sums of two halves, or one sum and knows the
-population's; then what `aggregator draft` allows.
+as far as these were measured; `--leakage`: what second moments of these cases tell in each number of columns. Without
+RESULTS how well membership is told from summed second moments, by patients and dimensions, for features that are
+jointly normal: by who sees one sum, the sums of two halves, or one sum and knows the population's; then what
+`aggregator draft` allows.
 """
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -23,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.rows import Row, read_rows
 from benchmarks.study.grid import COMMAND
-from fedfin_aggregator.dimensions import LEAST, together
+from fedfin.privacy.dimensions import columns_for
 
 ALL = "fedfin"
 PATIENTS = (72, 144, 300, 720, 3000)
@@ -31,6 +32,7 @@ DIMENSIONS = (8, 16, 32, 64, 128, 256)
 SECURE, SECURE_NO_FLOORS = (
     f"fedfin/{level}/principal/modality/{{columns}}/1" for level in ("secure", "secure, no floors")
 )
+NAMES = {"covid-public": "covid-cxr"}  # its axes are of other public cases, its cases the same
 TRIES = 5
 TINY = 1e-12
 
@@ -53,7 +55,8 @@ def frontier(rows: list[Row], *, by_data: bool) -> Table:
     """A line for each method: mean and worst column, and kilobytes up."""
     gains = columns(rows)
     data = sorted({row["data"] for row in rows})
-    table = Table("method", "columns", "mean", "worst", *(data if by_data else []), "kB up")
+    names = [NAMES.get(name, name) for name in data if by_data]
+    table = Table("method", "columns", "mean", "worst", *names, "kB up")
     for method in sorted(gains, key=_order):
         of = gains[method]
         parts = [_of_data(of, name) for name in data if by_data]
@@ -78,9 +81,13 @@ def at_drafted(rows: list[Row]) -> list[list[str]]:
     )
     for data in sorted(modalities):
         cases = fmean(row["complete"] for row in known if row["data"] == data)
-        each = max(LEAST, together(int(cases)) // modalities[data])
+        each = columns_for([int(cases)] * modalities[data], int(cases))[0]
         costs = {measured: _cost(gains, measured, data) for measured in _around(each)}
-        found += [[data, f"{cases:.0f}", str(each), str(n), *cost] for n, cost in costs.items() if cost]
+        found += [
+            [NAMES.get(data, data), f"{cases:.0f}", str(each), str(n), *cost]
+            for n, cost in costs.items()
+            if cost
+        ]
     return found
 
 
@@ -95,6 +102,29 @@ def _cost(gains: dict[str, dict[Column, float]], measured: int, data: str) -> li
     worst = f"{gain:+.1f}: {setting.partition(' ')[0]}, {view}"
     without = _of_data(gains[SECURE_NO_FLOORS.format(columns=measured)], data)
     return [f"{_mean(of.values()):+.2f}", worst, without]
+
+
+def leakage(rows: list[Row], columns_of_each: Sequence[int] = DIMENSIONS) -> list[list[str]]:
+    """By columns of each modality: how well members of the sum of each data set's complete training cases are told.
+
+    In as many dimensions as all modalities have together, the best of `attack`. The first row is the header.
+    """
+    known = [row for row in rows if "complete" in row]
+    cases = {
+        data: int(fmean(row["complete"] for row in known if row["data"] == data))
+        for data in sorted({row["data"] for row in known})
+    }
+    widths = {row["data"]: row["modalities"].values() for row in known}
+    found = [["columns of each", *(f"{NAMES.get(data, data)}, {count}" for data, count in cases.items())]]
+    for each in columns_of_each:
+        dims = {data: sum(min(each, width) for width in widths[data]) for data in cases}
+        found.append([str(each), *(_cell(attack(cases[data], dims[data]), dims[data]) for data in cases)])
+    return found
+
+
+def _cell(found: tuple[float, float, float], dims: int) -> str:
+    best = max(max(auc, 1 - auc) for auc in found)  # below .5 tells as much
+    return f"{dims}: {best:.2f}".replace(" 0.", " .")
 
 
 def _around(each: int) -> list[int]:
@@ -124,9 +154,10 @@ def membership() -> Table:
     """AUC by which members are told from others: by one sum, by two halves' sums, by a sum and the population's."""
     table = Table("patients", *(f"{dims} dimensions" for dims in DIMENSIONS), "drafted")
     for patients in PATIENTS:
-        cells = [attack(patients, dims) for dims in (*DIMENSIONS, together(patients))]
+        (drafted,) = columns_for([patients], patients)
+        cells = [attack(patients, dims) for dims in (*DIMENSIONS, drafted)]
         shown = [" / ".join(f"{auc:.2f}" for auc in cell) for cell in cells]
-        table.add_row(f"{patients:,}", *shown[:-1], f"{together(patients)}: {shown[-1]}")
+        table.add_row(f"{patients:,}", *shown[:-1], f"{drafted}: {shown[-1]}")
     return table
 
 
@@ -179,14 +210,19 @@ def main() -> None:
     parser.add_argument(
         "--drafted", action="store_true", help="what secure costs in as many columns as are drafted"
     )
+    parser.add_argument(
+        "--leakage",
+        action="store_true",
+        help="what complete cases' second moments tell in each number of columns",
+    )
     args = parser.parse_args()
     console = Console(width=160)
     if args.results is None:
         console.print(membership())
         return
     rows = read_rows(args.results, COMMAND)
-    if args.drafted:
-        header, *lines = at_drafted(rows)
+    if args.drafted or args.leakage:
+        header, *lines = at_drafted(rows) if args.drafted else leakage(rows)
         table = Table(*header)
         for line in lines:
             table.add_row(*line)

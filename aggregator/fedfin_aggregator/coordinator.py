@@ -16,6 +16,7 @@ from fedfin.errors import SettingsError, StateError
 from fedfin.files import make_folder, write_atomically
 from fedfin.model.plan_file import plan_toml, read_plan
 from fedfin.plan import Plan
+from fedfin.privacy.dimensions import excess_of_plan
 from fedfin.trust import admission, charter, signed_text
 from fedfin.trust.admission import Admission
 from fedfin.trust.charter import Charter, Seat, sign_charter
@@ -38,6 +39,18 @@ class Coordinator:
         self.plan = read_plan(folder / PLAN)
         text = signed_text.read_text(folder / CHARTER, "the charter")
         self.charter = charter.read_charter(text, str(folder / CHARTER), _public(self._key))
+
+    @property
+    def few_patients(self) -> str:
+        """A note for the coordinator where the plan's sums have more dimensions than patients allow; else empty.
+
+        Once all sites have a seat: their patients are no more than the cases that the charter grants.
+        """
+        roster = self.charter.roster
+        excess = excess_of_plan(self.plan, sum(seat.cases for seat in roster))
+        if excess is None or len(roster) < self.plan.rounds.sites:
+            return ""
+        return f"note: with as many patients as the charter grants cases, {excess.warning}"
 
     def admit(self, requests: list[Request], cases: int, *, broker: str, files: dict[str, str]) -> None:
         """Give these sites a seat, or new keys for the one they have, and write their admissions.

@@ -1,1 +1,1 @@
-"""What may be told of patients: clipping, noise, and the ledger of what was spent. numpy only."""
+"""What may be told of patients: dimensions, clipping, noise, and the ledger of what was spent. numpy only."""

@@ -200,6 +200,7 @@ BY_SIZE = {f"membership from {name}" for name in (EVERYTHING, "second moments", 
 SHOWN = {
     "made-up": BY_SIZE | {"label of a known member"},
     "hancock": BY_SIZE,
+    "few": {f"membership from {EVERYTHING}"},
 }
 
 

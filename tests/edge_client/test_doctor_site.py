@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import msgspec
 import pytest
 from intake_kit import RULE, make_site, open_service
 
@@ -13,7 +14,9 @@ from benchmarks.transport.certificates import Authority
 from fedfin.broker.check.finding import Finding, Verdict
 from fedfin.command_line.main import main
 from fedfin.demo.processes import free_port
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin_edge.agent.state import AgentState, Proposal
+from fedfin_edge.cases.counts import CaseCounts
 from fedfin_edge.doctor import versions
 from fedfin_edge.doctor.cases import cases
 from fedfin_edge.doctor.examination import examine
@@ -24,7 +27,7 @@ from fedfin_edge.doctor.plan import plan
 from fedfin_edge.doctor.secrets import secrets
 from fedfin_edge.intake.folder import open_intake
 from fedfin_edge.intake.sources import servers
-from fedfin_edge.site import Site, open_site
+from fedfin_edge.site import COUNTS, Site, open_site
 
 
 def test_a_fresh_intake_site_is_not_sent_to_correct_a_table_that_nobody_writes(tmp_path: Path, bundles):
@@ -309,3 +312,20 @@ def test_a_listener_with_another_certificate_than_site_toml_names_fails(answerin
         text = text.replace(old, new)
     settings.write_text(text)
     assert asked(site, "")["archive sends here"].failed
+
+
+def test_a_site_with_few_cases_for_the_plan_s_dimensions_is_warned(tmp_path: Path, bundles, make_plan):
+    """As if every site had as many; with what to ask the coordinator for. Nothing is said while nobody has counted."""
+    site = make_site(tmp_path / "site", bundles)
+    changes = {"privacy": Privacy(level="secure"), "rounds": Rounds(sites=3, min_sites=3)}
+    asked = msgspec.structs.replace(make_plan(), **changes)
+    AgentState(site.state_path).propose(Proposal(asked, "r" * 16, least_sites=3))
+    assert "plan's dimensions" not in {finding.probe for finding in plan(site)}
+    counts = CaseCounts("2026-01-01T00:00:00Z", 10, 100, {}, {})
+    (site.folder / COUNTS).write_bytes(msgspec.json.encode(counts))
+    (warned,) = (finding for finding in plan(site) if finding.probe == "plan's dimensions")
+    assert warned.verdict is Verdict.WARN
+    assert warned.says.startswith(
+        "if all 3 sites have as many cases as this one, 60 patients are behind a sum in "
+    )
+    assert "drafted with --patients" in warned.remedy

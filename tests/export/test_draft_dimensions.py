@@ -1,12 +1,26 @@
 """Promises of `fedfin aggregator draft --patients`: what it takes of a projected bundle, and what it says."""
 
+from pathlib import Path
+
 import pytest
 
+from benchmarks.leakage.measure import EVERYTHING, STRONG, WEAK
+from benchmarks.leakage.report import read_report
 from fedfin.command_line.main import main
 from fedfin.encoders.bundle import read_manifest
 from fedfin.model.plan_file import read_plan
 from fedfin.model.second_moment_spec import basis_dim
-from fedfin_aggregator.dimensions import columns_for, tell_more, together
+from fedfin.privacy.dimensions import (
+    FEW_DIMS,
+    FEW_PATIENTS,
+    MEASURED,
+    Sum,
+    columns_for,
+    largest_excess,
+    together,
+)
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -27,12 +41,12 @@ def draft(tiny, export, tmp_path, capsys):
 
 
 def test_dimensions_follow_from_the_patients(draft):
-    """100 patients allow 12 dimensions: 12 columns, and no random features."""
-    code, said, plan = draft("--patients", "100")
+    """400 patients allow 12 dimensions: 12 columns, and no random features."""
+    code, said, plan = draft("--patients", "400")
     assert code == 0
     assert (plan.modalities[0].dim, plan.modalities[0].scale, plan.model.basis_total) == (12, "modality", 12)
     assert basis_dim(plan, "image") == 1 + 12
-    assert "100 patients are taken to have every modality. Dimensions: 12 of image" in said
+    assert said == "draft: 400 patients are taken to have every modality. Dimensions: 12 of image\n"
 
 
 def test_a_bundle_has_no_more_columns_than_it_has(draft):
@@ -41,10 +55,25 @@ def test_a_bundle_has_no_more_columns_than_it_has(draft):
 
 
 def test_few_patients_are_told(draft):
-    """Eight dimensions are the least, and that is said."""
-    code, said, plan = draft("--patients", "20")
+    """Eight dimensions are the least, and what more tells is said with what was measured."""
+    code, said, plan = draft("--patients", "100")
     assert (code, plan.modalities[0].dim) == (0, 8)
-    assert "few patients for 8 dimensions" in said
+    assert "8 dimensions of each modality are the least, and more than so few patients allow" in said
+    assert "100 patients are behind a sum in 8 dimensions, and hide in 6" in said
+
+
+def test_the_figure_of_few_patients_is_the_measured_one():
+    """Of the leakage benchmark's committed run."""
+    (cell,) = read_report(ROOT / "benchmarks/leakage/measured/few.json").cells
+    assert (cell.level, cell.sites * cell.patients, cell.dims) == ("secure", FEW_PATIENTS, FEW_DIMS)
+    weak, strong = (f"{cell.scores[f'{EVERYTHING}, {who}']:.2f}"[1:] for who in (WEAK, STRONG))
+    assert f"{weak} / {strong}" == MEASURED
+
+
+def test_a_draft_with_secure_sums_and_no_patients_says_so(draft):
+    """Nobody has compared its columns with the patients behind them; without sums there is nothing to say."""
+    assert "--patients is not given: all columns are taken" in draft("--sites", "3")[1]
+    assert draft("--sites", "2")[1] == ""
 
 
 def test_a_bundle_without_a_projection_is_taken_whole_and_told(draft):
@@ -69,27 +98,32 @@ def test_every_sum_has_no_more_dimensions_than_its_patients_allow(complete, moda
         patients = [most, *[complete] * (modalities - 1)]
         columns = columns_for(patients, complete)
         assert sum(columns) <= together(complete) or 8 in columns
-        assert not tell_more(columns, patients, complete) or 8 in columns
+        assert largest_excess(columns, patients, complete) is None or 8 in columns
         assert all(8 <= column <= 256 for column in columns)
 
 
 def test_the_modality_that_more_patients_have_gets_more_dimensions():
     """In proportion to what its own patients allow."""
-    few, many = columns_for([600, 3000], 600)
-    assert (few, many) == (9, 19)
-    assert columns_for([3000, 3000], 600) == [14, 14]
+    assert columns_for([3000, 12000], 3000) == [11, 21]
+    assert columns_for([6000, 6000], 6000) == [23, 23]
+
+
+def test_what_one_modality_s_least_has_too_much_the_other_lacks():
+    """Of 720 complete patients 16 dimensions: eight of the modality that fewer have, and eight are left."""
+    assert columns_for([6000, 800], 720) == [8, 8]
 
 
 def test_few_incomplete_cases_of_a_modality_limit_it():
     """They are a sum of their own: twenty patients allow no more than the least, whatever the complete ones do."""
-    assert columns_for([3000, 2020], 2000)[1] == 8
+    assert columns_for([3000, 2020], 2000) == [18, 8]
+    assert largest_excess([18, 8], [3000, 2020], 2000) == Sum(20, 8)
 
 
 def test_where_nobody_has_two_modalities_each_has_what_its_patients_allow():
     """There is no sum of both."""
-    assert columns_for([900, 400], 0) == [36, 24]
-    assert not tell_more([36, 24], [900, 400], 0)
-    assert tell_more([36, 25], [900, 400], 0)
+    assert columns_for([900, 400], 0) == [18, 12]
+    assert largest_excess([18, 12], [900, 400], 0) is None
+    assert largest_excess([18, 13], [900, 400], 0) == Sum(400, 13)
 
 
 @pytest.fixture
@@ -106,9 +140,9 @@ def draft_two(image_bundle, text_bundle, capsys):
 
 def test_patients_by_modality_give_dimensions_by_modality(draft_two):
     """By name, whatever their order; the complete ones are the least of them."""
-    code, said = draft_two("--patients", "text=600,image=3000")
+    code, said = draft_two("--patients", "text=3000,image=12000")
     assert code == 0
-    assert "600 patients are taken to have every modality. Dimensions: 19 of image, 9 of text" in said
+    assert "3000 patients are taken to have every modality. Dimensions: 21 of image, 11 of text" in said
 
 
 @pytest.mark.parametrize(
@@ -151,12 +185,18 @@ def test_a_draft_of_three_sites_is_made_open_as_the_readme_says(draft, tmp_path)
 
 def test_a_draft_with_noise_is_one_exchange_in_the_bundle_s_own_scale(draft, tmp_path):
     """A valid plan: experts alone, and what features are divided by is the public cases'."""
-    code, _, plan = draft("--patients", "100", "--sites", "5", "--epsilon", "2")
+    code, _, plan = draft("--patients", "400", "--sites", "5", "--epsilon", "2")
     assert code == 0
     assert (plan.privacy.level, plan.privacy.epsilon, plan.model.answer) == ("private", 2.0, "experts")
     variances = read_manifest(tmp_path / "bundle").projection.variances
     assert plan.modalities[0].deviation == pytest.approx((sum(variances[:12]) / 12) ** 0.5)
     assert plan.modalities[0].deviation > 0
+
+
+@pytest.mark.parametrize(("sites", "least"), [("3", 3), ("5", 4), ("10", 7)])
+def test_a_draft_with_noise_waits_for_as_many_sites_as_open_a_sum(draft, sites, least):
+    """Fewer would each add more noise, and a sum of all needs as many anyway."""
+    assert draft("--sites", sites, "--epsilon", "2")[2].rounds.min_sites == least
 
 
 def test_noise_without_a_public_scale_or_three_sites_is_refused_with_the_remedy(draft):

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fedfin.limits import SUMMED_ROUNDS
 from fedfin.plan import Plan
 from fedfin.plan_sections import Codec, Modality, Model, Privacy, Rounds, Stage, Training
 
@@ -34,6 +35,11 @@ def test_every_key_stands_in_its_section_with_its_default(title: str, kind: type
             continue  # a section of its own
         default = "required" if field.required else _shown(field.default)
         assert f"| `{field.encode_name}` | {default} |" in section, field.encode_name
+
+
+def test_the_page_says_how_many_rounds_are_drafted_with_secure_sums() -> None:
+    """As many as the limit allows."""
+    assert f"of which `aggregator draft` writes {SUMMED_ROUNDS} with secure sums" in DOC
 
 
 def _shown(value: object) -> str:

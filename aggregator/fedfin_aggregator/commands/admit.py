@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
             f" {len(charter.roster)}: the slowest are refused as late, round by round",
             file=sys.stderr,
         )
+    if note := coordinator.few_patients:
+        print(note, file=sys.stderr)
     for request in requests:
         print(f"{coordinator.admission_path(request.name)}: send it to {request.name}, by any mail")
     print(f"fingerprint of the coordinator, for them to compare by telephone: {charter.fingerprint}")

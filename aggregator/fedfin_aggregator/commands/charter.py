@@ -3,6 +3,7 @@
 import argparse
 import datetime as dt
 import json
+import sys
 from pathlib import Path
 
 from rich.table import Table
@@ -71,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
         coordinator = Coordinator(args.folder)
         _change(coordinator, args)
     _show(coordinator.charter, as_json=args.json)
+    if note := coordinator.few_patients:
+        print(note, file=sys.stderr)
     return 0
 
 

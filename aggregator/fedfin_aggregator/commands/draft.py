@@ -15,8 +15,9 @@ from fedfin.errors import SettingsError
 from fedfin.model.plan_file import plan_toml
 from fedfin.model.plan_size import check_moments, check_size
 from fedfin.plan import Plan
+from fedfin.privacy.dimensions import LEAST, columns_for, complete_of, largest_excess
+from fedfin.protocol.cohorts import threshold
 from fedfin.settings import explain
-from fedfin_aggregator.dimensions import LEAST, columns_for, complete_of, tell_more
 
 PAIR = 2  # modalities
 ROUNDS = 40
@@ -89,6 +90,8 @@ def _plan(args: argparse.Namespace) -> Plan:
     if args.epsilon is not None:
         raw["model"] = {"answer": "experts", "basis_total": 0}
         raw["privacy"] = {"level": "private", "epsilon": args.epsilon}
+        # All but one of these share the noise, so that fewer would make it larger; a cohort's sum needs as many.
+        raw["rounds"]["min_sites"] = max(threshold(args.sites), raw["rounds"]["min_sites"])
         raw["codec"] = {}
         for modality, manifest, path in zip(raw["modalities"], manifests, args.bundle, strict=True):
             modality["deviation"] = _deviation(manifest, modality["dim"], path)
@@ -172,14 +175,19 @@ def _dims(args: argparse.Namespace, manifests: Sequence[Manifest]) -> list[int]:
     if args.patients is None:
         if args.complete is not None:
             raise SettingsError("--complete: says how many of --patients have every modality; give both")
+        if args.sites >= limits.LEAST_SUMMED and args.epsilon is None:
+            _tell(
+                "--patients is not given: all columns are taken, and how few patients they would tell of is not known"
+            )
         return [manifest.columns for manifest in manifests]
     patients = _patients(args.patients, manifests)
     complete = _complete(args, patients)
     columns = columns_for(patients, complete)
     parts = ", ".join(f"{dim} of {m.modality}" for dim, m in zip(columns, manifests, strict=True))
     _tell(f"{complete} patients are taken to have every modality. Dimensions: {parts}")
-    if tell_more(columns, patients, complete):
-        _tell(f"these are few patients for {LEAST} dimensions of each: sums tell more of each of them")
+    if excess := largest_excess(columns, patients, complete):
+        _tell(f"{LEAST} dimensions of each modality are the least, and more than so few patients allow")
+        _tell(excess.warning)
     for path, manifest in zip(args.bundle, manifests, strict=True):
         if not manifest.projection:
             _tell(

@@ -12,7 +12,7 @@ from benchmarks.study.methods.projected import Projected
 from fedfin.limits import LEAST_SUMMED, SUMMED_ROUNDS
 from fedfin.plan import Plan
 from fedfin.plan_sections import Codec
-from fedfin_aggregator.dimensions import columns_for
+from fedfin.privacy.dimensions import columns_for
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from fedfin.broker.check.finding import Finding, fail, failed_by, not_reached, p
 from fedfin.encoders.bundle import read_manifest
 from fedfin.errors import StateError
 from fedfin.plan import Plan
+from fedfin.privacy.dimensions import excess_of_plan
 from fedfin_edge.agent.joining import labels_not_used
 from fedfin_edge.agent.plan_policy import lacks_approval, refusals
 from fedfin_edge.agent.state import AgentState
+from fedfin_edge.cases.counts import kept_counts
 from fedfin_edge.site import SETTINGS, Site
 
 
@@ -25,6 +27,7 @@ def plan(site: Site) -> Iterator[Finding]:
             return
         yield from _policy(site, proposal.plan, proposal.least_sites)
         yield from _fits(site, proposal.plan)
+        yield from _dimensions(site, proposal.plan)
     except StateError as error:
         yield failed_by("plan", error)
 
@@ -61,6 +64,18 @@ def _fits(site: Site, asked: Plan) -> Iterator[Finding]:
             )
             yield fail("plan's encoders", says, "ask the coordinator for the bundle of this federation")
     yield from _labels(site, asked)
+
+
+def _dimensions(site: Site, asked: Plan) -> Iterator[Finding]:
+    """The site knows its own cases alone, of which no more than as many patients can be."""
+    counts = kept_counts(site)
+    if counts is None or counts.cases is None:
+        return
+    if excess := excess_of_plan(asked, counts.cases * asked.rounds.sites):
+        says = f"if all {asked.rounds.sites} sites have as many cases as this one, {excess.warning}"
+        yield warn(
+            "plan's dimensions", says, "ask the coordinator for a plan that is drafted with --patients"
+        )
 
 
 def _labels(site: Site, asked: Plan) -> Iterator[Finding]:
