@@ -20,10 +20,10 @@ from fedfin.command_line.main import main
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import MAGNITUDES, quantized_shapes
 from fedfin.model.plan_file import read_plan
+from fedfin.privacy.dimensions import columns_for
 from fedfin.secure_sums.fixed_point import ONE
 from fedfin.secure_sums.quantizer import Quantizer
 from fedfin.secure_sums.summand import Summand
-from fedfin_aggregator.dimensions import columns_for
 
 ROOT = Path(__file__).parents[2]
 ROWS = ROOT / "benchmarks" / "study" / "rows"
