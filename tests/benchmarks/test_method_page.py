@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.study.report import read_scores
+from benchmarks.study.report import read_same_recipe, read_scores
 from benchmarks.study.summary import summarise
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def shown(request, tmp_path_factory):
     packed = ROOT / "benchmarks" / "study" / "rows" / f"{request.param}.jsonl.gz"
     rows.write_bytes(gzip.decompress(packed.read_bytes()))
     section = PAGE.partition(f"## {SECTIONS[request.param]}\n")[2].partition("\n## ")[0]
-    return section, summarise(read_scores(rows, "fedfin"))
+    return section, summarise(read_scores(rows), read_same_recipe(rows))
 
 
 def test_every_row_of_a_table_is_what_was_measured(shown):
@@ -60,11 +60,45 @@ def test_the_verdict_is_that_of_the_rows(shown):
     assert not verdict["clear_parts"]
 
 
+def test_columns_that_harm_by_the_same_recipe_alone_are_named(shown):
+    section, found = shown
+    for harm in found.get("harmed_by_same_recipe", []):
+        where = f"{harm['data']}, {harm['setting']}, {harm['view']}"
+        assert f"- {where}: {harm['difference']:+.2f} to {harm['rival']}" in section
+
+
+def test_every_column_in_which_another_is_ahead_is_listed_with_the_best_and_why(shown):
+    """Why, or that it is not known; and no other column is listed."""
+    section, found = shown
+    best = {}
+    for harm in found["verdict"]["behind"]:  # the largest first
+        where = f"{harm['data']}, {harm['setting']}, {harm['view']}"
+        best.setdefault(where, f"| {where} | {harm['difference']:+.2f} | {harm['rival']} | ")
+    listed = section.partition("| the best rival there |")[2].partition("\n\n")[0].splitlines()[2:]
+    for row, start in itertools.zip_longest(listed, best.values()):
+        assert re.fullmatch(re.escape(start) + r"\S.* \|", row)
+    columns = found["verdict"]["all_columns"]
+    assert not best or f"in {columns - len(best)} of {columns} columns" in section
+
+
 def test_the_gains_are_those_of_the_rows(shown):
     section, found = shown
     for gain in found["verdict"]["gains"]:
         (row,) = re.findall(rf"^\| {gain['method']} \| .*$", section, flags=re.MULTILINE)
         assert f"{gain['difference']:+.2f} ± {gain['noise']:.2f}" in row
+
+
+def test_the_lead_over_the_best_rival_is_that_of_the_rows(shown):
+    section, found = shown
+    *by_data, overall = found["verdict"]["leads"]
+    for name, values in {
+        "**the best rival of each column**": [f"{lead['difference']:+.2f}" for lead in by_data],
+        "ahead of it, in columns": [f"{lead['ahead']} of {lead['columns']}" for lead in by_data],
+    }.items():
+        assert f"| {name} | {' | '.join(values)} |\n" in section
+    gain, ahead = f"{overall['difference']:+.2f}", overall["ahead"]
+    in_words = f"it gains {gain} in the mean of all {overall['columns']} columns, and is ahead in {ahead}"
+    assert in_words in " ".join(section.split())
 
 
 def test_readme_says_what_the_rows_say(shown):
@@ -81,6 +115,16 @@ def test_readme_says_what_the_rows_say(shown):
     assert (
         f"{zero['open-i']} on chest X-rays' findings and indications, {zero['mfeat']} on two views" in readme
     )
+    harmed = {(harm["data"], harm["setting"], harm["view"]) for harm in verdict["harms"] if harm["clear"]}
+    behind = {(harm["data"], harm["setting"], harm["view"]) for harm in verdict["behind"]}
+    assert f"It harms in {len(harmed)} of {verdict['columns']} columns" in readme
+    assert f"another method is clearly ahead in {len(behind)}" in readme
+    lead = verdict["leads"][-1]
+    assert f"{-lead['difference']:.2f} below the best rival of each column in the mean" in readme
+    assert f"and ahead in {lead['ahead']} of {lead['columns']}." in readme
+    ahead = {-float(gains["uci-heart", method]) for method in ("pattern-ridge", "indicator-logistic")}
+    worst = -min(harm["difference"] for harm in verdict["behind"] if harm["data"] == "uci-heart")
+    assert f"{ahead.pop()} ahead in the mean and up to {worst:.1f} in one column" in readme
     late = sorted(float(gain) for (_, method), gain in gains.items() if method == "late-logits")
     assert f"{late[0]} to {late[-2]} below in the mean of each set, {late[-1]} on one" in readme
 
