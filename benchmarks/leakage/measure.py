@@ -34,6 +34,7 @@ MOST_NOISED = (
 MOST_CANDIDATES = 600  # members, and as many others, whose membership is guessed
 TRAIN_PER_JUDGE = 4  # a site keeps a fifth of its patients to judge models
 EVERYTHING = "all that is seen"
+CALIBRATING = "all that is seen of who calibrates"
 WEAK, STRONG = "weak", "strong"  # who knows a record, and who knows the population, too
 
 
@@ -185,19 +186,44 @@ class View:
         """Of who is in the sums of those who do not train."""
         if self.held_out is None:
             return {}
-        return self._of("calibrate", held_out.calibration, self.held_out.calibrating) | self._of(
-            "evaluate", held_out.evaluation, self.held_out.judging
+        calibrating = self._asked_of(self.held_out.calibrating)
+        judging_ = self._asked_of(self.held_out.judging)
+        return (
+            calibrating.of_task("calibrate", held_out.calibration)
+            | calibrating.of_who_calibrates()
+            | judging_.of_task("evaluate", held_out.evaluation)
         )
 
-    def _of(self, task: Task, attack_: HeldOutAttack, members: People) -> dict[str, float]:
-        """Of members and strangers."""
+    def _asked_of(self, members: People) -> "View":
+        """The same, of other members and the same strangers."""
         candidates = together([members, self.candidates.rows(~self.is_member)])
-        is_member = np.arange(len(candidates)) < len(members)
+        return replace(self, candidates=candidates, members=len(members))
+
+    def _tests_of(self, task: Task, attack_: HeldOutAttack) -> Tests:
         model, seen = self.heard.before[task], self.seen[task]
-        weak, more = attack_(self.heard.plan, model, seen, candidates, self.listener.reference)
+        return attack_(self.heard.plan, model, seen, self.candidates, self.listener.reference)
+
+    def of_task(self, task: Task, attack_: HeldOutAttack) -> dict[str, float]:
+        """Of members and strangers."""
+        weak, more = self._tests_of(task, attack_)
         return {
-            f"{task}, {WEAK}": membership(weak, is_member),
-            f"{task}, {STRONG}": membership([*weak, *more], is_member),
+            f"{task}, {WEAK}": membership(weak, self.is_member),
+            f"{task}, {STRONG}": membership([*weak, *more], self.is_member),
+        }
+
+    def of_who_calibrates(self) -> dict[str, float]:
+        """They are in moments and second moments, too, and the model is made of these."""
+        found = [
+            self.moments(),
+            self.second_moments(),
+            self._tests_of("calibrate", held_out.calibration),
+            self.final_model(),
+        ]
+        of_weak = [test for weak, _ in found for test in weak]
+        of_strong = of_weak + [test for _, more in found for test in more]
+        return {
+            f"{CALIBRATING}, {WEAK}": joint_membership(of_weak, self.is_member),
+            f"{CALIBRATING}, {STRONG}": joint_membership(of_strong, self.is_member),
         }
 
     @cached_property

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from benchmarks.leakage.differencing import Recovered
-from benchmarks.leakage.measure import EVERYTHING, STRONG, WEAK, Cell
+from benchmarks.leakage.measure import CALIBRATING, EVERYTHING, STRONG, WEAK, Cell
 from benchmarks.leakage.people import WHOLE
 
 TRAINED_ON = (
@@ -17,7 +17,11 @@ TRAINED_ON = (
     "all train deltas",
     "final model",
 )
-HELD_OUT = ("calibrate", "evaluate")  # of other patients: those who calibrate the model, and who judge it
+HELD_OUT = (
+    "calibrate",
+    "evaluate",
+    CALIBRATING,
+)  # of other patients: those who calibrate the model, and who judge it
 MEMBERSHIP = (EVERYTHING, *TRAINED_ON, *HELD_OUT)
 OTHERS = {"records found": ("records found", "records by chance"), "label of a known member": ("label",)}
 SUM = ("level", "sites in the sum", "patients a site")
