@@ -70,11 +70,14 @@ def columns_for(patients: Sequence[int], complete: int) -> list[int]:
 
 
 def largest_excess(dims: Sequence[int], patients: Sequence[int], complete: int) -> Sum | None:
-    """The sum that has the most dimensions beyond what the patients behind it allow; None where none has."""
+    """The sum that has the most dimensions beyond what the patients behind it allow; None where none has.
+
+    A sum that nobody is in is not made.
+    """
     sums = [Sum(alone(count, complete), dim) for dim, count in zip(dims, patients, strict=True)]
     if complete:
         sums.append(Sum(complete, sum(dims)))
-    beyond = [each for each in sums if each.dims > together(each.patients)]
+    beyond = [each for each in sums if each.patients and each.dims > together(each.patients)]
     return max(beyond, key=lambda each: each.excess, default=None)
 
 

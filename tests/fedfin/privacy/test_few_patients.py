@@ -27,6 +27,7 @@ def test_a_plan_is_held_against_a_fifth_who_have_every_modality() -> None:
     """As a draft is: 16 dimensions ask for 712 complete patients; of `open` nothing is said, nobody is hidden there."""
     assert excess_of_plan(SECURE, 5 * 712) is None
     assert excess_of_plan(SECURE, 5 * 711) == Sum(711, 16)
+    assert excess_of_plan(SECURE, 0) is None, "as in a charter that seats nobody yet"
     assert excess_of_plan(msgspec.structs.replace(SECURE, privacy=Privacy()), 10) is None
 
 
