@@ -236,6 +236,13 @@ class ShardProcess(Process):
     def _events(self) -> Queue:
         return self.server._link.events
 
+    def end(self, error: FedfinError) -> None:
+        """A word of the start before came late, and looked like a twin's: people start it again, as it says."""
+        assert isinstance(error, StateError), error
+        assert "start it again" in str(error), error
+        self.world.happens("shard ended as a twin", self.name)
+        self.die()
+
     def close(self) -> None:
         """An open transaction is rolled back, as SQLite does when it finds one."""
         super().close()
