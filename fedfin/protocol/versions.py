@@ -11,12 +11,10 @@ from msgspec import UNSET, UnsetType
 
 from fedfin import __version__
 from fedfin.decoding import UNDECODABLE
-from fedfin.plan import Plan
 
 Revision = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 UNTOLD = 1  # the revision of parties that announce none
 TWINS = 2  # from this one on sites understand Twin (messages/presence.py)
-FEWER_BINS = 3  # from this one on scores in secure sums are counted in 32 bins (fedfin/model/model_spec.py)
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True):
@@ -31,7 +29,7 @@ class Party(msgspec.Struct, frozen=True, array_like=True):
         return f"FedFIN {ascii(self.program)[1:-1]}, which speaks revision {wire}"
 
 
-OURS = Party(program=__version__, newest=FEWER_BINS, least=UNTOLD)
+OURS = Party(program=__version__, newest=2, least=1)
 BEFORE = Party(program="that announces no version", newest=UNTOLD, least=UNTOLD)
 Announced = Party | UnsetType
 
@@ -54,24 +52,6 @@ def mismatch(site: Party, aggregator: Party) -> str | None:
         return None
     behind = "the site" if site.newest < aggregator.least else "the aggregator"
     return f"the site runs {site}, the aggregator {aggregator}: upgrade {behind}"
-
-
-def wants_revision(plan: Plan) -> bool:
-    """Whether not every revision can follow the plan. At "private" there never were more bins."""
-    return plan.privacy.level == "secure"
-
-
-def short_of_plan(plan: Plan, site: Announced, aggregator: Announced) -> str | None:
-    """Why the two cannot follow this plan together, and who must upgrade.
-
-    Who announces no version may be a newer one whose announcement was not answered: nothing is held against it.
-    """
-    if not wants_revision(plan):
-        return None
-    for name, party in (("site", site), ("aggregator", aggregator)):
-        if not isinstance(party, UnsetType) and party.newest < FEWER_BINS:
-            return f"secure sums need revision {FEWER_BINS}, the {name} runs {party}: upgrade the {name}"
-    return None
 
 
 def foreign_hello(data: bytes, aggregator: Party = OURS) -> str | None:

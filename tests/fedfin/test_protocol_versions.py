@@ -11,7 +11,7 @@ from simulation.faults import Faults
 from simulation.toy import toy_plan
 from simulation.world import World
 
-from fedfin.plan_sections import Privacy, Rounds
+from fedfin.plan_sections import Rounds
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.rounds.reception import TWICE
@@ -19,20 +19,10 @@ from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
-from fedfin.protocol.versions import (
-    BEFORE,
-    OURS,
-    Announcement,
-    Party,
-    foreign_hello,
-    mismatch,
-    short_of_plan,
-)
+from fedfin.protocol.versions import BEFORE, OURS, Announcement, Party, foreign_hello, mismatch
 
-MORE_BINS = Party(program="0.1.0", newest=2, least=1)  # the last one that counts a sum's scores in 256
 NEWER = Party(program="9.0", newest=99, least=99)
 NEXT = Party(program="0.3", newest=OURS.newest + 1, least=OURS.newest)
-SECURE = replace(PLAN, privacy=Privacy(level="secure"))
 
 
 def test_neighbours_go_together() -> None:
@@ -49,37 +39,6 @@ def test_who_must_upgrade_is_named_with_both_versions() -> None:
     )
     assert str(mismatch(OURS, NEWER)).endswith("upgrade the site")
     assert "the site runs FedFIN that announces no version" in str(mismatch(BEFORE, NEXT))
-
-
-def test_secure_sums_want_both_ends_to_count_scores_in_as_many_bins() -> None:
-    """Who is behind is named. Open plans, noise, and who announces no version are let pass."""
-    assert short_of_plan(SECURE, MORE_BINS, OURS) == (
-        f"secure sums need revision 3, the site runs {MORE_BINS}: upgrade the site"
-    )
-    assert str(short_of_plan(SECURE, OURS, MORE_BINS)).endswith("upgrade the aggregator")
-    assert short_of_plan(SECURE, OURS, UNSET) is None
-    assert short_of_plan(SECURE, OURS, OURS) is None
-    assert short_of_plan(PLAN, MORE_BINS, OURS) is None
-
-
-def test_a_secure_plans_aggregator_waits_for_the_hello_that_announces_a_version() -> None:
-    """An older site's every other hello has none, and must not let it in."""
-    aggregator = Aggregator(plan=SECURE)
-    assert aggregator.ask(HELLO) == []
-    (answer,) = aggregator.ask(replace(HELLO, party=MORE_BINS))
-    assert isinstance(answer, Evict)
-    assert answer.reason.endswith("upgrade the site")
-    welcome, *_ = aggregator.ask(replace(HELLO, party=OURS))
-    assert welcome.party == OURS
-
-
-def test_a_site_of_a_secure_plan_waits_for_the_welcome_that_announces_a_version() -> None:
-    """An older aggregator's answer to a hello without one must not let the site join."""
-    site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
-    assert site.receive(Welcome(run=RUN, plan=SECURE), 0.0) == []
-    (leave,) = site.receive(Welcome(run=RUN, plan=SECURE, party=MORE_BINS), 0.0)
-    assert isinstance(leave, site_effects.Leave)
-    assert leave.reason.endswith("upgrade the aggregator")
 
 
 def test_the_aggregator_refuses_a_site_that_does_not_go_with_it() -> None:

@@ -2,14 +2,12 @@
 
 from fedfin.plan import Plan
 from fedfin.protocol.messages.joining import Hello
-from fedfin.protocol.versions import OURS, mismatch, party_of, short_of_plan
+from fedfin.protocol.versions import OURS, mismatch, party_of
 
 
 def objection(plan: Plan, hello: Hello) -> str | None:
     """Why it cannot, and what to do about it; None if it can."""
     if (reason := mismatch(party_of(hello.party), OURS)) is not None:
-        return reason
-    if (reason := short_of_plan(plan, hello.party, OURS)) is not None:
         return reason
     encoders = {modality.name: modality.encoder for modality in plan.modalities}
     for modality, digest in sorted(hello.encoders.items()):

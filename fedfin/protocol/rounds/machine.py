@@ -55,7 +55,7 @@ from fedfin.protocol.rounds.roster import Roster
 from fedfin.protocol.rounds.states import LEGAL, State
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.staleness import late_share
-from fedfin.protocol.versions import OURS, UNTOLD, party_of, wants_revision
+from fedfin.protocol.versions import OURS, UNTOLD, party_of
 
 
 class RoundMachine:
@@ -260,8 +260,6 @@ class RoundMachine:
         return self._revisions.get(site, UNTOLD)
 
     def _hello(self, site: str, message: Hello) -> list[Effect]:
-        if message.party is UNSET and wants_revision(self._plan):
-            return []  # unanswered, the site announces its version with the next one
         if (reason := objection(self._plan, message)) is not None:
             return self._evict(site, reason)
         if not self._gate.admits(site, self._now):

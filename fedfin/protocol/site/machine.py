@@ -7,8 +7,6 @@ What is legal in which state is the table in states.py.
 
 from collections.abc import Callable
 
-from msgspec import UNSET
-
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
@@ -53,7 +51,7 @@ from fedfin.protocol.site.manifest_checks import Place, Succession, objection, t
 from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.site.states import LEGAL, State
 from fedfin.protocol.staleness import late_share
-from fedfin.protocol.versions import Announcement, mismatch, party_of, short_of_plan, wants_revision
+from fedfin.protocol.versions import Announcement, mismatch, party_of
 
 ANOTHER_RUN = "the aggregator began another run of the plan; to take part, start this site with --again"
 
@@ -178,11 +176,8 @@ class SiteMachine:
     # Joining, and being dropped.
 
     def _welcome(self, event: Welcome) -> list[Effect]:
-        if event.party is UNSET and wants_revision(event.plan):
-            return []  # it answers a hello without a version; the next one has it, and so has its answer
         self._announcement.answered(event.party)
-        ours = self._announcement.ours
-        reason = mismatch(ours, party_of(event.party)) or short_of_plan(event.plan, ours, event.party)
+        reason = mismatch(self._announcement.ours, party_of(event.party))
         if reason is None and self.state is State.JOINING:
             return [Join(event.run, event.plan), *self._joined(event)]
         if reason is None and event.run == self._answered.run:

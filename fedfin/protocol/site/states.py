@@ -44,7 +44,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Disconnected: (_S.JOINING,),
         Tick: (_S.JOINING,),
         # No manifest: what one may say is known from the plan, and with the plan comes the manifest, too.
-        Welcome: (_S.JOINING, _S.IDLE, _S.ASSEMBLING, _S.SENDING, _S.EVICTED),
+        Welcome: (_S.IDLE, _S.ASSEMBLING, _S.SENDING, _S.EVICTED),
         Evict: (_S.EVICTED,),
     },
     _S.IDLE: {
