@@ -8,13 +8,16 @@ from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from fedfin import __version__
 from fedfin.decoding import UNDECODABLE
+from fedfin.plan import Plan
 
 Revision = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 UNTOLD = 1  # the revision of parties that announce none
 TWINS = 2  # from this one on sites understand Twin (messages/presence.py)
+FEWER_BINS = 3  # from this one on scores in secure sums are counted in 32 bins (fedfin/model/model_spec.py)
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True):
@@ -29,7 +32,7 @@ class Party(msgspec.Struct, frozen=True, array_like=True):
         return f"FedFIN {ascii(self.program)[1:-1]}, which speaks revision {wire}"
 
 
-OURS = Party(program=__version__, newest=2, least=1)
+OURS = Party(program=__version__, newest=FEWER_BINS, least=UNTOLD)
 BEFORE = Party(program="that announces no version", newest=UNTOLD, least=UNTOLD)
 Announced = Party | UnsetType
 
@@ -52,6 +55,23 @@ def mismatch(site: Party, aggregator: Party) -> str | None:
         return None
     behind = "the site" if site.newest < aggregator.least else "the aggregator"
     return f"the site runs {site}, the aggregator {aggregator}: upgrade {behind}"
+
+
+def following(plan: Plan, ours: Party = OURS) -> Party:
+    """As which we go on with a plan: one with secure sums is not followed by every revision.
+
+    At "private" there never were more bins.
+    """
+    return replace(ours, least=max(ours.least, FEWER_BINS)) if plan.privacy.level == "secure" else ours
+
+
+def answer_to(plan: Plan, announced: Announced) -> Announced:
+    """What a welcome announces: nothing to a hello without a version, which may be of a site that cannot read it.
+
+    Where the plan asks for more than such a site has, it is not to join: there we always announce.
+    """
+    ours = following(plan)
+    return UNSET if isinstance(announced, UnsetType) and ours.least == UNTOLD else ours
 
 
 def foreign_hello(data: bytes, aggregator: Party = OURS) -> str | None:

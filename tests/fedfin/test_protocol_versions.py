@@ -11,7 +11,7 @@ from simulation.faults import Faults
 from simulation.toy import toy_plan
 from simulation.world import World
 
-from fedfin.plan_sections import Rounds
+from fedfin.plan_sections import Privacy, Rounds
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.rounds.reception import TWICE
@@ -19,10 +19,20 @@ from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
-from fedfin.protocol.versions import BEFORE, OURS, Announcement, Party, foreign_hello, mismatch
+from fedfin.protocol.versions import (
+    BEFORE,
+    OURS,
+    Announcement,
+    Party,
+    following,
+    foreign_hello,
+    mismatch,
+)
 
+MORE_BINS = Party(program="0.1.0", newest=2, least=1)  # the last one that counts a sum's scores in 256
 NEWER = Party(program="9.0", newest=99, least=99)
 NEXT = Party(program="0.3", newest=OURS.newest + 1, least=OURS.newest)
+SECURE = replace(PLAN, privacy=Privacy(level="secure"))
 
 
 def test_neighbours_go_together() -> None:
@@ -39,6 +49,37 @@ def test_who_must_upgrade_is_named_with_both_versions() -> None:
     )
     assert str(mismatch(OURS, NEWER)).endswith("upgrade the site")
     assert "the site runs FedFIN that announces no version" in str(mismatch(BEFORE, NEXT))
+
+
+def test_secure_sums_want_both_ends_to_count_scores_in_as_many_bins() -> None:
+    """Who is behind is named; an open plan is followed by both."""
+    assert mismatch(MORE_BINS, following(SECURE)) == (
+        f"the site runs {MORE_BINS}, the aggregator {following(SECURE)}: upgrade the site"
+    )
+    assert str(mismatch(following(SECURE), MORE_BINS)).endswith("upgrade the aggregator")
+    assert mismatch(OURS, following(SECURE)) is None
+    assert mismatch(MORE_BINS, following(PLAN)) is None
+
+
+def test_a_secure_plans_aggregator_announces_its_version_whatever_the_hello() -> None:
+    """An older site's every other hello has none: from the answer it sees that it must not join."""
+    for party in (UNSET, OURS):
+        welcome, *_ = Aggregator(plan=SECURE).ask(replace(HELLO, party=party))
+        assert welcome.party == following(SECURE)
+    (answer,) = Aggregator(plan=SECURE).ask(replace(HELLO, party=MORE_BINS))
+    assert isinstance(answer, Evict)
+    assert answer.reason.endswith("upgrade the site")
+
+
+def test_a_site_of_a_secure_plan_leaves_an_older_aggregator() -> None:
+    """Whether that announces its version, or answers a hello without one."""
+    for party in (MORE_BINS, UNSET):
+        site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
+        (leave,) = site.receive(Welcome(run=RUN, plan=SECURE, party=party), 0.0)
+        assert isinstance(leave, site_effects.Leave)
+        assert leave.reason.endswith("upgrade the aggregator")
+    site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
+    assert isinstance(site.receive(Welcome(run=RUN, plan=SECURE, party=OURS), 0.0)[0], site_effects.Join)
 
 
 def test_the_aggregator_refuses_a_site_that_does_not_go_with_it() -> None:

@@ -6,25 +6,42 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from federation import Federation, broker
+from federation import Federation, broker, start
+
+from fedfin.plan_sections import Privacy, Rounds
 
 ROOT = Path(__file__).parents[2]
-NEIGHBOUR = "4c88d3ea952629a08487e1d75ed9d952b924d5c6"  # the last revision whose parties announce no version
+UNANNOUNCED = (
+    "4c88d3ea952629a08487e1d75ed9d952b924d5c6"  # the last revision whose parties announce no version
+)
+MORE_BINS = (
+    "64741fcbddb2a5486ee46f71b239659951388ac7"  # one that counts the scores of secure sums in 256 bins
+)
 CASES = [("s1",), ("agg",), ("s0", "s1")]  # who is of the older version
 pytestmark = pytest.mark.broker
 
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source of the version before this one."""
-    words = ["git", "archive", NEIGHBOUR, "fedfin", "edge_client", "aggregator"]
+    """The source of the version before announcements."""
+    return source(UNANNOUNCED, tmp_path_factory.mktemp("older"))
+
+
+@pytest.fixture(scope="module")
+def other_bins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of the version before fewer bins."""
+    return source(MORE_BINS, tmp_path_factory.mktemp("other-bins"))
+
+
+def source(revision: str, folder: Path) -> Path:
+    """What a party needs of that revision, in this folder."""
+    words = ["git", "archive", revision, "fedfin", "edge_client", "aggregator"]
     try:
         archive = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip(f"revision {NEIGHBOUR} is not here: the repository's history is needed")
-    folder = tmp_path_factory.mktemp("older")
-    with tarfile.open(fileobj=io.BytesIO(archive)) as source:
-        source.extractall(folder, filter="data")
+        pytest.skip(f"revision {revision} is not here: the repository's history is needed")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(folder, filter="data")
     return folder
 
 
@@ -43,6 +60,35 @@ def test_any_mixture_comes_to_the_end_with_one_model(
     run(parties, older, tmp_path, keys=keys)
 
 
+@pytest.mark.parametrize(("older_part", "behind"), [("s1", "site"), ("agg", "aggregator")])
+@pytest.mark.slow
+def test_in_secure_sums_an_older_party_is_named_before_the_first_round(
+    older_part: str, behind: str, other_bins: Path, tmp_path: Path
+) -> None:
+    """It counts scores in other bins, so the last round would not end. One line, exit code 10 at the site."""
+    with broker("mosquitto", tmp_path) as url:
+        federation = Federation(
+            tmp_path,
+            url,
+            keys=True,
+            rounds=Rounds(count=1, sites=3, min_sites=3),
+            privacy=Privacy(level="secure"),
+        )
+        tree = {older_part: other_bins}
+        serve = ("aggregator", "serve", tmp_path / "agg", "--broker", url, "--json")
+        aggregator = start(*serve, log=tmp_path / "agg.log", tree=tree.get("agg"))
+        site = start("edge", "run", tmp_path / "s1", "--json", log=tmp_path / "s1.log", tree=tree.get("s1"))
+        try:
+            assert site.wait(90) == 10, (tmp_path / "s1.log").read_text()
+        finally:
+            aggregator.kill()
+            site.kill()
+    (reason,) = [event["reason"] for event in federation.events("s1") if event["event"] == "dropped"]
+    assert "which speaks revision 1" in reason, "of an older one a welcome may announce no version"
+    assert reason.endswith(f"upgrade the {behind}")
+    assert not [event for event in federation.events("agg") if event["event"] == "cohort"]
+
+
 def run(parties: tuple[str, ...], older: Path, tmp_path: Path, *, keys: bool) -> None:
     """A federation in which these are older: every site counts in each round."""
     with broker("mosquitto", tmp_path) as url:
@@ -51,11 +97,20 @@ def run(parties: tuple[str, ...], older: Path, tmp_path: Path, *, keys: bool) ->
     closed = [event["sites"] for event in federation.events("agg") if event["event"] == "closed"]
     assert closed == [2.0] * len(closed)
     assert closed
-    finals = {(tmp_path / part / "final.fedfin").read_bytes() for part in ("agg", "s0/state", "s1/state")}
-    assert len(finals) == 1
-    said = [
-        e["reason"] for n in ("agg", "s0", "s1") for e in federation.events(n) if e["event"] == "bad-message"
-    ]
+    one_model(federation, tmp_path)
+    said = complaints(federation)
     # An older aggregator leaves out a hello that announces a version, where it was there to hear the first one.
     assert "agg" in parties or not said
     assert all("party" in reason for reason in said), said
+
+
+def one_model(federation: Federation, tmp_path: Path) -> None:
+    """The final model has the same bytes everywhere."""
+    places = ("agg", *(f"{name}/state" for name in federation.names))
+    assert len({(tmp_path / place / "final.fedfin").read_bytes() for place in places}) == 1
+
+
+def complaints(federation: Federation) -> list[str]:
+    """Why parties left out messages of others."""
+    events = [event for name in ("agg", *federation.names) for event in federation.events(name)]
+    return [event["reason"] for event in events if event["event"] == "bad-message"]

@@ -1,13 +1,17 @@
 """Whether a site that says hello can follow the plan."""
 
+from msgspec import UNSET
+
 from fedfin.plan import Plan
 from fedfin.protocol.messages.joining import Hello
-from fedfin.protocol.versions import OURS, mismatch, party_of
+from fedfin.protocol.versions import OURS, following, mismatch, party_of
 
 
 def objection(plan: Plan, hello: Hello) -> str | None:
     """Why it cannot, and what to do about it; None if it can."""
-    if (reason := mismatch(party_of(hello.party), OURS)) is not None:
+    # A site's every other hello announces no version: nothing but what all plans ask for is held against it.
+    ours = OURS if hello.party is UNSET else following(plan)
+    if (reason := mismatch(party_of(hello.party), ours)) is not None:
         return reason
     encoders = {modality.name: modality.encoder for modality in plan.modalities}
     for modality, digest in sorted(hello.encoders.items()):

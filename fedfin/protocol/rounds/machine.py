@@ -9,7 +9,6 @@ Receipt or an Evict, never the round.
 from collections.abc import Callable
 
 import msgspec
-from msgspec import UNSET
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
@@ -55,7 +54,7 @@ from fedfin.protocol.rounds.roster import Roster
 from fedfin.protocol.rounds.states import LEGAL, State
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.staleness import late_share
-from fedfin.protocol.versions import OURS, UNTOLD, party_of
+from fedfin.protocol.versions import UNTOLD, answer_to, party_of
 
 
 class RoundMachine:
@@ -266,8 +265,8 @@ class RoundMachine:
             return []
         self._roster.welcome(site)
         self._revisions[site] = max(party_of(message.party).newest, self.revision(site))
-        ours = UNSET if message.party is UNSET else OURS
-        welcome = Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan, party=ours))
+        party = answer_to(self._plan, message.party)
+        welcome = Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan, party=party))
         return [*self._catch_up(site, message), welcome, *self._where(site)]
 
     def _catch_up(self, site: str, hello: Hello) -> list[Effect]:

@@ -51,7 +51,7 @@ from fedfin.protocol.site.manifest_checks import Place, Succession, objection, t
 from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.site.states import LEGAL, State
 from fedfin.protocol.staleness import late_share
-from fedfin.protocol.versions import Announcement, mismatch, party_of
+from fedfin.protocol.versions import Announcement, following, mismatch, party_of
 
 ANOTHER_RUN = "the aggregator began another run of the plan; to take part, start this site with --again"
 
@@ -177,7 +177,7 @@ class SiteMachine:
 
     def _welcome(self, event: Welcome) -> list[Effect]:
         self._announcement.answered(event.party)
-        reason = mismatch(self._announcement.ours, party_of(event.party))
+        reason = mismatch(following(event.plan, self._announcement.ours), party_of(event.party))
         if reason is None and self.state is State.JOINING:
             return [Join(event.run, event.plan), *self._joined(event)]
         if reason is None and event.run == self._answered.run:
