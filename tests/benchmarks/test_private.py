@@ -47,13 +47,15 @@ def test_the_plan_that_trains_is_one_that_sites_would_accept(federation) -> None
 
 
 def test_more_noise_answers_worse(federation) -> None:
-    """At epsilon 1 less is learnt of 1,900 patients than at 8, and than from sums without noise."""
-    complete = {
-        method.name: scores(method.train(federation, lambda _: None), federation, 0)[0]
-        for method in methods(8)
-    }
+    """Of 600 patients far less is learnt at epsilon 1 than at 8, and than from sums without noise.
+
+    The noise is the operating system's, as in service: each bound is four deviations of 25 trainings away (80.4
+    without noise, 77.6 +- 1.3 at epsilon 8, 60.7 +- 3.8 at 1).
+    """
+    few = fewer(federation, 600, 0)
+    complete = {method.name: scores(method.train(few, lambda _: None), few, 0)[0] for method in methods(8)}
     assert complete["no noise"] > complete["epsilon 1"] + 3
-    assert complete["epsilon 8"] > complete["epsilon 1"] + 1
+    assert complete["epsilon 8"] > complete["epsilon 1"]
     assert complete["no noise"] > 60
 
 
