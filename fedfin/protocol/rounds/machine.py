@@ -14,6 +14,7 @@ from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.machine import Machine
 from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest, Want
 from fedfin.protocol.messages.presence import SiteState
@@ -57,7 +58,7 @@ from fedfin.protocol.staleness import late_share
 from fedfin.protocol.versions import UNTOLD, answer_to, party_of
 
 
-class RoundMachine:
+class RoundMachine(Machine[State, Event, Effect]):
     """All rounds of one federation."""
 
     def __init__(
@@ -77,12 +78,11 @@ class RoundMachine:
         `receipt`: the one that a site was given for a round, however long ago. `sharded`: receipts are shards'
         affair, and a new life begins when our owner says so.
         """
-        self.state = State.STARTING
+        super().__init__(State.STARTING, LEGAL)
         self._plan = plan
         self._run = run
         self._sharded = sharded
         self._lives = Lives(run, life)
-        self._now = 0.0
         self._round = 0
         self._parts = PublishedParts(chunk_size)
         self._manifest: RoundManifest | None = None
@@ -96,7 +96,7 @@ class RoundMachine:
         self._revisions: dict[str, int] = {}  # that sites have announced
         self._tell_at = 0.0  # when to say next whom the round waits for
         self._cut_at: float | None = None  # since when our own link is down
-        self._handlers: dict[type, Callable[..., list[Effect]]] = {
+        self._handlers = {
             FromSite: self._from_site,
             Opened: self._opened,
             Judged: self._judged,
@@ -115,16 +115,6 @@ class RoundMachine:
             SiteState: self._site_state,
             Decline: self._decline,
         }
-
-    def receive(self, event: Event, now: float) -> list[Effect]:
-        """One event at `now` seconds (monotonic); what must be done, in this order."""
-        allowed = LEGAL[self.state].get(type(event))
-        if allowed is None:
-            return []
-        self._now = now
-        effects = self._handlers[type(event)](event)
-        assert self.state in allowed, (type(event), self.state)
-        return effects
 
     @property
     def manifest(self) -> RoundManifest | None:
