@@ -268,7 +268,7 @@ def test_a_site_left_out_while_its_second_moments_are_being_written_gives_them_l
 
 def _pooled(rounds: Rounds) -> dict[str, tuple[bytes, int]]:
     """All second moments that the federation has, to the bit."""
-    kept = rounds._second_moments.kept(rounds._newest_contribution)
+    kept = rounds._second_moments.kept(rounds._given.newest)
     return {name: (sum_.total.tobytes(), sum_.weight) for name, sum_ in kept.items()}
 
 
