@@ -176,7 +176,7 @@ class Rounds:
             why = f": {outlier.evidence}" if outlier.evidence else ""
             return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}{why}")
         try:
-            taken = self._take(round_, site, payload)
+            taken = self._take(round_, site, payload, self.case_caps.get(site))
         except ProtocolError as error:
             return self._refuse(round_, site, id_, len(payload), str(error))
         row = UpdateRow(
@@ -217,7 +217,7 @@ class Rounds:
         left_out = self.journal.outliers.with_standing("left out")
         for number, site, payload in self.journal.payloads(round_):
             if site not in left_out and number == round_:
-                update = self._reader.read(number, site, payload, None)
+                update = self._reader.read(number, site, payload)
                 yield site, update.values, update.weights
 
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
@@ -303,7 +303,7 @@ class Rounds:
         """What counts in the round, but of these sites: whose it is, and which share of it counts."""
         for number, site, payload in self.journal.payloads(round_):
             if site not in refused:
-                yield site, self._share(number), self._checked(number, site, payload)
+                yield site, self._share(number), self._reader.read(number, site, payload)
 
     def _left_out(self, round_: int) -> frozenset[str]:
         """Sites whose update for the round was taken before they were left out."""
@@ -314,15 +314,18 @@ class Rounds:
         self, round_: int, site: str, payload: bytes, factor: Fraction | None
     ) -> Mapping[str, Sum]:
         """Those of an update that was accepted."""
-        update, fold = self._checked(round_, site, payload), Fold()
+        update, fold = self._reader.read(round_, site, payload), Fold()
         if update.task == "second_moments":
             counted = {name: scaled(weight, factor) for name, weight in update.weights.items()}
             fold_update(fold, update.task, update.values, counted, site)
         return fold.sums
 
-    def _take(self, round_: int, site: str, payload: bytes) -> Taken:
-        """Check and fold one update. Raises ProtocolError, and then nothing of it is folded."""
-        update, gave = self._checked(round_, site, payload), False
+    def _take(self, round_: int, site: str, payload: bytes, case_cap: int | None = None) -> Taken:
+        """Check and fold one update. Raises ProtocolError, and then nothing of it is folded.
+
+        `case_cap`: of one that is new; what has its receipt counts, whatever a later charter says.
+        """
+        update, gave = self._reader.read(round_, site, payload, case_cap), False
         share = self._share(round_)
         if update.task == "second_moments":  # they do not age: late ones count in full
             gave = bool(update.values) and not self._given.has(site)
@@ -335,10 +338,6 @@ class Rounds:
         self.late += round_ != self.position.round
         self._means.add(len(payload), update.metrics)
         return Taken(update.metrics, gave)
-
-    def _checked(self, round_: int, site: str, payload: bytes) -> CheckedUpdate:
-        """Raises ProtocolError when it cannot be what the site was asked for."""
-        return self._reader.read(round_, site, payload, self.case_caps.get(site))
 
     def _share(self, round_: int) -> int:
         """Which share an update for `round_` counts in the current one. Raises ProtocolError when it does not."""

@@ -31,8 +31,8 @@ class UpdateReader:
         self._digest = self._plan.digest()
         self._specs = cache(partial(task_specs, self._plan))
 
-    def read(self, round_: int, site: str, payload: bytes, case_cap: int | None) -> CheckedUpdate:
-        """`case_cap`: more cases the site may not claim; None: what the plan allows. Raises ProtocolError."""
+    def read(self, round_: int, site: str, payload: bytes, case_cap: int | None = None) -> CheckedUpdate:
+        """`case_cap`: more cases the site may not claim, whatever the plan allows. Raises ProtocolError."""
         update = decode_payload(payload, Update)
         task = _task(self._plan, round_, update.task)
         expected = (site, self._digest, self._journal.run, round_, task)
