@@ -97,7 +97,7 @@ def test_receipts_of_closed_rounds_can_still_be_given(tmp_path: Path) -> None:
     play(rounds, ("s0",))
     rounds = reopened(rounds, tmp_path)
     assert rounds.receipts == {}
-    newest = {row.site: row.id for number in (1, 2) for row in rounds.journal.updates(number)}
+    newest = {row.site: row.id for number in (1, 2) for row in rounds.journal.updates.counted(number)}
     assert {site: receipt.id for site, receipt in rounds.earlier_receipts.items()} == newest
     assert len(newest) == 3
 

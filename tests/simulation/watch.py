@@ -163,7 +163,7 @@ class Watch:
         )
         try:
             for row in journal.rounds():
-                for update in (u for collector in collectors for u in collector.updates(row.round)):
+                for update in (u for collector in collectors for u in collector.updates.counted(row.round)):
                     if update.accepted and (update.site == SUM) == summed:
                         again.judge(update.round, update.site, update.id, self.payloads[update.id])
                 assert again.journal.versions.model_id(row.version) == journal.versions.model_id(

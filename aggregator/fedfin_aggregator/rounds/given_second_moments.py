@@ -26,7 +26,7 @@ class GivenSecondMoments:
     ) -> None:
         self._journal, self._round, self._open = journal, round_, open_
         self._weight_limit = weight_limit
-        gave = journal.gave_second_moments(before=round_)
+        gave = journal.updates.gave_second_moments(before=round_)
         self._contributors = set(gave)
         self.newest = max(gave.values(), default=None)  # the last round before this one that added some
         self._shares = SiteShares(max_share)
@@ -58,7 +58,9 @@ class GivenSecondMoments:
 
     def by_site(self, factors: Mapping[str, Fraction], refused: frozenset[str]) -> Iterator[tuple[str, Sums]]:
         """Each site that gave its own in this round, with these."""
-        gave = {row.site for row in self._journal.updates(self._round) if row.gave_second_moments} - refused
-        for number, site, payload in self._journal.payloads(self._round):
+        gave = {
+            row.site for row in self._journal.updates.counted(self._round) if row.gave_second_moments
+        } - refused
+        for number, site, payload in self._journal.updates.payloads(self._round):
             if site in gave and (sums := self._open(number, site, payload, factors.get(site))):
                 yield site, sums

@@ -27,7 +27,7 @@ class RootRounds(Rounds):
     def begin_life(self, life: Life) -> None:
         """Shards collect the open round anew. A root that dies in between is in the life before, without their sums."""
         if not self.position.finished:
-            self.journal.drop_updates(self.position.round)
+            self.journal.updates.drop(self.position.round)
         super().begin_life(life)
         self._collect()
 

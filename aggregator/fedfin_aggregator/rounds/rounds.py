@@ -112,7 +112,7 @@ class Rounds:
             max_share=self.plan.rounds.max_share,
             weight_limit=self._weight_limit,
         )
-        for round_, site, payload in self.journal.payloads(self.position.round):
+        for round_, site, payload in self.journal.updates.payloads(self.position.round):
             if site not in left_out:
                 self._take(round_, site, payload)
 
@@ -131,7 +131,7 @@ class Rounds:
     @property
     def receipts(self) -> dict[str, Receipt]:
         """The receipts given in the current round, by site."""
-        return self.journal.receipts(self.position.round)
+        return self.journal.updates.receipts(self.position.round)
 
     @property
     def summed(self) -> tuple[frozenset[str], ...]:
@@ -141,7 +141,7 @@ class Rounds:
     @property
     def earlier_receipts(self) -> dict[str, Receipt]:
         """Each site's newest receipt of the rounds before the current one."""
-        return self.journal.earlier_receipts(self.position.round)
+        return self.journal.updates.earlier_receipts(self.position.round)
 
     @property
     def max_update_bytes(self) -> int:
@@ -169,7 +169,7 @@ class Rounds:
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
         current = self.position.round
-        before = self.journal.receipt(round_, site)
+        before = self.journal.updates.receipt(round_, site)
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
         if (outlier := self.journal.outliers.of(site)) is not None and outlier.standing == "left out":
@@ -182,13 +182,13 @@ class Rounds:
         row = UpdateRow(
             round_, site, id_, True, "", len(payload), taken.metrics, current, taken.gave_second_moments
         )
-        self.journal.add_update(row, payload)
+        self.journal.updates.add(row, payload)
         return Receipt(id=id_, accepted=True)
 
     def _refuse(self, round_: int, site: str, id_: bytes, size: int, reason: str) -> Receipt:
         receipt = Receipt(id=id_, accepted=False, reason=reason[: limits.REASON_CHARS])
         row = UpdateRow(round_, site, id_, False, receipt.reason, size, {}, self.position.round)
-        self.journal.add_update(row, None)
+        self.journal.updates.add(row, None)
         return receipt
 
     def outliers(self, round_: int) -> list[Outlier]:
@@ -215,7 +215,7 @@ class Rounds:
     def _standing_updates(self, round_: int) -> Iterator[tuple[str, Tensors, dict[str, int]]]:
         """Of this round, from the sites that are not left out; they were checked when they came."""
         left_out = self.journal.outliers.with_standing("left out")
-        for number, site, payload in self.journal.payloads(round_):
+        for number, site, payload in self.journal.updates.payloads(round_):
             if site not in left_out and number == round_:
                 update = self._reader.read(number, site, payload)
                 yield site, update.values, update.weights
@@ -301,13 +301,13 @@ class Rounds:
 
     def _updates(self, round_: int, refused: frozenset[str]) -> Iterator[tuple[str, int, CheckedUpdate]]:
         """What counts in the round, but of these sites: whose it is, and which share of it counts."""
-        for number, site, payload in self.journal.payloads(round_):
+        for number, site, payload in self.journal.updates.payloads(round_):
             if site not in refused:
                 yield site, self._share(number), self._reader.read(number, site, payload)
 
     def _left_out(self, round_: int) -> frozenset[str]:
         """Sites whose update for the round was taken before they were left out."""
-        gave = {row.site for row in self.journal.updates(round_) if row.accepted}
+        gave = {row.site for row in self.journal.updates.counted(round_) if row.accepted}
         return self.journal.outliers.with_standing("left out") & gave
 
     def _second_moments_of(

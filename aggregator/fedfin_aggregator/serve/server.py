@@ -125,7 +125,7 @@ class Server(Shell):
             max_update_bytes=limit,
             enrolled=self._channel.enrolled,
             life=rounds.journal.life,
-            receipt=rounds.journal.receipt,
+            receipt=rounds.journal.updates.receipt,
         )
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:

@@ -59,7 +59,7 @@ class ShardServer(Shell):
             before=rounds.before,
             settled=rounds.journal.settled,
             life=rounds.journal.life,
-            receipt=rounds.journal.receipt,
+            receipt=rounds.journal.updates.receipt,
         )
         client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
         topic, words = self._last_words
