@@ -14,7 +14,7 @@ from fedfin_edge.doctor import disk, intake, jetson, memory, processors
 from fedfin_edge.doctor.archive import archive, archive_at
 from fedfin_edge.doctor.clock import clock
 from fedfin_edge.doctor.echo import echo
-from fedfin_edge.intake_settings import DicomListener, Fhir, Folder
+from fedfin_edge.intake_settings import DicomListener, Fhir, Folder, Resources
 
 
 def test_this_machine_is_measured(tmp_path: Path) -> None:
@@ -159,6 +159,7 @@ def test_a_site_without_an_intake_says_so_and_sources_are_asked_where_they_are()
         "dicomweb": None,
         "fhir": web,
         "fhir_export": None,
+        "resources": Resources(),
     }
     settings = SimpleNamespace(**given, folder=Folder(path="away"), labels=None)
     found = list(intake.intake(SimpleNamespace(settings=SimpleNamespace(intake=settings), folder=Path())))  # type: ignore[arg-type]
