@@ -54,9 +54,19 @@ class Providers:
         options = {"tensorrt": self._engine_options(name)} if chosen == "tensorrt" else {}
         return [(_NAMES[each], options.get(each, {})) for each in _TRIED[chosen] if _NAMES[each] in there]
 
+    def passed_over(self, used: str) -> str:
+        """Which GPU's provider onnxruntime was to try first and did not use, since its libraries do not load; "": none.
+
+        used: the provider that its session has, by onnxruntime's name.
+        """
+        import onnxruntime
+
+        chosen = self._chosen(onnxruntime.get_available_providers())
+        return "" if _NAMES[chosen] == used else chosen
+
     def check(self, session: "onnxruntime.InferenceSession") -> None:
-        """A GPU whose libraries do not load is passed over without a word. Raises SettingsError."""
-        if self.choice in ("cuda", "tensorrt") and session.get_providers()[0] != _NAMES[self.choice]:
+        """Where a GPU was asked for by name it must be used. Raises SettingsError."""
+        if self.choice != "auto" and self.passed_over(session.get_providers()[0]):
             raise SettingsError(
                 f'providers = "{self.choice}": onnxruntime could not use it, most likely for want of a library of CUDA,'
                 ' cuDNN or TensorRT in the version that it wants; install that, or write "cpu"'

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
+from intake_kit import make_site
 
+from fedfin.broker.check.finding import Verdict
 from fedfin.errors import SettingsError
+from fedfin_edge.doctor.encoders import encoders
 from fedfin_edge.providers import Providers
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -70,3 +73,22 @@ def test_a_gpu_that_onnxruntime_gave_up_without_a_word_is_told(tmp_path: Path) -
     with pytest.raises(SettingsError, match="could not use it"):
         Providers("cuda", tmp_path).check(OnCpu())
     Providers("auto", tmp_path).check(OnCpu())
+
+
+def test_the_doctor_says_what_encoders_run_on_and_warns_where_a_gpu_is_passed_over(
+    tmp_path: Path, bundles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine's onnxruntime, said to have CUDA, drops it from its session as one without CUDA's libraries does."""
+    if CUDA in onnxruntime.get_available_providers():
+        pytest.skip("this machine has a GPU")
+    site = make_site(tmp_path / "site", bundles)
+    on_cpu = {finding.probe: finding for finding in encoders(site)}
+    assert on_cpu["encoder image"].says.endswith(f"ms an input by {CPU}")
+    assert "encoder image provider" not in on_cpu
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    with pytest.warns(UserWarning, match=CUDA):
+        found = {finding.probe: finding for finding in encoders(site)}
+    warned = found["encoder image provider"]
+    assert warned.verdict is Verdict.WARN
+    assert warned.says == f"onnxruntime has cuda here and could not use it: {CPU} computes"
+    assert 'providers = "cpu"' in warned.remedy
