@@ -78,11 +78,14 @@ class Providers:
         return self.choice
 
     def _engine_options(self, name: str) -> dict[str, Any]:
-        """Of TensorRT; announced where there is no engine yet. One folder for each encoder."""
-        folder = self.engines / name
+        """Of TensorRT; announced where there is no engine yet. A folder for each encoder and onnxruntime."""
+        import onnxruntime
+
+        folder = self.engines / name / onnxruntime.__version__
         if not (folder.is_dir() and any(folder.glob("*.engine"))):
             print(
-                f"{name}: TensorRT builds its engine now, once, which takes minutes; it is kept in {folder}",
+                f"{name}: TensorRT builds its engine now, once for this version of onnxruntime, which takes minutes; it"
+                f" is kept in {folder}",
                 file=sys.stderr,
                 flush=True,
             )

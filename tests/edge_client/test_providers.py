@@ -48,19 +48,22 @@ def test_a_provider_that_is_not_there_is_named_with_those_that_are(choice: str, 
 def test_an_engine_is_kept_and_its_first_build_announced_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For each encoder its own."""
+    """For each encoder its own, and for another onnxruntime, which brings another TensorRT, another."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CPU])
     (_, options), _ = Providers("tensorrt", tmp_path).for_session("image")
     assert "takes minutes" in capsys.readouterr().err
     assert (options["trt_engine_cache_enable"], options["trt_engine_cache_path"]) == (
         True,
-        str(tmp_path / "image"),
+        str(tmp_path / "image" / onnxruntime.__version__),
     )
-    (tmp_path / "image" / "TensorrtExecutionProvider_1.engine").touch()
+    (tmp_path / "image" / onnxruntime.__version__ / "TensorrtExecutionProvider_1.engine").touch()
     Providers("tensorrt", tmp_path).for_session("image")
     assert capsys.readouterr().err == ""
     Providers("tensorrt", tmp_path).for_session("text")
     assert "text: TensorRT builds" in capsys.readouterr().err
+    monkeypatch.setattr(onnxruntime, "__version__", "99.0.0")
+    Providers("tensorrt", tmp_path).for_session("image")
+    assert "image: TensorRT builds" in capsys.readouterr().err
 
 
 def test_a_gpu_that_onnxruntime_gave_up_without_a_word_is_told(tmp_path: Path) -> None:
