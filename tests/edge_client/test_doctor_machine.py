@@ -12,7 +12,7 @@ from fedfin.command_line.main import main
 from fedfin.errors import SettingsError
 from fedfin_edge.doctor import disk, intake, jetson, memory, processors
 from fedfin_edge.doctor.archive import archive, archive_at
-from fedfin_edge.doctor.clock import clock
+from fedfin_edge.doctor.clock import _written, clock
 from fedfin_edge.doctor.echo import echo
 from fedfin_edge.intake_settings import DicomListener, Fhir, Folder, Resources
 
@@ -23,6 +23,11 @@ def test_this_machine_is_measured(tmp_path: Path) -> None:
         (finding,) = check(tmp_path)
         assert finding.verdict in {Verdict.PASS, Verdict.WARN}
         assert any(sign.isdigit() for sign in finding.says)
+
+
+def test_a_file_that_is_gone_while_the_folder_is_looked_at_is_no_clock_s(tmp_path: Path) -> None:
+    """An agent at work writes beside its files, and renames."""
+    assert _written(tmp_path / ".counts.json.part") == 0.0
 
 
 def test_little_memory_fails_and_a_service_s_limit_counts(
