@@ -30,12 +30,29 @@ def test_a_file_that_is_gone_while_the_folder_is_looked_at_is_no_clock_s(tmp_pat
     assert _written(tmp_path / ".counts.json.part") == 0.0
 
 
-def test_little_memory_fails_and_a_service_s_limit_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+GROUPS = {  # /proc/self/cgroup -> the file with the limit
+    "a container": ("0::/\n", "memory.max"),
+    "a unit": ("0::/system.slice/fedfin.service\n", "system.slice/fedfin.service/memory.max"),
+    "a slice above": ("0::/system.slice/fedfin.service\n", "system.slice/memory.max"),
+    "version 1": (
+        "9:name=systemd:/\n4:cpuset,memory:/docker/1a\n0::/\n",
+        "memory/docker/1a/memory.limit_in_bytes",
+    ),
+    "version 1 in a container": ("4:memory:/docker/1a\n", "memory/memory.limit_in_bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_little_memory_fails_and_a_control_group_s_limit_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """A control group's limit, as the kernel writes it; `max` is none."""
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory, "_CGROUP", limit)
+    """As the kernel writes it (cgroups(7)); `max` is none."""
+    own, file = GROUPS[kind]
+    (tmp_path / "own").write_text(own)
+    limit = tmp_path / file
+    limit.parent.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(memory, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
     for text, verdict in (("500000000\n", Verdict.FAIL), ("1500000000\n", Verdict.WARN), ("max\n", None)):
         limit.write_text(text)
         (finding,) = memory.memory(tmp_path)
