@@ -54,9 +54,19 @@ class Providers:
         options = {"tensorrt": self._engine_options(name)} if chosen == "tensorrt" else {}
         return [(_NAMES[each], options.get(each, {})) for each in _TRIED[chosen] if _NAMES[each] in there]
 
+    def passed_over(self, used: str) -> str:
+        """Which GPU's provider onnxruntime was to try first and did not use, since its libraries do not load; "": none.
+
+        used: the provider that its session has, by onnxruntime's name.
+        """
+        import onnxruntime
+
+        chosen = self._chosen(onnxruntime.get_available_providers())
+        return "" if _NAMES[chosen] == used else chosen
+
     def check(self, session: "onnxruntime.InferenceSession") -> None:
-        """A GPU whose libraries do not load is passed over without a word. Raises SettingsError."""
-        if self.choice in ("cuda", "tensorrt") and session.get_providers()[0] != _NAMES[self.choice]:
+        """Where a GPU was asked for by name it must be used. Raises SettingsError."""
+        if self.choice != "auto" and self.passed_over(session.get_providers()[0]):
             raise SettingsError(
                 f'providers = "{self.choice}": onnxruntime could not use it, most likely for want of a library of CUDA,'
                 ' cuDNN or TensorRT in the version that it wants; install that, or write "cpu"'
@@ -68,11 +78,14 @@ class Providers:
         return self.choice
 
     def _engine_options(self, name: str) -> dict[str, Any]:
-        """Of TensorRT; announced where there is no engine yet. One folder for each encoder."""
-        folder = self.engines / name
+        """Of TensorRT; announced where there is no engine yet. A folder for each encoder and onnxruntime."""
+        import onnxruntime
+
+        folder = self.engines / name / onnxruntime.__version__
         if not (folder.is_dir() and any(folder.glob("*.engine"))):
             print(
-                f"{name}: TensorRT builds its engine now, once, which takes minutes; it is kept in {folder}",
+                f"{name}: TensorRT builds its engine now, once for this version of onnxruntime, which takes minutes; it"
+                f" is kept in {folder}",
                 file=sys.stderr,
                 flush=True,
             )

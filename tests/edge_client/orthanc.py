@@ -41,11 +41,16 @@ class Orthanc:
         return f"http://127.0.0.1:{self._port}"
 
     @property
+    def password(self) -> str:
+        """Where it is."""
+        return str(self._folder / "password")
+
+    @property
     def section(self) -> str:
         """[intake.dicomweb] for it."""
         return (
             f'\n[intake.dicomweb]\nurl = "{self.address}/dicom-web"\nuser = "{USER}"\n'
-            f'password_file = "{self._folder / "password"}"\n'
+            f'password_file = "{self.password}"\n'
         )
 
     def __enter__(self) -> "Orthanc":

@@ -12,9 +12,9 @@ from fedfin.command_line.main import main
 from fedfin.errors import SettingsError
 from fedfin_edge.doctor import disk, intake, jetson, memory, processors
 from fedfin_edge.doctor.archive import archive, archive_at
-from fedfin_edge.doctor.clock import clock
+from fedfin_edge.doctor.clock import _written, clock
 from fedfin_edge.doctor.echo import echo
-from fedfin_edge.intake_settings import DicomListener, Fhir, Folder
+from fedfin_edge.intake_settings import DicomListener, Fhir, Folder, Resources
 
 
 def test_this_machine_is_measured(tmp_path: Path) -> None:
@@ -25,12 +25,34 @@ def test_this_machine_is_measured(tmp_path: Path) -> None:
         assert any(sign.isdigit() for sign in finding.says)
 
 
-def test_little_memory_fails_and_a_service_s_limit_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_is_gone_while_the_folder_is_looked_at_is_no_clock_s(tmp_path: Path) -> None:
+    """An agent at work writes beside its files, and renames."""
+    assert _written(tmp_path / ".counts.json.part") == 0.0
+
+
+GROUPS = {  # /proc/self/cgroup -> the file with the limit
+    "a container": ("0::/\n", "memory.max"),
+    "a unit": ("0::/system.slice/fedfin.service\n", "system.slice/fedfin.service/memory.max"),
+    "a slice above": ("0::/system.slice/fedfin.service\n", "system.slice/memory.max"),
+    "version 1": (
+        "9:name=systemd:/\n4:cpuset,memory:/docker/1a\n0::/\n",
+        "memory/docker/1a/memory.limit_in_bytes",
+    ),
+    "version 1 in a container": ("4:memory:/docker/1a\n", "memory/memory.limit_in_bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_little_memory_fails_and_a_control_group_s_limit_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """A control group's limit, as the kernel writes it; `max` is none."""
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory, "_CGROUP", limit)
+    """As the kernel writes it (cgroups(7)); `max` is none."""
+    own, file = GROUPS[kind]
+    (tmp_path / "own").write_text(own)
+    limit = tmp_path / file
+    limit.parent.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(memory, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
     for text, verdict in (("500000000\n", Verdict.FAIL), ("1500000000\n", Verdict.WARN), ("max\n", None)):
         limit.write_text(text)
         (finding,) = memory.memory(tmp_path)
@@ -159,6 +181,7 @@ def test_a_site_without_an_intake_says_so_and_sources_are_asked_where_they_are()
         "dicomweb": None,
         "fhir": web,
         "fhir_export": None,
+        "resources": Resources(),
     }
     settings = SimpleNamespace(**given, folder=Folder(path="away"), labels=None)
     found = list(intake.intake(SimpleNamespace(settings=SimpleNamespace(intake=settings), folder=Path())))  # type: ignore[arg-type]

@@ -186,6 +186,32 @@ def test_studies_and_their_reports_in_random_order_make_the_right_cases_twice(si
     assert {event["event"] for event in events} == {"listening", "absorbed"}
 
 
+def test_callers_that_keep_their_association_or_say_nothing_hold_up_no_end(site):
+    """Archives keep an association for hours: it is aborted, and the process does not wait for who is silent."""
+    port = site.settings.intake.dicom.port
+    words = ["-m", "fedfin", "edge", "intake", str(site.folder), "--json", "--processes", "0"]
+    entity = AE(ae_title="PACS")
+    entity.add_requested_context(Verification)
+    with (
+        subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL) as service,
+        contextlib.ExitStack() as callers,
+    ):
+        try:
+            wait_for_port("127.0.0.1", port, 30)
+            kept = entity.associate("127.0.0.1", port, ae_title="FEDFIN")
+            assert kept.is_established
+            for said in (b"", b"\x01\x00\x00\x00\x10\x00"):  # and half of an A-ASSOCIATE-RQ
+                caller = callers.enter_context(socket.create_connection(("127.0.0.1", port)))
+                caller.sendall(said)
+            assert entity.associate("127.0.0.1", port, ae_title="FEDFIN").is_established  # they are all in
+            service.send_signal(signal.SIGTERM)
+            assert service.wait(10) == 130
+        finally:
+            service.kill()
+    kept.join(10)
+    assert kept.is_aborted
+
+
 def check_cases(site, bundles, tmp_path, every, expected):
     """When all has been absorbed: the right images and the right texts, with the features that files have."""
     until = time.monotonic() + 120

@@ -6,7 +6,9 @@ import orthanc
 import pytest
 from intake_kit import RULE, case_id, cases_of, make_site, studies, take
 
+from fedfin.broker.check.finding import Verdict
 from fedfin.errors import LinkError, SettingsError
+from fedfin_edge.doctor.intake import intake
 from fedfin_edge.intake.folder import open_intake
 
 need_orthanc = pytest.mark.skipif(not orthanc.HERE, reason=orthanc.WITHOUT)
@@ -79,3 +81,31 @@ def reopen(site):
     from fedfin_edge.site import open_site
 
     return open_site(site.folder)
+
+
+FAULTS = {
+    "well": ("", "", "answers for studies"),
+    "the path is missing": ("/dicom-web", "", "HTTP 400; look whether its URL"),
+    "the path is another": ("/dicom-web", "/dicomweb", "HTTP 404; look whether its URL"),
+    "another password": (orthanc.PASSWORD, "guessed", "HTTP 401; check user, password or token"),
+    "its page for people": (
+        "/dicom-web",
+        "/app/explorer.html?",
+        "no application/dicom+json; correct its URL",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_doctor_fails_where_the_intake_would(tmp_path, bundles, archive, fault):
+    """Whether or not the archive answers something."""
+    old, new, words = FAULTS[fault]
+    (tmp_path / "password").write_text(orthanc.PASSWORD.replace(old, new) if old else orthanc.PASSWORD)
+    section = archive.section.replace(archive.password, str(tmp_path / "password"))
+    site = make_site(tmp_path / "site", bundles, RULE + (section.replace(old, new) if old else section))
+    (finding,) = intake(site)
+    assert words in f"{finding.says}; {finding.remedy}"
+    assert finding.verdict is (Verdict.PASS if fault == "well" else Verdict.FAIL)
+    if finding.failed:
+        with pytest.raises(LinkError, match=r"correct `url`|check user|answers 4"):
+            take(site)

@@ -611,4 +611,7 @@ def test_the_doctor_asks_as_the_intake_does_with_its_token_and_without_the_envir
     (unreadable,) = intake(site)
     assert unreadable.verdict is Verdict.FAIL
     assert unreadable.says.startswith(f"{site.folder}/../token: cannot read it")
-    assert server.asked == ["/fhir/metadata"] * 2
+    kinds = ["DiagnosticReport", "Observation", "Condition"]
+    assert [asked.partition("?")[0] for asked in server.asked] == [
+        f"/fhir/{kind}" for kind in [*kinds, "DiagnosticReport"]
+    ]

@@ -545,7 +545,8 @@ def test_an_address_that_site_toml_does_not_name_gets_no_secret_by_a_password_ei
 
 def test_the_doctor_says_whether_the_server_exports(tmp_path, bundles, server, site):
     (well,) = doctor.intake(site)
-    assert (well.verdict, server.log) == (Verdict.PASS, [("GET", "/fhir/metadata", True)])
+    asked = [("GET", f"/fhir/{below}", True) for below in ("metadata", "Patient?_count=1")]
+    assert (well.verdict, server.log) == (Verdict.PASS, asked)
     (rest,) = server.capabilities["rest"]
     del rest["operation"]
     (without,) = doctor.intake(site)

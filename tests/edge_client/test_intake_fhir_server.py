@@ -75,3 +75,15 @@ def test_search_and_export_bring_the_same_cases_and_then_what_changed(tmp_path, 
         assert texts[case_id(site, TWO.accession)] is None
         assert counts["report: withdrawn"] == 1
         assert counts["report: taken"] == len(STUDIES) + 1
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_the_doctor_finds_a_token_that_the_server_does_not_know_although_it_tells_everybody_what_it_can(
+    tmp_path, bundles, hospital, name
+):
+    (tmp_path / "token").write_text("open barley\n")
+    section = hospital.section(name).partition("token_file")[0] + f'token_file = "{tmp_path / "token"}"\n'
+    (finding,) = intake(make_site(tmp_path / "site", bundles, RULE + section))
+    assert finding.verdict is Verdict.FAIL
+    assert "HTTP 401" in finding.says
+    assert "token in [intake]" in finding.remedy

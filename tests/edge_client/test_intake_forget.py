@@ -319,3 +319,24 @@ def marks(site) -> int:
     """Of how many things the store knows that it has seen them."""
     with open_intake(site).open_store() as store, store._database.transaction() as database:
         return database.execute("SELECT count(*) FROM seen").fetchone()[0]
+
+
+def test_of_a_site_with_a_table_it_says_what_to_do_and_that_leaves_nothing(maker, capsys):
+    """By its own words: the rows, the features, `encode`."""
+    rows = [
+        {"case": "a", "patient": "p", "image": "", "text": "mary has a mass", "effusion": 1},
+        {"case": "b", "patient": "q", "image": "", "text": "clear lungs", "effusion": 0},
+    ]
+    table = maker.table(rows)
+    site = maker.site(table)
+    assert forget(site, "--patient", "p") == 3
+    said = capsys.readouterr().err
+    assert all(str(each) in said for each in (table, site.features_path, f"fedfin edge encode {site.folder}"))
+    assert main(["edge", "encode", str(site.folder)]) == 0
+    assert features(site) == 2
+    table.write_text(
+        "".join(line for line in table.read_text().splitlines(keepends=True) if "mary" not in line)
+    )
+    site.features_path.unlink()
+    assert main(["edge", "encode", str(site.folder)]) == 0
+    assert features(site) == 1

@@ -2,8 +2,12 @@
 
 import contextlib
 import shutil
+import signal
 import socket
 import ssl
+import subprocess
+import sys
+import time
 
 import pytest
 from intake_kit import RULE, make_site, open_service, oru, studies, two_ports
@@ -11,6 +15,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from benchmarks.transport.certificates import Authority
+from fedfin.demo.processes import wait_for_port
 from fedfin.errors import SettingsError
 from fedfin_edge.intake.sources import servers
 from fedfin_edge.site import open_site
@@ -70,6 +75,24 @@ def test_callers_that_connect_and_say_nothing_hold_up_nobody(listening, authorit
         context = client(authority, certificate=True)
         assert b"MSA|AA|" in ask(listening.hl7.port, context)
         assert echo(listening.dicom.port, context)
+
+
+def test_callers_that_shake_no_hands_hold_up_no_end(site):
+    words = ["-m", "fedfin", "edge", "intake", str(site.folder), "--json", "--processes", "0"]
+    ports = (site.settings.intake.dicom.port, site.settings.intake.hl7.port)
+    with (
+        subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL) as service,
+        contextlib.ExitStack() as silent,
+    ):
+        try:
+            for port in ports:
+                wait_for_port("127.0.0.1", port, 30)
+                silent.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            time.sleep(0.5)  # until it waits for their hands
+            service.send_signal(signal.SIGTERM)
+            assert service.wait(10) == 130
+        finally:
+            service.kill()
 
 
 def echo(port, context) -> bool:

@@ -152,6 +152,34 @@ def test_with_keys_review_names_who_gets_it_by_fingerprint(
     assert "sealed, it sees sizes and times" in text
 
 
+def test_an_admission_is_reviewed_before_it_is_accepted_and_says_who_would_get_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its own charter, whatever was accepted here before; and the commands that it names work in their order."""
+    Federation(tmp_path, "mqtt://127.0.0.1:1883", sites=2, keys=True)
+    site = open_site(tmp_path / "s0")
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text() + "\n[policy]\napprove = true\n")
+    for path in (
+        site.trust_path / "accepted.json",
+        site.trust_path / "charter",
+        site.state_path / "proposed.json",
+    ):
+        path.unlink()
+    charter = Coordinator(tmp_path / "study").charter
+    admission = tmp_path / "study" / "admissions" / "s0.admission"
+    code, text = review(site, capsys, "--admission", str(admission))
+    assert code == 0
+    assert f"aggregator {charter.aggregator.fingerprint}: of the coordinator {charter.fingerprint}" in text
+    assert "models made of it: s1" in text
+    advice = text.splitlines()[-1].partition("agree: ")[2]
+    for command in advice.split(", then "):
+        words = command.split()
+        confirmed = ["--fingerprint", charter.fingerprint] if "accept" in words else []
+        assert main([*words[1:], *confirmed]) == 0
+    assert review(site, capsys, "--admission", str(admission))[1].endswith("approved here\n")
+
+
 def test_a_damaged_or_huge_proposal_is_a_plain_error(
     site: Site, make_plan, capsys: pytest.CaptureFixture[str]
 ) -> None:

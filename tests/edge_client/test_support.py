@@ -92,6 +92,25 @@ def test_settings_are_there_without_secrets_and_places(site: Site) -> None:
         assert secret not in text
 
 
+def test_settings_that_cannot_be_read_are_what_help_is_needed_for(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The text says what is wrong with them, and holds nothing else of theirs; a folder that is away is an error."""
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text().replace("held_out", "held_outt"))
+    (tmp_path / "log").write_text('{"event": "online", "time": 1.5}\n')
+    out = tmp_path / "support.txt"
+    assert support(site, out, "--yes", "--log", tmp_path / "log") == 0
+    written = out.read_text()
+    assert "=== settings\n" in written
+    assert "unknown field `held_outt`" in written.partition("=== settings\n")[2].partition("===")[0]
+    assert "FAIL  site.toml" in written
+    assert "1.5 online" in written
+    assert not any(word in written for word in ("login-user-name", "inside.hospital", "secret-place"))
+    assert main(["edge", "support", str(tmp_path / "away"), "--out", str(tmp_path / "other")]) == 3
+    assert "there is no such folder" in capsys.readouterr().err
+
+
 def test_of_a_log_only_events_are_taken(site: Site, tmp_path: Path) -> None:
     """What a person or another program wrote there is counted, not shown; a log that is away is said to be."""
     log = tmp_path / "run.log"

@@ -10,6 +10,7 @@ from fedfin.protocol.payloads import most_update_bytes
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin.secure_sums.masked_size import most_masked_bytes
 from fedfin.trust.accepted import current_charter, has_accepted, read_accepted
+from fedfin.trust.charter import Charter
 from fedfin_edge.agent.explain_update import tells
 from fedfin_edge.agent.joining import who_sees
 from fedfin_edge.agent.plan_policy import lacks_approval, refusals, tasks
@@ -40,8 +41,8 @@ class Review:
     approval: str
 
 
-def review(site: Site, proposal: Proposal) -> Review:
-    """Raises SettingsError, StateError."""
+def review(site: Site, proposal: Proposal, charter: Charter | None) -> Review:
+    """`charter`: whose run it is; None: there are no keys. Raises SettingsError, StateError."""
     plan = proposal.plan
     return Review(
         plan=plan.digest(),
@@ -53,7 +54,7 @@ def review(site: Site, proposal: Proposal) -> Review:
         leaves={task: tells(plan, task) for task in tasks(plan)},
         rounds=dict(_rounds(plan)),
         largest=most_sent_bytes(plan),
-        receivers=receivers(site),
+        receivers=receivers(site, charter),
         refusals=list(refusals(site, plan, proposal.least_sites)),
         approval=_approval(site, plan),
     )
@@ -65,12 +66,18 @@ def _approval(site: Site, plan: Plan) -> str:
     return "given" if site.settings.policy.approve else "not needed"
 
 
-def receivers(site: Site) -> list[str]:
-    """To whom it goes: the broker, the aggregator, and who gets the models made of it. Raises StateError."""
-    broker = f"broker {site.settings.broker}"
+def obeyed_charter(site: Site) -> Charter | None:
+    """The one that was accepted here. Raises SettingsError, StateError."""
     if not has_accepted(site.trust_path):
+        return None
+    return current_charter(site.trust_path, read_accepted(site.trust_path))
+
+
+def receivers(site: Site, charter: Charter | None) -> list[str]:
+    """To whom it goes: the broker, the aggregator, and who gets the models made of it."""
+    broker = f"broker {site.settings.broker}"
+    if charter is None:
         return [f"{broker}: whoever reads there, since no keys were accepted here"]
-    charter = current_charter(site.trust_path, read_accepted(site.trust_path))
     others = ", ".join(name for name in charter.seats if name != site.settings.site)
     return [
         f"{broker}: sealed, it sees sizes and times",

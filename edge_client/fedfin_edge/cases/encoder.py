@@ -38,6 +38,12 @@ class Encoder:
         self._session = session
         self._prepare: Prepare = make_prepare(folder, manifest.recipe)
 
+    @property
+    def provider(self) -> str:
+        """What it runs on, by onnxruntime's name."""
+        name: str = self._session.get_providers()[0]
+        return name
+
     def encode(self, inputs: Sequence[Input]) -> NDArray[np.float32]:
         """Features float32 [n, columns]. Raises InputError, with the reason, at the first input that is bad."""
         features = np.zeros((len(inputs), self.manifest.columns), np.float32)

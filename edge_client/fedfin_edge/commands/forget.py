@@ -50,12 +50,24 @@ def run(args: argparse.Namespace) -> int:
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
+    _require_intake(site)
     kind: Literal["patient", "accession"] = "patient" if args.patient else "accession"
     gone = forget(site, open_intake(site), kind, args.name, bar=args.bar)
     _print(site, gone)
     print(_BARRED[kind] if args.bar else _AGAIN)
-    print("models that were trained with it, and backups of this folder, stay as they are")
+    print("updates and models that were made with it, and backups of this folder, stay as they are")
     return 0 if gone.any else FedfinError.exit_code
+
+
+def _require_intake(site: "Site") -> None:
+    """Of a table that others keep there is nothing to take out but features. Raises SettingsError."""
+    from fedfin.errors import SettingsError
+
+    if site.settings.intake is None:
+        raise SettingsError(
+            f"{site.folder}: its cases come from {site.table_path}, and not from an intake; take the rows out there,"
+            f" delete {site.features_path} with its features, and run `fedfin edge encode {site.folder}`"
+        )
 
 
 def _print(site: "Site", gone: "Forgotten") -> None:

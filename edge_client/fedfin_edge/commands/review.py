@@ -10,6 +10,7 @@ from fedfin.command_line.parsers import Commands, add_command
 from fedfin.plain_text import plain_text
 
 if TYPE_CHECKING:
+    from fedfin.trust.charter import Charter
     from fedfin_edge.agent.review import Review
     from fedfin_edge.agent.state import Proposal
     from fedfin_edge.site import Site
@@ -38,26 +39,28 @@ def run(args: argparse.Namespace) -> int:
     from fedfin_edge.site import open_site
 
     site = open_site(args.folder)
-    proposal = _proposal(site, args.admission)
-    found = review(site, proposal)
+    proposal, charter = _proposal(site, args.admission)
+    found = review(site, proposal, charter)
     if args.json:
         print(json.dumps(dataclasses.asdict(found)))
     else:
-        _print(found, proposal, args.folder)
+        _print(found, proposal, _approval(found, site, args.admission))
     return SettingsError.exit_code if found.refusals else 0
 
 
-def _proposal(site: "Site", admission: Path | None) -> "Proposal":
+def _proposal(site: "Site", admission: Path | None) -> "tuple[Proposal, Charter | None]":
+    """What is asked, and by whose charter."""
     from fedfin.trust.admission import read_admission
+    from fedfin_edge.agent.review import obeyed_charter
     from fedfin_edge.agent.state import AgentState, Proposal
 
     if admission is None:
-        return AgentState(site.state_path, make=False).proposed()
+        return AgentState(site.state_path, make=False).proposed(), obeyed_charter(site)
     read, charter = read_admission(admission)
-    return Proposal(read.plan, charter.run, charter.least_sites)
+    return Proposal(read.plan, charter.run, charter.least_sites), charter
 
 
-def _print(found: "Review", proposal: "Proposal", folder: Path) -> None:
+def _print(found: "Review", proposal: "Proposal", approval: str) -> None:
     from fedfin_edge.agent.review import in_plain_words
 
     lines = [
@@ -66,16 +69,28 @@ def _print(found: "Review", proposal: "Proposal", folder: Path) -> None:
         "to whom:",
         *(f"  {receiver}" for receiver in found.receivers),
         *(f"refused: {refusal}" for refusal in found.refusals),
-        _approval(found, folder),
+        approval,
     ]
     print("\n".join(map(plain_text, lines)))
 
 
-def _approval(found: "Review", folder: Path) -> str:
+def _approval(found: "Review", site: "Site", admission: Path | None) -> str:
+    """`approve` takes a plan that this site was asked: of an admission, once it was accepted."""
+    approve = f"fedfin edge approve {site.folder} {found.plan}"
     match found.approval:
+        case "missing" if admission is not None and not _was_asked(site, found.plan):
+            return f"not approved. If your people agree: fedfin edge accept {site.folder} {admission}, then {approve}"
         case "missing":
-            return f"not approved. If your people agree: fedfin edge approve {folder} {found.plan}"
+            return f"not approved. If your people agree: {approve}"
         case "given":
             return "approved here"
         case _:
             return "an approval is not needed here (policy.approve in site.toml)"
+
+
+def _was_asked(site: "Site", plan: str) -> bool:
+    """Whether the plan of this digest is the one that came last."""
+    from fedfin_edge.agent.state import AgentState
+
+    state = AgentState(site.state_path, make=False)
+    return state.has_proposal and state.proposed().plan.digest() == plan

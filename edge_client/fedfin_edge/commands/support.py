@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     from fedfin_edge.doctor.examination import examine
     from fedfin_edge.doctor.support import support_text
 
+    if not args.folder.is_dir():
+        raise SettingsError(f"{args.folder}: there is no such folder; name a site's")
     if args.out.exists():
         raise StateError(f"{args.out} exists already; choose another name with --out")
     text = support_text(args.folder, [finding for finding, _ in examine(args.folder)], args.log)

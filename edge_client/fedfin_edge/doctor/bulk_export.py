@@ -1,14 +1,20 @@
 """Whether the server of [intake.fhir_export] has what the intake will ask it for: nothing is exported."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from fedfin.broker.check.finding import Finding, fail, failed_by, not_reached, passed, warn
 from fedfin.errors import FedfinError
+from fedfin_edge.doctor.web_sources import ANSWER_S, LACKING, REFUSED_REMEDY
 from fedfin_edge.intake_settings import FhirExport
 from fedfin_edge.site import Site
 
+if TYPE_CHECKING:
+    import requests
+
 _PROBE = "reports (FHIR export)"
-ANSWER_S = 10.0
+_UNKNOWN = 401
 
 
 class _Operation(msgspec.Struct, frozen=True):
@@ -54,22 +60,30 @@ def bulk_export(site: Site, settings: FhirExport) -> Finding:
     try:
         from fedfin_edge.intake.http_session import explained, open_session
     except ModuleNotFoundError:
-        return not_reached(_PROBE, "requests is not installed: pip install 'fedfin[hospital]'")
+        return not_reached(_PROBE, LACKING)
     try:
         with explained(settings.url), open_session(settings, site.folder) as session:
-            answer = session.get(
-                f"{settings.url.rstrip('/')}/metadata",
-                timeout=ANSWER_S,
-                headers={"Accept": "application/fhir+json"},
-                allow_redirects=False,
-            )
+            answer = _asked(session, settings, "metadata")
             answer.raise_for_status()
             capabilities = msgspec.json.decode(answer.content, type=Capabilities)
+            # `metadata` is for everybody.
+            refused = _asked(session, settings, "Patient?_count=1").status_code == _UNKNOWN
     except FedfinError as error:
         return failed_by(_PROBE, error)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return fail(_PROBE, "does not answer as a FHIR server", "correct `url` in [intake.fhir_export]")
+    if refused:
+        return fail(_PROBE, f"HTTP {_UNKNOWN}: the server does not know who asks", REFUSED_REMEDY)
     return _judged(capabilities, settings)
+
+
+def _asked(session: "requests.Session", settings: FhirExport, below: str) -> "requests.Response":
+    return session.get(
+        f"{settings.url.rstrip('/')}/{below}",
+        timeout=ANSWER_S,
+        headers={"Accept": "application/fhir+json"},
+        allow_redirects=False,
+    )
 
 
 def _judged(capabilities: Capabilities, settings: FhirExport) -> Finding:

@@ -28,7 +28,11 @@ def clock(folder: Path) -> Iterator[Finding]:
 
 
 def _written(path: Path) -> float:
-    return path.lstat().st_mtime
+    """Seconds since the epoch; 0 of a file that is gone again, as those are that `run` writes beside its own."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _synchronized() -> bool:

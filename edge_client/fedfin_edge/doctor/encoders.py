@@ -19,9 +19,21 @@ def encoders(site: Site) -> Iterator[Finding]:
     for name in site.settings.modalities:
         probe = f"encoder {name}"
         try:
-            yield from _encoder(probe, open_encoder(site.bundle_path(name), site.providers))
+            encoder = open_encoder(site.bundle_path(name), site.providers)
+            yield from _encoder(probe, encoder)
+            if passed_over := site.providers.passed_over(encoder.provider):
+                yield _on_another(probe, passed_over, encoder.provider)
         except FedfinError as error:
             yield failed_by(probe, error)
+
+
+def _on_another(probe: str, passed_over: str, used: str) -> Finding:
+    """Of a GPU whose libraries do not load onnxruntime says nothing: the CPU computes, and takes its time."""
+    return warn(
+        f"{probe} provider",
+        f"onnxruntime has {passed_over} here and could not use it: {used} computes",
+        'install CUDA and cuDNN in the versions that this onnxruntime wants, or write providers = "cpu"',
+    )
 
 
 def _encoder(probe: str, encoder: Encoder) -> Iterator[Finding]:
@@ -33,6 +45,7 @@ def _encoder(probe: str, encoder: Encoder) -> Iterator[Finding]:
         seconds.append(time.perf_counter() - started)
     median = statistics.median(seconds)
     says = f"{encoder.manifest.name} {encoder.manifest.digest()[:12]}…, {median * 1000:.1f} ms an input"
+    says += f" by {encoder.provider}"
     if median > SLOW_S:
         yield warn(probe, says, "encoding will take long: see what else works here, and the power mode")
     else:

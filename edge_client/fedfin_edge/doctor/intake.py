@@ -2,23 +2,20 @@
 
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedfin.broker.check.finding import Finding, fail, failed_by, not_reached, passed, warn
-from fedfin.errors import FedfinError
+from fedfin.broker.check.finding import Finding, fail, not_reached, passed
 from fedfin_edge.doctor.archive import known_archive
 from fedfin_edge.doctor.bulk_export import bulk_export
 from fedfin_edge.doctor.echo import echo
 from fedfin_edge.doctor.labels import labels
+from fedfin_edge.doctor.web_sources import ANSWER_S, archive_by_web, reports_by_search
 from fedfin_edge.intake.folder_access import closed_below, is_open, may_remove
-from fedfin_edge.intake_settings import DicomListener, Web
+from fedfin_edge.intake_settings import DicomListener
 from fedfin_edge.site import Site
 
-ANSWER_S = 10.0
 HERE = "127.0.0.1"
-_REFUSALS = frozenset({401, 403})
 _START = "start `fedfin edge intake`, or see what its log says"
 
 
@@ -34,10 +31,10 @@ def intake(site: Site) -> Iterator[Finding]:
         yield known_archive(settings.archive, settings, site.folder)
     if settings.hl7 is not None:
         yield _listens("reports (HL7)", settings.hl7.address or HERE, settings.hl7.port)
-    for probe, web, below in (("archive (DICOMweb)", settings.dicomweb, "studies?limit=1"),
-                              ("reports (FHIR)", settings.fhir, "metadata")):  # fmt: skip
-        if web is not None:
-            yield _answers(probe, web, site.folder, below)
+    if settings.dicomweb is not None:
+        yield archive_by_web(settings.dicomweb, site.folder)
+    if settings.fhir is not None:
+        yield reports_by_search(settings.fhir, settings.resources.labels, site.folder)
     if settings.fhir_export is not None:
         yield bulk_export(site, settings.fhir_export)
     if settings.folder is not None:
@@ -77,32 +74,6 @@ def _listens(probe: str, host: str, port: int) -> Finding:
             return passed(probe, f"port {port} takes connections")
     except OSError as error:
         return fail(probe, f"port {port} does not take connections ({error.strerror or 'no answer'})", _START)
-
-
-def _answers(probe: str, web: Web, folder: Path, below: str) -> Finding:
-    """Whether the server answers what the intake asks in the intake's own way: its user, CA and no proxy."""
-    try:
-        from fedfin_edge.intake.http_session import explained, open_session
-    except ModuleNotFoundError:
-        return not_reached(probe, "requests is not installed: pip install 'fedfin[hospital]'")
-    started = time.monotonic()
-    try:
-        with explained(web.url), open_session(web, folder) as session:
-            code = session.get(f"{web.url.rstrip('/')}/{below}", timeout=ANSWER_S).status_code
-    except FedfinError as error:
-        return failed_by(probe, error)
-    says = f"HTTP {code} in {(time.monotonic() - started) * 1000:.0f} ms"
-    return _judged(probe, code, says)
-
-
-def _judged(probe: str, code: int, says: str) -> Finding:
-    if code in _REFUSALS:
-        return fail(probe, says, "check user, password or token in [intake], and their rights at the server")
-    if code >= 500:  # noqa: PLR2004 - the server's own trouble
-        return warn(probe, says, "ask its operator: it answers with an error of its own")
-    if code >= 400:  # noqa: PLR2004 - there, but perhaps not what was meant
-        return warn(probe, says, "look whether its URL in [intake] is right; else ask its operator")
-    return passed(probe, says)
 
 
 def _folder(path: Path, *, remove: bool) -> Finding:

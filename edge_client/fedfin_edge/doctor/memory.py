@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fedfin.broker.check.finding import Finding, fail, passed, warn
 
-_MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
+_MEMINFO = Path("/proc/meminfo")
+_GROUPS, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 # The largest plan takes 1.5 GB (limits.py); with less than the first torch and a small plan hardly fit.
 LEAST_BYTES, FEW_BYTES = 600_000_000, 2_000_000_000
 
@@ -33,8 +34,27 @@ def _available() -> float:
 
 
 def _allowed() -> float:
-    """By the control group (cgroup v2); "max" is no limit."""
+    """The least that a control group allows, this process's or one above it; without any, no limit."""
+    return min(filter(None, map(_limit, _limits())), default=float("inf"))
+
+
+def _limits() -> Iterator[Path]:
+    """Files of limits, of cgroup v2 and v1. A container sees those below its own group alone, in place of all."""
+    for line in _OWN.read_text(encoding="ascii").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            groups, name = _GROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            groups, name = _GROUPS / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        own = PurePosixPath(path.lstrip("/"))
+        yield from (groups / group / name for group in (own, *own.parents))
+
+
+def _limit(file: Path) -> int | None:
+    """Bytes; None: it sets none ("max"), or is not there."""
     try:
-        return int(_CGROUP.read_text(encoding="ascii"))
+        return int(file.read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return float("inf")
+        return None

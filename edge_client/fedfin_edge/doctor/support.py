@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from fedfin.broker.check.finding import Finding, in_words
-from fedfin.errors import FedfinError
+from fedfin.errors import FedfinError, SettingsError
 from fedfin.files import why
 from fedfin.plain_text import plain_lines
 from fedfin.trust.audit_log import AUDIT, read_audit
@@ -33,16 +33,24 @@ _STATE_SUFFIXES = (".json", ".msgpack", ".fedfin")
 
 
 def support_text(folder: Path, findings: list[Finding], logs: Sequence[Path]) -> str:
-    """All of it. `findings`: the doctor's. `logs`: of `run` and `intake`. Raises SettingsError."""
-    site = open_site(folder)
-    sections = {
-        "versions": _versions(),
-        "settings": json.dumps(_reduced(msgspec.to_builtins(site.settings)), indent=2),
-        "doctor": "\n".join(map(in_words, findings)),
-        "status": _status(site),
-        "files": "\n".join(_files(site)),
-        f"the last {TAIL} lines of the audit log": "\n".join(_audit_tail(site)),
-    }
+    """All of it. `findings`: the doctor's. `logs`: of `run` and `intake`.
+
+    Of settings that cannot be read it has what is wrong with them: that may be what help is needed for.
+    """
+    doctor = "\n".join(map(in_words, findings))
+    try:
+        site = open_site(folder)
+    except SettingsError as error:
+        sections = {"versions": _versions(), "settings": str(error), "doctor": doctor}
+    else:
+        sections = {
+            "versions": _versions(),
+            "settings": json.dumps(_reduced(msgspec.to_builtins(site.settings)), indent=2),
+            "doctor": doctor,
+            "status": _status(site),
+            "files": "\n".join(_files(site)),
+            f"the last {TAIL} lines of the audit log": "\n".join(_audit_tail(site)),
+        }
     sections |= {
         f"the last {TAIL} lines of log {number}": "\n".join(_log_tail(log))
         for number, log in enumerate(logs, 1)

@@ -7,6 +7,7 @@ the TLS handshake of one caller before it looks at the next.
 import socket
 import socketserver
 import threading
+import time
 from typing import Any
 
 from pynetdicom import evt
@@ -19,19 +20,31 @@ CONNECTIONS = (
 )
 _HANDSHAKE_S = 10.0
 SILENT_S = 60.0  # within a PDU
+END_S = 1.0  # an association that takes longer to end is left behind: systemd gives the service ten seconds
 
 
 class AssociationServer(ThreadedAssociationServer):
     """As pynetdicom's; each caller's handshake is in a thread of its own, and has an end."""
+
+    daemon_threads = True  # the end of the process waits for nobody's handshake
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._beginning = threading.BoundedSemaphore(CONNECTIONS)
         super().__init__(*args, **options)
 
     def shutdown(self) -> None:
-        """Stop, and close the port. pynetdicom's wants to be one that `start_server` made."""
+        """Stop, close the port, and abort what is open: an archive may keep an association for hours.
+
+        pynetdicom's wants to be one that `start_server` made, and leaves them open.
+        """
         socketserver.BaseServer.shutdown(self)
         self.server_close()
+        established = [each for each in self.active_associations if each.is_established]
+        for each in established:
+            each.abort(block=False)
+        until = time.monotonic() + END_S
+        for each in established:
+            each.join(max(0.0, until - time.monotonic()))
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """A connection, without TLS yet."""
@@ -57,6 +70,11 @@ class AssociationServer(ThreadedAssociationServer):
             connection = self.ssl_context.wrap_socket(connection, server_side=True)
         connection.settimeout(SILENT_S)
         return connection
+
+
+def end_with_process(event: evt.Event) -> None:
+    """For EVT_CONN_OPEN, before its threads start: pynetdicom lets the process end only after its callers have."""
+    event.assoc.dul.daemon = True
 
 
 def bound_pdus(event: evt.Event) -> None:

@@ -15,7 +15,7 @@ import requests
 from dicomweb_client import DICOMwebClient
 from pydicom.dataset import Dataset
 
-from fedfin.errors import FedfinError, InputError
+from fedfin.errors import FedfinError, InputError, LinkError
 from fedfin_edge.intake.dicom_header import header_of
 from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.http_session import TIMEOUT_S, explained, open_session
@@ -63,6 +63,8 @@ class DicomwebPoll:
         while page := self._client.search_for_studies(
             search_filters={"StudyDate": dates}, fields=[_OBJECTS], offset=offset
         ):
+            if not all(isinstance(study, dict) for study in page):
+                raise LinkError(f"{self._url}: does not answer as DICOMweb does; correct `url` in site.toml")
             before, offset = len(found), offset + len(page)
             found |= {_value(study, _STUDY): study for study in page}
             if len(found) == before:

@@ -3,7 +3,7 @@
 The cursor is the server's time of the newest resource that is safe; from it on, inclusive, the next poll asks again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -16,7 +16,7 @@ from fedfin_edge.intake.folder import IntakeFolder
 from fedfin_edge.intake.http_session import TIMEOUT_S, explained, open_session
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.origin import origin
-from fedfin_edge.intake_settings import Fhir
+from fedfin_edge.intake_settings import CodedLabel, Fhir
 
 _PAGE = "200"
 # With what a report or label is about: R4's search parameters.
@@ -35,10 +35,7 @@ class FhirSearch:
     ) -> None:
         self._identity = folder.identity
         self._url = settings.url.rstrip("/") + "/"
-        self._searches: dict[str, dict[str, str]] = {"DiagnosticReport": {}} if settings.reports else {}
-        for kind in ("Observation", "Condition"):
-            if codes := [label.code for label in folder.settings.resources.labels if label.resource == kind]:
-                self._searches[kind] = {"code": ",".join(codes)}
+        self._searches = searches(settings, folder.settings.resources.labels)
         self._session = open_session(settings, site)
         self._reader = reader
         self._store = store
@@ -99,6 +96,15 @@ class FhirSearch:
             yield bundle
             following = next((link.url for link in bundle.link if link.relation == "next"), None)
             address, query = (urljoin(self._url, following) if following else None), []
+
+
+def searches(settings: Fhir, labels: Iterable[CodedLabel]) -> dict[str, dict[str, str]]:
+    """What is searched for: parameters by the kind of resource."""
+    found: dict[str, dict[str, str]] = {"DiagnosticReport": {}} if settings.reports else {}
+    for kind in ("Observation", "Condition"):
+        if codes := [label.code for label in labels if label.resource == kind]:
+            found[kind] = {"code": ",".join(codes)}
+    return found
 
 
 def is_below(address: str, base: str) -> bool:

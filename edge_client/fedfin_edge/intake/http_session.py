@@ -60,6 +60,8 @@ def explained(url: str) -> Iterator[None]:
     except requests.HTTPError as error:
         code = error.response.status_code if error.response is not None else "an error"
         raise LinkError(f"{url}: answers {code}; look in its log, and check user and rights there") from None
+    except requests.exceptions.InvalidJSONError:
+        raise LinkError(f"{url}: answers with something else than JSON; correct `url` in site.toml") from None
     except requests.exceptions.SSLError:
         raise LinkError(
             f"{url}: its certificate is not trusted; name its CA with `ca` in site.toml"

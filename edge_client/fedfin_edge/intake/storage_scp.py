@@ -15,7 +15,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 
 from fedfin.errors import FedfinError, InputError, StateError
 from fedfin.files import why
-from fedfin_edge.intake.association_server import AssociationServer, bound_pdus
+from fedfin_edge.intake.association_server import AssociationServer, bound_pdus, end_with_process
 from fedfin_edge.intake.reception import MAX_OBJECT, Reception
 from fedfin_edge.intake.server_tls import server_context
 from fedfin_edge.intake.source import Reporter
@@ -59,6 +59,7 @@ class StorageScp:
         """Listen. Raises StateError when the port cannot be had."""
         entity, where = _make_entity(self._settings), (self._settings.address, self._settings.port)
         handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_CONN_OPEN, end_with_process),
             (evt.EVT_CONN_OPEN, bound_pdus),
             (evt.EVT_DATA_RECV, _acknowledge_at_once),
             (evt.EVT_DATA_RECV, self._limit),
