@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 KIND_RECEIPT, KIND_SUMMED = (b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("receipt", "summed"))
 Judge = Callable[[int, str, bytes, bytes], Receipt]
-NewLife = TypeVar("NewLife")  # a shard's Rewind, or a root's Life
+NewLife = TypeVar("NewLife")  # a shard's Rewind or another run, or a root's Life
 
 
 class Watch:

@@ -108,8 +108,14 @@ class Server(Shell):
         rounds = self._rounds
         plan, run, limit = rounds.plan, rounds.journal.run, most_sealed_bytes(rounds.max_update_bytes)
         if self._shards:
-            life_ = rounds.journal.life
-            return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit, life=life_)
+            return RootMachine(
+                plan,
+                run=run,
+                shards=self._shards,
+                max_sum_bytes=limit,
+                life=rounds.journal.life,
+                receipt=rounds.journal.receipt,
+            )
         if plan.privacy.summed:
             return SecureRoundMachine(
                 plan,
