@@ -120,6 +120,14 @@ def test_tests_that_know_a_little_know_more_together():
     assert joint_membership(list(scores), is_member) > 0.7
 
 
+@pytest.mark.parametrize("members", [[True], [True, False], [True, False, True]])
+def test_so_few_that_a_half_teaches_nothing_are_told_no_better_than_by_chance(members):
+    """One calibrator and one stranger: the half to learn from is of a single one. No division by zero."""
+    with np.errstate(all="raise"):
+        found = joint_membership([np.arange(len(members), dtype=np.float64)] * 2, np.array(members))
+    assert found == 0.5
+
+
 def test_two_halves_of_the_patients_are_seen_where_sums_are_and_are_one_sum_together(world):
     """As secure sums of second moments travel."""
     listener, _, sites = world

@@ -64,6 +64,26 @@ class Dataset:
         """The validation cases, bool [n]."""
         return np.zeros(len(self), np.bool_) if self.validation is None else self.validation & ~self.held_out
 
+    def of(
+        self,
+        cases: NDArray[np.bool_],
+        features: dict[str, NDArray[np.float32]],
+        present: dict[str, NDArray[np.bool_]],
+    ) -> "Dataset":
+        """Some of the cases, bool [n], with these features of all in place of theirs."""
+        return Dataset(
+            {name: values[cases] for name, values in features.items()},
+            {name: mask[cases] for name, mask in present.items()},
+            self.labels[cases],
+            self.held_out[cases],
+            self.left_out,
+            self.unencoded,
+            None if self.validation is None else self.validation[cases],
+            None if self.second_half is None else self.second_half[cases],
+            self.patient_numbers[cases],
+            self.least_patients,
+        )
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -71,6 +91,12 @@ class Dataset:
     def known_labels(self) -> NDArray[np.bool_]:
         """Which labels any case has a value for, bool [labels]."""
         return np.asarray((~np.isnan(self.labels)).any(axis=0))
+
+    @property
+    def familiar_labels(self) -> NDArray[np.bool_]:
+        """Of which labels the training cases of enough patients have a value, bool [labels]."""
+        train = ~self.held_out
+        return ~self.floor.of(train).unfamiliar(self.labels[train])
 
     def digest(self) -> str:
         """SHA-256 of all of it, in hex: whether a question is asked of the same cases again."""
