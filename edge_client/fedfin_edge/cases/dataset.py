@@ -30,7 +30,7 @@ class Dataset:
     validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case);
     second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case);
     patient: int64 [n], whose case each is (None: each is of another); least_patients: the floor of
-    what leaves together.
+    what leaves together; rare_answers: whether sums over sites hold labels of which fewer have one of the two answers.
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -43,6 +43,7 @@ class Dataset:
     second_half: NDArray[np.bool_] | None = None
     patient: NDArray[np.int64] | None = None
     least_patients: int = 0
+    rare_answers: bool = True
 
     @property
     def patient_numbers(self) -> NDArray[np.int64]:
@@ -64,6 +65,18 @@ class Dataset:
         """The validation cases, bool [n]."""
         return np.zeros(len(self), np.bool_) if self.validation is None else self.validation & ~self.held_out
 
+    def judged_labels(self, cases: NDArray[np.bool_], *, summed: bool) -> NDArray[np.float32]:
+        """Labels of these cases, bool [n], in what judges the model: NaN of those that too few patients know.
+
+        Where this site's own are seen, or it wants that in sums, too: of which too few have one of the two answers.
+        """
+        floor, labels = self.floor.of(cases), self.labels[cases]
+        return (
+            floor.without_unfamiliar(labels)
+            if summed and self.rare_answers
+            else floor.without_withheld(labels)
+        )
+
     def of(
         self,
         cases: NDArray[np.bool_],
@@ -82,6 +95,7 @@ class Dataset:
             None if self.second_half is None else self.second_half[cases],
             self.patient_numbers[cases],
             self.least_patients,
+            self.rare_answers,
         )
 
     def __len__(self) -> int:
@@ -135,6 +149,7 @@ def load_dataset(site: Site, plan: Plan) -> Dataset:
         held_out=_held_out(cases, plan.seed, site.settings.held_out),
         seed=plan.seed,
         least_patients=site.settings.policy.least_patients,
+        rare_answers=site.settings.policy.rare_answers,
         left_out=len(cases) - len(kept),
         unencoded=inputs - sum(map(len, found)),
     )
@@ -176,6 +191,7 @@ def _assemble(
     held_out: dict[str, bool],
     seed: int,
     least_patients: int,
+    rare_answers: bool,
     left_out: int,
     unencoded: int,
 ) -> Dataset:
@@ -197,6 +213,7 @@ def _assemble(
         np.array([_draw(f"half\n{case.patient}", seed) < 1 / 2 for case in cases], np.bool_),
         np.unique([case.patient for case in cases], return_inverse=True)[1],
         least_patients,
+        rare_answers,
     )
 
 

@@ -22,19 +22,18 @@ def measure_scores(
     [patterns, labels, classes, 5]: over these cases, the share of those that show at least the pattern's
     modalities and are of the class, and the means of the head's logit and its square, and of the experts' in deviations
     and its square, seeing these modalities alone. Zeros of a label that fewer patients than the floor have a value of;
-    where the site's own are seen, one of the two answers; where the plan asks for sites behind every block, so in each
-    pattern.
+    where the site's own are seen, one of the two answers (Dataset.judged_labels). Where the plan asks for sites behind
+    every block, so in each pattern.
     """
     held_out = dataset.calibration_held_out
     if not dataset.floor.allows(held_out):
         return {}, {}
     rows = np.flatnonzero(held_out)
-    floor, labels = dataset.floor.of(held_out), dataset.labels.copy()
-    kept = floor.without_unfamiliar if plan.privacy.summed else floor.without_withheld
-    labels[rows] = kept(labels[rows])
+    labels = dataset.labels.copy()
+    labels[rows] = dataset.judged_labels(held_out, summed=plan.privacy.summed)
     scores = case_scores(model, plan, replace(dataset, labels=labels), rows)
     if plan.privacy.least_sites_per_block:
-        scores *= _behind_enough(scores, floor)
+        scores *= _behind_enough(scores, dataset.floor.of(held_out))
     mean = scores.sum(axis=0) / len(rows)
     return {CALIBRATION: mean.astype(np.float32)}, {CALIBRATION: len(rows)}
 

@@ -22,7 +22,8 @@ def evaluate(
     """`eval.{scenario}` tensors of the held-out cases, and the number of cases in each.
 
     Nothing of a scenario with cases of fewer patients than the floor: a histogram of few tells each one's score. Nor of
-    a label that fewer have a value of; where the site's own histograms are seen, one of the two answers.
+    a label that fewer have a value of; where the site's own histograms are seen, one of the two answers
+    (Dataset.judged_labels).
     """
     tensors, weights = {}, {}
     for scenario in scenarios({modality: dataset.present[modality] for modality in plan.dims}):
@@ -31,9 +32,7 @@ def evaluate(
             continue
         rows = np.flatnonzero(chosen)
         name, logits = f"eval.{scenario.name}", answer(model, plan, dataset, rows, scenario.present)
-        labels, floor = dataset.labels[rows], dataset.floor.of(chosen)
-        kept = floor.without_unfamiliar if plan.privacy.summed else floor.without_withheld
-        labels = kept(labels)
+        labels = dataset.judged_labels(chosen, summed=plan.privacy.summed)
         tensors[name] = _histogram(logits, labels, histogram_bins(plan))
         weights[name] = len(rows)
     return tensors, weights
