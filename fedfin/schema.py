@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from fedfin.errors import StateError
@@ -24,6 +25,17 @@ def set_up(
     database.execute("PRAGMA secure_delete = ON")
     database.executescript(f"{script}PRAGMA user_version = {version};")
     check_schema(database, script)
+
+
+@contextlib.contextmanager
+def explained(path: Path, store: str, remedy: str) -> Iterator[None]:
+    """Raises StateError for what SQLite says against a store in here; with `remedy` where the file is damaged."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StateError(f"{path}: cannot use {store} ({error}); check disk space and permissions") from None
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite quotes damaged names
+        raise StateError(f"{path}: is damaged ({type(error).__name__}); {remedy}") from None
 
 
 def check_schema(database: sqlite3.Connection, script: str) -> None:

@@ -18,7 +18,7 @@ def fuzz(data: bytes) -> None:
         store.get(ENCODER, INPUT, 2)
     with contextlib.suppress(REFUSED), contextlib.closing(Journal(_fresh("journal.sqlite", data))) as journal:
         journal.rounds()
-        journal.receipts(1)
+        journal.updates.receipts(1)
         journal.versions.newest()
     for name in ("progress.json", "plan.json", "outbox.msgpack", "feedback.msgpack", "model.msgpack"):
         folder = scratch_file(name, data).parent

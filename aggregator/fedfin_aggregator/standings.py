@@ -33,7 +33,7 @@ def decide(folder: Path, sites: list[str], standing: Standing) -> None:
                 f"{folder} belongs to {journal.role}, which sees no site's update; name the folder of the shard that"
                 " serves the site"
             )
-        known = {*journal.outliers.all(), *journal.roster(), *journal.parts(), *enrolled(folder)}
+        known = {*journal.outliers.all(), *journal.roster(), *journal.updates.parts(), *enrolled(folder)}
         if unknown := sorted(set(sites) - known):
             raise StateError(
                 f"{folder}: no site {unknown[0]!r} is known; those that are: {', '.join(sorted(known)) or 'none'}"

@@ -15,7 +15,8 @@ from fedfin.plan import Plan
 from fedfin.protocol.subtraction import NO_COHORT, PASSED_OVER
 from fedfin.protocol.sum_groups import NO_GROUPS, most_groups
 from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, ROLLED_BACK, SKIPPED
-from fedfin_aggregator.store.journal import Journal, PartRow, RoundRow
+from fedfin_aggregator.store.journal import Journal, RoundRow
+from fedfin_aggregator.store.update_records import PartRow
 from fedfin_aggregator.training_end import training_end
 
 AUC, CASES = "auc.", "cases."
@@ -38,7 +39,7 @@ def summary(journal: Journal, enrolled: frozenset[str] = frozenset()) -> dict[st
         "version": journal.versions.newest(),
         "sites": {
             site: asdict(part)
-            for site, part in sorted((dict.fromkeys(enrolled, PartRow()) | journal.parts()).items())
+            for site, part in sorted((dict.fromkeys(enrolled, PartRow()) | journal.updates.parts()).items())
         },
         "declined": {
             site: {"round": round_, "reason": CAUSES[cause]}
@@ -75,8 +76,8 @@ def _waiting(journal: Journal, enrolled: frozenset[str]) -> dict[str, Any] | Non
     rounds = journal.rounds()
     if not rounds or rounds[-1].closed is not None:
         return None
-    known = enrolled | journal.roster().keys() | journal.parts().keys()
-    answered = journal.receipts(rounds[-1].round).keys() | journal.declined().keys()
+    known = enrolled | journal.roster().keys() | journal.updates.parts().keys()
+    answered = journal.updates.receipts(rounds[-1].round).keys() | journal.declined().keys()
     return {"round": rounds[-1].round, "since": rounds[-1].opened, "sites": sorted(known - answered)}
 
 
@@ -104,7 +105,7 @@ def _no_sum(journal: Journal, row: RoundRow) -> str | None:
         return None
     if row.results.get(SKIPPED):
         return PASSED_OVER
-    updates = journal.updates(row.round)
+    updates = journal.updates.counted(row.round)
     if any(update.accepted for update in updates):
         return None
     without = NO_GROUPS if most_groups(journal.plan, row.round) else NO_COHORT

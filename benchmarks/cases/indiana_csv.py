@@ -9,8 +9,8 @@ Source: as `open_i`; Kaggle data set raddar/chest-xrays-indiana-university.
 import sys
 from pathlib import Path
 
-from benchmarks.cases.command import make_parser, run
-from benchmarks.cases.open_i_reports import SECTIONS, Report, add_options, make_rows
+from benchmarks.cases.command import make_parser
+from benchmarks.cases.open_i_reports import SECTIONS, Report, make_rows, run_maker
 from benchmarks.cases.tables import Image, Row, read_csv
 from fedfin.errors import InputError
 
@@ -56,13 +56,7 @@ def main() -> int:
         f"Make a case table of Open-I as Kaggle gives it out ({REPORTS}, {PROJECTIONS}, {IMAGES}/).",
         "indiana cases.csv --images all",
     )
-    add_options(parser)
-    return run(
-        parser,
-        lambda args: make_table(
-            args.data, images=args.images, labels=args.labels, share=args.test, seed=args.seed
-        ),
-    )
+    return run_maker(parser, make_table)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from benchmarks.cases.command import make_parser, run
-from benchmarks.cases.open_i_reports import SECTIONS, Report, add_options, make_rows
+from benchmarks.cases.command import make_parser
+from benchmarks.cases.open_i_reports import SECTIONS, Report, make_rows, run_maker
 from benchmarks.cases.tables import Row, read_csv
 from fedfin.errors import InputError
 
@@ -88,13 +88,7 @@ def main() -> int:
         f"Make a case table of Open-I ({REPORTS}/*.xml, {IMAGES}/*.png, and {PROJECTIONS} if there).",
         "open-i cases.csv --labels chexpert",
     )
-    add_options(parser)
-    return run(
-        parser,
-        lambda args: make_table(
-            args.data, images=args.images, labels=args.labels, share=args.test, seed=args.seed
-        ),
-    )
+    return run_maker(parser, make_table)
 
 
 if __name__ == "__main__":

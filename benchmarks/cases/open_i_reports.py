@@ -4,12 +4,12 @@ Each report is a patient of its own: in the collection's DICOM headers its numbe
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cases import mesh_labels, splits
-from benchmarks.cases.command import add_images
+from benchmarks.cases.command import add_images, run
 from benchmarks.cases.tables import Image, Row, choose, with_files
 
 SECTIONS = ("findings", "impression", "indication")
@@ -44,8 +44,8 @@ def _name(path: Path) -> str:
     return name if name.startswith("CXR") else f"CXR{name}"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of both makers."""
+def run_maker(parser: argparse.ArgumentParser, make_table: Callable[..., list[Row]]) -> int:
+    """The command of either maker, with the options of both; the exit code."""
     parser.add_argument(
         "--labels",
         choices=mesh_labels.SETS,
@@ -54,3 +54,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_images(parser)
     splits.add_draw(parser)
+    return run(
+        parser,
+        lambda args: make_table(
+            args.data, images=args.images, labels=args.labels, share=args.test, seed=args.seed
+        ),
+    )

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from benchmarks.costs.compute.fusion_subjects import FINS
 from benchmarks.costs.compute.materials import MODALITIES, Materials, make
 from benchmarks.costs.compute.process import Measured, measure
-from benchmarks.costs.compute.subjects import FINS
 from benchmarks.costs.compute.timing import ratio
 from benchmarks.costs.wire.federation import Case
 from fedfin.codec import PRESETS
@@ -174,7 +174,7 @@ def _sizes(run: Run) -> Result:
 
     from benchmarks.costs.baselines.paper_federation import PaperModel
     from benchmarks.costs.baselines.r2gen import R2Gen
-    from benchmarks.costs.compute.subjects import full_plan, model_of
+    from benchmarks.costs.compute.fusion_subjects import full_plan, model_of
     from benchmarks.costs.framing import framed, ours
     from benchmarks.costs.multiply_adds import parameters
     from fedfin.model.model_spec import task_specs

@@ -13,7 +13,7 @@ PACKAGES = ("numpy", "torch", "onnxruntime", "paho-mqtt")
 
 def system() -> dict[str, Any]:
     """Processor, cores, memory, and versions; nothing that names the machine."""
-    from benchmarks.costs.compute.subjects import providers
+    from benchmarks.costs.compute.graph_session import providers
 
     return {
         "processor": _field(Path("/proc/cpuinfo"), "model name") or platform.machine(),

@@ -8,6 +8,7 @@ else is paho's.
 """
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,13 @@ class Client(paho.Client):
         self._came = bytearray()  # of a packet that is not whole yet
         self._woken = False  # the loop will look for what waits to be sent before it waits itself
         self.on_message = lambda _, __, message: arrived(message.topic, bytes(message.payload))
+        self.on_socket_register_write = _leave_to_the_loop
+
+    def tell_errors(self, tell: Callable[[Exception], None]) -> None:
+        """Those that paho logs as errors and then forgets, in the thread that loops."""
+        logger = logging.Logger("paho", logging.ERROR)  # noqa: LOG001 - one of its own, outside the hierarchy
+        logger.addHandler(_Errors(tell))
+        self.enable_logger(logger)
 
     def limit_inflight(self, count: int) -> None:
         """As CONNACK says; paho's setter wants it before that is known."""
@@ -147,6 +155,25 @@ class Client(paho.Client):
             parts.append(first["packet"][first["pos"] :])
         if parts:
             self._out_packet.appendleft(_queued(_PUBACK, b"".join(parts), 0, 1, None))
+
+
+class _Errors(logging.Handler):
+    """Tells the exceptions among what is logged."""
+
+    def __init__(self, tell: Callable[[Exception], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.args, tuple) and record.args and isinstance(record.args[0], Exception):
+            self._tell(record.args[0])
+
+
+def _leave_to_the_loop(*_: Any) -> None:
+    """That there is such a callback keeps publish() from writing to the socket in its caller's thread.
+
+    Two threads that write at once may put one packet into the middle of another.
+    """
 
 
 def _whole(came: memoryview, at: int) -> tuple[int, int] | None:

@@ -21,6 +21,22 @@ class Announced:
     session_expiry_s: int = 0
     wildcards: bool = True
 
+    @classmethod
+    def of(cls, properties: Any) -> "Announced":
+        """As CONNACK's properties say; those that are not there are the broker's silence."""
+        names = {
+            "maximum_packet": "MaximumPacketSize",
+            "receive_maximum": "ReceiveMaximum",
+            "maximum_qos": "MaximumQoS",
+            "retain_available": "RetainAvailable",
+            "session_expiry_s": "SessionExpiryInterval",
+            "wildcards": "WildcardSubscriptionAvailable",
+        }
+        found = {
+            field: getattr(properties, name) for field, name in names.items() if hasattr(properties, name)
+        }
+        return cls(**found)
+
 
 @dataclass(frozen=True)
 class Up:

@@ -5,9 +5,7 @@ callback would kill that thread silently. QoS 1 throughout: at QoS 2 a denied pu
 """
 
 import contextlib
-import logging
 import queue
-import socket
 import ssl
 import threading
 import time
@@ -17,11 +15,10 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fedfin import limits
-from fedfin.errors import LinkError, SettingsError
+from fedfin.errors import SettingsError
 from fedfin.link.backoff import Backoff
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.link.client import Client
@@ -29,19 +26,16 @@ from fedfin.link.dial import Connection, dial
 from fedfin.link.endings import ended_by_broker, is_final, lacking, lost, refused
 from fedfin.link.link_events import Announced, Arrived, Broken, Down, LinkEvent, Taken, Up
 from fedfin.link.login import Login
+from fedfin.link.packet_room import PacketRoom
 from fedfin.link.proxy import ProxyChoice, ProxyRefusalError, chosen, hint
+from fedfin.link.socket_options import acknowledge_now, tune
 from fedfin.link.tls import Tls
-from fedfin.link.websocket import WebSocket, WebSocketError, WebSocketFaultError
+from fedfin.link.websocket import WebSocketError, WebSocketFaultError
 
 QOS = 1
-# Data that stays unacknowledged this long means that the path is gone (a NAT forgot us, a cable was pulled), which
-# keepalive alone would notice only after one to two minutes.
-UNACKNOWLEDGED_MS = 30_000
 # Events that may wait for the owner. Then the link stops reading: TCP slows the broker down, and memory stays bounded
 # by 32 chunks however many send at once.
 BACKLOG = 32
-# Where a broker ends the connection at a large packet without a word, packets of a quarter are tried, down to this.
-LEAST_CHUNK_BYTES = 4 * 1024
 LAST_WORDS_S, END_S = 2.0, 1.0  # that `stop` waits at most: a service has five seconds in all
 # Web servers between us and the broker end what is silent for a minute (nginx's `proxy_read_timeout` is 60 s), ...
 WEBSOCKET_KEEPALIVE_S = 30
@@ -93,11 +87,8 @@ class Link:
         self._protocol = paho.MQTTv311 if self._broker.old else paho.MQTTv5
         self._at_once = False  # whether the next attempt follows without a pause
         self._answered = self._refused = self._failed = False  # in this connection
-        self._room = limits.CHUNK_BYTES if self._broker.path is None else WEBSOCKET_CHUNK_BYTES
-        self._under_way: dict[int, int] = {}  # bytes of messages that are not acknowledged, by token
-        self._passed = 0  # bytes of the largest message that a broker has taken
+        self._room = PacketRoom(limits.CHUNK_BYTES if self._broker.path is None else WEBSOCKET_CHUNK_BYTES)
         self._wildcards = True
-        self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
         self._ended = ""  # why the connection came to its end
         self._final = False  # ... for good
         self._down_reported = False  # ... and whether that was reported
@@ -126,19 +117,16 @@ class Link:
         While the link is down the message is dropped and -1 returned: paho's own queue is memory only, and the
         machines ask again for whatever did not arrive.
 
-        Raises LinkError when it exceeds the broker's packet size: paho would send it again and again.
+        Raises LinkError when it exceeds the broker's packet size.
         """
         size = len(topic) + len(payload)
-        if size + 16 > self._max_packet:
-            raise LinkError(
-                f"a message of {size} bytes exceeds the broker's maximum packet of {self._max_packet}"
-            )
+        self._room.check(size)
         client = self._client
         if not client.is_connected():
             return -1
         self.traffic.up += size
         token = client.publish(topic, payload, qos=QOS, retain=retain).mid
-        self._under_way[token] = size
+        self._room.sent(token, size)
         return token
 
     def subscribe(self, *topics: str) -> None:
@@ -171,7 +159,7 @@ class Link:
         """One connection to its end; the seconds that it stood."""
         address, self._down_reported = self._broker.address, False
         self._answered = self._refused = self._failed = self._final = False
-        self._under_way.clear()
+        self._room.forget()
         self._ended = (
             f"{address} ended the connection before it answered; is mqtts:// or mqtt:// right for this port?"
         )
@@ -184,7 +172,7 @@ class Link:
             started = time.monotonic()
             # Not loop_forever: there, publish() writes to the socket from its caller's thread while this one does.
             while client.loop(1.0) == paho.MQTT_ERR_SUCCESS:
-                _acknowledge_now(client.socket())
+                acknowledge_now(client.socket())
             self._try_older()
         except (OSError, ValueError, SettingsError) as error:  # ValueError: no name that DNS could hold
             self._ended = self._cause(error)
@@ -253,15 +241,14 @@ class Link:
         client.max_inflight_messages_set(limits.WINDOW)
         topic, words = self._will
         client.will_set(topic, words(), qos=QOS, retain=True)
-        client.enable_logger(_errors(self._on_error))
+        client.tell_errors(self._on_error)
         if self._login is not None:
             client.username_pw_set(self._login.user, self._login.password())
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
-        client.on_socket_open = _tune
-        client.on_socket_register_write = _leave_to_the_loop
+        client.on_socket_open = lambda _, __, sock: tune(sock)
         return client
 
     def _on_connect(self, client: Any, _: Any, __: Any, reason: ReasonCode, properties: Any) -> None:
@@ -274,7 +261,7 @@ class Link:
             client.disconnect()
             return
         self._answered = True
-        announced = _announced(properties) if self._protocol == paho.MQTTv5 else Announced(protocol="3.1.1")
+        announced = Announced.of(properties) if self._protocol == paho.MQTTv5 else Announced(protocol="3.1.1")
         if (why := str(reason) if reason.is_failure else lacking(announced)) is not None:
             self._refused, self._final = True, is_final(why)
             self._ended = refused(self._broker.address, self._client_id, why)
@@ -285,15 +272,12 @@ class Link:
         self._ended = f"the connection to {self._broker.address} was lost"
         self._wildcards = announced.wildcards
         client.limit_inflight(min(limits.WINDOW, announced.receive_maximum))
-        self._max_packet = announced.maximum_packet or 2**28
-        room = self._max_packet - limits.PACKET_OVERHEAD_BYTES
-        self._tell(Up(max(1024, min(self._room, room)), announced))
+        self._tell(Up(self._room.connected(announced.maximum_packet), announced))
 
     def _on_disconnect(
         self, _: paho.Client, __: Any, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Any
     ) -> None:
-        largest = max(self._under_way.values(), default=0)
-        too_large = largest if largest > max(self._passed, LEAST_CHUNK_BYTES) else 0
+        too_large = self._room.suspect
         if flags.is_disconnect_packet_from_server:
             self._final = is_final(str(reason))
             self._ended = ended_by_broker(self._broker.address, self._client_id, str(reason))
@@ -304,7 +288,7 @@ class Link:
             silent_s = self._keepalive_s if silent else 0
             self._ended = lost(self._broker.address, self._client_id, silent_s=silent_s, largest=too_large)
         if too_large:
-            self._room = max(LEAST_CHUNK_BYTES, self._room // 4)
+            self._room.shrink()
         if not self._at_once and (self._answered or self._failed or self._protocol == paho.MQTTv311):
             self._tell_down()
 
@@ -320,7 +304,7 @@ class Link:
         self._tell(Arrived(topic, payload))
 
     def _on_publish(self, _: paho.Client, __: Any, token: int, reason: ReasonCode, ___: Any) -> None:
-        self._passed = max(self._passed, self._under_way.pop(token, 0))
+        self._room.taken(token)
         self._tell(Taken(token, str(reason) if reason.is_failure else None))
 
     def _on_subscribe(self, _: paho.Client, __: Any, token: int, reasons: list[ReasonCode], ___: Any) -> None:
@@ -329,67 +313,7 @@ class Link:
             self._tell(Taken(token, f"subscription: {refused[0]}"))
 
 
-def _announced(properties: Properties) -> Announced:
-    """What CONNACK holds; before MQTT 5 it holds nothing."""
-    names = {
-        "maximum_packet": "MaximumPacketSize",
-        "receive_maximum": "ReceiveMaximum",
-        "maximum_qos": "MaximumQoS",
-        "retain_available": "RetainAvailable",
-        "session_expiry_s": "SessionExpiryInterval",
-        "wildcards": "WildcardSubscriptionAvailable",
-    }
-    found = {field: getattr(properties, name) for field, name in names.items() if hasattr(properties, name)}
-    return Announced(**found)
-
-
-def _tune(_: paho.Client, __: Any, sock: Any) -> None:
-    """The socket is TLS's own when there is TLS; it passes options on."""
-    sock = _tcp(sock)
-    if isinstance(sock, socket.socket):
-        # Nagle with TLS: 45 ms per small publish; without, 0.2-0.7 ms (measured).
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
-
-
-def _acknowledge_now(sock: Any) -> None:
-    """Send the TCP acknowledgement of what was just read.
-
-    mosquitto's own default is Nagle: its next small packet waits for that acknowledgement, and Linux puts it off by
-    40 ms. A site met that twice a round (measured: 0.14 s for a round of one site, 0.10 s without).
-    The kernel forgets the option, so it is set again each time.
-    """
-    sock = _tcp(sock)
-    if isinstance(sock, socket.socket) and hasattr(socket, "TCP_QUICKACK"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
-def _tcp(sock: Any) -> Any:
-    return sock.socket if isinstance(sock, WebSocket) else sock
-
-
 def _packets(topics: Sequence[str]) -> Iterator[list[str]]:
     """As many as one packet holds, again and again."""
     for start in range(0, len(topics), _SUBSCRIPTIONS):
         yield list(topics[start : start + _SUBSCRIPTIONS])
-
-
-def _leave_to_the_loop(*_: Any) -> None:
-    """That there is such a callback keeps publish() from writing to the socket in its caller's thread.
-
-    Two threads that write at once may put one packet into the middle of another.
-    """
-
-
-def _errors(tell: Callable[[Exception], None]) -> logging.Logger:
-    """A logger for one client that tells the exceptions which paho logs as errors and then forgets."""
-
-    class _Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if isinstance(record.args, tuple) and record.args and isinstance(record.args[0], Exception):
-                tell(record.args[0])
-
-    logger = logging.Logger("paho", logging.ERROR)  # noqa: LOG001 - one of its own, outside the hierarchy
-    logger.addHandler(_Handler())
-    return logger

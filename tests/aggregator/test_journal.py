@@ -175,12 +175,12 @@ def test_payloads_are_kept_only_while_their_round_is_open(tmp_path: Path) -> Non
     """Afterwards only the receipts' facts stay."""
     rounds = new_rounds(tmp_path)
     play(rounds)
-    assert len(rounds.journal.updates(1)) == 3
-    assert list(rounds.journal.payloads(1)) == []
+    assert len(rounds.journal.updates.counted(1)) == 3
+    assert list(rounds.journal.updates.payloads(1)) == []
     judge(rounds, "s0", update("s0", 2, 1))
     rounds.journal.tidy()
     assert [path.name for path in tmp_path.glob("*.updates")] == ["round-2.updates"]
-    assert [site for _, site, _ in rounds.journal.payloads(2)] == ["s0"]
+    assert [site for _, site, _ in rounds.journal.updates.payloads(2)] == ["s0"]
 
 
 def test_payloads_that_a_crash_left_without_a_row_count_for_nothing(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_payloads_that_a_crash_left_without_a_row_count_for_nothing(tmp_path: Pa
         stream.write(b"half an upd")
     rounds = reopened(rounds, tmp_path)
     judge(rounds, "s1", update("s1", 1, 0))
-    kept = {site: payload for _, site, payload in reopened(rounds, tmp_path).journal.payloads(1)}
+    kept = {site: payload for _, site, payload in reopened(rounds, tmp_path).journal.updates.payloads(1)}
     assert kept == {name: update(name, 1, 0) for name in ("s0", "s1")}
 
 
@@ -215,26 +215,26 @@ def test_the_journal_takes_other_rows_while_updates_wait_for_the_disk(
     journal = new_rounds(tmp_path).journal
     waits, goes_on = threading.Event(), threading.Event()
     monkeypatch.setattr(update_files.os, "fdatasync", lambda _: (waits.set(), goes_on.wait(30)))
-    writer = threading.Thread(target=journal.write, args=([_entry()],))
+    writer = threading.Thread(target=journal.updates.write, args=([_entry()],))
     writer.start()
     try:
         assert waits.wait(10)
         journal.outliers.decide("s1", "included")
-        assert journal.receipts(1) == {}
+        assert journal.updates.receipts(1) == {}
     finally:
         goes_on.set()
         writer.join()
-    assert journal.receipts(1).keys() == {"s0"}
-    assert list(journal.payloads(1)) == [(1, "s0", b"abc")]
+    assert journal.updates.receipts(1).keys() == {"s0"}
+    assert list(journal.updates.payloads(1)) == [(1, "s0", b"abc")]
 
 
 def test_a_journal_that_cannot_take_an_update_is_a_plain_error(tmp_path: Path) -> None:
     """As on a full disk; nothing of the update is in it."""
     journal = new_rounds(tmp_path).journal
-    journal._writer._db().execute("PRAGMA max_page_count = 1")  # no page more than it has
+    journal.updates._writer._db().execute("PRAGMA max_page_count = 1")  # no page more than it has
     with pytest.raises(StateError, match=r"journal.sqlite: cannot be written \(.*full\); check free space"):
-        journal.write([_entry("x" * 100_000)])
-    assert journal.receipts(1) == {}
+        journal.updates.write([_entry("x" * 100_000)])
+    assert journal.updates.receipts(1) == {}
 
 
 def test_a_journal_that_cannot_take_a_round_s_end_is_a_plain_error(tmp_path: Path) -> None:

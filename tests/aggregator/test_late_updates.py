@@ -74,7 +74,7 @@ def test_an_update_counts_once_in_whatever_round(tmp_path: Path) -> None:
     rounds.close(3)
     again = _late(rounds, 2, weight=9)
     assert (again.accepted, again.reason) == (False, "this round already has an update of yours")
-    assert rounds.journal.receipt(2, "s2") == first
+    assert rounds.journal.updates.receipt(2, "s2") == first
     assert rounds.late == 0
 
 
@@ -84,8 +84,8 @@ def test_a_second_update_of_a_site_that_is_left_out_replaces_nothing(tmp_path: P
     first = _late(rounds, 2)
     rounds.journal.outliers.decide("s2", "left out")
     assert _late(rounds, 2, weight=9).reason == TWICE
-    assert rounds.journal.receipt(2, "s2") == first
-    assert "s2" in {site for _, site, _ in rounds.journal.payloads(3)}
+    assert rounds.journal.updates.receipt(2, "s2") == first
+    assert "s2" in {site for _, site, _ in rounds.journal.updates.payloads(3)}
     assert _late(rounds, 3).reason.startswith(LEFT_OUT_SITE)
 
 
@@ -95,7 +95,7 @@ def test_too_late_is_refused_with_the_reason(tmp_path: Path, round_: int) -> Non
     rounds = _in_round(tmp_path, 5)
     receipt = _late(rounds, round_)
     assert receipt.reason == f"late: round {round_} has closed"
-    assert rounds.journal.receipt(round_, "s2") == receipt
+    assert rounds.journal.updates.receipt(round_, "s2") == receipt
 
 
 def test_a_late_update_must_start_from_its_own_rounds_version(tmp_path: Path) -> None:

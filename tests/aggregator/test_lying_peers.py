@@ -102,7 +102,7 @@ def test_second_moments_that_no_cases_have_are_refused_with_the_reason(sent, rea
     """The round goes on, and closes also at a restart."""
     rounds = collecting(tmp_path, ["s1", "s2"])
     with pytest.raises(ProtocolError, match=reason):
-        rounds._checked(2, "s0", moments_of("s0", 2, 1, *sent))
+        rounds._reader.read(2, "s0", moments_of("s0", 2, 1, *sent))
     assert not judge(rounds, "s0", moments_of("s0", 2, 1, *sent)).accepted
     reopened(rounds, tmp_path).close(2)
 

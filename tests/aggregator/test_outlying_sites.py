@@ -258,17 +258,17 @@ def test_second_moments_count_once_whatever_the_coordinator_s_words_before_the_c
 def test_a_site_left_out_while_its_second_moments_are_being_written_gives_them_later(tmp_path: Path) -> None:
     """Its row comes into the journal after the coordinator's word."""
     rounds = collecting(tmp_path / "agg", sites=("s0", "s3"))
-    with rounds.journal.gathered() as entries:
+    with rounds.journal.updates.gathered() as entries:
         answer(rounds, "s1")
     rounds.journal.outliers.decide("s1", "left out")
-    rounds.journal.write(entries)
+    rounds.journal.updates.write(entries)
     rounds.close(2)
-    assert rounds.journal.gave_second_moments(before=3) == {"s0": 2, "s3": 2}
+    assert rounds.journal.updates.gave_second_moments(before=3) == {"s0": 2, "s3": 2}
 
 
 def _pooled(rounds: Rounds) -> dict[str, tuple[bytes, int]]:
     """All second moments that the federation has, to the bit."""
-    kept = rounds._second_moments.kept(rounds._newest_contribution)
+    kept = rounds._second_moments.kept(rounds._given.newest)
     return {name: (sum_.total.tobytes(), sum_.weight) for name, sum_ in kept.items()}
 
 

@@ -97,7 +97,7 @@ def test_receipts_of_closed_rounds_can_still_be_given(tmp_path: Path) -> None:
     play(rounds, ("s0",))
     rounds = reopened(rounds, tmp_path)
     assert rounds.receipts == {}
-    newest = {row.site: row.id for number in (1, 2) for row in rounds.journal.updates(number)}
+    newest = {row.site: row.id for number in (1, 2) for row in rounds.journal.updates.counted(number)}
     assert {site: receipt.id for site, receipt in rounds.earlier_receipts.items()} == newest
     assert len(newest) == 3
 
@@ -153,3 +153,15 @@ def test_a_site_claims_no_more_cases_than_the_charter_grants(tmp_path: Path) -> 
     refused, accepted = (judge(rounds, site, update(site, 1, 0)) for site in ("s0", "s1"))
     assert "claims 5 cases; the charter grants this site 4" in refused.reason
     assert accepted.accepted
+
+
+def test_a_later_charter_that_grants_fewer_cases_stops_no_round(tmp_path: Path) -> None:
+    """What has its receipt counts, also where the round's updates are read once more."""
+    rounds = new_rounds(tmp_path)
+    for site in ("s0", "s1"):
+        assert judge(rounds, site, update(site, 1, 0)).accepted
+    rounds.case_caps = {"s0": 4}
+    rounds.journal.outliers.decide("s1", "left out")
+    rounds.close(1)
+    assert rounds.journal.results(1)["sites"] == 1
+    assert rounds.position.round == 2

@@ -33,7 +33,7 @@ def test_a_shard_s_sum_is_without_whom_the_coordinator_left_out_meanwhile(
     shard = collecting_shard(tmp_path / "shard", list(SITES))
     decide(tmp_path / "shard", ["s1"], word)
     assert shard.sum_up(2) == collecting_shard(tmp_path / "plain", counted).sum_up(2)
-    assert ("s1" in shard.journal.gave_second_moments(before=3)) == ("s1" in counted)
+    assert ("s1" in shard.journal.updates.gave_second_moments(before=3)) == ("s1" in counted)
 
 
 def test_a_root_refuses_the_word_and_names_who_takes_it(tmp_path: Path) -> None:

@@ -21,6 +21,12 @@ def table(maker):
     return maker.table([{"case": "a", "text": "clear", "effusion": 1}])
 
 
+def init(folder, maker, table) -> list[str]:
+    """The command's words."""
+    bundle = str(maker.bundles["text"])
+    return ["edge", "init", str(folder), *WORDS, "--cases", str(table), "--bundle", bundle]
+
+
 def at_a_terminal(words: list[str], answers: dict[str, str]) -> tuple[int, str]:
     """Run the command with a terminal of its own; a question is known by a part of it. Exit code, what was shown."""
     child, terminal = pty.fork()
@@ -45,16 +51,6 @@ def at_a_terminal(words: list[str], answers: dict[str, str]) -> tuple[int, str]:
 def test_it_asks_for_the_way_out_and_keeps_passwords_for_their_owner_alone(maker, table) -> None:
     """wss://, a proxy with a password, a login; no password is shown, nor in site.toml."""
     folder = maker.folder / "site"
-    words = [
-        "edge",
-        "init",
-        str(folder),
-        *WORDS,
-        "--cases",
-        str(table),
-        "--bundle",
-        str(maker.bundles["text"]),
-    ]
     answers = {
         "The broker": "wss://broker.example/mqtt",
         "CA bundle": "",
@@ -64,7 +60,7 @@ def test_it_asks_for_the_way_out_and_keeps_passwords_for_their_owner_alone(maker
         "at the proxy": "mary-out",
         "password:": "battery-staple",
     }
-    code, shown = at_a_terminal(words, answers)
+    code, shown = at_a_terminal(init(folder, maker, table), answers)
     assert code == 0, shown
     site = open_site(folder)
     assert site.settings.broker == "wss://broker.example/mqtt"
@@ -85,17 +81,7 @@ def test_it_asks_for_the_way_out_and_keeps_passwords_for_their_owner_alone(maker
 def test_an_answer_that_cannot_be_leaves_nothing(maker, table) -> None:
     """Said at once, not after the last question."""
     folder = maker.folder / "site"
-    words = [
-        "edge",
-        "init",
-        str(folder),
-        *WORDS,
-        "--cases",
-        str(table),
-        "--bundle",
-        str(maker.bundles["text"]),
-    ]
-    code, shown = at_a_terminal(words, {"The broker": "broker.example"})
+    code, shown = at_a_terminal(init(folder, maker, table), {"The broker": "broker.example"})
     assert code == 3
     assert "write it like mqtts://broker.example:8883" in shown
     assert not folder.exists()

@@ -35,6 +35,7 @@ from fedfin_edge.intake import bulk_server as client
 from fedfin_edge.intake import fhir_export
 from fedfin_edge.intake.folder import open_intake
 from fedfin_edge.intake.forget import forget
+from fedfin_edge.intake.source_progress import SourceProgress
 from fedfin_edge.intake.sources import polled
 from fedfin_edge.intake.spool import FullError, Spool
 from fedfin_edge.site import open_site
@@ -201,7 +202,7 @@ def test_what_ends_it_at_any_step_loses_nothing_and_counts_nothing_twice(site, s
     def killed():
         raise Killed
 
-    owner = fhir_export.IntakeStore if place == "cursor" else client.BulkServer
+    owner = SourceProgress if place == "cursor" else client.BulkServer
     name = "set_cursor" if place == "cursor" else place
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, dying(getattr(owner, name), place))

@@ -341,8 +341,8 @@ def test_what_forgetting_does_not_reach_is_named(site, capsys):
 
 def marks(site) -> int:
     """Of how many things the store knows that it has seen them."""
-    with open_intake(site).open_store() as store:
-        return store._database.execute("SELECT count(*) FROM seen").fetchone()[0]
+    with open_intake(site).open_store() as store, store._database.transaction() as database:
+        return database.execute("SELECT count(*) FROM seen").fetchone()[0]
 
 
 def test_of_a_site_with_a_table_it_says_what_to_do_and_that_leaves_nothing(maker, capsys):

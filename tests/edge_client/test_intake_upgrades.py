@@ -14,7 +14,8 @@ from intake_kit import studies
 
 from fedfin.errors import StateError
 from fedfin_edge.intake.identity import open_identity
-from fedfin_edge.intake.intake_store import FORMAT, NOBODY, STORE, IntakeStore
+from fedfin_edge.intake.intake_database import FORMAT, NOBODY, STORE
+from fedfin_edge.intake.intake_store import IntakeStore
 
 UPGRADES = Path(__file__).parents[1] / "upgrades"
 FIRST, WITH_OWNERS = "intake-first", "intake-with-owners"  # revisions 8e1bb3b and fac2d56, both of format 1
@@ -45,7 +46,7 @@ def test_a_store_of_format_1_is_taken_over_with_all_that_it_holds(name: str, tmp
         with IntakeStore(folder / STORE, identity) as store:
             assert sorted(image.owner for image in store.images()) == sorted(owners)
             assert [report.owner for report in store.reports()] == owners[:1]
-            assert all(store.was_seen(mark) for mark, *_ in former)
+            assert all(store.progress.was_seen(mark) for mark, *_ in former)
     assert len(former) == 4
     assert seen(folder) == [(mark, (*owner, None)[0] or NOBODY) for mark, *owner in former]
 

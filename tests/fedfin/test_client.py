@@ -41,7 +41,6 @@ class Peer:
             lambda: ours, lambda *message: self.arrived.append(message), client_id="a", protocol=protocol
         )
         self.client.on_publish = lambda _, __, token, reason, ___: self.taken.append((token, str(reason)))
-        self.client.on_socket_register_write = lambda *_: None
         self.client.connect("localhost")
         assert self.client.loop() == MQTTErrorCode.MQTT_ERR_SUCCESS
         self.theirs.recv(1000)

@@ -64,8 +64,10 @@ class ShardAlone:
 class Root:
     """Of two shards, at round 2, a training round."""
 
-    def __init__(self, plan=QUICK, **opened) -> None:
-        self.machine = RootMachine(plan, run=RUN, shards=2, max_sum_bytes=10**6, chunk_size=CHUNK)
+    def __init__(self, plan=QUICK, given=lambda *_: None, **opened) -> None:
+        self.machine = RootMachine(
+            plan, run=RUN, shards=2, max_sum_bytes=10**6, chunk_size=CHUNK, receipt=given
+        )
         self.plan = plan
         parts = (
             round_events.Payload("snapshot", 0, b"m" * 3000),
@@ -399,6 +401,25 @@ def test_a_root_takes_no_sum_of_another_life() -> None:
     assert root.machine.receive(round_events.FromShard(1, OFFER), 1.0) == [], (
         "it has not said which life it is in"
     )
+
+
+def test_a_root_refuses_no_sum_of_another_run() -> None:
+    """A shard's twin has heard of a fresh folder that took over, and the shard not yet: it must not end for that."""
+    root = Root()
+    root.tell(0)
+    answers = root.tell(0, run=OTHER_RUN, closed=True)
+    assert isinstance(answers[0].message, Welcome)
+    offer = replace(OFFER, run=OTHER_RUN)
+    assert root.machine.receive(round_events.FromShard(0, offer), 1.0) == []
+
+
+def test_a_sum_that_was_taken_rounds_ago_gets_its_receipt_again() -> None:
+    """A twin of its shard, or a restored folder, offers it; a refusal would end the shard."""
+    given = {(2, "shard/0"): ACCEPTED}
+    root = Root(given=lambda *key: given.get(key), round=4)
+    root.tell(0, round=4)
+    (answer,) = root.machine.receive(round_events.FromShard(0, OFFER), 1.0)
+    assert answer.message == ACCEPTED
 
 
 def test_people_hear_within_two_minutes_which_shards_are_silent_or_have_not_followed() -> None:

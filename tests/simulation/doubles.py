@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulation.processes import AggregatorProcess, SiteProcess
+from simulation.processes import AggregatorProcess, ShardProcess, SiteProcess
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -20,12 +20,14 @@ class Doubles:
         self._world, self._folder = world, folder
 
     def plan(self, rng: random.Random) -> None:
-        """An aggregator, a site or both get a double."""
+        """An aggregator, a site or both get a double; where there are shards, one of them may get one, too."""
         kind = rng.choice(["aggregator", "site", "both"])
         if kind != "site":
             self._second_aggregator(rng)
         if kind != "aggregator":
             self._twin(rng)
+        if self._world.shards and rng.random() < 0.5:
+            self._twin_of_a_shard(rng)
 
     def _second_aggregator(self, rng: random.Random) -> None:
         """From a copied folder, or a fresh one: with keys it would have others, and be none."""
@@ -39,7 +41,10 @@ class Doubles:
 
     def _start_aggregator(self, folder: Path, *, take_over: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        second = AggregatorProcess(self._world, folder, name="aggregator-2", take_over=take_over)
+        shards = len({each.shard for each in self._world.shards})
+        second = AggregatorProcess(
+            self._world, folder, shards=shards, name="aggregator-2", take_over=take_over
+        )
         self._world.aggregators.append(second)
         self._world.read_again(second)
         self._world.happens("second aggregator", second.name)
@@ -63,6 +68,20 @@ class Doubles:
         self._world.happens("twin", twin.name)
         twin.boot()
 
+    def _twin_of_a_shard(self, rng: random.Random) -> None:
+        """Nobody needs to stop one of them: the later one ends by itself."""
+        shard, folder = rng.choice(self._world.shards), self._folder / "shard-twin"
+        self._world.clock.after(rng.uniform(0.0, COPIED_S), lambda: self._start_shard_twin(shard, folder))
+
+    def _start_shard_twin(self, shard: ShardProcess, folder: Path) -> None:
+        """A copy of the whole machine, that runs."""
+        self._world.backups.copy(shard, folder)
+        twin = ShardProcess(self._world, folder, shard.shard, name=f"{shard.name}-twin")
+        self._world.shards.append(twin)
+        self._world.read_again(twin)
+        self._world.happens("twin of a shard", twin.name)
+        twin.boot()
+
     def _stop(self, site: SiteProcess, *, stays: bool) -> None:
         """People stop the twin, or the one that it was copied from."""
         for twin in self._world.twins:
@@ -72,6 +91,7 @@ class Doubles:
     def settle(self) -> None:
         """At the end: it is the newest aggregator's whose rounds are over; any other one is stopped."""
         world = self._world
+        world.shards = [shard for shard in world.shards if not shard.gone]
         over = [each for each in world.aggregators if world.has_finished(each)]
         assert over, f"sites have finished, and no aggregator: {world.states()}"
         final = next((each for each in reversed(over) if not each.gone), over[-1])

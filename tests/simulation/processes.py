@@ -210,15 +210,17 @@ class ShardProcess(Process):
 
     kind = "shard"
 
-    def __init__(self, world: "World", folder: Path, shard: Shard) -> None:
-        super().__init__(world, f"shard-{shard.index}", folder)
+    def __init__(self, world: "World", folder: Path, shard: Shard, *, name: str = "") -> None:
+        super().__init__(world, name or f"shard-{shard.index}", folder)
         self.training_s = FLUSH_S
         self.shard = shard
-        folder.mkdir()
-        self.journal = Journal(folder / "journal.sqlite", create=world.plan)
+        folder.mkdir(exist_ok=True)
+        path = folder / "journal.sqlite"
+        self.journal = Journal(path, create=None if path.exists() else world.plan)
 
     def _start(self) -> None:
         self.journal = ShardJournal(self.folder / "journal.sqlite")
+        self.journal.adopt = self.world.watch.rewinding(self, self.journal.adopt)
         rounds = ShardRounds(self.journal, self.shard)
         rounds.judge = self.world.watch.judging(rounds.judge)
         rounds.rewind = self.world.watch.rewinding(self, rounds.rewind)
@@ -237,11 +239,18 @@ class ShardProcess(Process):
         return self.server._link.events
 
     def end(self, error: FedfinError) -> None:
-        """A word of the start before came late, and looked like a twin's: people start it again, as it says."""
+        """It is the later of two; or a word of its start before came late, and people start it again, as it says."""
         assert isinstance(error, StateError), error
         assert "start it again" in str(error), error
         self.world.happens("shard ended as a twin", self.name)
-        self.die()
+        twofold = any(
+            each.shard == self.shard for each in self.world.shards if each is not self and not each.gone
+        )
+        if twofold:
+            self.alive, self.gone = False, True
+            self.close()
+        else:
+            self.die()
 
     def close(self) -> None:
         """An open transaction is rolled back, as SQLite does when it finds one."""

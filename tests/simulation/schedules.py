@@ -207,6 +207,19 @@ VARIANTS = {
     "doubled, secure": Variant(
         toy_plan(_SUMMED, privacy=_SECURE), 5, summed_or_told, mortal=False, doubled=True
     ),
+    "doubled, sharded": Variant(
+        toy_plan(_EVERYONE), 3, same_as_undisturbed, mortal=False, shards=2, doubled=True
+    ),
+    "doubled, sharded, solved": Variant(
+        solved_plan(_EVERYONE), 3, within_the_quorum, mortal=False, shards=2, doubled=True
+    ),
+    "doubled, sharded, folded late": Variant(
+        toy_plan(_LATE, codec=_SMALL), 4, within_the_quorum, shards=3, doubled=True
+    ),
+    "doubled, sharded, quorum": Variant(toy_plan(_QUORUM), 3, within_the_quorum, shards=2, doubled=True),
+    "doubled, sharded, asynchronous": Variant(
+        toy_plan(_ASYNCHRONOUS), 3, within_the_quorum, shards=2, doubled=True
+    ),
     "secure, groups": Variant(
         toy_plan(_GROUPED, privacy=Privacy(level="secure", groups=4)), 12, summed_or_told
     ),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 KIND_RECEIPT, KIND_SUMMED = (b"\xa4kind" + msgspec.msgpack.encode(kind) for kind in ("receipt", "summed"))
 Judge = Callable[[int, str, bytes, bytes], Receipt]
-NewLife = TypeVar("NewLife")  # a shard's Rewind, or a root's Life
+NewLife = TypeVar("NewLife")  # a shard's Rewind or another run, or a root's Life
 
 
 class Watch:
@@ -163,7 +163,7 @@ class Watch:
         )
         try:
             for row in journal.rounds():
-                for update in (u for collector in collectors for u in collector.updates(row.round)):
+                for update in (u for collector in collectors for u in collector.updates.counted(row.round)):
                     if update.accepted and (update.site == SUM) == summed:
                         again.judge(update.round, update.site, update.id, self.payloads[update.id])
                 assert again.journal.versions.model_id(row.version) == journal.versions.model_id(

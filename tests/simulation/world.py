@@ -73,7 +73,8 @@ class World:
             # A site may be set back while a server starts again.
             if not self._goes_on(lambda: self._sites_finished and all(server.alive for server in servers)):
                 return
-            whole = not (self.tally["shard set back"] or self.tally["aggregator set back"])
+            older = ("shard set back", "aggregator set back", "second aggregator", "twin of a shard")
+            whole = not any(self.tally[what] for what in older)
             collectors = [s.journal for s in (self.shards if self.shards and whole else [self.aggregator])]
             self.watch.finish(self.aggregator.journal, collectors, self._folder)
             self._check_sites()

@@ -94,6 +94,15 @@ def wait_for(words: str, machines: SetBack, name: str) -> None:
         time.sleep(0.05)
 
 
+def until_all_are_done(machines: SetBack) -> None:
+    """But the broker."""
+    until = time.monotonic() + 2 * SECONDS
+    while set(machines._running) != {"broker"}:
+        assert time.monotonic() < until, machines._words()
+        machines._look()
+        time.sleep(0.05)
+
+
 def test_a_second_aggregator_refuses_or_takes_over(template: Federation, tmp_path: Path) -> None:
     """From a copy of the folder; the first goes on meanwhile, or stops and says who took over."""
     with copied(template, tmp_path, SetBack) as machines:
@@ -117,11 +126,7 @@ def test_a_second_aggregator_refuses_or_takes_over(template: Federation, tmp_pat
             del machines._running["agg"]
             for name in template.names:
                 machines._start(name)
-            until = time.monotonic() + 2 * SECONDS
-            while set(machines._running) != {"broker"}:
-                assert time.monotonic() < until, machines._words()
-                machines._look()
-                time.sleep(0.05)
+            until_all_are_done(machines)
         finally:
             for process in machines._running.values():
                 process.kill()
@@ -145,11 +150,7 @@ def test_a_twin_is_named_at_both_ends_and_counts_once(template: Federation, tmp_
             machines._running["twin"].kill()
             machines._running.pop("twin").wait()
             machines._start("s0")
-            until = time.monotonic() + 2 * SECONDS
-            while set(machines._running) != {"broker"}:
-                assert time.monotonic() < until, machines._words()
-                machines._look()
-                time.sleep(0.05)
+            until_all_are_done(machines)
         finally:
             for process in machines._running.values():
                 process.kill()

@@ -77,7 +77,7 @@ def test_everything_in_an_aggregator_folder_is_private(tmp_path: Path, umask: in
         rounds = Rounds(journal)
         set_up("aggregator", "model", folder, "--out", folder / "final.fedfin")
         incoming = Incoming(rounds, lambda event, facts: None, lambda _: None)
-        journal.add_update(UpdateRow(1, "s0", b"i" * 32, True, "", 3, {}, 1), b"abc")
+        journal.updates.add(UpdateRow(1, "s0", b"i" * 32, True, "", 3, {}, 1), b"abc")
         incoming._spool._room = 0  # as when many arrive at once
         incoming._spool.put("s0", 0, b"chunk", 5)
         names = modes(folder).keys()

@@ -27,7 +27,7 @@ class RootRounds(Rounds):
     def begin_life(self, life: Life) -> None:
         """Shards collect the open round anew. A root that dies in between is in the life before, without their sums."""
         if not self.position.finished:
-            self.journal.drop_updates(self.position.round)
+            self.journal.updates.drop(self.position.round)
         super().begin_life(life)
         self._collect()
 
@@ -35,7 +35,7 @@ class RootRounds(Rounds):
         """None: what comes in is of many sites."""
         return []
 
-    def _take(self, round_: int, site: str, payload: bytes) -> Taken:
+    def _take(self, round_: int, site: str, payload: bytes, _case_cap: int | None = None) -> Taken:
         sum_ = decode_sum(payload)
         task = task_of(self.plan, round_)
         expected = (site, self._plan_digest, round_, task, self.position.version)

@@ -3,43 +3,42 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 
 from fedfin import limits
 from fedfin.codec import Shape, Tensors
 from fedfin.errors import ProtocolError
-from fedfin.model.metrics import macro_histogram_auc
 from fedfin.model.model_file import ModelFile, encode_model_file
 from fedfin.model.model_spec import MAGNITUDES, Task, needs_second_moments, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.convergence import follow, pooled_loss
 from fedfin.protocol.life import Life
 from fedfin.protocol.messages.transfers import Receipt
-from fedfin.protocol.payloads import Update, decode_payload, most_update_bytes, open_update
+from fedfin.protocol.payloads import most_update_bytes
 from fedfin.protocol.rounds.events import Payload
 from fedfin.protocol.rounds.reception import TWICE
 from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.protocol.schedule import last_round, preset_down, task_of
 from fedfin.protocol.staleness import late_share
-from fedfin_aggregator.closed_form.groups import group_shapes, is_grouped, plain_weights
-from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
+from fedfin_aggregator.closed_form.groups import group_shapes
+from fedfin_aggregator.fold.fold import Fold, Sum
 from fedfin_aggregator.fold.means import Means
-from fedfin_aggregator.fold.robust import robust_sums
 from fedfin_aggregator.fold.site_shares import SiteShares, scaled
 from fedfin_aggregator.rounds.close import fold_update
+from fedfin_aggregator.rounds.evaluation import evaluation
+from fedfin_aggregator.rounds.given_second_moments import GivenSecondMoments
 from fedfin_aggregator.rounds.noised_evaluation import noised_evaluation
 from fedfin_aggregator.rounds.outlying_sites import Outlier, outliers_by_features, outliers_by_labels
 from fedfin_aggregator.rounds.pooled_second_moments import SecondMoments
+from fedfin_aggregator.rounds.shared_sums import capped_sums, robust_round
 from fedfin_aggregator.rounds.solvable import Solvable, close_solvable
 from fedfin_aggregator.rounds.update_checks import (
     BEST,
     DROPPED,
     LEFT_OUT,
     ROLLED_BACK,
-    check_cases,
-    check_metrics,
-    check_values,
 )
+from fedfin_aggregator.rounds.update_reader import CheckedUpdate, UpdateReader
 from fedfin_aggregator.rounds.versions import Versions
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.update_writer import UpdateRow
@@ -86,7 +85,7 @@ class Rounds:
         self.journal = journal
         self.plan = journal.plan
         self._plan_digest = self.plan.digest()
-        self._specs = cache(partial(task_specs, self.plan))
+        self._reader = UpdateReader(journal)
         self._weight_limit = weight_limit
         self.unopened: OpenSum | None = None  # a secure sum that was about to be opened (secure_rounds.py)
         self.case_caps: Mapping[str, int] = {}  # more cases than these a site may not claim
@@ -104,11 +103,16 @@ class Rounds:
         """Turn to the current round, with what the journal has of it already, but of these sites."""
         self.position = self._position()
         self._fold, self._means = Fold(self._weight_limit), Means()
-        self._shares, self._moment_shares = (SiteShares(self.plan.rounds.max_share) for _ in range(2))
+        self._shares = SiteShares(self.plan.rounds.max_share)
         self.late = 0  # updates for earlier rounds that count in this one
-        gave = self.journal.gave_second_moments(before=self.position.round)
-        self._contributors, self._newest_contribution = set(gave), max(gave.values(), default=None)
-        for round_, site, payload in self.journal.payloads(self.position.round):
+        self._given = GivenSecondMoments(
+            self.journal,
+            self.position.round,
+            self._second_moments_of,
+            max_share=self.plan.rounds.max_share,
+            weight_limit=self._weight_limit,
+        )
+        for round_, site, payload in self.journal.updates.payloads(self.position.round):
             if site not in left_out:
                 self._take(round_, site, payload)
 
@@ -127,7 +131,7 @@ class Rounds:
     @property
     def receipts(self) -> dict[str, Receipt]:
         """The receipts given in the current round, by site."""
-        return self.journal.receipts(self.position.round)
+        return self.journal.updates.receipts(self.position.round)
 
     @property
     def summed(self) -> tuple[frozenset[str], ...]:
@@ -137,7 +141,7 @@ class Rounds:
     @property
     def earlier_receipts(self) -> dict[str, Receipt]:
         """Each site's newest receipt of the rounds before the current one."""
-        return self.journal.earlier_receipts(self.position.round)
+        return self.journal.updates.earlier_receipts(self.position.round)
 
     @property
     def max_update_bytes(self) -> int:
@@ -165,26 +169,26 @@ class Rounds:
     def judge(self, round_: int, site: str, id_: bytes, payload: bytes) -> Receipt:
         """Check an update, fold it, make it durable; the receipt says how it went."""
         current = self.position.round
-        before = self.journal.receipt(round_, site)
+        before = self.journal.updates.receipt(round_, site)
         if before is not None and before.accepted:  # its row must stay as it is
             return Receipt(id=id_, accepted=False, reason=TWICE)
         if (outlier := self.journal.outliers.of(site)) is not None and outlier.standing == "left out":
             why = f": {outlier.evidence}" if outlier.evidence else ""
             return self._refuse(round_, site, id_, len(payload), f"{LEFT_OUT_SITE}{why}")
         try:
-            taken = self._take(round_, site, payload)
+            taken = self._take(round_, site, payload, self.case_caps.get(site))
         except ProtocolError as error:
             return self._refuse(round_, site, id_, len(payload), str(error))
         row = UpdateRow(
             round_, site, id_, True, "", len(payload), taken.metrics, current, taken.gave_second_moments
         )
-        self.journal.add_update(row, payload)
+        self.journal.updates.add(row, payload)
         return Receipt(id=id_, accepted=True)
 
     def _refuse(self, round_: int, site: str, id_: bytes, size: int, reason: str) -> Receipt:
         receipt = Receipt(id=id_, accepted=False, reason=reason[: limits.REASON_CHARS])
         row = UpdateRow(round_, site, id_, False, receipt.reason, size, {}, self.position.round)
-        self.journal.add_update(row, None)
+        self.journal.updates.add(row, None)
         return receipt
 
     def outliers(self, round_: int) -> list[Outlier]:
@@ -211,10 +215,10 @@ class Rounds:
     def _standing_updates(self, round_: int) -> Iterator[tuple[str, Tensors, dict[str, int]]]:
         """Of this round, from the sites that are not left out; they were checked when they came."""
         left_out = self.journal.outliers.with_standing("left out")
-        for number, site, payload in self.journal.payloads(round_):
+        for number, site, payload in self.journal.updates.payloads(round_):
             if site not in left_out and number == round_:
-                update = decode_payload(payload, Update)
-                yield site, *open_update(update, self._specs(update.task))
+                update = self._reader.read(number, site, payload)
+                yield site, update.values, update.weights
 
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """Fold the round into the next model version, or, in the last round, into the final metrics.
@@ -241,7 +245,7 @@ class Rounds:
         roster = self.roster if roster is None else roster
         self.journal.close_round(round_, results, following, roster, left_out=refused)
         self._collect()
-        self._second_moments.keep_only(self._newest_contribution)
+        self._second_moments.keep_only(self._given.newest)
         return left_out
 
     def _following(
@@ -268,147 +272,72 @@ class Rounds:
     def _evaluated(self, round_: int, refused: frozenset[str]) -> Mapping[str, float]:
         if self.plan.privacy.noised:
             return noised_evaluation(self.plan, self._fold.sums)
-        return _evaluation(self._fold, self._shared(round_, refused))
+        return evaluation(self._fold.sums, self._shared(round_, refused))
 
     def _closed(self, task: Task, round_: int, refused: frozenset[str]) -> tuple[Solvable, bool]:
         """What the round makes of the model, and whether its second moments were too many; they are written down."""
-        sums = self._shared(round_, refused)
-        factors = self._moment_factors()
-        new = self._new_second_moments(round_, factors, refused)
-        pooled, dropped = self._second_moments.with_new(new, self._newest_contribution)
-        given = self._given(round_, factors, refused)
-        closed = close_solvable(self.plan, task, sums, pooled, self._versions.current, given)
+        sums, given = self._shared(round_, refused), self._given
+        factors = given.factors(self._second_moments)
+        new = given.counted(self._fold.sums, factors, refused)
+        pooled, dropped = self._second_moments.with_new(new, given.newest)
+        current, by_site = self._versions.current, given.by_site(factors, refused)
+        closed = close_solvable(self.plan, task, sums, pooled, current, by_site)
         if new:
             kept = closed.second_moments
             if kept is None:  # the next round looks for them under this one's number
-                kept = self._second_moments.kept(self._newest_contribution)
+                kept = self._second_moments.kept(given.newest)
             self._second_moments.keep(kept, round_)
         return closed, dropped
 
     def _shared(self, round_: int, refused: frozenset[str]) -> Mapping[str, Sum]:
         """The round's sums, with no site's part larger than the plan lets it be; second moments stay as they are."""
-        if self.plan.rounds.robust != "none" and task_of(self.plan, round_) == "train":
-            return self._robust(round_, refused)
+        folded, updates, rule = self._fold.sums, self._updates(round_, refused), self.plan.rounds.robust
+        if rule != "none" and task_of(self.plan, round_) == "train":
+            return robust_round(folded, updates, rule)
         capped = self._shares.capped()
         if not capped and not refused:
-            return self._fold.sums
-        fold = Fold(self._weight_limit)
-        for number, site, payload in self.journal.payloads(round_):
-            if site in refused:
-                continue
-            update, values, weights = self._checked(number, site, payload)
-            if update.task != "second_moments":
-                kept = {n: int(weight * capped.get((n, site), 1)) for n, weight in weights.items()}
-                fold.add(values, kept, self._share(number))
-        return fold.sums | {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
+            return folded
+        return capped_sums(folded, updates, capped, self._weight_limit)
 
-    def _robust(self, round_: int, refused: frozenset[str]) -> Mapping[str, Sum]:
-        """A round of training, combined so that a few bad sites move it little."""
-        updates: dict[str, Tensors] = {}
-        for number, site, payload in self.journal.payloads(round_):
-            if site in refused:
-                continue
-            update, values, weights = self._checked(number, site, payload)
-            if update.task == "train":
-                updates[site] = {name: array for name, array in values.items() if weights[name] > 0}
-        grouped = {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
-        return robust_sums(self.plan.rounds.robust, updates) | grouped
+    def _updates(self, round_: int, refused: frozenset[str]) -> Iterator[tuple[str, int, CheckedUpdate]]:
+        """What counts in the round, but of these sites: whose it is, and which share of it counts."""
+        for number, site, payload in self.journal.updates.payloads(round_):
+            if site not in refused:
+                yield site, self._share(number), self._reader.read(number, site, payload)
 
     def _left_out(self, round_: int) -> frozenset[str]:
         """Sites whose update for the round was taken before they were left out."""
-        gave = {row.site for row in self.journal.updates(round_) if row.accepted}
+        gave = {row.site for row in self.journal.updates.counted(round_) if row.accepted}
         return self.journal.outliers.with_standing("left out") & gave
-
-    def _moment_factors(self) -> Mapping[str, Fraction]:
-        """What the second moments of sites that have too much of them are multiplied by."""
-        if self._moment_shares.empty:
-            return {}
-        before = self._second_moments.kept(self._newest_contribution)
-        return self._moment_shares.capped_sites(plain_weights({name: s.weight for name, s in before.items()}))
-
-    def _new_second_moments(
-        self, round_: int, factors: Mapping[str, Fraction], refused: frozenset[str]
-    ) -> Mapping[str, Sum]:
-        """Those that came in this round, with no site's part larger than the plan lets it be."""
-        if not factors and not refused:
-            return {name: sum_ for name, sum_ in self._fold.sums.items() if is_grouped(name)}
-        fold = Fold(self._weight_limit)
-        for _, sums in self._given(round_, factors, refused):
-            fold.merge(sums)
-        return fold.sums
-
-    def _given(
-        self, round_: int, factors: Mapping[str, Fraction], refused: frozenset[str]
-    ) -> Iterator[tuple[str, Mapping[str, Sum]]]:
-        """Each site that gave its second moments in this round, with these."""
-        gave = {row.site for row in self.journal.updates(round_) if row.gave_second_moments} - refused
-        for number, site, payload in self.journal.payloads(round_):
-            if site in gave and (sums := self._second_moments_of(number, site, payload, factors.get(site))):
-                yield site, sums
 
     def _second_moments_of(
         self, round_: int, site: str, payload: bytes, factor: Fraction | None
     ) -> Mapping[str, Sum]:
         """Those of an update that was accepted."""
-        update, values, weights = self._checked(round_, site, payload)
-        fold = Fold()
+        update, fold = self._reader.read(round_, site, payload), Fold()
         if update.task == "second_moments":
-            counted = {name: scaled(weight, factor) for name, weight in weights.items()}
-            fold_update(fold, update.task, values, counted, site)
+            counted = {name: scaled(weight, factor) for name, weight in update.weights.items()}
+            fold_update(fold, update.task, update.values, counted, site)
         return fold.sums
 
-    def _take(self, round_: int, site: str, payload: bytes) -> Taken:
-        """Check and fold one update. Raises ProtocolError, and then nothing of it is folded."""
-        update, values, weights = self._checked(round_, site, payload)
-        gave = False
-        if update.task == "second_moments":
-            gave = self._add_second_moments(round_, site, values, weights)
+    def _take(self, round_: int, site: str, payload: bytes, case_cap: int | None = None) -> Taken:
+        """Check and fold one update. Raises ProtocolError, and then nothing of it is folded.
+
+        `case_cap`: of one that is new; what has its receipt counts, whatever a later charter says.
+        """
+        update, gave = self._reader.read(round_, site, payload, case_cap), False
+        share = self._share(round_)
+        if update.task == "second_moments":  # they do not age: late ones count in full
+            gave = bool(update.values) and not self._given.has(site)
+            if gave:
+                fold_update(self._fold, update.task, update.values, update.weights, site)
+                self._given.add(site, update.weights)
         else:
-            fold_update(self._fold, update.task, values, weights, site, self._share(round_))
-            self._shares.add(site, weights)
+            fold_update(self._fold, update.task, update.values, update.weights, site, share)
+            self._shares.add(site, update.weights)
         self.late += round_ != self.position.round
         self._means.add(len(payload), update.metrics)
         return Taken(update.metrics, gave)
-
-    def _checked(self, round_: int, site: str, payload: bytes) -> tuple[Update, Tensors, dict[str, int]]:
-        """The update, its values and weights. Raises ProtocolError."""
-        update = decode_payload(payload, Update)
-        task = self._task(round_, update.task)
-        expected = (site, self._plan_digest, self.journal.run, round_, task)
-        if (update.site, update.plan, update.run, update.round, update.task) != expected:
-            raise ProtocolError(
-                "the update names another site, plan, run, round or task than it was sent for"
-            )
-        if update.base != (version := self.journal.version_of(round_)):
-            raise ProtocolError(f"the update starts from version {update.base}, the round from {version}")
-        values, weights = open_update(update, self._specs(task))
-        if (most := max(weights.values(), default=0)) > (cap := self.case_caps.get(site, most)):
-            raise ProtocolError(f"it claims {most} cases; the charter grants this site {cap}")
-        check_cases(self.plan, weights)
-        check_metrics(update.metrics)
-        check_values(self.plan, task, values, weights)
-        return update, values, weights
-
-    def _task(self, round_: int, named: Task) -> Task:
-        """What a round's update is for. A site that came late gives its second moments before it trains."""
-        task = task_of(self.plan, round_)
-        instead = task == "train" and named == "second_moments" and needs_second_moments(self.plan)
-        return "second_moments" if instead else task
-
-    def _add_second_moments(
-        self, round_: int, site: str, values: Tensors, weights: Mapping[str, int]
-    ) -> bool:
-        """A site's second moments count once, also when it has forgotten that it gave them; whether these do.
-
-        They do not age: late ones count in full. Raises ProtocolError.
-        """
-        self._share(round_)
-        gave = bool(values) and site not in self._contributors
-        if gave:
-            fold_update(self._fold, "second_moments", values, weights, site)
-            self._contributors.add(site)
-            self._moment_shares.add(site, plain_weights(weights))
-        return gave
 
     def _share(self, round_: int) -> int:
         """Which share an update for `round_` counts in the current one. Raises ProtocolError when it does not."""
@@ -416,21 +345,3 @@ class Rounds:
         if share is None:
             raise ProtocolError(f"late: round {round_} has closed")
         return share
-
-
-def _evaluation(fold: Fold, shared: Mapping[str, Sum]) -> Mapping[str, float]:
-    """Pooled macro AUC per scenario, from the sites' summed histograms; `cases.*` says on how many.
-
-    Neither of fewer cases than limits.LEAST_CASES: they would tell of single ones. `shared`: the same sums, in which no
-    site's part is larger than the plan lets it be.
-    """
-    results: dict[str, float] = {}
-    means = FoldedMeans(shared)
-    for name, sum_ in fold.sums.items():
-        if sum_.weight < limits.LEAST_CASES:
-            continue
-        scenario, auc = name.removeprefix("eval."), macro_histogram_auc(means[name])
-        results[f"cases.{scenario}"] = float(sum_.weight)
-        if auc is not None:
-            results[f"auc.{scenario}"] = auc
-    return results

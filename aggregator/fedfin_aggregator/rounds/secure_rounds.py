@@ -92,7 +92,7 @@ class SecureRounds(RootRounds):
     def summed(self) -> tuple[frozenset[str], ...]:
         """Whom each sum of statistics before this round holds; also one that was refused, or that others may open."""
         rounds = (row.round for row in self.journal.rounds() if answered_once(task_of(self.plan, row.round)))
-        before = (self.journal.receipts(number) for number in rounds if number < self.position.round)
+        before = (self.journal.updates.receipts(number) for number in rounds if number < self.position.round)
         return tuple(frozenset(receipts) - {SUM} for receipts in before if receipts)
 
     def begin_sum(self, attempt: bytes, groups: Groups = ()) -> None:
@@ -195,7 +195,7 @@ class SecureRounds(RootRounds):
             size = len(own) if own is not None else self._bytes // len(sum_.survivors)
             row = UpdateRow(round_, site, id_, accepted, reason, size, {}, round_, gave and site == SUM)
             entries.append(Entry(row, own))
-        self.journal.write(entries)
+        self.journal.updates.write(entries)
         return Receipt(id=id_, accepted=accepted, reason=reason)
 
     def _payload(self, sum_: OpenSum, totals: NDArray[np.uint64]) -> bytes:

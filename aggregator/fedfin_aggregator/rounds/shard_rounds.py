@@ -45,7 +45,7 @@ class ShardRounds(Rounds):
             self.journal.begin(manifest)
         self._collect()
         sum_ = self.journal.sum(manifest.round)
-        folded = self.journal.updates(manifest.round)
+        folded = self.journal.updates.counted(manifest.round)
         late = {row.site for row in folded if row.accepted and row.round != manifest.round}
         return RoundOpened(
             self.receipts,

@@ -38,7 +38,7 @@ class Incoming:
         rounds.journal.tidy()  # after an earlier life; only who serves may: what is being written has no row yet
         self._spool = Spool(rounds.journal.folder / "spool")
         self._at_once: list[Answer] = []  # for which there is nothing to write
-        self._disk = Disk(rounds.journal.write, lambda: tell(Written()))
+        self._disk = Disk(rounds.journal.updates.write, lambda: tell(Written()))
 
     def take(self, effect: Keep | Judge) -> None:
         """A chunk to keep, or an update that is complete: it is judged while the processor still has it at hand."""
@@ -68,7 +68,7 @@ class Incoming:
 
     def _answer(self, judge: Judge) -> Answer | None:
         """None where it has to wait for the disk."""
-        with self._rounds.journal.gathered() as entries:
+        with self._rounds.journal.updates.gathered() as entries:
             answer = Answer(judge.site, judge.round, self._receipt(judge))
         if not entries:
             return answer

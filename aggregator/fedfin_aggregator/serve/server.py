@@ -3,22 +3,19 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 from fedfin import limits
 from fedfin.declines import CAUSES
-from fedfin.errors import LinkError, ProtocolError
-from fedfin.link import link_events, mqtt
+from fedfin.errors import ProtocolError
+from fedfin.link import mqtt
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
 from fedfin.link.tls import Tls
 from fedfin.memory import keep_freed_memory
-from fedfin.protocol.messages.channels import ShardUpControl, UpControl
-from fedfin.protocol.messages.joining import Evict, Welcome
+from fedfin.protocol.messages.joining import Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
-from fedfin.protocol.messages.message import Message, decode, encode
+from fedfin.protocol.messages.message import Message, encode
 from fedfin.protocol.messages.presence import SiteState
-from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.padding import most_sealed_bytes
 from fedfin.protocol.rounds import effects as round_effects
 from fedfin.protocol.rounds import events as round_events
@@ -28,26 +25,27 @@ from fedfin.protocol.rounds.secure_machine import SecureRoundMachine
 from fedfin.protocol.shards.root_machine import RootMachine
 from fedfin.protocol.shards.shard import is_shard
 from fedfin.protocol.topics import Topics
-from fedfin.protocol.versions import foreign_hello
-from fedfin.trust.channel import AggregatorEnd, Change, OpenAggregatorEnd
+from fedfin.trust.channel import AggregatorEnd, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.secure_rounds import SecureRounds
+from fedfin_aggregator.serve.charters import Charters
 from fedfin_aggregator.serve.closing import Closing
-from fedfin_aggregator.serve.incoming import Incoming, Report, Written
+from fedfin_aggregator.serve.inbox import Inbox, heard
+from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.mail import Mail
 from fedfin_aggregator.serve.own_state import OwnState
 from fedfin_aggregator.serve.retained import Retained
 from fedfin_aggregator.serve.sealed_parts import SealedParts
+from fedfin_aggregator.serve.shell import TICK_S, Shell
 from fedfin_aggregator.serve.sums import Sums
 from fedfin_aggregator.serve.twin_reports import TwinReports
 from fedfin_aggregator.serve.waiting import Waiting
 
-TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round, until every site has fetched the final model and gone
 
 
-class Server:
+class Server(Shell):
     """Serves one federation until it is finished. `report(event, facts)` tells the outside what happens."""
 
     def __init__(
@@ -66,19 +64,18 @@ class Server:
     ) -> None:
         """`take_over`: from another aggregator of this federation that is at work. `beat`: called while all is well."""
         self._rounds, self._beat = rounds, beat
-        self._report = report = throttled(report, "bad-message")
+        report = throttled(report, "bad-message")
         self._topics = Topics(rounds.plan.federation)
         self._channel: AggregatorEnd = channel or OpenAggregatorEnd()
-        rounds.case_caps = self._channel.case_caps
         topic = self._topics.aggregator_state
         self._own = own = OwnState(rounds.journal, topic, self._channel, take_over=take_over)
-        self._online = False
         will = topic, lambda: own.words(online=False)
         client_id = f"fedfin-{rounds.plan.federation}-aggregator"
-        self._link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login, proxy=proxy)
+        link = mqtt.Link(broker, client_id, will=will, tls=tls, login=login, proxy=proxy)
+        super().__init__(link, report)
         self._shards = shards
         self._machine = self._new_machine()
-        self._retained = Retained(self._link, self._topics, rounds.journal)
+        self._retained = Retained(link, self._topics, rounds.journal)
         self._mail = Mail(self._hand_over, self._retained.chunk)
         self._chunk_size = limits.CHUNK_BYTES
         self._here: set[str] = set()  # sites that were seen online
@@ -86,6 +83,15 @@ class Server:
         self._manifest: RoundManifest | None = None
         self._incoming = self._new_incoming()
         self._parts = SealedParts(self._channel)
+        self._inbox = Inbox(self._channel, lambda site, evict: self._post(site, "dn/ctl", evict))
+        self._charters = Charters(
+            rounds,
+            self._channel,
+            report,
+            feed=self._feed,
+            post=self._mail.post,
+            publish=lambda text: self._link.publish(self._topics.charter, text, retain=True),
+        )
         self._tick_at = 0.0
         self._cut_anew = False  # the broker takes smaller chunks than before
         self._closing = Closing(rounds, report)
@@ -102,8 +108,14 @@ class Server:
         rounds = self._rounds
         plan, run, limit = rounds.plan, rounds.journal.run, most_sealed_bytes(rounds.max_update_bytes)
         if self._shards:
-            life_ = rounds.journal.life
-            return RootMachine(plan, run=run, shards=self._shards, max_sum_bytes=limit, life=life_)
+            return RootMachine(
+                plan,
+                run=run,
+                shards=self._shards,
+                max_sum_bytes=limit,
+                life=rounds.journal.life,
+                receipt=rounds.journal.receipt,
+            )
         if plan.privacy.summed:
             return SecureRoundMachine(
                 plan,
@@ -119,7 +131,7 @@ class Server:
             max_update_bytes=limit,
             enrolled=self._channel.enrolled,
             life=rounds.journal.life,
-            receipt=rounds.journal.receipt,
+            receipt=rounds.journal.updates.receipt,
         )
 
     def serve(self, *, linger_s: float = LINGER_S) -> None:
@@ -147,70 +159,18 @@ class Server:
             self._step()
 
     def _step(self) -> None:
-        """What has come meanwhile, together."""
         self._beat()
-        for event in link_events.gather(self._link.events, TICK_S):
-            self._on_event(event)
-        self._hear_of_judged(self._incoming.write())
+        self._take_events()
         if self._online and self._own.tenure.may_serve(time.monotonic()):
             self._own.tenure.begin()
             self._serve_from_here()
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
-            self._obey(self._channel.refresh())
+            self._charters.refresh()
             self._feed(round_events.Tick())
             self._hear_answer()
             if (reason := self._own.tenure.waits_for(time.monotonic())) is not None:
                 self._report("waiting", {"reason": reason})
-
-    def _obey(self, change: Change | None) -> None:
-        """A new charter: removed sites hear it, the others get the new keys."""
-        if change is None:
-            return
-        if change.problem:
-            self._report("charter", {"number": change.number, "removed": "", "reason": change.problem})
-            return
-        self._rounds.case_caps = self._channel.case_caps
-        reason = f"charter {change.number} does not list this site; ask the coordinator why"
-        self._feed(round_events.Enrolled(self._channel.enrolled or frozenset(), reason))
-        self._publish_charter()
-        if change.removed and (keys := self._channel.group_keys) is not None:
-            for site in self._channel.case_caps:
-                self._mail.post(site, "dn/ctl", keys)
-        removed = ", ".join(change.removed)
-        self._report("charter", {"number": change.number, "removed": removed, "reason": ""})
-
-    def _publish_charter(self) -> None:
-        if (text := self._channel.charter_text) is not None:
-            self._link.publish(self._topics.charter, text, retain=True)
-
-    def _hear_of_judged(self, judged: round_events.Judged | None) -> None:
-        if judged is not None:
-            self._feed(judged)
-
-    def _on_event(self, event: link_events.LinkEvent | Written) -> None:
-        match event:
-            case Written():
-                self._hear_of_judged(self._incoming.answers())
-            case link_events.Up(chunk_size):
-                self._on_up(chunk_size)
-            case link_events.Down(reason, final):
-                self._online = False
-                self._report("offline", {"reason": reason})
-                self._mail.cut()
-                self._feed(round_events.Disconnected())
-                if final:
-                    raise LinkError(reason)
-            case link_events.Taken(token, None):
-                self._retained.taken(token)
-                self._mail.taken(token)
-            case link_events.Taken(token, refused):
-                self._mail.taken(token)
-                self._report("refused", {"reason": refused})
-            case link_events.Arrived(topic, payload):
-                self._on_message(topic, payload)
-            case link_events.Broken(error):
-                raise LinkError(f"the link to the broker died: {error}")
 
     def _on_up(self, chunk_size: int) -> None:
         self._cut_anew = chunk_size < self._chunk_size
@@ -221,6 +181,13 @@ class Server:
             self._serve_from_here()
         else:
             self._link.publish(self._own.topic, self._own.question())
+
+    def _on_down(self) -> None:
+        self._feed(round_events.Disconnected())
+
+    def _on_taken(self, token: int, refused: str | None) -> None:
+        if refused is None:
+            self._retained.taken(token)
 
     def _on_aggregator(self, payload: bytes) -> None:
         """Raises StateError when another one serves."""
@@ -242,7 +209,7 @@ class Server:
                 if not (self._shards and (party, channel) == ("site/+", "up/chunk")):  # its shard takes them
                     self._link.subscribe(f"{self._topics.root}/{party}/{channel}")
         self._say_online()
-        self._publish_charter()
+        self._charters.publish()
         if self._manifest is None:  # the first time: only now is the packet size known
             self._feed(self._opened())
             return
@@ -272,29 +239,13 @@ class Server:
             return  # no bytes: a cleared retained message, or `fedfin broker check`
         site, channel = address
         try:
-            payload = self._channel.receive(site, topic, payload)
-            if channel == "up/ctl":
-                self._feed(_from(site, self._control(site, payload)))
-            elif channel == "up/chunk":
-                limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-                self._feed(_from(site, decode(payload, Chunk, limit=limit)))
+            message = self._inbox.open(site, channel, topic, payload)
+            if isinstance(message, SiteState) and is_shard(site):
+                self._on_site_state(site, message)
             else:
-                state = decode(payload, SiteState)
-                if is_shard(site):
-                    self._on_site_state(site, state)
-                else:
-                    self._feed(round_events.FromSite(site, state))
+                self._feed(heard(site, message))
         except ProtocolError as error:
             self._report("bad-message", {"site": site, "reason": str(error)})
-
-    def _control(self, site: str, payload: bytes) -> Any:
-        """The message. Raises ProtocolError; a site of a version that does not go with this one is evicted, too."""
-        try:
-            return decode(payload, ShardUpControl if is_shard(site) else UpControl)
-        except ProtocolError:
-            if (reason := foreign_hello(payload)) is not None:
-                self._post(site, "dn/ctl", Evict(reason=reason))
-            raise
 
     def _on_site_state(self, site: str, state: SiteState) -> None:
         self._report("site", {"site": site, "online": state.online})
@@ -399,9 +350,3 @@ class Server:
             unopened=self._rounds.unopened,
             summed=self._rounds.summed,
         )
-
-
-def _from(name: str, message: Any) -> round_events.FromSite | round_events.FromShard:
-    if is_shard(name):
-        return round_events.FromShard(int(name.partition("/")[2]), message)
-    return round_events.FromSite(name, message)

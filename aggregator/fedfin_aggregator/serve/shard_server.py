@@ -4,8 +4,8 @@ import secrets
 import time
 
 from fedfin import limits
-from fedfin.errors import EvictedError, LinkError, ProtocolError, StateError
-from fedfin.link import link_events, mqtt
+from fedfin.errors import EvictedError, ProtocolError, StateError
+from fedfin.link import mqtt
 from fedfin.link.login import Login
 from fedfin.link.proxy import ProxyChoice
 from fedfin.link.tls import Tls
@@ -17,7 +17,7 @@ from fedfin.protocol.messages.presence import SiteState, Twin
 from fedfin.protocol.messages.shards import Rewind
 from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.rounds.effects import Judge, Send, Spool
-from fedfin.protocol.rounds.events import FromSite, Judged, Tick
+from fedfin.protocol.rounds.events import FromSite, Tick
 from fedfin.protocol.shards import effects as shard_effects
 from fedfin.protocol.shards import events as shard_events
 from fedfin.protocol.shards.machine import ShardMachine
@@ -27,15 +27,15 @@ from fedfin.protocol.topics import Topics
 from fedfin.protocol.twins import runs_twice
 from fedfin.trust.throttle import throttled
 from fedfin_aggregator.rounds.shard_rounds import ShardRounds
-from fedfin_aggregator.serve.incoming import Incoming, Report, Written
+from fedfin_aggregator.serve.incoming import Incoming, Report
 from fedfin_aggregator.serve.mail import Mail
 from fedfin_aggregator.serve.shard_waiting import ShardWaiting
+from fedfin_aggregator.serve.shell import TICK_S, Shell
 
-TICK_S = 0.2
 LINGER_S = 30.0  # at most, after the last round: some sites may not have heard of their receipt yet
 
 
-class ShardServer:
+class ShardServer(Shell):
     """Serves one shard's sites until the federation is finished. `report(event, facts)` tells the outside."""
 
     def __init__(
@@ -48,7 +48,7 @@ class ShardServer:
         login: Login | None = None,
         proxy: ProxyChoice = None,
     ) -> None:
-        self._rounds, self._report = rounds, throttled(report, "bad-message")
+        self._rounds = rounds
         self._shard = rounds.shard
         self._topics = Topics(rounds.plan.federation)
         self._boot = secrets.token_hex(8)
@@ -59,16 +59,15 @@ class ShardServer:
             before=rounds.before,
             settled=rounds.journal.settled,
             life=rounds.journal.life,
-            receipt=rounds.journal.receipt,
+            receipt=rounds.journal.updates.receipt,
         )
         client_id = f"fedfin-{rounds.plan.federation}-shard-{self._shard.index}"
         topic, words = self._last_words
-        self._link = mqtt.Link(
-            broker, client_id, will=(topic, lambda: words), tls=tls, login=login, proxy=proxy
-        )
+        link = mqtt.Link(broker, client_id, will=(topic, lambda: words), tls=tls, login=login, proxy=proxy)
+        super().__init__(link, throttled(report, "bad-message"))
         self._incoming = self._new_incoming()
         self._mail = Mail(self._publish, lambda *_: None)  # a shard offers no model
-        self._waiting, self._online = ShardWaiting(time.monotonic()), False
+        self._waiting = ShardWaiting(time.monotonic())
         self._followed: set[str] = set()  # sites whose chunks we are subscribed to
         self._chunk_tokens: set[int] = set()
         self._gone: set[str] = set()  # sites that left with the final model
@@ -109,9 +108,7 @@ class ShardServer:
             self._step()
 
     def _step(self) -> None:
-        for event in link_events.gather(self._link.events, TICK_S):
-            self._on_event(event)
-        self._hear_of_judged(self._incoming.write())
+        self._take_events()
         if time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + TICK_S
             self._feed(Tick())
@@ -126,31 +123,6 @@ class ShardServer:
         if reason is not None:
             self._report("waiting", {"reason": reason})
 
-    def _hear_of_judged(self, judged: Judged | None) -> None:
-        if judged is not None:
-            self._feed(judged)
-
-    def _on_event(self, event: link_events.LinkEvent | Written) -> None:
-        match event:
-            case Written():
-                self._hear_of_judged(self._incoming.answers())
-            case link_events.Up(chunk_size):
-                self._on_up(chunk_size)
-            case link_events.Down(reason, final):
-                self._online = False
-                self._report("offline", {"reason": reason})
-                self._chunk_tokens.clear()
-                self._mail.cut()
-                self._feed(Disconnected())
-                if final:
-                    raise LinkError(reason)
-            case link_events.Taken(token, refused):
-                self._on_taken(token, refused)
-            case link_events.Arrived(topic, payload) if payload:
-                self._on_message(topic, payload)
-            case link_events.Broken(error):
-                raise LinkError(f"the link to the broker died: {error}")
-
     def _on_up(self, chunk_size: int) -> None:
         """All sites' small messages come to every shard, the chunks only of its own: those it subscribes one by one."""
         self._online = True
@@ -164,10 +136,11 @@ class ShardServer:
         self._link.publish(self._own("up/state"), self._state(online=True), retain=True)
         self._feed(Connected(chunk_size))
 
-    def _on_taken(self, token: int, refused: str | None) -> None:
-        self._mail.taken(token)
-        if refused is not None:
-            self._report("refused", {"reason": refused})
+    def _on_down(self) -> None:
+        self._chunk_tokens.clear()
+        self._feed(Disconnected())
+
+    def _on_taken(self, token: int, _refused: str | None) -> None:
         if token in self._chunk_tokens:
             self._chunk_tokens.remove(token)
             self._feed(Published())

@@ -77,7 +77,7 @@ class Sums:
 
     def _tell_outcome(self, site: str, round_: int) -> None:
         journal = self._rounds.journal
-        receipt = journal.receipt(round_, site)
+        receipt = journal.updates.receipt(round_, site)
         accepted = receipt is not None and receipt.accepted
         reason = f"late: round {round_} has closed" if receipt is None else receipt.reason
         outcome = Summed(run=journal.run, round=round_, accepted=accepted, reason=reason)

@@ -41,7 +41,7 @@ class Waiting:
 
     def _reasons(self, round_: int) -> str:
         """Whose updates of this round were refused, and why."""
-        receipts = self._journal.receipts(round_).items()
+        receipts = self._journal.updates.receipts(round_).items()
         judged = {site: receipt.reason for site, receipt in receipts if not receipt.accepted}
         return "; ".join(f"{site}: {reason}" for site, reason in sorted((self._refusals | judged).items()))
 

@@ -1,9 +1,8 @@
-"""What the aggregator must not lose: plan, rounds, updates, receipts.
+"""What the aggregator must not lose: plan, lives, rounds, sites.
 
-Model versions are in version_records.py, sites that are unlike the others in outlier_records.py. It is one SQLite file,
-and beside it what would make that slow: the bytes of versions (part_files.py) and of an open round's updates
-(update_files.py). An update is there before its receipt goes out and is kept until its round closes, so that a
-restarted aggregator folds it again and stands where it stood; then only the receipt's facts stay.
+Updates and receipts are in update_records.py, model versions in version_records.py, sites that are unlike the others in
+outlier_records.py. It is one SQLite file, and beside it what would make that slow: the bytes of versions
+(part_files.py) and of an open round's updates (update_files.py).
 synchronous=FULL: a receipt promises that the update survives a power cut.
 """
 
@@ -12,7 +11,7 @@ import secrets
 import socket
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,12 +24,16 @@ from fedfin.errors import StateError
 from fedfin.files import make_private
 from fedfin.plan import Plan
 from fedfin.protocol.life import FIRST_LIFE, Life
-from fedfin.protocol.messages.transfers import Receipt
-from fedfin_aggregator.store import journal_access, journal_format, outlier_records, version_records
+from fedfin_aggregator.store import (
+    journal_access,
+    journal_format,
+    outlier_records,
+    update_records,
+    version_records,
+)
 from fedfin_aggregator.store.outlier_records import OutlierRecords
 from fedfin_aggregator.store.transaction import transaction
-from fedfin_aggregator.store.update_files import UpdateFiles
-from fedfin_aggregator.store.update_writer import Entry, UpdateRow, UpdateWriter
+from fedfin_aggregator.store.update_records import UpdateRecords
 from fedfin_aggregator.store.version_records import Step, VersionRecords
 
 _OWN_SCHEMA = """
@@ -40,19 +43,12 @@ CREATE TABLE round (
     round INTEGER PRIMARY KEY, task TEXT NOT NULL, version INTEGER NOT NULL, opened REAL NOT NULL,
     closed REAL, results TEXT
 );
-CREATE TABLE upd (
-    round INTEGER NOT NULL, site TEXT NOT NULL, id BLOB NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL,
-    bytes INTEGER NOT NULL, metrics TEXT NOT NULL, arrived REAL NOT NULL, payload INTEGER, folded INTEGER NOT NULL,
-    gave_second_moments INTEGER NOT NULL,
-    PRIMARY KEY (round, site)
-);
-CREATE INDEX upd_folded ON upd (folded);
 CREATE TABLE site (site TEXT PRIMARY KEY, silent INTEGER NOT NULL);
 CREATE TABLE declined (site TEXT PRIMARY KEY, round INTEGER NOT NULL, cause TEXT NOT NULL);
 CREATE TABLE life (number INTEGER PRIMARY KEY, name TEXT NOT NULL, began REAL NOT NULL);
 CREATE TABLE tenure (boot TEXT NOT NULL, place TEXT NOT NULL);
 """
-SCHEMA = _OWN_SCHEMA + version_records.SCHEMA + outlier_records.SCHEMA
+SCHEMA = _OWN_SCHEMA + update_records.SCHEMA + version_records.SCHEMA + outlier_records.SCHEMA
 
 
 @dataclass(frozen=True)
@@ -65,15 +61,6 @@ class RoundRow:
     opened: float
     closed: float | None
     results: dict[str, float]
-
-
-@dataclass(frozen=True)
-class PartRow:
-    """What one site gave in all: how many updates, accepted and refused, and why the last of those was refused."""
-
-    accepted: int = 0
-    refused: int = 0
-    reason: str = ""
 
 
 class Journal:
@@ -93,9 +80,6 @@ class Journal:
                 f"{path.parent}: no aggregator here; run `fedfin aggregator init PLAN {path.parent}` first"
             )
         self.path, self.folder = path, path.parent
-        self._update_files = UpdateFiles(path.parent)
-        self._writer = UpdateWriter(path, self._update_files)
-        self._gathered: list[Entry] | None = None
         self._db = journal_access.connect(path, read_only=read_only)
         try:
             if not read_only:
@@ -112,12 +96,13 @@ class Journal:
                 f"{path}: not an aggregator's journal, or damaged ({error});"
                 " restore it from a backup, or set up another folder with `fedfin aggregator init`"
             ) from None
+        self.updates = UpdateRecords(self._db, path)
         self.versions = VersionRecords(self._db, path.parent / "parts")
         self.outliers = OutlierRecords(self._db)
 
     def close(self) -> None:
         """Close the file."""
-        self._writer.close()
+        self.updates.close()
         self._db.close()
 
     def claim(self, role: str) -> None:
@@ -178,11 +163,6 @@ class Journal:
     def _add_life(self, life: Life) -> None:
         self._db.execute("INSERT INTO life VALUES (?, ?, ?)", (life.number, life.name, time.time()))
 
-    def drop_updates(self, folded: int) -> None:
-        """What came in an open round is asked for anew."""
-        with transaction(self._db):
-            self._db.execute("DELETE FROM upd WHERE folded = ?", (folded,))
-
     def _planned(self, column: Literal["body", "run"]) -> Any:
         row = self._db.execute(f"SELECT {column} FROM plan").fetchone()  # noqa: S608 - one of two constants
         if row is None:
@@ -224,42 +204,15 @@ class Journal:
             "UPDATE round SET closed = ?, results = ? WHERE round = ?",
             (time.time(), msgspec.json.encode(results).decode(), round_),
         )
-        self._db.execute("UPDATE upd SET payload = NULL WHERE folded = ?", (round_,))
-        self._db.executemany(
-            "UPDATE upd SET gave_second_moments = 0 WHERE folded = ? AND site = ?",
-            [(round_, site) for site in left_out],
-        )
+        self.updates.end_round(round_, left_out)
 
     def tidy(self) -> None:
         """Remove the bytes that no row needs any more: when a round has closed, or a crash left some.
 
         Not while anybody waits: 40 MB of updates take 9 ms.
         """
-        open_ = self._db.execute("SELECT DISTINCT folded FROM upd WHERE payload IS NOT NULL")
-        self._update_files.keep_only(round_ for (round_,) in open_)
+        self.updates.drop_files()
         self.versions.drop_forgotten()
-
-    @contextlib.contextmanager
-    def gathered(self) -> Iterator[list[Entry]]:
-        """Updates that are added in this context are not written: they are yielded, and `write` makes them durable."""
-        entries: list[Entry] = []
-        self._gathered = entries
-        try:
-            yield entries
-        finally:
-            self._gathered = None
-
-    def add_update(self, row: UpdateRow, payload: bytes | None) -> None:
-        """Make one update durable. A site's refused update is replaced by its next one."""
-        entry = Entry(row, payload)
-        if self._gathered is None:
-            self.write([entry])
-        else:
-            self._gathered.append(entry)
-
-    def write(self, entries: Iterable[Entry]) -> None:
-        """Make updates durable together, with one flush; in whatever thread, but one at a time. Raises StateError."""
-        self._writer.write(entries)
 
     def rounds(self) -> list[RoundRow]:
         """All rounds, oldest first."""
@@ -282,27 +235,6 @@ class Journal:
         """Of one round; empty while it is open."""
         return next((row.results for row in self.rounds() if row.round == round_), {})
 
-    def receipts(self, round_: int) -> dict[str, Receipt]:
-        """The receipts given in one round, by site."""
-        rows = self._db.execute("SELECT site, id, accepted, reason FROM upd WHERE round = ?", (round_,))
-        return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why in rows}
-
-    def earlier_receipts(self, round_: int) -> dict[str, Receipt]:
-        """Each site's newest receipt of the rounds before this one."""
-        rows = self._db.execute(
-            # SQLite takes the bare columns from the row that holds the maximum.
-            "SELECT site, id, accepted, reason, max(round) FROM upd WHERE round < ? GROUP BY site",
-            (round_,),
-        )
-        return {site: Receipt(id=id_, accepted=bool(ok), reason=why) for site, id_, ok, why, _ in rows}
-
-    def receipt(self, round_: int, site: str) -> Receipt | None:
-        """The receipt of a site's update for this round, if there is one."""
-        row = self._db.execute(
-            "SELECT id, accepted, reason FROM upd WHERE round = ? AND site = ?", (round_, site)
-        ).fetchone()
-        return None if row is None else Receipt(id=row[0], accepted=bool(row[1]), reason=row[2])
-
     def version_of(self, round_: int) -> int | None:
         """The version that a round started from; None when there was no such round."""
         row = self._db.execute("SELECT version FROM round WHERE round = ?", (round_,)).fetchone()
@@ -321,55 +253,6 @@ class Journal:
         """Which sites took no part, from which round on, and why."""
         rows = self._db.execute("SELECT site, round, cause FROM declined ORDER BY site")
         return {site: (round_, cause) for site, round_, cause in rows}
-
-    def parts(self) -> dict[str, PartRow]:
-        """What each site gave, of those that gave anything; a sum's name, or a shard's, has a slash."""
-        counts = self._db.execute(
-            "SELECT site, sum(accepted), sum(NOT accepted) FROM upd WHERE site NOT LIKE '%/%' GROUP BY site"
-        )
-        reasons = {
-            # SQLite takes the bare column from the row that holds the maximum.
-            site: reason
-            for site, reason, _ in self._db.execute(
-                "SELECT site, reason, max(round) FROM upd WHERE NOT accepted GROUP BY site"
-            )
-        }
-        return {site: PartRow(taken, not_, reasons.get(site, "")) for site, taken, not_ in counts}
-
-    def updates(self, folded: int) -> list[UpdateRow]:
-        """The updates that count in one round, or were refused in it, without their payloads."""
-        rows = self._db.execute(
-            "SELECT round, site, id, accepted, reason, bytes, metrics, folded, gave_second_moments FROM upd"
-            " WHERE folded = ? ORDER BY round, site",
-            (folded,),
-        )
-        return [
-            UpdateRow(
-                number, site, id_, bool(ok), reason, size, msgspec.json.decode(metrics), folded, bool(gave)
-            )
-            for number, site, id_, ok, reason, size, metrics, folded, gave in rows
-        ]
-
-    def gave_second_moments(self, *, before: int) -> dict[str, int]:
-        """Sites whose second moments count, with the round before this one in which they last did."""
-        rows = self._db.execute(
-            "SELECT site, max(folded) FROM upd WHERE gave_second_moments AND folded < ? GROUP BY site",
-            (before,),
-        )
-        return dict(rows)
-
-    def payloads(self, folded: int) -> Iterator[tuple[int, str, bytes]]:
-        """(its round, site, payload) of what counts in an open round, one at a time, so that memory stays flat.
-
-        As they came: of two that a site gave in place of each other the first counts, before and after a restart.
-        """
-        rows = self._db.execute(
-            "SELECT round, site, payload, bytes FROM upd WHERE folded = ? AND payload IS NOT NULL"
-            " ORDER BY rowid",
-            (folded,),
-        )
-        for round_, site, offset, size in rows:
-            yield round_, site, self._update_files.read(folded, offset, size)
 
 
 def _check_pages(db: sqlite3.Connection) -> None:

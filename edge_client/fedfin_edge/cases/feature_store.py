@@ -16,8 +16,8 @@ everything again. It holds no text, pixels, case ids or file names.
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 
 from fedfin.errors import StateError
 from fedfin.files import make_private
-from fedfin.schema import set_up
+from fedfin.schema import explained, set_up
 from fedfin_edge.cases.digests import IMAGE_READING, Input, digest_input
 from fedfin_edge.cases.scrub import scrub
 
 FORMAT = 1
 WAIT_S = 30.0  # for a second process; transactions take milliseconds
+_REMEDY = "delete it and run `fedfin edge encode` again"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS features (
     encoder BLOB NOT NULL, input BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (encoder, input)
@@ -67,9 +68,8 @@ class FeatureStore:
         make_private(path)
         with self._explained():
             self._database = sqlite3.connect(path, timeout=WAIT_S)
-            remedy = "delete it and run `fedfin edge encode` again"
             synchronous = "FULL" if durable else "NORMAL"
-            set_up(self._database, path, _SCHEMA, FORMAT, synchronous=synchronous, remedy=remedy)
+            set_up(self._database, path, _SCHEMA, FORMAT, synchronous=synchronous, remedy=_REMEDY)
 
     def __enter__(self) -> "FeatureStore":
         return self
@@ -151,15 +151,5 @@ class FeatureStore:
         self._learned.append((path, status.st_size, status.st_mtime_ns, digest))
         return digest
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise StateError(
-                f"{self._path}: cannot use the feature store ({error}); check disk space and permissions"
-            ) from None
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite quotes damaged names
-            raise StateError(
-                f"{self._path}: is damaged ({type(error).__name__}); delete it and run `fedfin edge encode` again"
-            ) from None
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._path, "the feature store", _REMEDY)

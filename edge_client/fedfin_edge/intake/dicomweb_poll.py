@@ -52,7 +52,9 @@ class DicomwebPoll:
         """Those of the last days that have other objects than when they were last looked at."""
         today = date.today()  # noqa: DTZ011  study dates are local
         dates = f"{today - timedelta(days=self._days):%Y%m%d}-{today + timedelta(days=1):%Y%m%d}"
-        yield from (study for study in self._found(dates) if not self._store.was_seen(self._mark_of(study)))
+        yield from (
+            study for study in self._found(dates) if not self._store.progress.was_seen(self._mark_of(study))
+        )
 
     def _found(self, dates: str) -> list[dict[str, Any]]:
         """Page by page, until one says nothing new: there are servers that do not heed `offset` (PS3.18 8.3.4.4)."""
@@ -75,10 +77,10 @@ class DicomwebPoll:
             owner = self._identity.owner(_value(metadata, _ACCESSION), _value(study, _STUDY))
             owners.add(owner)
             mark = self._mark_of_object(metadata)
-            if not self._store.was_seen(mark):
+            if not self._store.progress.was_seen(mark):
                 fetched += self._fetch_object(metadata)
-                self._store.mark_seen(mark, owner)
-        self._store.mark_seen(self._mark_of(study), *owners)
+                self._store.progress.mark_seen(mark, owner)
+        self._store.progress.mark_seen(self._mark_of(study), *owners)
         return fetched
 
     def _fetch_object(self, metadata: dict[str, Any]) -> bool:

@@ -80,27 +80,27 @@ class FhirExport:
             return 0
         with explained(self._server.base):
             self._drop_done()
-            status = self._store.cursor(self._status) or self._kick_off()
+            status = self._store.progress.cursor(self._status) or self._kick_off()
             try:
                 taken = self._take(self._server.wait(status))
             except ExportOverError:
-                self._store.set_cursor(self._status, "")
+                self._store.progress.set_cursor(self._status, "")
                 raise
-            self._store.set_cursor(self._status, _DONE + status)
+            self._store.progress.set_cursor(self._status, _DONE + status)
             self._drop_done()
         return taken
 
     def _drop_done(self) -> None:
         """Let the server drop what is safe here, now or after whatever ended the poll that had just read it."""
-        status = self._store.cursor(self._status)
+        status = self._store.progress.cursor(self._status)
         if status.startswith(_DONE):
             self._server.delete(status.removeprefix(_DONE))
-            self._store.set_cursor(self._status, "")
+            self._store.progress.set_cursor(self._status, "")
 
     def _kick_off(self) -> str:
-        since = self._store.cursor(self._cursor)
+        since = self._store.progress.cursor(self._cursor)
         status = self._server.kick_off(self._query | ({"_since": since} if since else {}))
-        self._store.set_cursor(self._status, status)
+        self._store.progress.set_cursor(self._status, status)
         return status
 
     def _take(self, manifest: Manifest) -> int:
@@ -115,7 +115,7 @@ class FhirExport:
         for file in manifest.error:
             self._count_errors(manifest, self._lines(manifest, file))
         self._known.clear()
-        self._store.set_cursor(self._cursor, manifest.transaction_time.isoformat())
+        self._store.progress.set_cursor(self._cursor, manifest.transaction_time.isoformat())
         return taken
 
     def _lines(self, manifest: Manifest, file: ExportFile) -> Iterator[bytes]:
@@ -140,14 +140,14 @@ class FhirExport:
             referred = _decoded(line, Resource)
             self._known[f"{kind}/{referred.id}"] = referred
         mark = self._identity.hash("file", line.strip())
-        if kind not in self._wanted or self._store.was_seen(mark):
+        if kind not in self._wanted or self._store.progress.was_seen(mark):
             return False
         resource = _decoded(line, Referring)
         if resource.id and kind in self._codes and self._codes[kind].isdisjoint(_codes(resource)):
             return False  # it says nothing that was asked for, and there may be millions
         self._read_referred(kind, resource)
         (owner,) = self._reader.take([line], self._known)
-        self._store.mark_seen(mark, owner)
+        self._store.progress.mark_seen(mark, owner)
         return owner is not None
 
     def _read_referred(self, kind: str, resource: Referring) -> None:
@@ -167,9 +167,9 @@ class FhirExport:
     def _leave_out(self, manifest: Manifest, line: bytes, reason: str) -> None:
         """Count it, once for each export."""
         mark = self._identity.hash("file", f"{manifest.transaction_time.isoformat()}\n".encode() + line)
-        if not self._store.was_seen(mark):
+        if not self._store.progress.was_seen(mark):
             self._reception.leave_out(reason)
-            self._store.mark_seen(mark)
+            self._store.progress.mark_seen(mark)
 
 
 def _codes(resource: Referring) -> set[str]:

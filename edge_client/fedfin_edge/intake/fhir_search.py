@@ -47,7 +47,7 @@ class FhirSearch:
 
     def _poll_kind(self, kind: str, wanted: dict[str, str]) -> int:
         """Each page is safe before the cursor moves."""
-        since = self._store.cursor(f"fhir {kind}")
+        since = self._store.progress.cursor(f"fhir {kind}")
         taken = 0
         for bundle in self._pages(kind, wanted, since):
             resources = [entry.resource for entry in bundle.entry]
@@ -56,16 +56,16 @@ class FhirSearch:
                 for each in resources
                 if _kind(each) in {kind, ""}
             }
-            fresh = {mark: each for mark, each in found.items() if not self._store.was_seen(mark)}
+            fresh = {mark: each for mark, each in found.items() if not self._store.progress.was_seen(mark)}
             if not fresh:
                 continue  # the newest of the last poll
             owners = self._reader.take(fresh.values(), dict(referable(resources)))
             for mark, owner in zip(fresh, owners, strict=True):
-                self._store.mark_seen(mark, owner)
+                self._store.progress.mark_seen(mark, owner)
             taken += sum(owner is not None for owner in owners)
             newest = max((_updated(each) for each in resources if _kind(each) == kind), default="")
-            if newest > self._store.cursor(f"fhir {kind}"):
-                self._store.set_cursor(f"fhir {kind}", newest)
+            if newest > self._store.progress.cursor(f"fhir {kind}"):
+                self._store.progress.set_cursor(f"fhir {kind}", newest)
         return taken
 
     def _pages(self, kind: str, wanted: dict[str, str], since: str) -> Iterator[Bundle]:

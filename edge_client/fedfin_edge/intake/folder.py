@@ -10,7 +10,8 @@ from fedfin.encoders.bundle import ImageRecipe, TextRecipe, read_manifest
 from fedfin.errors import SettingsError, StateError
 from fedfin.files import make_folder, open_private
 from fedfin_edge.intake.identity import Identity, open_identity
-from fedfin_edge.intake.intake_store import STORE, IntakeStore
+from fedfin_edge.intake.intake_database import STORE
+from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.spool import SPOOL, Spool, refusal_of
 from fedfin_edge.intake_settings import IntakeSettings
 from fedfin_edge.site import INTAKE_TABLE, SETTINGS, Site

@@ -34,7 +34,7 @@ def polled(
     site: Site, folder: IntakeFolder, reception: Reception, store: IntakeStore, report: Reporter
 ) -> list[Polled]:
     """Each is polled from when it is entered; from its start where other things count now. Raises BundleError."""
-    store.read_by(what_counts(site, folder.settings))
+    store.progress.read_by(what_counts(site, folder.settings))
     found: list[Polled] = []
     if (labels := folder.settings.labels) is not None:
         table = LabelTable(labels, site, folder.identity, store)

@@ -70,7 +70,7 @@ class WatchedFolder:
                 continue
             known_by = os.fsencode(path) + f"\n{status.st_size} {status.st_mtime_ns}".encode()
             mark = self._folder.identity.hash("file", known_by)
-            if not self._store.was_seen(mark):
+            if not self._store.progress.was_seen(mark):
                 yield path, mark
 
     def _read(self, path: Path, mark: bytes) -> bytes | None:
@@ -92,13 +92,13 @@ class WatchedFolder:
         except (InputError, RejectedError) as error:
             self._leave_out(mark, str(error))
             return True
-        self._store.mark_seen(mark, *owners)
+        self._store.progress.mark_seen(mark, *owners)
         return not self._remove or _is_removed(path)
 
     def _leave_out(self, mark: bytes, reason: str) -> None:
         """Counted by its reason, without its name, and not looked at again."""
         self._reception.leave_out(f"file: {reason}")
-        self._store.mark_seen(mark)
+        self._store.progress.mark_seen(mark)
 
     def _hand_over(self, data: bytes, kind: str) -> list[bytes | None]:
         """What each thing in it is about."""

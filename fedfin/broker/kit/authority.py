@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from fedfin.broker.kit import certificates
 from fedfin.broker.kit.issued import Issued, IssuedList
 from fedfin.errors import SettingsError, StateError
-from fedfin.files import make_folder, why, write_atomically
+from fedfin.files import make_folder, write_atomically
 from fedfin.trust.certificate_requests import common_name, key_pem, make_key
 
 
@@ -99,16 +99,7 @@ class Authority:
         return builder.add_extension(own, critical=False).add_extension(issuer, critical=False)
 
     def _load_key(self) -> ec.EllipticCurvePrivateKey:
-        path = self._folder / "ca.key"
-        try:
-            key = serialization.load_pem_private_key(path.read_bytes(), None)
-        except (OSError, ValueError, TypeError) as error:
-            raise StateError(
-                f"{path}: cannot read the CA's key ({why(error)}); take it from a backup"
-            ) from None
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise StateError(f"{path} is not a key that the kit made; take it from a backup")
-        return key
+        return certificates.read_key(self._folder / "ca.key", "the CA's key", "take it from a backup")
 
     def _make(self, federation: str, days: int) -> ec.EllipticCurvePrivateKey:
         key, name = make_key(), common_name(f"FedFIN broker CA of {federation}")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from fedfin.errors import SettingsError
+from fedfin.errors import SettingsError, StateError
 from fedfin.files import why
 
 SOON_DAYS = 30  # a certificate that ends sooner is shown as one to renew
@@ -89,6 +90,17 @@ def read(path: Path) -> x509.Certificate | None:
         raise SettingsError(
             f"{path}: cannot read a certificate in PEM ({why(error)}); put it back, or remove the file"
         ) from None
+
+
+def read_key(path: Path, what: str, remedy: str) -> ec.EllipticCurvePrivateKey:
+    """A private key that the kit made. `what` it is, in words. Raises StateError, with `remedy`."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise StateError(f"{path}: cannot read {what} ({why(error)}); {remedy}") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise StateError(f"{path} is not a key that the kit made; {remedy}")
+    return key
 
 
 def same_key(one: CertificatePublicKeyTypes, other: CertificatePublicKeyTypes) -> bool:

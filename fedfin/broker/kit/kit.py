@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fedfin.broker.kit import access_rules, certificates, mosquitto_conf, page, systemd_unit
@@ -24,8 +23,8 @@ from fedfin.broker.kit.authority import Authority
 from fedfin.broker.kit.other_authority import OtherAuthority
 from fedfin.broker.kit.parties import BROKER, certificate_of
 from fedfin.broker.kit.settings import KitSettings
-from fedfin.errors import SettingsError, StateError
-from fedfin.files import make_folder, why, write_atomically
+from fedfin.errors import SettingsError
+from fedfin.files import make_folder, write_atomically
 from fedfin.trust.certificate_requests import key_pem, make_key, make_request
 
 Requests = Mapping[str, Asked]
@@ -161,15 +160,7 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
     """The key in a file, made now if there is none."""
     if not path.exists():
         write_atomically(path, key_pem(make_key()))
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise StateError(
-            f"{path}: cannot read this key ({why(error)}); remove it, and renew its certificate"
-        ) from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise StateError(f"{path} is not a key that the kit made; remove it, and renew its certificate")
-    return key
+    return certificates.read_key(path, "this key", "remove it, and renew its certificate")
 
 
 def _with_request(standing: Standing, certificate: x509.Certificate | None, asked: Asked) -> Standing:

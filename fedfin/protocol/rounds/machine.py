@@ -8,12 +8,10 @@ Receipt or an Evict, never the round.
 
 from collections.abc import Callable
 
-import msgspec
-
 from fedfin import limits
-from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.machine import Machine
 from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest, Want
 from fedfin.protocol.messages.presence import SiteState
@@ -25,11 +23,9 @@ from fedfin.protocol.rounds.effects import (
     CloseRound,
     Declined,
     Effect,
-    PublishManifest,
     Refused,
     Seen,
     Send,
-    SendChunks,
     Stalled,
     Throttled,
 )
@@ -48,7 +44,7 @@ from fedfin.protocol.rounds.events import (
 from fedfin.protocol.rounds.gate import Gate
 from fedfin.protocol.rounds.hello_checks import objection
 from fedfin.protocol.rounds.lives import Lives
-from fedfin.protocol.rounds.published_parts import PublishedParts
+from fedfin.protocol.rounds.published import Published
 from fedfin.protocol.rounds.reception import Reception
 from fedfin.protocol.rounds.roster import Roster
 from fedfin.protocol.rounds.states import LEGAL, State
@@ -57,7 +53,7 @@ from fedfin.protocol.staleness import late_share
 from fedfin.protocol.versions import UNTOLD, answer_to, party_of
 
 
-class RoundMachine:
+class RoundMachine(Machine[State, Event, Effect]):
     """All rounds of one federation."""
 
     def __init__(
@@ -77,15 +73,13 @@ class RoundMachine:
         `receipt`: the one that a site was given for a round, however long ago. `sharded`: receipts are shards'
         affair, and a new life begins when our owner says so.
         """
-        self.state = State.STARTING
+        super().__init__(State.STARTING, LEGAL)
         self._plan = plan
         self._run = run
         self._sharded = sharded
         self._lives = Lives(run, life)
-        self._now = 0.0
         self._round = 0
-        self._parts = PublishedParts(chunk_size)
-        self._manifest: RoundManifest | None = None
+        self._published = Published(plan, run, chunk_size)
         self._reception = Reception(max_bytes=max_update_bytes, given=receipt)
         self._roster = Roster({}, strangers=True)
         self._gate = Gate(sites=plan.rounds.sites, enrolled=enrolled)
@@ -96,7 +90,7 @@ class RoundMachine:
         self._revisions: dict[str, int] = {}  # that sites have announced
         self._tell_at = 0.0  # when to say next whom the round waits for
         self._cut_at: float | None = None  # since when our own link is down
-        self._handlers: dict[type, Callable[..., list[Effect]]] = {
+        self._handlers = {
             FromSite: self._from_site,
             Opened: self._opened,
             Judged: self._judged,
@@ -116,20 +110,10 @@ class RoundMachine:
             Decline: self._decline,
         }
 
-    def receive(self, event: Event, now: float) -> list[Effect]:
-        """One event at `now` seconds (monotonic); what must be done, in this order."""
-        allowed = LEGAL[self.state].get(type(event))
-        if allowed is None:
-            return []
-        self._now = now
-        effects = self._handlers[type(event)](event)
-        assert self.state in allowed, (type(event), self.state)
-        return effects
-
     @property
     def manifest(self) -> RoundManifest | None:
         """Of the round that runs."""
-        return self._manifest
+        return self._published.manifest
 
     # Rounds.
 
@@ -153,7 +137,8 @@ class RoundMachine:
             self._attendance.answer(site, accepted=receipt.accepted)
         self._attendance.late(event.late)
         self.state = State.FINISHED if event.finished else State.COLLECTING
-        return [*self._publish(event), *([] if event.finished else self._close_if_over())]
+        published = self._published.open(event, self._attendance.threshold, self._lives.now)
+        return [*published, *([] if event.finished else self._close_if_over())]
 
     def _remember(self, event: Opened) -> None:
         """Who has answered this round need not say hello again: it is known even if no roster was kept yet."""
@@ -168,24 +153,6 @@ class RoundMachine:
         return Attendance(
             self._plan.rounds, self._roster, run=self._run, round_=self._round, task=task, now=self._now
         )
-
-    def _publish(self, event: Opened) -> list[Effect]:
-        """The parts that are new, then the manifest, which lists them."""
-        parts = self._parts.publish(event.parts, event.chunk_size)
-        snapshot, *deltas = self._parts.listed()
-        self._manifest = RoundManifest(
-            run=self._run,
-            round=event.round,
-            task=task_of(self._plan, event.round),
-            state="finished" if event.finished else "open",
-            version=event.version,
-            model=event.model,
-            snapshot=snapshot,
-            deltas=tuple(deltas),
-            threshold=self._attendance.threshold,
-            life=self._lives.now,
-        )
-        return [*parts, PublishManifest(self._manifest), self._parts.clear_others()]
 
     def _tick(self, _: Tick) -> list[Effect]:
         if self._cut_at is not None:
@@ -225,11 +192,8 @@ class RoundMachine:
     def _stall(self) -> list[Effect]:
         attendance = self._attendance
         missed = tuple(sorted({*attendance.stall(self._now), *self._gate.unheard}))
-        effects: list[Effect] = [Stalled(self._round, attendance.accepted, attendance.quorum, missed)]
-        if self._manifest is None or self._manifest.threshold == attendance.threshold:
-            return effects
-        self._manifest = msgspec.structs.replace(self._manifest, threshold=attendance.threshold)
-        return [*effects, PublishManifest(self._manifest)]
+        stalled = Stalled(self._round, attendance.accepted, attendance.quorum, missed)
+        return [stalled, *self._published.ask(attendance.threshold)]
 
     # The link.
 
@@ -267,7 +231,7 @@ class RoundMachine:
         self._revisions[site] = max(party_of(message.party).newest, self.revision(site))
         party = answer_to(self._plan, message.party)
         welcome = Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan, party=party))
-        return [*self._catch_up(site, message), welcome, *self._where(site)]
+        return [*self._catch_up(site, message), welcome, *self._published.again(site)]
 
     def _catch_up(self, site: str, hello: Hello) -> list[Effect]:
         """Begin a new life when the site has seen what we know nothing of: our folder is older than its."""
@@ -280,14 +244,12 @@ class RoundMachine:
 
     def draw_life(self, party: str, known: Life) -> Life | None:
         """The next one after ours and the party's; None when it has made us draw as many as one may."""
-        return self._lives.draw(party, known) if self._manifest is not None else None
+        return self._lives.draw(party, known) if self.manifest is not None else None
 
     def begin_life(self, life: Life, party: str, seen: int) -> list[Effect]:
         """The rounds go on in this one, as the party has seen a round that we know nothing of."""
-        assert self._manifest is not None
         self._lives.now = life
-        self._manifest = msgspec.structs.replace(self._manifest, life=life)
-        return [BeginLife(life, self._round, party, seen), PublishManifest(self._manifest)]
+        return [BeginLife(life, self._round, party, seen), self._published.begin_life(life)]
 
     def _is_behind(self, site: str, hello: Hello) -> bool:
         lost = not self._sharded and not self._holds(site)
@@ -331,17 +293,13 @@ class RoundMachine:
         self._roster.presence(site, self._now, online=message.online)
         return [Seen(site, message)]
 
-    def _where(self, site: str) -> list[Effect]:
-        """The manifest once more, for a site that may have missed it."""
-        return [] if self._manifest is None else [Send(site, "dn/ctl", self._manifest)]
-
     def _begin(self, site: str, message: Begin) -> list[Effect]:
         if message.run != self._run:  # the plan was set up anew: the site must hear that before it sends
             return [Send(site, "dn/ctl", Welcome(run=self._run, plan=self._plan))]
         if not self._gate.admits(site, self._now):
             return []
         if message.round > self._round:  # of another life: the site must hear of ours, or we of its
-            return self._where(site)
+            return self._published.again(site)
         self._delivers(Delivers(site, message.round))
         over = message.round < self._round
         if (answer := self._reception.answer(site, message, over=over)) is not None:
@@ -364,7 +322,7 @@ class RoundMachine:
         later = event.round > self._round  # of another life: the site must hear of ours
         if (later or self._in_time(event.round)) and self._gate.admits(event.site, self._now):
             self._roster.delivers(event.site)
-            return self._where(event.site) if later else []
+            return self._published.again(event.site) if later else []
         return []
 
     def _in_time(self, round_: int) -> bool:
@@ -396,10 +354,4 @@ class RoundMachine:
     def _want(self, site: str, message: Want) -> list[Effect]:
         if not self._gate.admits(site, self._now):
             return []
-        try:
-            missing = self._parts.missing(message)
-        except ProtocolError:
-            return []
-        if missing is None:
-            return self._where(site)
-        return [SendChunks(site, message.part, message.version, missing)] if missing else []
+        return self._published.answer(site, message)

@@ -100,7 +100,7 @@ class SecureRoundMachine(RoundMachine):
         if message.run != self._run:
             return self._hello_again(site)
         if message.round > self._round:
-            return self._where(site)
+            return self._published.again(site)
         if message.round != self._round or self.state is not State.COLLECTING:
             return self._tell_outcome(site, message.round)
         return [] if site in self._passing else self._is_ready(site, message)

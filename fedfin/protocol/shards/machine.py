@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fedfin import limits
 from fedfin.plan import Plan
 from fedfin.protocol.life import FIRST_LIFE, Life
+from fedfin.protocol.machine import Machine
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
@@ -29,7 +30,7 @@ from fedfin.protocol.staleness import late_share
 NO_RUN = "0" * 16
 
 
-class ShardMachine:
+class ShardMachine(Machine[State, Event, Effect]):
     """All rounds of one shard. `before`: the run and round that it stood at before a restart.
 
     `settled`: the newest round whose sum the root had taken.
@@ -51,11 +52,10 @@ class ShardMachine:
 
         `receipt`: the one that a site was given for a round, however long ago.
         """
-        self.state = State.WAITING
+        super().__init__(State.WAITING, LEGAL)
         self._plan, self._shard = plan, shard
         self._digest = plan.digest()
         self._max_update_bytes = max_update_bytes
-        self._now = 0.0
         # A broker may retain the manifest of an earlier run, or of an earlier round: neither counts.
         self._run, self._before, self._life = before[0], before, life
         self._settled = settled
@@ -72,7 +72,7 @@ class ShardMachine:
         self._refused: set[str] = set()  # sites whose update was not even wanted
         self._reported = -1  # how many answers the root has been told of
         self._tell_at = self._retry_at = 0.0
-        self._handlers: dict[type, Callable[..., list[Effect]]] = {
+        self._handlers = {
             Connected: self._connected,
             Disconnected: self._disconnected,
             Tick: self._tick,
@@ -90,16 +90,6 @@ class ShardMachine:
             Receipt: self._receipt,
             Evict: self._evict,
         }
-
-    def receive(self, event: Event, now: float) -> list[Effect]:
-        """One event at `now` seconds (monotonic); what must be done, in this order."""
-        allowed = LEGAL[self.state].get(type(event))
-        if allowed is None:
-            return []
-        self._now = now
-        effects = self._handlers[type(event)](event)
-        assert self.state in allowed, (type(event), self.state)
-        return effects
 
     # The link.
 

@@ -8,6 +8,7 @@ A root's folder may be restored from a backup, and a shard's. Whoever knows more
 `Hello`), and the rounds go on in a new life, which the shards begin before the sites do (renewal.py).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -44,7 +45,10 @@ UNKNOWN = bytes(32)  # the id in a receipt that a shard gave: the root does not 
 
 
 class RootMachine:
-    """All rounds of one federation with `shards` shards."""
+    """All rounds of one federation with `shards` shards.
+
+    `receipt`: the one that a shard was given for a round, however long ago.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class RootMachine:
         chunk_size: int = limits.CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
         life: Life = FIRST_LIFE,
+        receipt: Callable[[int, str], Receipt | None] = lambda *_: None,
     ) -> None:
         self._inner = RoundMachine(
             plan,
@@ -73,8 +78,8 @@ class RootMachine:
         self._heard: dict[str, float] = {}  # when each shard said something last; empty while we are cut off
         self._now = 0.0
         self._round = 0
-        self._max_sum_bytes = max_sum_bytes
-        self._reception = Reception(max_bytes=max_sum_bytes)
+        self._max_sum_bytes, self._given = max_sum_bytes, receipt
+        self._reception = self._new_reception()
         self._answered: set[tuple[str, int, bool]] = set()  # (site, round, accepted) of the tallies
         self._tallied: set[str] = set()  # shards that have said where they stand in this round and life
         self._opening: Opened | None = None
@@ -204,10 +209,12 @@ class RootMachine:
                 return [*self._reception.chunk(name, event.message, self._now)]
 
     def _sum(self, name: str, begin: Begin) -> list[Effect]:
-        if (answer := self._reception.answer(name, begin)) is not None:
+        if begin.run != self._run:
+            return []  # a refusal would end the shard; what its tally is answered says which run this is
+        over = begin.round < self._round  # as of a twin's folder, or one that was restored
+        if (answer := self._reception.answer(name, begin, over=over)) is not None:
             return [answer]
-        ours = (begin.run, begin.round) == (self._run, self._round)
-        reason = self._reception.objection(name, begin, wanted=ours)
+        reason = self._reception.objection(name, begin, wanted=begin.round == self._round)
         if reason is not None:
             return _answer(name, Receipt(id=begin.outline.id, accepted=False, reason=reason))
         return [*self._reception.begin(name, begin, self._now)]
@@ -294,7 +301,7 @@ class RootMachine:
         assert self._opening is not None
         if self.state is State.FINISHED:
             return []
-        self._reception = Reception(max_bytes=self._max_sum_bytes)
+        self._reception = self._new_reception()
         return self._opened(replace(self._opening, receipts={}, late=0))
 
     def _call_back(self, shard: Shard, tally: Tally, manifest: RoundManifest) -> list[Effect]:
@@ -329,6 +336,9 @@ class RootMachine:
         answers = [Answer(site, round_, Receipt(id=UNKNOWN, accepted=ok)) for site, round_, ok in new]
         effects = self._feed(Judged(tuple(answers))) if answers else []
         return [e for e in effects if not (isinstance(e, Send) and isinstance(e.message, Receipt))]
+
+    def _new_reception(self) -> Reception:
+        return Reception(max_bytes=self._max_sum_bytes, given=self._given)
 
 
 def _answer(name: str, *messages: Message) -> list[Effect]:

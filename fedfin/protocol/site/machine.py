@@ -5,12 +5,11 @@ each event, bytes that must survive a crash go out as effects before anything is
 What is legal in which state is the table in states.py.
 """
 
-from collections.abc import Callable
-
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol.invitation import draw
+from fedfin.protocol.machine import Machine
 from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
@@ -56,11 +55,11 @@ from fedfin.protocol.versions import Announcement, following, mismatch, party_of
 ANOTHER_RUN = "the aggregator began another run of the plan; to take part, start this site with --again"
 
 
-class SiteMachine:
+class SiteMachine(Machine[State, Event, Effect]):
     """One site in one federation."""
 
     def __init__(self, *, site: str, boot: str, encoders: dict[str, str], memory: Memory) -> None:
-        self.state = State.JOINING
+        super().__init__(State.JOINING, LEGAL)
         self._boot, self._encoders = boot, encoders
         self._site = site
         self._plan: Plan | None = None
@@ -70,7 +69,6 @@ class SiteMachine:
         self._succession = Succession()
         self._distrusted = False  # whether a manifest was ignored, which is told once
         self._online = False
-        self._now = 0.0
         self._retry_at = 0.0
         self._object_at = 0.0  # when an aggregator that is behind, or another, may be contradicted again
         self._fetch = Fetch()
@@ -78,7 +76,7 @@ class SiteMachine:
         self._leaves = b""  # of the payload, where they are known
         self._outgoing = Outgoing()
         self._announcement = Announcement()
-        self._handlers: dict[type, Callable[..., list[Effect]]] = {
+        self._handlers = {
             Connected: self._connected,
             Disconnected: self._disconnected,
             Tick: self._tick,
@@ -100,16 +98,6 @@ class SiteMachine:
             Barred: self._on_barred,
             Summed: self._summed,
         }
-
-    def receive(self, event: Event, now: float) -> list[Effect]:
-        """One event at `now` seconds (monotonic); what must be done, in this order."""
-        allowed = LEGAL[self.state].get(type(event))
-        if allowed is None:
-            return []
-        self._now = now
-        effects = self._handlers[type(event)](event)
-        assert self.state in allowed, (type(event), self.state)
-        return effects
 
     @property
     def hello(self) -> Hello:

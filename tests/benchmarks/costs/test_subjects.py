@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.costs.compute.fusion_subjects import FULL, full_plan, model_of
 from benchmarks.costs.compute.process import measure_here
-from benchmarks.costs.compute.subjects import FULL, SUBJECTS, full_plan, model_of
+from benchmarks.costs.compute.subjects import SUBJECTS
 from benchmarks.costs.framing import framed, ours
 from benchmarks.costs.learning import Course, closed_forms_reach, goal, rounds_needed
 from fedfin.model.model_spec import task_specs
