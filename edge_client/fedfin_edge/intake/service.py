@@ -100,8 +100,11 @@ class Service:
         for port, server in servers(self._site, self._folder, self._reception, self._report).items():
             self._stack.enter_context(server)
             self._report("listening", {"port": port})
-        for source in polled(self._site, self._folder, self._reception, self._store, self._report):
+        sources = polled(self._site, self._folder, self._reception, self._store, self._report)
+        for source in sources:
             self._stack.enter_context(source)
+        for source in sources:  # before the first of them is waited for
+            self._stack.callback(source.stop)
         with self._manager.serving():
             self._work_on()
 
