@@ -79,6 +79,9 @@ FEATURE_ABS = (
 LEAST_SUMMED = 3
 LEAST_GROUPS = 3  # of sites, whose sums are compared: two have no middle
 COHORT = 512
+BLOCK_BYTES = (
+    64 * 1024
+)  # of what all sites of a cohort say of the blocks they give to; keys and shares take 140 KB
 # Rounds of training at most that a plan with secure sums is drafted with, and the demo's has: what they and all else
 # that is seen tell together of ten sites of 72 in 16 dimensions is to stay at .60 (docs/leakage.md).
 SUMMED_ROUNDS = 2

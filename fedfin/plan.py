@@ -48,6 +48,7 @@ class Plan(Closed, frozen=True):
                 f'codec.up = "{up}" is for privacy.level = "secure"; at "open" set another preset, such as "exact"'
             )
         self._check_groups()
+        self._check_blocks()
         if self.privacy.noised:
             self._check_private()
 
@@ -110,6 +111,28 @@ class Plan(Closed, frozen=True):
                 f"privacy.groups needs rounds.min_sites of {LEAST_IN_GROUPS} or more: three groups of three sites"
             )
 
+    def _check_blocks(self) -> None:
+        """Of sums in which enough sites must be behind each part."""
+        least, level, min_sites = (
+            self.privacy.least_sites_per_block or 0,
+            self.privacy.level,
+            self.rounds.min_sites,
+        )
+        if least and level != "secure":
+            raise ValueError(
+                f'privacy.least_sites_per_block is for privacy.level = "secure", not "{level}": at "open" each site\'s'
+                ' part is seen; at "private" noise covers what one site alone has'
+            )
+        if least and self.privacy.groups:
+            raise ValueError(
+                "privacy.least_sites_per_block does not go with privacy.groups: of three sites few have what is rare"
+            )
+        if least > min_sites:
+            raise ValueError(
+                f"privacy.least_sites_per_block ({least}) exceeds rounds.min_sites ({min_sites}): what all sites have"
+                " would be in no sum"
+            )
+
     def _check_private(self) -> None:
         """What has no part in sums with noise."""
         model = self.model
@@ -141,6 +164,8 @@ class Plan(Closed, frozen=True):
             keys.append(f'codec.up = "exact"{in_schedule}')
         if self.privacy.groups:
             keys.append("no privacy.groups")
+        if self.privacy.least_sites_per_block:
+            keys.append("no privacy.least_sites_per_block")
         return " and ".join(keys)
 
     @property

@@ -194,7 +194,8 @@ class Privacy(Closed, frozen=True):
     `epsilon`, `delta`: what all sums together promise to each patient, once noise is in them. `training_share`: what
     part of it training gets, if there is any; `patients`: how many train in all, a number that may be public.
     `groups`: sums of training are opened in so many at most, and the median of their means counts
-    (fedfin/protocol/sum_groups.py).
+    (fedfin/protocol/sum_groups.py). `least_sites_per_block`: of what fewer sites of a sum have, nothing is in it
+    (fedfin/model/blocks.py).
     """
 
     level: Level = "open"
@@ -205,6 +206,9 @@ class Privacy(Closed, frozen=True):
     groups: Annotated[int, msgspec.Meta(ge=limits.LEAST_GROUPS, le=MOST_GROUPS)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
+    least_sites_per_block: (
+        Annotated[int, msgspec.Meta(ge=limits.LEAST_SUMMED, le=limits.COHORT)] | msgspec.UnsetType
+    ) = msgspec.UNSET
 
     @property
     def summed(self) -> bool:

@@ -3,6 +3,7 @@
 import msgspec
 import numpy as np
 
+from fedfin.model.blocks import Blocks
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealing, Dealt, Reveal, Survivors
 from fedfin.secure_sums.masks import WORD
 from fedfin.secure_sums.member import Kept, Member
@@ -41,10 +42,20 @@ class Ledger:
 
 
 class Sites:
-    """`count` of them; `ledgers`: what each has made durable. `groups`: into which all are dealt, if any."""
+    """`count` of them; `ledgers`: what each has made durable. `groups`: into which all are dealt, if any.
 
-    def __init__(self, count: int, groups: int = 0) -> None:
-        self.groups = groups
+    `blocks`: the round's, where so many sites must be behind each; `gives`: to which each gives.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        groups: int = 0,
+        *,
+        blocks: Blocks | None = None,
+        gives: dict[str, bytes] | None = None,
+    ) -> None:
+        self.groups, self.blocks, self.gives = groups, blocks, gives or {}
         self.names = tuple(sorted(f"s{number}" for number in range(count)))
         self.identities = {
             name: Identity(Ed25519PrivateKey.generate(), X25519PrivateKey.generate()) for name in self.names
@@ -63,20 +74,22 @@ class Sites:
             least=3,
             ledger=self.ledgers[name],
             most_groups=lambda _: self.groups,
+            blocks=lambda _: self.blocks,
         )
 
     def deal(self, names: tuple[str, ...], attempt: bytes = FIRST) -> dict[str, Dealing]:
         """Of each of the cohort."""
         grouped = self.names if self.groups else msgspec.UNSET
         question = Cohort(**WHERE, attempt=attempt, names=names, grouped=grouped)
-        return {name: self.members[name].deal(question) for name in names}
+        return {name: self.members[name].deal(question, self.gives.get(name, b"")) for name in names}
 
     def dealt(self, dealings: dict[str, Dealing], name: str) -> Dealt:
         """What an honest aggregator relays to a site."""
         attempt = next(iter(dealings.values())).attempt
         keys = {one: dealing.key for one, dealing in dealings.items()}
         shares = {one: dealing.shares[name] for one, dealing in dealings.items() if one != name}
-        return Dealt(**WHERE, attempt=attempt, keys=keys, shares=shares)
+        gives = {one: dealing.gives for one, dealing in dealings.items()} if self.blocks else msgspec.UNSET
+        return Dealt(**WHERE, attempt=attempt, keys=keys, shares=shares, gives=gives)
 
     def mask(self, dealings: dict[str, Dealing], values: dict[str, np.ndarray]) -> dict[str, bytes]:
         """Each site's masked values, by name."""

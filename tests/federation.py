@@ -153,9 +153,13 @@ class Federation:
         sites: int = 3,
         options: tuple[object, ...] = (),
         keys: bool = False,
+        count: int = 40,
         **plan,
     ) -> None:
-        """`options` go to `edge init` and `aggregator serve` beside --broker; `keys`: all are admitted by a charter."""
+        """`options` go to `edge init` and `aggregator serve` beside --broker; `keys`: all are admitted by a charter.
+
+        `count`: cases of each site.
+        """
         self.folder, self.broker_url, self.names = folder, broker_url, [f"s{i}" for i in range(sites)]
         self.options = options
         bundles = {name: make_bundle(folder / "bundles" / name, name, dim) for name, dim in DIMS.items()}
@@ -164,7 +168,7 @@ class Federation:
         set_up("aggregator", "init", folder / "plan.toml", folder / "agg")
         for number, name in enumerate(self.names):
             modalities = tuple(DIMS) if number == 0 else ("image",)
-            cases = write_cases(folder / f"{name}.jsonl", number, modalities)
+            cases = write_cases(folder / f"{name}.jsonl", number, modalities, count=count)
             chosen = [word for m in modalities for word in ("--bundle", folder / "bundles" / m)]
             set_up(
                 "edge",

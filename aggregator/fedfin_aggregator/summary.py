@@ -12,9 +12,9 @@ from fedfin import limits
 from fedfin.declines import CAUSES
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
-from fedfin.protocol.subtraction import NO_COHORT, PASSED_OVER
-from fedfin.protocol.sum_groups import NO_GROUPS, most_groups
-from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, ROLLED_BACK, SKIPPED
+from fedfin.protocol.rounds.cohort_choice import no_cohort
+from fedfin.protocol.subtraction import PASSED_OVER
+from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, ROLLED_BACK, SKIPPED, WITHHELD
 from fedfin_aggregator.store.journal import Journal, RoundRow
 from fedfin_aggregator.store.update_records import PartRow
 from fedfin_aggregator.training_end import training_end
@@ -108,8 +108,7 @@ def _no_sum(journal: Journal, row: RoundRow) -> str | None:
     updates = journal.updates.counted(row.round)
     if any(update.accepted for update in updates):
         return None
-    without = NO_GROUPS if most_groups(journal.plan, row.round) else NO_COHORT
-    return updates[0].reason if updates else without
+    return updates[0].reason if updates else no_cohort(journal.plan, row.round)
 
 
 def _notes(facts: dict[str, Any]) -> Iterator[str]:
@@ -128,6 +127,8 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
                 f" {better:.0f}, from which the next round went on; neither it nor this round's updates are in the"
                 " model"
             )
+        if withheld := [key.removeprefix(WITHHELD) for key in row if key.startswith(WITHHELD)]:
+            yield f"round {row['round']}: too few sites have this, and it is in no sum: {', '.join(withheld)}"
         if row["no_sum"]:
             yield f"round {row['round']} closed without a sum: {row['no_sum']}"
     yield from _absent(facts["sites"])

@@ -57,8 +57,9 @@ class Watch:
         """Of a task when this is the first site's data set."""
         count = self.level.sums[0]
         plan = in_sums(PLAN, count) if count > 1 else PLAN
+        least, rare = self.level.least_patients, self.level.rare_answers
         sites = [
-            replace(one, least_patients=self.level.least_patients) for one in [first, *self.others][:count]
+            replace(one, least_patients=least, rare_answers=rare) for one in [first, *self.others][:count]
         ]
         return self.level.sees([_sent(plan, task, site) for site in sites])
 

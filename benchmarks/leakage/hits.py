@@ -25,21 +25,27 @@ def membership(tests: Sequence[Floats], is_member: NDArray[np.bool_]) -> float:
 def joint_membership(tests: Sequence[Floats], is_member: NDArray[np.bool_]) -> float:
     """AUC on each half of the candidates of what is learnt of all tests together on the other; the mean of both.
 
-    By logistic regression on the tests' ranks. Who learns so knows half of the members.
+    By logistic regression on the tests' ranks. Who learns so knows half of the members. A half without members, or of
+    members alone, teaches nothing: chance.
     """
     ranks = np.stack([_standard_ranks(scores) for scores in tests], axis=1)
     first = np.arange(len(is_member)) % 2 == 0
-    found = []
-    for half in (first, ~first):
-        weights = _logistic(ranks[half], is_member[half].astype(np.float64))
-        found.append(area(ranks[~half] @ weights, is_member[~half]))
+    found = [_learnt(ranks, is_member, taught=half) for half in (first, ~first)]
     return float(np.mean(found))
+
+
+def _learnt(ranks: Floats, is_member: NDArray[np.bool_], *, taught: NDArray[np.bool_]) -> float:
+    """AUC on the other half of the candidates; ranks: [n, tests]."""
+    if len(set(is_member[taught].tolist())) < 2:
+        return 0.5
+    weights = _logistic(ranks[taught], is_member[taught].astype(np.float64))
+    return area(ranks[~taught] @ weights, is_member[~taught])
 
 
 def _standard_ranks(scores: Floats) -> Floats:
     """Of mean 0 and deviation 1, whatever tails the scores have."""
     ranks: Floats = np.argsort(np.argsort(scores)).astype(np.float64)
-    standard: Floats = (ranks - ranks.mean()) / ranks.std()
+    standard: Floats = (ranks - ranks.mean()) / max(ranks.std(), 0.5)  # which that of two is; of one it is 0
     return standard
 
 

@@ -13,7 +13,8 @@ LEAST_SITES = 3  # of a federation that is attacked
 class Level:
     """name: the plan's word for it. sums: of how many sites' parts the aggregator sees the sum, and no part of it.
 
-    least_patients: each site's floor on what it submits, where single patients are attacked. epsilon: of the noise in
+    least_patients: each site's floor on what it submits, where single patients are attacked; rare_answers: whether sums
+    hold answers of fewer. epsilon: of the noise in
     the sums; None: there is none.
     """
 
@@ -21,6 +22,7 @@ class Level:
     sums: tuple[int, ...]
     least_patients: int = 0
     epsilon: float | None = None
+    rare_answers: bool = True
 
     def sees(self, parts: Sequence[Seen]) -> Seen:
         """From what so many sites submit. Secure sums equal the plain fold, so this is the fold."""

@@ -108,6 +108,9 @@ class Policy(_Closed, frozen=True):
     (agent/approvals.py). It is not the default, because a plan is read before that: with keys a site answers the one
     plan that a person has read and accepted (`fedfin edge accept`), and without keys data may be public.
 
+    `rare_answers`: whether in secure sums evaluation and calibration hold labels of which fewer than `least_patients`
+    have one of the two answers: other sites' cases hide them, if they have some.
+
     `unlike_others`: whether it takes part though its features are unlike the pooled ones (agent/pool_checks.py). The
     defaults of what is bounded are far above what the plan's own defaults ask for: 24 rounds of 1 epoch, 1180 random
     features.
@@ -124,6 +127,7 @@ class Policy(_Closed, frozen=True):
     most_basis: Most = 4_096
     least_patients: Least = limits.LEAST_PATIENTS
     unlike_others: bool = False
+    rare_answers: bool = True
 
 
 class SiteSettings(_Closed, frozen=True):

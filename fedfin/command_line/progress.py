@@ -82,6 +82,7 @@ class RoundBar:
             "rolled-back",
             "outlier",
             "unlike",
+            "withheld",
             "labels",
             "stalled",
             "rewound",

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from fedfin import limits
 from fedfin.codec import Shapes
+from fedfin.model.blocks import most_telling
 from fedfin.model.model_spec import TASKS, model_shapes, needs_second_moments, task_specs
 from fedfin.model.second_moment_spec import MOST_BYTES, least_bytes
 from fedfin.plan import Plan
@@ -34,6 +35,11 @@ def check_size(plan: Plan) -> None:
     if tensors > limits.TENSORS:
         raise ValueError(
             f"the plan makes {tensors:,} tensors, at most {limits.TENSORS:,} are allowed; name fewer modalities"
+        )
+    if plan.privacy.least_sites_per_block and plan.rounds.sites > (most := most_telling(plan)):
+        raise ValueError(
+            f"what {plan.rounds.sites} sites would say of the plan's blocks does not fit a message, of {most} it does;"
+            " name fewer modalities or labels, or leave privacy.least_sites_per_block out"
         )
 
 

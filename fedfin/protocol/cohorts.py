@@ -20,13 +20,21 @@ def threshold(sites: int) -> int:
 
 
 def most_summed(plan: Plan) -> int:
-    """How many sites a cohort has at most: sums of whole steps are made for as many as the plan wants, and no more."""
-    return plan.rounds.sites if plan.codec.quantized else limits.COHORT
+    """How many sites a cohort has at most.
+
+    Sums of whole steps are made for as many as the plan wants, and no more; what each says of its blocks must fit a
+    message, and does of as many (plan_size.py).
+    """
+    bounded = plan.codec.quantized or plan.privacy.least_sites_per_block
+    return plan.rounds.sites if bounded else limits.COHORT
 
 
-def key_statement(run: str, round_: int, attempt: bytes, key: bytes, commitment: bytes) -> bytes:
-    """What a site signs for one attempt: its public key, and the SHA-256 of its own mask's seed."""
-    return msgspec.msgpack.encode(("fedfin sum key 1", run, round_, attempt, key, commitment))
+def key_statement(
+    run: str, round_: int, attempt: bytes, key: bytes, commitment: bytes, gives: bytes = b""
+) -> bytes:
+    """What a site signs for one attempt: public key, SHA-256 of its own mask's seed, to which blocks it gives."""
+    marked = (gives,) if gives else ()
+    return msgspec.msgpack.encode(("fedfin sum key 1", run, round_, attempt, key, commitment, *marked))
 
 
 def survivors_statement(

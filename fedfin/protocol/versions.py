@@ -18,6 +18,7 @@ Revision = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 UNTOLD = 1  # the revision of parties that announce none
 TWINS = 2  # from this one on sites understand Twin (messages/presence.py)
 FEWER_BINS = 3  # from this one on scores in secure sums are counted in 32 bins (fedfin/model/model_spec.py)
+SITES_PER_BLOCK = 4  # from this one on parties know privacy.least_sites_per_block (fedfin/model/blocks.py)
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True):
@@ -32,7 +33,7 @@ class Party(msgspec.Struct, frozen=True, array_like=True):
         return f"FedFIN {ascii(self.program)[1:-1]}, which speaks revision {wire}"
 
 
-OURS = Party(program=__version__, newest=FEWER_BINS, least=UNTOLD)
+OURS = Party(program=__version__, newest=SITES_PER_BLOCK, least=UNTOLD)
 BEFORE = Party(program="that announces no version", newest=UNTOLD, least=UNTOLD)
 Announced = Party | UnsetType
 
@@ -62,7 +63,10 @@ def following(plan: Plan, ours: Party = OURS) -> Party:
 
     At "private" there never were more bins.
     """
-    return replace(ours, least=max(ours.least, FEWER_BINS)) if plan.privacy.level == "secure" else ours
+    if plan.privacy.level != "secure":
+        return ours
+    least = SITES_PER_BLOCK if plan.privacy.least_sites_per_block else FEWER_BINS
+    return replace(ours, least=max(ours.least, least))
 
 
 def answer_to(plan: Plan, announced: Announced) -> Announced:

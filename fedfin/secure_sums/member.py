@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
+from fedfin.model.blocks import Blocks, Judgement
 from fedfin.protocol.cohorts import key_statement, shares_context, survivors_statement, threshold
 from fedfin.protocol.messages.secure_sums import (
     Cohort,
@@ -98,7 +99,11 @@ class _Attempt:
     own: tuple[bytes, bytes]  # this site's share of its own secrets
     grouped: tuple[str, ...]
     groups: Groups  # of the cohort, if it is in any
+    gives: bytes = b""  # to which blocks, where the plan asks for sites behind each
     masked: bool = False
+    judged: tuple[dict[str, bytes], Judgement] | None = (
+        None  # what each that dealt gives; so what is in the sum
+    )
     keys: dict[str, SumKey] = field(default_factory=dict)
     shares: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
 
@@ -107,7 +112,8 @@ class Member:
     """One site's, in one run. `roster`: the charter's keys by site.
 
     It gives nothing to a sum over fewer sites than `least`, or over more than `most`: lanes hold no more.
-    `most_groups`: into how many groups the cohort of a round falls at most; 0: it makes one sum.
+    `most_groups`: into how many groups the cohort of a round falls at most; 0: it makes one sum. `blocks`: of a round,
+    where the plan asks for sites behind each.
     """
 
     def __init__(
@@ -121,7 +127,9 @@ class Member:
         most: int = limits.COHORT,
         ledger: Ledger,
         most_groups: Callable[[int], int] = lambda _: 0,
+        blocks: Callable[[int], Blocks | None] = lambda _: None,
     ) -> None:
+        self._blocks = blocks
         self._most_groups = most_groups
         self._site, self._run, self._identity, self._roster = site, run, identity, roster
         self._least, self._most = max(least, limits.LEAST_SUMMED), most
@@ -131,8 +139,8 @@ class Member:
         self._attempt: _Attempt | None = None
         self._left: set[bytes] = set()  # attempts that were left for another
 
-    def deal(self, message: Cohort) -> Dealing:
-        """Key and shares for this attempt; for the same one again the same."""
+    def deal(self, message: Cohort, gives: bytes = b"") -> Dealing:
+        """Key and shares for this attempt; for the same one again the same. gives: to which blocks (blocks.py)."""
         if self._attempt is not None and self._attempt.id == message.attempt:
             return self._attempt.dealing
         self._check_cohort(message)
@@ -147,9 +155,9 @@ class Member:
             strict=True,
         )
         shares = dict(zip(message.names, pairs, strict=True))
-        dealing = self._dealing(message, self._sum_key(message, key, seed), shares)
+        dealing = self._dealing(message, self._sum_key(message, key, seed, gives), shares, gives)
         self._attempt = _Attempt(
-            message.attempt, message.names, dealing, key, seed, shares[self._site], grouped, groups
+            message.attempt, message.names, dealing, key, seed, shares[self._site], grouped, groups, gives
         )
         return dealing
 
@@ -190,12 +198,14 @@ class Member:
                 f"a sum of {len(names)} sites is asked for; those of this plan hold {self._most}"
             )
 
-    def _sum_key(self, message: Cohort, key: X25519PrivateKey, seed: bytes) -> SumKey:
+    def _sum_key(self, message: Cohort, key: X25519PrivateKey, seed: bytes, gives: bytes) -> SumKey:
         public, commitment = key.public_key().public_bytes_raw(), hashlib.sha256(seed).digest()
-        statement = key_statement(message.run, message.round, message.attempt, public, commitment)
+        statement = key_statement(message.run, message.round, message.attempt, public, commitment, gives)
         return SumKey(public, commitment, self._identity.signing.sign(statement))
 
-    def _dealing(self, message: Cohort, key: SumKey, shares: Mapping[str, tuple[bytes, bytes]]) -> Dealing:
+    def _dealing(
+        self, message: Cohort, key: SumKey, shares: Mapping[str, tuple[bytes, bytes]], gives: bytes
+    ) -> Dealing:
         run, round_, attempt = message.run, message.round, message.attempt
         roster = self._roster()
         sealed = {
@@ -207,14 +217,19 @@ class Member:
             for name, pair in shares.items()
             if name != self._site
         }
-        return Dealing(run=run, round=round_, attempt=attempt, key=key, shares=sealed)
+        marked = gives or msgspec.UNSET
+        return Dealing(run=run, round=round_, attempt=attempt, key=key, shares=sealed, gives=marked)
 
     def mask(self, message: Dealt, words: masks.Words) -> bytes:
-        """The attempt's id and the masked words, once; `words`: this site's summand, which is written over."""
+        """The attempt's id and the masked words, once; `words`: this site's summand, which is written over.
+
+        Where the plan asks for sites behind every block they hold no more than the judgement of `message.gives` says.
+        """
         own = self._current(message)
         if own.masked:  # the difference of two payloads under the same masks would be that of their values
             raise ProtocolError("this site's values are masked for this attempt already")
         self._check_dealt(own, message)
+        own.judged = self._judge(own, message)
         own.shares = {name: self._opened(message, name) for name in message.keys if name != self._site}
         own.shares[self._site], own.keys = own.own, dict(message.keys)
         where, put_on = (message.run, message.round, message.attempt), masks.Masks()
@@ -239,8 +254,17 @@ class Member:
         for name, key in message.keys.items():
             if name != self._site:
                 where = message.run, message.round, message.attempt
-                statement = key_statement(*where, key.key, key.commitment)
-                self._verify(name, statement, key.signature)
+                gives = (message.gives or {}).get(name, b"")
+                self._verify(name, key_statement(*where, key.key, key.commitment, gives), key.signature)
+
+    def _judge(self, own: _Attempt, message: Dealt) -> tuple[dict[str, bytes], Judgement] | None:
+        """By what each has signed, this site among them, what may be in the sum."""
+        blocks, gives = self._blocks(message.round), message.gives or {}
+        if blocks is None:
+            return None
+        if gives.keys() != message.keys.keys() or gives[self._site] != own.gives:
+            raise ProtocolError("it does not hold to which blocks each gives that has dealt")
+        return gives, blocks.judge(gives)
 
     def _opened(self, message: Dealt, sender: str) -> tuple[bytes, bytes]:
         context = shares_context(message.run, message.round, message.attempt, sender, self._site)
@@ -271,13 +295,26 @@ class Member:
             raise ProtocolError(f"only {len(names)} of {len(own.names)} sites survive: too few for a sum")
         if own.groups and members(whole(own.groups, names)) != names:
             raise ProtocolError("survivors are not whole groups, three at least")
-        if exposes(names, self._ledger.beside(message.round)):
-            raise ProtocolError(
-                "beside a sum that may be open already this one would show what one or two sites gave"
-            )
+        self._check_beside(own, message)
         kept = Kept(self._run, message.round, own.id, own.names, own.keys, own.shares, names, own.grouped)
         self._remember(kept)
         return kept
+
+    def _check_beside(self, own: _Attempt, message: Survivors) -> None:
+        """That this sum shows no part of too few sites, alone or less another one."""
+        blocks, names = self._blocks(message.round), message.names
+        if exposes(names, self._ledger.beside(message.round), alike=blocks is not None):
+            raise ProtocolError(
+                "beside a sum that may be open already this one would show what one or two sites gave"
+            )
+        if blocks is None:
+            return
+        assert own.judged is not None  # masked, and so judged
+        gives, judgement = own.judged
+        if not blocks.hold({name: gives[name] for name in names}, judgement):
+            raise ProtocolError(
+                f"of those that survive fewer than {blocks.least} give to a block that is in the sum"
+            )
 
     def reveal(self, message: Consents) -> Reveal:
         """Of each that dealt the share of one secret: of survivors of the seed, of the others of the key."""

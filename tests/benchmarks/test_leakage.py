@@ -14,6 +14,8 @@ from benchmarks.leakage.listener import in_sums, listen
 from benchmarks.leakage.measure import EVERYTHING, HeldOut, View, attack, judging, make_listener
 from benchmarks.leakage.people import WHOLE, deal, made_up, together
 from benchmarks.leakage.projection import principal_axes
+from benchmarks.leakage.rare_answers import HELD_OUT as OF_A_SITE
+from benchmarks.leakage.rare_answers import of_sum, table
 from benchmarks.leakage.real_people import hancock
 from benchmarks.leakage.report import Report, read_report, report_json
 from benchmarks.leakage.second_moments import halves, of_features, whole
@@ -118,6 +120,14 @@ def test_tests_that_know_a_little_know_more_together():
     scores = rng.normal(size=(10, 1000)) + 0.3 * is_member
     assert membership(list(scores), is_member) < 0.62
     assert joint_membership(list(scores), is_member) > 0.7
+
+
+@pytest.mark.parametrize("members", [[True], [True, False], [True, False, True]])
+def test_so_few_that_a_half_teaches_nothing_are_told_no_better_than_by_chance(members):
+    """One calibrator and one stranger: the half to learn from is of a single one. No division by zero."""
+    with np.errstate(all="raise"):
+        found = joint_membership([np.arange(len(members), dtype=np.float64)] * 2, np.array(members))
+    assert found == 0.5
 
 
 def test_two_halves_of_the_patients_are_seen_where_sums_are_and_are_one_sum_together(world):
@@ -269,3 +279,28 @@ def test_every_table_of_the_page_is_measured():
     """None was written by hand."""
     blocks = re.findall(r"(?:^\|.*\n)+", PAGE, flags=re.MULTILINE)
     assert len(blocks) == sum(map(len, SHOWN.values())) + len(["default", "rounds", "single"])
+
+
+def test_the_single_positive_of_all_sites_is_in_no_histogram_where_rare_answers_stay_at_home():
+    """At its own cost: the row of the table says how much is left."""
+    lone = [f"the single positive of all sites, in {what}" for what in ("a histogram", "the calibration")]
+    for rare_answers in (True, False):
+        found = {
+            one.attack: one.recovered for one in differencing.run(replace(SECURE, rare_answers=rare_answers))
+        }
+        assert [found[attack] for attack in lone] == [rare_answers] * 2
+
+
+def test_a_floor_on_each_answer_leaves_nothing_of_sites_of_72_and_nearly_all_of_large_ones():
+    """As the page says; and how often all sites together have one positive."""
+    rng = np.random.default_rng(1)
+    few, many = of_sum(72, 0.01, OF_A_SITE, rng), of_sum(1_000, 0.2, OF_A_SITE, rng)
+    assert (few.left, many.lone) == (0.0, 0.0)
+    assert 0.3 < few.lone < 0.38
+    assert many.left > 0.99
+
+
+def test_the_page_has_the_table_of_rare_answers():
+    """To the last cell."""
+    page = (ROOT / "docs" / "leakage.md").read_text()
+    assert "\n".join(table()) in page

@@ -223,6 +223,21 @@ def test_a_lone_answer_is_in_no_histogram_and_no_calibration_of_a_site(
     summed = replace_struct(BOTH, privacy=Privacy(level="secure"), rounds=Rounds(sites=3, min_sites=3))
     assert [_tells_of(BOTH, task, dataset, label) for label in (0, 1)] == [known, True]
     assert [_tells_of(summed, task, dataset, label) for label in (0, 1)] == [True, True]
+    wary = replace(dataset, rare_answers=False)
+    assert [_tells_of(summed, task, wary, label) for label in (0, 1)] == [known, True]
+
+
+@pytest.mark.parametrize("task", ["evaluate", "calibrate"])
+@pytest.mark.parametrize(("known", "there"), [(1, False), (9, False), (10, True)])
+def test_a_label_that_too_few_patients_know_is_in_no_sum_of_histograms_or_calibration(
+    task: Task, known: int, there: bool
+) -> None:
+    """It may be recorded here alone."""
+    sides = {"evaluate": "held_out", "calibrate": "validation"}
+    dataset = replace(draw(PLAN, 40, 1), **{sides[task]: np.ones(40, np.bool_)})
+    dataset.labels[known:, 0] = np.nan
+    summed = replace_struct(BOTH, privacy=Privacy(level="secure"), rounds=Rounds(sites=3, min_sites=3))
+    assert [_tells_of(summed, task, dataset, label) for label in (0, 1)] == [there, True]
 
 
 def _tells_of(plan: Plan, task: Task, dataset: Dataset, label: int) -> bool:

@@ -26,6 +26,7 @@ from fedfin_edge.agent.joining import who_sees
 from fedfin_edge.agent.summing import Ledger, Summing
 
 RUN, ATTEMPT, OTHER = "1" * 16, b"a" * 16, b"b" * 16
+KNOWN = np.array([True])  # labels
 NAMES = ("s0", "s1", "s2")
 WHERE = {"run": RUN, "round": 1, "attempt": ATTEMPT}
 CAP = 40
@@ -72,7 +73,7 @@ class Cohorts:
         place = self.folder / name
         (place / "state").mkdir(parents=True, exist_ok=True)
         ledger = Ledger(PLAN, RUN, place / "state" / "secure-sum.msgpack", Answers(place / "answers.jsonl"))
-        return Summing(self.plan, end, name, ledger, RUN)
+        return Summing(self.plan, end, name, ledger, RUN, KNOWN)
 
     def ask(self, question, name: str):
         """One site."""
@@ -150,7 +151,9 @@ def test_a_damaged_memory_of_a_sum_is_one_line_with_the_remedy(tmp_path: Path) -
 def test_without_keys_there_are_no_secure_sums(tmp_path: Path) -> None:
     """And the error says how to get some."""
     with pytest.raises(SettingsError, match="needs keys: `fedfin edge request`"):
-        Summing(PLAN, OpenSiteEnd(), "s0", Ledger(PLAN, RUN, tmp_path / "x", Answers(tmp_path / "y")), RUN)
+        Summing(
+            PLAN, OpenSiteEnd(), "s0", Ledger(PLAN, RUN, tmp_path / "x", Answers(tmp_path / "y")), RUN, KNOWN
+        )
 
 
 def test_a_charter_that_wants_more_sites_is_obeyed(tmp_path: Path) -> None:
@@ -158,7 +161,7 @@ def test_a_charter_that_wants_more_sites_is_obeyed(tmp_path: Path) -> None:
     end = OpenSiteEnd()
     keys = Sites(3)
     end.identity, end.roster, end.least_sites = keys.identities["s0"], keys.roster, 4
-    summing = Summing(PLAN, end, "s0", Ledger(PLAN, RUN, tmp_path / "x", Answers(tmp_path / "y")), RUN)
+    summing = Summing(PLAN, end, "s0", Ledger(PLAN, RUN, tmp_path / "x", Answers(tmp_path / "y")), RUN, KNOWN)
     with pytest.raises(ProtocolError, match="a sum of 3 sites is asked for; plan and charter want 4"):
         summing.answer(Cohort(**WHERE, names=keys.names), _update("s0", 20))
 

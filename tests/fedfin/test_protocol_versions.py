@@ -30,6 +30,7 @@ from fedfin.protocol.versions import (
 )
 
 MORE_BINS = Party(program="0.1.0", newest=2, least=1)  # the last one that counts a sum's scores in 256
+BEFORE_BLOCKS = Party(program="0.1.0", newest=3, least=1)
 NEWER = Party(program="9.0", newest=99, least=99)
 NEXT = Party(program="0.3", newest=OURS.newest + 1, least=OURS.newest)
 SECURE = replace(PLAN, privacy=Privacy(level="secure"))
@@ -59,6 +60,17 @@ def test_secure_sums_want_both_ends_to_count_scores_in_as_many_bins() -> None:
     assert str(mismatch(following(SECURE), MORE_BINS)).endswith("upgrade the aggregator")
     assert mismatch(OURS, following(SECURE)) is None
     assert mismatch(MORE_BINS, following(PLAN)) is None
+
+
+def test_sites_behind_every_block_want_both_ends_to_know_the_key() -> None:
+    """Who is behind is named; a plan without it is followed by both."""
+    plan = replace(
+        SECURE, privacy=Privacy(level="secure", least_sites_per_block=3), rounds=Rounds(sites=3, min_sites=3)
+    )
+    assert str(mismatch(BEFORE_BLOCKS, following(plan))).endswith("upgrade the site")
+    assert str(mismatch(following(plan), BEFORE_BLOCKS)).endswith("upgrade the aggregator")
+    assert mismatch(OURS, following(plan)) is None
+    assert mismatch(BEFORE_BLOCKS, following(SECURE)) is None
 
 
 def test_a_secure_plans_aggregator_announces_its_version_whatever_the_hello() -> None:

@@ -8,6 +8,7 @@ from cohort_sites import Sites, open_sum
 from machine_helpers import CHUNK, HELLO, MODEL, make_plan
 from msgspec.structs import replace
 
+from fedfin.model.blocks import Blocks, blocks_of
 from fedfin.plan_sections import Privacy
 from fedfin.protocol import transfer
 from fedfin.protocol.cohorts import threshold
@@ -24,6 +25,7 @@ from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site import states as site_states
 from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
+from fedfin.protocol.subtraction import NOT_ALIKE
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members
 
 RUN, ROUND, STATISTICS, DEADLINE = "1" * 16, 2, last_round(make_plan()), 100.0
@@ -36,12 +38,22 @@ class Aggregator:
     `done`: what it was asked to do beside sending; `asked`: the last question to each site.
     """
 
-    def __init__(self, count: int = 5, *, groups: int = 0, **opened) -> None:
-        self.sites, self.now = Sites(count, groups), 1.0
-        privacy = Privacy(level="secure", **({"groups": groups} if groups else {}))
+    def __init__(
+        self,
+        count: int = 5,
+        *,
+        groups: int = 0,
+        least: int = 0,
+        gives: dict[str, bytes] | None = None,
+        **opened,
+    ) -> None:
+        keys = {"groups": groups, "least_sites_per_block": least}
+        privacy = Privacy(level="secure", **{key: number for key, number in keys.items() if number})
         plan = make_plan(sites=count, deadline_s=DEADLINE)
         rounds = replace(plan.rounds, min_sites=9 if groups else 3)
         plan = replace(plan, privacy=privacy, rounds=rounds)
+        blocks = blocks_of(plan, task_of(plan, opened.get("round", ROUND)))
+        self.sites, self.now = Sites(count, groups, blocks=blocks, gives=gives), 1.0
         ids = iter(bytes([number]) * 16 for number in range(1, 99))
         self.machine = SecureRoundMachine(
             plan,
@@ -111,7 +123,7 @@ class Aggregator:
             question = self.asked.pop(name, None)
             member = self.sites.members[name]
             if isinstance(question, Cohort):
-                self.say(name, member.deal(question))
+                self.say(name, member.deal(question, self.sites.gives.get(name, b"")))
             elif isinstance(question, Dealt):
                 self.masked[name] = member.mask(question, np.full(8, 1, np.uint64))
                 self.offer(name)
@@ -405,6 +417,37 @@ def test_a_sum_of_statistics_that_loses_one_site_is_given_up_before_anybody_reve
     aggregator.wait(DEADLINE)
     assert not aggregator.of(sum_effects.FixSum)
     assert [effect.missing for effect in aggregator.of(sum_effects.AwaitCohort)] == [("s4",)]
+
+
+BEHIND = replace(make_plan(), privacy=Privacy(level="secure", least_sites_per_block=3))
+BLOCKS, STATISTIC_BLOCKS = Blocks(BEHIND, "train"), Blocks(BEHIND, "evaluate")
+
+
+def test_a_sum_that_loses_the_third_site_of_a_block_is_given_up_before_anybody_reveals() -> None:
+    """Four of five are enough to open it; of what three have it would show two. The next one is without that block."""
+    some, more = (np.packbits(np.arange(len(BLOCKS.all)) < count).tobytes() for count in (1, 3))
+    gives = {"s0": more, "s1": more, "s2": more, "s3": some, "s4": some}
+    aggregator = Aggregator(5, least=3, gives=gives)
+    aggregator.ready()
+    aggregator.to(Dealt)
+    assert aggregator.asked["s0"].gives == gives
+    aggregator.answer(("s0", "s1", "s3", "s4"))
+    aggregator.wait(DEADLINE)
+    assert not aggregator.of(sum_effects.FixSum)
+    assert [new.names for new in aggregator.of(sum_effects.NewSum)][1:] == [("s0", "s1", "s3", "s4")]
+    aggregator.to(Consents)
+    assert aggregator.of(sum_effects.KeepSum)[0].sum.survivors == ("s0", "s1", "s3", "s4")
+
+
+def test_with_sites_behind_every_block_a_sum_of_statistics_is_over_the_same_sites_or_none() -> None:
+    """Those that differ by three may differ by one that has a modality."""
+    gives = dict.fromkeys((f"s{number}" for number in range(6)), bytes(STATISTIC_BLOCKS.byte_count))
+    aggregator = Aggregator(6, least=3, gives=gives, summed=(frozenset(gives),), round=STATISTICS)
+    aggregator.ready(aggregator.names[:5])
+    aggregator.wait(DEADLINE)
+    aggregator.wait(DEADLINE)
+    assert not aggregator.of(sum_effects.NewSum)
+    assert [effect.reason for effect in aggregator.of(sum_effects.NoCohort)] == [NOT_ALIKE]
 
 
 def test_training_goes_on_with_whoever_is_there() -> None:

@@ -223,6 +223,9 @@ VARIANTS = {
     "secure, groups": Variant(
         toy_plan(_GROUPED, privacy=Privacy(level="secure", groups=4)), 12, summed_or_told
     ),
+    "secure, sites behind every block": Variant(
+        solved_plan(_SUMMED, privacy=Privacy(level="secure", least_sites_per_block=3)), 5, summed_or_told
+    ),
     "private": Variant(private_plan(_SUMMED), 5, told_within_the_budget),
 }
 OPEN = {"secure": "everyone"}  # the variant whose model is the same

@@ -17,6 +17,9 @@ UNANNOUNCED = (
 MORE_BINS = (
     "64741fcbddb2a5486ee46f71b239659951388ac7"  # one that counts the scores of secure sums in 256 bins
 )
+BEFORE_BLOCKS = (
+    "4ab48b946b4b0896c5bd59057fa11910073ecaf2"  # one that does not know privacy.least_sites_per_block
+)
 CASES = [("s1",), ("agg",), ("s0", "s1")]  # who is of the older version
 pytestmark = pytest.mark.broker
 
@@ -31,6 +34,12 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_bins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source of the version before fewer bins."""
     return source(MORE_BINS, tmp_path_factory.mktemp("other-bins"))
+
+
+@pytest.fixture(scope="module")
+def before_blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of the version before sites behind every block."""
+    return source(BEFORE_BLOCKS, tmp_path_factory.mktemp("before-blocks"))
 
 
 def source(revision: str, folder: Path) -> Path:
@@ -87,6 +96,45 @@ def test_in_secure_sums_an_older_party_is_named_before_the_first_round(
     assert "which speaks revision 1" in reason, "of an older one a welcome may announce no version"
     assert reason.endswith(f"upgrade the {behind}")
     assert not [event for event in federation.events("agg") if event["event"] == "cohort"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("older_part", ["s1", "agg"])
+def test_secure_sums_of_a_plan_without_blocks_are_those_of_the_version_before(
+    older_part: str, before_blocks: Path, tmp_path: Path
+) -> None:
+    """All sites are in each sum, and no message is left out."""
+    with broker("mosquitto", tmp_path) as url:
+        rounds = Rounds(count=1, sites=3, min_sites=3)
+        federation = Federation(tmp_path, url, keys=True, rounds=rounds, privacy=Privacy(level="secure"))
+        federation.run(trees={older_part: before_blocks})
+    sums = [event for event in federation.events("agg") if event["event"] == "sum"]
+    assert sums
+    assert all(event["accepted"] and event["sites"] == "s0, s1, s2" for event in sums)
+    one_model(federation, tmp_path)
+    assert not complaints(federation)
+
+
+@pytest.mark.slow
+def test_a_site_that_does_not_know_blocks_is_named_before_the_first_round(
+    before_blocks: Path, tmp_path: Path
+) -> None:
+    """It cannot read the plan: who must upgrade, in one line, exit code 10."""
+    with broker("mosquitto", tmp_path) as url:
+        rounds = Rounds(count=1, sites=3, min_sites=3)
+        privacy = Privacy(level="secure", least_sites_per_block=3)
+        federation = Federation(tmp_path, url, keys=True, rounds=rounds, privacy=privacy)
+        aggregator = start(
+            "aggregator", "serve", tmp_path / "agg", "--broker", url, "--json", log=tmp_path / "agg.log"
+        )
+        site = start("edge", "run", tmp_path / "s1", "--json", log=tmp_path / "s1.log", tree=before_blocks)
+        try:
+            assert site.wait(90) == 10, (tmp_path / "s1.log").read_text()
+        finally:
+            aggregator.kill()
+            site.kill()
+    (reason,) = [event["reason"] for event in federation.events("s1") if event["event"] == "dropped"]
+    assert reason.endswith("upgrade the site")
 
 
 def run(parties: tuple[str, ...], older: Path, tmp_path: Path, *, keys: bool) -> None:

@@ -87,6 +87,40 @@ def test_every_task_goes_through_sums(tmp_path: Path) -> None:
     assert closed[-1]["cases.as-is"] > 0
 
 
+@pytest.mark.parametrize("codec", [Codec(), Codec(up="int4")], ids=["exact", "int4"])
+def test_what_one_site_alone_has_is_in_no_sum_where_the_plan_asks_for_three(
+    tmp_path: Path, codec: Codec
+) -> None:
+    """Texts are at s0 alone: no sum holds anything of them, all ends say so, and the model answers without."""
+    privacy = Privacy(level="secure", least_sites_per_block=3)
+    with broker("mosquitto", tmp_path) as url:
+        plan = {"rounds": FEW, "privacy": privacy, "model": Model(basis_total=16), "codec": codec}
+        federation = Federation(tmp_path, url, keys=True, count=80, **plan)
+        federation.run()
+    events = federation.events("agg")
+    sums = [event for event in events if event["event"] == "sum"]
+    assert [event["round"] for event in sums] == [1, 2, 3, 4, 5, 6]
+    assert all(event["accepted"] and event["sites"] == "s0, s1, s2" for event in sums), sums
+    for name in ("agg", *federation.names):
+        told = {e["round"]: e["blocks"] for e in federation.events(name) if e["event"] == "withheld"}
+        assert told == {1: "text"}, name
+    note = "round 1: too few sites have this, and it is in no sum: text"
+    assert note in " ".join(fedfin("aggregator", "show", tmp_path / "agg").stdout.split())
+    tensors = read_model(tmp_path / "agg" / "final.fedfin").tensors
+    start_ = initial_model(federation.plan)
+    for name, array in tensors.items():
+        if ".text" in name and not name.startswith("head.imputed"):
+            assert (array == start_[name]).all(), name
+    assert tensors["norm.image.mean"].any()
+    assert tensors["expert.image.image.weight"].any()
+    closed = [event for event in events if event["event"] == "closed"]
+    assert closed[-1]["cases.only-image"] > 0
+    assert not closed[-1].get("cases.only-text")
+    assert "what fewer than 3 of them have" in fedfin("edge", "review", tmp_path / "s0").stdout.replace(
+        "\n", " "
+    )
+
+
 def test_an_aggregator_that_is_killed_in_an_attempt_goes_on(tmp_path: Path) -> None:
     """Its next life makes another attempt, or opens the sum that the one before was about to open."""
     with broker("mosquitto", tmp_path) as url:

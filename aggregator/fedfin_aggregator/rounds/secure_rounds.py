@@ -10,6 +10,7 @@ from fedfin import limits
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError, StateError
 from fedfin.files import write_atomically
+from fedfin.model.blocks import Blocks
 from fedfin.model.model_spec import Task
 from fedfin.privacy.budget import budget_of
 from fedfin.privacy.ledger import LEDGER, Ledger
@@ -32,7 +33,7 @@ from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds import group_sums
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes
-from fedfin_aggregator.rounds.update_checks import SKIPPED, check_granted, check_noised
+from fedfin_aggregator.rounds.update_checks import SKIPPED, WITHHELD, check_granted, check_noised
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 
@@ -115,8 +116,20 @@ class SecureRounds(RootRounds):
         self._skipped = True
 
     def results(self) -> dict[str, float]:
-        """As Rounds; and whether it is passed over."""
-        return super().results() | ({SKIPPED: 1.0} if self._skipped else {})
+        """As Rounds; whether it is passed over, and what is in its sum of no site."""
+        return (
+            super().results()
+            | ({SKIPPED: 1.0} if self._skipped else {})
+            | {WITHHELD + block: 1.0 for block in self.withheld}
+        )
+
+    @property
+    def withheld(self) -> list[str]:
+        """In words, what too few sites of the sum at hand have, so that it is not in it."""
+        if self.unopened is None or not self.unopened.gives:
+            return []
+        blocks = Blocks(self.plan, task_of(self.plan, self.unopened.round))
+        return blocks.judge(self.unopened.gives).says()
 
     def fix_sum(self, attempt: bytes) -> None:
         """Its survivors are named: values that come later would be in the sum, and their masks never taken off."""

@@ -39,7 +39,9 @@ ROLLED_BACK = "rolled_back_to"
 SKIPPED = "passed_over"
 # All that the results say beside the means of the sites' metrics; `show` believes them.
 RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT, BEST, ROLLED_BACK, SKIPPED})
-RESULT_PREFIXES = ("auc.", "cases.")
+# Begins what of a secure sum too few sites have, so that it is not in it.
+WITHHELD = "withheld."
+RESULT_PREFIXES = ("auc.", "cases.", WITHHELD)
 
 
 def check_values(plan: Plan, task: Task, values: Values, weights: Weights) -> None:

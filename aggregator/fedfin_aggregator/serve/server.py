@@ -114,7 +114,7 @@ class Server(Shell):
                 shards=self._shards,
                 max_sum_bytes=limit,
                 life=rounds.journal.life,
-                receipt=rounds.journal.receipt,
+                receipt=rounds.journal.updates.receipt,
             )
         if plan.privacy.summed:
             return SecureRoundMachine(

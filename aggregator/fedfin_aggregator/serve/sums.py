@@ -64,6 +64,8 @@ class Sums:
     def _open(self, sum_: sums.OpenSum) -> None:
         receipt = self._rounds.open_sum(sum_)
         self._tell(sum_.round, sum_.survivors, accepted=receipt.accepted, reason=receipt.reason)
+        if withheld := self._rounds.withheld:
+            self._report("withheld", {"round": sum_.round, "blocks": ", ".join(withheld)})
         self._ended(SumEnded(sum_.attempt, sum_.survivors, receipt))
 
     def _give_up(self, sum_: sums.OpenSum) -> None:

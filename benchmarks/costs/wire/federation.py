@@ -111,7 +111,10 @@ def make_plan(case: Case, folder: Path) -> Plan:
     for modality in MODALITIES:
         write_bundle(folder / BUNDLES / modality, modality, case.columns)
     presets: Sequence[Preset] = case.presets or ("exact",)
-    settings = replace(demo_settings(), sites=case.sites, rounds=len(presets), dims=case.columns)
+    rounds = len(presets)
+    settings = replace(
+        demo_settings(), sites=case.sites, rounds=rounds, summed_rounds=rounds, dims=case.columns
+    )
     level: Level = "open" if case.level == "open" else "secure"
     plan = make_demo_plan(settings, folder, list(FINDINGS), settings.fin, list(MODALITIES), level)
     if case.level == "private":

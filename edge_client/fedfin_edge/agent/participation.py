@@ -85,7 +85,8 @@ class Participation:
 
     def _summing(self) -> Summing:
         ledger = Ledger(self.plan, self.run, self._state.folder / "secure-sum.msgpack", self._answers)
-        return Summing(self.plan, self._channel, self._site.settings.site, ledger, self.run)
+        labels = self.dataset.familiar_labels
+        return Summing(self.plan, self._channel, self._site.settings.site, ledger, self.run, labels)
 
     def begin(self, report: Report) -> None:
         """Put in order what an earlier life left, and say what this is."""

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import SettingsError, StateError
 from fedfin.files import write_atomically
+from fedfin.model.blocks import Blocks, blocks_of
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.cohorts import most_summed
@@ -81,7 +83,10 @@ class Ledger:
 class Summing:
     """One site's, in one run. Raises SettingsError without keys, StateError when a file is damaged."""
 
-    def __init__(self, plan: Plan, channel: SiteEnd, site: str, ledger: Ledger, run: str) -> None:
+    def __init__(
+        self, plan: Plan, channel: SiteEnd, site: str, ledger: Ledger, run: str, labels: NDArray[np.bool_]
+    ) -> None:
+        """labels: of which this site knows enough to tell that, bool [labels]."""
         if channel.identity is None:
             raise SettingsError(
                 f'the plan\'s privacy.level is "{plan.privacy.level}", which needs keys: `fedfin edge request`, and'
@@ -98,8 +103,19 @@ class Summing:
             most=most_summed(plan),
             ledger=ledger,
             most_groups=lambda round_: most_groups(plan, round_),
+            blocks=self._blocks,
         )
         self._sealed = b"", b""  # an attempt, and what travels for it
+        self._labels = labels
+        self._withheld: list[str] = []  # of the newest sum, in words: what is in it of no site
+
+    def _blocks(self, round_: int) -> Blocks | None:
+        return blocks_of(self._plan, task_of(self._plan, round_))
+
+    def withheld(self) -> list[str]:
+        """In words what too few sites of the sum at hand have, so that it is not in it; told once."""
+        found, self._withheld = self._withheld, []
+        return found
 
     def answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | Ready | bytes:
         """A message, or this update's values, masked and sealed. Raises ProtocolError for what must not be answered."""
@@ -110,7 +126,7 @@ class Summing:
 
     def _answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | bytes:
         if isinstance(question, Cohort):
-            return self._member.deal(question)
+            return self._member.deal(question, self._gives(question.round, update))
         if isinstance(question, Dealt):
             return self._masked(question, update)
         if isinstance(question, Survivors):
@@ -120,17 +136,31 @@ class Summing:
     def _masked(self, question: Dealt, update: bytes) -> bytes:
         """Made once: to the same question the same bytes."""
         if question.attempt != self._sealed[0]:
-            masked = self._member.mask(question, self._words(update, len(question.keys)))
+            masked = self._member.mask(question, self._words(update, question))
             seal = self._channel.new_seal(question.round)
             self._sealed = question.attempt, self._channel.seal_update(masked, question.round, seal)
         return self._sealed[1]
 
-    def _words(self, payload: bytes, sites: int) -> Words:
-        """Of one of so many sites. A tensor counts as no more cases than the charter grants: nobody else can say so."""
+    def _gives(self, round_: int, payload: bytes) -> bytes:
+        """To which blocks; nothing where the plan does not ask."""
+        if (blocks := self._blocks(round_)) is None:
+            return b""
+        update = decode_payload(payload, Update)
+        return blocks.given(*open_update(update, task_specs(self._plan, update.task)), self._labels)
+
+    def _words(self, payload: bytes, question: Dealt) -> Words:
+        """Without what too few sites give.
+
+        A tensor counts as no more cases than the charter grants: nobody else can say so.
+        """
         update = decode_payload(payload, Update)
         values, weights = open_update(update, task_specs(self._plan, update.task))
+        if (blocks := self._blocks(question.round)) is not None:
+            judgement = blocks.judge(question.gives or {})
+            values, weights = judgement.apply(values, weights)
+            self._withheld = judgement.says()
         granted = {name: min(weight, self._channel.case_cap) for name, weight in weights.items()}
         form = Summand(self._plan, update.task, levels_up(self._plan, update.round))
         for name in values.keys() & form.quantized.keys():  # whole steps are of weight times value
             values[name] = np.trunc(values[name] * (granted[name] / weights[name])).astype(np.float32)
-        return form.words(values, granted, update.metrics, sites)
+        return form.words(values, granted, update.metrics, len(question.keys))

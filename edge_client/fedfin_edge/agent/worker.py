@@ -161,6 +161,8 @@ class Worker:
             self._put(Failed(error))
         else:
             if isinstance(answer, bytes):
+                if withheld := part.sums.withheld():
+                    self._report("withheld", {"round": message.round, "blocks": ", ".join(withheld)})
                 self._put(site_events.Masked(message.round, answer))
             else:
                 self._answer(answer)

@@ -30,7 +30,7 @@ class Dataset:
     validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case);
     second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case);
     patient: int64 [n], whose case each is (None: each is of another); least_patients: the floor of
-    what leaves together.
+    what leaves together; rare_answers: whether sums over sites hold labels of which fewer have one of the two answers.
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -43,6 +43,7 @@ class Dataset:
     second_half: NDArray[np.bool_] | None = None
     patient: NDArray[np.int64] | None = None
     least_patients: int = 0
+    rare_answers: bool = True
 
     @property
     def patient_numbers(self) -> NDArray[np.int64]:
@@ -64,6 +65,39 @@ class Dataset:
         """The validation cases, bool [n]."""
         return np.zeros(len(self), np.bool_) if self.validation is None else self.validation & ~self.held_out
 
+    def judged_labels(self, cases: NDArray[np.bool_], *, summed: bool) -> NDArray[np.float32]:
+        """Labels of these cases, bool [n], in what judges the model: NaN of those that too few patients know.
+
+        Where this site's own are seen, or it wants that in sums, too: of which too few have one of the two answers.
+        """
+        floor, labels = self.floor.of(cases), self.labels[cases]
+        return (
+            floor.without_unfamiliar(labels)
+            if summed and self.rare_answers
+            else floor.without_withheld(labels)
+        )
+
+    def of(
+        self,
+        cases: NDArray[np.bool_],
+        features: dict[str, NDArray[np.float32]],
+        present: dict[str, NDArray[np.bool_]],
+    ) -> "Dataset":
+        """Some of the cases, bool [n], with these features of all in place of theirs."""
+        return Dataset(
+            {name: values[cases] for name, values in features.items()},
+            {name: mask[cases] for name, mask in present.items()},
+            self.labels[cases],
+            self.held_out[cases],
+            self.left_out,
+            self.unencoded,
+            None if self.validation is None else self.validation[cases],
+            None if self.second_half is None else self.second_half[cases],
+            self.patient_numbers[cases],
+            self.least_patients,
+            self.rare_answers,
+        )
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -71,6 +105,12 @@ class Dataset:
     def known_labels(self) -> NDArray[np.bool_]:
         """Which labels any case has a value for, bool [labels]."""
         return np.asarray((~np.isnan(self.labels)).any(axis=0))
+
+    @property
+    def familiar_labels(self) -> NDArray[np.bool_]:
+        """Of which labels the training cases of enough patients have a value, bool [labels]."""
+        train = ~self.held_out
+        return ~self.floor.of(train).unfamiliar(self.labels[train])
 
     def digest(self) -> str:
         """SHA-256 of all of it, in hex: whether a question is asked of the same cases again."""
@@ -109,6 +149,7 @@ def load_dataset(site: Site, plan: Plan) -> Dataset:
         held_out=_held_out(cases, plan.seed, site.settings.held_out),
         seed=plan.seed,
         least_patients=site.settings.policy.least_patients,
+        rare_answers=site.settings.policy.rare_answers,
         left_out=len(cases) - len(kept),
         unencoded=inputs - sum(map(len, found)),
     )
@@ -150,6 +191,7 @@ def _assemble(
     held_out: dict[str, bool],
     seed: int,
     least_patients: int,
+    rare_answers: bool,
     left_out: int,
     unencoded: int,
 ) -> Dataset:
@@ -171,6 +213,7 @@ def _assemble(
         np.array([_draw(f"half\n{case.patient}", seed) < 1 / 2 for case in cases], np.bool_),
         np.unique([case.patient for case in cases], return_inverse=True)[1],
         least_patients,
+        rare_answers,
     )
 
 

@@ -34,6 +34,16 @@ class Floor:
         answers = ((column == 0, column == 1) for column in labels.T)
         return np.array([any(cases.any() and not self.allows(cases) for cases in pair) for pair in answers])
 
+    def unfamiliar(self, labels: NDArray[np.floating[Any]]) -> Mask:
+        """Of [n, labels] those that too few patients have any value of, or none, bool [labels]."""
+        return np.array([not self.allows(~np.isnan(column)) for column in labels.T])
+
+    def without_unfamiliar(self, labels: NDArray[FloatType]) -> NDArray[FloatType]:
+        """The same labels, [n, labels], with those as if they were not known: NaN."""
+        kept = labels.copy()
+        kept[:, self.unfamiliar(labels)] = np.nan
+        return kept
+
     def without_withheld(self, labels: NDArray[FloatType]) -> NDArray[FloatType]:
         """The same labels, [n, labels], with those that are withheld as if they were not known: NaN."""
         kept = labels.copy()

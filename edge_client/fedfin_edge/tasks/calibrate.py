@@ -11,6 +11,7 @@ from fedfin.fusion.model import FusionModel
 from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, pattern_row
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.cases.floor import Floor
 
 
 def measure_scores(
@@ -20,19 +21,28 @@ def measure_scores(
 
     [patterns, labels, classes, 5]: over these cases, the share of those that show at least the pattern's
     modalities and are of the class, and the means of the head's logit and its square, and of the experts' in deviations
-    and its square, seeing these modalities alone. Where the site's own are seen, zeros of a label of which fewer
-    patients than the floor have one of the two answers.
+    and its square, seeing these modalities alone. Zeros of a label that fewer patients than the floor have a value of;
+    where the site's own are seen, one of the two answers (Dataset.judged_labels). Where the plan asks for sites behind
+    every block, so in each pattern.
     """
     held_out = dataset.calibration_held_out
     if not dataset.floor.allows(held_out):
         return {}, {}
     rows = np.flatnonzero(held_out)
-    if not plan.privacy.summed:
-        labels = dataset.labels.copy()
-        labels[rows] = dataset.floor.of(held_out).without_withheld(labels[rows])
-        dataset = replace(dataset, labels=labels)
-    scores = case_scores(model, plan, dataset, rows).sum(axis=0) / len(rows)
-    return {CALIBRATION: scores.astype(np.float32)}, {CALIBRATION: len(rows)}
+    labels = dataset.labels.copy()
+    labels[rows] = dataset.judged_labels(held_out, summed=plan.privacy.summed)
+    scores = case_scores(model, plan, replace(dataset, labels=labels), rows)
+    if plan.privacy.least_sites_per_block:
+        scores *= _behind_enough(scores, dataset.floor.of(held_out))
+    mean = scores.sum(axis=0) / len(rows)
+    return {CALIBRATION: mean.astype(np.float32)}, {CALIBRATION: len(rows)}
+
+
+def _behind_enough(scores: NDArray[np.float64], floor: Floor) -> NDArray[np.bool_]:
+    """Which patterns and labels enough patients are behind, bool [patterns, labels, 1, 1]; scores: of case_scores."""
+    counted: NDArray[np.bool_] = scores[..., 0].sum(axis=-1) > 0  # [cases, patterns, labels]
+    allowed = [[floor.allows(cases) for cases in pattern.T] for pattern in counted.swapaxes(0, 1)]
+    return np.array(allowed)[..., None, None]
 
 
 def case_scores(

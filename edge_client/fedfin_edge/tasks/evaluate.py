@@ -21,8 +21,9 @@ def evaluate(
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
     """`eval.{scenario}` tensors of the held-out cases, and the number of cases in each.
 
-    Nothing of a scenario with cases of fewer patients than the floor: a histogram of few tells each one's score. Where
-    the site's own histograms are seen, nothing of a label of which fewer have one of the two answers.
+    Nothing of a scenario with cases of fewer patients than the floor: a histogram of few tells each one's score. Nor of
+    a label that fewer have a value of; where the site's own histograms are seen, one of the two answers
+    (Dataset.judged_labels).
     """
     tensors, weights = {}, {}
     for scenario in scenarios({modality: dataset.present[modality] for modality in plan.dims}):
@@ -31,9 +32,7 @@ def evaluate(
             continue
         rows = np.flatnonzero(chosen)
         name, logits = f"eval.{scenario.name}", answer(model, plan, dataset, rows, scenario.present)
-        labels = dataset.labels[rows]
-        if not plan.privacy.summed:
-            labels = dataset.floor.of(chosen).without_withheld(labels)
+        labels = dataset.judged_labels(chosen, summed=plan.privacy.summed)
         tensors[name] = _histogram(logits, labels, histogram_bins(plan))
         weights[name] = len(rows)
     return tensors, weights

@@ -11,6 +11,7 @@ from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.moments import pool_moments
+from fedfin_edge.tasks.pooled_modalities import with_pooled_modalities
 from fedfin_edge.tasks.task import Control, TaskResult
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def run_task(
     import torch
 
     torch.set_num_threads(1)  # two threads on two contended cores took 75 times as long
+    if plan.privacy.least_sites_per_block and task != "moments":
+        dataset = with_pooled_modalities(plan, model, dataset)
+        if not len(dataset):  # of what the site has nothing was pooled
+            return TaskResult({}, {}, {"cases": 0.0})
     if task == "train" and not plan.privacy.noised:
         from fedfin_edge.tasks.train import train
 

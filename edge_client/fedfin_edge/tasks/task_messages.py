@@ -36,6 +36,9 @@ class Array(msgspec.Struct, frozen=True, array_like=True):
     data: bytes
 
 
+Field = Array | bool | int | dict[str, Array] | None  # of a data set
+
+
 class Question(msgspec.Struct, frozen=True, tag=True):
     """The arguments of `run_task`; `cases`: the data set field by field, None: that of the question before."""
 
@@ -44,7 +47,7 @@ class Question(msgspec.Struct, frozen=True, tag=True):
     round: int
     site: str
     model: dict[str, Array]
-    cases: dict[str, Array | int | dict[str, Array] | None] | None
+    cases: dict[str, Field] | None
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):
@@ -88,12 +91,12 @@ def unpack(arrays: Mapping[str, Array]) -> Tensors:
     return {name: _unpacked(array) for name, array in arrays.items()}
 
 
-def pack_cases(dataset: Dataset) -> dict[str, Array | int | dict[str, Array] | None]:
+def pack_cases(dataset: Dataset) -> dict[str, Field]:
     """A data set, field by field."""
     return {field.name: _packed_field(getattr(dataset, field.name)) for field in fields(dataset)}
 
 
-def unpack_cases(packed: dict[str, Array | int | dict[str, Array] | None]) -> Dataset:
+def unpack_cases(packed: Mapping[str, Field]) -> Dataset:
     """`pack_cases`'s data set."""
     found: dict[str, Any] = {}
     for name, value in packed.items():
@@ -130,7 +133,7 @@ def error_of(failure: Failure) -> Exception:
     return error
 
 
-def _packed_field(value: Any) -> Array | int | dict[str, Array] | None:
+def _packed_field(value: Any) -> Field:
     if isinstance(value, dict):
         return pack(value)
     return _array(value) if isinstance(value, np.ndarray) else value

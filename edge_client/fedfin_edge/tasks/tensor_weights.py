@@ -4,6 +4,7 @@ from torch import Tensor, zeros_like
 
 from fedfin.fusion.masking import Masks
 from fedfin.model.tensor_spec import UNTRAINED, Specs, TensorSpec
+from fedfin_edge.cases.floor import Floor
 
 
 class TensorWeights:
@@ -22,18 +23,25 @@ class TensorWeights:
         self._asked[rows] |= masks.asked
         self._fed[rows] |= masks.to_fin & masks.asked.any(dim=1, keepdim=True)
 
-    def weights(self, specs: Specs, modalities: list[str]) -> dict[str, int]:
-        """Cases by tensor name; tensors that nothing trained are left out."""
-        counts = {name: self._count(spec, modalities) for name, spec in specs.items()}
-        return {name: count for name, count in counts.items() if count}
+    def weights(self, specs: Specs, modalities: list[str], floor: Floor | None = None) -> dict[str, int]:
+        """Cases by tensor name; tensors that nothing trained, or the cases of too few patients, are left out."""
+        used = {
+            name: self._used(spec, modalities)
+            for name, spec in specs.items()
+            if spec.trained_by not in UNTRAINED
+        }
+        return {
+            name: int(cases.sum())
+            for name, cases in used.items()
+            if cases.any() and (floor is None or floor.allows(cases.numpy()))
+        }
 
-    def _count(self, spec: TensorSpec, modalities: list[str]) -> int:
-        if spec.trained_by in UNTRAINED:
-            return 0
+    def _used(self, spec: TensorSpec, modalities: list[str]) -> Tensor:
+        """Which cases, bool [n]."""
         if spec.trained_by == "labelled":
-            return int(self._labelled.sum())
+            return self._labelled
         if spec.trained_by == "fin":
-            return int(self._asked.any(dim=1).sum())
+            return self._asked.any(dim=1)
         place = modalities.index(spec.modality)
         used = {
             "real": self._shown[:, place] & self._labelled,
@@ -43,4 +51,4 @@ class TensorWeights:
             "fin_output": self._asked[:, place],
             "spread": self._asked[:, place],
         }
-        return int(used[spec.trained_by].sum())
+        return used[spec.trained_by]

@@ -51,7 +51,9 @@ def train(
         losses.append((step.label_loss, step.fin_loss))
         control.tick(share)
     after = model.dump_tensors() | spread.tensors()
-    weights = counted.weights(tensor_specs(plan), list(plan.dims))
+    # To whom it gives a site tells where the plan asks for sites behind every block: not of few patients.
+    floor = dataset.floor.of(trains_head(plan, dataset)) if plan.privacy.least_sites_per_block else None
+    weights = counted.weights(tensor_specs(plan), list(plan.dims), floor)
     deltas = {name: after[name] - before[name] for name in weights}
     mean = np.mean(losses, axis=0) if losses else np.zeros(2)
     metrics = {"cases": float(len(cases.labels)), "label_loss": float(mean[0]), "fin_loss": float(mean[1])}

@@ -13,6 +13,7 @@ AttemptId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=limits.LEAST_SUMMED, max_length=limits.COHORT)]
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 SealedShares = Annotated[bytes, msgspec.Meta(min_length=1, max_length=1024)]
+Gives = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.BLOCK_BYTES)]
 Share = Annotated[bytes, msgspec.Meta(min_length=66, max_length=66)]
 
 
@@ -54,17 +55,27 @@ class SumKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like
 
 
 class Dealing(SumMessage, frozen=True):
-    """A site's key for this attempt, and for every other one its shares of the secrets, sealed to it."""
+    """A site's key for this attempt, and for every other one its shares of the secrets, sealed to it.
+
+    `gives`: where the plan asks for sites behind every block, to which this one gives; signed with the key.
+    """
 
     key: SumKey
     shares: Annotated[dict[Name, SealedShares], msgspec.Meta(max_length=limits.COHORT)]
+    gives: Gives | msgspec.UnsetType = msgspec.UNSET
 
 
 class Dealt(SumMessage, frozen=True):
-    """Who has dealt, with their keys; and what they have dealt to this site. It answers with its masked values."""
+    """Who has dealt, with their keys; and what they have dealt to this site. It answers with its masked values.
+
+    `gives`: what each has said with its key.
+    """
 
     keys: Annotated[dict[Name, SumKey], msgspec.Meta(max_length=limits.COHORT)]
     shares: Annotated[dict[Name, SealedShares], msgspec.Meta(max_length=limits.COHORT)]
+    gives: Annotated[dict[Name, Gives], msgspec.Meta(max_length=limits.COHORT)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
 
 
 class Survivors(SumMessage, frozen=True):

@@ -8,8 +8,15 @@ from collections.abc import Collection
 from fedfin.plan import Plan
 from fedfin.protocol.cohorts import most_summed
 from fedfin.protocol.schedule import task_of
-from fedfin.protocol.subtraction import NO_COHORT, answered_once, largest_cohort
+from fedfin.protocol.subtraction import NO_COHORT, NOT_ALIKE, answered_once, largest_cohort
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members, most_groups, whole
+
+
+def no_cohort(plan: Plan, round_: int) -> str:
+    """Why a round had none, though enough sites were ready."""
+    if most_groups(plan, round_):
+        return NO_GROUPS
+    return NOT_ALIKE if plan.privacy.least_sites_per_block else NO_COHORT
 
 
 class CohortChoice:
@@ -20,7 +27,8 @@ class CohortChoice:
     """
 
     def __init__(self, plan: Plan, round_: int, summed: tuple[frozenset[str], ...] = ()) -> None:
-        self._plan = plan
+        self._plan, self._round = plan, round_
+        self._alike = bool(plan.privacy.least_sites_per_block)
         self.most_groups = most_groups(plan, round_)
         self.earlier = summed if summed and answered_once(task_of(plan, round_)) else ()
         self.grouped = tuple(sorted(summed[0])) if summed and self.most_groups else ()
@@ -29,7 +37,7 @@ class CohortChoice:
     @property
     def reason(self) -> str:
         """Why there is none."""
-        return NO_GROUPS if self.most_groups else NO_COHORT
+        return no_cohort(self._plan, self._round)
 
     @property
     def waiting(self) -> bool:
@@ -61,6 +69,7 @@ class CohortChoice:
         """The most of them that may make a sum, or None. Once others were waited for, more sites are left out."""
         least = self._plan.rounds.min_sites
         if not self.most_groups:
-            return largest_cohort(self.ready(answered), self.earlier, least, leave_out=self.waited(now))
+            ready, leave_out = self.ready(answered), self.waited(now)
+            return largest_cohort(ready, self.earlier, least, leave_out=leave_out, alike=self._alike)
         names = members(whole(deal(self.grouped, self.most_groups), answered))
         return names if len(names) >= least else None

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterable
 
 from fedfin import limits
+from fedfin.model.blocks import blocks_of
 from fedfin.plan import Plan
 from fedfin.protocol.cohorts import key_statement, survivors_statement
 from fedfin.protocol.life import FIRST_LIFE, Life
@@ -152,6 +153,7 @@ class SecureRoundMachine(RoundMachine):
             self._choice.earlier,
             grouped=self._choice.grouped,
             most_groups=self._choice.most_groups,
+            blocks=blocks_of(self._plan, task_of(self._plan, self._round)),
         )
         self._reception.open(self._round, {}, {})
         self._renew_deadline()
@@ -289,7 +291,7 @@ class SecureRoundMachine(RoundMachine):
 
     def _dealing(self, site: str, message: Dealing) -> list[Effect]:
         where, key = (message.run, message.round, message.attempt), message.key
-        statement = key_statement(*where, key.key, key.commitment)
+        statement = key_statement(*where, key.key, key.commitment, message.gives or b"")
         if (attempt := self._of(message)) is None or not self._verify(site, statement, key.signature):
             return []
         attempt.add_dealing(site, message)

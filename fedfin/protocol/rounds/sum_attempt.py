@@ -12,6 +12,7 @@ from enum import Enum
 
 import msgspec
 
+from fedfin.model.blocks import Blocks, Judgement
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.secure_sums import (
@@ -43,6 +44,7 @@ class Attempt:
 
     `earlier`: the sites of sums beside which this one must not show what one or two sites gave (subtraction.py).
     `grouped`: sites that were dealt into `most_groups` groups, of which the cohort is some, whole (sum_groups.py).
+    `blocks`: the task's, where the plan asks for sites behind each.
     """
 
     def __init__(
@@ -56,7 +58,10 @@ class Attempt:
         *,
         grouped: tuple[str, ...] = (),
         most_groups: int = 0,
+        blocks: Blocks | None = None,
     ) -> None:
+        self._blocks = blocks
+        self._judgement: Judgement | None = None  # once sites have dealt
         self.id, self.round, self.names = attempt, round_, names
         self._run = run
         self.phase = Phase.DEALING
@@ -66,6 +71,7 @@ class Attempt:
         self.lost: set[str] = set()  # have said that they hold nothing of it any more
         self.dealings: dict[str, Dealing] = {}
         self.keys: dict[str, SumKey] = {}
+        self.gives: dict[str, bytes] = {}
         self.masked: set[str] = set()
         self.survivors: tuple[str, ...] = ()
         self.consents: dict[str, bytes] = {}
@@ -78,6 +84,7 @@ class Attempt:
         attempt = cls(run, kept.round, kept.attempt, kept.names, least, grouped=kept.grouped)
         attempt.phase, attempt.keys = Phase.REVEALING, kept.keys
         attempt.survivors, attempt.consents, attempt.groups = kept.survivors, kept.consents, kept.groups
+        attempt.gives = kept.gives
         return attempt
 
     @property
@@ -107,7 +114,11 @@ class Attempt:
         if self.phase in (Phase.CONSENTING, Phase.REVEALING):
             return len(list(self.answered)) >= self.needed
         standing = self._standing(self.answered)
-        return len(standing) >= self._least and not exposes(standing, self._earlier)
+        if len(standing) < self._least or exposes(standing, self._earlier, alike=self._blocks is not None):
+            return False
+        if self._blocks is None or self._judgement is None:
+            return True
+        return self._blocks.hold({name: self.gives[name] for name in standing}, self._judgement)
 
     @property
     def over(self) -> bool:
@@ -123,6 +134,9 @@ class Attempt:
         """The next phase, with those that have answered in this one."""
         if self.phase is Phase.DEALING:
             self.keys = {name: self.dealings[name].key for name in self._standing(self.dealings)}
+            if self._blocks is not None:
+                self.gives = {name: self.dealings[name].gives or b"" for name in self.keys}
+                self._judgement = self._blocks.judge(self.gives)
             self.phase = Phase.MASKING
         elif self.phase is Phase.MASKING:
             self.survivors, self.phase = self._standing(self.masked), Phase.CONSENTING
@@ -140,7 +154,8 @@ class Attempt:
             return Cohort(run=run, round=round_, attempt=attempt, names=self.names, grouped=grouped)
         if self.phase is Phase.MASKING:
             shares = {name: self.dealings[name].shares[site] for name in self.keys if name != site}
-            return Dealt(run=run, round=round_, attempt=attempt, keys=self.keys, shares=shares)
+            gives = self.gives or msgspec.UNSET
+            return Dealt(run=run, round=round_, attempt=attempt, keys=self.keys, shares=shares, gives=gives)
         late = site not in self.consents  # the others did not wait for it
         if self.phase is Phase.CONSENTING or late:
             return Survivors(run=run, round=round_, attempt=attempt, names=self.survivors)
@@ -151,7 +166,9 @@ class Attempt:
 
         Those that are not for exactly the others of the cohort do not count.
         """
-        wanted = set(self.names) - {site}
+        wanted, size = set(self.names) - {site}, len(message.gives or b"")
+        if size != (self._blocks.byte_count if self._blocks is not None else 0):
+            return
         if self.phase is Phase.DEALING and site in self.names and message.shares.keys() == wanted:
             self.dealings[site] = message
 
@@ -180,4 +197,5 @@ class Attempt:
             dict(self.reveals),
             self.grouped,
             self.groups,
+            self.gives,
         )

@@ -3,7 +3,7 @@
 Who of the cohort has come how far is in sum_attempt.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fedfin.protocol.messages.secure_sums import Reveal, SumKey
 from fedfin.protocol.subtraction import NO_COHORT
@@ -15,7 +15,8 @@ class OpenSum:
     """Open this sum with what its survivors reveal, make it durable, and report SumEnded.
 
     `names`: the cohort, in its order; `keys`: of those that dealt; `consents`: of survivors. Where sums are opened
-    apart (sum_groups.py), `grouped`: who was dealt into groups; `groups`: those of survivors.
+    apart (sum_groups.py), `grouped`: who was dealt into groups; `groups`: those of survivors. `gives`: to which blocks,
+    of those that dealt, where the plan asks for sites behind each.
     """
 
     round: int
@@ -27,6 +28,7 @@ class OpenSum:
     reveals: dict[str, Reveal]
     grouped: tuple[str, ...] = ()
     groups: Groups = ()
+    gives: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

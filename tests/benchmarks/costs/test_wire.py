@@ -99,6 +99,14 @@ def test_the_plan_on_the_wire_is_the_demos(tmp_path):
     assert plan.rounds.sites == demo_settings().sites == 10
 
 
+@pytest.mark.parametrize("level", ["open", "secure"])
+def test_a_plan_on_the_wire_trains_one_round_for_each_preset(tmp_path, level):
+    """Else the bytes of one task of the table are those of several rounds of it."""
+    for presets in ((), ("exact", "exact", "exact")):
+        plan = make_plan(Case(level, 4, presets), tmp_path / str(len(presets)))
+        assert plan.rounds.count == max(1, len(presets))
+
+
 @pytest.mark.broker
 def test_every_task_of_a_federation_under_secure_sums_is_counted(tmp_path):
     need_mosquitto()
