@@ -16,7 +16,7 @@ from fedfin.errors import FedfinError, StateError
 from fedfin.files import flush_folder, make_folder, write_atomically
 from fedfin_edge.intake.watermarks import Watermarks
 
-Kind = Literal["dicom", "report", "deletion"]
+Kind = Literal["dicom", "report", "deletion", "refusal"]
 SPOOL = "spool"
 ASIDE = ".aside"
 _UNWRITABLE = "the spool cannot be written"
