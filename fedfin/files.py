@@ -77,6 +77,12 @@ def read_at_most(path: Path, most: int) -> bytes:
     return data
 
 
+def drop_halves(path: Path) -> None:
+    """Take away what a kill left of writing `path` anew. Call it while nobody writes there."""
+    for half in path.parent.glob(f".{path.name}.*"):
+        half.unlink(missing_ok=True)
+
+
 def open_private(path: Path, mode: str) -> IO[Any]:
     """`open` in a binary mode; a file that is made is for its user alone. Raises OSError."""
     return open(path, mode, opener=lambda name, flags: os.open(name, flags, FILE_MODE))

@@ -12,19 +12,24 @@ from fedfin.demo.processes import free_port, wait_for_port
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 HERE = shutil.which("Orthanc") is not None and PLUGIN.exists()
 WITHOUT = "needs Orthanc with DICOMweb: apt-get install orthanc orthanc-dicomweb"
+TITLE = "ORTHANC"
 USER, PASSWORD = "fedfin", "correct horse"
 
 
 class Orthanc:
-    """A running server; a context manager."""
+    """A running server; a context manager. `dicom_port`: where it knows FEDFIN, and nobody else."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port, dicom = free_port(), free_port()
+        self._port, self.dicom_port = free_port(), free_port()
         folder.mkdir()
         settings = {
             "HttpPort": self._port,
-            "DicomPort": dicom,
+            "DicomPort": self.dicom_port,
+            "DicomAet": TITLE,
+            "DicomCheckCalledAet": True,
+            "DicomAlwaysAllowEcho": False,
+            "DicomModalities": {"site": ["FEDFIN", "127.0.0.1", 104]},
             "StorageDirectory": str(folder),
             "IndexDirectory": str(folder),
             "Plugins": [str(PLUGIN)],

@@ -55,6 +55,23 @@ def test_an_image_and_its_report_become_one_case_with_the_features_that_files_wo
     }
 
 
+def test_an_image_that_is_sent_again_and_does_not_count_any_more_goes_with_its_features(site):
+    """As where the archive marks later that a name is burned in; and it comes back when that is mended."""
+    marked = ONE.view(BurnedInAnnotation="YES")
+    take(site, [ONE.view(), TWO.view()])
+    counts = take(site, [marked])
+    assert (counts["image: has burned-in annotation"], counts["image: withdrawn"]) == (1, 1)
+    assert list(cases_of(site)) == [case_id(site, TWO.accession)]
+    with FeatureStore(site.features_path) as features:
+        assert features._database.execute("SELECT count(*) FROM features").fetchone() == (1,)
+    take(site, [ONE.view(), marked])  # it waits, and nothing of it is here yet
+    take(site, [ONE.view(seed=9), marked, ONE.view(seed=8), marked])
+    assert len(cases_of(site)) == 1
+    take(site, [ONE.view()])
+    take(site, [marked, ONE.view(seed=9)])  # of one batch the last counts
+    assert len(cases_of(site)) == 2
+
+
 @pytest.mark.parametrize("order", range(4))
 def test_any_order_of_arrival_makes_the_same_cases(site, bundles, order):
     objects = [each.view(view) for each in (ONE, TWO, THREE) for view in ("PA", "AP", "LL")]

@@ -1,5 +1,6 @@
 """DICOMweb against Orthanc: what is polled has the features of what is sent, and is fetched once."""
 
+import re
 from datetime import date
 
 import orthanc
@@ -8,6 +9,8 @@ from intake_kit import RULE, case_id, cases_of, make_site, studies, take
 
 from fedfin.broker.check.finding import Verdict
 from fedfin.errors import LinkError, SettingsError
+from fedfin_edge.doctor.archive import archive as asked
+from fedfin_edge.doctor.archive import archive_at
 from fedfin_edge.doctor.intake import intake
 from fedfin_edge.intake.folder import open_intake
 
@@ -109,3 +112,23 @@ def test_the_doctor_fails_where_the_intake_would(tmp_path, bundles, archive, fau
     if finding.failed:
         with pytest.raises(LinkError, match=r"correct `url`|check user|answers 4"):
             take(site)
+
+
+ECHOES = {
+    "well": (orthanc.TITLE, "FEDFIN", f"{orthanc.TITLE} at 127.0.0.1:.* answers FEDFIN in"),
+    "it is called otherwise": ("OTHER", "FEDFIN", "does not take FEDFIN; .*correct AE title"),
+    "it does not know us": (
+        orthanc.TITLE,
+        "STRANGER",
+        "breaks off at its C-ECHO; have it know the AE title STRANGER",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", ECHOES)
+def test_the_doctor_asks_the_archive_whether_it_knows_us(archive, fault):
+    called, calling, words = ECHOES[fault]
+    place = archive_at(f"{called}@127.0.0.1:{archive.dicom_port}")
+    finding = asked(place, calling=calling)
+    assert re.search(words, f"{finding.says}; {finding.remedy}")
+    assert finding.failed is (fault != "well")

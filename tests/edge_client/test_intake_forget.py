@@ -15,6 +15,7 @@ from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.batch import Batch
 from fedfin_edge.intake.case_table import read_cases
 from fedfin_edge.intake.folder import open_intake
+from fedfin_edge.intake.freeze import freeze
 from fedfin_edge.intake.mllp import Mllp
 from fedfin_edge.intake_settings import Listener
 from fedfin_edge.site import open_site
@@ -128,6 +129,29 @@ def kill_between_the_stores(site):
         take(site, [FOUR.view()], [oru(FOUR, "a word of its own", minute=1)])
     finally:
         os._exit(1)
+
+
+def test_what_a_kill_left_half_written_goes_too(site):
+    """An image that was never acknowledged, and the case table that `encode` had not finished."""
+    image = ONE.view("AP")
+    pixels = image[-1000:]
+    assert killed_while_it_writes(lambda: open_service(site).__enter__()._reception.take_object(image))
+    assert killed_while_it_writes(lambda: freeze(site))
+    wanted = [case_id(site, ONE.accession).encode(), pixels]
+    assert all(each in everything(site) for each in wanted)
+    assert forget(site, ONE.accession) == 0
+    assert [each for each in wanted if each in everything(site)] == []
+
+
+def killed_while_it_writes(work) -> bool:
+    """By a process of its own, before the first flush of a file."""
+    if not (child := os.fork()):
+        os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
 
 
 def test_features_of_what_waits_stay_where_another_study_has_them(site):

@@ -3,12 +3,14 @@
 import io
 import os
 import signal
+import socket
 import time
+from typing import NoReturn
 
 import onnxruntime
 import pytest
 from edge_sites import INIT, edge
-from intake_kit import Silent, case_id, cases_of, make_site, open_service, oru, studies
+from intake_kit import RULE, Silent, case_id, cases_of, make_site, open_service, oru, studies
 from pydicom import Dataset, dcmread
 
 from fedfin.command_line.main import main
@@ -134,6 +136,38 @@ def test_a_source_that_is_polled_seldom_is_tried_again_soon_after_a_failure(monk
     with Polled("export", poll, every=3600, report=hear) as export:
         export._thread.join(0.5)
     assert [event for event, _ in hear.heard] == ["source-failed", "source-failed", "polled"]
+
+
+class Ended(service.Service):
+    """By SIGTERM, once its sources ask."""
+
+    def _work_on(self) -> NoReturn:
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+
+def test_servers_that_do_not_answer_are_waited_for_together_at_the_end(tmp_path, bundles):
+    """Systemd gives ten seconds for all."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f'url = "http://127.0.0.1:{silent.getsockname()[1]}/"\n'
+        web = "".join(f"[intake.{name}]\n{url}" for name in ("dicomweb", "fhir", "fhir_export"))
+        site = make_site(tmp_path / "site", bundles, f"{RULE}\n{web}")
+        working = Ended(site, open_intake(site, make=True), Silent(), processes=0, manager=Manager())
+        with pytest.raises(KeyboardInterrupt):
+            serve_timed(working, ended := [])
+    assert source.END_S * 0.9 < ended[0] < source.END_S * 2
+
+
+def serve_timed(working, ended) -> None:
+    """Until it is interrupted; the seconds that its end took."""
+    try:
+        with working:
+            try:
+                working.serve()
+            finally:
+                begun = time.monotonic()
+    finally:
+        ended.append(time.monotonic() - begun)
 
 
 def test_at_rest_the_encoders_processes_are_gone(tmp_path, bundles):

@@ -164,7 +164,8 @@ def test_status_has_the_queue_the_last_error_and_a_kill(tmp_path, bundles, capsy
     lost = '[intake.folder]\npath = "gone"\n'
     site = make_site(tmp_path / "site", bundles, f"{RULE}\n{lost}")
     assert status(site, capsys) == {
-        "at_work": False, "started": None, "queued": 0, "aside": 0, "last_error": None, "exit_code": None,
+        "at_work": False, "started": None, "queued": 0, "aside": 0, "refusing": "", "last_error": None,
+        "exit_code": None,
     }  # fmt: skip
     assert not site.intake_path.exists()
     began = time.time()
@@ -172,7 +173,7 @@ def test_status_has_the_queue_the_last_error_and_a_kill(tmp_path, bundles, capsy
     with open_service(site) as working:
         working._reception.take_object(STUDY.view())
     found = status(site, capsys)
-    assert found["queued"] == 1
+    assert (found["queued"], found["refusing"]) == (1, "")
     assert found["exit_code"] == 4
     assert found["started"] >= began
     assert found["last_error"]["what"].startswith(f"{site.folder}/gone: is not a folder")
@@ -180,6 +181,11 @@ def test_status_has_the_queue_the_last_error_and_a_kill(tmp_path, bundles, capsy
     shown = capsys.readouterr().out
     assert "intake: not at work (ended with exit code 4), started 2" in shown
     assert "; 1 queued, 0 set aside\n  last error: 2" in shown
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text().replace("least_free_mb = 1\n", "least_free_mb = 900000000\n"))
+    assert status(site, capsys)["refusing"] == "the disk is full"
+    main(["edge", "status", str(site.folder)])
+    assert "1 queued, 0 set aside; refuses all senders: the disk is full\n" in capsys.readouterr().out
     with only_process(site.intake_path, "fedfin edge intake"):
         main(["edge", "status", str(site.folder)])
     assert "intake: at work, since 2" in capsys.readouterr().out

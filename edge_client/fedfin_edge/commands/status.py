@@ -70,6 +70,8 @@ def _intake(intake: "Condition | None") -> list[str]:
     if intake is None:
         return []
     queue = f"{intake.queued:,} queued, {intake.aside:,} set aside"
+    if intake.refusing:
+        queue += f"; refuses all senders: {intake.refusing}"
     return [f"intake: {_life(intake)}; {queue}", f"  last error: {_error(intake.last_error)}"]
 
 

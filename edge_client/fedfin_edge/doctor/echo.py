@@ -45,6 +45,14 @@ def echo(
         status = association.send_c_echo().get("Status")
     finally:
         association.release() if association.is_established else association.abort()
-    if status != _SUCCESS:
-        return fail(probe, f"{where} answers with status {status}", remedy)
-    return passed(probe, f"{where} answers {calling} in {(time.monotonic() - started) * 1000:.0f} ms")
+    if status == _SUCCESS:
+        return passed(probe, f"{where} answers {calling} in {(time.monotonic() - started) * 1000:.0f} ms")
+    return _failed(probe, where, calling, status, remedy)
+
+
+def _failed(probe: str, where: str, calling: str, status: int | None, remedy: str) -> Finding:
+    """`status`: None where the association was aborted, as Orthanc meets those whom it does not know."""
+    if status is None:
+        known = f"have it know the AE title {calling}; {remedy}"
+        return fail(probe, f"{where} takes {calling}, and breaks off at its C-ECHO", known)
+    return fail(probe, f"{where} answers with status {status}", remedy)

@@ -37,13 +37,14 @@ class Entry:
 class Batch:
     """todo: by modality; records: what is to be kept; counts: what became of each, by kind and reason.
 
-    deletions: by which resource a report was given that goes.
+    deletions: by which resource a report was given that goes; refusals: objects (hashes) whose newest does not count.
     """
 
     todo: dict[str, list[Entry]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     deletions: list[bytes] = field(default_factory=list)
+    refusals: set[bytes] = field(default_factory=set)
 
     def read(self, path: Path, identity: Identity, settings: IntakeSettings) -> None:
         """Add what a file of the spool holds."""
@@ -52,6 +53,8 @@ class Batch:
                 self._add_image(path, identity, settings)
             elif path.suffix == ".deletion":
                 self.deletions.append(path.read_bytes())
+            elif path.suffix == ".refusal":
+                self._refuse(path.read_bytes())
             else:
                 self._add_report(unpack(path.read_bytes()), identity, settings.reports)
         except InputError as error:
@@ -69,7 +72,14 @@ class Batch:
         modality = settings.take[verdict.rule].modality
         kept = kept_image(data, identity)
         record = image_record(header, identity, modality, verdict.rule, kept)
+        self.refusals.discard(record.object)
         self.todo.setdefault(modality, []).append(Entry(path, kept, record))
+
+    def _refuse(self, known: bytes) -> None:
+        """What came of it before goes, in this batch too."""
+        self.refusals.add(known)
+        for modality, entries in self.todo.items():
+            self.todo[modality] = [each for each in entries if not _is_of(each.record, known)]
 
     def _add_report(self, report: Report, identity: Identity, modality: str | None) -> None:
         if modality is None:
@@ -108,8 +118,14 @@ class Batch:
             [record for record in self.records if isinstance(record, ReportRecord)],
             self.counts,
         )
+        if self.refusals:
+            self.counts["image: withdrawn"] += store.withdraw_images(self.refusals)
         for each in self.deletions:
             self.counts["report: withdrawn"] += store.withdraw(each)  # counted by the store, if there was one
+
+
+def _is_of(record: Record, known: bytes) -> bool:
+    return isinstance(record, ImageRecord) and record.object == known
 
 
 def _made(outcomes: Mapping[bytes, Outcome]) -> dict[bytes, Encoded]:

@@ -8,6 +8,8 @@ from typing import Literal
 from msgspec import MsgspecError
 
 from fedfin.errors import InputError
+from fedfin.files import drop_halves
+from fedfin.lock import is_at_work
 from fedfin_edge.cases.feature_store import FeatureStore
 from fedfin_edge.intake.batch import image_record, kept_image, report_record
 from fedfin_edge.intake.case_table import read_cases, write_cases
@@ -19,7 +21,7 @@ from fedfin_edge.intake.join import CaseKeys
 from fedfin_edge.intake.records import ImageRecord, Record, ReportRecord
 from fedfin_edge.intake.released import drop_released
 from fedfin_edge.intake.report import unpack
-from fedfin_edge.intake.spool import all_spooled
+from fedfin_edge.intake.spool import all_spooled, drop_half_written
 from fedfin_edge.site import Site
 
 Named = Literal["accession", "patient"]
@@ -48,6 +50,7 @@ def forget(site: Site, folder: IntakeFolder, kind: Named, name: str, *, bar: boo
     """
     wanted = folder.identity.hash(kind, name)
     with folder.batch(), folder.open_store() as store:
+        _drop_half_written(site, folder)
         scope = _find(store, _spooled(folder), kind, wanted)
         # A kill may have left features of what waits: no record is of them yet.
         store.release(scope.spooled.values())
@@ -62,6 +65,16 @@ def forget(site: Site, folder: IntakeFolder, kind: Named, name: str, *, bar: boo
             features.scrub()
         store.scrub()
     return Forgotten(len(scope.images), len(scope.reports), labels, len(scope.spooled), fixed)
+
+
+def _drop_half_written(site: Site, folder: IntakeFolder) -> None:
+    """A kill may have left part of anybody's image, or a copy of the case table, which whoever holds the batch writes.
+
+    A service at work has cleared its spool when it started: what is half there it writes now.
+    """
+    drop_halves(site.table_path)
+    if not is_at_work(folder.path):
+        drop_half_written(folder.spool_path)
 
 
 @dataclass(frozen=True)

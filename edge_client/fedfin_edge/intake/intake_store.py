@@ -108,6 +108,19 @@ class IntakeStore:
             _count(database, {"report: withdrawn": 1})
             return True
 
+    def has_image(self, known: bytes) -> bool:
+        """Whether an image of this object (its hash) is kept."""
+        query = "SELECT 1 FROM images WHERE object = ?"
+        with self._database.transaction() as database:
+            return database.execute(query, (known,)).fetchone() is not None
+
+    def withdraw_images(self, objects: Iterable[bytes]) -> int:
+        """Take these out, and count them; how many there were."""
+        with self._database.transaction() as database:
+            number = sum(_drop_image(database, each) for each in objects)
+            _count(database, {"image: withdrawn": number} if number else {})
+            return number
+
     def release(self, records: Iterable[Record]) -> None:
         """Nothing makes use of these features, unless something that is kept here does."""
         with self._database.transaction() as database:
@@ -132,11 +145,7 @@ class IntakeStore:
         """Take out these images, and what these accession numbers and studies own. `bar`: they do not come back."""
         with self._database.transaction() as database:
             for each in images:
-                database.execute(
-                    "INSERT OR IGNORE INTO released SELECT 'image', digest FROM images WHERE object = ?",
-                    (each,),
-                )
-                database.execute("DELETE FROM images WHERE object = ?", (each,))
+                _drop_image(database, each)
             for owner in owners:
                 database.execute(
                     "INSERT OR IGNORE INTO released SELECT 'text', digest FROM reports"
@@ -156,6 +165,14 @@ class IntakeStore:
     def scrub(self) -> None:
         """Let no page of the file or its log hold what was deleted."""
         self._database.scrub()
+
+
+def _drop_image(database: sqlite3.Connection, known: bytes) -> int:
+    """1, or 0 where it is not here."""
+    database.execute(
+        "INSERT OR IGNORE INTO released SELECT 'image', digest FROM images WHERE object = ?", (known,)
+    )
+    return database.execute("DELETE FROM images WHERE object = ?", (known,)).rowcount
 
 
 def _keep_image(database: sqlite3.Connection, image: ImageRecord) -> None:

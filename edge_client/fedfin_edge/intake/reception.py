@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from fedfin_edge.intake.dicom_header import Header, read_header
+from fedfin_edge.intake.identity import Identity
 from fedfin_edge.intake.intake_store import IntakeStore
 from fedfin_edge.intake.records import LabelRecord, ReportRecord
 from fedfin_edge.intake.report import Report, pack
@@ -16,19 +17,26 @@ MAX_OBJECT = 256 << 20  # bytes: it is in memory until it is on the disk
 class Reception:
     """Any thread may call."""
 
-    def __init__(self, settings: IntakeSettings, spool: Spool, store: IntakeStore) -> None:
+    def __init__(
+        self, settings: IntakeSettings, identity: Identity, spool: Spool, store: IntakeStore
+    ) -> None:
         self._settings = settings
+        self._identity = identity
         self._spool = spool
         self._store = store
 
     def take_object(self, data: bytes) -> Verdict:
         """A DICOM file's bytes; what the rules say. What does not count never touches the disk.
 
+        An object that was taken, and of which the archive now sends what does not count, goes with the next batch.
         Raises InputError for what is not DICOM, FullError where there is no room.
         """
-        verdict = self.judge_header(read_header(data))
+        header = read_header(data)
+        verdict = self.judge_header(header)
         if verdict.rule is not None:
             self._spool.put("dicom", data)
+        elif self._store.has_image(known := self._identity.hash("object", header.sop_instance)):
+            self._spool.put("refusal", known)
         return verdict
 
     def judge_header(self, header: Header) -> Verdict:

@@ -54,7 +54,7 @@ class Service:
         self._store: IntakeStore = self._stack.enter_context(self._folder.open_store())
         features = self._stack.enter_context(FeatureStore(self._site.features_path, durable=True))
         self._spool: Spool = self._folder.open_spool()
-        self._reception = Reception(self._folder.settings, self._spool, self._store)
+        self._reception = Reception(self._folder.settings, self._folder.identity, self._spool, self._store)
         self._absorber = Absorber(
             self._site, self._folder, self._spool, self._store, features, self._encoders
         )
@@ -100,8 +100,11 @@ class Service:
         for port, server in servers(self._site, self._folder, self._reception, self._report).items():
             self._stack.enter_context(server)
             self._report("listening", {"port": port})
-        for source in polled(self._site, self._folder, self._reception, self._store, self._report):
+        sources = polled(self._site, self._folder, self._reception, self._store, self._report)
+        for source in sources:
             self._stack.enter_context(source)
+        for source in sources:  # before the first of them is waited for
+            self._stack.callback(source.stop)
         with self._manager.serving():
             self._work_on()
 
@@ -149,7 +152,7 @@ class Service:
         if not self._counts:
             return
         taken = sum(number for reason, number in self._counts.items() if reason.endswith(": taken"))
-        withdrawn = self._counts["report: withdrawn"]
+        withdrawn = self._counts["report: withdrawn"] + self._counts["image: withdrawn"]
         self._report(
             "absorbed",
             {

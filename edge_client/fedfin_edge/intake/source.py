@@ -22,6 +22,7 @@ class Polled:
         self._every = every
         self._report = report
         self._stop = threading.Event()
+        self._until = 0.0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> "Polled":
@@ -29,8 +30,14 @@ class Polled:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=END_S)
+        self.stop()
+        self._thread.join(timeout=max(0.0, self._until - time.monotonic()))
+
+    def stop(self) -> None:
+        """Begin no other poll. Of several told so together, all have ended, or are left behind, after END_S."""
+        if not self._stop.is_set():
+            self._until = time.monotonic() + END_S
+            self._stop.set()
 
     def poll_once(self) -> int:
         """Here and now; how many things were found. Raises FedfinError, in the words of `poll` where it has some."""

@@ -16,7 +16,7 @@ from fedfin.errors import FedfinError, StateError
 from fedfin.files import flush_folder, make_folder, write_atomically
 from fedfin_edge.intake.watermarks import Watermarks
 
-Kind = Literal["dicom", "report", "deletion"]
+Kind = Literal["dicom", "report", "deletion", "refusal"]
 SPOOL = "spool"
 ASIDE = ".aside"
 _UNWRITABLE = "the spool cannot be written"
@@ -36,8 +36,7 @@ class Spool:
         self._marks = Watermarks(folder, most_queued=most_queued, least_free_mb=least_free_mb)
         self._lock = threading.Lock()
         self.arrived = threading.Event()
-        for half in folder.glob(".*"):
-            half.unlink()
+        drop_half_written(folder)
         for path in folder.glob(f"*{ASIDE}"):
             path.rename(path.with_suffix(""))
         waiting = self.waiting()
@@ -123,6 +122,12 @@ def refusal_of(folder: Path, *, most_queued: int, least_free_mb: int) -> str:
     there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
     marks = Watermarks(there, most_queued=most_queued, least_free_mb=least_free_mb)
     return marks.reason(queue_of(folder).waiting, 0)
+
+
+def drop_half_written(folder: Path) -> None:
+    """What a kill left was never acknowledged. Call it while nobody puts."""
+    for half in folder.glob(".*"):
+        half.unlink(missing_ok=True)
 
 
 def all_spooled(folder: Path) -> list[Path]:
