@@ -22,7 +22,7 @@ SOURCES = {
     "A site": sorted({*(ROOT / "edge_client" / "fedfin_edge").rglob("*.py")} - {*INTAKE.glob("*.py")}),
     "The intake": sorted(INTAKE.glob("*.py")),
     "The aggregator": sorted({*SERVE.glob("*.py")} - {*SERVE.glob("shard*.py")}),
-    "A shard": [*SERVE.glob("shard*.py"), SERVE / "incoming.py"],
+    "A shard": [*SERVE.glob("shard*.py"), SERVE / "incoming.py", SERVE / "shell.py"],
 }
 OPEN = "and its results"  # fields that a round's metrics name
 OF_A_DATACLASS = {"costs": Costs, "stalled": Stalled, "throttled": Throttled}  # `asdict` of one of these
