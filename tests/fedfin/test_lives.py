@@ -1,7 +1,7 @@
 """An aggregator that was set back finds out from its sites; they take up its rounds again, and nothing counts twice."""
 
 import pytest
-from machine_helpers import ENCODER, OTHER_RUN, PAYLOAD, RUN, Aggregator, Site, begin_of, manifest_of
+from machine_helpers import ENCODER, OTHER_RUN, PAYLOAD, PLAN, RUN, Aggregator, Site, begin_of, manifest_of
 from msgspec.structs import replace
 
 from fedfin import limits
@@ -10,7 +10,9 @@ from fedfin.protocol.messages.joining import Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import decode, encode
 from fedfin.protocol.messages.transfers import Receipt
+from fedfin.protocol.refusals import late
 from fedfin.protocol.rounds import effects as round_effects
+from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site import states as site_states
@@ -134,6 +136,27 @@ def test_a_site_answers_the_rounds_of_a_new_life() -> None:
     assert (hello.life, hello.seen, hello.accepted) == (SECOND, 2, 0)
     assert all(isinstance(effect, site_effects.Send) for effect in site.feed(manifest_of(4)))
     assert site.state is site_states.State.WORKING
+
+
+def test_a_site_that_is_late_has_seen_that_the_next_round_began() -> None:
+    """Nobody else may know: an aggregator that is set back to the round that it missed would wait for it for ever."""
+    site = Site()
+    site.feed(manifest_of(2), site_events.Done(2, PAYLOAD))
+    (settled,) = site.feed(Receipt(id=begin_of().outline.id, accepted=False, reason=late(2)))
+    assert settled == site_effects.Settle(2, False, late(2), begun=3)
+    assert site.machine.hello.seen == 3
+    assert Site(settled=2, begun=settled.begun).machine.hello.seen == 3
+    site.feed(replace(manifest_of(2), life=SECOND))
+    assert site.machine.hello.seen == 2
+
+
+def test_no_round_begins_after_the_last() -> None:
+    """The aggregator that has finished would take itself for set back."""
+    last = last_round(PLAN)
+    site = Site(offer=(last, PAYLOAD))
+    site.feed(manifest_of(last))
+    (settled,) = site.feed(Receipt(id=begin_of(round_=last).outline.id, accepted=False, reason=late(last)))
+    assert settled.begun == last
 
 
 def test_two_lives_with_one_number_are_told_of_each_other() -> None:

@@ -16,8 +16,7 @@ from fedfin import files
 from fedfin.errors import FedfinError, StateError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
-from fedfin.protocol.messages.secure_sums import Reveal
-from fedfin.protocol.payloads import Update, decode_payload
+from fedfin.protocol.messages.secure_sums import Dealt, Reveal
 from fedfin.protocol.rounds import states as round_states
 from fedfin.protocol.shards import states as shard_states
 from fedfin.protocol.shards.shard import Shard
@@ -484,10 +483,10 @@ def _sums(world: "World") -> dict[str, Any]:
     """The watch sees what goes into secure sums, and what is revealed of them."""
     words, answer = Summing._words, Summing.answer
 
-    def watched_words(summing: Summing, payload: bytes, sites: int) -> Words:
+    def watched_words(summing: Summing, payload: bytes, question: Dealt) -> Words:
         assert isinstance(world.current, SiteProcess)
-        summand = words(summing, payload, sites)
-        world.watch.sums.giving(world.current.identity, decode_payload(payload, Update).round, summand)
+        summand = words(summing, payload, question)
+        world.watch.sums.giving(world.current.identity, question.round, question.attempt, summand)
         return summand
 
     def watched_answer(summing: Summing, question: site_events.SumQuestion, update: bytes) -> Any:

@@ -31,3 +31,10 @@ def test_sites_that_had_left_when_the_aggregator_was_set_back_come_again() -> No
     _, wrong, happened = command.attempt(103360)
     assert not wrong, wrong
     assert happened["aggregator set back"]
+
+
+def test_who_was_late_in_the_round_that_an_aggregator_is_set_back_to_tells_it_so() -> None:
+    """Of the two others one is dead, and one was set back, too: nobody else knows of a later round."""
+    _, wrong, happened = command.attempt(302601)
+    assert not wrong, wrong
+    assert happened["rewound"]

@@ -57,13 +57,23 @@ def run_task(plan: Plan, task, round_: int, model, dataset, site: str, *, stop, 
         return tasks.run_task(plan, task, round_, model, cases_, site, progress=lambda _: None, stop=stop)
     rng = np.random.default_rng([*site.encode(), round_])
     deltas, weights = {}, {}
+    lacks = ".text." if _has_no_text(plan, site) else "of all there is"
     count = int(rng.integers(1, 100))
-    shapes = {name: shape for name, shape in task_specs(plan, task).items() if name != MAGNITUDES}
+    shapes = {
+        name: shape
+        for name, shape in task_specs(plan, task).items()
+        if name != MAGNITUDES and lacks not in f"{name}."
+    }
     for name, values in possible(task, shapes, rng).items():
         drift = 0.1 * float(np.mean(model[name])) if task == "train" else 0.0
         deltas[name] = values + np.float32(drift)
         weights[name] = int(rng.integers(1, 100)) if task == "train" else count
     return TaskResult(deltas, weights, _metrics(plan, task, round_))
+
+
+def _has_no_text(plan: Plan, site: str) -> bool:
+    """Where the plan asks for sites behind every block, the first three have texts: without one of them nobody has."""
+    return bool(plan.privacy.least_sites_per_block) and site not in {"s0", "s1", "s2"}
 
 
 def _metrics(plan: Plan, task, round_: int) -> dict[str, float]:
@@ -77,6 +87,8 @@ def cases(plan: Plan, site: str) -> Dataset:
     """Some of every site, of which half have no text: second moments must be those of cases."""
     rng, count = np.random.default_rng([*site.encode()]), 10
     present = {m: np.arange(count) >= count * place // 2 for place, m in enumerate(plan.dims)}
+    if _has_no_text(plan, site):
+        present["text"] = np.zeros(count, np.bool_)
     features = {
         m: (rng.normal(size=(count, dim)) * present[m][:, None]).astype(np.float32)
         for m, dim in plan.dims.items()

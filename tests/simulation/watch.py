@@ -13,13 +13,11 @@ from fedfin.protocol.messages.message import decode
 from fedfin.protocol.messages.secure_sums import Summed
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.rounds.sum_effects import OpenSum
-from fedfin.protocol.schedule import task_of
-from fedfin.protocol.subtraction import answered_once
 from fedfin.secure_sums.masks import Words
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.secure_rounds import SUM
-from fedfin_aggregator.rounds.update_checks import SKIPPED
+from fedfin_aggregator.rounds.update_checks import SKIPPED, WITHHELD
 from fedfin_aggregator.store.journal import Journal
 from simulation.sum_watch import SumWatch
 
@@ -43,7 +41,7 @@ class Watch:
         self._rewound: set[tuple[Process, str, bytes]] = set()  # receipts of a life before
         self._renewed: set[Process] = set()  # who is not in its first life
         self.models: dict[tuple[str, Life, int], bytes] = {}  # the digest by run, life and version
-        self.sums = SumWatch(lambda round_: answered_once(task_of(world.plan, round_)))
+        self.sums = SumWatch(world.plan)
         self._summed: dict[tuple[Process, str, int], bool] = {}  # by sender, site and round
         self._offered: set[tuple[str, Life, int]] = set()  # a site's process, its life, and round
 
@@ -184,5 +182,5 @@ def _party(topic: str) -> str:
 
 
 def _of_one_life(results: dict[str, float]) -> dict[str, float]:
-    """Without what a replay of the updates cannot know: that sites had answered before a server was set back."""
-    return {name: value for name, value in results.items() if name != SKIPPED}
+    """Without what no replay of the updates knows: who had answered before a server was set back; what a sum lacks."""
+    return {n: value for n, value in results.items() if n != SKIPPED and not n.startswith(WITHHELD)}

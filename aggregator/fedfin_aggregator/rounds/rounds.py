@@ -15,8 +15,8 @@ from fedfin.protocol.convergence import follow, pooled_loss
 from fedfin.protocol.life import Life
 from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.payloads import most_update_bytes
+from fedfin.protocol.refusals import TWICE, late
 from fedfin.protocol.rounds.events import Payload
-from fedfin.protocol.rounds.reception import TWICE
 from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.protocol.schedule import last_round, preset_down, task_of
 from fedfin.protocol.staleness import late_share
@@ -343,5 +343,5 @@ class Rounds:
         """Which share an update for `round_` counts in the current one. Raises ProtocolError when it does not."""
         share = late_share(self.plan, round_, self.position.round)
         if share is None:
-            raise ProtocolError(f"late: round {round_} has closed")
+            raise ProtocolError(late(round_))
         return share

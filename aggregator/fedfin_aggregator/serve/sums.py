@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.secure_sums import Summed
+from fedfin.protocol.refusals import late
 from fedfin.protocol.rounds import sum_effects as sums
 from fedfin.protocol.rounds.events import SumEnded
 from fedfin.protocol.subtraction import PASSED_OVER
@@ -81,7 +82,7 @@ class Sums:
         journal = self._rounds.journal
         receipt = journal.updates.receipt(round_, site)
         accepted = receipt is not None and receipt.accepted
-        reason = f"late: round {round_} has closed" if receipt is None else receipt.reason
+        reason = late(round_) if receipt is None else receipt.reason
         outcome = Summed(run=journal.run, round=round_, accepted=accepted, reason=reason)
         self._post(site, "dn/ctl", outcome)
 

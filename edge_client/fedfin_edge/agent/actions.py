@@ -11,7 +11,7 @@ from fedfin.protocol.messages.joining import Decline
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.secure_sums import Ready
 from fedfin.protocol.messages.transfers import Begin
-from fedfin.protocol.rounds.reception import TWICE
+from fedfin.protocol.refusals import TWICE
 from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site.events import Assembled, Event, Misfit
 from fedfin.trust.channel import SiteEnd
@@ -89,8 +89,8 @@ class Actions:
             case site_effects.Bar(round_):
                 self._state.bar(round_)
                 self._report("barred", {"round": round_})
-            case site_effects.Settle(round_, accepted, reason):
-                self._state.settle(accepted=accepted, twice=reason == TWICE)
+            case site_effects.Settle(round_, accepted, reason, begun):
+                self._state.settle(accepted=accepted, twice=reason == TWICE, begun=begun)
                 self._report("received", {"round": round_, "accepted": accepted, "reason": reason})
             case site_effects.Finish(version):
                 self._finish(version)

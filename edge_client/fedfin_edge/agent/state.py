@@ -45,8 +45,8 @@ class Progress(msgspec.Struct, frozen=True):
     """How far the site is in which life of which run, whether its second moments are in, and whether it has the model.
 
     `settled`: the last round that has a receipt, `accepted`: that has one that says so; `barred`: up to it rounds are
-    not answered again; `gave_in`: the round in which second moments were given. `format`: of all files in the folder; a
-    change that an older version would misread is a new one.
+    not answered again; `begun`: the last of which a receipt told that it had; `gave_in`: the round in which second
+    moments were given. `format`: of all files in the folder; a change that an older version would misread is a new one.
     """
 
     format: int = FORMAT
@@ -55,6 +55,7 @@ class Progress(msgspec.Struct, frozen=True):
     settled: int = 0
     accepted: int = 0
     barred: int = 0
+    begun: int = 0
     gave_second_moments: bool = False
     gave_in: int = 0
     finished: bool = False
@@ -128,6 +129,7 @@ class AgentState:
             progress.life,
             progress.accepted,
             progress.barred,
+            progress.begun,
         )
 
     def join(self, run: str, plan: Plan) -> None:
@@ -222,8 +224,10 @@ class AgentState:
         write_atomically(self._outbox, msgspec.msgpack.encode(outbox), spare=self._spare)
         self._waiting = outbox
 
-    def settle(self, *, accepted: bool, twice: bool = False) -> None:
-        """The update in the outbox has its receipt. `twice`: another one, from before this folder was set back, counts.
+    def settle(self, *, accepted: bool, twice: bool = False, begun: int = 0) -> None:
+        """The update in the outbox has its receipt. `begun`: as in the effect Settle.
+
+        `twice`: another one, from before this folder was set back, counts.
 
         Any prefix of these steps can be done twice: each writes what follows from the outbox and the receipt alone.
         """
@@ -239,7 +243,14 @@ class AgentState:
         settled = max(outbox.round, before.settled)
         counted = max(outbox.round, before.accepted) if accepted else before.accepted
         self._save(
-            replace(before, settled=settled, accepted=counted, gave_second_moments=gave, gave_in=given)
+            replace(
+                before,
+                settled=settled,
+                accepted=counted,
+                begun=max(begun, before.begun),
+                gave_second_moments=gave,
+                gave_in=given,
+            )
         )
         if self._last.exists():
             self._last.replace(self._spare)

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from fedfin.errors import ProtocolError
 from fedfin.protocol import transfer
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
+from fedfin.protocol.refusals import TWICE, late
 from fedfin.protocol.rounds.admission import Admission
 from fedfin.protocol.rounds.effects import Judge, Receiving, Send, Spool
 from fedfin.protocol.rounds.events import Answer
-
-TWICE = "this round already has an update of yours"
 
 
 class Reception:
@@ -81,7 +80,7 @@ class Reception:
         if not wanted:
             given = self._given(message.round, site)
             counts = given is not None and given.accepted  # of a site that was set back, or has a twin
-            return TWICE if counts else f"late: round {message.round} has closed"
+            return TWICE if counts else late(message.round)
         if message.outline.size > self._max_bytes:
             return f"too large: {message.outline.size} bytes, at most {self._max_bytes}"
         receipt = self.receipts.get(site)

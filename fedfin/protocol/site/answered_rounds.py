@@ -5,28 +5,30 @@ from fedfin.protocol.site.memory import Memory
 
 
 class AnsweredRounds:
-    """Of one site. `run`, `life`, `settled`, `accepted`, `barred`: as in Memory, and from there on."""
+    """Of one site. `run`, `life`, `settled`, `accepted`, `barred`, `begun`: as in Memory, and from there on."""
 
     def __init__(self, memory: Memory) -> None:
         self.run, self.life = memory.run, memory.life
         self.settled, self.accepted, self.barred = memory.settled, memory.accepted, memory.barred
+        self.begun = memory.begun
         self._made = memory.answered
 
     def begin_run(self, run: str) -> None:
         """Nothing of it is answered."""
         self.run, self.life = run, FIRST_LIFE
-        self.settled = self.accepted = self.barred = 0
+        self.settled = self.accepted = self.barred = self.begun = 0
 
     def begin_life(self, life: Life, barred: int) -> None:
         """Nothing of it is accepted; rounds up to `barred` stay answered."""
-        self.life, self.accepted = life, 0
+        self.life, self.accepted, self.begun = life, 0, 0
         self.settled = self.barred = barred
 
-    def settle(self, round_: int, *, accepted: bool) -> None:
-        """There is a receipt."""
+    def settle(self, round_: int, *, accepted: bool, begun: int) -> None:
+        """There is a receipt. `begun`: as in Settle."""
         self.settled = max(self.settled, round_)
         if accepted:
             self.accepted = max(self.accepted, round_)
+        self.begun = max(self.begun, begun)
 
     def bar(self, round_: int) -> None:
         """It, and those before, are not answered again."""

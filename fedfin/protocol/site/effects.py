@@ -100,11 +100,15 @@ class Abandon:
 
 @dataclass(frozen=True)
 class Settle:
-    """The update has its receipt: forget the copy on disk, keep what the receipt says."""
+    """The update has its receipt: forget the copy on disk, keep what the receipt says.
+
+    `begun`: the newest round of which it tells that it has begun, as the one before is over; 0: it tells of none.
+    """
 
     round: int
     accepted: bool
     reason: str
+    begun: int = 0
 
 
 @dataclass(frozen=True)

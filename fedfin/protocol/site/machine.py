@@ -15,6 +15,8 @@ from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
 from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
+from fedfin.protocol.refusals import is_late
+from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site.answered_rounds import AnsweredRounds
 from fedfin.protocol.site.effects import (
     Abandon,
@@ -109,7 +111,7 @@ class SiteMachine(Machine[State, Event, Effect]):
             encoders=self._encoders,
             run=answered.run,
             life=answered.life,
-            seen=max(seen, answered.accepted),
+            seen=max(seen, answered.accepted, answered.begun),
             accepted=answered.accepted,
             party=self._announcement.party,
         )
@@ -376,9 +378,13 @@ class SiteMachine(Machine[State, Event, Effect]):
 
     def _settle(self, round_: int, *, accepted: bool, reason: str) -> list[Effect]:
         self.state = State.IDLE
-        self._answered.settle(round_, accepted=accepted)
+        begun = self._after(round_) if is_late(reason) else 0
+        self._answered.settle(round_, accepted=accepted, begun=begun)
         self._drop_update()
-        return [Settle(round_, accepted, reason), *self._next_round()]
+        return [Settle(round_, accepted, reason, begun), *self._next_round()]
+
+    def _after(self, round_: int) -> int:
+        return round_ if self._plan is None else min(round_ + 1, last_round(self._plan))
 
     def _drop_update(self) -> None:
         self._payload = b""

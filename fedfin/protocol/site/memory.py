@@ -11,9 +11,9 @@ class Memory:
     """Of one site. `run`, `life`: where it stood; whatever is empty or None is not there.
 
     `settled`: the last round that has a receipt there; `accepted`: that has one that says so; `barred`: rounds up to
-    this one are not answered again; `model`, `version`: id and version of the kept global model; `offer`: round and
-    payload of an update without a receipt; `answered`: by run and life, the rounds whose answers were made, and may
-    have left, whatever else was forgotten.
+    this one are not answered again; `begun`: the last round of which a receipt there told that it had; `model`,
+    `version`: id and version of the kept global model; `offer`: round and payload of an update without a receipt;
+    `answered`: by run and life, the rounds whose answers were made, and may have left, whatever else was forgotten.
     """
 
     run: str = ""
@@ -25,3 +25,4 @@ class Memory:
     life: Life = FIRST_LIFE
     accepted: int = 0
     barred: int = 0
+    begun: int = 0
