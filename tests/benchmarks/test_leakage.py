@@ -278,7 +278,7 @@ def test_the_page_says_what_shows_one_patient_today():
 def test_every_table_of_the_page_is_measured():
     """None was written by hand."""
     blocks = re.findall(r"(?:^\|.*\n)+", PAGE, flags=re.MULTILINE)
-    assert len(blocks) == sum(map(len, SHOWN.values())) + len(["default", "rounds", "single"])
+    assert len(blocks) == sum(map(len, SHOWN.values())) + len(["default", "rounds", "single", "rare answers"])
 
 
 def test_the_single_positive_of_all_sites_is_in_no_histogram_where_rare_answers_stay_at_home():
