@@ -20,6 +20,7 @@ from fedfin.demo.processes import free_port
 from fedfin.files import make_private
 
 PROGRAMS = "/usr/lib/rabbitmq/bin"  # Debian's in /usr/sbin change the user
+NO_MEMORY, USUAL_MEMORY = "0.00001", "0.6"  # of the machine's, from which on a node takes nothing
 _CONF = """\
 listeners.tcp = none
 mqtt.listeners.tcp.1 = 127.0.0.1:{mqtt}
@@ -41,8 +42,14 @@ class Cluster:
     def forget(self, number: int) -> None:
         """A node is lost for good, and with it what it alone knew. Raises CalledProcessError."""
         other = (number + 1) % len(self.nodes)
-        words = [f"{PROGRAMS}/rabbitmqctl", "-n", _name(other), "forget_cluster_node", _name(number)]
-        command = self.system.inside(words)
+        self._control(other, "forget_cluster_node", _name(number))
+
+    def memory_alarm(self, number: int, *, on: bool) -> None:
+        """A node is out of memory by its own measure, or is not any more. Raises CalledProcessError."""
+        self._control(number, "set_vm_memory_high_watermark", NO_MEMORY if on else USUAL_MEMORY)
+
+    def _control(self, number: int, *words: str) -> None:
+        command = self.system.inside([f"{PROGRAMS}/rabbitmqctl", "-n", _name(number), *words])
         subprocess.run(command, env=os.environ | self.environment, check=True, capture_output=True)
 
 

@@ -18,6 +18,11 @@ BEHIND = {
     "Server moved": "ask its operator for the new address",
 }
 
+# What a broker that falls silent does without a word: RabbitMQ takes nothing from anybody while an alarm is on.
+FULL = (
+    "the broker may be out of memory or disk (RabbitMQ: `rabbitmqctl status` lists alarms); ask its operator"
+)
+
 # What a broker must have for us. No other try does better before its operator has seen to it.
 KEEP_RETAINED = "let the broker keep retained messages (mosquitto: `retain_available true`)"
 ALLOW_QOS_1 = "allow QoS 1 (mosquitto: `max_qos 1`)"
@@ -49,6 +54,14 @@ def ended_by_broker(address: str, client: str, reason: str) -> str:
     return f"{words}; {behind.format(client=client)}" if behind else words
 
 
+def unanswered(address: str, *, before: bool) -> str:
+    """In words, where a broker took the connection and said nothing. `before`: it has let us in earlier."""
+    words = f"{address} ended the connection before it answered"
+    if before:
+        return f"{words}, and has let us in earlier: {FULL}"
+    return f"{words}; is mqtts:// or mqtt:// right for this port? If so, {FULL}"
+
+
 def lost(address: str, client: str, *, silent_s: int, largest: int) -> str:
     """In words, where nobody gave a reason.
 
@@ -57,7 +70,7 @@ def lost(address: str, client: str, *, silent_s: int, largest: int) -> str:
     """
     words = f"the connection to {address} was lost"
     if silent_s:
-        return f"{words}: it did not answer for {silent_s} s"
+        return f"{words}: it did not answer for {silent_s} s; the network is gone, or {FULL}"
     if largest:
         return (
             f"{words} with a message of {largest} bytes on its way, the largest so far; perhaps the broker takes none"

@@ -23,7 +23,7 @@ from fedfin.link.backoff import Backoff
 from fedfin.link.broker_url import BrokerUrl
 from fedfin.link.client import Client
 from fedfin.link.dial import Connection, dial
-from fedfin.link.endings import ended_by_broker, is_final, lacking, lost, refused
+from fedfin.link.endings import ended_by_broker, is_final, lacking, lost, refused, unanswered
 from fedfin.link.link_events import Announced, Arrived, Broken, Down, LinkEvent, Taken, Up
 from fedfin.link.login import Login
 from fedfin.link.packet_room import PacketRoom
@@ -87,6 +87,7 @@ class Link:
         self._protocol = paho.MQTTv311 if self._broker.old else paho.MQTTv5
         self._at_once = False  # whether the next attempt follows without a pause
         self._answered = self._refused = self._failed = False  # in this connection
+        self._let_in = False  # in this connection, or an earlier one
         self._room = PacketRoom(limits.CHUNK_BYTES if self._broker.path is None else WEBSOCKET_CHUNK_BYTES)
         self._wildcards = True
         self._ended = ""  # why the connection came to its end
@@ -157,12 +158,10 @@ class Link:
 
     def _connection(self) -> float:
         """One connection to its end; the seconds that it stood."""
-        address, self._down_reported = self._broker.address, False
+        self._down_reported = False
         self._answered = self._refused = self._failed = self._final = False
         self._room.forget()
-        self._ended = (
-            f"{address} ended the connection before it answered; is mqtts:// or mqtt:// right for this port?"
-        )
+        self._ended = unanswered(self._broker.address, before=self._let_in)
         started = time.monotonic()
         try:
             # A client of its own: an old one would send what it had under way again, which the receiver's bitmap
@@ -268,7 +267,7 @@ class Link:
             if not reason.is_failure:
                 client.disconnect()
             return
-        self._down_reported = False
+        self._down_reported, self._let_in = False, True
         self._ended = f"the connection to {self._broker.address} was lost"
         self._wildcards = announced.wildcards
         client.limit_inflight(min(limits.WINDOW, announced.receive_maximum))

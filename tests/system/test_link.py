@@ -282,6 +282,46 @@ def test_a_broker_that_drops_mqtt_5_without_a_word_is_tried_with_the_older_one(t
         assert time.monotonic() - started < 5
 
 
+@contextlib.contextmanager
+def mute(port: int) -> Iterator[None]:
+    """Takes connections, and ends them without a word, as a broker does that takes nothing any more."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                client.close()
+
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield
+
+
+def test_a_broker_that_has_let_us_in_and_says_nothing_any_more_may_be_full(tmp_path: Path) -> None:
+    """The port is right, then; where it never let us in, that is asked first."""
+    with contextlib.ExitStack() as stack:
+        with broker("mosquitto", tmp_path) as url:
+            link, _ = stack.enter_context(up(url))
+        stack.enter_context(mute(int(url.rpartition(":")[2])))
+        assert "has let us in earlier: the broker may be out of memory or disk" in unanswered(link)
+        other = mqtt.Link(url, "other", will=("probe", bytes))
+        other.start()
+        stack.callback(other.stop)
+        assert "is mqtts:// or mqtt:// right for this port? If so, the broker may be out of" in unanswered(
+            other
+        )
+
+
+def unanswered(link: mqtt.Link) -> str:
+    """The first such reason for which a connection ended."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        event = link.events.get(timeout=SECONDS)
+        if isinstance(event, link_events.Down) and "before it answered" in event.reason:
+            return event.reason
+    pytest.fail("there was none")
+
+
 def test_no_more_messages_are_under_way_than_the_broker_announces(tmp_path: Path) -> None:
     """Which paho does not look at."""
     with broker("mosquitto", tmp_path, "max_inflight_messages 3") as url, up(url) as (link, event):
