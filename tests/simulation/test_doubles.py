@@ -27,3 +27,11 @@ def test_whoever_runs_twice_nothing_counts_twice_and_the_federation_ends(
         assert not wrong, f"seed {seed}: {wrong}"
         tally += happened
     assert all(tally[event] for event in events), "a misfortune that never happens tests nothing"
+
+
+@pytest.mark.parametrize("seed", [302644])
+def test_of_two_aggregators_that_meet_at_their_start_one_serves(seed: int) -> None:
+    """Each refused for the other's last will, and neither had served."""
+    _, wrong, happened = command.attempt(seed)
+    assert not wrong, wrong
+    assert happened["aggregator refused"] == 1
