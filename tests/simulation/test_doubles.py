@@ -35,3 +35,11 @@ def test_of_two_aggregators_that_meet_at_their_start_one_serves(seed: int) -> No
     _, wrong, happened = command.attempt(seed)
     assert not wrong, wrong
     assert happened["aggregator refused"] == 1
+
+
+@pytest.mark.parametrize("seed", [303100])
+def test_sites_that_leave_while_a_second_aggregator_opens_its_round_come_again(seed: int) -> None:
+    """It says that it needs one more; who is still there has an answer that came too late the first time."""
+    _, wrong, happened = command.attempt(seed)
+    assert not wrong, wrong
+    assert happened["rewound"]
