@@ -39,7 +39,8 @@ class Tenure:
     def say(self, clock: float, *, online: bool = True, stopped: bool = False) -> AggregatorState:
         """That we are here, or not. Who does not serve yet is never the first of two, however long ago it was started.
 
-        Its will is of the moment in which it connected: one that serves meanwhile would hear it and stop.
+        Its will is of the moment in which it connected: one that serves meanwhile would hear it and stop; and one that
+        asks, too, would refuse for one that refuses for it (`_only_asked`).
         """
         since = self.own.since if self.serving else clock
         return replace(self.own, online=online, since=since, at=clock, stopped=stopped)
@@ -79,7 +80,7 @@ class Tenure:
     def _hear_asking(self, state: AggregatorState) -> bool:
         if state.asks or state.stopped or state.boot == self._predecessor:
             return False
-        if self._lives(state) and not self._take_over:
+        if self._lives(state) and not (_only_asked(state) or self._take_over):
             raise StateError(
                 f"another aggregator of this federation serves: {name_of(state)}; stop that one, or take over from it"
                 " with --take-over"
@@ -108,6 +109,11 @@ class Tenure:
         self.serving = False  # and must not say of the other that it is gone
         did = "took over from this one" if state.takes_over else "serves"
         raise StateError(f"another aggregator of this federation {did}: {name_of(state)}; this one stops")
+
+
+def _only_asked(state: AggregatorState) -> bool:
+    """Whether it did not serve yet when it said this: it may by now, and is waited out like one that has died."""
+    return state.since == state.at
 
 
 def name_of(state: AggregatorState) -> str:

@@ -120,6 +120,18 @@ def test_the_will_of_one_that_only_asked_stops_nobody() -> None:
         asks.hear(serves.say(217.0))
 
 
+def test_of_two_that_only_ask_none_refuses_for_the_other() -> None:
+    """They take the connection from each other: both refused, and nobody served (seed 302644 of the simulation)."""
+    asking = tenure(FIRST), tenure(SECOND)
+    for clock in (205.0, 215.0, 225.0):
+        for one, other in (asking, asking[::-1]):
+            will = one.say(clock, online=False)
+            other.ask(clock, clock)
+            other.hear(will)
+            assert not other.may_serve(clock + PROBE_S - 0.1), "it may serve by now: its next will tells"
+            assert other.may_serve(clock + PROBE_S)
+
+
 def test_what_a_broker_kept_of_the_dead_stops_nobody() -> None:
     """It says it again and again, the same."""
     first = serving()

@@ -27,3 +27,19 @@ def test_whoever_runs_twice_nothing_counts_twice_and_the_federation_ends(
         assert not wrong, f"seed {seed}: {wrong}"
         tally += happened
     assert all(tally[event] for event in events), "a misfortune that never happens tests nothing"
+
+
+@pytest.mark.parametrize("seed", [302644])
+def test_of_two_aggregators_that_meet_at_their_start_one_serves(seed: int) -> None:
+    """Each refused for the other's last will, and neither had served."""
+    _, wrong, happened = command.attempt(seed)
+    assert not wrong, wrong
+    assert happened["aggregator refused"] == 1
+
+
+@pytest.mark.parametrize("seed", [303100])
+def test_sites_that_leave_while_a_second_aggregator_opens_its_round_come_again(seed: int) -> None:
+    """It says that it needs one more; who is still there has an answer that came too late the first time."""
+    _, wrong, happened = command.attempt(seed)
+    assert not wrong, wrong
+    assert happened["rewound"]

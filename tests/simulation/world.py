@@ -168,6 +168,8 @@ class World:
             self.tell(name, event, facts)
             if event == "round" and name.startswith("aggregator") and facts["state"] == "open":
                 self._start_finished_again()
+            if event == "waiting" and name.startswith("aggregator") and "; it needs " in facts["reason"]:
+                self._start_finished_again()
             if event == "waiting" and "Start these" in facts["reason"]:
                 self._start_finished_shards_again()
             if event == "sending":
@@ -182,7 +184,7 @@ class World:
         return report
 
     def _start_finished_again(self) -> None:
-        """Their people do, since the aggregator is at work again: its folder was set back."""
+        """Their people do, since the aggregator is at work again, or waits for them: its folder was set back."""
         for site in (*self.sites, *self.twins):
             if site.finished and site.awaited:
                 self.start_again(site)

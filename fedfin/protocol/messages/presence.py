@@ -24,8 +24,9 @@ class SiteState(Message, frozen=True):
 class AggregatorState(Message, frozen=True):
     """Retained: whether the aggregator is there; also what one says that asks who else is, which is not retained.
 
-    `host`: where it runs; `since`: when it was started, `at`: when it said this, seconds since the epoch; `stopped`: it
-    ended by itself; `asks`: whoever serves says this anew; `takes_over`: from whoever served before.
+    `host`: where it runs; `since`: when it was started, `at`: when it said this, seconds since the epoch, both the same
+    where it did not serve yet; `stopped`: it ended by itself; `asks`: whoever serves says this anew; `takes_over`: from
+    whoever served before.
     """
 
     online: bool
