@@ -27,6 +27,7 @@ class Tenure:
         self._waiting_since: float | None = None
         self._echoed = False  # what is retained comes before the answer to our own question
         self._other: AggregatorState | None = None
+        self._other_said_at: float | None = None  # its newest word but for last wills
 
     def ask(self, now: float, clock: float) -> AggregatorState:
         """The question, to be published and not retained. `clock`: seconds since the epoch.
@@ -91,13 +92,17 @@ class Tenure:
         """Whether it has said anything since we listen; what came first may be what the broker kept.
 
         Its last will counts, too: it was written when it connected, so that an old one is older than what came first.
+        What it says after its will must be newer than another word of its own: a broker that crashes brings back what
+        it had kept from before the will was said.
         """
-        before = self._other
-        if before is not None and before.boot == state.boot:
-            self._other = max(before, state, key=lambda heard: heard.at)
-            return state.at > before.at
-        self._other = state
-        return False
+        if self._other is None or self._other.boot != state.boot:
+            self._other, self._other_said_at = state, state.at if state.online else None
+            return False
+        known = self._other_said_at if state.online else self._other.at
+        self._other = max(self._other, state, key=lambda heard: heard.at)
+        if state.online:
+            self._other_said_at = state.at if known is None else max(known, state.at)
+        return known is not None and state.at > known
 
     def _hear_serving(self, state: AggregatorState) -> bool:
         """Of two the one that took over stays, else the one that was first."""

@@ -138,6 +138,16 @@ def test_what_a_broker_kept_of_the_dead_stops_nobody() -> None:
     assert [first.hear(replace(SECOND, takes_over=True)) for _ in range(5)] == [True] * 5
 
 
+def test_what_a_broker_that_crashed_brings_back_of_the_dead_stops_nobody() -> None:
+    """Its will was heard, which it wrote when it connected; what it had said after that the broker had on its disk."""
+    will, said = replace(FIRST, online=False, since=99.0, at=99.0), replace(FIRST, at=110.0)
+    second = tenure()
+    second.hear(will)
+    second.hear(said)
+    with pytest.raises(StateError, match=FIRST.boot):
+        second.hear(replace(said, at=120.0))
+
+
 def test_one_that_cannot_serve_yet_says_why_once_a_minute() -> None:
     """Its connections end before there is an answer: it must not wait in silence."""
     second = tenure()

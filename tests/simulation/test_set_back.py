@@ -38,3 +38,10 @@ def test_who_was_late_in_the_round_that_an_aggregator_is_set_back_to_tells_it_so
     _, wrong, happened = command.attempt(302601)
     assert not wrong, wrong
     assert happened["rewound"]
+
+
+def test_what_a_broker_brings_back_of_the_life_before_holds_no_restored_root_up() -> None:
+    """Its folder is of before that life, and does not know it for its own predecessor."""
+    _, wrong, happened = command.attempt(700121)
+    assert not wrong, wrong
+    assert happened["broker killed"]
