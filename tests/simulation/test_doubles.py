@@ -43,3 +43,11 @@ def test_sites_that_leave_while_a_second_aggregator_opens_its_round_come_again(s
     _, wrong, happened = command.attempt(seed)
     assert not wrong, wrong
     assert happened["rewound"]
+
+
+@pytest.mark.parametrize("seed", [700857])
+def test_what_the_other_machine_delivered_is_not_owed(seed: int) -> None:
+    """Its twin had made an update for that round, too, and could not offer it before the round closed."""
+    _, wrong, happened = command.attempt(seed)
+    assert not wrong, wrong
+    assert happened["twins"]

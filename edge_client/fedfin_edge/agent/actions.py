@@ -40,11 +40,13 @@ class Actions:
         *,
         put: Callable[[Event], None],
         greet: Callable[[], None],
+        has_twin: Callable[[], bool],
         again: bool,
     ) -> None:
         self._site, self._state, self._answers, self._again = site, state, answers, again
         self._channel, self._link, self._worker = channel, link, worker
         self._report, self._put, self._greet = report, put, greet
+        self._has_twin = has_twin
         self._assembly = Assembly(state.model, channel)
         self._part: Participation | None = None  # once the aggregator has sent its plan
         self._sending = b""  # the id of the update that was offered last
@@ -83,7 +85,8 @@ class Actions:
                 self._worker.take_part(self._participation, message)
             case site_effects.Abandon(_, anew):
                 self._worker.abandon()
-                self._state.abandon(owe=not anew)
+                # The other machine's update of that round may count: what is owed would count twice.
+                self._state.abandon(owe=not anew and not self._has_twin())
             case site_effects.BeginLife():
                 self._begin_life(effect)
             case site_effects.Bar(round_):
