@@ -27,7 +27,7 @@ class Tenure:
         self._waiting_since: float | None = None
         self._echoed = False  # what is retained comes before the answer to our own question
         self._other: AggregatorState | None = None
-        self._other_said_at: float | None = None  # its newest word but for last wills
+        self._other_online_at: float | None = None  # the newest, but for last wills
 
     def ask(self, now: float, clock: float) -> AggregatorState:
         """The question, to be published and not retained. `clock`: seconds since the epoch.
@@ -96,12 +96,12 @@ class Tenure:
         it had kept from before the will was said.
         """
         if self._other is None or self._other.boot != state.boot:
-            self._other, self._other_said_at = state, state.at if state.online else None
+            self._other, self._other_online_at = state, state.at if state.online else None
             return False
-        known = self._other_said_at if state.online else self._other.at
+        known = self._other_online_at if state.online else self._other.at
         self._other = max(self._other, state, key=lambda heard: heard.at)
         if state.online:
-            self._other_said_at = state.at if known is None else max(known, state.at)
+            self._other_online_at = state.at if known is None else max(known, state.at)
         return known is not None and state.at > known
 
     def _hear_serving(self, state: AggregatorState) -> bool:
