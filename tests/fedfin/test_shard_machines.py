@@ -20,7 +20,7 @@ from fedfin.protocol import transfer
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest, Want
-from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.shards import Deliver, Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Missing, Receipt
 from fedfin.protocol.rounds import effects as round_effects
 from fedfin.protocol.rounds import events as round_events
@@ -64,9 +64,9 @@ class ShardAlone:
 class Root:
     """Of two shards, at round 2, a training round."""
 
-    def __init__(self, plan=QUICK, given=lambda *_: None, **opened) -> None:
+    def __init__(self, plan=QUICK, given=lambda *_: None, life=FIRST_LIFE, **opened) -> None:
         self.machine = RootMachine(
-            plan, run=RUN, shards=2, max_sum_bytes=10**6, chunk_size=CHUNK, receipt=given
+            plan, run=RUN, shards=2, max_sum_bytes=10**6, chunk_size=CHUNK, receipt=given, life=life
         )
         self.plan = plan
         parts = (
@@ -83,10 +83,15 @@ class Root:
         tally = Tally(**(facts | {"refused": (), "late": (), "closed": False} | changes))
         return self.machine.receive(round_events.FromShard(index, tally), now)
 
+    def offer(self, index: int, life=FIRST_LIFE, **changes) -> list:
+        """A sum is there; what follows."""
+        offer = Deliver(begin=replace(OFFER, **changes), life=life)
+        return self.machine.receive(round_events.FromShard(index, offer), 1.0)
+
     def deliver(self, index: int, **changes) -> list:
         """A sum arrives whole and is found good; what follows."""
         self.tell(index, closed=True, **changes)
-        self.machine.receive(round_events.FromShard(index, OFFER), 1.0)
+        self.offer(index, life=changes.get("life", FIRST_LIFE))
         self.machine.receive(round_events.FromShard(index, transfer.chunk(SUM, OFFER.outline, 0)), 1.0)
         return self.machine.receive(
             round_events.Judged((round_events.Answer(f"shard/{index}", 2, ACCEPTED),)), 1.0
@@ -191,7 +196,7 @@ def test_a_closed_shard_takes_nothing_more_and_delivers_until_there_is_a_receipt
     assert shard.feed(ENOUGH) == [shard_effects.SumUp(2)]
     tally, offer = shard.feed(shard_events.Summed(SUM))
     assert tally.message.closed
-    assert offer == shard_effects.SendUp("up/ctl", OFFER)
+    assert offer == shard_effects.SendUp("up/ctl", Deliver(begin=OFFER, life=FIRST_LIFE))
     assert shard.feed(round_events.FromSite(site, begin_of())) == []
     shard.now += limits.RETRY_S
     assert shard.feed(round_events.Tick())[-1] == offer
@@ -396,11 +401,21 @@ def test_a_root_takes_no_sum_of_another_life() -> None:
     """Nor does it refuse one, which would end the shard."""
     root = Root()
     root.tell(0, round=3, seen=3, settled=2)
-    offer = begin_of(SUM, round_=3, chunk_size=transfer.grain(len(SUM), CHUNK))
-    assert root.machine.receive(round_events.FromShard(0, offer), 1.0) == []
-    assert root.machine.receive(round_events.FromShard(1, OFFER), 1.0) == [], (
-        "it has not said which life it is in"
-    )
+    assert root.offer(0, round=3) == []
+    assert root.offer(1) == [], "it has not said which life it is in"
+
+
+@pytest.mark.parametrize(
+    "its",
+    [{}, {"round": 3}, {"life": SECOND, "round": 3}],
+    ids=["this round", "a later round", "of our life"],
+)
+def test_a_root_takes_a_sum_by_its_own_life_not_by_what_a_twin_of_its_shard_says(its: dict) -> None:
+    """One of two processes is in the new life; what the other has was promised in the one before."""
+    root = Root(life=SECOND)
+    root.tell(0, life=SECOND)
+    assert root.offer(0, **its) == []
+    assert isinstance(root.offer(0, life=SECOND)[0].message, Missing)
 
 
 def test_a_root_refuses_no_sum_of_another_run() -> None:
@@ -409,8 +424,7 @@ def test_a_root_refuses_no_sum_of_another_run() -> None:
     root.tell(0)
     answers = root.tell(0, run=OTHER_RUN, closed=True)
     assert isinstance(answers[0].message, Welcome)
-    offer = replace(OFFER, run=OTHER_RUN)
-    assert root.machine.receive(round_events.FromShard(0, offer), 1.0) == []
+    assert root.offer(0, run=OTHER_RUN) == []
 
 
 def test_a_sum_that_was_taken_rounds_ago_gets_its_receipt_again() -> None:
@@ -418,7 +432,7 @@ def test_a_sum_that_was_taken_rounds_ago_gets_its_receipt_again() -> None:
     given = {(2, "shard/0"): ACCEPTED}
     root = Root(given=lambda *key: given.get(key), round=4)
     root.tell(0, round=4)
-    (answer,) = root.machine.receive(round_events.FromShard(0, OFFER), 1.0)
+    (answer,) = root.offer(0)
     assert answer.message == ACCEPTED
 
 

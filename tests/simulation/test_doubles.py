@@ -43,3 +43,12 @@ def test_sites_that_leave_while_a_second_aggregator_opens_its_round_come_again(s
     _, wrong, happened = command.attempt(seed)
     assert not wrong, wrong
     assert happened["rewound"]
+
+
+@pytest.mark.parametrize("seed", [400036, 400959])
+def test_of_two_that_are_one_shard_only_the_one_in_the_roots_life_is_summed_up(seed: int) -> None:
+    """The other one has the sum of a life before: taken, it lacks sites, and refused, it would end the shard."""
+    _, wrong, happened = command.attempt(seed)
+    assert not wrong, wrong
+    assert happened["twin of a shard"]
+    assert happened["rewound"]

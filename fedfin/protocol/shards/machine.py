@@ -13,7 +13,7 @@ from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.machine import Machine
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
-from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.shards import Deliver, Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.rounds.effects import Send
@@ -158,7 +158,9 @@ class ShardMachine(Machine[State, Event, Effect]):
 
     def _offer(self) -> list[Effect]:
         """The sum, if there is one. After the tally: a root that was restarted must hear first who is in it."""
-        return [] if self._outgoing.begin is None else [SendUp("up/ctl", self._outgoing.begin)]
+        if (begin := self._outgoing.begin) is None:
+            return []
+        return [SendUp("up/ctl", Deliver(begin=begin, life=self._life))]
 
     def _missing(self, event: Missing) -> list[Effect]:
         return self._send(self._outgoing.missing(event, self._now))
