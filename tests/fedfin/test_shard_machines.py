@@ -22,6 +22,7 @@ from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest, Want
 from fedfin.protocol.messages.shards import Deliver, Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Missing, Receipt
+from fedfin.protocol.refusals import TWICE
 from fedfin.protocol.rounds import effects as round_effects
 from fedfin.protocol.rounds import events as round_events
 from fedfin.protocol.rounds import states as round_states
@@ -204,6 +205,19 @@ def test_a_closed_shard_takes_nothing_more_and_delivers_until_there_is_a_receipt
     shard.feed(manifest_of(3))
     late = shard.feed(shard_events.RoundOpened({}, {}))[-1]
     assert late.message.reason == "late: round 2 has closed"
+
+
+def test_a_shard_whose_twin_has_delivered_says_which_folder_to_go_on_with() -> None:
+    """The root took the first sum, and refuses the other."""
+    shard = ShardAlone()
+    shard.collect(sum=SUM)
+    (leave,) = shard.feed(replace(ACCEPTED, accepted=False, reason=TWICE))
+    assert "another process that is this shard has delivered round 2" in leave.reason
+    assert "from that one's folder" in leave.reason
+    other = ShardAlone()
+    other.collect(sum=SUM)
+    (leave,) = other.feed(replace(ACCEPTED, accepted=False, reason="too large"))
+    assert leave.reason == "it refuses this shard's sum of round 2: too large"
 
 
 @pytest.mark.parametrize(("opened", "state"), [({"sum": SUM}, "delivering"), ({"settled": True}, "waiting")])

@@ -51,4 +51,3 @@ def test_of_two_that_are_one_shard_only_the_one_in_the_roots_life_is_summed_up(s
     _, wrong, happened = command.attempt(seed)
     assert not wrong, wrong
     assert happened["twin of a shard"]
-    assert happened["rewound"]

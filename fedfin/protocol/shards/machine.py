@@ -16,6 +16,7 @@ from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.shards import Deliver, Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
+from fedfin.protocol.refusals import TWICE
 from fedfin.protocol.rounds.effects import Send
 from fedfin.protocol.rounds.events import FromSite, Judged, Tick
 from fedfin.protocol.rounds.gate import Gate
@@ -179,12 +180,21 @@ class ShardMachine(Machine[State, Event, Effect]):
             return []
         if not event.accepted:
             self.state = State.EVICTED
-            return [Leave(f"it refuses this shard's sum of round {self._round}: {event.reason}")]
+            return [Leave(self._refusal(event.reason))]
         self._outgoing.done()
         self.state, self._settled = State.WAITING, self._round
         following, self._following = self._following, None
         settle = Settle(self._round)
         return [settle] if following is None else [settle, *self._round_manifest(following)]
+
+    def _refusal(self, reason: str) -> str:
+        """For people: what they have to do where two processes are this shard."""
+        if reason != TWICE:
+            return f"it refuses this shard's sum of round {self._round}: {reason}"
+        return (
+            f"another process that is this shard has delivered round {self._round}, and its sum counts; serve the shard"
+            " from that one's folder, and not from this one"
+        )
 
     def _evict(self, event: Evict) -> list[Effect]:
         self.state = State.EVICTED
