@@ -164,8 +164,22 @@ def test_a_shard_believes_no_manifest_before_the_root_has_named_the_run() -> Non
     shard = ShardAlone()
     assert shard.feed(manifest_of(9, run=OTHER_RUN, state="finished")) == []
     assert shard.feed(Welcome(run=RUN, plan=PLAN), manifest_of(2)) == [
-        shard_effects.OpenRound(manifest_of(2))
+        shard_effects.JoinRun(RUN),
+        shard_effects.OpenRound(manifest_of(2)),
     ]
+
+
+def test_a_shard_that_comes_back_to_a_run_begins_its_lives_anew() -> None:
+    """The root of another run had taken over for a while: what the folder held of this one, its life too, is gone."""
+    shard = ShardAlone(before=(RUN, 3), life=SECOND)
+    (join,) = shard.feed(Welcome(run=OTHER_RUN, plan=PLAN))
+    assert join == shard_effects.JoinRun(OTHER_RUN)
+    assert shard.feed(Welcome(run=RUN, plan=PLAN), manifest_of(2)) == [
+        shard_effects.JoinRun(RUN),
+        shard_effects.OpenRound(manifest_of(2)),
+    ]
+    (tally,) = shard.feed(shard_events.RoundOpened({}, {}))
+    assert (tally.message.life, tally.message.seen) == (FIRST_LIFE, 2)
 
 
 def test_a_restarted_shard_does_not_go_back() -> None:

@@ -51,3 +51,12 @@ def test_of_two_that_are_one_shard_only_the_one_in_the_roots_life_is_summed_up(s
     _, wrong, happened = command.attempt(seed)
     assert not wrong, wrong
     assert happened["twin of a shard"]
+
+
+@pytest.mark.parametrize("seed", [600027])
+def test_a_shard_that_hears_of_a_second_aggregators_run_for_a_while_comes_back(seed: int) -> None:
+    """Its journal had the life that the root then told it to begin."""
+    _, wrong, happened = command.attempt(seed, only="doubled, sharded")
+    assert not wrong, wrong
+    assert happened["second aggregator"]
+    assert happened["rewound"]

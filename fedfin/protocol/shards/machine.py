@@ -21,7 +21,17 @@ from fedfin.protocol.rounds.effects import Send
 from fedfin.protocol.rounds.events import FromSite, Judged, Tick
 from fedfin.protocol.rounds.gate import Gate
 from fedfin.protocol.rounds.reception import Reception
-from fedfin.protocol.shards.effects import BeginLife, Effect, Finish, Leave, OpenRound, SendUp, Settle, SumUp
+from fedfin.protocol.shards.effects import (
+    BeginLife,
+    Effect,
+    Finish,
+    JoinRun,
+    Leave,
+    OpenRound,
+    SendUp,
+    Settle,
+    SumUp,
+)
 from fedfin.protocol.shards.events import Event, RoundOpened, Summed
 from fedfin.protocol.shards.shard import Shard
 from fedfin.protocol.shards.states import LEGAL, State
@@ -205,12 +215,19 @@ class ShardMachine(Machine[State, Event, Effect]):
         if event.plan.digest() != self._digest:
             self.state = State.EVICTED
             return [Leave("its plan differs; set this shard's folder up with the root's plan")]
-        if event.run != self._run:
-            self._run, self._life, self.state = event.run, FIRST_LIFE, State.WAITING
-            self._settled = 0
-            self._manifest = self._following = None
-            self._outgoing.done()
-        return []
+        if event.run == self._run:
+            return []
+        self._run, self._life, self._settled = event.run, FIRST_LIFE, 0
+        self._begin_anew()
+        return [JoinRun(event.run)]
+
+    def _begin_anew(self) -> None:
+        """In another run, or life: what we had in mind is of the one before."""
+        self._before, self._behind = (self._run, 0), False
+        self._manifest = self._following = None
+        self._outgoing.done()
+        self._reception = self._new_reception()
+        self.state = State.WAITING
 
     # Rounds.
 
@@ -231,13 +248,9 @@ class ShardMachine(Machine[State, Event, Effect]):
         manifest = event.manifest
         if manifest.run != self._run or manifest.life.number <= self._life.number:
             return []
-        self._life, self._before, self._behind = manifest.life, (self._run, 0), False
-        self._settled = min(self._settled, manifest.round - 1)
-        self._manifest = self._following = None
+        self._life, self._settled = manifest.life, min(self._settled, manifest.round - 1)
+        self._begin_anew()
         self._early = {}
-        self._outgoing.done()
-        self._reception = self._new_reception()
-        self.state = State.WAITING
         return [BeginLife(event), *self._turn_to(manifest)]
 
     def _turn_to(self, event: RoundManifest) -> list[Effect]:
