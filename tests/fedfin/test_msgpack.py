@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from test_messages import BOOT, DIGEST, ONE_OF_EACH, SMALL_MODEL, SMALL_UPDATE
 
+from fedfin.protocol.life import Life
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message, encode
 from fedfin.protocol.messages.secure_sums import (
@@ -25,7 +26,8 @@ from fedfin.protocol.messages.secure_sums import (
     SumMessage,
     Survivors,
 )
-from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.shards import Deliver, Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.transfers import Begin
 from fedfin.protocol.payloads import GlobalDelta, GlobalModel, Update, encode_delta
 from fedfin_aggregator.fold.fold import Fold
 from fedfin_aggregator.fold.means import Means
@@ -48,7 +50,9 @@ TALLY = Tally(
     plan=DIGEST, shards=2, run=BOOT, round=2, accepted=("north",), refused=(), late=("south",), closed=True
 )
 (MANIFEST,) = [message for message in ONE_OF_EACH if isinstance(message, RoundManifest)]
-OF_SHARDS = (TALLY, Enough(run=BOOT, round=2), Heard(), Rewind(manifest=MANIFEST, keep=True))
+(BEGIN,) = [message for message in ONE_OF_EACH if isinstance(message, Begin)]
+DELIVER = Deliver(begin=BEGIN, life=Life(1, BOOT))
+OF_SHARDS = (TALLY, DELIVER, Enough(run=BOOT, round=2), Heard(), Rewind(manifest=MANIFEST, keep=True))
 SIGNATURE = b"s" * 64
 OF_AN_ATTEMPT = {"run": BOOT, "round": 2, "attempt": b"a" * 16}
 SUM_KEY = SumKey(key=b"k" * 32, commitment=b"c" * 32, signature=SIGNATURE)

@@ -20,8 +20,9 @@ from fedfin.protocol import transfer
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest, Want
-from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.shards import Deliver, Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Missing, Receipt
+from fedfin.protocol.refusals import TWICE
 from fedfin.protocol.rounds import effects as round_effects
 from fedfin.protocol.rounds import events as round_events
 from fedfin.protocol.rounds import states as round_states
@@ -64,9 +65,9 @@ class ShardAlone:
 class Root:
     """Of two shards, at round 2, a training round."""
 
-    def __init__(self, plan=QUICK, given=lambda *_: None, **opened) -> None:
+    def __init__(self, plan=QUICK, given=lambda *_: None, life=FIRST_LIFE, **opened) -> None:
         self.machine = RootMachine(
-            plan, run=RUN, shards=2, max_sum_bytes=10**6, chunk_size=CHUNK, receipt=given
+            plan, run=RUN, shards=2, max_sum_bytes=10**6, chunk_size=CHUNK, receipt=given, life=life
         )
         self.plan = plan
         parts = (
@@ -83,10 +84,15 @@ class Root:
         tally = Tally(**(facts | {"refused": (), "late": (), "closed": False} | changes))
         return self.machine.receive(round_events.FromShard(index, tally), now)
 
+    def offer(self, index: int, life=FIRST_LIFE, **changes) -> list:
+        """A sum is there; what follows."""
+        offer = Deliver(begin=replace(OFFER, **changes), life=life)
+        return self.machine.receive(round_events.FromShard(index, offer), 1.0)
+
     def deliver(self, index: int, **changes) -> list:
         """A sum arrives whole and is found good; what follows."""
         self.tell(index, closed=True, **changes)
-        self.machine.receive(round_events.FromShard(index, OFFER), 1.0)
+        self.offer(index, life=changes.get("life", FIRST_LIFE))
         self.machine.receive(round_events.FromShard(index, transfer.chunk(SUM, OFFER.outline, 0)), 1.0)
         return self.machine.receive(
             round_events.Judged((round_events.Answer(f"shard/{index}", 2, ACCEPTED),)), 1.0
@@ -158,8 +164,22 @@ def test_a_shard_believes_no_manifest_before_the_root_has_named_the_run() -> Non
     shard = ShardAlone()
     assert shard.feed(manifest_of(9, run=OTHER_RUN, state="finished")) == []
     assert shard.feed(Welcome(run=RUN, plan=PLAN), manifest_of(2)) == [
-        shard_effects.OpenRound(manifest_of(2))
+        shard_effects.JoinRun(RUN),
+        shard_effects.OpenRound(manifest_of(2)),
     ]
+
+
+def test_a_shard_that_comes_back_to_a_run_begins_its_lives_anew() -> None:
+    """The root of another run had taken over for a while: what the folder held of this one, its life too, is gone."""
+    shard = ShardAlone(before=(RUN, 3), life=SECOND)
+    (join,) = shard.feed(Welcome(run=OTHER_RUN, plan=PLAN))
+    assert join == shard_effects.JoinRun(OTHER_RUN)
+    assert shard.feed(Welcome(run=RUN, plan=PLAN), manifest_of(2)) == [
+        shard_effects.JoinRun(RUN),
+        shard_effects.OpenRound(manifest_of(2)),
+    ]
+    (tally,) = shard.feed(shard_events.RoundOpened({}, {}))
+    assert (tally.message.life, tally.message.seen) == (FIRST_LIFE, 2)
 
 
 def test_a_restarted_shard_does_not_go_back() -> None:
@@ -191,7 +211,7 @@ def test_a_closed_shard_takes_nothing_more_and_delivers_until_there_is_a_receipt
     assert shard.feed(ENOUGH) == [shard_effects.SumUp(2)]
     tally, offer = shard.feed(shard_events.Summed(SUM))
     assert tally.message.closed
-    assert offer == shard_effects.SendUp("up/ctl", OFFER)
+    assert offer == shard_effects.SendUp("up/ctl", Deliver(begin=OFFER, life=FIRST_LIFE))
     assert shard.feed(round_events.FromSite(site, begin_of())) == []
     shard.now += limits.RETRY_S
     assert shard.feed(round_events.Tick())[-1] == offer
@@ -199,6 +219,19 @@ def test_a_closed_shard_takes_nothing_more_and_delivers_until_there_is_a_receipt
     shard.feed(manifest_of(3))
     late = shard.feed(shard_events.RoundOpened({}, {}))[-1]
     assert late.message.reason == "late: round 2 has closed"
+
+
+def test_a_shard_whose_twin_has_delivered_says_which_folder_to_go_on_with() -> None:
+    """The root took the first sum, and refuses the other."""
+    shard = ShardAlone()
+    shard.collect(sum=SUM)
+    (leave,) = shard.feed(replace(ACCEPTED, accepted=False, reason=TWICE))
+    assert "another process that is this shard has delivered round 2" in leave.reason
+    assert "from that one's folder" in leave.reason
+    other = ShardAlone()
+    other.collect(sum=SUM)
+    (leave,) = other.feed(replace(ACCEPTED, accepted=False, reason="too large"))
+    assert leave.reason == "it refuses this shard's sum of round 2: too large"
 
 
 @pytest.mark.parametrize(("opened", "state"), [({"sum": SUM}, "delivering"), ({"settled": True}, "waiting")])
@@ -396,11 +429,21 @@ def test_a_root_takes_no_sum_of_another_life() -> None:
     """Nor does it refuse one, which would end the shard."""
     root = Root()
     root.tell(0, round=3, seen=3, settled=2)
-    offer = begin_of(SUM, round_=3, chunk_size=transfer.grain(len(SUM), CHUNK))
-    assert root.machine.receive(round_events.FromShard(0, offer), 1.0) == []
-    assert root.machine.receive(round_events.FromShard(1, OFFER), 1.0) == [], (
-        "it has not said which life it is in"
-    )
+    assert root.offer(0, round=3) == []
+    assert root.offer(1) == [], "it has not said which life it is in"
+
+
+@pytest.mark.parametrize(
+    "its",
+    [{}, {"round": 3}, {"life": SECOND, "round": 3}],
+    ids=["this round", "a later round", "of our life"],
+)
+def test_a_root_takes_a_sum_by_its_own_life_not_by_what_a_twin_of_its_shard_says(its: dict) -> None:
+    """One of two processes is in the new life; what the other has was promised in the one before."""
+    root = Root(life=SECOND)
+    root.tell(0, life=SECOND)
+    assert root.offer(0, **its) == []
+    assert isinstance(root.offer(0, life=SECOND)[0].message, Missing)
 
 
 def test_a_root_refuses_no_sum_of_another_run() -> None:
@@ -409,8 +452,7 @@ def test_a_root_refuses_no_sum_of_another_run() -> None:
     root.tell(0)
     answers = root.tell(0, run=OTHER_RUN, closed=True)
     assert isinstance(answers[0].message, Welcome)
-    offer = replace(OFFER, run=OTHER_RUN)
-    assert root.machine.receive(round_events.FromShard(0, offer), 1.0) == []
+    assert root.offer(0, run=OTHER_RUN) == []
 
 
 def test_a_sum_that_was_taken_rounds_ago_gets_its_receipt_again() -> None:
@@ -418,7 +460,7 @@ def test_a_sum_that_was_taken_rounds_ago_gets_its_receipt_again() -> None:
     given = {(2, "shard/0"): ACCEPTED}
     root = Root(given=lambda *key: given.get(key), round=4)
     root.tell(0, round=4)
-    (answer,) = root.machine.receive(round_events.FromShard(0, OFFER), 1.0)
+    (answer,) = root.offer(0)
     assert answer.message == ACCEPTED
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from fedfin import files
-from fedfin.errors import FedfinError, StateError
+from fedfin.errors import EvictedError, FedfinError, StateError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.protocol.messages.secure_sums import Dealt, Reveal
@@ -239,6 +239,9 @@ class ShardProcess(Process):
 
     def end(self, error: FedfinError) -> None:
         """It is the later of two; or a word of its start before came late, and people start it again, as it says."""
+        if isinstance(error, EvictedError):
+            self._give_way(error)
+            return
         assert isinstance(error, StateError), error
         assert "start it again" in str(error), error
         self.world.happens("shard ended as a twin", self.name)
@@ -246,10 +249,23 @@ class ShardProcess(Process):
             each.shard == self.shard for each in self.world.shards if each is not self and not each.gone
         )
         if twofold:
-            self.alive, self.gone = False, True
-            self.close()
+            self._stop()
         else:
             self.die()
+
+    def _stop(self) -> None:
+        self.alive, self.gone = False, True
+        self.close()
+
+    def _give_way(self, error: EvictedError) -> None:
+        """The other one's sum counts: people start that one again if it has ended, as this one says."""
+        assert "from that one's folder" in str(error), error
+        self.world.happens("shard refused for its twin", self.name)
+        self._stop()
+        for other in self.world.shards:
+            if other is not self and other.shard == self.shard and other.gone:
+                other.gone = False
+                self.world.clock.after(ASKED_S, other.boot)
 
     def close(self) -> None:
         """An open transaction is rolled back, as SQLite does when it finds one."""

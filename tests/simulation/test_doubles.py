@@ -51,3 +51,20 @@ def test_what_the_other_machine_delivered_is_not_owed(seed: int) -> None:
     _, wrong, happened = command.attempt(seed)
     assert not wrong, wrong
     assert happened["twins"]
+
+
+@pytest.mark.parametrize("seed", [400036, 400959])
+def test_of_two_that_are_one_shard_only_the_one_in_the_roots_life_is_summed_up(seed: int) -> None:
+    """The other one has the sum of a life before: taken, it lacks sites, and refused, it would end the shard."""
+    _, wrong, happened = command.attempt(seed)
+    assert not wrong, wrong
+    assert happened["twin of a shard"]
+
+
+@pytest.mark.parametrize("seed", [600027])
+def test_a_shard_that_hears_of_a_second_aggregators_run_for_a_while_comes_back(seed: int) -> None:
+    """Its journal had the life that the root then told it to begin."""
+    _, wrong, happened = command.attempt(seed, only="doubled, sharded")
+    assert not wrong, wrong
+    assert happened["second aggregator"]
+    assert happened["rewound"]

@@ -36,10 +36,13 @@ class ShardRounds(Rounds):
         row = self.journal.rounds()[-1]
         return Position(row.round, row.version, b"", finished=False)
 
+    def join(self, run: str) -> None:
+        """Become part of the root's run."""
+        if self.journal.run != run:
+            self.journal.adopt(run)
+
     def open(self, manifest: RoundManifest) -> RoundOpened:
         """Begin the root's round, or go on with it."""
-        if self.journal.run != manifest.run:
-            self.journal.adopt(manifest.run)
         known = self.journal.rounds()
         if not known or known[-1].round != manifest.round:
             self.journal.begin(manifest)
@@ -57,8 +60,6 @@ class ShardRounds(Rounds):
 
     def rewind(self, rewind: Rewind) -> None:
         """Go on in another life of the root's."""
-        if self.journal.run != rewind.manifest.run:
-            self.journal.adopt(rewind.manifest.run)
         self.journal.rewind(rewind)
 
     def sum_up(self, round_: int) -> bytes:

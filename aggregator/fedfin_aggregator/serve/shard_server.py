@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Callable
 
 from fedfin import limits
 from fedfin.errors import EvictedError, ProtocolError, StateError
@@ -14,7 +15,6 @@ from fedfin.protocol.messages.channels import ShardDownControl, UpControl
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message, decode, encode
 from fedfin.protocol.messages.presence import SiteState, Twin
-from fedfin.protocol.messages.shards import Rewind
 from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.rounds.effects import Judge, Send, Spool
 from fedfin.protocol.rounds.events import FromSite, Tick
@@ -212,13 +212,17 @@ class ShardServer(Shell):
                     self._chunk_tokens.add(token)
             case Spool() | Judge():
                 self._incoming.take(effect)
+            case shard_effects.JoinRun(run):
+                self._begin_anew(lambda: self._rounds.join(run))
             case shard_effects.OpenRound(manifest):
                 self._report(
                     "round", {"round": manifest.round, "task": manifest.task, "state": manifest.state}
                 )
                 self._feed(self._rounds.open(manifest))
             case shard_effects.BeginLife(rewind):
-                self._rewind(rewind)
+                self._begin_anew(lambda: self._rounds.rewind(rewind))
+                manifest = rewind.manifest
+                self._report("rewound", {"round": manifest.round, "life": manifest.life.number})
             case shard_effects.SumUp(round_):
                 self._hear_of_judged(self._incoming.settle())  # what is complete has come in time
                 self._feed(shard_events.Summed(self._rounds.sum_up(round_)))
@@ -231,15 +235,13 @@ class ShardServer(Shell):
             case shard_effects.Leave(reason):
                 raise EvictedError(f"the root dropped this shard: {reason}")
 
-    def _rewind(self, rewind: Rewind) -> None:
-        """What is still being written is of the life before: its sites offer it anew where it counts."""
+    def _begin_anew(self, change: Callable[[], None]) -> None:
+        """What is still being written is of the run or life before: its sites offer it anew where it counts."""
         self._incoming.settle()
         self._incoming.close()
-        self._rounds.rewind(rewind)
+        change()
         self._incoming = self._new_incoming()
         self._chunk_tokens.clear()
-        manifest = rewind.manifest
-        self._report("rewound", {"round": manifest.round, "life": manifest.life.number})
 
     def _publish(self, site: str, channel: str, message: Message) -> tuple[int, int]:
         payload = encode(message)

@@ -5,7 +5,7 @@ up/chunk         Chunk
 dn/ctl           Welcome, Missing, Receipt, Evict, RoundManifest, GroupKeys, Twin; Cohort, Dealt, Survivors,
 Consents, Summed
 dn/chunk         Chunk
-shard up/ctl     Tally, Begin
+shard up/ctl     Tally, Deliver
 shard up/chunk   Chunk
 shard dn/ctl     Welcome, Enough, Heard, Rewind, Missing, Receipt, Evict, RoundManifest, Twin
 up/state         SiteState (retained, last will)
@@ -30,7 +30,7 @@ from fedfin.protocol.messages.secure_sums import (
     Summed,
     Survivors,
 )
-from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.shards import Deliver, Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Begin, Missing, Receipt
 
 UpControl = Hello | Begin | Want | Decline | Ready | Dealing | Consent | Reveal
@@ -48,5 +48,5 @@ DownControl = (
     | Consents
     | Summed
 )
-ShardUpControl = Tally | Begin
+ShardUpControl = Tally | Deliver
 ShardDownControl = Welcome | Missing | Receipt | Evict | RoundManifest | Enough | Heard | Rewind | Twin

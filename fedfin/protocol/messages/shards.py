@@ -10,6 +10,7 @@ from fedfin.protocol.fields import Boot, Count
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message
+from fedfin.protocol.messages.transfers import Begin
 
 
 class Tally(Message, frozen=True):
@@ -45,6 +46,16 @@ class Enough(Message, frozen=True):
     round: Count
     life: Life = FIRST_LIFE
     promised: tuple[Name, ...] = ()
+
+
+class Deliver(Message, frozen=True):
+    """A shard offers the sum of a round, made in this `life`, or asks again where it stands: as a site with Begin.
+
+    Two processes that are one shard may be in different lives: the tally of one says nothing of the other's sum.
+    """
+
+    begin: Begin
+    life: Life
 
 
 class Heard(Message, frozen=True):

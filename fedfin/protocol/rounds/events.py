@@ -8,7 +8,7 @@ from fedfin.protocol.messages.joining import Decline, Hello
 from fedfin.protocol.messages.manifest import PartKind, Want
 from fedfin.protocol.messages.presence import SiteState
 from fedfin.protocol.messages.secure_sums import Consent, Dealing, Ready, Reveal
-from fedfin.protocol.messages.shards import Tally
+from fedfin.protocol.messages.shards import Deliver, Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Receipt
 from fedfin.protocol.rounds.sum_effects import OpenSum
 
@@ -26,7 +26,7 @@ class FromShard:
     """A message of one shard, to a root."""
 
     index: int
-    message: Tally | Begin | Chunk
+    message: Tally | Deliver | Chunk
 
 
 @dataclass(frozen=True)

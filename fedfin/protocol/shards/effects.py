@@ -17,6 +17,13 @@ class SendUp:
 
 
 @dataclass(frozen=True)
+class JoinRun:
+    """Make it durable that the shard is of this run; what is held of another one, rounds and lives, is dropped."""
+
+    run: str
+
+
+@dataclass(frozen=True)
 class OpenRound:
     """Look up, or begin, the records of this round, and report RoundOpened."""
 
@@ -59,4 +66,4 @@ class Leave:
     reason: str
 
 
-Effect = Send | SendUp | Spool | Judge | OpenRound | BeginLife | SumUp | Settle | Finish | Leave
+Effect = Send | SendUp | Spool | Judge | JoinRun | OpenRound | BeginLife | SumUp | Settle | Finish | Leave

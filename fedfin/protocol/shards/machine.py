@@ -13,14 +13,25 @@ from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.machine import Machine
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
-from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.shards import Deliver, Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
+from fedfin.protocol.refusals import TWICE
 from fedfin.protocol.rounds.effects import Send
 from fedfin.protocol.rounds.events import FromSite, Judged, Tick
 from fedfin.protocol.rounds.gate import Gate
 from fedfin.protocol.rounds.reception import Reception
-from fedfin.protocol.shards.effects import BeginLife, Effect, Finish, Leave, OpenRound, SendUp, Settle, SumUp
+from fedfin.protocol.shards.effects import (
+    BeginLife,
+    Effect,
+    Finish,
+    JoinRun,
+    Leave,
+    OpenRound,
+    SendUp,
+    Settle,
+    SumUp,
+)
 from fedfin.protocol.shards.events import Event, RoundOpened, Summed
 from fedfin.protocol.shards.shard import Shard
 from fedfin.protocol.shards.states import LEGAL, State
@@ -158,7 +169,9 @@ class ShardMachine(Machine[State, Event, Effect]):
 
     def _offer(self) -> list[Effect]:
         """The sum, if there is one. After the tally: a root that was restarted must hear first who is in it."""
-        return [] if self._outgoing.begin is None else [SendUp("up/ctl", self._outgoing.begin)]
+        if (begin := self._outgoing.begin) is None:
+            return []
+        return [SendUp("up/ctl", Deliver(begin=begin, life=self._life))]
 
     def _missing(self, event: Missing) -> list[Effect]:
         return self._send(self._outgoing.missing(event, self._now))
@@ -177,12 +190,21 @@ class ShardMachine(Machine[State, Event, Effect]):
             return []
         if not event.accepted:
             self.state = State.EVICTED
-            return [Leave(f"it refuses this shard's sum of round {self._round}: {event.reason}")]
+            return [Leave(self._refusal(event.reason))]
         self._outgoing.done()
         self.state, self._settled = State.WAITING, self._round
         following, self._following = self._following, None
         settle = Settle(self._round)
         return [settle] if following is None else [settle, *self._round_manifest(following)]
+
+    def _refusal(self, reason: str) -> str:
+        """For people: what they have to do where two processes are this shard."""
+        if reason != TWICE:
+            return f"it refuses this shard's sum of round {self._round}: {reason}"
+        return (
+            f"another process that is this shard has delivered round {self._round}, and its sum counts; serve the shard"
+            " from that one's folder, and not from this one"
+        )
 
     def _evict(self, event: Evict) -> list[Effect]:
         self.state = State.EVICTED
@@ -193,12 +215,19 @@ class ShardMachine(Machine[State, Event, Effect]):
         if event.plan.digest() != self._digest:
             self.state = State.EVICTED
             return [Leave("its plan differs; set this shard's folder up with the root's plan")]
-        if event.run != self._run:
-            self._run, self._life, self.state = event.run, FIRST_LIFE, State.WAITING
-            self._settled = 0
-            self._manifest = self._following = None
-            self._outgoing.done()
-        return []
+        if event.run == self._run:
+            return []
+        self._run, self._life, self._settled = event.run, FIRST_LIFE, 0
+        self._begin_anew()
+        return [JoinRun(event.run)]
+
+    def _begin_anew(self) -> None:
+        """In another run, or life: what we had in mind is of the one before."""
+        self._before, self._behind = (self._run, 0), False
+        self._manifest = self._following = None
+        self._outgoing.done()
+        self._reception = self._new_reception()
+        self.state = State.WAITING
 
     # Rounds.
 
@@ -219,13 +248,9 @@ class ShardMachine(Machine[State, Event, Effect]):
         manifest = event.manifest
         if manifest.run != self._run or manifest.life.number <= self._life.number:
             return []
-        self._life, self._before, self._behind = manifest.life, (self._run, 0), False
-        self._settled = min(self._settled, manifest.round - 1)
-        self._manifest = self._following = None
+        self._life, self._settled = manifest.life, min(self._settled, manifest.round - 1)
+        self._begin_anew()
         self._early = {}
-        self._outgoing.done()
-        self._reception = self._new_reception()
-        self.state = State.WAITING
         return [BeginLife(event), *self._turn_to(manifest)]
 
     def _turn_to(self, event: RoundManifest) -> list[Effect]:

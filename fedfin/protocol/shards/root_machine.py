@@ -19,7 +19,7 @@ from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import Message
-from fedfin.protocol.messages.shards import Enough, Heard, Rewind, Tally
+from fedfin.protocol.messages.shards import Deliver, Enough, Heard, Rewind, Tally
 from fedfin.protocol.messages.transfers import Begin, Chunk, Receipt
 from fedfin.protocol.rounds.effects import BeginLife, CloseRound, Effect, Lacking, Rewinding, Send, Unheard
 from fedfin.protocol.rounds.events import (
@@ -203,14 +203,14 @@ class RootMachine:
                 return self._tally(self._shards[event.index], event.message)
             case _ if not self._renewal.allows(name, self._inner.life):
                 return []  # its sum may be one that it has to drop
-            case Begin():
-                return self._sum(name, event.message)
+            case Deliver():
+                return self._sum(name, event.message.begin, event.message.life)
             case Chunk():
                 return [*self._reception.chunk(name, event.message, self._now)]
 
-    def _sum(self, name: str, begin: Begin) -> list[Effect]:
-        if begin.run != self._run:
-            return []  # a refusal would end the shard; what its tally is answered says which run this is
+    def _sum(self, name: str, begin: Begin, life: Life) -> list[Effect]:
+        if (begin.run, life) != (self._run, self._inner.life) or begin.round > self._round:
+            return []  # a refusal would end the shard; what its tally is answered says where it has to be
         over = begin.round < self._round  # as of a twin's folder, or one that was restored
         if (answer := self._reception.answer(name, begin, over=over)) is not None:
             return [answer]
