@@ -139,6 +139,17 @@ def test_show_tells_who_gave_what_and_who_nothing(tmp_path: Path, capsys: pytest
     assert sites["s0"]["accepted"] == 1
 
 
+def test_a_site_that_comes_back_is_not_said_to_take_no_part(tmp_path: Path) -> None:
+    """Of the open round it owes an answer like any other; after a restore it had declined the rounds before."""
+    rounds = new_rounds(tmp_path)
+    rounds.journal.decline("s0", 1, "rewound")
+    assert rounds.journal.declined() == {"s0": (1, "rewound")}
+    rounds.journal.updates.add(UpdateRow(2, "s0", bytes(32), True, "", 3, {}, 2), b"abc")
+    assert rounds.journal.declined() == {}
+    rounds.journal.decline("s0", 2, "rewound")
+    assert rounds.journal.declined() == {"s0": (2, "rewound")}
+
+
 def test_show_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the final metrics once there are some."""
     rounds = new_rounds(tmp_path)

@@ -27,6 +27,7 @@ from fedfin.protocol.schedule import task_of
 from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site import states as site_states
+from fedfin_aggregator.serve.waiting import _awaiting
 
 FOLD = make_plan(count=9, late="fold", min_sites=1, deadline_s=100.0, staleness_limit=2)
 QUORUM = make_plan(count=9, min_sites=1, deadline_s=100.0)
@@ -246,3 +247,18 @@ def test_an_open_round_says_now_and_then_whom_it_waits_for() -> None:
     assert [now for now, _ in said] == [60, 120, 180]
     first = said[0][1]
     assert (first.accepted, first.quorum, first.sites, first.seconds) == (0, 2, ("s0", "s1"), 240.0)
+
+
+def test_of_sites_that_are_not_waited_for_it_says_who_they_are() -> None:
+    """One let a deadline pass: with it the round could close, and nobody else is missing."""
+    plan = make_plan(sites=3, min_sites=2, deadline_s=300.0)
+    aggregator = Aggregator(plan=plan, roster={"s0": True, "s1": False})
+    aggregator.machine._attendance.answer("s1", accepted=True)
+    (said,) = [
+        effect
+        for now in range(1, 61)
+        for effect in aggregator.machine.receive(round_events.Tick(), float(now))
+        if isinstance(effect, round_effects.Awaiting)
+    ]
+    assert (said.accepted, said.sites, said.away) == (1, (), ("s0",))
+    assert "waits for s0, late or offline before; it needs 1 more" in _awaiting(said)

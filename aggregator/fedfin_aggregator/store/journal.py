@@ -250,8 +250,11 @@ class Journal:
             self._db.execute("INSERT OR REPLACE INTO declined VALUES (?, ?, ?)", (site, round_, cause))
 
     def declined(self) -> dict[str, tuple[int, Cause]]:
-        """Which sites took no part, from which round on, and why."""
-        rows = self._db.execute("SELECT site, round, cause FROM declined ORDER BY site")
+        """Which sites took no part, from which round on, and why; not those that have come back."""
+        rows = self._db.execute(
+            "SELECT site, round, cause FROM declined AS word WHERE NOT EXISTS (SELECT 1 FROM upd"
+            " WHERE upd.site = word.site AND upd.round > word.round AND upd.accepted) ORDER BY site"
+        )
         return {site: (round_, cause) for site, round_, cause in rows}
 
 

@@ -33,10 +33,10 @@ Or by hand, without systemd: the first two lines of these, then a folder for its
 {by_hand}
 ```
 
-`kill -HUP PID` reloads it, as `systemctl reload fedfin-broker` does the service; `pgrep -x mosquitto` says the PID.
-Started as root, mosquitto becomes the user `mosquitto` and then cannot open what only root may read: `Unable to open
-acl_file`. The lines above give the files to that user. With `--etc` and `--data` in folders of your own, your own user
-starts it.
+`kill -HUP PID` reloads it, as `systemctl reload fedfin-broker` does the service; `pgrep -f mosquitto.conf` says the
+PID. Started as root, mosquitto becomes the user `mosquitto` and then cannot open what only root may read: `Unable to
+open acl_file`. The lines above give the files to that user. With `--etc` and `--data` in folders of your own, your own
+user starts it.
 
 Let port {port} through the firewall. mosquitto has no limit on how often somebody connects; nftables does:
 

@@ -82,6 +82,13 @@ class Attendance:
             if site not in self._answers and self._asks(site):
                 yield site
 
+    def away(self, now: float) -> Iterator[str]:
+        """The sites that were asked and have not answered, but are not waited for."""
+        expected = set(self._roster.expected(now))
+        for site in self._roster.silent:
+            if site not in self._answers and site not in expected and self._asks(site):
+                yield site
+
     def verdict(self, now: float) -> Verdict:
         """Close, stall, or wait on. A deadline that passed is held against those who owe an answer."""
         if self.accepted >= self.quorum:

@@ -158,13 +158,17 @@ class Stalled:
 
 @dataclass(frozen=True)
 class Awaiting:
-    """For people: the round is open, and these sites have not answered; after `seconds` it can close without them."""
+    """For people: the round is open, and these sites have not answered; after `seconds` it can close without them.
+
+    `away`: those that let a deadline pass, or are offline; nobody waits for them.
+    """
 
     round: int
     accepted: int
     quorum: int
     sites: tuple[str, ...]
     seconds: float
+    away: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -170,8 +170,9 @@ class RoundMachine(Machine[State, Event, Effect]):
         self._tell_at = self._now + limits.AWAIT_S
         attendance = self._attendance
         sites = sorted({*attendance.owing(self._now), *self._gate.unheard})
+        away = tuple(sorted(set(attendance.away(self._now)).difference(sites)))
         left = attendance.left(self._now)
-        return [Awaiting(self._round, attendance.accepted, attendance.quorum, tuple(sites), left)]
+        return [Awaiting(self._round, attendance.accepted, attendance.quorum, tuple(sites), left, away)]
 
     @property
     def _verdict(self) -> Verdict:
