@@ -191,7 +191,7 @@ def test_people_are_told_who_sees_what() -> None:
     """At every start, in one line."""
     assert who_sees(PLAN, 5) == (
         "secure: the aggregator sees sums over 5 sites or more, and no site's part but of what it alone has:"
-        " a modality, a pair of them, a label"
+        " a modality, a pair of them, a label; of what two sites have, each can work out the other's"
     )
     assert who_sees(replace(PLAN, privacy=Privacy()), 1).startswith("OPEN: whoever runs the aggregator sees")
     rounds = replace(PLAN.rounds, sites=9, min_sites=9)

@@ -122,11 +122,14 @@ def who_sees(plan: Plan, least_sites: int) -> str:
         least, privacy = sites_behind(plan, least_sites), plan.privacy
         groups = f", of training over groups of {LEAST_SUMMED} or more" if privacy.groups else ""
         noise = f", with noise: epsilon {privacy.epsilon:g}, delta {privacy.delta:g} to each patient, for all of it"
-        alone = " but of what it alone has: a modality, a pair of them, a label"
+        alone = (
+            " but of what it alone has: a modality, a pair of them, a label; of what two sites have, each can work out"
+            " the other's"
+        )
         if behind := privacy.least_sites_per_block:
             alone = (
                 f"; what fewer than {behind} of them have, such as a modality, a pair of them or a label, is in no sum,"
-                " and they and the aggregator see which of these this site has of enough patients"
+                " and the other sites and the aggregator see which of these this site has of enough patients"
             )
         return (
             f"{privacy.level}: the aggregator sees sums over {least} sites or more{groups}, and no site's part{alone}"

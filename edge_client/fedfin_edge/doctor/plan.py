@@ -73,9 +73,11 @@ def _dimensions(site: Site, asked: Plan) -> Iterator[Finding]:
         return
     if excess := excess_of_plan(asked, counts.cases * asked.rounds.sites):
         says = f"if all {asked.rounds.sites} sites have as many cases as this one, {excess.warning}"
-        yield warn(
-            "plan's dimensions", says, "ask the coordinator for a plan that is drafted with --patients"
+        remedy = (
+            "ask the coordinator for a plan that is drafted with --patients; where it has 8 of each modality, the least"
+            " that a draft writes, more patients hide in it, or noise (--epsilon)"
         )
+        yield warn("plan's dimensions", says, remedy)
 
 
 def _labels(site: Site, asked: Plan) -> Iterator[Finding]:
