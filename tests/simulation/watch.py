@@ -59,14 +59,18 @@ class Watch:
 
         def keep(new: NewLife) -> None:
             accepted = {(server, name, id_) for name, id_ in self._world.accepted(server)}
-            begin(new)
-            gone = {key for key in accepted if not self._world.is_durable(*key)}
-            self._rewound |= gone
-            self._renewed.add(server)
-            kept = {key: r for key, r in self.receipts.items() if key not in gone}
-            self.receipts = {key: r for key, r in kept.items() if key[0] is not server or r.accepted}
+            try:
+                begin(new)
+            finally:  # it may die when the new life is durable
+                self._begun(server, {key for key in accepted if not self._world.is_durable(*key)})
 
         return keep
+
+    def _begun(self, server: "Process", gone: set[tuple["Process", str, bytes]]) -> None:
+        self._rewound |= gone
+        self._renewed.add(server)
+        kept = {key: r for key, r in self.receipts.items() if key not in gone}
+        self.receipts = {key: r for key, r in kept.items() if key[0] is not server or r.accepted}
 
     def opening(self, encode: Callable[[OpenSum, Words], bytes]) -> Callable[[OpenSum, Words], bytes]:
         """Keep what secure sums come to."""
