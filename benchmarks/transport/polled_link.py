@@ -30,7 +30,7 @@ class PolledLink(mqtt.Link):
         """Connect, unless there is a connection; the outcome arrives as Up or Down."""
         if self._up:
             return
-        self._client, self._down_reported = self._new_client(), False
+        self._begin()
         try:
             self._client.connect(self._broker.host, self._broker.port, keepalive=limits.KEEPALIVE_S)
             self._up = True
@@ -73,7 +73,11 @@ class PolledLink(mqtt.Link):
     def _look(self) -> None:
         if self._up and self._client.socket() is None:
             self._up = False
-            self._tell_down()
+            self._try_older()
+            if self._at_once and not self._stopping.is_set():
+                self.open()
+            else:
+                self._tell_down()
 
     def _wait_for_owner(self) -> None:
         """The owner takes what there is after each call, in this very thread."""

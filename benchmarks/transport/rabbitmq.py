@@ -21,6 +21,7 @@ from fedfin.files import make_private
 
 PROGRAMS = "/usr/lib/rabbitmq/bin"  # Debian's in /usr/sbin change the user
 NO_MEMORY, USUAL_MEMORY = "0.00001", "0.6"  # of the machine's, from which on a node takes nothing
+_ALL_AT_ONCE = 4  # the first version whose nodes start so
 _CONF = """\
 listeners.tcp = none
 mqtt.listeners.tcp.1 = 127.0.0.1:{mqtt}
@@ -78,11 +79,23 @@ def rabbitmq_cluster(folder: Path, count: int, system: System = HERE) -> Iterato
         ports = system.inside([system.find("epmd", "erlang-base")])
         stack.enter_context(running(ports, epmd, folder / "epmd.log", shared))
         server = system.inside([f"{PROGRAMS}/rabbitmq-server"])
-        # All at once: since 4.0 a node of a new cluster waits for the others before it listens.
-        nodes = [stack.enter_context(_node(server, folder, name, names, shared)) for name in names]
+        # Since 4.0 a node of a new cluster waits for the others before it listens. Before, nodes that start at once may
+        # each begin a group for MQTT's client ids, and one of them then lets nobody in.
+        by_turns = _major_version(system, shared) < _ALL_AT_ONCE
+        nodes = []
+        for name in names:
+            nodes.append(stack.enter_context(_node(server, folder, name, names, shared)))
+            if by_turns:
+                wait_for(nodes[-1].port)
         for node in nodes:
             wait_for(node.port)
         yield Cluster(nodes, shared, system)
+
+
+def _major_version(system: System, environment: Mapping[str, str]) -> int:
+    words = system.inside([f"{PROGRAMS}/rabbitmqctl", "version"])
+    done = subprocess.run(words, env=os.environ | environment, check=True, capture_output=True, text=True)
+    return int(done.stdout.split(".")[0])
 
 
 def _name(number: int) -> str:

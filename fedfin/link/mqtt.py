@@ -149,7 +149,6 @@ class Link:
         backoff = Backoff()
         try:
             while not self._stopping.is_set():
-                self._at_once = False
                 stood = self._connection()
                 if not self._at_once:
                     self._stopping.wait(backoff.after(stood))
@@ -158,15 +157,10 @@ class Link:
 
     def _connection(self) -> float:
         """One connection to its end; the seconds that it stood."""
-        self._down_reported = False
-        self._answered = self._refused = self._failed = self._final = False
-        self._room.forget()
-        self._ended = unanswered(self._broker.address, before=self._let_in)
         started = time.monotonic()
         try:
-            # A client of its own: an old one would send what it had under way again, which the receiver's bitmap
-            # may not even ask for.
-            self._client = client = self._new_client()
+            self._begin()
+            client = self._client
             client.connect(self._broker.host, self._broker.port, keepalive=self._keepalive_s)
             started = time.monotonic()
             # Not loop_forever: there, publish() writes to the socket from its caller's thread while this one does.
@@ -178,6 +172,18 @@ class Link:
             started = time.monotonic()
         self._tell_down()
         return time.monotonic() - started
+
+    def _begin(self) -> None:
+        """Nothing is known of the connection that follows.
+
+        It has a client of its own: an old one would send what it had under way again, which the receiver's bitmap may
+        not even ask for.
+        """
+        self._at_once = self._down_reported = False
+        self._answered = self._refused = self._failed = self._final = False
+        self._room.forget()
+        self._ended = unanswered(self._broker.address, before=self._let_in)
+        self._client = self._new_client()
 
     @property
     def _keepalive_s(self) -> int:
