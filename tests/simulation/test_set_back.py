@@ -35,9 +35,3 @@ def test_who_was_late_in_the_round_that_an_aggregator_is_set_back_to_tells_it_so
     """Of the two others one is dead, and one was set back, too: nobody else knows of a later round."""
     happened = schedules.run(302601, variant="set back, quorum").tally
     assert happened["rewound"]
-
-
-def test_what_a_broker_brings_back_of_the_life_before_holds_no_restored_root_up() -> None:
-    """Its folder is of before that life, and does not know it for its own predecessor."""
-    happened = schedules.run(700121, variant="set back, sharded, folded late").tally
-    assert happened["broker killed"]
