@@ -47,8 +47,9 @@ class Waiting:
 
 
 def _awaiting(waiting: round_effects.Awaiting) -> str:
-    away = ", ".join(waiting.away) and f"{', '.join(waiting.away)}, late or offline before"
-    sites = ", ".join(waiting.sites) or away or "sites that nobody has heard of"
+    names = ", ".join(waiting.away)
+    away = f"{names}, late or offline before" if names else "sites that nobody has heard of"
+    sites = ", ".join(waiting.sites) or away
     rest = max(0, waiting.quorum - waiting.accepted)
     until = f"it needs {rest} more" if rest else f"it closes without them in {waiting.seconds:.0f} s"
     return f"round {waiting.round} has {waiting.accepted} updates and waits for {sites}; {until}"
