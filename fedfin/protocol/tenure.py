@@ -92,16 +92,17 @@ class Tenure:
         """Whether it has said anything since we listen; what came first may be what the broker kept.
 
         Its last will counts, too: it was written when it connected, so that an old one is older than what came first.
-        What it says after its will must be newer than another word of its own: a broker that crashes brings back what
-        it had kept from before the will was said.
+        Of one that began before us, what it says after its will must be newer than another word of its own: a broker
+        that crashes brings back what it had kept of the dead. Who began after us cannot be such a one.
         """
         if self._other is None or self._other.boot != state.boot:
             self._other, self._other_online_at = state, state.at if state.online else None
             return False
-        known = self._other_online_at if state.online else self._other.at
+        online_at = self._other_online_at
+        known = online_at if state.online and state.since < self.own.since else self._other.at
         self._other = max(self._other, state, key=lambda heard: heard.at)
         if state.online:
-            self._other_online_at = state.at if known is None else max(known, state.at)
+            self._other_online_at = state.at if online_at is None else max(online_at, state.at)
         return known is not None and state.at > known
 
     def _hear_serving(self, state: AggregatorState) -> bool:

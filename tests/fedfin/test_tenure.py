@@ -148,6 +148,14 @@ def test_what_a_broker_that_crashed_brings_back_of_the_dead_stops_nobody() -> No
         second.hear(replace(said, at=120.0))
 
 
+def test_one_that_began_later_is_believed_by_its_first_word_after_its_will() -> None:
+    """By turns the two have no connection, each time for longer: a second word may be a minute away."""
+    first, later = serving(), replace(SECOND, takes_over=True)
+    first.hear(replace(later, online=False, since=199.0, at=199.0))
+    with pytest.raises(StateError, match="took over from this one"):
+        first.hear(later)
+
+
 def test_one_that_cannot_serve_yet_says_why_once_a_minute() -> None:
     """Its connections end before there is an answer: it must not wait in silence."""
     second = tenure()
