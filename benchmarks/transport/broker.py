@@ -48,13 +48,14 @@ def running(
 
 @contextlib.contextmanager
 def started(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
-    """The same, at once."""
+    """The same, at once; what it drops where it runs, such as a crash dump, lies beside its log."""
     with log.open("w") as stream:
         process = subprocess.Popen(
             command,
             stdout=stream,
             stderr=stream,
             env=os.environ | (environment or {}),
+            cwd=log.parent,
             start_new_session=True,
         )
     try:

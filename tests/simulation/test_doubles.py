@@ -64,3 +64,9 @@ def test_a_shard_that_hears_of_a_second_aggregators_run_for_a_while_comes_back()
     happened = schedules.run(600027, variant="doubled, sharded, solved").tally
     assert happened["second aggregator"]
     assert happened["rewound"]
+
+
+def test_shards_that_a_first_aggregator_ends_are_started_for_the_second() -> None:
+    """It had been told to stop, and said once more that all is finished; the second one's round waits for two sums."""
+    happened = schedules.run(2002263, variant="doubled, sharded, folded late").tally
+    assert happened["second aggregator"]

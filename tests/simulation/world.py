@@ -170,7 +170,7 @@ class World:
                 self._start_finished_again()
             if event == "waiting" and name.startswith("aggregator") and "; it needs " in facts["reason"]:
                 self._start_finished_again()
-            if event == "waiting" and "Start these" in facts["reason"]:
+            if event == "waiting" and any(ask in facts["reason"] for ask in ("Start these", "start what")):
                 self._start_finished_shards_again()
             if event == "sending":
                 assert isinstance(self.current, SiteProcess)

@@ -59,7 +59,9 @@ def _lacking(effect: round_effects.Lacking | round_effects.Rewinding | round_eff
     shards = ", ".join(effect.shards)
     match effect:
         case round_effects.Lacking(round_):
-            return f"round {round_} is closed, but these have not delivered: {shards}"
+            return (
+                f"round {round_} is closed, but these have not delivered: {shards}; start what does not run"
+            )
         case round_effects.Rewinding(round_):
             return (
                 f"this folder was restored from a backup of round {round_}; the rounds go on from there when all shards"
