@@ -25,6 +25,7 @@ from machine_helpers import (
 from msgspec.structs import replace
 
 from fedfin.protocol import transfer
+from fedfin.protocol.life import Life
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest, Want
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
@@ -260,6 +261,15 @@ def test_what_does_not_come_out_right_is_built_anew_from_the_snapshot() -> None:
     (leave,) = site.feed(site_events.Misfit("another digest"))
     assert "another digest" in leave.reason
     assert site.state is site_states.State.EVICTED
+
+
+def test_what_an_earlier_version_needs_may_all_be_here() -> None:
+    """The aggregator is set back while a site fetches: no chunk is missing, so that none would come and say so."""
+    site = Site(OLD_MODEL, version=3)
+    site.feed(manifest_of(6, snapshot=3), *chunks_of(delta_of(4)))
+    assert site.state is site_states.State.FETCHING
+    effects = site.feed(replace(manifest_of(5, snapshot=3), life=Life(1, "b" * 16)))
+    assert effects[-1] == site_effects.Assemble(4, MODEL, None, (delta_of(4),))
 
 
 @pytest.mark.parametrize("deltas", [0, 1])

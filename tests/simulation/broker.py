@@ -131,6 +131,8 @@ class Link:
     def hear(self, event: link_events.LinkEvent) -> None:
         """An event for the owner."""
         if not self._dead:
+            if isinstance(event, link_events.Arrived):
+                self._world.watch.arrived(self.owner, event.topic, event.payload)
             self.events.put(event)
             self.owner.wake()
 

@@ -18,6 +18,7 @@ class Doubles:
 
     def __init__(self, world: "World", folder: Path) -> None:
         self._world, self._folder = world, folder
+        self._over = False  # what has not started until then never does
 
     def plan(self, rng: random.Random) -> None:
         """An aggregator, a site or both get a double; where there are shards, one of them may get one, too."""
@@ -40,6 +41,8 @@ class Doubles:
         world.clock.after(started, lambda: self._start_aggregator(folder, take_over=take_over))
 
     def _start_aggregator(self, folder: Path, *, take_over: bool) -> None:
+        if self._over:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         shards = len({each.shard for each in self._world.shards})
         second = AggregatorProcess(
@@ -75,6 +78,8 @@ class Doubles:
 
     def _start_shard_twin(self, shard: ShardProcess, folder: Path) -> None:
         """A copy of the whole machine, that runs."""
+        if self._over:
+            return
         self._world.backups.copy(shard, folder)
         twin = ShardProcess(self._world, folder, shard.shard, name=f"{shard.name}-twin")
         self._world.shards.append(twin)
@@ -90,7 +95,7 @@ class Doubles:
 
     def settle(self) -> None:
         """At the end: it is the newest aggregator's whose rounds are over; any other one is stopped."""
-        world = self._world
+        world, self._over = self._world, True
         world.shards = [shard for shard in world.shards if not shard.gone]
         over = [each for each in world.aggregators if world.has_finished(each)]
         assert over, f"sites have finished, and no aggregator: {world.states()}"

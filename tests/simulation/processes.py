@@ -66,6 +66,11 @@ class Process:
         self._busy = False
         self._links: list[Link] = []
 
+    @property
+    def heeds_rounds(self) -> bool:
+        """Whether it does what a manifest says: a site that has joined."""
+        return False
+
     def boot(self) -> None:
         """Start afresh from what is durable."""
         if self.gone or self.finished:
@@ -288,6 +293,11 @@ class SiteProcess(Process):
             site=self.identity, federation="ward", broker="mqtt://broker", cases=cases, modalities=modalities
         )
         self.site = Site(folder, settings)
+
+    @property
+    def heeds_rounds(self) -> bool:
+        """It ignores them before."""
+        return self.agent._machine.state is not site_states.State.JOINING
 
     def _start(self) -> None:
         keys = self.world.keys

@@ -42,9 +42,10 @@ def test_sites_that_leave_while_a_second_aggregator_opens_its_round_come_again()
     assert happened["rewound"]
 
 
-def test_what_the_other_machine_delivered_is_not_owed() -> None:
+@pytest.mark.parametrize(("seed", "variant"), [(700857, "doubled"), (2003944, "doubled, sharded")])
+def test_what_the_other_machine_delivered_is_not_owed(seed: int, variant: str) -> None:
     """Its twin had made an update for that round, too, and could not offer it before the round closed."""
-    happened = schedules.run(700857, variant="doubled").tally
+    happened = schedules.run(seed, variant=variant).tally
     assert happened["twins"]
 
 

@@ -35,3 +35,9 @@ def test_who_was_late_in_the_round_that_an_aggregator_is_set_back_to_tells_it_so
     """Of the two others one is dead, and one was set back, too: nobody else knows of a later round."""
     happened = schedules.run(302601, variant="set back, quorum").tally
     assert happened["rewound"]
+
+
+def test_an_update_that_is_done_when_its_round_closes_is_not_made_up_for() -> None:
+    """The site was set back to before its receipt, and made the update that counts there again."""
+    happened = schedules.run(2005393, variant="set back, sharded").tally
+    assert happened["site set back"]

@@ -121,7 +121,10 @@ class Watch:
                 self._receipt(sender, _party(topic), decode(payload, Receipt))
         elif topic.endswith("/dn/ctl") and KIND_SUMMED in payload:
             self._answered(sender, _party(topic), decode(payload, Summed))
-        elif topic.endswith("/global/manifest"):
+
+    def arrived(self, party: "Process", topic: str, payload: bytes) -> None:
+        """A party has read it. What no site has heeded, an aggregator that is set back may do otherwise."""
+        if payload and topic.endswith("/global/manifest") and party.heeds_rounds:
             self._manifest(decode(payload, RoundManifest))
 
     def _receipt(self, sender: "Process", site: str, receipt: Receipt) -> None:

@@ -168,7 +168,7 @@ class World:
             self.tell(name, event, facts)
             if event == "round" and name.startswith("aggregator") and facts["state"] == "open":
                 self._start_finished_again()
-            if event == "waiting" and name.startswith("aggregator") and "; it needs " in facts["reason"]:
+            if event == "waiting" and name.startswith("aggregator") and " waits for " in facts["reason"]:
                 self._start_finished_again()
             if event == "waiting" and any(ask in facts["reason"] for ask in ("Start these", "start what")):
                 self._start_finished_shards_again()
@@ -201,12 +201,9 @@ class World:
         self.clock.after(self.rng.uniform(0.0, 30.0), site.boot)
 
     def has_finished(self, server: Process) -> bool:
-        """Whether its journal has no open round."""
-        return (
-            not self._dbs[server.name]
-            .execute("SELECT count(*) FROM round WHERE closed IS NULL")
-            .fetchone()[0]
-        )
+        """Whether its journal has rounds, and none is open."""
+        begun, closed = self._dbs[server.name].execute("SELECT count(*), count(closed) FROM round").fetchone()
+        return begun == closed > 0
 
     def tell(self, name: str, event: str, facts: Any = "") -> None:
         """For whoever replays this schedule."""

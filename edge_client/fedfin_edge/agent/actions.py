@@ -40,13 +40,11 @@ class Actions:
         *,
         put: Callable[[Event], None],
         greet: Callable[[], None],
-        has_twin: Callable[[], bool],
         again: bool,
     ) -> None:
         self._site, self._state, self._answers, self._again = site, state, answers, again
         self._channel, self._link, self._worker = channel, link, worker
         self._report, self._put, self._greet = report, put, greet
-        self._has_twin = has_twin
         self._assembly = Assembly(state.model, channel)
         self._part: Participation | None = None  # once the aggregator has sent its plan
         self._sending = b""  # the id of the update that was offered last
@@ -83,10 +81,9 @@ class Actions:
                 self._link.send(Ready(run=self._participation.run, round=round_))
             case site_effects.TakePart(message):
                 self._worker.take_part(self._participation, message)
-            case site_effects.Abandon(_, anew):
+            case site_effects.Abandon():
                 self._worker.abandon()
-                # The other machine's update of that round may count: what is owed would count twice.
-                self._state.abandon(owe=not anew and not self._has_twin())
+                self._state.abandon()
             case site_effects.BeginLife():
                 self._begin_life(effect)
             case site_effects.Bar(round_):

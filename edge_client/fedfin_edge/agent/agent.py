@@ -19,7 +19,7 @@ from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.states import State
-from fedfin.protocol.twins import REMIND_S, runs_twice
+from fedfin.protocol.twins import runs_twice
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
 from fedfin.trust.throttle import throttled
 from fedfin_edge.agent.actions import Actions
@@ -95,11 +95,9 @@ class Agent:
             self._report,
             put=self._events.put,
             greet=self._greet,
-            has_twin=lambda: time.monotonic() < self._twin_until,
             again=again,
         )
         self._tick_at = 0.0
-        self._twin_until = 0.0  # another machine with this identity may deliver in our name
 
     @property
     def traffic(self) -> mqtt.Traffic:
@@ -247,7 +245,6 @@ class Agent:
 
     def _on_twin(self, twin: Twin) -> None:
         """Its answer to one of two machines may come to the other."""
-        self._twin_until = time.monotonic() + 2 * REMIND_S  # while both run, each is reminded
         here, there = twin.here, twin.there
         both = (here, there) if twin.boot == self._boot else (there, here)
         self._report("twins", {"reason": runs_twice(*both)})

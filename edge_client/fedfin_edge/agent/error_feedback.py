@@ -1,7 +1,7 @@
 """Error feedback at a site: what its updates still owe the federation, and what becomes of that.
 
 `owed` is what compression left out of updates that counted; it goes with the next one. An update that did not count
-(late, refused, abandoned) left nothing behind, so its whole delta is `lost` and goes with the next one too. Of several
+(late, refused) left nothing behind, so its whole delta is `lost` and goes with the next one too. Of several
 such in a row only the newest of each tensor is kept: all were made from the same cases, each from a model that lacked
 those before, so that their sum would take the same step several times.
 

@@ -23,8 +23,7 @@ class Outbox(msgspec.Struct, frozen=True, dict=True):
 
     `owed` when it counts, `lost` when it does not: see fedfin_edge/agent/error_feedback.py.
 
-    `lost` None: it is the update's own body, which need not be written twice. `again`: it had a receipt before, in an
-    earlier life of the run.
+    `lost` None: it is the update's own body, which need not be written twice.
     """
 
     round: int
@@ -34,7 +33,6 @@ class Outbox(msgspec.Struct, frozen=True, dict=True):
     lost: bytes | None
     seal: bytes = b""
     model: bytes = b""
-    again: bool = False
 
     @cached_property
     def leaves(self) -> bytes:

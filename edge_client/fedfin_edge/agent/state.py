@@ -186,13 +186,13 @@ class AgentState:
         """The round is not answered again, with what waits in the outbox or with anything else."""
         before = self.progress
         self._save(replace(before, settled=max(round_, before.settled), barred=max(round_, before.barred)))
-        self.abandon(owe=False)
+        self.abandon()
 
     def made_before(self, round_: int, model: bytes) -> Outbox | None:
         """The last update that has a receipt, if it is the one of this round from this model."""
         last = _read(self._last, Outbox)
         fits = last is not None and (last.round, last.model) == (round_, model)
-        return replace(last, again=True) if last is not None and fits else None
+        return last if fits else None
 
     def remember_second_moments(self, round_: int) -> None:
         """They were given in this round, before this folder was lost."""
@@ -256,15 +256,13 @@ class AgentState:
             self._last.replace(self._spare)
         self._outbox.replace(self._last)
 
-    def abandon(self, *, owe: bool = True) -> None:
-        """The update in the outbox, if there is one, is not delivered. `owe`: the next one makes up for it.
+    def abandon(self) -> None:
+        """The update in the outbox, if there is one, is not offered: its round closed in the moment when it was done.
 
-        Not for one that had its receipt in an earlier life: it may count, and must not count twice.
+        The next one does not make up for it: one of this site may count in that round, from before its folder was set
+        back or from another machine with its identity, and would count twice.
         """
-        outbox = self._take_waiting()
-        if outbox is not None:
-            if owe and not outbox.again:
-                self._owe(outbox, accepted=False)
+        if self._take_waiting() is not None:
             self._outbox.unlink()
 
     def _take_waiting(self) -> Outbox | None:

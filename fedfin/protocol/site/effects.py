@@ -92,10 +92,9 @@ class TakePart:
 
 @dataclass(frozen=True)
 class Abandon:
-    """Stop working on this round: it has closed. `anew`: it is asked again, so that nothing of it is lost."""
+    """Stop working on this round: it has closed, or is asked anew."""
 
     round: int
-    anew: bool = False
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,7 @@ class SiteMachine(Machine[State, Event, Effect]):
             return [begin, *(self._ask() if self._online and not self._outgoing.busy else [])]
         effects: list[Effect] = []
         if self.state in {State.WORKING, State.SENDING}:
-            effects = [Abandon(self._working, anew=True)]
+            effects = [Abandon(self._working)]
             self._drop_update()
         if self.state is State.ASSEMBLING:
             return [begin]
@@ -305,7 +305,8 @@ class SiteMachine(Machine[State, Event, Effect]):
             return self._leave(reason)
         self.state = State.FETCHING
         self._retry_at = self._now + limits.RETRY_S
-        return self._fetch.aim(manifest, self._version)
+        effects = self._fetch.aim(manifest, self._version)
+        return [*effects, *self._assemble_if_complete(manifest)]
 
     def _start(self, manifest: RoundManifest) -> list[Effect]:
         if manifest.state == "finished":
@@ -322,11 +323,15 @@ class SiteMachine(Machine[State, Event, Effect]):
         except ProtocolError:
             return []  # damaged: it counts as missing and is asked for again
         self._retry_at = self._now + limits.RETRY_S
+        return [*effects, *self._assemble_if_complete(self._manifest)]
+
+    def _assemble_if_complete(self, manifest: RoundManifest) -> list[Effect]:
+        """With a manifest that needs fewer parts than the one before it, all may have come."""
         if not self._fetch.complete:
-            return effects
+            return []
         self.state = State.ASSEMBLING
         try:
-            return [*effects, *self._fetch.finish(self._manifest)]
+            return self._fetch.finish(manifest)
         except ProtocolError as error:
             return self._misfit(Misfit(str(error)))
 

@@ -37,7 +37,7 @@ class State(Enum):
 
 
 _S = State
-_AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.WORKING, _S.FINISHED, _S.EVICTED)
+_AFTER_MANIFEST = (_S.IDLE, _S.FETCHING, _S.ASSEMBLING, _S.WORKING, _S.FINISHED, _S.EVICTED)
 LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
     _S.JOINING: {
         Connected: (_S.JOINING,),
@@ -70,7 +70,7 @@ LEGAL: dict[State, dict[type, tuple[State, ...]]] = {
         Disconnected: (_S.ASSEMBLING,),
         RoundManifest: (_S.ASSEMBLING,),
         Assembled: _AFTER_MANIFEST,
-        Misfit: (_S.FETCHING, _S.EVICTED),
+        Misfit: (_S.FETCHING, _S.ASSEMBLING, _S.EVICTED),
         Evict: (_S.EVICTED,),
     },
     _S.WORKING: {
