@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from rich.progress import (
 from fedfin.command_line import standard_output
 from fedfin.plain_text import plain_text, plain_value
 from fedfin.protocol.convergence import METRICS, pooled_loss
+from fedfin.utc import timestamp
 
 
 class JsonLines:
@@ -60,7 +62,8 @@ class Lines:
     def __call__(self, event: str, facts: dict[str, Any]) -> None:
         """What cannot be written is dropped."""
         with contextlib.suppress(OSError):
-            print(_line(event, facts), file=self._stream, flush=True)
+            line = _line(event, facts)
+            print(line if self._stream.isatty() else _logged(line), file=self._stream, flush=True)
 
 
 class RoundBar:
@@ -140,7 +143,8 @@ class RoundBar:
         What cannot be written is dropped; rich ends the process at a closed pipe.
         """
         with contextlib.suppress(OSError, SystemExit):
-            self._console.print(line, markup=False, soft_wrap=True)
+            shown = line if self._console.is_terminal else _logged(line)
+            self._console.print(shown, markup=False, soft_wrap=True)
 
 
 # A log file wants a sign of life, not a line per batch.
@@ -197,6 +201,11 @@ def _readable(results: Mapping[str, Any]) -> dict[str, Any]:
     shown = {names.get(name, name): value for name, value in results.items() if name not in METRICS}
     loss = pooled_loss(results)
     return shown if loss is None else shown | {"held-out loss": loss}
+
+
+def _logged(line: str) -> str:
+    """With its time, which a log needs; systemd's journal has its own, and says so by this variable."""
+    return line if "JOURNAL_STREAM" in os.environ else f"{timestamp()} {line}"
 
 
 def _line(event: str, facts: dict[str, Any]) -> str:

@@ -113,8 +113,9 @@ def test_every_row_says_when_and_what_to_do(title: str) -> None:
 
 
 @pytest.mark.parametrize("title", SOURCES)
-def test_what_is_marked_as_a_line_is_printed_as_one(title: str) -> None:
-    """By the reporter that the commands use without --json, into a log: no terminal."""
+def test_what_is_marked_as_a_line_is_printed_as_one(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the reporter that the commands use without --json, into systemd's journal: no terminal, and no time."""
+    monkeypatch.setenv("JOURNAL_STREAM", "9:27")
     for row in _rows(title):
         name, fields = row[0].split("`")[1], _fields_of(row[1]) - {OPEN}
         log = io.StringIO()

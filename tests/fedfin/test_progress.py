@@ -1,12 +1,18 @@
 """Promises of fedfin.command_line.progress."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
-from fedfin.command_line.progress import RoundBar
+from fedfin.command_line.progress import Lines, RoundBar
 from fedfin.protocol.convergence import ANSWERS, LOSSES
+
+
+@pytest.fixture(autouse=True)
+def _outside_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -28,8 +34,18 @@ def test_a_line_of_the_log_is_one_line_that_no_terminal_obeys() -> None:
         bar("waiting", {"reason": "\x1b[2J" + 60 * "long "})
         bar("closed", {"round": 2, "reason": "", "bytes": 1022345.0})
     waiting, closed = log.getvalue().splitlines()
-    assert waiting.startswith("waiting: \\x1b[2Jlong")
-    assert closed == "closed: round 2, bytes 1,022,345"
+    assert " waiting: \\x1b[2Jlong" in waiting
+    assert closed.endswith("Z closed: round 2, bytes 1,022,345")
+
+
+@pytest.mark.parametrize("reporter", [lambda log: RoundBar(Console(file=log), total=3), Lines])
+def test_a_line_of_a_log_has_its_time_but_in_the_journal(reporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which has its own beside it."""
+    with reporter(log := io.StringIO()) as report:
+        report("waiting", {"reason": "x"})
+        monkeypatch.setenv("JOURNAL_STREAM", "9:27")
+        report("waiting", {"reason": "y"})
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ waiting: x\nwaiting: y\n", log.getvalue())
 
 
 def test_a_closed_round_is_a_line_that_people_can_read() -> None:
@@ -38,4 +54,7 @@ def test_a_closed_round_is_a_line_that_people_can_read() -> None:
     losses = {name: 3.0 + number for number, name in enumerate(LOSSES.values())}
     with RoundBar(Console(file=log, width=40), total=3) as bar:
         bar("closed", {"round": 4, "sites": 3.0, "cases": 72.5, ANSWERS: 10.0} | losses)
-    assert log.getvalue() == "closed: round 4, sites 3, cases per site 72.5, held-out loss 0.3\n"
+    assert (
+        log.getvalue().partition(" ")[2]
+        == "closed: round 4, sites 3, cases per site 72.5, held-out loss 0.3\n"
+    )
