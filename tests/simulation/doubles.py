@@ -107,3 +107,5 @@ class Doubles:
         if final.gone:
             final.gone = False
             final.boot()
+        if len(over) > 1:  # each may have let sites go with its own final model
+            world.start_finished_again()

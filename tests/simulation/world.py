@@ -167,9 +167,9 @@ class World:
                 self.on_report(name, event, facts)
             self.tell(name, event, facts)
             if event == "round" and name.startswith("aggregator") and facts["state"] == "open":
-                self._start_finished_again()
+                self.start_finished_again()
             if event == "waiting" and name.startswith("aggregator") and " waits for " in facts["reason"]:
-                self._start_finished_again()
+                self.start_finished_again()
             if event == "waiting" and any(ask in facts["reason"] for ask in ("Start these", "start what")):
                 self._start_finished_shards_again()
             if event == "sending":
@@ -183,7 +183,7 @@ class World:
 
         return report
 
-    def _start_finished_again(self) -> None:
+    def start_finished_again(self) -> None:
         """Their people do, since the aggregator is at work again, or waits for them: its folder was set back."""
         for site in (*self.sites, *self.twins):
             if site.finished and site.awaited:
