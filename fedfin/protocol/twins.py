@@ -13,30 +13,40 @@ _KEPT = 8  # starts of one site that are remembered: those before are over
 @dataclass
 class _Starts:
     since: dict[str, float] = field(default_factory=dict)  # by boot, oldest first
-    remind_at: dict[str, float] = field(default_factory=dict)  # by boot: each of the two is to hear of it
     newest: str = ""
 
 
 class Twins:
-    """Of all sites. Times: `now` monotonic, `clock` seconds since the epoch."""
+    """Of all sites. `clock`: seconds since the epoch."""
 
     def __init__(self) -> None:
         self._sites: dict[str, _Starts] = {}
 
-    def heard(self, site: str, boot: str, now: float, clock: float) -> tuple[float, float] | None:
-        """A start of the site is online. Since when it and the other one are, if both run; for each once a minute."""
+    def heard(self, site: str, boot: str, clock: float) -> tuple[float, float] | None:
+        """A start of the site is online. Since when it and the other one are, if it takes turns with that."""
         starts = self._sites.setdefault(site, _Starts())
         before, starts.newest = starts.newest, boot
         again = boot in starts.since
         starts.since.setdefault(boot, clock)
         while len(starts.since) > _KEPT:
-            oldest = next(iter(starts.since))
-            del starts.since[oldest]
-            starts.remind_at.pop(oldest, None)
-        if not again or before == boot or before not in starts.since or now < starts.remind_at.get(boot, now):
+            del starts.since[next(iter(starts.since))]
+        if not again or before == boot or before not in starts.since:
             return None
-        starts.remind_at[boot] = now + REMIND_S
         return starts.since[boot], starts.since[before]
+
+
+class Reminder:
+    """What people are to read once a minute, however often it is heard."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, float] = {}  # by name: not before, monotonic
+
+    def due(self, name: str, now: float) -> bool:
+        """Whether it is time again."""
+        if now < self._at.get(name, now):
+            return False
+        self._at[name] = now + REMIND_S
+        return True
 
 
 def runs_twice(here: float, there: float) -> str:

@@ -88,11 +88,14 @@ def foreign_hello(data: bytes, aggregator: Party = OURS) -> str | None:
 
 
 class Announcement:
-    """Whether a site's next hello announces its version: every other one does, until the aggregator answers one."""
+    """Whether a site's next hello announces its version: every other one does, until the aggregator answers one.
+
+    `waiting`: no answer has come to the last one yet.
+    """
 
     def __init__(self, ours: Party = OURS) -> None:
-        self.ours = ours
-        self._announces, self._waiting = True, False
+        self.ours, self.waiting = ours, False
+        self._announces = True
 
     @property
     def party(self) -> Announced:
@@ -101,13 +104,13 @@ class Announcement:
 
     def ask(self) -> None:
         """A hello is about to leave."""
-        self._waiting = True
+        self.waiting = True
 
     def ask_again(self) -> None:
         """The last one may not have been understood."""
-        if self._waiting:
+        if self.waiting:
             self._announces = not self._announces
 
     def answered(self, party: Announced) -> None:
         """The aggregator announces its version, or is from before that."""
-        self._announces, self._waiting = not isinstance(party, UnsetType), False
+        self._announces, self.waiting = not isinstance(party, UnsetType), False

@@ -11,6 +11,7 @@ from fedfin.files import write_atomically
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
 from fedfin.plan_sections import Codec, Modality, Model
+from fedfin.protocol.life import Life
 from fedfin.protocol.payloads import Update, decode_payload
 from fedfin.protocol.site.effects import Work
 from fedfin_edge.agent.error_feedback import Feedback, pack
@@ -137,6 +138,17 @@ def test_nothing_makes_up_for_an_abandoned_update(tmp_path: Path) -> None:
         site.state.abandon()
         assert site.state.memory({}).offer is None
         assert _near(site.all_of_it(), _deltas(2))
+
+
+def test_in_a_new_life_nothing_of_before_is_made_up_for(tmp_path: Path) -> None:
+    """It is asked anew, or counts after all: neither what was lost already, nor what waits for its receipt."""
+    site = Site(tmp_path)
+    site.work(2)
+    site.state.settle(accepted=False)
+    site.work(3)
+    site.state.begin_life(Life(1, "b" * 16), 3, 0)
+    site.state.settle(accepted=False)
+    assert _near(site.all_of_it(), _sum())
 
 
 class DiedError(Exception):

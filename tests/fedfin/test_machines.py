@@ -24,6 +24,7 @@ from machine_helpers import (
 )
 from msgspec.structs import replace
 
+from fedfin import limits
 from fedfin.protocol import transfer
 from fedfin.protocol.life import Life
 from fedfin.protocol.messages.joining import Evict, Hello, Welcome
@@ -261,6 +262,19 @@ def test_what_does_not_come_out_right_is_built_anew_from_the_snapshot() -> None:
     (leave,) = site.feed(site_events.Misfit("another digest"))
     assert "another digest" in leave.reason
     assert site.state is site_states.State.EVICTED
+
+
+def test_hello_is_said_again_until_it_is_answered() -> None:
+    """Another start of the aggregator that is behind takes an update of its open round, and must hear of later ones."""
+    site = Site()
+    site.feed(manifest_of(2), site_events.Done(2, PAYLOAD))
+    site.machine.greet()
+    asked = []
+    for _ in range(2):
+        site.now += limits.RETRY_S
+        asked.append([type(effect.message) for effect in site.feed(site_events.Tick())])
+        site.feed(Welcome(run=RUN, plan=PLAN))
+    assert asked == [[Hello, Begin], [Begin]]
 
 
 def test_what_an_earlier_version_needs_may_all_be_here() -> None:

@@ -38,7 +38,7 @@ def test_of_two_aggregators_that_meet_at_their_start_one_serves() -> None:
 
 def test_sites_that_leave_while_a_second_aggregator_opens_its_round_come_again() -> None:
     """It says that it needs one more; who is still there has an answer that came too late the first time."""
-    happened = schedules.run(303100, variant="doubled, folded late").tally
+    happened = schedules.run(303136, variant="doubled, folded late").tally
     assert happened["rewound"]
 
 
@@ -62,7 +62,7 @@ def test_of_two_that_are_one_shard_only_the_one_in_the_roots_life_is_summed_up(
 
 def test_a_shard_that_hears_of_a_second_aggregators_run_for_a_while_comes_back() -> None:
     """Its journal had the life that the root then told it to begin."""
-    happened = schedules.run(600027, variant="doubled, sharded, solved").tally
+    happened = schedules.run(600056, variant="doubled, sharded, solved").tally
     assert happened["second aggregator"]
     assert happened["rewound"]
 

@@ -19,7 +19,7 @@ from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.states import State
-from fedfin.protocol.twins import runs_twice
+from fedfin.protocol.twins import Reminder, runs_twice
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
 from fedfin.trust.throttle import throttled
 from fedfin_edge.agent.actions import Actions
@@ -98,6 +98,7 @@ class Agent:
             again=again,
         )
         self._tick_at = 0.0
+        self._reminder = Reminder()
 
     @property
     def traffic(self) -> mqtt.Traffic:
@@ -247,7 +248,8 @@ class Agent:
         """Its answer to one of two machines may come to the other."""
         here, there = twin.here, twin.there
         both = (here, there) if twin.boot == self._boot else (there, here)
-        self._report("twins", {"reason": runs_twice(*both)})
+        if self._reminder.due("twins", time.monotonic()):
+            self._report("twins", {"reason": runs_twice(*both)})
 
     def _on_group_keys(self, keys: GroupKeys) -> None:
         self._channel.take_keys(keys)
@@ -266,4 +268,4 @@ class Agent:
         self._actions.do(self._machine.receive(event, time.monotonic()))
 
     def _greet(self) -> None:
-        self._link.send(self._machine.hello)
+        self._link.send(self._machine.greet())

@@ -168,6 +168,7 @@ class AgentState:
 
     def begin_life(self, life: Life, round_: int, barred: int) -> None:
         """The aggregator was set back to this round; what it had in earlier ones it still has."""
+        self._make_up_for_nothing()
         before = self.progress
         gave = before.gave_second_moments and before.gave_in < round_
         given = before.gave_in if gave else 0
@@ -181,6 +182,14 @@ class AgentState:
                 gave_in=given,
             )
         )
+
+    def _make_up_for_nothing(self) -> None:
+        """What did not count in a life before is asked anew in this one, or counts in it after all."""
+        feedback = self.feedback()
+        if feedback.lost:
+            self._put_feedback(replace(feedback, lost=b""))
+        if self.waiting is not None:
+            self.put_update(replace(self.waiting, lost=b""))
 
     def bar(self, round_: int) -> None:
         """The round is not answered again, with what waits in the outbox or with anything else."""
@@ -274,8 +283,11 @@ class AgentState:
             return
         before = self.feedback()
         owed, lost = (outbox.owed, b"") if accepted else (before.owed, outbox.lost_body())
-        if owed or lost:
-            write_atomically(self._feedback, msgspec.msgpack.encode(Feedback(before.run, owed, lost)))
+        self._put_feedback(Feedback(before.run, owed, lost))
+
+    def _put_feedback(self, feedback: Feedback) -> None:
+        if feedback.owed or feedback.lost:
+            write_atomically(self._feedback, msgspec.msgpack.encode(feedback))
         else:
             self._feedback.unlink(missing_ok=True)
 

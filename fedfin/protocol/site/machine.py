@@ -116,6 +116,11 @@ class SiteMachine(Machine[State, Event, Effect]):
             party=self._announcement.party,
         )
 
+    def greet(self) -> Hello:
+        """Said to another start of the aggregator, until it answers."""
+        self._announcement.ask()
+        return self.hello
+
     # The link.
 
     def _connected(self, event: Connected) -> list[Effect]:
@@ -140,7 +145,14 @@ class SiteMachine(Machine[State, Event, Effect]):
             return []
         idle = self.state is State.IDLE and self._manifest is not None
         self._retry_at = self._now + (limits.IDLE_S if idle else limits.RETRY_S)
-        return self._ask()
+        return [*self._hello_again(), *self._ask()]
+
+    def _hello_again(self) -> list[Effect]:
+        """An aggregator that has not heard where we stand may be behind, and go on with what it knows of us."""
+        if self.state not in {State.FETCHING, State.SENDING} or not self._announcement.waiting:
+            return []  # else it is what the state asks for
+        self._announcement.ask_again()
+        return [Send("up/ctl", self.hello)]
 
     def _ask(self) -> list[Effect]:
         """Repeat the question whose answer this state waits for."""
