@@ -3,13 +3,20 @@
 # One PUBLISH must finish within two keepalives or the client disconnects itself and resends for ever
 # (measured: 3 MB at 2 Mbit/s with keepalive 5 is a livelock). 256 KiB takes 1.05 s at 2 Mbit/s.
 CHUNK_BYTES = 256 * 1024
+# ... unless the broker's URL says another: a broker that takes its time for each packet is faster with larger ones. So
+# everybody takes as much: it passes within two keepalives from 70 kbit/s on, over WebSockets from 140.
+LEAST_CHUNK_BYTES = 4 * 1024
+MOST_CHUNK_BYTES = 1024 * 1024
 # The grain of an update on its way up: what is asked for again is a multiple of it. A packet carries one or several,
 # as fast as the link is (pace.py); half a packet is what a broken connection costs on average.
 UP_CHUNK_BYTES = 32 * 1024
 # What an MQTT packet and our envelope add to a chunk's data, generously.
 PACKET_OVERHEAD_BYTES = 4 * 1024
-# Chunks on their way at once: enough to fill a link while acknowledgements travel, little to send again after a cut.
+MOST_PACKET_BYTES = MOST_CHUNK_BYTES + PACKET_OVERHEAD_BYTES
+# Packets on their way at once: enough to fill a link while acknowledgements travel, little to send again after a cut.
 WINDOW = 8
+# ... and their bytes, of an update: of larger packets fewer are on their way.
+WINDOW_BYTES = WINDOW * CHUNK_BYTES
 KEEPALIVE_S = 60
 # Sites that send at once. Their windows together stay below what mosquitto queues for one client (1,000 messages):
 # beyond that it drops without a word, and every chunk dropped costs its site a retry.
@@ -50,7 +57,7 @@ CONTROL_BYTES = (
     384 * 1024
 )  # a control message; the longest is RoundManifest: two digests per chunk of a model
 CHUNKS = 4096  # per transfer: 1 GiB, and 128 KiB of digests in Begin
-TRANSFER_BYTES = CHUNKS * CHUNK_BYTES
+TRANSFER_BYTES = CHUNKS * CHUNK_BYTES  # ... in larger chunks, too
 LISTED_DELTAS = 32  # between versions, offered at once; at 130 bytes each in a manifest
 TENSORS = 4096  # per update or model
 # Of a plan's model or of one update. The default model has 1.2 million, and a site that trains holds each about ten

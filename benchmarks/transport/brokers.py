@@ -14,12 +14,13 @@ import contextlib
 import itertools
 import json
 import math
+import re
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -50,6 +51,13 @@ def embedded(folder: Path) -> Iterator[Broker]:
         yield Broker(f"mqtt://127.0.0.1:{port}?protocol=3.1.1", pid)
 
 
+@contextlib.contextmanager
+def large_packets(folder: Path) -> Iterator[Broker]:
+    """RabbitMQ, to which all parties send packets of up to 1 MiB."""
+    with rabbitmq(folder) as broker:
+        yield replace(broker, url=f"{broker.url}?packet=1024")
+
+
 def _of(system: System) -> dict[str, Callable[[Path], AbstractContextManager[Broker]]]:
     """Those that Debian has."""
     suffix = f" {system.suite}" if system.suite else ""
@@ -62,6 +70,7 @@ def _of(system: System) -> dict[str, Callable[[Path], AbstractContextManager[Bro
 
 BROKERS: dict[str, Callable[[Path], AbstractContextManager[Broker]]] = {
     **{name: start for system in SYSTEMS for name, start in _of(system).items()},
+    "RabbitMQ, packet=1024": large_packets,
     "mosquitto bridge": lambda folder: bridge(folder, FEDERATION),
     "aedes": aedes,
     "amqtt": embedded,
@@ -83,7 +92,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("broker", nargs="*", choices=[*BROKERS, []], metavar="BROKER",
-                        help=f"of: {', '.join(BROKERS)} (default: all that are installed)")  # fmt: skip
+                        help=f"of: {'; '.join(BROKERS)} (default: all that are installed)")  # fmt: skip
     parser.add_argument("--turns", type=int, default=3, help="federations over each broker (default: 3)")
     parser.add_argument("--json", action="store_true", help="as JSON, with every round")
     args = parser.parse_args()
@@ -101,7 +110,7 @@ def measure(names: Sequence[str], turns: int) -> Found:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedfin-brokers-")))
         brokers = _start(names, folder, stack)
         for turn, size, name in itertools.product(range(turns), SIZES, brokers):
-            work = folder / f"{name}-{size}-{turn}".replace(" ", "-")
+            work = folder / _folder_name(f"{name} {size} {turn}")
             work.mkdir()
             figures = found.setdefault(name, {}).setdefault(size, Figures())
             before = group_cpu_seconds(brokers[name].pid)
@@ -114,13 +123,17 @@ def _start(names: Sequence[str], folder: Path, stack: ExitStack) -> dict[str, Br
     """Those that are installed; the others are named."""
     brokers = {}
     for name in names:
-        own = folder / name.replace(" ", "-")
+        own = folder / _folder_name(name)
         own.mkdir()
         try:
             brokers[name] = stack.enter_context(BROKERS[name](own))
         except FedfinError as error:
             print(f"{name}: {error}", file=sys.stderr)
     return brokers
+
+
+def _folder_name(name: str) -> str:
+    return re.sub(r"\W+", "-", name)
 
 
 def federate(broker: Broker, folder: Path, width: int) -> list[float]:

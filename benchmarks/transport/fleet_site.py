@@ -105,8 +105,7 @@ class FleetSite:
         elif topic == self._topic("dn/ctl"):
             self.feed(decode(payload, DownControl))
         elif topic != self._topics.aggregator_state:
-            limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-            self.feed(decode(payload, Chunk, limit=limit))
+            self.feed(decode(payload, Chunk, limit=limits.MOST_PACKET_BYTES))
 
     def _act(self, effect: site_effects.Effect) -> None:
         match effect:

@@ -79,7 +79,7 @@ class PolledLink(mqtt.Link):
             else:
                 self._tell_down()
 
-    def _wait_for_owner(self) -> None:
+    def _wait_for_owner(self, size: int) -> None:
         """The owner takes what there is after each call, in this very thread."""
 
     def _new_client(self) -> paho.Client:

@@ -5,6 +5,10 @@ import queue
 from dataclasses import dataclass
 from typing import Any
 
+from fedfin import limits
+
+GATHERED_BYTES = 64 * limits.CHUNK_BYTES  # of messages that an owner takes together, but for the last of them
+
 
 @dataclass(frozen=True)
 class Announced:
@@ -81,10 +85,17 @@ LinkEvent = Up | Down | Arrived | Taken | Broken
 
 
 def gather(events: "queue.SimpleQueue[Any]", seconds: float, most: int = 64) -> list[Any]:
-    """What has come: waits up to `seconds` for the first event, and for no other; at most `most`."""
+    """What has come: waits up to `seconds` for the first event alone; at most `most`, and GATHERED_BYTES."""
     found: list[Any] = []
     with contextlib.suppress(queue.Empty):
         found.append(events.get(timeout=seconds))
-        while len(found) < most:
+        size = _size(found[0])
+        while len(found) < most and size < GATHERED_BYTES:
             found.append(events.get_nowait())
+            size += _size(found[-1])
     return found
+
+
+def _size(event: Any) -> int:
+    """Bytes, where they count."""
+    return len(event.payload) if isinstance(event, Arrived) else 0

@@ -33,13 +33,13 @@ from fedfin.link.tls import Tls
 from fedfin.link.websocket import WebSocketError, WebSocketFaultError
 
 QOS = 1
-# Events that may wait for the owner. Then the link stops reading: TCP slows the broker down, and memory stays bounded
-# by 32 chunks however many send at once.
+# Events that may wait for the owner, and their bytes. Then the link stops reading: TCP slows the broker down, and
+# memory stays bounded however many send at once, and however large their packets are.
 BACKLOG = 32
+BACKLOG_BYTES = BACKLOG * (limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES)
 LAST_WORDS_S, END_S = 2.0, 1.0  # that `stop` waits at most: a service has five seconds in all
-# Web servers between us and the broker end what is silent for a minute (nginx's `proxy_read_timeout` is 60 s), ...
+# Web servers between us and the broker end what is silent for a minute (nginx's `proxy_read_timeout` is 60 s).
 WEBSOCKET_KEEPALIVE_S = 30
-WEBSOCKET_CHUNK_BYTES = 64 * 1024  # ... and their limits and buffers are made for small messages
 _SUBSCRIPTIONS = 8  # in one packet: AWS IoT Core takes no more
 
 
@@ -88,7 +88,8 @@ class Link:
         self._at_once = False  # whether the next attempt follows without a pause
         self._answered = self._refused = self._failed = False  # in this connection
         self._let_in = False  # in this connection, or an earlier one
-        self._room = PacketRoom(limits.CHUNK_BYTES if self._broker.path is None else WEBSOCKET_CHUNK_BYTES)
+        self._room = PacketRoom(self._broker.chunk_bytes)
+        self._largest = 0  # bytes of the largest message that may still wait for the owner
         self._wildcards = True
         self._ended = ""  # why the connection came to its end
         self._final = False  # ... for good
@@ -217,10 +218,20 @@ class Link:
         if not self._stopping.is_set():  # an owner that has stopped the link takes nothing any more
             self.events.put(event)
 
-    def _wait_for_owner(self) -> None:
-        """Not a queue with an end: the owner puts events of its own into it, and must never wait for itself."""
-        while self.events.qsize() >= BACKLOG and not self._stopping.is_set():
+    def _wait_for_owner(self, size: int) -> None:
+        """Before a message of `size` bytes is told.
+
+        Not a queue with an end: the owner puts events of its own into it, and must never wait for itself.
+        """
+        self._largest = max(size, 0 if self.events.empty() else self._largest)
+        while self._backlog_full and not self._stopping.is_set():
             time.sleep(0.001)
+
+    @property
+    def _backlog_full(self) -> bool:
+        """As if all that wait were as large as the largest. Where nothing waits, one of any size may come."""
+        waiting = self.events.qsize()
+        return waiting >= BACKLOG or (waiting > 0 and (waiting + 1) * self._largest > BACKLOG_BYTES)
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, SettingsError):
@@ -305,7 +316,7 @@ class Link:
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         self.traffic.down += len(topic) + len(payload)
-        self._wait_for_owner()
+        self._wait_for_owner(len(payload))
         self._tell(Arrived(topic, payload))
 
     def _on_publish(self, _: paho.Client, __: Any, token: int, reason: ReasonCode, ___: Any) -> None:

@@ -1,4 +1,4 @@
-"""How large a message may be: as the broker announces it, and as is learned from one that ends the connection instead.
+"""How large a message may be: by our URL, as the broker announces, as is learned from one that ends the connection.
 
 Where a broker ends it at a large packet without a word, packets of a quarter are tried.
 """
@@ -6,7 +6,6 @@ Where a broker ends it at a large packet without a word, packets of a quarter ar
 from fedfin import limits
 from fedfin.errors import LinkError
 
-LEAST_CHUNK_BYTES = 4 * 1024  # no smaller chunks are tried
 _FIXED_BYTES = 16  # of a packet, beside topic and payload
 
 
@@ -15,7 +14,7 @@ class PacketRoom:
 
     def __init__(self, chunk_bytes: int) -> None:
         self._chunk_bytes = chunk_bytes
-        self._max_packet = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
+        self._max_packet = limits.MOST_PACKET_BYTES
         self._under_way: dict[int, int] = {}  # bytes of messages that are not acknowledged, by token
         self._passed = 0  # bytes of the largest message that a broker has taken
 
@@ -47,8 +46,8 @@ class PacketRoom:
     def suspect(self) -> int:
         """The bytes of a message under way that may have been too large for the broker; 0: none is unusually large."""
         largest = max(self._under_way.values(), default=0)
-        return largest if largest > max(self._passed, LEAST_CHUNK_BYTES) else 0
+        return largest if largest > max(self._passed, limits.LEAST_CHUNK_BYTES) else 0
 
     def shrink(self) -> None:
         """From the next connection on, smaller chunks."""
-        self._chunk_bytes = max(LEAST_CHUNK_BYTES, self._chunk_bytes // 4)
+        self._chunk_bytes = max(limits.LEAST_CHUNK_BYTES, self._chunk_bytes // 4)

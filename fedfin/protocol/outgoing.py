@@ -30,7 +30,7 @@ class Outgoing:
 
     def connected(self, room: int) -> None:
         """The link is up, with `room` for chunks in each of this broker's packets."""
-        self._room = min(limits.CHUNK_BYTES, room)
+        self._room = min(limits.MOST_CHUNK_BYTES, room)
         if self.begin is not None and self.begin.outline.chunk_size > self._room:
             self.offer(self.begin.run, self.begin.round, self._payload, self._leaves)
 
@@ -58,7 +58,7 @@ class Outgoing:
 
     def _next(self, begin: Begin, now: float) -> list[Chunk]:
         plan, pieces = begin.outline, []
-        while self._queue and (allowed := min(self._pace.packet, self._room)):
+        while self._queue and (allowed := self._pace.packet(self._room)):
             count = transfer.leading_run(self._queue, allowed // plan.chunk_size)
             pieces.append(transfer.chunk(self._payload, plan, self._queue[0], count))
             self._queue = self._queue[count:]

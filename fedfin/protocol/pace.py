@@ -2,7 +2,8 @@
 
 On a fast link many large packets under way keep it full. On a slow one every byte under way when the connection
 breaks may be lost and paid for again, and so is a packet that arrived in part: so there a second's worth is under way,
-in small packets. The same lets word of a new round overtake: nothing waits longer than that second.
+in small packets. The same lets word of a new round overtake: nothing waits longer than that second. However large the
+packets may be, no more than a window's bytes are under way.
 """
 
 from collections import deque
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from fedfin import limits
 
 _AHEAD_S = 1.0  # of the link's rate is under way
-_PACKETS = 8  # it is divided into this many packets
+_PACKETS = 8  # these bytes are divided into so many packets, where there is room for as large ones
 _FIRST_BYTES = 4 * limits.UP_CHUNK_BYTES  # a packet, while the rate is not known; two are under way
 _WEIGHT = 0.3  # of the newest measurement in the rate
 
@@ -43,16 +44,21 @@ class Pace:
         """Bytes that may be under way in all; at least two packets, so that one travels while one is acknowledged."""
         if self._rate is None:
             return 2 * _FIRST_BYTES
-        most = limits.WINDOW * limits.CHUNK_BYTES
-        return int(min(most, max(2 * limits.UP_CHUNK_BYTES, self._rate * _AHEAD_S)))
+        return int(min(limits.WINDOW_BYTES, max(2 * limits.UP_CHUNK_BYTES, self._rate * _AHEAD_S)))
 
-    @property
-    def packet(self) -> int:
-        """Bytes that the next packet may carry; 0 while there is no room for another."""
+    def packet(self, room: int) -> int:
+        """Bytes that the next packet may carry, of at most `room`; 0 while there is no room for another."""
         under_way = sum(packet.size for packet in self._under_way)
         if len(self._under_way) >= limits.WINDOW or under_way >= self.allowed:
             return 0
-        return _FIRST_BYTES if self._rate is None else max(limits.UP_CHUNK_BYTES, self.allowed // _PACKETS)
+        return min(room, self._share, limits.WINDOW_BYTES - under_way)
+
+    @property
+    def _share(self) -> int:
+        """Of a second's bytes, in one packet."""
+        if self._rate is None:
+            return _FIRST_BYTES
+        return max(limits.UP_CHUNK_BYTES, int(self._rate * _AHEAD_S / _PACKETS))
 
     def sent(self, size: int, now: float) -> None:
         """A packet was handed over."""

@@ -47,8 +47,11 @@ def outline(data: bytes, chunk_size: int = limits.CHUNK_BYTES, known: bytes = b"
     Raises ProtocolError when it exceeds what one transfer can carry.
     """
     count = -(-len(data) // chunk_size)
-    if not 1 <= count <= limits.CHUNKS:
-        raise ProtocolError(f"{len(data)} bytes cannot travel in 1 to {limits.CHUNKS} chunks of {chunk_size}")
+    if not 1 <= count <= limits.CHUNKS or len(data) > limits.TRANSFER_BYTES:
+        raise ProtocolError(
+            f"{len(data)} bytes cannot travel in 1 to {limits.CHUNKS} chunks of {chunk_size}, or exceed"
+            f" {limits.TRANSFER_BYTES}"
+        )
     view = memoryview(data)
     whole = known or leaves(view)
     if _aligned(len(data), chunk_size):

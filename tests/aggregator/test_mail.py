@@ -2,19 +2,22 @@
 
 import itertools
 
+import pytest
+
 from fedfin import limits
 from fedfin.protocol.messages.message import Message
 from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
 from fedfin_aggregator.serve.mail import Key, Mail
 
 PART: Key = ("snapshot", 1)
-DATA = bytes(limits.CHUNK_BYTES)
+CHUNK_SIZES = (limits.LEAST_CHUNK_BYTES, limits.CHUNK_BYTES, limits.MOST_CHUNK_BYTES)
 
 
 class Link:
-    """Writes down what is handed over; `offer`: the parts that are on offer."""
+    """Writes down what is handed over; `offer`: the parts that are on offer, in chunks of this size."""
 
-    def __init__(self) -> None:
+    def __init__(self, chunk_bytes: int = limits.CHUNK_BYTES) -> None:
+        self._data = bytes(chunk_bytes)
         self.sent: list[tuple[str, Message]] = []
         self.online = True
         self.offer = {PART}
@@ -26,7 +29,7 @@ class Link:
         return (len(self.sent) if self.online else -1), len(getattr(message, "data", b"1"))
 
     def _find(self, key: Key, index: int) -> Chunk | None:
-        return Chunk(id=b"i" * 32, index=index, data=DATA) if key in self.offer else None
+        return Chunk(id=b"i" * 32, index=index, data=self._data) if key in self.offer else None
 
     def acknowledge(self, count: int) -> None:
         """The broker takes the oldest ones."""
@@ -49,13 +52,14 @@ def test_a_thousand_wants_of_a_whole_model_put_no_more_than_a_window_into_the_li
     assert len(link.sent) <= 1000 + limits.ANSWERS, "those under way when it asked again"
 
 
-def test_all_sites_together_put_no_more_than_the_limit_into_the_link() -> None:
-    """However many names ask; each gets its turn when the broker has taken what went before."""
-    link = Link()
+@pytest.mark.parametrize("chunk_bytes", CHUNK_SIZES)
+def test_all_sites_together_put_no_more_than_the_limit_into_the_link(chunk_bytes: int) -> None:
+    """However many names ask, and however large chunks are; each gets its turn when the broker has taken others'."""
+    link = Link(chunk_bytes)
     for number in range(1000):
         link.mail.want(f"s{number}", PART, range(10))
-    most = limits.ANSWER_BYTES // limits.CHUNK_BYTES
-    assert len(link.sent) == most
+    most = len(link.sent)
+    assert limits.ANSWER_BYTES - limits.MOST_PACKET_BYTES < most * chunk_bytes <= limits.ANSWER_BYTES
     while len(link.sent) < 1000 + most:
         link.acknowledge(1)
     assert len({site for site, _ in link.sent}) == 1000, (

@@ -1,10 +1,11 @@
 """A site on its way to a model."""
 
+from fedfin import limits
 from fedfin.protocol import transfer
 from fedfin.protocol.invitation import EVERYONE
 from fedfin.protocol.messages.manifest import Part, RoundManifest
 from fedfin.protocol.site.effects import Effect, Follow, Unfollow
-from fedfin.protocol.site.fetch import FOLLOWED, Fetch
+from fedfin.protocol.site.fetch import FOLLOWED, FOLLOWED_BYTES, Fetch
 
 DATA = bytes(range(256)) * 8
 
@@ -59,6 +60,18 @@ def test_subscriptions_change_by_half_a_window() -> None:
     gone = [effect.index for effect in effects if isinstance(effect, Unfollow)]
     assert gone == list(range(FOLLOWED // 2))
     assert [effect.index for effect in effects[len(gone) :]] == list(range(FOLLOWED, 3 * FOLLOWED // 2))
+
+
+def test_of_large_chunks_fewer_are_followed() -> None:
+    """The broker has no more bytes on their way to a site than of 64 chunks of the usual size."""
+    manifest, fetch = _manifest(bytes(40 * limits.MOST_CHUNK_BYTES), limits.MOST_CHUNK_BYTES), Fetch()
+    following = _followed(set(), fetch.aim(manifest, None))
+    for index in range(40):
+        assert len(following) * limits.MOST_CHUNK_BYTES <= FOLLOWED_BYTES == 16 * 1024 * 1024
+        assert index in following
+        piece = transfer.chunk(bytes(40 * limits.MOST_CHUNK_BYTES), manifest.snapshot.outline, index)
+        following = _followed(following, fetch.add(piece))
+    assert fetch.complete
 
 
 def _followed(before: set[int], effects: list[Effect]) -> set[int]:

@@ -25,7 +25,7 @@ from fedfin.protocol.messages.joining import Decline, Evict, GroupKeys, Hello, W
 from fedfin.protocol.messages.manifest import Part, RoundManifest, Want
 from fedfin.protocol.messages.message import decode, encode
 from fedfin.protocol.messages.presence import AggregatorState, SiteState, Twin
-from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
+from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Outline, Receipt
 from fedfin.protocol.payloads import (
     GlobalModel,
     Update,
@@ -298,6 +298,40 @@ def test_hostile_updates_are_refused_by_name(data: bytes, reason: str) -> None:
     """One literal per error, each with its own reason."""
     with pytest.raises(ProtocolError, match=reason):
         _read_update(data)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_chunk_holds_a_mebibyte_at_most(more: int) -> None:
+    """Whatever our own URL says: another's may say as much."""
+    data = encode(Chunk(id=ID, index=0, data=bytes(limits.MOST_CHUNK_BYTES + more)))
+    if not more:
+        assert len(decode(data, Chunk, limit=limits.MOST_PACKET_BYTES).data) == 2**20
+        return
+    with pytest.raises(ProtocolError, match="length <= 1048576"):
+        decode(data, Chunk, limit=limits.MOST_PACKET_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("size", "chunk_size", "reason"),
+    [
+        (2**30, 2**20, None),
+        (2**30, 2**18, None),
+        (2**30 + 1, 2**20, "<= 1073741824"),
+        (2**32, 2**20, "<= 1073741824"),
+        (2**30, 2**20 + 1, "<= 1048576"),
+    ],
+)
+def test_a_transfer_is_a_gibibyte_at_most_in_large_chunks_too(
+    size: int, chunk_size: int, reason: str | None
+) -> None:
+    """More chunks than a transfer may have would fit four."""
+    outline = Outline(id=ID, size=size, chunk_size=chunk_size, chunks=(ID,) * -(-size // chunk_size))
+    offer = encode(Begin(run=BOOT, round=1, outline=outline))
+    if reason is None:
+        assert decode(offer, Begin).outline == outline
+        return
+    with pytest.raises(ProtocolError, match=reason):
+        decode(offer, Begin)
 
 
 def test_absurd_lengths_allocate_nothing() -> None:

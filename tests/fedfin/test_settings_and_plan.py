@@ -200,12 +200,49 @@ def test_a_number_that_is_not_finite_is_no_plan(value: float) -> None:
         ("mqtt://b:1?protocol=3.1.1", ("b", 1, True, False)),
         ("mqtts://broker", ("broker", 8883, False, True)),
         ("mqtts://broker:883?protocol=3.1.1", ("broker", 883, True, True)),
+        ("mqtts://broker?packet=1024", ("broker", 8883, False, True)),
+        ("mqtts://broker:883?packet=64&protocol=3.1.1", ("broker", 883, True, True)),
     ],
 )
 def test_a_broker_url(url: str, parsed: tuple[str, int, bool, bool]) -> None:
     """Host, port, protocol version and TLS."""
     broker = BrokerUrl.parse(url)
     assert (broker.host, broker.port, broker.old, broker.tls) == parsed
+
+
+@pytest.mark.parametrize(
+    ("url", "kib"),
+    [
+        ("mqtt://broker", 256),
+        ("wss://broker/ws", 64),
+        ("mqtts://broker:8883?protocol=3.1.1&packet=1024", 1024),
+        ("mqtts://broker:8883?packet=1024&protocol=3.1.1", 1024),
+        ("mqtt://broker?packet=4", 4),
+        ("wss://broker/ws?packet=256", 256),
+    ],
+)
+def test_a_broker_url_says_how_much_a_packet_carries(url: str, kib: int) -> None:
+    """256 KiB unless it says otherwise; 64 over WebSockets."""
+    assert BrokerUrl.parse(url).chunk_bytes == kib * 1024
+
+
+@pytest.mark.parametrize("packet", ["3", "1025", "0", "-4", "", "99999", "4.5", "1M", "0x10", "%34", "٤"])
+def test_a_packet_that_is_not_possible_says_which_are(packet: str) -> None:
+    """With what was given."""
+    with pytest.raises(SettingsError, match=r"from 4 to 1024|only mqtts") as caught:
+        BrokerUrl.parse(f"mqtts://broker?packet={packet}")
+    assert f"packet={packet}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["packets=64", "packet=64&packet=64", "protocol=5&packet=64", "packet", "packet=64&", "&", "Packet=64"],
+)
+def test_other_options_of_a_broker_url_are_refused_and_those_that_there_are_named(query: str) -> None:
+    """Each may stand once."""
+    words = r"the only options are protocol=3.1.1 and packet=KIB|packet=: write a number"
+    with pytest.raises(SettingsError, match=words):
+        BrokerUrl.parse(f"mqtts://broker?{query}")
 
 
 def test_an_ipv6_address_is_in_brackets_beside_a_port() -> None:

@@ -109,6 +109,14 @@ def test_the_grain_is_small_unless_the_whole_is_huge(size: int, room: int, grain
     assert transfer.grain(size, room) == grain
 
 
+def test_more_than_a_transfer_may_hold_is_not_cut_into_large_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receivers would refuse it, however few they are."""
+    monkeypatch.setattr(limits, "TRANSFER_BYTES", 2**20)
+    assert len(transfer.outline(bytes(2**20), limits.MOST_CHUNK_BYTES).chunks) == 1
+    with pytest.raises(ProtocolError, match="1048577 bytes cannot travel"):
+        transfer.outline(bytes(2**20 + 1), limits.MOST_CHUNK_BYTES)
+
+
 @pytest.mark.parametrize("size", [1, 2**15, 2**15 + 1, 300_000])
 def test_an_id_depends_on_the_bytes_alone(size: int) -> None:
     """Whatever the chunk size: a broker with other packets must not make another update of it."""

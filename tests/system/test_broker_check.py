@@ -388,6 +388,32 @@ def test_payloads_that_are_too_small(kit: KitBroker, check) -> None:
         assert "260 KiB" in check().only("FAIL", "packet")
 
 
+def test_packets_of_the_urls_size_pass(kit: KitBroker, check) -> None:
+    """Where the broker takes them; they are what the throughput is measured with."""
+    with kit.running(max_packet_size="1052672"):
+        report = check(f"{kit.url}?packet=1024")
+    assert report.not_passed() == []
+    says = {each["probe"]: each["says"] for each in report.findings}
+    assert "1028 KiB pass" in says["packet"]
+    assert "4 packets of 1024 KiB" in says["throughput"]
+
+
+def test_packets_of_the_urls_size_that_the_broker_does_not_take_are_told(kit: KitBroker, check) -> None:
+    """It works, in smaller ones."""
+    with kit.running():
+        said = check(f"{kit.url}?packet=1024").only("WARN", "packet")
+    assert "266240 bytes at most" in said
+    assert "max_packet_size 1052672" in said
+    assert "`packet=` in the URL" in said
+
+
+def test_a_url_with_smaller_packets_asks_for_no_larger_ones(kit: KitBroker, check) -> None:
+    """The broker announces nothing, and refuses those of 260 KiB."""
+    with kit.running(message_size_limit="100000"):
+        report = check(f"{kit.url}?packet=64")
+    assert report.not_passed() == []
+
+
 def test_no_retained_messages(kit: KitBroker, check) -> None:
     """A site that comes late would never hear of the round."""
     with kit.running(retain_available="false"):

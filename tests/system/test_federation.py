@@ -1,11 +1,15 @@
 """Whole federations as real processes over real brokers."""
 
 import json
+import queue
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from federation import Federation, broker, fedfin
 
+from fedfin.broker.kit.sizing import PACKET_BYTES
+from fedfin.link import link_events, mqtt
 from fedfin.plan_sections import Codec, Model
 
 
@@ -79,6 +83,55 @@ def test_a_broker_with_small_packets_gets_small_chunks(tmp_path: Path) -> None:
     sizes = [event["bytes"] for event in updates if event["accepted"]]
     assert max(sizes) > 8 * 8192
     assert len(sizes) == 9
+
+
+class LargePackets(queue.SimpleQueue):
+    """A link's events; of messages it only counts those larger than without the option, by their way: up or down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[str] = Counter()
+
+    def put(self, item: object, *_: object) -> None:
+        """The rest is for the owner."""
+        if not isinstance(item, link_events.Arrived):
+            super().put(item)
+        elif len(item.payload) > PACKET_BYTES:
+            self.count["up" if item.topic.endswith("up/chunk") else "down"] += 1
+
+
+@pytest.mark.broker
+def test_larger_packets_carry_the_same_model(tmp_path: Path) -> None:
+    """To the byte; updates and models both travel in packets of more than 256 KiB, and without the option in none."""
+    seen = {}
+    for name in ("usual", "large"):
+        (folder := tmp_path / name).mkdir()
+        with broker("mosquitto", folder) as url:
+            option = "?packet=1024" if name == "large" else ""
+            wide = Model(fin="mlp", answer="head", fin_width=512, head_width=512)
+            federation = Federation(folder, url + option, sites=2, model=wide)
+            seen[name] = _run_watched(federation, url)
+    assert seen["usual"] == {}
+    assert seen["large"]["up"] > 0
+    assert seen["large"]["down"] > 0
+    for site in federation.names:
+        assert (tmp_path / "large" / site / "state" / "final.fedfin").read_bytes() == _final(
+            tmp_path / "usual"
+        )
+
+
+def _run_watched(federation: Federation, url: str) -> Counter[str]:
+    """To the end; the large packets that the broker passes on meanwhile."""
+    events = LargePackets()
+    link = mqtt.Link(url, "watches", will=("watches", bytes), events=events)
+    link.start()
+    try:
+        assert isinstance(events.get(timeout=20.0), link_events.Up)
+        link.subscribe("fedfin/1/ward/site/+/up/chunk", "fedfin/1/ward/global/#")
+        federation.run()
+    finally:
+        link.stop()
+    return events.count
 
 
 @pytest.mark.broker

@@ -121,6 +121,42 @@ def test_chunks_fit_the_packets_that_the_broker_announces(tmp_path: Path, packet
         assert event.chunk_size == chunk
 
 
+@pytest.mark.parametrize(
+    ("kib", "packet", "chunk"),
+    [(1024, 0, 1024 * 1024), (1024, 266_240, 256 * 1024), (64, 0, 64 * 1024), (64, 8192, 4096)],
+)
+def test_chunks_are_as_large_as_the_url_says_within_what_the_broker_announces(
+    tmp_path: Path, kib: int, packet: int, chunk: int
+) -> None:
+    """And one as large passes."""
+    settings = f"max_packet_size {packet}" if packet else ""
+    with broker("mosquitto", tmp_path, settings) as url, up(f"{url}?packet={kib}") as (link, event):
+        assert event.chunk_size == chunk
+        token = link.publish("probe", bytes(chunk + limits.PACKET_OVERHEAD_BYTES // 2))
+        assert link.events.get(timeout=SECONDS) == link_events.Taken(token, None)
+
+
+def test_large_messages_that_wait_for_the_owner_take_no_more_memory_than_usual_ones(tmp_path: Path) -> None:
+    """Whoever sends them; the broker keeps the others, and all come when the owner takes them."""
+    with (
+        broker("mosquitto", tmp_path, "max_queued_messages 0\nmax_inflight_messages 0") as url,
+        up(url, "takes") as (takes, _),
+        up(f"{url}?packet=1024", "gives") as (gives, _),
+    ):
+        takes.subscribe("large")
+        takes.publish("done", b"")
+        assert takes.events.get(timeout=SECONDS).refused is None
+        for number in range(40):
+            gives.publish("large", bytes([number]) * limits.MOST_CHUNK_BYTES)
+        for _ in range(40):
+            assert gives.events.get(timeout=SECONDS).refused is None
+        time.sleep(0.5)
+        waiting = takes.events.qsize()
+        assert 1 < waiting * limits.MOST_CHUNK_BYTES <= mqtt.BACKLOG_BYTES
+        came = [takes.events.get(timeout=SECONDS) for _ in range(40)]
+        assert [event.payload[0] for event in came] == list(range(40))
+
+
 def test_an_oversize_message_is_refused_here_and_the_link_stays(tmp_path: Path) -> None:
     """Sent, it would end the connection, and paho would send it again after each reconnect."""
     with broker("mosquitto", tmp_path, "max_packet_size 8192") as url, up(url) as (link, _):

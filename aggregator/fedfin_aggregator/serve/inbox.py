@@ -28,7 +28,7 @@ class Inbox:
         if channel == "up/ctl":
             return self._control(party, payload)
         if channel == "up/chunk":
-            return decode(payload, Chunk, limit=limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES)
+            return decode(payload, Chunk, limit=limits.MOST_PACKET_BYTES)
         return decode(payload, SiteState)
 
     def _control(self, party: str, payload: bytes) -> Any:

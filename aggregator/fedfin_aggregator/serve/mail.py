@@ -13,6 +13,8 @@ from fedfin import limits
 from fedfin.protocol.messages.manifest import PartKind
 from fedfin.protocol.messages.message import Message
 
+# Bytes under way from which on the next message, which may be the largest, waits.
+_NEARLY_FULL = limits.ANSWER_BYTES - limits.MOST_PACKET_BYTES
 Key = tuple[PartKind, int]
 Publish = Callable[[str, str, Message], tuple[int, int]]  # site, channel: token (-1: offline) and bytes
 Find = Callable[[Key, int], Message | None]  # a chunk of a part that is on offer
@@ -91,7 +93,7 @@ class Mail:
 
     def _send(self) -> None:
         """Turn by turn, one message each; a site with a full window waits for the broker, and for nobody else."""
-        while self._turns and self._bytes < limits.ANSWER_BYTES:
+        while self._turns and self._bytes <= _NEARLY_FULL:
             site = next(iter(self._turns))
             del self._turns[site]
             if self._count[site] >= limits.ANSWERS:

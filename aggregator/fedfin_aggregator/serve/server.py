@@ -175,6 +175,7 @@ class Server(Shell):
     def _on_up(self, chunk_size: int) -> None:
         self._cut_anew = chunk_size < self._chunk_size
         self._online, self._chunk_size = True, chunk_size
+        self._rounds.journal.versions.chunk_bytes = chunk_size
         self._report("online", {})
         self._link.subscribe(self._own.topic)
         if self._own.tenure.serving:

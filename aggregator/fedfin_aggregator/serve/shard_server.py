@@ -187,8 +187,7 @@ class ShardServer(Shell):
                 self._follow(site)
             self._feed(FromSite(site, message))
         elif channel == "up/chunk":
-            limit = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES
-            self._feed(FromSite(site, decode(payload, Chunk, limit=limit)))
+            self._feed(FromSite(site, decode(payload, Chunk, limit=limits.MOST_PACKET_BYTES)))
         elif decode(payload, SiteState).done and self._finished:
             self._gone.add(site)
 

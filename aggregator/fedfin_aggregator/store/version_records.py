@@ -51,6 +51,7 @@ class VersionRecords:
         self._db = db
         self._part_files = PartFiles(folder)
         self._parts: dict[Key, Payload] = {}  # those on offer, once they were asked for
+        self.chunk_bytes = limits.CHUNK_BYTES  # of those in which parts are published, as far as is known
 
     def newest(self) -> int | None:
         """The newest model version, or None before the first round."""
@@ -64,7 +65,7 @@ class VersionRecords:
             self._parts[part.kind, part.version] = part
             self._part_files.put((part.kind, part.version), part.data)
             self._db.execute("INSERT INTO part VALUES (?, ?, 1)", (part.kind, part.version))
-            self._retain(part.kind, part.version, -(-most_sealed_bytes(len(part.data)) // limits.CHUNK_BYTES))
+            self._retain(part.kind, part.version, -(-most_sealed_bytes(len(part.data)) // self.chunk_bytes))
         self._db.execute("UPDATE part SET listed = 0 WHERE listed")
         self._db.executemany("UPDATE part SET listed = 1 WHERE kind = ? AND version = ?", step.listed)
         self._db.execute("DELETE FROM part WHERE version < ?", (self._oldest(),))

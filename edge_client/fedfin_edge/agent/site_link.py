@@ -16,7 +16,6 @@ from fedfin.trust.channel import SiteEnd
 from fedfin_edge.site import Site
 
 FromAggregator = RoundManifest | AggregatorState | DownControl | Chunk
-_CHUNK_BYTES = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES  # with all that is around the data
 
 
 class SiteLink:
@@ -105,7 +104,7 @@ class SiteLink:
             self._topic("dn/ctl"): DownControl,
         }
         kind = kinds.get(topic, Chunk)
-        limit = _CHUNK_BYTES if kind is Chunk else limits.CONTROL_BYTES
+        limit = limits.MOST_PACKET_BYTES if kind is Chunk else limits.CONTROL_BYTES
         message: FromAggregator = decode(data, kind, limit=limit)
         return message
 

@@ -14,7 +14,7 @@ from fedfin.errors import LinkError
 HEADER_BYTES = 16  # of a packet, generously: fixed header, length of the topic, packet id, properties
 ROUND_TRIPS = 20
 SLOW_S = 1.0
-BULK_PACKETS, BULK_S = 16, 10.0
+BULK_BYTES, BULK_S = 4 * 1024 * 1024, 10.0
 SLOW_MBIT = 2.0  # a packet of 256 KiB takes a second (fedfin/limits.py)
 ARRIVES_S = 5.0
 
@@ -49,22 +49,37 @@ def _retained(session: Session) -> Finding:
 
 
 def _packet(session: Session) -> Finding:
-    most, need = session.announced.maximum_packet, f"{PACKET_BYTES // 1024} KiB"
-    remedy = f"allow packets of {PACKET_BYTES} bytes (mosquitto: `max_packet_size {PACKET_BYTES}`)"
-    if most is not None and most < PACKET_BYTES:
-        return fail(
-            "packet", f"the broker takes packets of {most} bytes at most; FedFIN's have {need}", remedy
-        )
-    payload = secrets.token_bytes(PACKET_BYTES - len(session.topic) - HEADER_BYTES)
+    most, size = session.announced.maximum_packet, _packet_bytes(session)
+    need, remedy = (
+        f"{size // 1024} KiB",
+        f"allow packets of {size} bytes (mosquitto: `max_packet_size {size}`)",
+    )
+    if session.packet is not None:
+        remedy += ", or change `packet=` in the URL"
+    if most is not None and most < size:
+        says = f"the broker takes packets of {most} bytes at most"
+        if most >= PACKET_BYTES:
+            return warn(
+                "packet", f"{says}: smaller ones are sent than those of {need} that the URL wants", remedy
+            )
+        return fail("packet", f"{says}; FedFIN's have {need}", remedy)
+    payload = secrets.token_bytes(size - len(session.topic) - HEADER_BYTES)
     try:
         refusal = session.publish(session.topic, payload)
     except LinkError as error:
         refusal = str(error)
     if refusal:
         return fail("packet", f"the broker refuses a packet of {need} ({refusal})", remedy)
-    if not session.arrives(payload, ARRIVES_S):
+    if not session.arrives(payload, ARRIVES_S * max(1.0, size / PACKET_BYTES)):
         return fail("packet", f"a packet of {need} was taken but does not arrive", remedy)
     return passed("packet", f"{need} pass in both directions")
+
+
+def _packet_bytes(session: Session) -> int:
+    """Of the largest that must pass: as our URL says, or as others send whose URL says nothing."""
+    if session.packet is None:
+        return PACKET_BYTES
+    return session.packet * 1024 + limits.PACKET_OVERHEAD_BYTES
 
 
 def _round_trip(session: Session) -> Finding:
@@ -81,10 +96,13 @@ def _round_trip(session: Session) -> Finding:
 
 
 def _throughput(session: Session) -> Finding:
-    payload, started = secrets.token_bytes(limits.CHUNK_BYTES), time.monotonic()
-    taken = session.send_many(payload, BULK_PACKETS, limits.WINDOW, BULK_S)
-    rate = taken * len(payload) * 8 / 1e6 / (time.monotonic() - started)
-    says = f"{rate:.1f} Mbit/s up, over {taken} packets of {limits.CHUNK_BYTES // 1024} KiB"
+    """In packets as large as ours are here, with as much under way as when an update is sent."""
+    size = session.chunk_bytes
+    window = min(limits.WINDOW, limits.WINDOW_BYTES // size)
+    payload, started = secrets.token_bytes(size), time.monotonic()
+    taken = session.send_many(payload, BULK_BYTES // size, window, BULK_S)
+    rate = taken * size * 8 / 1e6 / (time.monotonic() - started)
+    says = f"{rate:.1f} Mbit/s up, over {taken} packets of {size // 1024} KiB"
     if rate < SLOW_MBIT:
         return warn(
             "throughput", says, f"below {SLOW_MBIT:.0f} Mbit/s a large model takes long: see docs/codec.md"

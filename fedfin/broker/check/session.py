@@ -29,7 +29,7 @@ class Session:
             target.url, client_id, will=will, tls=target.tls, login=target.login, proxy=target.proxy
         )
         self._arrived: list[Arrived] = []  # what came while another answer was waited for
-        self.topic = own
+        self.topic, self.packet = own, target.broker.packet
 
     def __enter__(self) -> "Session":
         self._link.start()
@@ -42,7 +42,7 @@ class Session:
         except LinkError:
             self._link.stop()
             raise
-        self.announced = first.announced
+        self.announced, self.chunk_bytes = first.announced, first.chunk_size
         return self
 
     def __exit__(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Ask a broker, step by step: clock, certificate, DNS, TCP, TLS, who is let in, who may write what, retained messages,
-packets of 260 KiB, round trip, throughput. One line each: PASS, WARN (it works, but) or FAIL, with the remedy.
+packets as large as ours, round trip, throughput. One line each: PASS, WARN (it works, but) or FAIL, with the remedy.
 It leaves nothing at the broker. Run it under a name that is not connected meanwhile: a broker that ties names to
 certificates ends the older of two connections. Exit code 7 if anything fails."""
 _EXAMPLE = """\

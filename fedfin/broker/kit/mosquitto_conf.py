@@ -111,7 +111,7 @@ def _limits(settings: KitSettings, size: Sizing) -> list[Line]:
     lines = [
         Line(
             f"max_packet_size {PACKET_BYTES}",
-            "260 KiB, the largest packet of FedFIN. Who sends more is cut off.",
+            "260 KiB, the largest packet of FedFIN where no URL wants more. Who sends more is cut off.",
         ),
         Line(
             f"max_inflight_bytes {INFLIGHT_BYTES}",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fedfin import limits
 
-PACKET_BYTES = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES  # the largest that FedFIN sends
+PACKET_BYTES = limits.CHUNK_BYTES + limits.PACKET_OVERHEAD_BYTES  # the largest that FedFIN sends by itself
 # What one client may have under way and unacknowledged: a window, as FedFIN sends itself.
 INFLIGHT_BYTES = limits.WINDOW * PACKET_BYTES
 # With TLS: 28 KiB with mosquitto 2.0.11, 32 with 2.1.2 (tests/system/test_kit_on_mosquitto.py); as much again for a few

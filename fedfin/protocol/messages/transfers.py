@@ -9,7 +9,7 @@ from fedfin.protocol.fields import Bitmap, Boot, Count, Id, Reason
 from fedfin.protocol.messages.message import Message
 
 Size = Annotated[int, msgspec.Meta(ge=1, le=limits.TRANSFER_BYTES)]
-ChunkSize = Annotated[int, msgspec.Meta(ge=1024, le=limits.CHUNK_BYTES)]
+ChunkSize = Annotated[int, msgspec.Meta(ge=1024, le=limits.MOST_CHUNK_BYTES)]
 ChunkDigests = Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=limits.CHUNKS)]
 
 
@@ -48,7 +48,7 @@ class Chunk(Message, frozen=True):
 
     id: Id
     index: Annotated[int, msgspec.Meta(ge=0, lt=limits.CHUNKS)]
-    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNK_BYTES)]
+    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.MOST_CHUNK_BYTES)]
 
 
 class Receipt(Message, frozen=True):

@@ -62,7 +62,7 @@ class RoundMachine(Machine[State, Event, Effect]):
         *,
         run: str,
         max_update_bytes: int,
-        chunk_size: int = limits.CHUNK_BYTES,
+        chunk_size: int = limits.MOST_CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
         life: Life = FIRST_LIFE,
         receipt: Callable[[int, str], Receipt | None] = lambda *_: None,

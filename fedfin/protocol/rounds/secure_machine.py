@@ -55,7 +55,7 @@ class SecureRoundMachine(RoundMachine):
         run: str,
         max_update_bytes: int,
         verify: Verify,
-        chunk_size: int = limits.CHUNK_BYTES,
+        chunk_size: int = limits.MOST_CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
         life: Life = FIRST_LIFE,
         new_id: Callable[[], bytes] = lambda: os.urandom(16),

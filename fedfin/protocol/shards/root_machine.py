@@ -57,7 +57,7 @@ class RootMachine:
         run: str,
         shards: int,
         max_sum_bytes: int,
-        chunk_size: int = limits.CHUNK_BYTES,
+        chunk_size: int = limits.MOST_CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
         life: Life = FIRST_LIFE,
         receipt: Callable[[int, str], Receipt | None] = lambda *_: None,

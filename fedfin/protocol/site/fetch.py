@@ -2,13 +2,16 @@
 
 from itertools import islice
 
+from fedfin import limits
 from fedfin.protocol import transfer
 from fedfin.protocol.chain import path
 from fedfin.protocol.messages.manifest import Part, PartKind, RoundManifest, Want
 from fedfin.protocol.messages.transfers import Chunk
 from fedfin.protocol.site.effects import Assemble, Effect, Follow, Send, Unfollow
 
-FOLLOWED = 64  # subscriptions at once: what the broker then has on its way to us is 16 MiB at most
+# Subscriptions at once, and bytes: what the broker then has on its way to us, however large the chunks are.
+FOLLOWED = 64
+FOLLOWED_BYTES = FOLLOWED * limits.CHUNK_BYTES
 
 
 class Fetch:
@@ -48,7 +51,7 @@ class Fetch:
         if chunk.id not in self._incoming or not self._incoming[chunk.id].add(chunk):
             return []
         self._come += 1
-        return self._subscribe() if self._come >= FOLLOWED // 2 else []
+        return self._subscribe() if self._come >= self._window // 2 else []
 
     @property
     def complete(self) -> bool:
@@ -79,6 +82,12 @@ class Fetch:
     def _parts(self) -> list[tuple[PartKind, Part, transfer.Incoming]]:
         return [(kind, part, self._incoming[part.outline.id]) for kind, part in self._way]
 
+    @property
+    def _window(self) -> int:
+        """Chunks that are followed at once."""
+        largest = max((part.outline.chunk_size for _, part in self._way), default=limits.CHUNK_BYTES)
+        return min(FOLLOWED, FOLLOWED_BYTES // largest)
+
     def _subscribe(self) -> list[Effect]:
         """Follow the first of the chunks that are missing, one by one, and no other.
 
@@ -86,7 +95,7 @@ class Fetch:
         """
         before, self._come = self._followed, 0
         missing = (Follow(kind, part.version, i) for kind, part, to in self._parts() for i in to.missing)
-        self._followed = list(islice(missing, FOLLOWED))
+        self._followed = list(islice(missing, self._window))
         wanted, known = set(self._followed), set(before)
         return [
             *(Unfollow(f.kind, f.version, f.index) for f in before if f not in wanted),
