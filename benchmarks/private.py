@@ -148,12 +148,17 @@ def trained_methods(columns: int) -> list[Method]:
 
 def scores(trained: Trained, federation: Federation, seed: int) -> tuple[float, float]:
     """Macro AUC x 100 of complete cases, and in the mean over views."""
+    found = by_view(trained, federation, seed)
+    return found[COMPLETE], float(np.mean(list(found.values())))
+
+
+def by_view(trained: Trained, federation: Federation, seed: int) -> dict[str, float]:
+    """Macro AUC x 100 by what is shown of the judge's cases."""
     judge, found = federation.judge, {}
     for name, shown in views(judge, seed).items():
         visible = {m: values * shown[m][:, None] for m, values in judge.features.items()}
         found[name] = auc_figures(trained.answer(visible, shown), judge.labels)[0]
-    known = {name: auc for name, auc in found.items() if auc is not None}
-    return known[COMPLETE], float(np.mean(list(known.values())))
+    return {name: auc for name, auc in found.items() if auc is not None}
 
 
 def table(
@@ -196,7 +201,7 @@ def main() -> None:
     )
     add_cache(parser)
     args = parser.parse_args()
-    pool, console = _pool(args.data, cache_folder(args)), Console(width=150)
+    pool, console = pool_of(args.data, cache_folder(args)), Console(width=150)
     for name, setting in SETTINGS.items():
         console.print(f"{args.data}, {name}, delta {DELTA:g}, {args.seeds} seeds")
         if args.trained:
@@ -207,7 +212,8 @@ def main() -> None:
             console.print(table(pool, setting, PATIENTS[args.data], args.seeds))
 
 
-def _pool(data: str, cache: Path) -> Pool:
+def pool_of(data: str, cache: Path) -> Pool:
+    """The cases of `--data`."""
     return (
         synthetic(POOL) if data == "synthetic" else load_pool(DATA[data], cache, lambda _done, _total: None)
     )

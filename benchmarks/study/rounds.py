@@ -1,11 +1,12 @@
 """One federation in one process: the project's own trainer, fold, closed form and codec, without a broker between.
 
-Both directions are compressed as the plan says, with error feedback at every site and at the server. The file to
-read first is `Rounds.run`: it is the whole protocol of a round.
+Both directions are compressed as the plan says, with error feedback at every site and at the server. Of secure sums
+there are the sums, without masks, keys and sites that are lost on the way; what too few sites have is withheld by
+fedfin/model/blocks.py, as at a site. The file to read first is `Rounds.run`: it is the whole protocol of a round.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from fedfin.codec import compensate, compress, decompress
 from fedfin.codec.layout import Tensors
+from fedfin.model.blocks import blocks_of
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import MAGNITUDES, Task, model_shapes, task_specs
 from fedfin.plan import Plan
@@ -60,6 +62,18 @@ class _Site:
     residual: Tensors = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What a site sent: as it arrives, with the bytes of its body, and of the same as float32."""
+
+    site: _Site
+    values: Tensors
+    weights: Mapping[str, int]
+    metrics: Mapping[str, float]
+    size: int
+    float32: int
+
+
 class Rounds:
     """A federation under way. `model` is the present version; training ends as at an aggregator, by convergence."""
 
@@ -104,14 +118,12 @@ class Rounds:
     def run(self, number: int) -> Traffic:
         """Round `number` (from 1) of the protocol: sites do its task and send, the server folds and sends."""
         task, fold, means, up, up_float32 = task_of(self.plan, number), Fold(), Means(), {}, {}
-        shapes = task_specs(self.plan, task)
-        for site in self._asked(task):
-            result = self._work(task, number, site)
-            body, weights = self._compress_up(task, number, site, result)
-            group = "" if self.plan.privacy.summed else site.name  # all sites are in one sum
-            fold_update(fold, task, decompress(body, shapes), weights, group)
-            means.add(len(body), result.metrics)
-            up[site.name], up_float32[site.name] = len(body), _bytes(result.deltas)
+        for given in self._in_sum(task, self._given(task, number)):
+            name = given.site.name
+            group = "" if self.plan.privacy.summed else name  # all sites are in one sum
+            fold_update(fold, task, given.values, given.weights, group)
+            means.add(given.size, given.metrics)
+            up[name], up_float32[name] = given.size, given.float32
         second_moments = fold.sums if task == "second_moments" else {}
         added, replaced = close_round(self.plan, task, fold.sums, second_moments, self.model)
         self._next, best = follow(self.plan, number, self._known(number, means.results()))
@@ -141,6 +153,29 @@ class Rounds:
             return self._sites
         chosen = self._draws.choice(len(self._sites), self._taking_part, replace=False)
         return [self._sites[place] for place in sorted(chosen)]
+
+    def _given(self, task: Task, number: int) -> Iterator[_Given]:
+        """One site after the other, so that not all updates are in memory."""
+        shapes = task_specs(self.plan, task)
+        for site in self._asked(task):
+            result = self._work(task, number, site)
+            body, weights = self._compress_up(task, number, site, result)
+            values, full = decompress(body, shapes), _bytes(result.deltas)
+            yield _Given(site, values, weights, result.metrics, len(body), full)
+
+    def _in_sum(self, task: Task, given: Iterable[_Given]) -> Iterable[_Given]:
+        """Without what too few sites give, where the plan asks for so many behind each block: as all sites judge."""
+        if (blocks := blocks_of(self.plan, task)) is None:
+            return given
+        everyone = list(given)
+        judgement = blocks.judge(
+            {g.site.name: blocks.given(g.values, g.weights, g.site.dataset.familiar_labels) for g in everyone}
+        )
+        kept = [judgement.apply(g.values, g.weights) for g in everyone]
+        return [
+            replace(g, values=values, weights=weights)
+            for g, (values, weights) in zip(everyone, kept, strict=True)
+        ]
 
     def _work(self, task: Task, number: int, site: _Site) -> TaskResult:
         """What a site says; tensors that diverged are left out, as at a real site."""

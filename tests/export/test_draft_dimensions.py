@@ -207,3 +207,43 @@ def test_noise_without_a_public_scale_or_three_sites_is_refused_with_the_remedy(
     code, said, _ = draft("--sites", "2", "--epsilon", "2")
     assert code == 3
     assert "needs rounds.min_sites of 3 or more" in said
+
+
+@pytest.mark.parametrize(
+    ("sites", "asked", "least"), [("3", 3, 3), ("10", 3, 8), ("10", 9, 9), ("10", 10, 10)]
+)
+def test_a_draft_can_ask_for_sites_behind_every_block(draft, sites, asked, least):
+    """With so many in every round that no two sums of one differ by fewer that have a block."""
+    code, _, plan = draft("--sites", sites, "--least-sites-per-block", str(asked))
+    assert (code, plan.privacy.level, plan.privacy.least_sites_per_block) == (0, "secure", asked)
+    assert plan.rounds.min_sites == least
+
+
+def test_a_draft_does_not_ask_for_sites_behind_every_block_by_itself(draft):
+    """It costs what too few sites have."""
+    plan = draft("--sites", "10")[2]
+    assert not plan.privacy.least_sites_per_block
+    assert plan.rounds.min_sites == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["--sites", "10", "--least-sites-per-block", "2"],
+            "key privacy.least_sites_per_block: Expected `int` >= 3",
+        ),
+        (["--sites", "10", "--least-sites-per-block", "11"], "(11) exceeds rounds.min_sites (10)"),
+        (["--sites", "2", "--least-sites-per-block", "3"], 'is for privacy.level = "secure", not "open"'),
+        (
+            ["--sites", "5", "--least-sites-per-block", "3", "--epsilon", "2"],
+            'is for privacy.level = "secure", not "private"',
+        ),
+    ],
+)
+def test_sites_behind_every_block_that_no_plan_allows_are_refused(draft, options, told):
+    """As in a plan's file."""
+    code, said, _ = draft(*options)
+    assert code == 3
+    assert told in said
+    assert "correct the option for it" in said

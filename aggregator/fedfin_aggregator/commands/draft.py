@@ -1,6 +1,7 @@
 """`fedfin aggregator draft`: a plan for these encoder bundles and labels, to be edited."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from fedfin.settings import explain
 PAIR = 2  # modalities
 ROUNDS = 40
 A_THIRD = 0.34  # of three equal sites none has more: rounding must not clip it
+THREE_QUARTERS = 0.75
 HEADER = """\
 # A draft: docs/plan.md says what each key means. Edit it before `fedfin aggregator init`:
 # afterwards every site agrees to this plan, by its digest, or to none.
@@ -63,6 +65,13 @@ def add(commands: Commands) -> None:
         " (default: no noise)",
     )
     parser.add_argument(
+        "--least-sites-per-block",
+        type=int,
+        metavar="N",
+        help="with secure sums: what fewer sites have, a modality, a pair of them, a label, is in no sum; 3 or more"
+        " (default: sums hold it, too)",
+    )
+    parser.add_argument(
         "--rounds",
         type=int,
         help=f"rounds of training at most (default: {ROUNDS}; with secure sums {limits.SUMMED_ROUNDS})",
@@ -89,7 +98,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     }
     if args.epsilon is not None:
         raw["model"] = {"answer": "experts", "basis_total": 0}
-        raw["privacy"] = {"level": "private", "epsilon": args.epsilon}
+        raw["privacy"] |= {"level": "private", "epsilon": args.epsilon}
         # All but one of these share the noise, so that fewer would make it larger; a cohort's sum needs as many.
         raw["rounds"]["min_sites"] = max(threshold(args.sites), raw["rounds"]["min_sites"])
         raw["codec"] = {}
@@ -109,14 +118,19 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 def _privacy(args: argparse.Namespace) -> dict[str, Any]:
     """Sums alone, where there are sites enough for one, and the rounds that this asks for."""
-    secure = args.sites >= limits.LEAST_SUMMED
+    secure, min_sites = args.sites >= limits.LEAST_SUMMED, limits.LEAST_SUMMED
+    privacy: dict[str, Any] = {"level": "secure" if secure else "open"}
+    if (behind := args.least_sites_per_block) is not None:
+        privacy["least_sites_per_block"] = behind
+        # Of fewer, two sums of one round could differ by one or two sites that have a block.
+        min_sites = max(behind, math.ceil(THREE_QUARTERS * args.sites))
     return {
-        "privacy": {"level": "secure" if secure else "open"},
+        "privacy": privacy,
         "codec": {"up": "int4" if secure else "exact"},
         "rounds": {
             "count": args.rounds or (limits.SUMMED_ROUNDS if secure else ROUNDS),
             "sites": args.sites,
-            "min_sites": min(args.sites, limits.LEAST_SUMMED),
+            "min_sites": min(args.sites, min_sites),
             "max_share": 1.0 if secure else A_THIRD,
         },
     }
