@@ -66,10 +66,14 @@ class Tenure:
         )
 
     def begin(self) -> None:
-        """We serve from now on."""
+        """We serve from now on.
+
+        Who is to take over does so also where it has heard of nobody: its own will, of a connection that was not even
+        answered, may have replaced what the broker kept of the other.
+        """
         self.serving = True
         since = self.own.since if self._other is None else max(self.own.since, self._other.since + 1.0)
-        self.own = replace(self.own, since=since, takes_over=self._other is not None)
+        self.own = replace(self.own, since=since, takes_over=self._take_over or self._other is not None)
 
     def hear(self, state: AggregatorState) -> bool:
         """Whether what we are must be said again. Raises StateError, and serves no more, when another one serves."""

@@ -21,6 +21,7 @@ def test_an_unreachable_broker_is_told_at_once_and_given_up_in_time(
     for module in (agent, connection):
         monkeypatch.setattr(module, "OFFLINE_S", 3.0)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("JOURNAL_STREAM", "9:27")  # where lines have no time
     broker = f"mqtt://127.0.0.1:{free_port()}"
     make_bundle(tmp_path / "bundle", "image", 6)
     cases = write_cases(tmp_path / "cases.jsonl", 0, ("image",))

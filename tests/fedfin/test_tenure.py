@@ -88,6 +88,19 @@ def test_the_one_that_was_taken_over_stops_and_says_so() -> None:
         first.hear(second.say(203.0))
 
 
+def test_one_that_is_to_take_over_does_where_it_heard_of_nobody() -> None:
+    """Its own will had replaced what the broker kept of the first, which comes back."""
+    first, second = serving(), tenure(take_over=True)
+    second.hear(replace(SECOND, asks=True))
+    assert second.may_serve(0.1)
+    second.begin()
+    for at in (210.0, 211.0):
+        assert second.hear(first.say(at))
+    first.hear(second.say(212.0))
+    with pytest.raises(StateError, match="took over from this one"):
+        first.hear(second.say(213.0))
+
+
 def test_one_that_was_cut_off_while_another_waited_it_out_stops() -> None:
     """Sites follow the other."""
     first, second = serving(), tenure()
