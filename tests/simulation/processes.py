@@ -23,6 +23,7 @@ from fedfin.protocol.shards.shard import Shard
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site import states as site_states
 from fedfin.secure_sums.masks import Words
+from fedfin.secure_sums.member import Member
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.secure_rounds import SecureRounds
@@ -507,13 +508,14 @@ def _sites(world: "World") -> dict[str, Any]:
 
 def _sums(world: "World") -> dict[str, Any]:
     """The watch sees what goes into secure sums, and what is revealed of them."""
-    words, answer = Summing._words, Summing.answer
+    mask, answer = Member.mask, Summing.answer
 
-    def watched_words(summing: Summing, payload: bytes, question: Dealt) -> Words:
+    def watched_mask(member: Member, question: Dealt, words: Words) -> bytes:
         assert isinstance(world.current, SiteProcess)
-        summand = words(summing, payload, question)
+        summand = words.copy()
+        masked = mask(member, question, words)  # another machine of this site refuses: the key is not its own
         world.watch.sums.giving(world.current.identity, question.round, question.attempt, summand)
-        return summand
+        return masked
 
     def watched_answer(summing: Summing, question: site_events.SumQuestion, update: bytes) -> Any:
         assert isinstance(world.current, SiteProcess)
@@ -523,6 +525,6 @@ def _sums(world: "World") -> dict[str, Any]:
         return given
 
     return {
-        "fedfin_edge.agent.summing.Summing._words": watched_words,
+        "fedfin.secure_sums.member.Member.mask": watched_mask,
         "fedfin_edge.agent.summing.Summing.answer": watched_answer,
     }

@@ -46,7 +46,7 @@ class SumWatch:
         self.opened = 0
 
     def giving(self, site: str, round_: int, attempt: bytes, words: Words) -> None:
-        """A site is about to mask these: in a round always the same, less what too few of an attempt have."""
+        """A site has masked these: in a round always the same, less what too few of an attempt have."""
         first = self._first.setdefault((round_, site), words.copy())
         assert self._least or (first == words).all(), ("other values in the same round", site, round_)
         once = self._summands.setdefault((attempt, site), words.copy())
