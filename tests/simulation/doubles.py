@@ -94,12 +94,12 @@ class Doubles:
                 (twin if stays else site).die(for_ever=True)
 
     def settle(self) -> None:
-        """At the end: it is the newest aggregator's whose rounds are over; any other one is stopped."""
+        """At the end: of the aggregators whose rounds are over one that serves stays; any other one is stopped."""
         world, self._over = self._world, True
         world.shards = [shard for shard in world.shards if not shard.gone]
         over = [each for each in world.aggregators if world.has_finished(each)]
         assert over, f"sites have finished, and no aggregator: {world.states()}"
-        final = next((each for each in reversed(over) if not each.gone), over[-1])
+        final = max(reversed(over), key=lambda each: (each.serves, not each.gone))  # of two such the newer
         for each in world.aggregators:
             if each is not final:
                 each.gone, each.alive = True, False

@@ -200,6 +200,11 @@ class AggregatorProcess(Process):
         """Whether the last round is folded."""
         return self.alive and self.server._machine.state is round_states.State.FINISHED
 
+    @property
+    def serves(self) -> bool:
+        """Whether it is the federation's aggregator by its own lights: one that asks may yet refuse."""
+        return self.alive and self.server._own.tenure.serving
+
     def end(self, error: FedfinError) -> None:
         """Another one serves."""
         assert isinstance(error, StateError), error
