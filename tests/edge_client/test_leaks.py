@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,4 +212,7 @@ def test_what_is_published_at_the_broker_is_searched_topics_and_payloads(tmp_pat
         link.publish(f"fedfin/1/ward/site/{IDS[3]}/up/state", PHRASES[4].encode())
         assert isinstance(link.events.get(timeout=20.0), link_events.Taken)
         link.stop()
+        until = time.monotonic() + 20.0  # the listener hears it when it can
+        while not heard and time.monotonic() < until:
+            time.sleep(0.05)
     assert found_in(b"\n".join(heard)) == [IDS[3], PHRASES[4]]
