@@ -114,7 +114,7 @@ class Process:
 
     def _lose_power(self) -> None:
         for written, path in self.unflushed:
-            if self.world.clock.now - written < FLUSHED_S:
+            if self.world.clock.now - written < FLUSHED_S and path.exists():  # else it was removed since
                 path.write_bytes(path.read_bytes()[: self.world.rng.randrange(100)])
         self.unflushed.clear()
 

@@ -103,18 +103,15 @@ def stopped_early(variant: str, world: World) -> None:
 
 
 def within_the_quorum(_: str, world: World) -> None:
-    """No round closed with fewer updates than the plan wants; late ones count only where that is said.
-
-    Of two processes that are one shard the sum of either may lack what the other has promised (docs/shards.md).
-    """
-    rules, alone = world.plan.rounds, not world.tally["twin of a shard"]
+    """No round closed with fewer updates than the plan wants; late ones count only where that is said."""
+    rules = world.plan.rounds
     buffered = rules.mode == "async"
     assert len(world.results) == last_round(world.plan)
     for number, row in enumerate(world.results, 1):
         training = task_of(world.plan, number) == "train"
         late = row.get("late", 0.0)
         quorum = min(rules.min_sites, rules.buffer_size) if buffered and training else rules.min_sites
-        assert row["sites"] - (0.0 if buffered else late) >= quorum or not alone, (number, row)
+        assert row["sites"] - (0.0 if buffered else late) >= quorum, (number, row)
         assert not late or (training and (buffered or rules.late == "fold")), (number, row)
         world.tally["late but folded"] += int(late)
 
