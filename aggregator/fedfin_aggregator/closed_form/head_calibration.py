@@ -53,9 +53,11 @@ def calibrate(means: Floats, cases: int, power: Floats, prior: Floats) -> dict[s
         _over_labels(size),
         _auc_factor(head_squares, freedom) / _auc_factor(expert_squares, freedom),
     )
+    # Of a label that nobody measured the head, which trains on log-odds, is taken to be at the prior in the middle.
+    middle = np.where(counts.any(axis=-1), mean.mean(axis=-1), prior)
     return {
         "calibration.slope": slope,
-        "calibration.intercept": prior - slope * mean.mean(axis=-1),
+        "calibration.intercept": prior - slope * middle,
         "calibration.head_weight": head_weight[:, 0],
     }
 

@@ -110,10 +110,10 @@ def labels_without_values(plan: Plan, dataset: Dataset) -> str:
 
 
 def labels_below_floor(plan: Plan, dataset: Dataset) -> str:
-    """The labels of the plan of which so few training patients have one answer that label moments leave them out."""
+    """The labels that so few training patients have one answer of, or none, that label moments leave them out."""
     train = ~dataset.held_out
-    withheld = zip(plan.labels, dataset.floor.of(train).withheld(dataset.labels[train]), strict=True)
-    return ", ".join(label for label, is_withheld in withheld if is_withheld)
+    below = zip(plan.labels, dataset.floor.of(train).below(dataset.labels[train]), strict=True)
+    return ", ".join(label for label, is_below in below if is_below)
 
 
 def who_sees(plan: Plan, least_sites: int) -> str:

@@ -34,6 +34,11 @@ class Floor:
         answers = ((column == 0, column == 1) for column in labels.T)
         return np.array([any(cases.any() and not self.allows(cases) for cases in pair) for pair in answers])
 
+    def below(self, labels: NDArray[np.floating[Any]]) -> Mask:
+        """Of [n, labels] those that are withheld, or unknown of some patients, but too few, bool [labels]."""
+        few = [bool(unknown.any()) and not self.allows(unknown) for unknown in np.isnan(labels).T]
+        return np.asarray(self.withheld(labels) | np.array(few))
+
     def unfamiliar(self, labels: NDArray[np.floating[Any]]) -> Mask:
         """Of [n, labels] those that too few patients have any value of, or none, bool [labels]."""
         return np.array([not self.allows(~np.isnan(column)) for column in labels.T])

@@ -22,6 +22,7 @@ from fedfin.model.second_moment_spec import (
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import FEW, Dataset
 from fedfin_edge.cases.floor import Floor
+from fedfin_edge.cases.told import Told
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -42,7 +43,8 @@ def pool_second_moments(
     """Tensors of `fedfin.model.second_moment_spec` over the training cases, and the number of cases behind each.
 
     Weighted by that number, the means of several sites are those of their pooled cases. What is below the site's floor
-    is left out: a tensor that too few patients are behind, or in it a label that too few of them have, or have not.
+    is left out: a tensor that too few patients are behind, or in it a label that too few of them have, or have not, or
+    is unknown of. So is what would be theirs, taken off what is told beside it.
     """
     train = ~dataset.held_out
     floor = dataset.floor.of(train)
@@ -50,12 +52,13 @@ def pool_second_moments(
     labels = dataset.labels[train].astype(np.float64)
     tensors, weights = {}, {}
     for part in _parts(plan, present, dataset.in_second_half[train], labels, floor):
+        told = Told(floor)
         for name, held, (one, other) in _named(plan, part, present):
-            if not floor.allows(held):
+            if not told.take(held, {one, other or one}):
                 continue
             if other is None:
-                known = floor.of(held).without_withheld(labels[held])
-                tensors[name] = _with_labels(known, basis[one][held])
+                known = told.labels(one, held, labels)
+                tensors[name] = _with_labels(known[held], basis[one][held])
             else:
                 tensors[name] = _products(basis[one][held], basis[other][held], same=one == other)
             weights[name] = int(held.sum())
@@ -116,8 +119,8 @@ def _are_enough(halves: list[Mask]) -> bool:
 
 def _withhold_more(halves: list[Mask], whole: Mask, labels: Floats, floor: Floor) -> bool:
     """Whether a label is below the floor in a half, and not in the whole."""
-    of_whole = floor.of(whole).withheld(labels[whole])
-    return any(bool((floor.of(half).withheld(labels[half]) & ~of_whole).any()) for half in halves)
+    of_whole = floor.of(whole).below(labels[whole])
+    return any(bool((floor.of(half).below(labels[half]) & ~of_whole).any()) for half in halves)
 
 
 def _named(
@@ -127,7 +130,8 @@ def _named(
 
     With labels, in place of a second modality, where that is None.
     """
-    pairs = combinations_with_replacement(plan.dims, 2)
+    # What is of one modality comes first: it is what others can be taken off.
+    pairs = sorted(combinations_with_replacement(plan.dims, 2), key=lambda pair: pair[0] != pair[1])
     names: list[tuple[str, tuple[str, str | None]]] = [
         *((second_moment_name(part.population, *pair), pair) for pair in pairs),
         *((label_moment_name(part.population, m), (m, None)) for m in plan.dims),

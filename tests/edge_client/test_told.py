@@ -1,0 +1,105 @@
+"""What sums over a site's cases tell together, taken off each other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from closed_form_cases import draw, make_plan, second_moments
+
+from fedfin.limits import LEAST_PATIENTS
+from fedfin.model.second_moment_spec import unpack
+from fedfin_edge.agent.joining import labels_below_floor
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.cases.floor import Floor
+from fedfin_edge.cases.told import isolates
+
+PLAN = make_plan({"image": 4, "text": 3}, labels=3)
+CASES, ONE = 60, 0
+
+
+def floored(dataset: Dataset) -> Dataset:
+    """With the usual floor."""
+    return replace(dataset, least_patients=LEAST_PATIENTS)
+
+
+def with_labels(*columns: np.ndarray) -> Dataset:
+    """Of complete cases, each of another patient."""
+    return replace(draw(PLAN, CASES, 1), labels=np.stack(columns, axis=1).astype(np.float32))
+
+
+def told_of(dataset: Dataset, combination: dict[tuple[int, int], float], all_: float = 0.0) -> float:
+    """How far a combination of sums is from the record of ONE. combination: factors of [label, known or true]."""
+    tensors, weights = second_moments(PLAN, dataset)
+    name = "labels.complete.image"
+    of_labels = sum(factor * tensors[name][place] for place, factor in combination.items()) * weights[name]
+    of_all = (
+        unpack(tensors["second.complete.image.image"])[0, :5] * weights["second.complete.image.image"] * all_
+    )
+    record = np.insert(dataset.features["image"][ONE].astype(np.float64), 0, 1.0)
+    return float(np.abs(of_labels[:5] + of_all - record).max())
+
+
+ROWS = np.arange(CASES)
+FIRST, SECOND = ROWS % 4 == 1, ROWS % 4 == 2  # nobody has both, and neither is ONE's
+
+
+@pytest.mark.parametrize(
+    ("dataset", "combination", "all_"),
+    [
+        (with_labels(np.where(ROWS == ONE, np.nan, FIRST), FIRST, SECOND), {(0, 0): -1.0}, 1.0),
+        (with_labels(FIRST | (ROWS == ONE), FIRST, SECOND), {(0, 1): 1.0, (1, 1): -1.0}, 0.0),
+        (
+            with_labels(FIRST | SECOND | (ROWS == ONE), FIRST, SECOND),
+            {(0, 1): 1.0, (1, 1): -1.0, (2, 1): -1.0},
+            0.0,
+        ),
+    ],
+    ids=["one is unknown", "two labels differ in one", "a label is two others but for one"],
+)
+def test_no_combination_of_label_moments_is_one_patient(dataset, combination, all_) -> None:
+    """It is exactly that patient's record without a floor; with one, a label is left out."""
+    assert told_of(dataset, combination, all_) < 1e-3
+    assert told_of(floored(dataset), combination, all_) > 0.1
+    left = second_moments(PLAN, floored(dataset))[0]["labels.complete.image"]
+    assert [bool(of_label.any()) for of_label in left].count(True) == len(PLAN.labels) - 1
+
+
+def test_labels_that_many_differ_in_or_nobody_are_told() -> None:
+    """Fifteen of whom one is unknown, and two that are the same."""
+    dataset = with_labels(np.where(ROWS % 4 == 3, np.nan, FIRST), FIRST, FIRST)
+    plain, of_floored = (
+        second_moments(PLAN, d)[0]["labels.complete.text"] for d in (dataset, floored(dataset))
+    )
+    assert np.array_equal(plain, of_floored)
+
+
+def test_labels_that_few_are_unknown_of_are_named() -> None:
+    """At the start, to the site's people."""
+    few = with_labels(np.where(ROWS < LEAST_PATIENTS - 1, np.nan, FIRST), FIRST, SECOND)
+    enough = with_labels(np.where(ROWS < LEAST_PATIENTS, np.nan, FIRST), FIRST, SECOND)
+    assert labels_below_floor(PLAN, floored(few)) == PLAN.labels[0]
+    assert labels_below_floor(PLAN, floored(enough)) == ""
+
+
+def test_the_only_case_of_a_modality_alone_is_not_what_pairs_leave() -> None:
+    """Of three modalities: all images less those with a text less those with an ECG."""
+    plan = make_plan({"image": 4, "text": 3, "ecg": 3}, labels=1)
+    dataset = draw(plan, CASES, 2)
+    dataset.present["text"] = (ROWS > ONE) & (ROWS < 30)
+    dataset.present["ecg"] = ROWS >= 30
+    without = second_moments(plan, dataset)[0]
+    names = {name for name in without if "second.partial.image." in name}
+    assert names == {f"second.partial.image.{other}" for other in ("image", "text", "ecg")}
+    told = second_moments(plan, floored(dataset))[0]
+    assert len(names & told.keys()) == 2
+    assert {"second.partial.text.text", "second.partial.ecg.ecg"} <= told.keys()
+
+
+@pytest.mark.parametrize("cases_of_each", [1, 3])
+def test_patients_are_counted_and_not_cases(cases_of_each: int) -> None:
+    """Ten cases of ten patients are enough to be told apart; of fewer they are not."""
+    apart = np.arange(30) < LEAST_PATIENTS
+    sets = np.stack([np.ones(30, np.bool_), apart], axis=1)
+    floor = Floor(LEAST_PATIENTS, np.arange(30) // cases_of_each)
+    assert isolates(sets, floor) == (cases_of_each > 1)
+    assert not isolates(sets, Floor(0, floor.patient))
