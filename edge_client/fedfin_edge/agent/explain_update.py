@@ -60,10 +60,10 @@ def tells(plan: Plan, task: Task) -> str:
     """What an update of this task says of the site."""
     if plan.privacy.noised:
         return TELLS_WITH_NOISE[task]
-    told = (TELLS_IN_SUMS if plan.privacy.summed else TELLS)[task]
+    words = (TELLS_IN_SUMS if plan.privacy.summed else TELLS)[task]
     if task == "moments" and (most := plan.privacy.least_answers):
-        told += f"; how many patients, up to {most}, have which answer, of those who are held out and who calibrate"
-    return told
+        words += f"; how many patients, up to {most}, have which answer, of those who are held out and who calibrate"
+    return words
 
 
 def explain(update: Update, plan: Plan) -> dict[str, Any]:

@@ -34,17 +34,17 @@ def count_answers(plan: Plan, dataset: Dataset) -> tuple[dict[str, NDArray[np.fl
 
 def _of_evaluation(plan: Plan, dataset: Dataset) -> Counts:
     """Scenario by scenario, then as-is by which other one shows its cases alike, [rows, labels, answers]."""
-    told = {one.name: _spread(labels, chosen) for one, chosen, labels in judging(plan, dataset)}
+    given = {one.name: _spread(labels, chosen) for one, chosen, labels in judging(plan, dataset)}
     nothing = np.full(dataset.labels.shape, np.nan, np.float32)
     shown = list(scenarios({modality: dataset.present[modality] for modality in plan.dims}))
-    rows = [told.get(one.name, nothing) for one in shown]
+    rows = [given.get(one.name, nothing) for one in shown]
     return np.stack([_patients(dataset.floor, labels) for labels in (*rows, *_parts(shown, rows))])
 
 
 def _parts(shown: list[Scenario], rows: list[Labels]) -> Iterator[Labels]:
     """Of what the last scenario tells, what each other one tells of a case it shows alike; and what none does."""
-    (*others, last), (*told, left) = shown, rows
-    for one, labels in zip(others, told, strict=True):
+    (*others, last), (*given, left) = shown, rows
+    for one, labels in zip(others, given, strict=True):
         alike = np.logical_and.reduce([one.present[m] == mask for m, mask in last.present.items()])
         shared = (one.cases & alike)[:, None] & ~np.isnan(labels)
         yield np.where(shared, left, np.nan)
