@@ -134,16 +134,19 @@ def test_what_ten_have_is_there_and_the_other_label_is_as_it_was() -> None:
 
 
 def test_calibration_copes_with_labels_that_are_not_there() -> None:
-    """One, or all."""
+    """Of one the head's logits are taken to lie about its log-odds; where all are missing the head is not asked."""
     for positives in ((1, 0, 0), (0, 0, 0)):
         datasets = three(positives)
         for dataset in datasets if not any(positives) else []:
             dataset.labels[:, 1] = 0
         sites = Sites(PLAN, datasets)
-        model = sites.count()
+        prior = np.array([-2.0, -1.0], np.float32)
+        model = sites.count() | {"blend.prior": prior}
         _, replaced = close_round(PLAN, "calibrate", sites.sum("calibrate"), {}, model)
         assert all(np.isfinite(values).all() for values in replaced.values())
-        assert replaced.keys() == {"calibration.slope", "calibration.intercept", "calibration.head_weight"}
+        slope, intercept = (replaced[f"calibration.{part}"] for part in ("slope", "intercept"))
+        assert np.allclose(slope[:, 0] * prior[0] + intercept[:, 0], prior[0])
+        assert any(positives) or not replaced["calibration.head_weight"].any()
 
 
 def counts(**rows: int) -> dict[str, Sum]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
+from fedfin.model.answer_counts import ENOUGH
 from fedfin.model.model_spec import CALIBRATION, MAGNITUDES, Task
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
@@ -69,4 +70,17 @@ def _calibrated(plan: Plan, sums: Mapping[str, Sum], model: Tensors) -> Means:
     power, prior = (model[f"blend.{part}"].astype(np.float64) for part in ("power", "prior"))
     if plan.privacy.noised:
         return calibrate(denoised_scores(plan, sums), 1, power, prior)
-    return calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)
+    solved = calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)
+    return (
+        _about_prior(solved, model[ENOUGH + "calibrate"] > 0, prior) if plan.privacy.least_answers else solved
+    )
+
+
+def _about_prior(solved: Means, measured: NDArray[np.bool_], prior: NDArray[np.float64]) -> Means:
+    """Of labels that were not measured, bool [patterns, labels], the head's logits lie about their log-odds.
+
+    Else they would be taken to lie about zero, and cases of different patterns would not compare.
+    """
+    slope, intercept = solved["calibration.slope"], solved["calibration.intercept"]
+    about = np.where(measured, intercept, prior - slope * prior)
+    return {**solved, "calibration.intercept": about}
