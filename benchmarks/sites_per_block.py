@@ -55,19 +55,21 @@ class PerBlock(Drafted):
         return msgspec.structs.replace(plan, privacy=privacy)
 
 
-WITHOUT, WITH = (
-    kind(kind.__name__, PlanMethod("fedfin"), "principal", "modality", 0, 1.0, level="secure")
-    for kind in (Drafted, PerBlock)
-)
+def drafted(kind: type[Drafted]) -> Drafted:
+    """A draft of this kind."""
+    return kind(kind.__name__, PlanMethod("fedfin"), "principal", "modality", 0, 1.0, level="secure")
 
 
-def table(pool: Pool, patients: Sequence[int], seeds: int) -> Table:
-    """A line for each number of patients and setting."""
+WITHOUT, WITH = drafted(Drafted), drafted(PerBlock)
+
+
+def table(pool: Pool, patients: Sequence[int], seeds: int, method: Drafted = WITH) -> Table:
+    """A line for each number of patients and setting: without a key / by this method, which has it."""
     shown = [COMPLETE, *(f"{ALONE}{modality}" for modality in pool.cases.features), HALF]
     found = Table("patients", "setting", *shown, "mean")
     for count, (name, setting) in product(patients, OF_TEN.items()):
         dealt = [_dealt(pool, setting, seed, count) for seed in range(seeds)]
-        without, with_key = (_means(method, dealt, shown) for method in (WITHOUT, WITH))
+        without, with_key = (_means(one, dealt, shown) for one in (WITHOUT, method))
         cells = [f"{one:.1f} / {other:.1f}" for one, other in zip(without, with_key, strict=True)]
         found.add_row(f"{count:,}", name, *cells)
     return found
@@ -91,9 +93,9 @@ def _means(method: Drafted, dealt: Sequence[Federation], shown: Sequence[str]) -
     return [*means, fmean(means)]
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def main(method: Drafted = WITH, says: str = __doc__) -> None:
+    """Print the tables of what this method's key costs."""
+    parser = argparse.ArgumentParser(description=says.partition("\n")[0])
     parser.add_argument(
         "--data", choices=list(PATIENTS), default=list(PATIENTS), nargs="+", help="which cases (default: all)"
     )
@@ -105,7 +107,7 @@ def main() -> None:
     console = Console(width=150)
     for data in args.data:
         console.print(f"{data}, {args.seeds} seeds")
-        console.print(table(pool_of(data, cache_folder(args)), PATIENTS[data], args.seeds))
+        console.print(table(pool_of(data, cache_folder(args)), PATIENTS[data], args.seeds, method))
 
 
 if __name__ == "__main__":

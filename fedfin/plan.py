@@ -49,6 +49,7 @@ class Plan(Closed, frozen=True):
             )
         self._check_groups()
         self._check_blocks()
+        self._check_answers()
         if self.privacy.noised:
             self._check_private()
 
@@ -133,6 +134,14 @@ class Plan(Closed, frozen=True):
                 " would be in no sum"
             )
 
+    def _check_answers(self) -> None:
+        """Of sums that leave out what few patients of all sites have."""
+        if self.privacy.least_answers and self.privacy.level != "secure":
+            raise ValueError(
+                f'privacy.least_answers is for privacy.level = "secure", not "{self.privacy.level}": at "open" each'
+                ' site leaves out what few of its own patients have; at "private" noise covers who has which answer'
+            )
+
     def _check_private(self) -> None:
         """What has no part in sums with noise."""
         model = self.model
@@ -166,6 +175,8 @@ class Plan(Closed, frozen=True):
             keys.append("no privacy.groups")
         if self.privacy.least_sites_per_block:
             keys.append("no privacy.least_sites_per_block")
+        if self.privacy.least_answers:
+            keys.append("no privacy.least_answers")
         return " and ".join(keys)
 
     @property

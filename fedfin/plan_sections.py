@@ -20,6 +20,8 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 MOST_OF_ONE_SCALE = 1024
 # Of groups that are compared, three sites each, at "secure": in a round as large as the largest cohort.
 MOST_GROUPS = limits.COHORT // limits.LEAST_SUMMED
+# Patients that each site counts at most: whole numbers that travel exactly, and no number of patients that is public.
+MOST_ANSWERS = 10_000
 LEAST_COMPARED, MOST_COMPARED = 3, 64  # sites: all their updates are in memory at once
 # In a round, where their number follows from the cases: a few cases more often are learnt by heart.
 MOST_EPOCHS = 20
@@ -195,7 +197,8 @@ class Privacy(Closed, frozen=True):
     part of it training gets, if there is any; `patients`: how many train in all, a number that may be public.
     `groups`: sums of training are opened in so many at most, and the median of their means counts
     (fedfin/protocol/sum_groups.py). `least_sites_per_block`: of what fewer sites of a sum have, nothing is in it
-    (fedfin/model/blocks.py).
+    (fedfin/model/blocks.py). `least_answers`: of a label of which fewer patients of all sites have one of the two
+    answers, nothing is in evaluation and calibration (fedfin/model/answer_counts.py).
     """
 
     level: Level = "open"
@@ -209,6 +212,7 @@ class Privacy(Closed, frozen=True):
     least_sites_per_block: (
         Annotated[int, msgspec.Meta(ge=limits.LEAST_SUMMED, le=limits.COHORT)] | msgspec.UnsetType
     ) = msgspec.UNSET
+    least_answers: Annotated[int, msgspec.Meta(ge=0, le=MOST_ANSWERS)] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def summed(self) -> bool:

@@ -14,7 +14,14 @@ from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
 from fedfin.protocol.rounds.cohort_choice import no_cohort
 from fedfin.protocol.subtraction import PASSED_OVER
-from fedfin_aggregator.rounds.update_checks import DROPPED, LEFT_OUT, ROLLED_BACK, SKIPPED, WITHHELD
+from fedfin_aggregator.rounds.update_checks import (
+    DROPPED,
+    LEFT_OUT,
+    ROLLED_BACK,
+    SKIPPED,
+    SUPPRESSED,
+    WITHHELD,
+)
 from fedfin_aggregator.store.journal import Journal, RoundRow
 from fedfin_aggregator.store.update_records import PartRow
 from fedfin_aggregator.training_end import training_end
@@ -127,8 +134,7 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
                 f" {better:.0f}, from which the next round went on; neither it nor this round's updates are in the"
                 " model"
             )
-        if withheld := [key.removeprefix(WITHHELD) for key in row if key.startswith(WITHHELD)]:
-            yield f"round {row['round']}: too few sites have this, and it is in no sum: {', '.join(withheld)}"
+        yield from _not_summed(row)
         if row["no_sum"]:
             yield f"round {row['round']} closed without a sum: {row['no_sum']}"
     yield from _absent(facts["sites"])
@@ -143,6 +149,17 @@ def _notes(facts: dict[str, Any]) -> Iterator[str]:
         yield f"not waited for until they send an update again: {', '.join(facts['silent'])}"
 
 
+def _not_summed(row: dict[str, Any]) -> Iterator[str]:
+    """What sites have that a round's sum is without."""
+    for prefix, why in _NOT_SUMMED.items():
+        if found := [key.removeprefix(prefix) for key in row if key.startswith(prefix)]:
+            yield f"round {row['round']}: {why}: {'; '.join(found)}"
+
+
+_NOT_SUMMED = {
+    WITHHELD: "too few sites have this, and it is in no sum",
+    SUPPRESSED: "suppressed, as too few patients of all sites have one of the two answers",
+}
 _STANDINGS = {
     "left out": "left out until `fedfin aggregator include`",
     "asked": "the round waits for `fedfin aggregator include` or `leave-out`",
@@ -191,17 +208,18 @@ def _final(plan: Plan, results: dict[str, float]) -> Table:
     )
     for column in ("shown", "cases", "macro AUC x 100"):
         final.add_column(column, justify="left" if column == "shown" else "right")
+    suppressed = any(key.startswith(SUPPRESSED) for key in results)
     for scenario in sorted(scenarios(plan)):  # never by the results' names: sites name metrics freely
         cases = results.get(CASES + scenario, 0.0)
-        final.add_row(scenario, *_scored(cases, results.get(AUC + scenario)))
+        final.add_row(scenario, *_scored(cases, results.get(AUC + scenario), suppressed=suppressed))
     return final
 
 
-def _scored(cases: float, auc: float | None) -> tuple[str, str]:
-    """Of one scenario: cases and AUC."""
+def _scored(cases: float, auc: float | None, *, suppressed: bool) -> tuple[str, str]:
+    """Of one scenario: cases and AUC. suppressed: whether labels are."""
     if cases < limits.LEAST_CASES:
         return f"fewer than {limits.LEAST_CASES}", "suppressed"
-    return f"{cases:.0f}", _number(auc, 1, 100.0)
+    return f"{cases:.0f}", "suppressed" if auc is None and suppressed else _number(auc, 1, 100.0)
 
 
 def _number(value: float | None, digits: int, scale: float = 1.0) -> str:

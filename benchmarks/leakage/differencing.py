@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.leakage.levels import LEAST_SITES, Level
 from benchmarks.leakage.listener import Seen, in_sums, make_plan, send
+from fedfin.codec import Tensors
 from fedfin.errors import StateError
 from fedfin.fusion.model import load_model
 from fedfin.model.initial_model import initial_model
@@ -19,6 +20,9 @@ from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.model.second_moment_spec import OTHER_HALF, label_moment_name, second_moment_name, unpack
 from fedfin.plan import Plan
 from fedfin.protocol.schedule import last_round, task_of
+from fedfin_aggregator.fold.fold import Fold
+from fedfin_aggregator.rounds.close import fold_update
+from fedfin_aggregator.rounds.enough_answers import enough_answers
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.patient_digests import KEY_BYTES, changed_patients, patient_digests
 from fedfin_edge.tasks.calibrate import case_scores
@@ -56,12 +60,13 @@ class Watch:
     def see(self, task: Task, first: Dataset) -> Seen:
         """Of a task when this is the first site's data set."""
         count = self.level.sums[0]
-        plan = in_sums(PLAN, count) if count > 1 else PLAN
+        plan = self.level.counting(in_sums(PLAN, count)) if count > 1 else PLAN
         least, rare = self.level.least_patients, self.level.rare_answers
         sites = [
             replace(one, least_patients=least, rare_answers=rare) for one in [first, *self.others][:count]
         ]
-        return self.level.sees([_sent(plan, task, site) for site in sites])
+        model = _counted(plan, sites)
+        return self.level.sees([_sent(plan, task, site, model) for site in sites])
 
     def check_changed(self, former: Dataset, now: Dataset) -> None:
         """As a site's agent does before a sum (agent/joining.py). Raises StateError."""
@@ -188,6 +193,22 @@ def positive_in_calibration(watch: Watch) -> bool:
     return bool(share > 0 and abs(logit / share - own) < _CLOSE * abs(own))
 
 
+def incomplete_by_difference(watch: Watch) -> bool:
+    """One of those held out has no text: the histogram of all cases less that of complete ones has that one's score."""
+    dataset = _site()
+    dataset = replace(
+        dataset,
+        present=dataset.present | {"text": ~_only(dataset)},
+        held_out=np.arange(PATIENTS) % 3 == ONE,
+    )
+    seen = watch.see("evaluate", dataset)
+    every, complete = (np.rint(seen.values[n] * seen.weights[n]) for n in ("eval.as-is", "eval.all"))
+    shown = answer(load_model(PLAN, MODEL), PLAN, dataset, np.array([ONE]), dataset.present)
+    left = (every - complete).sum(axis=1)
+    bins = score_bins(shown, left.shape[-1])[0]
+    return any(of.sum() == of[place] == 1 for of, place in zip(left, bins, strict=True))
+
+
 ATTACKS: dict[str, Callable[[Watch], bool]] = {
     "one patient added between two submissions": one_patient_more,
     "the one incomplete case": one_incomplete_case,
@@ -205,6 +226,7 @@ ALONE: dict[str, Callable[[Watch], bool]] = {  # only this site has such cases
     "ten positives of one site, one of them in its half": one_positive_in_a_half,
     "the single positive of all sites, in a histogram": positive_in_histogram,
     "the single positive of all sites, in the calibration": positive_in_calibration,
+    "the one incomplete case of all sites, by a difference of histograms": incomplete_by_difference,
 }
 
 
@@ -249,9 +271,20 @@ def _unlike() -> list[Dataset]:
     return [replace(one, present=_site().present, labels=one.labels * no_finding) for one in _others()]
 
 
-def _sent(plan: Plan, task: Task, dataset: Dataset) -> Seen:
+def _sent(plan: Plan, task: Task, dataset: Dataset, model: Tensors) -> Seen:
     number = next(n for n in range(1, last_round(plan) + 1) if task_of(plan, n) == task)
-    return send(plan, task, number, MODEL, dataset)
+    return send(plan, task, number, model, dataset)
+
+
+def _counted(plan: Plan, sites: Sites) -> Tensors:
+    """MODEL, with what an honest aggregator says after the first sum of which answers enough patients have."""
+    fold = Fold()
+    for site in sites:
+        given = _sent(plan, "moments", site, initial_model(plan))
+        values = {name: value.astype(np.float32) for name, value in given.values.items()}
+        fold_update(fold, "moments", values, given.weights, "")
+    flags = enough_answers(plan, fold.sums)
+    return MODEL | {name: values.astype(np.float32) for name, values in flags.items()}
 
 
 def _rows(dataset: Dataset, kept: NDArray[np.bool_]) -> Dataset:

@@ -1,16 +1,17 @@
-"""What a floor on each answer would leave of an evaluation and of a calibration by secure sums: printed as a table.
+"""What floors on answers leave of an evaluation and of a calibration by secure sums: printed as a table.
 
     python -m benchmarks.leakage.rare_answers
 
-A site may leave labels out of these sums of which too few of its patients have one of the two answers
-(`policy.rare_answers = false`). Patients have the finding independently of each other; each is held out, kept for
-calibration, or neither.
+A plan may leave labels out of these sums of which too few patients of all sites have one of the two answers
+(`privacy.least_answers`); a site may do so by its own patients (`policy.rare_answers = false`). Patients have the
+finding independently of each other; each is held out, kept for calibration, or neither.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedfin.limits import LEAST_PATIENTS
 from fedfin_edge.cases.dataset import VALIDATION
@@ -18,19 +19,21 @@ from fedfin_edge.cases.dataset import VALIDATION
 SITES, DRAWS = 10, 20_000
 HELD_OUT = 0.2  # as site.toml has it if nobody says so
 PATIENTS, SHARES = (72, 300, 1_000), (0.01, 0.05, 0.2)
+WAYS = ("left by the count", "left by each site", "one in all")
 COLUMNS = (
     "patients a site",
     "with the finding",
-    "evaluation: positives left",
-    "one positive in all",
-    "calibration: positives left",
-    "one positive in all",
+    *(f"{sum_}: positives {way}" for sum_ in ("evaluation", "calibration") for way in WAYS),
 )
 
 
 class Sum(NamedTuple):
-    """left: of the positives in the sum, the share that a floor on each answer leaves; lone: how often there is one."""
+    """Of the positives in the sum, the share that is left; and how often there is one positive.
 
+    counted: by a floor on each answer of all sites together; left: of each site. lone: without either.
+    """
+
+    counted: float
     left: float
     lone: float
 
@@ -41,10 +44,21 @@ def of_sum(patients: int, share: float, kept: float, rng: np.random.Generator) -
     positives = rng.binomial(asked, share)
     asked = np.where(asked >= LEAST_PATIENTS, asked, 0)  # fewer give nothing, whatever they answer
     positives = np.where(asked > 0, positives, 0)
-    enough = (positives >= LEAST_PATIENTS) & (asked - positives >= LEAST_PATIENTS)
+    total = positives.sum(axis=1, keepdims=True)
+    counted = _enough(total, asked.sum(axis=1, keepdims=True))
+    lone = float((total == 1).mean())
+    return Sum(_share(positives, counted), _share(positives, _enough(positives, asked)), lone)
+
+
+def _enough(positives: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether as many as a floor asks for have each of the two answers."""
+    enough: NDArray[np.bool_] = (positives >= LEAST_PATIENTS) & (asked - positives >= LEAST_PATIENTS)
+    return enough
+
+
+def _share(positives: NDArray[np.int64], enough: NDArray[np.bool_]) -> float:
     total = positives.sum()
-    left = float((positives * enough).sum() / total) if total else 0.0
-    return Sum(left, float((positives.sum(axis=1) == 1).mean()))
+    return float((positives * enough).sum() / total) if total else 0.0
 
 
 def table() -> Iterator[str]:

@@ -86,6 +86,7 @@ class RoundBar:
             "outlier",
             "unlike",
             "withheld",
+            "suppressed",
             "labels",
             "stalled",
             "rewound",

@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from fedfin.fusion.basis import Basis
 from fedfin.fusion.calibration import Calibration
 from fedfin.fusion.closed_form_fin import Gaussian
+from fedfin.fusion.enough import Enough
 from fedfin.fusion.experts import Blend, Experts, pattern_rows
 from fedfin.fusion.fin import make_fin
 from fedfin.fusion.head import FusionHead
 from fedfin.fusion.magnitudes import Magnitudes
 from fedfin.fusion.modality import ByModality, key, parts, total, wire_name
 from fedfin.fusion.spread import Spread
+from fedfin.model.answer_counts import enough_shapes
 from fedfin.model.fin_spec import CLOSED_FORMS, TRAINED, fin_variant
 from fedfin.model.model_spec import cosines, has_own_columns, quantized_shapes
 from fedfin.plan import Plan
@@ -61,6 +63,7 @@ class FusionModel(nn.Module):
         self.blend = None if self._answer == "head" else Blend(len(dims), labels)
         self.calibration = Calibration(2 ** len(dims), labels) if self._answer == "both" else None
         self.update = Magnitudes(len(quantized_shapes(plan))) if plan.codec.quantized else None
+        self.enough = Enough(enough_shapes(plan)) if plan.privacy.least_answers else None
         self.norm = parts({m.name: Standardise(m.dim, m.scale) for m in plan.modalities})
 
     def forward(self, features: ByModality, present: ByModality) -> tuple[Tensor, Imputation]:

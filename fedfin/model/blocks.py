@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fedfin import limits
 from fedfin.codec import Tensors
 from fedfin.errors import ProtocolError
+from fedfin.model.answer_counts import COUNT
 from fedfin.model.model_spec import CALIBRATION, MAGNITUDES, Task, pattern_row, quantized_shapes, task_specs
 from fedfin.model.second_moment_spec import OTHER_HALF, label_moment_name, second_moment_name
 from fedfin.plan import Plan
@@ -29,7 +30,7 @@ Merge = Callable[[str], str]  # of which tensor a tensor of second moments becom
 
 
 class Block(NamedTuple):
-    """Of a tensor all, or what is at `place` in it; `says`: what it is, in words."""
+    """Of a tensor all, or what is at `place` in it; `says`: what it is, in words; "": nothing that people miss."""
 
     tensor: str
     place: tuple[int, ...]
@@ -111,7 +112,8 @@ class Judgement(NamedTuple):
         found = (
             block.says
             for block in self.blocks.all
-            if _merged((block.tensor, block.place), self.merge) in self.missed
+            if block.says
+            and _merged((block.tensor, block.place), self.merge) in self.missed
             and not (block.place and self.merge(block.tensor) in whole)
         )
         return list(dict.fromkeys(found))
@@ -198,6 +200,8 @@ def _blocks(plan: Plan, task: Task) -> Iterable[Block]:
     says, labelled = _says(plan, task), _labelled(plan, task)
     for name in sorted(shapes):
         yield Block(name, (), says.get(name, name))
+        if name.startswith(COUNT):
+            yield from (Block(name, place, "") for place in np.ndindex(shapes[name][:-1]))
         if name in labelled:
             for place, label in enumerate(plan.labels):
                 yield Block(name, (place,), f"{label} of {says.get(name, name)}")

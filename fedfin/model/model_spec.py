@@ -17,11 +17,13 @@ The names are part of the wire contract: the aggregator knows the model by this 
     calibration.head_weight         the head's share of the answer beside the experts, by pattern
     update.magnitudes               how large a site's changes of each trained tensor are (only where they are summed as
                                     whole steps: fedfin/secure_sums/quantizer.py)
+    enough.evaluate, .calibrate     whether enough patients of all sites have both answers, by scenario or pattern and
+                                    label (only where the plan asks: fedfin/model/answer_counts.py)
 
 What an update carries, by task: "train" carries deltas to add; the other tasks carry values: "moments" those of
-norm.*, "second_moments" the second moments of second_moments.py, "calibrate" calibration.scores, sums of
-logits over held-out cases, "evaluate" histograms. From second moments the aggregator solves gaussian, expert and blend,
-from calibration.scores calibration.*.
+norm.*, and counts of patients where the plan asks for them, "second_moments" the second moments of second_moments.py,
+"calibrate" calibration.scores, sums of logits over held-out cases, "evaluate" histograms. From second moments the
+aggregator solves gaussian, expert and blend, from calibration.scores calibration.*.
 """
 
 import math
@@ -30,6 +32,7 @@ from itertools import product
 from typing import Literal, get_args
 
 from fedfin.codec import Shape
+from fedfin.model.answer_counts import count_shapes, enough_shapes
 from fedfin.model.fin_spec import CLOSED_FORMS, fin_specs, fin_variant
 from fedfin.model.second_moment_spec import basis_dim, random_features, sent_shapes
 from fedfin.model.tensor_spec import UNTRAINED, Specs, TensorSpec, TrainedBy, linear
@@ -56,6 +59,7 @@ def tensor_specs(plan: Plan) -> Specs:
     specs = _norm(plan) | fin_specs(plan) | _head(plan) | _experts(plan) | _basis(plan)
     if plan.codec.quantized:
         specs[MAGNITUDES] = TensorSpec((2, len(_learnt(specs))), "update")
+    specs |= {name: TensorSpec(shape, "counted") for name, shape in enough_shapes(plan).items()}
     return dict(sorted(specs.items()))
 
 
@@ -110,7 +114,7 @@ def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
         return {CALIBRATION: (2 ** len(plan.modalities), len(plan.labels), 2, CALIBRATION_SUMS)}
     specs = tensor_specs(plan).items()
     if task == "moments":
-        return {name: spec.shape for name, spec in specs if spec.trained_by == task}
+        return {name: spec.shape for name, spec in specs if spec.trained_by == task} | count_shapes(plan)
     return {
         name: spec.shape for name, spec in specs if spec.trained_by not in UNTRAINED or name == MAGNITUDES
     }

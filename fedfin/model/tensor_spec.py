@@ -20,6 +20,7 @@ from fedfin.codec import Shape
 #   solved      none: the aggregator solves it from second moments
 #   fixed       none: it stays as it was drawn
 #   update      none: it is measured of updates
+#   counted     none: the aggregator says it of how many patients have each answer
 TrainedBy = Literal[
     "moments",
     "labelled",
@@ -34,9 +35,10 @@ TrainedBy = Literal[
     "solved",
     "fixed",
     "update",
+    "counted",
 ]
 
-UNTRAINED = ("moments", "calibrate", "solved", "fixed", "update")
+UNTRAINED = ("moments", "calibrate", "solved", "fixed", "update", "counted")
 
 
 @dataclass(frozen=True)

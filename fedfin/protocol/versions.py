@@ -19,6 +19,7 @@ UNTOLD = 1  # the revision of parties that announce none
 TWINS = 2  # from this one on sites understand Twin (messages/presence.py)
 FEWER_BINS = 3  # from this one on scores in secure sums are counted in 32 bins (fedfin/model/model_spec.py)
 SITES_PER_BLOCK = 4  # from this one on parties know privacy.least_sites_per_block (fedfin/model/blocks.py)
+LEAST_ANSWERS = 5  # from this one on parties know privacy.least_answers (fedfin/model/answer_counts.py)
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True):
@@ -33,7 +34,7 @@ class Party(msgspec.Struct, frozen=True, array_like=True):
         return f"FedFIN {ascii(self.program)[1:-1]}, which speaks revision {wire}"
 
 
-OURS = Party(program=__version__, newest=SITES_PER_BLOCK, least=UNTOLD)
+OURS = Party(program=__version__, newest=LEAST_ANSWERS, least=UNTOLD)
 BEFORE = Party(program="that announces no version", newest=UNTOLD, least=UNTOLD)
 Announced = Party | UnsetType
 
@@ -65,8 +66,11 @@ def following(plan: Plan, ours: Party = OURS) -> Party:
     """
     if plan.privacy.level != "secure":
         return ours
-    least = SITES_PER_BLOCK if plan.privacy.least_sites_per_block else FEWER_BINS
-    return replace(ours, least=max(ours.least, least))
+    asks = {
+        SITES_PER_BLOCK: plan.privacy.least_sites_per_block,
+        LEAST_ANSWERS: plan.privacy.least_answers,
+    }
+    return replace(ours, least=max([ours.least, FEWER_BINS, *(least for least, key in asks.items() if key)]))
 
 
 def answer_to(plan: Plan, announced: Announced) -> Announced:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.leakage import differencing
 from benchmarks.leakage.hits import joint_membership, membership
-from benchmarks.leakage.levels import EXACT, FLOORS, OPEN, SECURE
+from benchmarks.leakage.levels import EXACT, FLOORS, OPEN, SECURE, UNCOUNTED
 from benchmarks.leakage.listener import in_sums, listen
 from benchmarks.leakage.measure import EVERYTHING, HeldOut, View, attack, judging, make_listener
 from benchmarks.leakage.people import WHOLE, deal, made_up, together
@@ -155,27 +155,29 @@ IN_A_SUM_ALONE = {
     "ten incomplete cases of one site, one of them in its half"
 }  # at open these come in no halves
 TWO_SUBMISSIONS = "one patient added between two submissions"
-ANSWERS_ALONE = {
+LONE = {
     "the single positive of all sites, in a histogram",
     "the single positive of all sites, in the calibration",
 }
+DIFFERENCE = "the one incomplete case of all sites, by a difference of histograms"
 
 
 def test_what_shows_one_patient_is_found_in_open_and_not_with_floors():
-    """But for two submissions: a difference is a difference."""
+    """But for two submissions, and two histograms: a difference is a difference."""
     assert found_at(OPEN) == set(ALL_ATTACKS) - IN_A_SUM_ALONE
-    assert found_at(FLOORS) == {TWO_SUBMISSIONS}
+    assert found_at(FLOORS) == {TWO_SUBMISSIONS, DIFFERENCE}
 
 
-def test_in_a_sum_one_patient_is_found_only_by_an_answer_that_nobody_else_gave():
-    """Whether other sites have such cases or not; and a site takes no part in a second sum of nearly the same cases."""
-    assert found_at(SECURE) == ANSWERS_ALONE
+def test_in_a_sum_one_patient_is_found_only_where_nobody_counts_first():
+    """By an answer that nobody else gave, or a difference; and no site is in a second sum of nearly the same."""
+    assert found_at(UNCOUNTED) == {*LONE, DIFFERENCE}
+    assert found_at(SECURE) == set()
     assert {one.attack for one in differencing.run(SECURE) if one.refused} == {TWO_SUBMISSIONS}
 
 
 def test_without_floors_a_sum_hides_no_case_that_only_one_site_has():
     """Else these attacks might be void."""
-    assert found_at(replace(SECURE, least_patients=0)) >= set(differencing.ALONE)
+    assert found_at(replace(UNCOUNTED, least_patients=0)) >= set(differencing.ALONE)
 
 
 def found_at(level):
@@ -283,12 +285,8 @@ def test_every_table_of_the_page_is_measured():
 
 def test_the_single_positive_of_all_sites_is_in_no_histogram_where_rare_answers_stay_at_home():
     """At its own cost: the row of the table says how much is left."""
-    lone = [f"the single positive of all sites, in {what}" for what in ("a histogram", "the calibration")]
-    for rare_answers in (True, False):
-        found = {
-            one.attack: one.recovered for one in differencing.run(replace(SECURE, rare_answers=rare_answers))
-        }
-        assert [found[attack] for attack in lone] == [rare_answers] * 2
+    assert not found_at(replace(UNCOUNTED, rare_answers=False)) & LONE
+    assert found_at(UNCOUNTED) >= LONE
 
 
 def test_a_floor_on_each_answer_leaves_nothing_of_sites_of_72_and_nearly_all_of_large_ones():
@@ -298,6 +296,15 @@ def test_a_floor_on_each_answer_leaves_nothing_of_sites_of_72_and_nearly_all_of_
     assert (few.left, many.lone) == (0.0, 0.0)
     assert 0.3 < few.lone < 0.38
     assert many.left > 0.99
+
+
+def test_the_count_over_all_sites_leaves_what_a_floor_at_each_takes():
+    """Of one in twenty at sites of 300: all of the evaluation, and most of the calibration."""
+    rng = np.random.default_rng(1)
+    judged, calibrated = (of_sum(300, 0.05, kept, rng) for kept in (OF_A_SITE, 0.08))
+    assert judged.counted > 0.99
+    assert judged.left < 0.01
+    assert 0.75 < calibrated.counted < 0.9
 
 
 def test_the_page_has_the_table_of_rare_answers():

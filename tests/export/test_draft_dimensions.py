@@ -173,13 +173,11 @@ def test_three_sites_are_drafted_with_secure_sums_and_two_are_not(draft):
 
 
 def test_a_draft_of_three_sites_is_made_open_as_the_readme_says(draft, tmp_path):
-    """With two keys changed it is a plan that can be tried out without keys."""
+    """With two keys changed, and one left out, it is a plan that can be tried out without keys."""
     assert draft("--sites", "3")[0] == 0
     path = tmp_path / "plan.toml"
-    text = (
-        path.read_text().replace('level = "secure"', 'level = "open"').replace('up = "int4"', 'up = "exact"')
-    )
-    path.write_text(text)
+    text = path.read_text().replace("least_answers = 10\n", "")
+    path.write_text(text.replace('level = "secure"', 'level = "open"').replace('up = "int4"', 'up = "exact"'))
     assert not read_plan(path).privacy.summed
 
 
@@ -217,6 +215,13 @@ def test_a_draft_can_ask_for_sites_behind_every_block(draft, sites, asked, least
     code, _, plan = draft("--sites", sites, "--least-sites-per-block", str(asked))
     assert (code, plan.privacy.level, plan.privacy.least_sites_per_block) == (0, "secure", asked)
     assert plan.rounds.min_sites == least
+
+
+def test_a_draft_with_secure_sums_leaves_out_what_fewer_than_ten_patients_answer(draft):
+    """At "open" each site does so itself, and noise covers it."""
+    assert draft("--sites", "3")[2].privacy.least_answers == 10
+    assert not draft("--sites", "2")[2].privacy.least_answers
+    assert not draft("--sites", "5", "--patients", "400", "--epsilon", "2")[2].privacy.least_answers
 
 
 def test_a_draft_does_not_ask_for_sites_behind_every_block_by_itself(draft):

@@ -31,6 +31,7 @@ from fedfin.protocol.versions import (
 
 MORE_BINS = Party(program="0.1.0", newest=2, least=1)  # the last one that counts a sum's scores in 256
 BEFORE_BLOCKS = Party(program="0.1.0", newest=3, least=1)
+BEFORE_COUNTS = Party(program="0.1.0", newest=4, least=1)
 NEWER = Party(program="9.0", newest=99, least=99)
 NEXT = Party(program="0.3", newest=OURS.newest + 1, least=OURS.newest)
 SECURE = replace(PLAN, privacy=Privacy(level="secure"))
@@ -71,6 +72,20 @@ def test_sites_behind_every_block_want_both_ends_to_know_the_key() -> None:
     assert str(mismatch(following(plan), BEFORE_BLOCKS)).endswith("upgrade the aggregator")
     assert mismatch(OURS, following(plan)) is None
     assert mismatch(BEFORE_BLOCKS, following(SECURE)) is None
+
+
+def test_counted_answers_want_both_ends_to_know_the_key() -> None:
+    """Beside sites behind every block, too."""
+    plan = replace(SECURE, privacy=Privacy(level="secure", least_answers=10))
+    both = replace(
+        plan,
+        privacy=Privacy(level="secure", least_answers=10, least_sites_per_block=3),
+        rounds=Rounds(sites=3, min_sites=3),
+    )
+    for asks in (plan, both):
+        assert str(mismatch(BEFORE_COUNTS, following(asks))).endswith("upgrade the site")
+        assert mismatch(OURS, following(asks)) is None
+    assert mismatch(BEFORE_COUNTS, following(SECURE)) is None
 
 
 def test_a_secure_plans_aggregator_announces_its_version_whatever_the_hello() -> None:

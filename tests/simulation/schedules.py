@@ -226,6 +226,17 @@ VARIANTS = {
     "secure, sites behind every block": Variant(
         solved_plan(_SUMMED, privacy=Privacy(level="secure", least_sites_per_block=3)), 5, summed_or_told
     ),
+    "secure, answers counted": Variant(
+        solved_plan(_EVERYONE, privacy=Privacy(level="secure", least_answers=9)),
+        3,
+        same_as_undisturbed,
+        mortal=False,
+    ),
+    "secure, answers counted, sites behind every block": Variant(
+        solved_plan(_SUMMED, privacy=Privacy(level="secure", least_answers=9, least_sites_per_block=3)),
+        5,
+        summed_or_told,
+    ),
     "private": Variant(private_plan(_SUMMED), 5, told_within_the_budget),
 }
 OPEN = {"secure": "everyone"}  # the variant whose model is the same

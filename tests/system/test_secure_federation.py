@@ -121,6 +121,42 @@ def test_what_one_site_alone_has_is_in_no_sum_where_the_plan_asks_for_three(
     )
 
 
+@pytest.mark.parametrize("blocks", [{}, {"least_sites_per_block": 3}], ids=["", "sites behind every block"])
+def test_of_a_finding_that_few_patients_of_all_sites_have_nothing_is_told(tmp_path: Path, blocks) -> None:
+    """All ends say so, and how many they are is nowhere."""
+    privacy = Privacy(level="secure", least_answers=10, **blocks)
+    with broker("mosquitto", tmp_path) as url:
+        plan = {"rounds": FEW, "privacy": privacy, "model": Model(basis_total=16)}
+        federation = Federation(tmp_path, url, keys=True, count=200, **plan)
+        rare = federation.plan.labels[0]
+        for name in federation.names:
+            table = tmp_path / f"{name}.jsonl"
+            rows = [json.loads(line) for line in table.read_text().splitlines()]
+            lone = (json.dumps(row | {rare: int(row["case"] == "c7")}) for row in rows)
+            table.write_text("".join(f"{line}\n" for line in lone))
+        federation.run()
+    for name in ("agg", *federation.names):
+        told = {e["round"]: e["labels"] for e in federation.events(name) if e["event"] == "suppressed"}
+        assert told.keys() == {5, 6}, name
+        assert all(labels.split("; ")[0] == rare for labels in told.values()), "everywhere"
+        assert "count." not in (tmp_path / f"{name}.log").read_text()
+    shown = " ".join(fedfin("aggregator", "show", tmp_path / "agg").stdout.split())
+    assert (
+        f"round 6: suppressed, as too few patients of all sites have one of the two answers: {rare}" in shown
+    )
+    assert "count." not in fedfin("aggregator", "show", tmp_path / "agg", "--json").stdout
+    results = [event for event in federation.events("agg") if event["event"] == "closed"][-1]
+    assert results[f"suppressed.{rare}"] == 1.0
+    assert results["auc.only-image"] > 0.5, "of the other label"
+    flags = read_model(tmp_path / "agg" / "final.fedfin").tensors["enough.evaluate"]
+    assert not flags[:, 0].any()
+    assert flags[1, 1] == 1
+    review = " ".join(fedfin("edge", "review", tmp_path / "s0").stdout.split())
+    assert "fewer than 10 patients of all sites" in review
+    assert fedfin("edge", "audit", tmp_path / "s0").returncode == 0
+    assert fedfin("edge", "explain-update", tmp_path / "s0").returncode == 0
+
+
 def test_an_aggregator_that_is_killed_in_an_attempt_goes_on(tmp_path: Path) -> None:
     """Its next life makes another attempt, or opens the sum that the one before was about to open."""
     with broker("mosquitto", tmp_path) as url:

@@ -120,6 +120,8 @@ def _privacy(args: argparse.Namespace) -> dict[str, Any]:
     """Sums alone, where there are sites enough for one, and the rounds that this asks for."""
     secure, min_sites = args.sites >= limits.LEAST_SUMMED, limits.LEAST_SUMMED
     privacy: dict[str, Any] = {"level": "secure" if secure else "open"}
+    if secure and args.epsilon is None:  # noise covers who has which answer
+        privacy["least_answers"] = limits.LEAST_PATIENTS
     if (behind := args.least_sites_per_block) is not None:
         privacy["least_sites_per_block"] = behind
         # Of fewer, two sums of one round could differ by one or two sites that have a block.

@@ -15,6 +15,7 @@ from fedfin_aggregator.closed_form.head_calibration import calibrate
 from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
+from fedfin_aggregator.rounds.enough_answers import enough_answers, without_counts
 from fedfin_aggregator.rounds.noised_training import denoised_scores, descent
 
 Means = Mapping[str, NDArray[np.float64]]
@@ -52,6 +53,8 @@ def close_round(
         return means, {**solved, **magnitudes}
     if task == "calibrate":
         return {}, _calibrated(plan, sums, model)
+    if task == "moments" and plan.privacy.least_answers:
+        return {}, {**FoldedMeans(without_counts(sums)), **enough_answers(plan, sums)}
     return {}, means
 
 

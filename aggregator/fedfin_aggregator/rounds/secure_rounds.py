@@ -10,7 +10,8 @@ from fedfin import limits
 from fedfin.decoding import UNDECODABLE
 from fedfin.errors import ProtocolError, StateError
 from fedfin.files import write_atomically
-from fedfin.model.blocks import Blocks
+from fedfin.model.answer_counts import suppressed
+from fedfin.model.blocks import Blocks, Judgement
 from fedfin.model.model_spec import Task
 from fedfin.privacy.budget import budget_of
 from fedfin.privacy.ledger import LEDGER, Ledger
@@ -31,9 +32,10 @@ from fedfin_aggregator.fold.fold import Fold, Sum
 from fedfin_aggregator.fold.means import Means
 from fedfin_aggregator.fold.partial_sum import encode_sum
 from fedfin_aggregator.rounds import group_sums
+from fedfin_aggregator.rounds.enough_answers import few_where_withheld
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes
-from fedfin_aggregator.rounds.update_checks import SKIPPED, WITHHELD, check_granted, check_noised
+from fedfin_aggregator.rounds.update_checks import SKIPPED, SUPPRESSED, WITHHELD, check_granted, check_noised
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 
@@ -121,15 +123,23 @@ class SecureRounds(RootRounds):
             super().results()
             | ({SKIPPED: 1.0} if self._skipped else {})
             | {WITHHELD + block: 1.0 for block in self.withheld}
+            | {SUPPRESSED + label: 1.0 for label in self.suppressed}
         )
 
     @property
     def withheld(self) -> list[str]:
         """In words, what too few sites of the sum at hand have, so that it is not in it."""
-        if self.unopened is None or not self.unopened.gives:
-            return []
-        blocks = Blocks(self.plan, task_of(self.plan, self.unopened.round))
-        return blocks.judge(self.unopened.gives).says()
+        judgement = None if self.unopened is None else self._judgement(self.unopened)
+        return [] if judgement is None else judgement.says()
+
+    def _judgement(self, sum_: OpenSum) -> Judgement | None:
+        """None: the plan asks for no sites behind each block."""
+        return Blocks(self.plan, task_of(self.plan, sum_.round)).judge(sum_.gives) if sum_.gives else None
+
+    @property
+    def suppressed(self) -> list[str]:
+        """In words, of which labels the current round is without, as too few patients have one of the answers."""
+        return suppressed(self.plan, task_of(self.plan, self.position.round), self._versions.current)
 
     def fix_sum(self, attempt: bytes) -> None:
         """Its survivors are named: values that come later would be in the sum, and their masks never taken off."""
@@ -243,6 +253,8 @@ class SecureRounds(RootRounds):
         else:
             check_granted({name: weight for name, (_, weight) in opened.tensors.items()}, granted)
         sums = {name: Sum(*tensor) for name, tensor in opened.tensors.items()}
+        if task == "moments" and (judgement := self._judgement(sum_)) is not None:
+            few_where_withheld(sums, judgement)
         return grouped(sums, SUM) if task == "second_moments" else sums
 
     def _granted(self, sites: Iterable[str]) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
+from fedfin.model.answer_counts import count_shapes
 from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.plan import Plan
 from fedfin.privacy import contributions
@@ -20,6 +21,7 @@ from fedfin.privacy.shared_noise import share_of
 from fedfin.secure_sums.fixed_point import ONE
 from fedfin_aggregator.closed_form import moment_checks
 from fedfin_aggregator.closed_form.groups import plain_name
+from fedfin_aggregator.rounds.enough_answers import check_counts
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, NDArray[np.float32] | Floats]
@@ -41,7 +43,9 @@ SKIPPED = "passed_over"
 RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT, BEST, ROLLED_BACK, SKIPPED})
 # Begins what of a secure sum too few sites have, so that it is not in it.
 WITHHELD = "withheld."
-RESULT_PREFIXES = ("auc.", "cases.", WITHHELD)
+# Begins of which labels a sum is without, since too few patients of all sites have one of the answers.
+SUPPRESSED = "suppressed."
+RESULT_PREFIXES = ("auc.", "cases.", WITHHELD, SUPPRESSED)
 
 
 def check_values(plan: Plan, task: Task, values: Values, weights: Weights) -> None:
@@ -53,6 +57,8 @@ def check_values(plan: Plan, task: Task, values: Values, weights: Weights) -> No
         return
     if task == "moments":
         _check_moments(plan, values, weights)
+        for name in values.keys() & count_shapes(plan).keys():
+            check_counts(name, values[name], weights[name], plan.privacy.least_answers or 0)
     elif task == "second_moments":
         moment_checks.check(plan, values, weights)
     elif task == "calibrate" and CALIBRATION in values:

@@ -67,6 +67,8 @@ class Sums:
         self._tell(sum_.round, sum_.survivors, accepted=receipt.accepted, reason=receipt.reason)
         if withheld := self._rounds.withheld:
             self._report("withheld", {"round": sum_.round, "blocks": ", ".join(withheld)})
+        if suppressed := self._rounds.suppressed:
+            self._report("suppressed", {"round": sum_.round, "labels": "; ".join(suppressed)})
         self._ended(SumEnded(sum_.attempt, sum_.survivors, receipt))
 
     def _give_up(self, sum_: sums.OpenSum) -> None:

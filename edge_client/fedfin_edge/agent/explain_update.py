@@ -11,6 +11,7 @@ from fedfin.codec.layout import Kind, Layout, read_forms
 from fedfin.codec.reader import Reader
 from fedfin.command_line.standard_output import PrintedConsole
 from fedfin.limits import LEAST_SUMMED
+from fedfin.model.answer_counts import COUNT
 from fedfin.model.model_spec import Task, task_specs
 from fedfin.plain_text import plain_text
 from fedfin.plan import Plan
@@ -59,7 +60,10 @@ def tells(plan: Plan, task: Task) -> str:
     """What an update of this task says of the site."""
     if plan.privacy.noised:
         return TELLS_WITH_NOISE[task]
-    return (TELLS_IN_SUMS if plan.privacy.summed else TELLS)[task]
+    words = (TELLS_IN_SUMS if plan.privacy.summed else TELLS)[task]
+    if task == "moments" and (most := plan.privacy.least_answers):
+        words += f"; how many patients, up to {most}, have which answer, of those who are held out and who calibrate"
+    return words
 
 
 def explain(update: Update, plan: Plan) -> dict[str, Any]:
@@ -102,7 +106,7 @@ def _travels(plan: Plan, form: Summand, round_: int) -> dict[str, int]:
 
 
 def _warnings(weights: Mapping[str, int], *, summed: bool) -> list[str]:
-    few = {name: weight for name, weight in weights.items() if weight < FEW}
+    few = {name: n for name, n in weights.items() if n < FEW and not name.startswith(COUNT)}
     if not few:
         return []
     name = min(few, key=lambda name: few[name])

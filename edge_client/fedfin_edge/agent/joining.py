@@ -131,6 +131,11 @@ def who_sees(plan: Plan, least_sites: int) -> str:
                 f"; what fewer than {behind} of them have, such as a modality, a pair of them or a label, is in no sum,"
                 " and the other sites and the aggregator see which of these this site has of enough patients"
             )
+        if few := privacy.least_answers:
+            alone += (
+                f"; what fewer than {few} patients of all sites answer is in no evaluation and no calibration, if the"
+                " aggregator is honest about it"
+            )
         return (
             f"{privacy.level}: the aggregator sees sums over {least} sites or more{groups}, and no site's part{alone}"
             f"{noise if privacy.noised else ''}"

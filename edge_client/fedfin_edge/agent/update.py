@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fedfin.codec import Tensors
+from fedfin.model.answer_counts import suppressed
 from fedfin.model.model_spec import Task, needs_second_moments
 from fedfin.plan import Plan
 from fedfin.protocol.site.effects import Work
@@ -68,6 +69,8 @@ def make_update(
     result = do(plan, work.task, work.round, model, dataset, site, progress=progress, stop=stop)
     if result.contradicts is not None:
         report("labels", {"auc": round(result.contradicts, 3), "reason": CONTRADICTION})
+    if lost := suppressed(plan, work.task, model):
+        report("suppressed", {"round": work.round, "labels": "; ".join(lost)})
     values = finite(result.deltas)
     if bad := sorted(result.deltas.keys() - values.keys()):
         report("diverged", {"round": work.round} | _diverged(bad, work.task))

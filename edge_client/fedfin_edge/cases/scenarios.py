@@ -6,6 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fedfin.plan import Plan
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.cases.floor import Mask
+
 Present = dict[str, NDArray[np.bool_]]
 
 
@@ -27,3 +31,14 @@ def scenarios(present: Mapping[str, NDArray[np.bool_]]) -> Iterator[Scenario]:
     for modality, mask in recorded.items():
         yield Scenario(f"only-{modality}", mask, dict.fromkeys(recorded, nothing) | {modality: mask})
     yield Scenario("as-is", np.logical_or.reduce(list(recorded.values())), recorded)
+
+
+def judging(plan: Plan, dataset: Dataset) -> Iterator[tuple[Scenario, Mask, NDArray[np.float32]]]:
+    """Each scenario with held-out cases of enough patients for the floor: these, bool [n], and their labels.
+
+    Of labels NaN that the site keeps to itself (Dataset.judged_labels).
+    """
+    for scenario in scenarios({modality: dataset.present[modality] for modality in plan.dims}):
+        chosen = scenario.cases & dataset.held_out
+        if dataset.floor.allows(chosen):
+            yield scenario, chosen, dataset.judged_labels(chosen, summed=plan.privacy.summed)

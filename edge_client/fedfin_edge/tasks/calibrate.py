@@ -23,7 +23,8 @@ def measure_scores(
     modalities and are of the class, and the means of the head's logit and its square, and of the experts' in deviations
     and its square, seeing these modalities alone. Zeros of a label that fewer patients than the floor have a value of;
     where the site's own are seen, one of the two answers (Dataset.judged_labels). Where the plan asks for sites behind
-    every block, so in each pattern.
+    every block, so in each pattern. Zeros, too, of what too few patients of all sites have one of the answers of, where
+    they were counted.
     """
     held_out = dataset.calibration_held_out
     if not dataset.floor.allows(held_out):
@@ -34,6 +35,8 @@ def measure_scores(
     scores = case_scores(model, plan, replace(dataset, labels=labels), rows)
     if plan.privacy.least_sites_per_block:
         scores *= _behind_enough(scores, dataset.floor.of(held_out))
+    if model.enough is not None:
+        scores *= model.enough.of("calibrate")[..., None, None]
     mean = scores.sum(axis=0) / len(rows)
     return {CALIBRATION: mean.astype(np.float32)}, {CALIBRATION: len(rows)}
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from fedfin.fusion.model import FusionModel
 from fedfin.model.model_spec import HISTOGRAM_LIMIT, histogram_bins
+from fedfin.model.model_spec import scenarios as scenario_names
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.cases.scenarios import Present, scenarios
+from fedfin_edge.cases.scenarios import Present, judging
 
 BATCH = 256  # cases at a time, to bound memory
 
@@ -23,16 +24,15 @@ def evaluate(
 
     Nothing of a scenario with cases of fewer patients than the floor: a histogram of few tells each one's score. Nor of
     a label that fewer have a value of; where the site's own histograms are seen, one of the two answers
-    (Dataset.judged_labels).
+    (Dataset.judged_labels). Nor of one that too few patients of all sites have an answer of, where they were counted.
     """
     tensors, weights = {}, {}
-    for scenario in scenarios({modality: dataset.present[modality] for modality in plan.dims}):
-        chosen = scenario.cases & dataset.held_out
-        if not dataset.floor.allows(chosen):
-            continue
+    places = {name: place for place, name in enumerate(scenario_names(plan))}
+    for scenario, chosen, labels in judging(plan, dataset):
         rows = np.flatnonzero(chosen)
         name, logits = f"eval.{scenario.name}", answer(model, plan, dataset, rows, scenario.present)
-        labels = dataset.judged_labels(chosen, summed=plan.privacy.summed)
+        if model.enough is not None:
+            labels[:, ~model.enough.of("evaluate")[places[scenario.name]]] = np.nan
         tensors[name] = _histogram(logits, labels, histogram_bins(plan))
         weights[name] = len(rows)
     return tensors, weights

@@ -10,6 +10,7 @@ from fedfin.codec import Tensors
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.answer_counts import count_answers
 from fedfin_edge.tasks.moments import pool_moments
 from fedfin_edge.tasks.pooled_modalities import with_pooled_modalities
 from fedfin_edge.tasks.task import Control, TaskResult
@@ -62,6 +63,8 @@ def _plain(task: Task, model: Tensors, plan: Plan, dataset: Dataset) -> TaskResu
     contradicts = None
     if task == "moments":
         tensors, weights = pool_moments(dataset)
+        counts, sites = count_answers(plan, dataset)
+        tensors, weights = tensors | counts, weights | sites
     elif task == "second_moments":
         tensors, weights = pool_second_moments(load_model(plan, model), plan, dataset)
     elif task == "calibrate":

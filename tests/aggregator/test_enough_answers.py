@@ -1,0 +1,273 @@
+"""What too few patients of all sites have is in no evaluation and no calibration, where the plan asks for that."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from closed_form_cases import draw, make_plan
+from msgspec.structs import replace as replace_struct
+
+from fedfin.codec import Tensors
+from fedfin.errors import ProtocolError
+from fedfin.model.answer_counts import count_shapes, enough_shapes
+from fedfin.model.blocks import Blocks, blocks_of
+from fedfin.model.initial_model import initial_model
+from fedfin.model.model_spec import CALIBRATION, Task, scenarios
+from fedfin.plan import Plan
+from fedfin.plan_sections import Modality, Privacy, Rounds
+from fedfin.protocol.rounds.sum_effects import OpenSum
+from fedfin.protocol.schedule import last_round, task_of
+from fedfin.secure_sums.fixed_point import ONE
+from fedfin.secure_sums.summand import Summand
+from fedfin_aggregator.fold.fold import Sum, apply_means
+from fedfin_aggregator.fold.partial_sum import decode_sum, unpack
+from fedfin_aggregator.rounds.close import close_round
+from fedfin_aggregator.rounds.enough_answers import enough_answers
+from fedfin_aggregator.rounds.evaluation import evaluation
+from fedfin_aggregator.rounds.rounds import sum_shapes
+from fedfin_aggregator.rounds.secure_rounds import SecureRounds
+from fedfin_aggregator.rounds.update_checks import check_values
+from fedfin_aggregator.store.journal import Journal
+from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.tasks.run_task import run_task
+
+QUIET = {"progress": lambda _: None, "stop": lambda: False}
+LEAST, CASES = 10, 90
+ALL, IMAGE, TEXT, AS_IS = range(4)
+
+
+def counting(least: int = LEAST, **privacy) -> Plan:
+    """Secure sums that count, of head and experts."""
+    plan = make_plan({"image": 4, "text": 3}, labels=2, answer="both", head_width=4)
+    return replace_struct(
+        plan,
+        privacy=Privacy(level="secure", least_answers=least, **privacy),
+        rounds=Rounds(count=1, sites=3, min_sites=3),
+    )
+
+
+PLAN = counting()
+
+
+class Sites:
+    """Three sites, whose sums are made as the aggregator gets them: all but masks."""
+
+    def __init__(self, plan: Plan, datasets: Sequence[Dataset]) -> None:
+        self.plan, self.datasets, self.model = plan, datasets, initial_model(plan)
+
+    def sum(self, task: Task) -> dict[str, Sum]:
+        """Of whole words."""
+        round_ = next(n for n in range(1, last_round(self.plan) + 1) if task_of(self.plan, n) == task)
+        form, given = Summand(self.plan, task), []
+        for number, dataset in enumerate(self.datasets):
+            result = run_task(self.plan, task, round_, self.model, dataset, f"s{number}", **QUIET)
+            given.append((result.deltas, result.weights, dataset.familiar_labels))
+        if (blocks := blocks_of(self.plan, task)) is not None:
+            judgement = blocks.judge({f"s{n}": blocks.given(*one) for n, one in enumerate(given)})
+            given = [(*judgement.apply(values, weights), labels) for values, weights, labels in given]
+        words = sum(form.words(values, weights, {}, len(given)) for values, weights, _ in given)
+        return {name: Sum(*tensor) for name, tensor in form.opened(words, {}).tensors.items()}
+
+    def count(self) -> Tensors:
+        """The first round; the model as it is then."""
+        _, replaced = close_round(self.plan, "moments", self.sum("moments"), {}, self.model)
+        self.model = apply_means(self.model, replaced, replace=True)
+        return self.model
+
+
+def three(positives: Sequence[int], **changes) -> list[Dataset]:
+    """Of each a third judges and a third calibrates; in each third so many have the first finding."""
+    made = []
+    for number, count in enumerate(positives):
+        dataset, third = draw(PLAN, CASES, number), np.arange(CASES) % 3
+        dataset.labels[:, 0] = np.arange(CASES) < 3 * count
+        made.append(replace(dataset, held_out=third == 0, validation=third == 1, **changes))
+    return made
+
+
+def same(one: dict[str, Sum], other: dict[str, Sum]) -> bool:
+    """To the bit."""
+    return one.keys() == other.keys() and all(
+        np.array_equal(sum_.total, other[name].total) and sum_.weight == other[name].weight
+        for name, sum_ in one.items()
+    )
+
+
+@pytest.mark.parametrize("task", ["evaluate", "calibrate"])
+@pytest.mark.parametrize("rest", [0, 8], ids=["the single positive", "one of nine"])
+def test_no_sum_changes_with_the_answer_of_a_patient_whose_finding_few_of_all_sites_have(task, rest) -> None:
+    """Not a bit of it; without the key it does, and tells the score."""
+    for plan, hidden in ((PLAN, True), (counting(0), False)):
+        sums = []
+        for answer in (1, 0):
+            sites = Sites(plan, three((1, rest, 0), least_patients=10))
+            patients = (
+                sites.datasets[0].held_out if task == "evaluate" else sites.datasets[0].calibration_held_out
+            )
+            sites.datasets[0].labels[np.flatnonzero(patients)[0], 0] = answer
+            sites.count()
+            sums.append(sites.sum(task))
+        assert same(*sums) == hidden
+
+
+def test_what_ten_have_is_there_and_the_other_label_is_as_it_was() -> None:
+    """Nine and ten; AUC is the mean over what is there."""
+    for positives, there in (((1, 4, 4), False), ((1, 4, 5), True)):
+        sites = Sites(PLAN, three(positives))
+        plain = Sites(counting(0), sites.datasets)
+        for one in (sites, plain):
+            one.count()
+        histograms, before = sites.sum("evaluate"), plain.sum("evaluate")
+        scores, former = sites.sum("calibrate")[CALIBRATION], plain.sum("calibrate")[CALIBRATION]
+        for scenario in scenarios(PLAN):
+            total, of_before = (sums[f"eval.{scenario}"].total for sums in (histograms, before))
+            assert bool(total[0].any()) == there
+            assert np.array_equal(total[1], of_before[1])
+        assert bool(scores.total[3, 0].any()) == there
+        assert np.array_equal(scores.total[:, 1], former.total[:, 1])
+        whole = {name: Sum(np.delete(sum_.total, 0, axis=0), sum_.weight) for name, sum_ in before.items()}
+        expected = evaluation(before if there else whole, before if there else whole)
+        assert evaluation(histograms, histograms) == expected
+
+
+def test_calibration_copes_with_labels_that_are_not_there() -> None:
+    """Of one the head's logits are taken to lie about its log-odds; where all are missing the head is not asked."""
+    for positives in ((1, 0, 0), (0, 0, 0)):
+        datasets = three(positives)
+        for dataset in datasets if not any(positives) else []:
+            dataset.labels[:, 1] = 0
+        sites = Sites(PLAN, datasets)
+        prior = np.array([-2.0, -1.0], np.float32)
+        model = sites.count() | {"blend.prior": prior}
+        _, replaced = close_round(PLAN, "calibrate", sites.sum("calibrate"), {}, model)
+        assert all(np.isfinite(values).all() for values in replaced.values())
+        slope, intercept = (replaced[f"calibration.{part}"] for part in ("slope", "intercept"))
+        assert np.allclose(slope[:, 0] * prior[0] + intercept[:, 0], prior[0])
+        assert any(positives) or not replaced["calibration.head_weight"].any()
+
+
+def counts(**rows: int) -> dict[str, Sum]:
+    """The sum of three sites: so many of each answer of both labels in each row, by name; of rows without one 30."""
+    shape = count_shapes(PLAN)["count.evaluate"]
+    names = ("all", "image", "text", "as_is", "of_all", "of_image", "of_text", "of_none")
+    values = np.array([rows.get(name, 30) for name in names], np.int64)
+    total = np.broadcast_to(values[:, None, None], shape) * round(ONE)
+    found = {"count.evaluate": Sum(total, 3)}
+    return found | {f"norm.{m}.mean": Sum(np.ones(dim, np.int64), 3) for m, dim in PLAN.dims.items()}
+
+
+def flags(sums: dict[str, Sum], plan: Plan = PLAN) -> list[int]:
+    """By scenario, alike for both labels."""
+    enough = enough_answers(plan, sums)["enough.evaluate"]
+    assert enough.shape == enough_shapes(plan)["enough.evaluate"]
+    assert np.array_equal(enough[:, 0], enough[:, 1])
+    return enough[:, 0].astype(int).tolist()
+
+
+def test_as_is_is_left_out_where_others_taken_off_it_would_leave_few() -> None:
+    """Nobody, or enough, in each part."""
+    assert flags(counts()) == [1, 1, 1, 1]
+    assert flags(counts(of_none=0, of_text=0)) == [1, 1, 1, 1]
+    for part in ("of_all", "of_image", "of_text", "of_none"):
+        assert flags(counts(**{part: 1})) == [1, 1, 1, 0]
+        assert flags(counts(**{part: 9})) == [1, 1, 1, 0]
+        assert flags(counts(**{part: 10})) == [1, 1, 1, 1]
+    assert flags(counts(all=9)) == [0, 1, 1, 1]
+    assert flags(counts(as_is=9)) == [1, 1, 1, 0]
+
+
+def test_the_one_incomplete_case_of_all_sites_is_not_told_by_a_difference_of_histograms() -> None:
+    """As-is less all is its score; with the key there is no as-is then, and complete cases are there."""
+    datasets = three((12, 12, 12))
+    datasets[0].present["text"] = ~np.isin(np.arange(CASES), [0])
+    sites = Sites(PLAN, datasets)
+    sites.count()
+    sums = sites.sum("evaluate")
+    assert sums["eval.all"].total[0, 1].any()
+    assert not sums["eval.as-is"].total.any()
+
+
+def test_without_a_modality_that_nobody_pools_as_is_is_that_of_the_only_one_left() -> None:
+    """Its cases fall into other parts than were counted; of several left nobody knows."""
+    plan = counting(least_sites_per_block=3)
+    sums = counts(image=9)
+    del sums["norm.text.mean"]
+    assert flags(sums, plan) == [1, 0, 1, 0]
+    assert flags(counts(of_text=0) | {"norm.text.mean": Sum(np.zeros(3, np.int64), 3)}, plan) == [1, 1, 1, 1]
+    more = replace_struct(plan, modalities=(*plan.modalities, Modality(name="ecg", encoder="0" * 64, dim=2)))
+    everybody = {"count.evaluate": Sum(np.full(count_shapes(more)["count.evaluate"], 30 * round(ONE)), 3)}
+    found = enough_answers(more, everybody | {f"norm.{m}.mean": Sum(np.ones(1), 3) for m in ("text", "ecg")})
+    assert found["enough.evaluate"][:, 0].tolist() == [1, 1, 1, 1, 0]
+
+
+def test_a_count_that_too_few_sites_give_is_not_taken_for_nobody(tmp_path: Path) -> None:
+    """One site has incomplete cases: how many is in no sum, and as-is less all would be theirs."""
+    plan = counting(least_sites_per_block=3)
+    datasets = three((12, 12, 12), least_patients=10)
+    datasets[0].present["text"] = np.arange(CASES) >= 40
+    sites = Sites(plan, datasets)
+    form, blocks = Summand(plan, "moments"), Blocks(plan, "moments")
+    results = [run_task(plan, "moments", 1, sites.model, d, f"s{n}", **QUIET) for n, d in enumerate(datasets)]
+    gives = {
+        f"s{n}": blocks.given(r.deltas, r.weights, d.familiar_labels)
+        for n, (r, d) in enumerate(zip(results, datasets, strict=True))
+    }
+    judgement = blocks.judge(gives)
+    assert not any("count" in says for says in judgement.says())
+    totals = sum(form.words(*judgement.apply(r.deltas, r.weights), {}, 3) for r in results)[None]
+    names = tuple(gives)
+    rounds = SecureRounds(Journal(tmp_path / "journal.sqlite", create=plan))
+    sum_ = OpenSum(1, b"a" * 16, names, {}, names, {}, {}, gives=gives)
+    sums = unpack(decode_sum(rounds._payload(sum_, totals)), sum_shapes(plan, "moments"))
+    assert (sums["count.evaluate"].total[5] == round(ONE)).all()
+    assert flags(sums, plan) == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("lie", "reason"),
+    [(-1.0, "fewer patients than none"), (11.0, "more than 10 of a site"), (0.5, "parts of")],
+)
+def test_counts_that_no_patients_give_are_refused(lie: float, reason: str) -> None:
+    """Of the opened sum, as of an update."""
+    values = {name: np.ones(shape) for name, shape in count_shapes(PLAN).items()}
+    weights = dict.fromkeys(values, 3)
+    check_values(PLAN, "moments", values, weights)
+    values["count.evaluate"][0, 0, 0] = lie
+    with pytest.raises(ProtocolError, match=rf"tensor count.evaluate counts .*{reason}"):
+        check_values(PLAN, "moments", values, weights)
+
+
+@pytest.mark.parametrize("sites", [3, 512])
+def test_sums_of_counts_are_exact_however_many_sites_give_them(sites: int) -> None:
+    """Whole numbers in the fold's fixed point, as large as any may be."""
+    plan = counting(10_000)
+    form = Summand(plan, "moments")
+    values = {name: np.full(shape, 9_999, np.float32) for name, shape in count_shapes(plan).items()}
+    words = form.words(values, dict.fromkeys(values, 1), {}, 512)
+    total = form.opened(words * np.uint64(sites), {}).tensors["count.evaluate"][0]
+    assert (total == 9_999 * sites * round(ONE)).all()
+
+
+def test_before_anything_is_counted_nothing_is_told() -> None:
+    """A run whose first sum nobody could make goes on without."""
+    model = initial_model(PLAN)
+    assert not any(model[name].any() for name in enough_shapes(PLAN))
+
+
+def test_a_plan_without_the_key_is_what_it_was() -> None:
+    """To the digest."""
+    plain = replace_struct(PLAN, privacy=Privacy(level="secure"))
+    assert b"least_answers" not in msgspec.msgpack.encode(plain)
+    assert plain.digest() != PLAN.digest()
+
+
+@pytest.mark.parametrize("level", ["open", "private"])
+def test_the_key_is_for_secure_sums_without_noise(level: str) -> None:
+    """With its name, and why."""
+    with pytest.raises(
+        ValueError, match=rf'privacy.least_answers is for privacy.level = "secure", not "{level}"'
+    ):
+        replace_struct(PLAN, privacy=Privacy(level=level, least_answers=10))

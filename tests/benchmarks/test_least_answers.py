@@ -1,0 +1,47 @@
+"""The price of counting answers over all sites: a model differs in its calibration alone."""
+
+import numpy as np
+from msgspec.structs import replace
+from study_cases import dealt, pool
+
+from benchmarks.least_answers import WITH
+from benchmarks.sites_per_block import WITHOUT
+from benchmarks.study.rounds import Rounds
+from fedfin.model.answer_counts import enough_shapes
+from fedfin.plan_sections import Privacy
+from fedfin.plan_sections import Rounds as RoundKeys
+
+
+def test_the_plan_differs_by_the_key_alone() -> None:
+    """What one costs is then the key's."""
+    base = dealt(pool(900), ratio="2:0:2", public=0.2).plan
+    without, with_key = (method.plan(base, {"image": 2}) for method in (WITHOUT, WITH))
+    assert replace(with_key, privacy=without.privacy) == without
+    assert with_key.privacy == replace(without.privacy, least_answers=10)
+
+
+def test_what_is_counted_changes_a_model_in_its_calibration_alone() -> None:
+    """And there where too few have an answer: nowhere, if one patient is enough; everywhere, if nobody is."""
+    federation = dealt(pool(1800), ratio="0:0:4", public=0.2)
+    models = []
+    for least in (0, 1, 10_000):
+        plan = replace(
+            federation.plan,
+            privacy=Privacy(level="secure", least_answers=least),
+            rounds=RoundKeys(count=2, sites=4, min_sites=3),
+        )
+        rounds = Rounds(plan, federation.sites)
+        for number in rounds.numbers:
+            rounds.run(number)
+        models.append(rounds.model)
+    without, one, everybody = models
+    assert not one.keys() - without.keys() - enough_shapes(plan).keys()
+    same = {name for name in without if np.array_equal(without[name], everybody[name])}
+    assert without.keys() - same == {
+        "calibration.slope",
+        "calibration.intercept",
+        "calibration.head_weight",
+    }
+    assert one["enough.calibrate"][1:].all()
+    assert [name for name in without if not np.array_equal(without[name], one[name])] == []
+    assert not everybody["enough.calibrate"].any()
