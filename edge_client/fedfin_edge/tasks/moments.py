@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.cases.populations import populations
 
 
 def pool_moments(dataset: Dataset) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
@@ -11,27 +12,18 @@ def pool_moments(dataset: Dataset) -> tuple[dict[str, NDArray[np.float32]], dict
 
     Weighted by that number, the means of several sites are those of their pooled cases.
     """
+    train = ~dataset.held_out
+    floor, present = dataset.floor.of(train), {m: mask[train] for m, mask in dataset.present.items()}
+    # Were those in here that second moments withhold, the difference of the two would be theirs.
+    told = populations(present, floor)
     tensors, weights = {}, {}
     for modality, features in dataset.features.items():
-        cases = _counted(dataset, modality)
-        if not cases.any():
+        parts = [cases & present[modality] for cases in told.values()]
+        counted = np.logical_or.reduce([cases & floor.allows(cases) for cases in parts])
+        if not counted.any():
             continue
-        rows = features[cases].astype(np.float64)
+        rows = features[train][counted].astype(np.float64)
         for name, mean in (("mean", rows.mean(axis=0)), ("square", np.square(rows).mean(axis=0))):
             tensors[f"norm.{modality}.{name}"] = mean.astype(np.float32)
             weights[f"norm.{modality}.{name}"] = len(rows)
     return tensors, weights
-
-
-def _counted(dataset: Dataset, modality: str) -> NDArray[np.bool_]:
-    """The training cases that have it, bool [n]: complete ones and others, either if enough patients are behind them.
-
-    Second moments are of these two apart. Were the few in here that are withheld there, the difference would be theirs.
-    """
-    held = dataset.present[modality] & ~dataset.held_out
-    complete = np.logical_and.reduce(list(dataset.present.values()))
-    counted = np.zeros_like(held)
-    for cases in (held & complete, held & ~complete):
-        if dataset.floor.allows(cases):
-            counted |= cases
-    return counted

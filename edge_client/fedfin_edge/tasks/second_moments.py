@@ -22,7 +22,8 @@ from fedfin.model.second_moment_spec import (
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import FEW, Dataset
 from fedfin_edge.cases.floor import Floor
-from fedfin_edge.cases.told import Told
+from fedfin_edge.cases.isolation import without_isolating
+from fedfin_edge.cases.populations import isolated_by_modalities, populations
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -52,13 +53,12 @@ def pool_second_moments(
     labels = dataset.labels[train].astype(np.float64)
     tensors, weights = {}, {}
     for part in _parts(plan, present, dataset.in_second_half[train], labels, floor):
-        told = Told(floor)
         for name, held, (one, other) in _named(plan, part, present):
-            if not told.take(held, {one, other or one}):
+            if not floor.allows(held):
                 continue
             if other is None:
-                known = told.labels(one, held, labels)
-                tensors[name] = _with_labels(known[held], basis[one][held])
+                known = _told(labels[held], [mask[held] for mask in present.values()], floor.of(held))
+                tensors[name] = _with_labels(known, basis[one][held])
             else:
                 tensors[name] = _products(basis[one][held], basis[other][held], same=one == other)
             weights[name] = int(held.sum())
@@ -66,27 +66,36 @@ def pool_second_moments(
 
 
 def _parts(plan: Plan, present: dict[str, Mask], second: Mask, labels: Floats, floor: Floor) -> list[_Part]:
-    """The site's cases, as finely parted as MOST_BYTES allows.
+    """The site's cases that may be told of, as finely parted as MOST_BYTES allows.
 
     Halves are for complete cases of several modalities: few sites may have them. They are not for so few cases that
     their moments may tell about single ones, nor where they withhold a label that the whole need not. A half matters
     more than what incomplete cases blur.
     """
-    every = np.logical_and.reduce(list(present.values()))
+    told = populations(present, floor)
     if plan.privacy.summed:
-        populations: dict[Population, Mask] = {"complete": every, "partial": ~every}
         return [
             part
-            for name, cases in populations.items()
+            for name, cases in told.items()
             for part in _halves(name, cases, second, present, labels, floor)
         ]
-    complete, partial = _Part("complete", "", every), _Part("partial", "", ~every)
+    every, together = told["complete"], told["complete"] | told["partial"]
+    complete, partial = _Part("complete", "", every), _Part("partial", "", told["partial"])
     first, other = _Part("complete", "", every & ~second), _Part("complete", OTHER_HALF, every & second)
-    ways = [[complete, partial], [_Part("partial", "", np.ones_like(every))]]
+    ways = [[complete, partial], [_Part("partial", "", together)]]
     halves = [first.cases, other.cases]
     if len(plan.dims) > 1 and _are_enough(halves) and not _withhold_more(halves, every, labels, floor):
-        ways = [[first, other, partial], [_Part("partial", "", ~other.cases), other], *ways]
+        ways = [[first, other, partial], [_Part("partial", "", together & ~other.cases), other], *ways]
     return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
+
+
+def _told(labels: Floats, present: list[Mask], floor: Floor) -> Floats:
+    """Labels of cases that have a modality, [n, labels], with those unknown that their moments must not tell.
+
+    present: of these cases, who has each modality; its sums are over those, too.
+    """
+    known = np.where(floor.below(labels), np.nan, labels)
+    return without_isolating(known, present, floor)
 
 
 def _halves(
@@ -99,7 +108,9 @@ def _halves(
     """
     halves = [cases & ~second, cases & second]
     cells = [present[one] & present[other] for one, other in combinations_with_replacement(present, 2)]
-    if any(_fall_below(halves, cases, cell, labels, floor) for cell in cells):
+    if any(_fall_below(halves, cases, cell, labels, floor) for cell in cells) or any(
+        isolated_by_modalities(half, present, floor).any() for half in halves
+    ):
         larger = max(halves, key=np.count_nonzero)
         halves = [np.where(half is larger, cases, False) for half in halves]
     return [_Part(population, half, mask) for half, mask in zip(("", OTHER_HALF), halves, strict=True)]
@@ -130,8 +141,7 @@ def _named(
 
     With labels, in place of a second modality, where that is None.
     """
-    # What is of one modality comes first: it is what others can be taken off.
-    pairs = sorted(combinations_with_replacement(plan.dims, 2), key=lambda pair: pair[0] != pair[1])
+    pairs = combinations_with_replacement(plan.dims, 2)
     names: list[tuple[str, tuple[str, str | None]]] = [
         *((second_moment_name(part.population, *pair), pair) for pair in pairs),
         *((label_moment_name(part.population, m), (m, None)) for m in plan.dims),

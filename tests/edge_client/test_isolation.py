@@ -11,7 +11,8 @@ from fedfin.model.second_moment_spec import unpack
 from fedfin_edge.agent.joining import labels_below_floor
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.floor import Floor
-from fedfin_edge.cases.told import isolates
+from fedfin_edge.cases.isolation import isolated
+from fedfin_edge.tasks.moments import pool_moments
 
 PLAN = make_plan({"image": 4, "text": 3}, labels=3)
 CASES, ONE = 60, 0
@@ -82,24 +83,30 @@ def test_labels_that_few_are_unknown_of_are_named() -> None:
 
 
 def test_the_only_case_of_a_modality_alone_is_not_what_pairs_leave() -> None:
-    """Of three modalities: all images less those with a text less those with an ECG."""
+    """Of three modalities: all images less those with a text less those with an ECG. The case is left out of all."""
     plan = make_plan({"image": 4, "text": 3, "ecg": 3}, labels=1)
     dataset = draw(plan, CASES, 2)
     dataset.present["text"] = (ROWS > ONE) & (ROWS < 30)
     dataset.present["ecg"] = ROWS >= 30
-    without = second_moments(plan, dataset)[0]
-    names = {name for name in without if "second.partial.image." in name}
-    assert names == {f"second.partial.image.{other}" for other in ("image", "text", "ecg")}
-    told = second_moments(plan, floored(dataset))[0]
-    assert len(names & told.keys()) == 2
-    assert {"second.partial.text.text", "second.partial.ecg.ecg"} <= told.keys()
+    for given, cases in ((dataset, CASES), (floored(dataset), CASES - 1)):
+        tensors, weights = second_moments(plan, given)
+        names = [f"second.partial.image.{other}" for other in ("image", "text", "ecg")]
+        assert [weights[name] for name in names] == [cases, 29, 30]
+        assert pool_moments(given)[1]["norm.image.mean"] == cases
+        parts = [
+            tensors[name].reshape(-1)[1:5] if at == 0 else tensors[name][1:, 0]
+            for at, name in enumerate(names)
+        ]
+        left = parts[0] * cases - parts[1] * 29 - parts[2] * 30
+        record = dataset.features["image"][ONE]
+        assert (np.abs(left - record).max() < 1e-3) == (given is dataset)
 
 
 @pytest.mark.parametrize("cases_of_each", [1, 3])
 def test_patients_are_counted_and_not_cases(cases_of_each: int) -> None:
     """Ten cases of ten patients are enough to be told apart; of fewer they are not."""
-    apart = np.arange(30) < LEAST_PATIENTS
-    sets = np.stack([np.ones(30, np.bool_), apart], axis=1)
-    floor = Floor(LEAST_PATIENTS, np.arange(30) // cases_of_each)
-    assert isolates(sets, floor) == (cases_of_each > 1)
-    assert not isolates(sets, Floor(0, floor.patient))
+    apart = np.arange(60) < LEAST_PATIENTS
+    sets = [np.ones(60, np.bool_), apart]
+    floor = Floor(LEAST_PATIENTS, np.arange(60) // cases_of_each)
+    assert np.array_equal(isolated(sets, floor), apart & (cases_of_each > 1))
+    assert not isolated(sets, Floor(0, floor.patient)).any()

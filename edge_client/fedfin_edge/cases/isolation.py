@@ -1,0 +1,49 @@
+"""Whom sums over sets of cases tell of alone, when they are added to and taken off each other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedfin_edge.cases.floor import Floor
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+NEARLY_ONE = 1 - 1e-9
+
+
+def isolated(sets: Sequence[Mask], floor: Floor) -> Mask:
+    """Of sums over these sets of n cases: which cases, bool [n], a combination is of alone, and of too few patients.
+
+    No sum tells cases apart that are in the same sets: these are one row of a table. A combination of the sums is of
+    one row alone where the row is no combination of the others: its leverage is one (Hoaglin and Welsch 1978).
+    """
+    if floor.least <= 1:
+        return np.zeros(len(floor.patient), np.bool_)
+    rows, row = np.unique(np.stack(sets, axis=1), axis=0, return_inverse=True)
+    row = row.ravel()  # some numpy has it in the shape of the table
+    patients = np.bincount(np.unique(np.stack([row, floor.patient]), axis=1)[0], minlength=len(rows))
+    few = rows.any(axis=1) & (patients < floor.least)
+    if few.any():
+        table = rows.astype(np.float64)
+        leverage = np.einsum("ij,jk,ik->i", table, np.linalg.pinv(table.T @ table), table)
+        few &= leverage > NEARLY_ONE
+    return np.asarray(few[row])
+
+
+def without_isolating(labels: Floats, sets: Sequence[Mask], floor: Floor) -> Floats:
+    """The same labels, [n, labels], with those unknown, NaN, that beside sums over these sets would isolate cases."""
+    if not isolated([*sets, *_answers(labels)], floor).any():
+        return labels
+    kept = np.full_like(labels, np.nan)
+    for label in range(labels.shape[1]):
+        more = kept.copy()
+        more[:, label] = labels[:, label]
+        if not isolated([*sets, *_answers(more)], floor).any():
+            kept = more
+    return kept
+
+
+def _answers(labels: Floats) -> list[Mask]:
+    """Of whom each label is known, and of whom it is true."""
+    return [*(~np.isnan(labels)).T, *(labels == 1).T]

@@ -1,0 +1,30 @@
+"""Complete cases and others: second moments are of these apart, and moments are of the same cases."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fedfin.model.second_moment_spec import Population
+from fedfin_edge.cases.floor import Floor
+from fedfin_edge.cases.isolation import Mask, isolated
+
+
+def populations(present: Mapping[str, Mask], floor: Floor) -> dict[Population, Mask]:
+    """Bool [n] each. present: of n cases, by modality.
+
+    Without what the floor withholds: complete cases of too few patients; of the others those that sums over who has a
+    modality, or two of them, would tell of alone.
+    """
+    complete = np.logical_and.reduce(list(present.values()))
+    partial = ~complete
+    while (alone := isolated_by_modalities(partial, present, floor)).any():
+        partial &= ~alone
+    return {"complete": complete & floor.allows(complete), "partial": partial}
+
+
+def isolated_by_modalities(cases: Mask, present: Mapping[str, Mask], floor: Floor) -> Mask:
+    """Of these cases, bool [n], whom the sums of a modality, over those who have it and another, tell of alone."""
+    found = [
+        isolated([cases & mask & other for other in present.values()], floor) for mask in present.values()
+    ]
+    return np.asarray(np.logical_or.reduce(found))
