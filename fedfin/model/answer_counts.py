@@ -2,45 +2,79 @@
 
 Where a plan says `privacy.least_answers`, each site counts its patients up to that number, as more would tell no more:
 
-count.evaluate    [scenarios and parts, labels, answers], those that are held out
-count.calibrate   [patterns, labels, answers], those that calibrate
+count.evaluate        [scenarios and parts, labels, answers], those that are held out
+count.calibrate       [patterns, labels, answers], those that calibrate
+count.second_moments  [label moments, labels, KINDS], those that train: without it, with it, unknown
+count.label_pairs     [label moments, pairs of labels, KINDS of one and of the other], in how many of them these differ
 
 Of their sums the model says, 1 or 0, whether enough patients have both answers:
 
-enough.evaluate   [scenarios, labels]
-enough.calibrate  [patterns, labels]
+enough.evaluate        [scenarios, labels]
+enough.calibrate       [patterns, labels]
+enough.second_moments  [label moments, labels]: and nobody, or enough, are unknown, or differ from any other such label
 
 Parts: a case that `as-is` and another scenario show alike has one score in both histograms, so that their difference is
 that of the other cases. So the cases of `as-is` are counted by which scenario shows them alike, too, the last part
 being those that none does; nobody or enough patients must be behind each.
+
+Pairs: the moments of those whom one label is true of, less those of another label, are those of the patients in whom
+the two differ.
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import combinations, product
 from typing import Any, Literal, get_args
 
 from numpy.typing import NDArray
 
 from fedfin.codec import Shape
+from fedfin.model.fin_spec import CLOSED_FORMS, fin_variant
+from fedfin.model.second_moment_spec import OTHER_HALF, POPULATIONS, label_moment_name
 from fedfin.plan import Plan
 
-Counted = Literal["evaluate", "calibrate"]
+Counted = Literal["evaluate", "calibrate", "second_moments"]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
-COUNT, ENOUGH = "count.", "enough."
-ANSWERS = 2
+COUNT, ENOUGH, PAIRS = "count.", "enough.", "count.label_pairs"
+ANSWERS, KINDS = 2, 3
+MOST_LABELS = 32  # each two of which are counted: of two modalities 286 KB of a masked sum
 _PARTS = 2  # as many as scenarios: one for each other scenario, and what is left
 
 
 def count_shapes(plan: Plan) -> dict[str, Shape]:
     """What sites count, by tensor; nothing where the plan does not ask."""
-    rows = _rows(plan)
-    sizes = {task: (_PARTS if task == "evaluate" else 1) * len(rows[task]) for task in rows}
-    return {COUNT + task: (size, len(plan.labels), ANSWERS) for task, size in sizes.items()}
+    shapes: dict[str, Shape] = {}
+    for task, rows in _rows(plan).items():
+        size = (_PARTS if task == "evaluate" else 1) * len(rows)
+        shapes[COUNT + task] = (size, len(plan.labels), KINDS if task == "second_moments" else ANSWERS)
+    if (pairs := label_pairs(plan)) and counts_training(plan):
+        shapes[PAIRS] = (len(label_moments(plan)), len(pairs), KINDS**2)
+    return shapes
 
 
 def enough_shapes(plan: Plan) -> dict[str, Shape]:
     """What the model says of it, by tensor."""
     return {ENOUGH + task: (len(rows), len(plan.labels)) for task, rows in _rows(plan).items()}
+
+
+def counts_training(plan: Plan) -> bool:
+    """Whether who trains is counted, too: not where sites say by bits, which others see, to what they give.
+
+    Nor of more labels than MOST_LABELS. There each site asks its own floor.
+    """
+    solved = fin_variant(plan) in CLOSED_FORMS or plan.model.answer != "head"
+    few = len(plan.labels) <= MOST_LABELS
+    return bool(plan.privacy.least_answers and not plan.privacy.least_sites_per_block and solved and few)
+
+
+def label_moments(plan: Plan) -> tuple[str, ...]:
+    """The tensors of second_moment_spec.py that hold labels, in the order in which they are counted."""
+    names = product(("", OTHER_HALF), POPULATIONS, plan.dims)
+    return tuple(half + label_moment_name(population, modality) for half, population, modality in names)
+
+
+def label_pairs(plan: Plan) -> list[tuple[int, int]]:
+    """The places of each two labels, in the order in which they are counted."""
+    return list(combinations(range(len(plan.labels)), 2))
 
 
 def suppressed(plan: Plan, task: str, model: Mapping[str, NDArray[Any]]) -> list[str]:
@@ -65,6 +99,9 @@ def _rows(plan: Plan) -> dict[Counted, tuple[str, ...]]:
     }
     if plan.model.answer == "both":
         rows["calibrate"] = tuple(_patterns(plan))
+    if counts_training(plan):
+        kinds = product(("a half", "the other half"), ("complete", "other"), plan.dims)
+        rows["second_moments"] = tuple(f"{m} of {half} of {kind} patients" for half, kind, m in kinds)
     return rows
 
 

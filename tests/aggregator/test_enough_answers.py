@@ -16,6 +16,7 @@ from fedfin.model.answer_counts import count_shapes, enough_shapes
 from fedfin.model.blocks import Blocks, blocks_of
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import CALIBRATION, Task, scenarios
+from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Privacy, Rounds
 from fedfin.protocol.rounds.sum_effects import OpenSum
@@ -111,6 +112,82 @@ def test_no_sum_changes_with_the_answer_of_a_patient_whose_finding_few_of_all_si
             sites.count()
             sums.append(sites.sum(task))
         assert same(*sums) == hidden
+
+
+def training(positives: Sequence[int], halves: bool = True) -> list[Dataset]:
+    """Everybody trains; of each site so many have the first finding, alternately in either half of the patients."""
+    datasets = three([0] * len(positives), least_patients=10)
+    for dataset, count in zip(datasets, positives, strict=True):
+        dataset.held_out[:] = False
+        dataset.labels[:, 0] = np.arange(CASES) < count
+    return [replace(one, second_half=np.arange(CASES) % 2 == int(halves)) for one in datasets]
+
+
+def label_moments_of(sites: Sites, label: int = 0) -> list[bool]:
+    """Whether there are any of complete cases, of either half."""
+    sites.count()
+    sums = sites.sum("second_moments")
+    return [bool(sums[f"{half}labels.complete.image"].total[label].any()) for half in ("", OTHER_HALF)]
+
+
+@pytest.mark.parametrize(
+    ("positives", "there"),
+    [
+        ((1, 1, 1), [False, False]),
+        ((6, 6, 6), [False, False]),
+        ((8, 6, 6), [True, True]),
+        ((7, 6, 6), [True, False]),
+    ],
+)
+def test_a_finding_that_ten_of_all_sites_have_is_in_label_moments_whoever_has_it(positives, there) -> None:
+    """Ten of each half; no site has ten. Without the key each site's floor keeps all of it."""
+    assert label_moments_of(Sites(PLAN, training(positives))) == there
+    of_each = label_moments_of(Sites(counting(0), training(positives)))
+    assert of_each == [False, min(positives) == 1]  # nobody of the other half has it, and that is told
+    assert label_moments_of(Sites(PLAN, training(positives)), label=1) == [True, True]
+
+
+@pytest.mark.parametrize("few", ["one is unknown", "two labels differ in one"])
+def test_what_one_patient_of_all_sites_has_apart_is_in_no_label_moment(few: str) -> None:
+    """Whom a label is unknown of, or in whom two labels differ: taken off each other they would be that record."""
+    for apart, there in ((1, False), (0, True)):
+        datasets = training((30, 30, 30))
+        for dataset in datasets:
+            if few == "two labels differ in one":
+                dataset.labels[:, 1] = dataset.labels[:, 0]
+        datasets[0].labels[:apart, 1] = np.nan if few == "one is unknown" else 0
+        in_first, in_second = label_moments_of(Sites(PLAN, datasets), label=1)
+        assert (in_first, in_second) == (there, True)
+        assert label_moments_of(Sites(PLAN, datasets), label=0) == [True, True]
+
+
+def test_no_label_moment_changes_with_the_answer_of_whom_few_are_like() -> None:
+    """Not a bit of it."""
+    sums = []
+    for answer in (1, 0):
+        sites = Sites(PLAN, training((1, 3, 3)))
+        sites.datasets[0].labels[0, 0] = answer
+        sites.count()
+        sums.append(sites.sum("second_moments"))
+    assert same(*sums)
+
+
+def test_sites_that_keep_rare_answers_to_themselves_ask_their_own_floor() -> None:
+    """And count nobody."""
+    wary = [replace(one, rare_answers=False) for one in training((8, 8, 8))]
+    assert label_moments_of(Sites(PLAN, wary)) == [False, False]
+
+
+def test_where_sites_stand_behind_blocks_or_labels_are_many_who_trains_is_not_counted() -> None:
+    """Bits that others see would tell whom a site has; and of each two labels there would be a count."""
+    many = replace_struct(PLAN, labels=tuple(f"l{n}" for n in range(33)))
+    for plan in (counting(least_sites_per_block=3), many, counting(0)):
+        assert not any(
+            "moments" in name or "pairs" in name for name in (*count_shapes(plan), *enough_shapes(plan))
+        )
+    assert {"count.second_moments", "count.label_pairs"} <= count_shapes(PLAN).keys()
+    alone = replace_struct(PLAN, labels=PLAN.labels[:1])
+    assert "count.label_pairs" not in count_shapes(alone)
 
 
 def test_what_ten_have_is_there_and_the_other_label_is_as_it_was() -> None:

@@ -50,7 +50,7 @@ def test_a_site_of_both_kinds_of_cases_sends_one_population_where_two_would_be_t
     apart, weights = second_moments(PLAN, dataset)
     of_two = solved(PLAN, {"s0": dataset})["gaussian.gain.image.text"]
     monkeypatch.setattr(
-        "fedfin_edge.tasks.second_moments.MOST_BYTES", sum(array.nbytes for array in apart.values()) - 1
+        "fedfin_edge.tasks.moment_parts.MOST_BYTES", sum(array.nbytes for array in apart.values()) - 1
     )
     together, of_all = second_moments(PLAN, dataset)
     check(PLAN, together, of_all)
@@ -97,10 +97,10 @@ def test_halves_stay_together_where_they_are_few_too_large_or_of_one_modality(mo
     assert not parted(draw(alone, 2 * FEW, 1), alone)
     dataset = in_halves(some_hidden(draw(PLAN, 800, 1), 1))
     of_all = sent(dataset)
-    monkeypatch.setattr("fedfin_edge.tasks.second_moments.MOST_BYTES", of_all - 1)
+    monkeypatch.setattr("fedfin_edge.tasks.moment_parts.MOST_BYTES", of_all - 1)
     assert parted(dataset)
     assert not any(name.startswith("second.complete") for name in second_moments(PLAN, dataset)[0])
-    monkeypatch.setattr("fedfin_edge.tasks.second_moments.MOST_BYTES", sent(dataset) - 1)
+    monkeypatch.setattr("fedfin_edge.tasks.moment_parts.MOST_BYTES", sent(dataset) - 1)
     assert not parted(dataset)
 
 
@@ -110,7 +110,7 @@ def test_no_site_sends_more_than_the_limit_of_a_plan_that_may_begin(monkeypatch,
     dataset = in_halves(draw(PLAN, 400, 1))
     cases, most = some_hidden(dataset, 1) if hide else dataset, least_bytes(PLAN)
     assert sent(cases) > most
-    monkeypatch.setattr("fedfin_edge.tasks.second_moments.MOST_BYTES", most)
+    monkeypatch.setattr("fedfin_edge.tasks.moment_parts.MOST_BYTES", most)
     assert sent(cases) == most
 
 

@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.model.answer_counts import COUNT, ENOUGH, count_shapes, enough_shapes
+from fedfin.model.answer_counts import (
+    ANSWERS,
+    COUNT,
+    ENOUGH,
+    PAIRS,
+    count_shapes,
+    enough_shapes,
+    label_pairs,
+)
 from fedfin.model.blocks import Judgement
 from fedfin.plan import Plan
 from fedfin.secure_sums.fixed_point import ONE
@@ -32,9 +40,16 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
     """The tensors `enough.*`, 1 or 0: scenarios, or patterns, by label; none where nobody has counted."""
     least = plan.privacy.least_answers or 0
     counts = {name: np.rint(sums[name].total / ONE) for name in count_shapes(plan) if name in sums}
+    pairs = counts.pop(PAIRS, None)
     enough: dict[str, Flags] = {
-        ENOUGH + name.removeprefix(COUNT): np.all(count >= least, axis=-1) for name, count in counts.items()
+        ENOUGH + name.removeprefix(COUNT): np.all(count[..., :ANSWERS] >= least, axis=-1)
+        for name, count in counts.items()
     }
+    if (name := ENOUGH + "second_moments") in enough:
+        unknown = counts[COUNT + "second_moments"][..., ANSWERS]
+        enough[name] &= _none_or(least, unknown)
+        if pairs is not None:
+            enough[name] = _that_differ(plan, enough[name], np.asarray(_none_or(least, pairs).all(axis=-1)))
     if (name := ENOUGH + "evaluate") in enough:
         flags = enough[name][: enough_shapes(plan)[name][0]]
         parts = counts[COUNT + "evaluate"][len(flags) :]
@@ -49,8 +64,23 @@ def _clear(parts: Floats, least: int) -> Flags:
 
     parts: [parts, labels, answers].
     """
-    clear: Flags = np.all((parts == 0) | (parts >= least), axis=(0, -1))
+    clear: Flags = np.all(_none_or(least, parts), axis=(0, -1))
     return clear
+
+
+def _none_or(least: int, counts: Floats) -> Flags:
+    return np.asarray((counts == 0) | (counts >= least))
+
+
+def _that_differ(plan: Plan, enough: Flags, apart: Flags) -> Flags:
+    """Of these, [rows, labels], those that differ in nobody or enough from any that come before them.
+
+    apart: [rows, pairs of labels], whether they do.
+    """
+    kept = enough.copy()
+    for at, (one, other) in enumerate(label_pairs(plan)):
+        kept[:, other] &= apart[:, at] | ~kept[:, one]
+    return kept
 
 
 def _lost(plan: Plan, sums: Sums) -> set[str]:

@@ -32,12 +32,12 @@ class Floor:
     def withheld(self, labels: NDArray[np.floating[Any]]) -> Mask:
         """Of [n, labels] those of whose two answers one is that of some patients, but too few, bool [labels]."""
         answers = ((column == 0, column == 1) for column in labels.T)
-        return np.array([any(cases.any() and not self.allows(cases) for cases in pair) for pair in answers])
+        return np.array([any(c.any() and not self.allows(c) for c in pair) for pair in answers], np.bool_)
 
     def below(self, labels: NDArray[np.floating[Any]]) -> Mask:
         """Of [n, labels] those that are withheld, or unknown of some patients, but too few, bool [labels]."""
         few = [bool(unknown.any()) and not self.allows(unknown) for unknown in np.isnan(labels).T]
-        return np.asarray(self.withheld(labels) | np.array(few))
+        return np.asarray(self.withheld(labels) | np.array(few, np.bool_))
 
     def unfamiliar(self, labels: NDArray[np.floating[Any]]) -> Mask:
         """Of [n, labels] those that too few patients have any value of, or none, bool [labels]."""
