@@ -12,7 +12,7 @@ from fedfin.plan import Plan
 from fedfin.protocol import staleness
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group, grouped, is_grouped
-from fedfin_aggregator.closed_form.head_calibration import calibrate
+from fedfin_aggregator.closed_form.head_calibration import calibrate, unmeasured
 from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
@@ -71,16 +71,8 @@ def _calibrated(plan: Plan, sums: Mapping[str, Sum], model: Tensors) -> Means:
     if plan.privacy.noised:
         return calibrate(denoised_scores(plan, sums), 1, power, prior)
     solved = calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)
-    return (
-        _about_prior(solved, model[ENOUGH + "calibrate"] > 0, prior) if plan.privacy.least_answers else solved
-    )
-
-
-def _about_prior(solved: Means, measured: NDArray[np.bool_], prior: NDArray[np.float64]) -> Means:
-    """Of labels that were not measured, bool [patterns, labels], the head's logits lie about their log-odds.
-
-    Else they would be taken to lie about zero, and cases of different patterns would not compare.
-    """
-    slope, intercept = solved["calibration.slope"], solved["calibration.intercept"]
-    about = np.where(measured, intercept, prior - slope * prior)
-    return {**solved, "calibration.intercept": about}
+    if plan.privacy.least_answers:
+        measured = model[ENOUGH + "calibrate"] > 0
+        measured[0] = True  # of who shows nothing nobody measures anything, with the key or without
+        return unmeasured(solved, measured, power, prior)
+    return solved
