@@ -1,7 +1,6 @@
 """Promises of the calibration: the head weighs as much as it was right about held-out cases."""
 
 import numpy as np
-import pytest
 import torch
 
 from fedfin.fusion.calibration import Calibration
@@ -104,17 +103,6 @@ def test_without_any_case_the_experts_answer():
     found, weight = calibrated(np.zeros(0), np.zeros(0), [5.0, -5.0, 0.0])
     assert weight == 0
     assert np.isfinite(found).all()
-
-
-def test_a_label_that_nobody_measured_is_not_moved_against_those_that_were():
-    """The head, as sure of both as it should be, answers it about as the experts do: not from another middle."""
-    logits, labels = draw(2.0)
-    rare = -3.0
-    sums = np.zeros((2, 2, 2, CALIBRATION_SUMS))
-    sums[1, 0] = sums_of(logits, labels)
-    slope, intercept, _ = (of[1] for of in solved(sums, np.ones((2, 2)), (0.0, rare)))
-    assert slope[1] > 0
-    assert slope[1] * rare + intercept[1] == pytest.approx(rare)
 
 
 def test_few_cases_that_happen_to_agree_do_not_shout():

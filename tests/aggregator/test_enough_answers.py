@@ -211,19 +211,29 @@ def test_what_ten_have_is_there_and_the_other_label_is_as_it_was() -> None:
 
 
 def test_calibration_copes_with_labels_that_are_not_there() -> None:
-    """Of one the head's logits are taken to lie about its log-odds; where all are missing the head is not asked."""
-    for positives in ((1, 0, 0), (0, 0, 0)):
-        datasets = three(positives)
-        for dataset in datasets if not any(positives) else []:
-            dataset.labels[:, 1] = 0
-        sites = Sites(PLAN, datasets)
-        prior = np.array([-2.0, -1.0], np.float32)
-        model = sites.count() | {"blend.prior": prior}
-        _, replaced = close_round(PLAN, "calibrate", sites.sum("calibrate"), {}, model)
-        assert all(np.isfinite(values).all() for values in replaced.values())
-        slope, intercept = (replaced[f"calibration.{part}"] for part in ("slope", "intercept"))
-        assert np.allclose(slope[:, 0] * prior[0] + intercept[:, 0], prior[0])
-        assert any(positives) or not replaced["calibration.head_weight"].any()
+    """Of one the head's logits are taken to lie about its log-odds."""
+    sites = Sites(PLAN, three((1, 0, 0)))
+    prior = np.array([-2.0, -1.0], np.float32)
+    model = sites.count() | {"blend.prior": prior}
+    _, replaced = close_round(PLAN, "calibrate", sites.sum("calibrate"), {}, model)
+    assert all(np.isfinite(values).all() for values in replaced.values())
+    slope, intercept = (replaced[f"calibration.{part}"] for part in ("slope", "intercept"))
+    assert np.allclose(slope[1:, 0] * prior[0] + intercept[1:, 0], prior[0])
+    assert not np.allclose(slope[1:, 1] * prior[1] + intercept[1:, 1], prior[1])
+
+
+@pytest.mark.parametrize(("known", "share"), [((1.0, 1.0), 0.0), ((1.0, 0.0), 0.5), ((0.0, 0.0), 1.0)])
+def test_where_no_label_is_there_the_head_answers_for_what_experts_know_nothing_of(known, share) -> None:
+    """As it learnt: else nobody would answer where too few have an answer in the experts' sums, too."""
+    sites = Sites(PLAN, three((0, 0, 0)))
+    for dataset in sites.datasets:
+        dataset.labels[:, 1] = 0
+    power = np.broadcast_to(np.array(known, np.float32), (4, 2))
+    model = sites.count() | {"blend.power": power}
+    _, replaced = close_round(PLAN, "calibrate", sites.sum("calibrate"), {}, model)
+    assert (replaced["calibration.slope"][1:] == 1).all()
+    assert not replaced["calibration.intercept"][1:].any()
+    assert (replaced["calibration.head_weight"][1:] == share).all()
 
 
 def counts(**rows: int) -> dict[str, Sum]:

@@ -13,7 +13,7 @@ from fedfin.model.exported_model import GRAPH
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_file import ModelFile, write_model
 from fedfin.plan import Plan
-from fedfin.plan_sections import Modality, Model
+from fedfin.plan_sections import Modality, Model, Privacy, Rounds
 from fedfin_edge.predict.predictor import open_predictor
 from fedfin_export.commands import model as export_module
 from fedfin_export.commands.model import export_model
@@ -33,6 +33,8 @@ MODELS = {
 }
 # What standardised features are divided by.
 SCALES = [*((fin, "feature") for fin in MODELS), ("mlp", "modality"), ("gaussian", "modality")]
+# As drafted, with tensors that answer nothing.
+COUNTED = {"privacy": Privacy(level="secure", least_answers=10), "rounds": Rounds(sites=3, min_sites=3)}
 
 
 def trained(fin, scale="feature"):
@@ -51,6 +53,7 @@ def trained(fin, scale="feature"):
             fin_layers=1,
             memory_tokens=2,
         ),
+        **(COUNTED if (fin, scale) == ("gaussian", "modality") else {}),
     )
     generator = np.random.default_rng(3)
     tensors = {

@@ -53,12 +53,30 @@ def calibrate(means: Floats, cases: int, power: Floats, prior: Floats) -> dict[s
         _over_labels(size),
         _auc_factor(head_squares, freedom) / _auc_factor(expert_squares, freedom),
     )
-    # Of a label that nobody measured the head, which trains on log-odds, is taken to be at the prior in the middle.
-    middle = np.where(counts.any(axis=-1), mean.mean(axis=-1), prior)
     return {
         "calibration.slope": slope,
-        "calibration.intercept": prior - slope * middle,
+        "calibration.intercept": prior - slope * mean.mean(axis=-1),
         "calibration.head_weight": head_weight[:, 0],
+    }
+
+
+def unmeasured(
+    solved: dict[str, Floats], measured: NDArray[np.bool_], power: Floats, prior: Floats
+) -> dict[str, Floats]:
+    """The same where labels were left out of the means, as too few patients have an answer; measured: bool, as `power`.
+
+    Of one its logits are taken to lie about its log-odds, not about zero. Where all of a pattern are left out, the head
+    answers as it learnt, and has the share of the labels of which the experts know nothing.
+    """
+    slope, intercept, weight = (
+        solved[f"calibration.{part}"] for part in ("slope", "intercept", "head_weight")
+    )
+    nothing = ~np.asarray(measured.any(axis=-1, keepdims=True))
+    slope = np.where(nothing, 1.0, slope)
+    return {
+        "calibration.slope": slope,
+        "calibration.intercept": np.where(measured, intercept, np.where(nothing, 0.0, prior - slope * prior)),
+        "calibration.head_weight": np.where(nothing[:, 0], (power <= LEAST).mean(axis=-1), weight),
     }
 
 

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
+from fedfin.model.answer_counts import ENOUGH
 from fedfin.model.model_spec import CALIBRATION, MAGNITUDES, Task
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group, grouped, is_grouped
-from fedfin_aggregator.closed_form.head_calibration import calibrate
+from fedfin_aggregator.closed_form.head_calibration import calibrate, unmeasured
 from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
@@ -69,4 +70,9 @@ def _calibrated(plan: Plan, sums: Mapping[str, Sum], model: Tensors) -> Means:
     power, prior = (model[f"blend.{part}"].astype(np.float64) for part in ("power", "prior"))
     if plan.privacy.noised:
         return calibrate(denoised_scores(plan, sums), 1, power, prior)
-    return calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)
+    solved = calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)
+    if plan.privacy.least_answers:
+        measured = model[ENOUGH + "calibrate"] > 0
+        measured[0] = True  # of who shows nothing nobody measures anything, with the key or without
+        return unmeasured(solved, measured, power, prior)
+    return solved
