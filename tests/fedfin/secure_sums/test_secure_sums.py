@@ -7,7 +7,7 @@ import pytest
 from cohort_sites import FIRST, WHERE, Sites, open_sum
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
@@ -110,6 +110,26 @@ def _masked(count: int = 6):
     dealings = sites.deal(sites.names)
     words = {name: np.ones(8, np.uint64) for name in sites.names}
     return sites, dealings, sites.mask(dealings, words)
+
+
+def test_tensors_that_count_alike_are_each_in_their_place() -> None:
+    """They are weighed together: beside one that counts otherwise, one that is lacking, and one of no order."""
+    modalities = tuple(Modality(name=name, encoder="a" * 64, dim=3) for name in ("image", "text"))
+    plan = replace(PLAN, modalities=modalities)
+    summand, shapes = Summand(plan, "train"), task_specs(plan, "train")
+    lacking, other = sorted(shapes)[1:3]
+    rng = np.random.default_rng(3)
+    values = {
+        name: rng.standard_normal(shape).astype(np.float32)
+        for name, shape in sorted(shapes.items(), reverse=True)
+        if name != lacking
+    }
+    weights = dict.fromkeys(values, 3) | {other: 5}
+    tensors, _ = summand.opened(summand.words(values, weights, {}), {})
+    assert tensors.keys() == values.keys()
+    for name, (total, weight) in tensors.items():
+        assert weight == weights[name]
+        assert (total == np.rint(values[name].astype(np.float64) * weight * 2**limits.FRACTION_BITS)).all()
 
 
 def test_who_is_not_in_the_charter_is_no_member_of_a_cohort() -> None:
