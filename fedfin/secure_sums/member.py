@@ -36,6 +36,7 @@ from fedfin.protocol.sum_groups import Groups, deal, members, whole
 from fedfin.secure_sums import masks, shamir
 from fedfin.trust import sealing
 from fedfin.trust.identity import Identity, PublicKeys
+from fedfin.trust.many_seals import ManySeals
 
 
 class RevealedError(ProtocolError):
@@ -207,9 +208,9 @@ class Member:
         self, message: Cohort, key: SumKey, shares: Mapping[str, tuple[bytes, bytes]], gives: bytes
     ) -> Dealing:
         run, round_, attempt = message.run, message.round, message.attempt
-        roster = self._roster()
+        roster, seals = self._roster(), ManySeals()
         sealed = {
-            name: sealing.seal(
+            name: seals.seal(
                 b"".join(pair),
                 roster[name].recipient,
                 shares_context(run, round_, attempt, self._site, name),
