@@ -161,9 +161,9 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
             self._put(Failed(error))
         else:
-            if isinstance(answer, bytes):
+            if isinstance(answer, site_events.Masked):
                 if withheld := part.sums.withheld():
                     self._report("withheld", {"round": message.round, "blocks": ", ".join(withheld)})
-                self._put(site_events.Masked(message.round, answer))
+                self._put(answer)
             else:
                 self._answer(answer)

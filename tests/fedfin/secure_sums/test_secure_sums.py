@@ -156,12 +156,14 @@ def test_two_sites_are_too_few() -> None:
         sites.consents(("s0", "s1"))
 
 
-def test_a_site_signs_one_list_of_survivors() -> None:
+def test_beside_that_of_all_a_site_signs_one_list_of_survivors() -> None:
     """Different lists for different sites would open both secrets of one."""
-    sites, _, _ = _masked()
-    sites.consents(sites.names)
-    with pytest.raises(ProtocolError, match="other survivors than before"):
-        sites.consents(sites.names[:5])
+    sites, _, _ = _masked(7)
+    for names in (sites.names, sites.names[:6]):
+        sites.consents(names)
+    for names in (sites.names[:5], sites.names):
+        with pytest.raises(ProtocolError, match="other survivors than before"):
+            sites.consents(names)
 
 
 def test_signatures_of_another_list_reveal_nothing() -> None:
