@@ -10,11 +10,12 @@ from fedfin.codec.encode import encode
 from fedfin.codec.layout import Coded, Kind, Shapes, Tensors, size
 from fedfin.codec.presets import PRESETS, Preset
 from fedfin.codec.quantize import Floats, from_levels
-from fedfin.codec.wire import read, write
+from fedfin.codec.wire import read, read_whole, write
 from fedfin.errors import ProtocolError
 
 # numpy 1.26 warns of some NaNs, which are refused here. Once for all tensors of a body: of small ones it is a third.
 _NO_WARNINGS = partial(np.errstate, invalid="ignore")
+_TOGETHER_BYTES = 256 * 1024  # of larger bodies no part is to keep the whole in memory
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,24 @@ def decompress(body: bytes, shapes: Shapes) -> Tensors:
 
     Raises ProtocolError for whatever breaks the format. `shapes` bounds the memory, whatever the body says.
     """
-    coded = read(body, shapes)
     with _NO_WARNINGS():
+        if (tensors := _together(body, shapes)) is not None:
+            return tensors
+        coded = read(body, shapes)
         return {name: _restore(name, one, shapes[name]) for name, one in coded.items()}
+
+
+def _together(body: bytes, shapes: Shapes) -> Tensors | None:
+    """Parts of one array; None where tensors must be read one by one. Small tensors' time goes into calls."""
+    if len(body) > _TOGETHER_BYTES or (whole := read_whole(body, shapes)) is None:
+        return None
+    names, values = whole[0], whole[1].astype(np.float32)
+    if not _is_bounded(values):
+        return None  # one by one the tensor is found that is not
+    ends = np.cumsum([size(shapes[name]) for name in names])[:-1]
+    return {
+        name: part.reshape(shapes[name]) for name, part in zip(names, np.split(values, ends), strict=True)
+    }
 
 
 def _flat(name: str, value: Floats, shapes: Shapes) -> Floats:
