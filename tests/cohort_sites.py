@@ -5,8 +5,9 @@ import numpy as np
 
 from fedfin.model.blocks import Blocks
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealing, Dealt, Reveal, Survivors
+from fedfin.secure_sums.ledger import Kept
 from fedfin.secure_sums.masks import WORD
-from fedfin.secure_sums.member import Kept, Member
+from fedfin.secure_sums.member import Member
 from fedfin.secure_sums.unmask import unmask
 from fedfin.trust.identity import Ed25519PrivateKey, Identity, X25519PrivateKey
 

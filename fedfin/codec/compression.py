@@ -1,6 +1,7 @@
 """A set of tensors as one string of bytes, and back: `compress` and `decompress`. docs/codec.md is the format."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -9,8 +10,12 @@ from fedfin.codec.encode import encode
 from fedfin.codec.layout import Coded, Kind, Shapes, Tensors, size
 from fedfin.codec.presets import PRESETS, Preset
 from fedfin.codec.quantize import Floats, from_levels
-from fedfin.codec.wire import read, write
+from fedfin.codec.wire import read, read_whole, write
 from fedfin.errors import ProtocolError
+
+# numpy 1.26 warns of some NaNs, which are refused here. Once for all tensors of a body: of small ones it is a third.
+_NO_WARNINGS = partial(np.errstate, invalid="ignore")
+_TOGETHER_BYTES = 256 * 1024  # of larger bodies no part is to keep the whole in memory
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ def compress(values: Tensors, shapes: Shapes, preset: Preset) -> Compressed:
     Raises ProtocolError: a tensor that `shapes` does not have so, or that holds a value that is not finite.
     """
     flats = {name: _flat(name, values[name], shapes) for name in sorted(values)}
-    clipped = {name: _clip(name, flat) for name, flat in flats.items() if not _is_bounded(flat)}
+    with _NO_WARNINGS():
+        clipped = {name: _clip(name, flat) for name, flat in flats.items() if not _is_bounded(flat)}
     coded = encode(flats | clipped, PRESETS[preset])
     lossy = clipped if PRESETS[preset].kind == "float32" else flats
     return Compressed(write(coded, shapes), {name: _rest(values[name], coded[name]) for name in lossy})
@@ -47,8 +53,24 @@ def decompress(body: bytes, shapes: Shapes) -> Tensors:
 
     Raises ProtocolError for whatever breaks the format. `shapes` bounds the memory, whatever the body says.
     """
-    coded = read(body, shapes)
-    return {name: _restore(name, one, shapes[name]) for name, one in coded.items()}
+    with _NO_WARNINGS():
+        if (tensors := _together(body, shapes)) is not None:
+            return tensors
+        coded = read(body, shapes)
+        return {name: _restore(name, one, shapes[name]) for name, one in coded.items()}
+
+
+def _together(body: bytes, shapes: Shapes) -> Tensors | None:
+    """Parts of one array; None where tensors must be read one by one. Small tensors' time goes into calls."""
+    if len(body) > _TOGETHER_BYTES or (whole := read_whole(body, shapes)) is None:
+        return None
+    names, values = whole[0], whole[1].astype(np.float32)
+    if not _is_bounded(values):
+        return None  # one by one the tensor is found that is not
+    ends = np.cumsum([size(shapes[name]) for name in names])[:-1]
+    return {
+        name: part.reshape(shapes[name]) for name, part in zip(names, np.split(values, ends), strict=True)
+    }
 
 
 def _flat(name: str, value: Floats, shapes: Shapes) -> Floats:
@@ -60,8 +82,11 @@ def _flat(name: str, value: Floats, shapes: Shapes) -> Floats:
 
 def _is_bounded(flat: Floats) -> bool:
     """Whether every value is finite and within `limits.VALUE_ABS`: a comparison with NaN is false."""
-    with np.errstate(invalid="ignore"):  # numpy 1.26 warns of some NaNs, which the callers refuse
-        return not flat.size or bool(flat.min() >= -limits.VALUE_ABS and flat.max() <= limits.VALUE_ABS)
+    if not flat.size:
+        return True
+    # As min() and max(), which are these behind a function of Python's.
+    least, most = np.minimum.reduce(flat), np.maximum.reduce(flat)
+    return bool(least >= -limits.VALUE_ABS and most <= limits.VALUE_ABS)
 
 
 def _clip(name: str, flat: Floats) -> Floats:

@@ -18,7 +18,7 @@ import numpy as np
 from fedfin.codec.golomb import Numbers
 from fedfin.codec.layout import Coded, Kind, Layout, Mask, Shapes, read_forms, size, write_forms
 from fedfin.codec.positions import decode_positions, encode_positions
-from fedfin.codec.quantize import read_scale, write_scale
+from fedfin.codec.quantize import Floats, read_scale, write_scale
 from fedfin.codec.reader import Reader, bits_to_words, pack, words_to_bits
 from fedfin.errors import ProtocolError
 
@@ -51,6 +51,22 @@ def read(body: bytes, shapes: Shapes) -> dict[str, Coded]:
         coded[name] = _read_one(reader, kind, mask, positions.get(name), size(shapes[name]))
     reader.end()
     return coded
+
+
+def read_whole(body: bytes, shapes: Shapes) -> tuple[list[str], Floats] | None:
+    """Names and values, end to end, not copied nor checked; None unless what is there is whole float32 tensors.
+
+    So it is with `exact`, as a rule. Raises ProtocolError.
+    """
+    reader = Reader(body)
+    if reader.byte() != VERSION:
+        return None
+    forms = read_forms(reader, shapes)
+    if not forms or any(form != (Kind.FLOAT32, Layout.ALL) for form in forms.values()):
+        return None
+    floats = np.frombuffer(reader.take(4 * sum(size(shapes[name]) for name in forms)), "<f4")
+    reader.end()
+    return list(forms), floats
 
 
 def _write_one(one: Coded) -> Iterator[bytes | memoryview]:

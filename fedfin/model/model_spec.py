@@ -28,6 +28,7 @@ aggregator solves gaussian, expert and blend, from calibration.scores calibratio
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 from typing import Literal, get_args
 
@@ -56,6 +57,13 @@ BANDWIDTH = 0.85
 
 def tensor_specs(plan: Plan) -> Specs:
     """Every tensor of the plan's model by name, sorted by name."""
+    return _tensor_specs(plan).copy()
+
+
+@lru_cache(
+    maxsize=4
+)  # it is asked for some times in every round, of one plan, and takes a tenth of a millisecond
+def _tensor_specs(plan: Plan) -> Specs:
     specs = _norm(plan) | fin_specs(plan) | _head(plan) | _experts(plan) | _basis(plan)
     if plan.codec.quantized:
         specs[MAGNITUDES] = TensorSpec((2, len(_learnt(specs))), "update")

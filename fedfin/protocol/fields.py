@@ -12,3 +12,4 @@ Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.CHUNKS //
 Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS)]
 Boot = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Run = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?\Z")]  # empty: none yet
+Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]  # Ed25519

@@ -19,7 +19,8 @@ UNTOLD = 1  # the revision of parties that announce none
 TWINS = 2  # from this one on sites understand Twin (messages/presence.py)
 FEWER_BINS = 3  # from this one on scores in secure sums are counted in 32 bins (fedfin/model/model_spec.py)
 SITES_PER_BLOCK = 4  # from this one on parties know privacy.least_sites_per_block (fedfin/model/blocks.py)
-LEAST_ANSWERS = 5  # from this one on parties know privacy.least_answers (fedfin/model/answer_counts.py)
+CONSENT_AHEAD = 5  # from this one on aggregators understand a consent in Begin (messages/transfers.py)
+LEAST_ANSWERS = 6  # from this one on parties know privacy.least_answers (fedfin/model/answer_counts.py)
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True):
@@ -99,6 +100,7 @@ class Announcement:
 
     def __init__(self, ours: Party = OURS) -> None:
         self.ours, self.waiting = ours, False
+        self.theirs: Revision = UNTOLD  # the newest that the aggregator understands
         self._announces = True
 
     @property
@@ -118,3 +120,4 @@ class Announcement:
     def answered(self, party: Announced) -> None:
         """The aggregator announces its version, or is from before that."""
         self._announces, self.waiting = not isinstance(party, UnsetType), False
+        self.theirs = party_of(party).newest

@@ -1,8 +1,9 @@
 """A site's part in secure sums: one attempt at a time, and one opened sum a round.
 
 It deals shares of two secrets (the key that its pairwise masks come from, and the seed of its own mask), masks its
-values, signs who is in the sum, and reveals shares once enough others have signed the same list. Its ledger makes
-durable what that takes before it leaves. Whatever does not add up is a ProtocolError, and nothing is answered; what it
+values, signs who is in the sum, and reveals shares once enough others have signed the same list. With its values it
+signs that all who have dealt are in it; where some are lost, one other list. Its ledger makes durable what that takes
+before it leaves. Whatever does not add up is a ProtocolError, and nothing is answered; what it
 was asked about and has lost, a LostError.
 """
 
@@ -10,7 +11,6 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -34,8 +34,10 @@ from fedfin.protocol.messages.secure_sums import (
 from fedfin.protocol.subtraction import exposes
 from fedfin.protocol.sum_groups import Groups, deal, members, whole
 from fedfin.secure_sums import masks, shamir
+from fedfin.secure_sums.ledger import Kept, Ledger
 from fedfin.trust import sealing
 from fedfin.trust.identity import Identity, PublicKeys
+from fedfin.trust.many_seals import ManySeals
 
 
 class RevealedError(ProtocolError):
@@ -44,47 +46,6 @@ class RevealedError(ProtocolError):
 
 class LostError(ProtocolError):
     """It is of an attempt whose secrets this site does not hold: never, or not any more."""
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """What a site holds of an attempt once it has signed who is in the sum.
-
-    `shares`: of each that dealt, of its key and of its seed, as dealt to this site. `grouped`: who was dealt into
-    groups whose sums are opened apart, if they are.
-    """
-
-    run: str
-    round: int
-    attempt: bytes
-    names: tuple[str, ...]
-    keys: dict[str, SumKey]
-    shares: dict[str, tuple[bytes, bytes]]
-    survivors: tuple[str, ...]
-    grouped: tuple[str, ...] = ()
-
-
-class Ledger(Protocol):
-    """What a site makes durable of its part in one run."""
-
-    @property
-    def kept(self) -> Kept | None:
-        """What was kept last."""
-
-    def keep(self, kept: Kept | None) -> None:
-        """In place of what was kept before."""
-
-    def revealed(self, round_: int) -> bytes | None:
-        """The attempt of this round of which shares may have left."""
-
-    def reveal(self, round_: int, attempt: bytes, sites: tuple[str, ...], grouped: tuple[str, ...]) -> None:
-        """Shares of this attempt at a sum over these sites, in such groups, are about to leave. Never forgotten."""
-
-    @property
-    def grouped(self) -> tuple[str, ...]:
-        """Who was dealt into groups in this run, or is to be; none where that is not known yet."""
-
-    def beside(self, round_: int) -> list[frozenset[str]]:
-        """The sites of the sums, revealed before, beside which this round's must not show one or two sites."""
 
 
 @dataclass
@@ -207,9 +168,9 @@ class Member:
         self, message: Cohort, key: SumKey, shares: Mapping[str, tuple[bytes, bytes]], gives: bytes
     ) -> Dealing:
         run, round_, attempt = message.run, message.round, message.attempt
-        roster = self._roster()
+        roster, seals = self._roster(), ManySeals()
         sealed = {
-            name: sealing.seal(
+            name: seals.seal(
                 b"".join(pair),
                 roster[name].recipient,
                 shares_context(run, round_, attempt, self._site, name),
@@ -273,8 +234,17 @@ class Member:
             raise ProtocolError(f"what {sender} has dealt is no pair of shares")
         return pair[: shamir.SHARE_BYTES], pair[shamir.SHARE_BYTES :]
 
+    def consent_to_all(self, message: Dealt) -> bytes:
+        """A signature ahead, once values are masked: all who have dealt are in the sum. Empty: they must not be."""
+        names = tuple(sorted(message.keys))
+        whole_list = Survivors(run=message.run, round=message.round, attempt=message.attempt, names=names)
+        try:
+            return self.consent(whole_list).signature
+        except ProtocolError:
+            return b""
+
     def consent(self, message: Survivors) -> Consent:
-        """A signature of who is in the sum: of one list for an attempt."""
+        """A signature of who is in the sum: of two lists for an attempt at most, all who have dealt and one other."""
         kept = self._signed(message)
         if kept.survivors != message.names:
             raise ProtocolError("it names other survivors than before, for the same sum")
@@ -284,8 +254,9 @@ class Member:
 
     def _signed(self, message: Survivors) -> Kept:
         """What was kept when the list was signed; the first time, it is kept now."""
-        if self._kept is not None and self._kept.attempt == message.attempt:
-            return self._kept
+        kept = self._kept
+        if kept is not None and kept.attempt == message.attempt and not self._replaces(message.names, kept):
+            return kept
         own, names = self._current(message), message.names
         if not own.masked:
             raise ProtocolError("survivors are named before this site has masked anything")
@@ -299,6 +270,11 @@ class Member:
         kept = Kept(self._run, message.round, own.id, own.names, own.keys, own.shares, names, own.grouped)
         self._remember(kept)
         return kept
+
+    def _replaces(self, names: tuple[str, ...], kept: Kept) -> bool:
+        """Whether this list may be signed in place of that of all, of which no share was revealed, nor will be."""
+        ahead = kept.survivors == tuple(sorted(kept.keys))
+        return names != kept.survivors and ahead and self._ledger.revealed(kept.round) is None
 
     def _check_beside(self, own: _Attempt, message: Survivors) -> None:
         """That this sum shows no part of too few sites, alone or less another one."""
@@ -326,13 +302,14 @@ class Member:
         revealed = self._ledger.revealed(message.round)
         if revealed not in {None, message.attempt}:
             raise RevealedError("another sum of this round may be open already")
-        signed = message.signatures.keys() & set(kept.survivors)
-        if len(signed) < threshold(len(kept.names)):
+        signed, needed = sorted(message.signatures.keys() & set(kept.survivors)), threshold(len(kept.names))
+        if len(signed) < needed:
             raise ProtocolError(
                 f"only {len(signed)} of {len(kept.names)} sites have signed who is in the sum"
             )
-        for name in signed:
-            self._verify(name, _statement(kept), message.signatures[name])
+        statement = _statement(kept)
+        for name in signed[:needed]:
+            self._verify(name, statement, message.signatures[name])
         if revealed is None:
             self._ledger.reveal(message.round, message.attempt, kept.survivors, kept.grouped)
         return Reveal(

@@ -8,7 +8,9 @@ steps      of tensors whose changes are rounded to whole steps (quantizer.py), b
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -77,12 +79,14 @@ class Summand:
         Nobody sees a sum overflow. So each of `sites` takes an equal part of an int64 at most, however large the
         others are: |weight * value| * 2^24 <= (2^63 - 1) / sites. Raises ProtocolError where that is too little.
         """
-        self._check_room(values, weights, sites)
         words = np.zeros(self.word_count, np.int64)
         words[: len(self._shapes)] = [weights.get(name, 0) for name in sorted(self._shapes)]
-        for name, place in self._places.items():
-            if name in values:
-                add_rounded(words[place], values[name], weights[name] * ONE)
+        for names, weight in self._runs(values, weights):
+            flat = np.concatenate([values[name].reshape(-1) for name in names])
+            if largest(flat, weight * ONE) > MOST // sites:
+                raise ProtocolError(_overflow(values, names, weight, sites))
+            start = self._places[names[0]].start
+            add_rounded(words[start : start + flat.size], flat, weight * ONE)
         for row, name in zip(self._metric_words(words), self._metrics, strict=True):
             if name in metrics:
                 row[:] = round(min(max(metrics[name], -LARGEST_METRIC), LARGEST_METRIC) * ONE), 1
@@ -90,12 +94,12 @@ class Summand:
             words[self._steps_at :] = lanes.pack(self._all_steps(values), self._bits)
         return words.view(np.uint64)
 
-    def _check_room(self, values: Tensors, weights: Mapping[str, int], sites: int) -> None:
-        for name in values.keys() & self._places.keys():
-            if largest(values[name], weights[name] * ONE) > MOST // sites:
-                raise ProtocolError(
-                    f"tensor {name}: {weights[name]} cases of such values could overflow the sum of {sites} sites"
-                )
+    def _runs(self, values: Tensors, weights: Mapping[str, int]) -> Iterator[tuple[list[str], int]]:
+        """Tensors that lie end to end and count for as many cases: together they take one call of numpy's."""
+        counts = ((name, weights[name] if name in values else None) for name in self._places)
+        for weight, run in groupby(counts, itemgetter(1)):
+            if weight is not None:
+                yield [name for name, _ in run], weight
 
     def _all_steps(self, values: Tensors) -> NDArray[np.int64]:
         steps = np.zeros(self._step_count, np.int64)
@@ -135,3 +139,9 @@ def _places(shapes: Shapes, start: int) -> tuple[dict[str, slice], int]:
         places[name] = slice(start, start + math.prod(shapes[name]))
         start = places[name].stop
     return places, start
+
+
+def _overflow(values: Tensors, names: Iterable[str], weight: int, sites: int) -> str:
+    """Why these cannot be in a sum of so many sites."""
+    worst = max(names, key=lambda name: largest(values[name], weight * ONE))
+    return f"tensor {worst}: {weight} cases of such values could overflow the sum of {sites} sites"

@@ -29,8 +29,13 @@ def seal(data: bytes, recipient: X25519PublicKey, context: bytes) -> bytes:
 
 def new_seal(recipient: X25519PublicKey, context: bytes) -> bytes:
     """A content key, sealed to the recipient, and behind it the key itself: for one message, and a secret till then."""
-    key = os.urandom(_KEY)
+    key = new_key()
     return _SUITE.encrypt(key, recipient, context) + key
+
+
+def new_key() -> bytes:
+    """For one message's content."""
+    return os.urandom(_KEY)
 
 
 def seal_with(new: bytes, data: bytes, context: bytes) -> bytes:

@@ -106,7 +106,7 @@ def test_a_site_counts_no_more_cases_than_its_charter_grants(tmp_path: Path) -> 
     cohorts = Cohorts(tmp_path)
     cohorts.updates["s2"] = _update("s2", 60)
     dealings, masked, reveals = cohorts.reveal()
-    total = sum(np.frombuffer(masked[name][16:], WORD) for name in cohorts.names).astype(np.uint64)
+    total = sum(np.frombuffer(masked[name].payload[16:], WORD) for name in cohorts.names).astype(np.uint64)
     keys = {name: dealing.key for name, dealing in dealings.items()}
     unmask(total, (RUN, 1, ATTEMPT), cohorts.names, keys, cohorts.names, reveals)
     tensors, _ = Summand(PLAN, "moments").opened(total, {})

@@ -89,3 +89,19 @@ def test_in_a_sum_a_site_is_ready_while_its_disk_writes_and_answers_when_it_has_
     part.written.set()
     assert [worker.answers.get(timeout=SECONDS) for _ in range(2)] == [cohort, dealt]
     asked.join()
+
+
+def test_all_work_is_done_in_one_thread_that_stays(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To start one takes ten times as long as to hand it something."""
+    threads = []
+    monkeypatch.setattr(
+        workers, "make_update", lambda *_, **__: threads.append(threading.get_ident()) or UPDATE
+    )
+    part = Part(summed=False)
+    part.written.set()
+    for _ in range(2):
+        worker.compute(part, WORK)
+        worker.events.get(timeout=SECONDS)
+        worker.stop()
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()

@@ -90,6 +90,7 @@ ONE_OF_EACH = [
     Twin(boot=BOOT, here=1.0, there=2.0),
     GroupKeys(first=1, keys=(ID, ID)),
     Begin(run=BOOT, round=1, outline=transfer.outline(b"x" * 2000, 1024)),
+    Begin(run=BOOT, round=1, outline=transfer.outline(b"x" * 2000, 1024), consent=b"c" * 64),
     Missing(id=ID, bitmap=b"\1"),
     Receipt(id=ID, accepted=True),
     Want(part="delta", version=1, bitmap=b"\1"),

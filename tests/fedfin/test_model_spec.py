@@ -91,6 +91,12 @@ def test_tasks_share_the_tensors_between_them():
     assert task_specs(plan, "evaluate") == {f"eval.{s}": (2, 2, HISTOGRAM_BINS) for s in scenarios(plan)}
 
 
+def test_who_changes_the_specs_changes_his_own():
+    """They are made once for a plan, and given to everybody."""
+    tensor_specs(make_plan()).clear()
+    assert "head.output.bias" in tensor_specs(make_plan())
+
+
 def test_no_torch_is_loaded():
     """The aggregator reads this table in an installation without torch."""
     code = "import sys, fedfin.model.model_spec; sys.exit('torch' in sys.modules)"

@@ -338,9 +338,9 @@ class SiteProcess(Process):
 
 
 class Worker:
-    """threading.Thread for one thread: it runs some time after its start, or when it is waited for."""
+    """One piece of work in another thread: it runs some time after its start, or when it is waited for."""
 
-    def __init__(self, world: "World", target: Callable[..., None], args: tuple[Any, ...], **_: Any) -> None:
+    def __init__(self, world: "World", target: Callable[..., None], args: tuple[Any, ...]) -> None:
         self._world, self._target, self._args = world, target, args
         assert world.current is not None
         self._process, self._life = world.current, world.current.life
@@ -369,7 +369,7 @@ class Worker:
             self._target(*self._args)
 
 
-class Disk:
+class OneThread:
     """concurrent.futures.ThreadPoolExecutor for one thread, and the futures that it gives."""
 
     def __init__(self, world: "World") -> None:
@@ -460,15 +460,14 @@ def _time(world: "World") -> dict[str, Any]:
     clock = SimpleNamespace(
         **vars(time) | {"monotonic": world.clock.monotonic, "time": world.clock.monotonic}
     )
-    threads = SimpleNamespace(Event=threading.Event, Thread=lambda **how: Worker(world, **how))
     return {
-        "fedfin_aggregator.serve.disk.ThreadPoolExecutor": lambda *_: Disk(world),
+        "fedfin_aggregator.serve.disk.ThreadPoolExecutor": lambda *_: OneThread(world),
         "fedfin_aggregator.serve.own_state.time": clock,
         "fedfin_aggregator.serve.server.time": clock,
         "fedfin_aggregator.serve.twin_reports.time": clock,
         "fedfin_aggregator.serve.shard_server.time": clock,
         "fedfin_edge.agent.agent.time": clock,
-        "fedfin_edge.agent.worker.threading": threads,
+        "fedfin_edge.agent.worker.ThreadPoolExecutor": lambda *_: OneThread(world),
         "fedfin_edge.agent.worker.time": clock,
         "fedfin_edge.agent.agent.SimpleQueue": Queue,
     }

@@ -17,8 +17,8 @@ from fedfin.protocol.messages.secure_sums import Reveal
 from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import answered_once
+from fedfin.secure_sums.ledger import Kept
 from fedfin.secure_sums.masks import Words
-from fedfin.secure_sums.member import Kept
 
 
 @dataclass

@@ -20,11 +20,12 @@ from fedfin.protocol.cohorts import most_summed
 from fedfin.protocol.messages.secure_sums import Cohort, Consent, Dealing, Dealt, Ready, Reveal, Survivors
 from fedfin.protocol.payloads import Update, decode_payload, open_update
 from fedfin.protocol.schedule import levels_up, task_of
-from fedfin.protocol.site.events import SumQuestion
+from fedfin.protocol.site.events import Masked, SumQuestion
 from fedfin.protocol.subtraction import answered_once
 from fedfin.protocol.sum_groups import most_groups
+from fedfin.secure_sums.ledger import Kept
 from fedfin.secure_sums.masks import Words
-from fedfin.secure_sums.member import Kept, LostError, Member
+from fedfin.secure_sums.member import LostError, Member
 from fedfin.secure_sums.summand import Summand
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.answers import Answers
@@ -105,7 +106,8 @@ class Summing:
             most_groups=lambda round_: most_groups(plan, round_),
             blocks=self._blocks,
         )
-        self._sealed = b"", b""  # an attempt, and what travels for it
+        self._masked_for = b""  # the newest attempt for which values were masked, and what travels for it
+        self._sealed = Masked(0, b"")
         self._labels = labels
         self._withheld: list[str] = []  # of the newest sum, in words: what is in it of no site
 
@@ -117,14 +119,14 @@ class Summing:
         found, self._withheld = self._withheld, []
         return found
 
-    def answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | Ready | bytes:
+    def answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | Ready | Masked:
         """A message, or this update's values, masked and sealed. Raises ProtocolError for what must not be answered."""
         try:
             return self._answer(question, update)
         except LostError:
             return Ready(run=question.run, round=question.round, lost=question.attempt)
 
-    def _answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | bytes:
+    def _answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | Masked:
         if isinstance(question, Cohort):
             return self._member.deal(question, self._gives(question.round, update))
         if isinstance(question, Dealt):
@@ -133,13 +135,14 @@ class Summing:
             return self._member.consent(question)
         return self._member.reveal(question)
 
-    def _masked(self, question: Dealt, update: bytes) -> bytes:
+    def _masked(self, question: Dealt, update: bytes) -> Masked:
         """Made once: to the same question the same bytes."""
-        if question.attempt != self._sealed[0]:
-            masked = self._member.mask(question, self._words(update, question))
-            seal = self._channel.new_seal(question.round)
-            self._sealed = question.attempt, self._channel.seal_update(masked, question.round, seal)
-        return self._sealed[1]
+        if question.attempt != self._masked_for:
+            round_, words = question.round, self._words(update, question)
+            masked, consent = self._member.mask(question, words), self._member.consent_to_all(question)
+            sealed = self._channel.seal_update(masked, round_, self._channel.new_seal(round_))
+            self._masked_for, self._sealed = question.attempt, Masked(round_, sealed, consent)
+        return self._sealed
 
     def _gives(self, round_: int, payload: bytes) -> bytes:
         """To which blocks; nothing where the plan does not ask."""

@@ -6,6 +6,7 @@ Keepalives and chunks go on meanwhile. One piece of work at a time; its end come
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ class Worker:
         self._put, self._answer = put, answer
         self._keep_deltas, self._tasks = keep_deltas, tasks
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._pool = ThreadPoolExecutor(1, "work")
+        self._at_work: Future[None] | None = None
         self.seconds = 0.0
 
     def compute(self, part: Participation, work: site_effects.Work) -> None:
@@ -95,13 +97,12 @@ class Worker:
     def stop(self) -> None:
         """Wait until nothing is at work."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._at_work is not None:
+            self._at_work.result()
+            self._at_work = None
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
-        self._thread = threading.Thread(target=target, args=args, name="work", daemon=True)
-        self._thread.start()
+        self._at_work = self._pool.submit(target, *args)
 
     def _compute(self, part: Participation, work: site_effects.Work, stop: threading.Event) -> None:
         started = time.monotonic()
@@ -160,9 +161,9 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
             self._put(Failed(error))
         else:
-            if isinstance(answer, bytes):
+            if isinstance(answer, site_events.Masked):
                 if withheld := part.sums.withheld():
                     self._report("withheld", {"round": message.round, "blocks": ", ".join(withheld)})
-                self._put(site_events.Masked(message.round, answer))
+                self._put(answer)
             else:
                 self._answer(answer)

@@ -6,12 +6,11 @@ import msgspec
 
 from fedfin import limits
 from fedfin.names import Name
-from fedfin.protocol.fields import Boot, Count, Id, Reason
+from fedfin.protocol.fields import Boot, Count, Id, Reason, Signature
 from fedfin.protocol.messages.message import Message
 
 AttemptId = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=limits.LEAST_SUMMED, max_length=limits.COHORT)]
-Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 SealedShares = Annotated[bytes, msgspec.Meta(min_length=1, max_length=1024)]
 Gives = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.BLOCK_BYTES)]
 Share = Annotated[bytes, msgspec.Meta(min_length=66, max_length=66)]

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from fedfin import limits
-from fedfin.protocol.fields import Bitmap, Boot, Count, Id, Reason
+from fedfin.protocol.fields import Bitmap, Boot, Count, Id, Reason, Signature
 from fedfin.protocol.messages.message import Message
 
 Size = Annotated[int, msgspec.Meta(ge=1, le=limits.TRANSFER_BYTES)]
@@ -27,12 +27,16 @@ class Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Begin(Message, frozen=True):
-    """A site offers an update for `round`, or asks again where it stands: the answer is Missing or a Receipt."""
+    """A site offers an update for `round`, or asks again where it stands: the answer is Missing or a Receipt.
+
+    `consent`: with masked values, a signature ahead that all who have dealt are in the sum (messages/secure_sums.py).
+    """
 
     private: ClassVar[bool] = False
     run: Boot
     round: Count
     outline: Outline
+    consent: Signature | msgspec.UnsetType = msgspec.UNSET
 
 
 class Missing(Message, frozen=True):

@@ -236,6 +236,8 @@ class SecureRoundMachine(RoundMachine):
             return [attempt.sum]
         attempt.advance()
         self._renew_deadline()
+        if attempt.phase is Phase.CONSENTING and attempt.enough:  # signed ahead
+            return [FixSum(attempt.id), *self._next_phase(attempt)]
         done: dict[Phase, Effect] = {
             Phase.CONSENTING: FixSum(attempt.id),
             Phase.REVEALING: KeepSum(attempt.sum),
@@ -300,13 +302,15 @@ class SecureRoundMachine(RoundMachine):
     def _consent(self, site: str, message: Consent) -> list[Effect]:
         if (attempt := self._of(message)) is None:
             return []
-        statement = survivors_statement(
-            self._run, self._round, attempt.id, attempt.keys, attempt.survivors, attempt.grouped
-        )
-        if not self._verify(site, statement, message.signature):
+        if not self._verify(site, self._statement(attempt, attempt.survivors), message.signature):
             return []
         attempt.add_consent(site, message)
         return self._go_on() if attempt.phase is Phase.CONSENTING else self._ask_one(site, attempt)
+
+    def _statement(self, attempt: Attempt, survivors: tuple[str, ...]) -> bytes:
+        return survivors_statement(
+            self._run, self._round, attempt.id, attempt.keys, survivors, attempt.grouped
+        )
 
     def _reveal(self, site: str, message: Reveal) -> list[Effect]:
         if (attempt := self._of(message)) is None:
@@ -326,11 +330,13 @@ class SecureRoundMachine(RoundMachine):
     def _begin(self, site: str, message: Begin) -> list[Effect]:
         attempt = self._attempt
         asked = attempt is not None and attempt.phase is Phase.MASKING and site in attempt.keys
-        if not asked or (message.run, message.round) != (self._run, self._round):
+        if attempt is None or not asked or (message.run, message.round) != (self._run, self._round):
             if (answer := self._reception.answer(site, message)) is not None:
                 return [answer]
             reason = "no masked values of this site are awaited now"
             return [Send(site, "dn/ctl", Receipt(id=message.outline.id, accepted=False, reason=reason))]
+        if message.consent and self._verify(site, self._statement(attempt, attempt.dealt), message.consent):
+            attempt.ahead[site] = message.consent
         return super()._begin(site, message)
 
     def _judged(self, event: Judged) -> list[Effect]:

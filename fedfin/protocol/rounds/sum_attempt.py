@@ -2,7 +2,7 @@
 
 DEALING      each of the cohort deals its key and shares
 MASKING      each that dealt sends its masked values
-CONSENTING   each whose values came signs who is in the sum
+CONSENTING   each whose values came signs who is in the sum; where all came, they have signed it ahead
 REVEALING    each of these reveals its shares: from here on there is no other sum of this round
 """
 
@@ -73,6 +73,7 @@ class Attempt:
         self.keys: dict[str, SumKey] = {}
         self.gives: dict[str, bytes] = {}
         self.masked: set[str] = set()
+        self.ahead: dict[str, bytes] = {}  # consents to a sum of all who have dealt
         self.survivors: tuple[str, ...] = ()
         self.consents: dict[str, bytes] = {}
         self.reveals: dict[str, Reveal] = {}
@@ -126,6 +127,11 @@ class Attempt:
         quick = self.phase in (Phase.CONSENTING, Phase.REVEALING)
         return not self.owing or (quick and self.enough)
 
+    @property
+    def dealt(self) -> tuple[str, ...]:
+        """Who has, of those that can be in the sum; sorted."""
+        return tuple(self.keys)
+
     def _standing(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of them that can be in the sum: where it is in groups, those whose group is whole."""
         return members(whole(self.groups, set(names))) if self.groups else tuple(sorted(names))
@@ -141,6 +147,8 @@ class Attempt:
         elif self.phase is Phase.MASKING:
             self.survivors, self.phase = self._standing(self.masked), Phase.CONSENTING
             self.groups = whole(self.groups, self.survivors)
+            if self.survivors == self.dealt:
+                self.consents = dict(self.ahead)
         else:
             self.phase = Phase.REVEALING
 

@@ -54,10 +54,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Masked:
-    """Secure sums: the values of the round, masked for one attempt."""
+    """Secure sums: the values of the round, masked for one attempt.
+
+    `consent`: signed that all who have dealt are in the sum; empty: not ahead.
+    """
 
     round: int
     payload: bytes
+    consent: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ each event, bytes that must survive a crash go out as effects before anything is
 What is legal in which state is the table in states.py.
 """
 
+from msgspec.structs import replace
+
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
@@ -13,7 +15,7 @@ from fedfin.protocol.machine import Machine
 from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
-from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
+from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.refusals import is_late
 from fedfin.protocol.schedule import last_round
@@ -52,7 +54,7 @@ from fedfin.protocol.site.manifest_checks import Place, Succession, objection, t
 from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.site.states import LEGAL, State
 from fedfin.protocol.staleness import late_share
-from fedfin.protocol.versions import Announcement, following, mismatch, party_of
+from fedfin.protocol.versions import CONSENT_AHEAD, Announcement, following, mismatch, party_of
 
 ANOTHER_RUN = "the aggregator began another run of the plan; to take part, start this site with --again"
 
@@ -77,6 +79,7 @@ class SiteMachine(Machine[State, Event, Effect]):
         self._working, self._payload = memory.offer or (0, b"")  # the round being worked on or sent
         self._leaves = b""  # of the payload, where they are known
         self._outgoing = Outgoing()
+        self._consent = b""  # signed ahead, with masked values
         self._announcement = Announcement()
         self._handlers = {
             Connected: self._connected,
@@ -164,7 +167,7 @@ class SiteMachine(Machine[State, Event, Effect]):
         if self._outgoing.begin is None:
             return [SayReady(self._working)]
         # The whole Begin again: an aggregator that has forgotten the transfer needs its outline.
-        return [Send("up/ctl", self._outgoing.begin)]
+        return [Send("up/ctl", self._with_consent(self._outgoing.begin))]
 
     def _greeting(self) -> list[Effect]:
         """Hello; and, where it asks again what must not be told twice, that nobody need wait for us."""
@@ -404,7 +407,7 @@ class SiteMachine(Machine[State, Event, Effect]):
         return round_ if self._plan is None else min(round_ + 1, last_round(self._plan))
 
     def _drop_update(self) -> None:
-        self._payload = b""
+        self._payload = self._consent = b""
         self._outgoing.done()
 
     # Secure sums.
@@ -425,7 +428,13 @@ class SiteMachine(Machine[State, Event, Effect]):
         if event.round != self._working:
             return []
         self._outgoing.offer(self._answered.run, event.round, event.payload)
+        self._consent = event.consent
         return self._ask() if self._online else []
+
+    def _with_consent(self, begin: Begin) -> Begin:
+        """What is signed ahead, if an aggregator of this version can read it."""
+        knows = self._announcement.theirs >= CONSENT_AHEAD
+        return replace(begin, consent=self._consent) if self._consent and knows else begin
 
     def _summed(self, event: Summed) -> list[Effect]:
         if not self._secure or (event.run, event.round) != (self._answered.run, self._working):

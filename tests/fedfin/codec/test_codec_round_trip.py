@@ -49,6 +49,21 @@ def test_exact_is_bit_exact(drawn: tuple[Tensors, Shapes]) -> None:
     assert packed.residual == {}
 
 
+def test_tensors_that_are_read_together_are_each_their_own() -> None:
+    """Small ones, all there as they are: who writes into one changes no other; of a wrong one the name is told."""
+    values = _values()
+    body = compress(values, SHAPES, "exact").body
+    decoded = decompress(body, SHAPES)
+    decoded["head.weight"].fill(7)
+    decoded["scale"].fill(7)
+    assert (decoded["head.bias"] == values["head.bias"]).all()
+    place = body.index(values["head.bias"].tobytes())
+    broken = body[:place] + np.float32("nan").tobytes() + body[place + 4 :]
+    with pytest.raises(ProtocolError, match=r"tensor head\.bias holds a value that is not finite"):
+        decompress(broken, SHAPES)
+    assert decompress(compress({}, SHAPES, "exact").body, SHAPES) == {}
+
+
 @settings(deadline=None)
 @given(tensor_sets(), st.sampled_from(sorted(PRESETS)))
 def test_the_same_values_give_the_same_bytes(drawn: tuple[Tensors, Shapes], preset: Preset) -> None:

@@ -7,7 +7,7 @@ import pytest
 from cohort_sites import FIRST, WHERE, Sites, open_sum
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from fedfin import limits
 from fedfin.errors import ProtocolError
@@ -112,6 +112,26 @@ def _masked(count: int = 6):
     return sites, dealings, sites.mask(dealings, words)
 
 
+def test_tensors_that_count_alike_are_each_in_their_place() -> None:
+    """They are weighed together: beside one that counts otherwise, one that is lacking, and one of no order."""
+    modalities = tuple(Modality(name=name, encoder="a" * 64, dim=3) for name in ("image", "text"))
+    plan = replace(PLAN, modalities=modalities)
+    summand, shapes = Summand(plan, "train"), task_specs(plan, "train")
+    lacking, other = sorted(shapes)[1:3]
+    rng = np.random.default_rng(3)
+    values = {
+        name: rng.standard_normal(shape).astype(np.float32)
+        for name, shape in sorted(shapes.items(), reverse=True)
+        if name != lacking
+    }
+    weights = dict.fromkeys(values, 3) | {other: 5}
+    tensors, _ = summand.opened(summand.words(values, weights, {}), {})
+    assert tensors.keys() == values.keys()
+    for name, (total, weight) in tensors.items():
+        assert weight == weights[name]
+        assert (total == np.rint(values[name].astype(np.float64) * weight * 2**limits.FRACTION_BITS)).all()
+
+
 def test_who_is_not_in_the_charter_is_no_member_of_a_cohort() -> None:
     """An invented member would know a mask."""
     sites = Sites(3)
@@ -136,12 +156,14 @@ def test_two_sites_are_too_few() -> None:
         sites.consents(("s0", "s1"))
 
 
-def test_a_site_signs_one_list_of_survivors() -> None:
+def test_beside_that_of_all_a_site_signs_one_list_of_survivors() -> None:
     """Different lists for different sites would open both secrets of one."""
-    sites, _, _ = _masked()
-    sites.consents(sites.names)
-    with pytest.raises(ProtocolError, match="other survivors than before"):
-        sites.consents(sites.names[:5])
+    sites, _, _ = _masked(7)
+    for names in (sites.names, sites.names[:6]):
+        sites.consents(names)
+    for names in (sites.names[:5], sites.names):
+        with pytest.raises(ProtocolError, match="other survivors than before"):
+            sites.consents(names)
 
 
 def test_signatures_of_another_list_reveal_nothing() -> None:
