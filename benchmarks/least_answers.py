@@ -1,9 +1,9 @@
-"""What counting answers over all sites costs: the table of docs/secure-sums.md.
+"""What counting answers over all sites costs, and gives back: the table of docs/secure-sums.md.
 
     python -m benchmarks.least_answers [--data synthetic mfeat] [--seeds N] [--cache FOLDER]
 
-As benchmarks/sites_per_block.py, whose cases, settings and rounds these are: without `privacy.least_answers` / with 10.
-A model changes by it only in its calibration, which is without the labels that too few patients have an answer of.
+As benchmarks/sites_per_block.py, whose cases, settings and rounds these are: without `privacy.least_answers`, where
+each site's floor is asked of either answer / with 10, as drafted.
 """
 
 from collections.abc import Mapping
@@ -13,22 +13,20 @@ import msgspec
 
 from benchmarks.sites_per_block import drafted, main
 from benchmarks.study.methods.drafted import Drafted
-from fedfin.limits import LEAST_PATIENTS
 from fedfin.plan import Plan
 
 
 @dataclass(frozen=True)
-class Counted(Drafted):
-    """As drafted, with what fewer than ten patients of all sites answer left out."""
+class Uncounted(Drafted):
+    """As drafted, but nobody counts answers."""
 
     def plan(self, base: Plan, columns: Mapping[str, int]) -> Plan:
-        """With the key."""
+        """Without the key."""
         plan = super().plan(base, columns)
-        privacy = msgspec.structs.replace(plan.privacy, least_answers=LEAST_PATIENTS)
-        return msgspec.structs.replace(plan, privacy=privacy)
+        return msgspec.structs.replace(plan, privacy=msgspec.structs.replace(plan.privacy, least_answers=0))
 
 
-WITH = drafted(Counted)
+WITHOUT, WITH = drafted(Uncounted), drafted(Drafted)
 
 if __name__ == "__main__":
-    main(WITH, __doc__)
+    main((WITHOUT, WITH), __doc__)

@@ -63,13 +63,15 @@ def drafted(kind: type[Drafted]) -> Drafted:
 WITHOUT, WITH = drafted(Drafted), drafted(PerBlock)
 
 
-def table(pool: Pool, patients: Sequence[int], seeds: int, method: Drafted = WITH) -> Table:
-    """A line for each number of patients and setting: without a key / by this method, which has it."""
+def table(
+    pool: Pool, patients: Sequence[int], seeds: int, methods: tuple[Drafted, Drafted] = (WITHOUT, WITH)
+) -> Table:
+    """A line for each number of patients and setting: by the method without a key / with it."""
     shown = [COMPLETE, *(f"{ALONE}{modality}" for modality in pool.cases.features), HALF]
     found = Table("patients", "setting", *shown, "mean")
     for count, (name, setting) in product(patients, OF_TEN.items()):
         dealt = [_dealt(pool, setting, seed, count) for seed in range(seeds)]
-        without, with_key = (_means(one, dealt, shown) for one in (WITHOUT, method))
+        without, with_key = (_means(one, dealt, shown) for one in methods)
         cells = [f"{one:.1f} / {other:.1f}" for one, other in zip(without, with_key, strict=True)]
         found.add_row(f"{count:,}", name, *cells)
     return found
@@ -93,8 +95,8 @@ def _means(method: Drafted, dealt: Sequence[Federation], shown: Sequence[str]) -
     return [*means, fmean(means)]
 
 
-def main(method: Drafted = WITH, says: str = __doc__) -> None:
-    """Print the tables of what this method's key costs."""
+def main(methods: tuple[Drafted, Drafted] = (WITHOUT, WITH), says: str = __doc__) -> None:
+    """Print the tables of what a key costs, of the methods without and with it."""
     parser = argparse.ArgumentParser(description=says.partition("\n")[0])
     parser.add_argument(
         "--data", choices=list(PATIENTS), default=list(PATIENTS), nargs="+", help="which cases (default: all)"
@@ -107,7 +109,7 @@ def main(method: Drafted = WITH, says: str = __doc__) -> None:
     console = Console(width=150)
     for data in args.data:
         console.print(f"{data}, {args.seeds} seeds")
-        console.print(table(pool_of(data, cache_folder(args)), PATIENTS[data], args.seeds, method))
+        console.print(table(pool_of(data, cache_folder(args)), PATIENTS[data], args.seeds, methods))
 
 
 if __name__ == "__main__":

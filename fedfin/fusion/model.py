@@ -54,6 +54,7 @@ class FusionModel(nn.Module):
         widths = cosines(plan)
         reads = {modality: dim + widths.get(modality, 0) for modality, dim in dims.items()}
         self._gate, self._answer = plan.model.gate, plan.model.answer
+        self._may_lose_modalities = bool(plan.privacy.least_sites_per_block)
         self.fin = make_fin(plan)
         self.gaussian = Gaussian(dims, reads) if variant in CLOSED_FORMS else None
         self.spread = Spread(dims) if variant in TRAINED else None
@@ -138,10 +139,13 @@ class FusionModel(nn.Module):
         return expanded
 
     def standardise(self, features: ByModality, present: ByModality) -> dict[str, Tensor]:
-        """Features in pooled standard deviations from the pooled mean; zero where not present."""
+        """Features in pooled standard deviations from the pooled mean; zero where not present, or not pooled."""
+        read = {
+            m: mask & self._norm(m).pooled() if self._may_lose_modalities else mask
+            for m, mask in present.items()
+        }
         return {
-            modality: torch.where(present[modality].unsqueeze(1), self._norm(modality)(values), 0.0)
-            for modality, values in features.items()
+            m: torch.where(read[m].unsqueeze(1), self._norm(m)(values), 0.0) for m, values in features.items()
         }
 
     def _norm(self, modality: str) -> "Standardise":
@@ -195,6 +199,10 @@ class Standardise(nn.Module):
         """[n, dim] to [n, dim]: deviations of each feature, clipped to +-CLIP, then at the features' own scale."""
         clipped = ((features - self.mean) / self.pooled_variance().sqrt()).clamp(-CLIP, CLIP)
         return clipped * self.variance().sqrt() if self._keeps_scale else clipped
+
+    def pooled(self) -> Tensor:
+        """Whether anybody has pooled any, bool: the first version's mean is zero."""
+        return self.mean.any()
 
     def pooled_variance(self) -> Tensor:
         """[dim], in the encoder's units."""

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from codec_files import mfeat_cache
 from msgspec.structs import replace
 from study_cases import dealt, pool
@@ -14,7 +15,8 @@ from benchmarks.private import by_view, fewer, synthetic
 from benchmarks.sites_per_block import OF_TEN, RECIPE, WITH, WITHOUT
 from benchmarks.study.deal import deal
 from benchmarks.study.rounds import Rounds
-from fedfin.plan_sections import Codec, Privacy
+from fedfin.fusion.model import load_model
+from fedfin.plan_sections import Codec, Model, Privacy
 from fedfin.plan_sections import Rounds as RoundKeys
 
 LEAST = 3
@@ -36,6 +38,21 @@ def test_texts_of_two_sites_are_in_no_sum_so_that_they_answer_by_chance() -> Non
     assert with_key == pytest.approx(50.0, abs=0.1)  # all get one answer, but for the last bit
     assert without > 55
     assert found[0]["only image"] == pytest.approx(found[1]["only image"], abs=1.5)
+
+
+def test_what_nobody_pooled_is_not_read_by_a_head_either() -> None:
+    """Its answer to a text is that to any other."""
+    federation = fewer(deal(synthetic(2000), OF_TEN["8:0:2"], 0, RECIPE), 1000, 0)
+    plan = replace(WITH.plan(federation.plan, {}), model=Model(answer="head"))
+    rounds = Rounds(plan, federation.sites)
+    for number in rounds.numbers:
+        rounds.run(number)
+    judge, texts = federation.judge, {"image": False, "text": True}
+    shown = {m: torch.full((len(judge),), given) for m, given in texts.items()}
+    features = {m: torch.from_numpy(values) for m, values in judge.features.items()}
+    with torch.inference_mode():
+        logits = load_model(plan, rounds.model)(features, shown)[0].numpy()
+    assert logits.std(axis=0).max() < 1e-6
 
 
 @pytest.mark.parametrize("up", ["exact", "int4"])

@@ -28,7 +28,7 @@ class Projected:
     dims: 0 for as many columns as there are; a modality of no more features stays as it is, in deviations of each;
     basis: random features fill closed forms' input to so many times the columns; bundles: modality and projected
     bundle, whose axes are taken instead; level: "secure" for what secure sums ask of plan and sites, which
-    have a floor of `least_patients` (fedfin_edge/cases/floor.py).
+    have a floor of `least_patients` (fedfin_edge/cases/floor.py) and, if they have one, count answers as a draft asks.
     """
 
     name: str
@@ -86,7 +86,8 @@ class Projected:
         if self.level == "open":
             return plan
         rounds = msgspec.structs.replace(plan.rounds, min_sites=LEAST_SUMMED)
-        return msgspec.structs.replace(plan, rounds=rounds, privacy=Privacy(level=self.level))
+        privacy = Privacy(level=self.level, least_answers=LEAST_PATIENTS if self.least_patients else 0)
+        return msgspec.structs.replace(plan, rounds=rounds, privacy=privacy)
 
     def _projection(self, modality: str, features: Floats, columns: int) -> Projection:
         if (folder := dict(self.bundles).get(modality)) is not None:
