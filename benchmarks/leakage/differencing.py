@@ -152,6 +152,21 @@ def _shows_a_positive(watch: Watch, positive: NDArray[np.bool_]) -> bool:
     return any(_is_record(seen.values[name][0, 1, 1:] * seen.weights[name], dataset) for name in names)
 
 
+def one_unknown(watch: Watch) -> bool:
+    """Of one patient nobody knows a label: the features of all less those of whom it is known of are that patient's."""
+    dataset, name = _site(), label_moment_name("complete", "image")
+    left = np.zeros(DIMS["image"])
+    labels = dataset.labels.copy()
+    labels[ONE, 0] = np.nan
+    seen = watch.see("second_moments", replace(dataset, labels=labels))
+    for half in ("", OTHER_HALF):
+        if half + name not in seen.values:
+            return False
+        known = seen.values[half + name][0, 0, 1:] * seen.weights[half + name]
+        left += unpack(seen.values[half + _NAME])[0, 1:] * seen.weights[half + _NAME] - known
+    return _is_record(left, dataset)
+
+
 def histogram_of_one(watch: Watch) -> bool:
     """One patient held out: the evaluation's histogram tells labels and scores."""
     dataset = _site()
@@ -224,6 +239,7 @@ ALONE: dict[str, Callable[[Watch], bool]] = {  # only this site has such cases
     "ten incomplete cases of one site, one of them in its half": one_incomplete_in_a_half,
     "the single positive of all sites": one_positive,
     "ten positives of one site, one of them in its half": one_positive_in_a_half,
+    "the single patient of all sites of whom a label is unknown": one_unknown,
     "the single positive of all sites, in a histogram": positive_in_histogram,
     "the single positive of all sites, in the calibration": positive_in_calibration,
     "the one incomplete case of all sites, by a difference of histograms": incomplete_by_difference,

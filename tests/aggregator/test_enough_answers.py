@@ -147,18 +147,33 @@ def test_a_finding_that_ten_of_all_sites_have_is_in_label_moments_whoever_has_it
     assert label_moments_of(Sites(PLAN, training(positives)), label=1) == [True, True]
 
 
-@pytest.mark.parametrize("few", ["one is unknown", "two labels differ in one"])
-def test_what_one_patient_of_all_sites_has_apart_is_in_no_label_moment(few: str) -> None:
-    """Whom a label is unknown of, or in whom two labels differ: taken off each other they would be that record."""
-    for apart, there in ((1, False), (0, True)):
+@pytest.mark.parametrize("few", ["four are unknown", "two labels differ in four"])
+def test_what_few_patients_of_all_sites_have_apart_is_in_no_label_moment(few: str) -> None:
+    """Whom a label is unknown of, or in whom two labels differ: taken off each other they would be theirs alone."""
+    for apart, there in ((4, False), (0, True)):
         datasets = training((30, 30, 30))
         for dataset in datasets:
-            if few == "two labels differ in one":
+            if few == "two labels differ in four":
                 dataset.labels[:, 1] = dataset.labels[:, 0]
-        datasets[0].labels[:apart, 1] = np.nan if few == "one is unknown" else 0
+        datasets[0].labels[: 2 * apart : 2, 1] = np.nan if few == "four are unknown" else 0
         in_first, in_second = label_moments_of(Sites(PLAN, datasets), label=1)
         assert (in_first, in_second) == (there, True)
         assert label_moments_of(Sites(PLAN, datasets), label=0) == [True, True]
+
+
+def test_an_aggregator_that_lies_of_the_counts_sees_no_single_patient() -> None:
+    """A site has three of either answer for itself, or tells nothing of the label."""
+    sums = []
+    for answer in (1, 0):
+        sites = Sites(PLAN, training((1, 0, 0)))
+        sites.datasets[0].labels[0, 0] = answer
+        sites.count()
+        lies = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(PLAN).items()}
+        sites.model = sites.model | lies
+        sums.append(sites.sum("second_moments"))
+    halves = [sums[0][f"{half}labels.complete.image"].total[0] for half in ("", OTHER_HALF)]
+    assert all(of_label.any() for of_label in halves), "the other sites tell of it: nobody there has it"
+    assert not any(of_label[1].any() for of_label in halves)
 
 
 def test_no_label_moment_changes_with_the_answer_of_whom_few_are_like() -> None:
