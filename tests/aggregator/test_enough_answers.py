@@ -1,4 +1,4 @@
-"""What too few patients of all sites have is in no evaluation and no calibration, where the plan asks for that."""
+"""What too few patients of all sites have is in no label moments, evaluation and calibration, where the plan asks."""
 
 from collections.abc import Sequence
 from dataclasses import replace

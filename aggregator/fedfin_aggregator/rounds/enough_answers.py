@@ -72,14 +72,14 @@ def _none_or(least: int, counts: Floats) -> Flags:
     return np.asarray((counts == 0) | (counts >= least))
 
 
-def _that_differ(plan: Plan, enough: Flags, apart: Flags) -> Flags:
+def _that_differ(plan: Plan, enough: Flags, distinct: Flags) -> Flags:
     """Of these, [rows, labels], those that differ in nobody or enough from any that come before them.
 
-    apart: [rows, pairs of labels], whether they do.
+    distinct: [rows, pairs of labels], whether they do.
     """
     kept = enough.copy()
     for at, (one, other) in enumerate(label_pairs(plan)):
-        kept[:, other] &= apart[:, at] | ~kept[:, one]
+        kept[:, other] &= distinct[:, at] | ~kept[:, one]
     return kept
 
 

@@ -62,7 +62,7 @@ def tells(plan: Plan, task: Task) -> str:
         return TELLS_WITH_NOISE[task]
     words = (TELLS_IN_SUMS if plan.privacy.summed else TELLS)[task]
     if task == "moments" and (most := plan.privacy.least_answers):
-        words += f"; how many patients, up to {most}, have which answer, of those who are held out and who calibrate"
+        words += f"; how many patients, up to {most}, have which answer"
     return words
 
 

@@ -16,6 +16,7 @@ from fedfin_edge.agent.state import AgentState
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.patient_digests import changed_patients
 from fedfin_edge.site import SETTINGS, Site
+from fedfin_edge.tasks.moment_parts import floor_of_labels
 
 AGAIN = "`fedfin edge run --again` takes part in it"
 
@@ -112,7 +113,9 @@ def labels_without_values(plan: Plan, dataset: Dataset) -> str:
 def labels_below_floor(plan: Plan, dataset: Dataset) -> str:
     """The labels that so few training patients have one answer of, or none, that label moments leave them out."""
     train = ~dataset.held_out
-    below = zip(plan.labels, dataset.floor.of(train).below(dataset.labels[train]), strict=True)
+    below = zip(
+        plan.labels, floor_of_labels(plan, dataset).of(train).below(dataset.labels[train]), strict=True
+    )
     return ", ".join(label for label, is_below in below if is_below)
 
 
@@ -133,8 +136,8 @@ def who_sees(plan: Plan, least_sites: int) -> str:
             )
         if few := privacy.least_answers:
             alone += (
-                f"; what fewer than {few} patients of all sites answer is in no evaluation and no calibration, if the"
-                " aggregator is honest about it"
+                f"; what fewer than {few} patients of all sites answer is in no label moments, evaluation and"
+                " calibration, if the aggregator is honest about it"
             )
         return (
             f"{privacy.level}: the aggregator sees sums over {least} sites or more{groups}, and no site's part{alone}"

@@ -64,14 +64,20 @@ def moments(plan: Plan, dataset: Dataset) -> Iterator[Moment]:
     train = ~dataset.held_out
     floor, present = dataset.floor.of(train), {m: dataset.present[m][train] for m in plan.dims}
     labels, second = dataset.labels[train].astype(np.float64), dataset.in_second_half[train]
-    counted = counts_training(plan) and dataset.rare_answers
     for part in _parts(plan, present, second, labels, floor):
         for name, held, (one, other) in _named(plan, part, present):
             if not floor.allows(held):
                 continue
-            of_labels = Floor(min(floor.least, LEAST_MERGED) if counted else floor.least, floor.patient[held])
-            told = None if other else _told(labels[held], [m[held] for m in present.values()], of_labels)
-            yield Moment(name, held, one, other, told)
+            of_labels = floor_of_labels(plan, dataset).of(train).of(held)
+            known = None if other else _known(labels[held], [m[held] for m in present.values()], of_labels)
+            yield Moment(name, held, one, other, known)
+
+
+def floor_of_labels(plan: Plan, dataset: Dataset) -> Floor:
+    """Of how many patients the site asks of either answer in label moments."""
+    if counts_training(plan) and dataset.rare_answers:
+        return Floor(min(dataset.least_patients, LEAST_MERGED), dataset.patient_numbers)
+    return dataset.floor
 
 
 def _parts(plan: Plan, present: dict[str, Mask], second: Mask, labels: Floats, floor: Floor) -> list[_Part]:
@@ -81,15 +87,15 @@ def _parts(plan: Plan, present: dict[str, Mask], second: Mask, labels: Floats, f
     their moments may tell about single ones, nor where they withhold a label that the whole need not. A half matters
     more than what incomplete cases blur.
     """
-    told = populations(present, floor)
+    kept = populations(present, floor)
     if plan.privacy.summed:
         return [
             part
-            for name, cases in told.items()
+            for name, cases in kept.items()
             for part in _halves(name, cases, second, present, labels, floor)
         ]
-    every, together = told["complete"], told["complete"] | told["partial"]
-    complete, partial = _Part("complete", "", every), _Part("partial", "", told["partial"])
+    every, together = kept["complete"], kept["complete"] | kept["partial"]
+    complete, partial = _Part("complete", "", every), _Part("partial", "", kept["partial"])
     first, other = _Part("complete", "", every & ~second), _Part("complete", OTHER_HALF, every & second)
     ways = [[complete, partial], [_Part("partial", "", together)]]
     halves = [first.cases, other.cases]
@@ -98,7 +104,7 @@ def _parts(plan: Plan, present: dict[str, Mask], second: Mask, labels: Floats, f
     return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
 
 
-def _told(labels: Floats, present: list[Mask], floor: Floor) -> Floats:
+def _known(labels: Floats, present: list[Mask], floor: Floor) -> Floats:
     """Labels of cases that have a modality, [n, labels], with those unknown that their moments must not tell.
 
     present: of these cases, who has each modality; its sums are over those, too.

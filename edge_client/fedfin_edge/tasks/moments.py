@@ -15,10 +15,10 @@ def pool_moments(dataset: Dataset) -> tuple[dict[str, NDArray[np.float32]], dict
     train = ~dataset.held_out
     floor, present = dataset.floor.of(train), {m: mask[train] for m, mask in dataset.present.items()}
     # Were those in here that second moments withhold, the difference of the two would be theirs.
-    told = populations(present, floor)
+    kept = populations(present, floor)
     tensors, weights = {}, {}
     for modality, features in dataset.features.items():
-        parts = [cases & present[modality] for cases in told.values()]
+        parts = [cases & present[modality] for cases in kept.values()]
         counted = np.logical_or.reduce([cases & floor.allows(cases) for cases in parts])
         if not counted.any():
             continue
