@@ -43,10 +43,12 @@ def test_texts_of_two_sites_are_in_no_sum_so_that_they_answer_by_chance() -> Non
 def test_what_nobody_pooled_is_not_read_by_a_head_either() -> None:
     """Its answer to a text is that to any other."""
     federation = fewer(deal(synthetic(2000), OF_TEN["8:0:2"], 0, RECIPE), 1000, 0)
-    plan = replace(WITH.plan(federation.plan, {}), model=Model(answer="head"))
-    rounds = Rounds(plan, federation.sites)
-    for number in rounds.numbers:
-        rounds.run(number)
+    plan, both = (replace(WITH.plan(federation.plan, {}), model=Model(answer=a)) for a in ("head", "both"))
+    rounds, of_both = (Rounds(one, federation.sites) for one in (plan, both))
+    for each in (rounds, of_both):
+        for number in each.numbers:
+            each.run(number)
+    assert not of_both.model["calibration.head_weight"][[2, 3]].any(), "nor has the head a say beside experts"
     judge, texts = federation.judge, {"image": False, "text": True}
     shown = {m: torch.full((len(judge),), given) for m, given in texts.items()}
     features = {m: torch.from_numpy(values) for m, values in judge.features.items()}

@@ -1,13 +1,14 @@
 """What becomes of a round's updates: pure functions, for the aggregator and for the study alike."""
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
 from fedfin.model.answer_counts import ENOUGH
-from fedfin.model.model_spec import CALIBRATION, MAGNITUDES, Task
+from fedfin.model.model_spec import CALIBRATION, MAGNITUDES, Task, pattern_row
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
 from fedfin_aggregator.closed_form.denoised import denoised
@@ -73,6 +74,17 @@ def _calibrated(plan: Plan, sums: Mapping[str, Sum], model: Tensors) -> Means:
     solved = calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)
     if plan.privacy.least_answers:
         measured = model[ENOUGH + "calibrate"] > 0
-        measured[0] = True  # of who shows nothing nobody measures anything, with the key or without
+        measured[_unread(plan, model)] = True  # there the head has nothing to say
         return unmeasured(solved, measured, power, prior)
     return solved
+
+
+def _unread(plan: Plan, model: Tensors) -> list[int]:
+    """The rows of patterns that show nothing, or a modality that nobody pooled."""
+    lost = [not model[f"norm.{modality}.mean"].any() for modality in plan.dims]
+    patterns = product((False, True), repeat=len(lost))
+    return [
+        pattern_row(shown)
+        for shown in patterns
+        if not any(shown) or any(is_shown and is_lost for is_shown, is_lost in zip(shown, lost, strict=True))
+    ]
