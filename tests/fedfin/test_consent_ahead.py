@@ -19,8 +19,8 @@ from fedfin.protocol.messages.transfers import Begin, Chunk, Missing
 from fedfin.protocol.rounds import sum_effects
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site.effects import Send
-from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
+from fedfin.protocol.site.secure_machine import SecureSiteMachine
 from fedfin.protocol.versions import CONSENT_AHEAD, OURS, Party
 from fedfin.secure_sums.member import LostError
 
@@ -213,7 +213,7 @@ def test_where_all_must_not_be_in_a_sum_nothing_is_signed_ahead_nor_kept() -> No
 @pytest.mark.parametrize(("party", "sent"), [(OURS, b"c" * 64), (OLDER, UNSET)])
 def test_an_aggregator_from_before_is_sent_none(party: Party, sent) -> None:
     """It would take the whole offer for damaged. What it says last counts, as when it is exchanged for an older one."""
-    machine = SiteMachine(
+    machine = SecureSiteMachine(
         site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, model=MODEL, version=0, offer=(2, b"u"))
     )
     for event in (
