@@ -4,7 +4,10 @@ from typing import Protocol
 
 import msgspec
 
+from fedfin.protocol.cohorts import survivors_statement
 from fedfin.protocol.messages.secure_sums import SumKey
+
+Where = tuple[str, int, bytes]  # run, round, attempt: under another round's number it is another attempt
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -22,6 +25,16 @@ class Kept(msgspec.Struct, frozen=True):
     shares: dict[str, tuple[bytes, bytes]]
     survivors: tuple[str, ...]
     grouped: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> Where:
+        """Of which attempt."""
+        return self.run, self.round, self.attempt
+
+    @property
+    def statement(self) -> bytes:
+        """What was signed."""
+        return survivors_statement(*self.where, self.keys, self.survivors, self.grouped)
 
 
 class Ledger(Protocol):

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.model.blocks import Blocks, Judgement
-from fedfin.protocol.cohorts import key_statement, shares_context, survivors_statement, threshold
+from fedfin.protocol.cohorts import key_statement, shares_context, threshold
 from fedfin.protocol.messages.secure_sums import (
     Cohort,
     Consent,
@@ -34,7 +34,7 @@ from fedfin.protocol.messages.secure_sums import (
 from fedfin.protocol.subtraction import exposes
 from fedfin.protocol.sum_groups import Groups, deal, members, whole
 from fedfin.secure_sums import masks, shamir
-from fedfin.secure_sums.ledger import Kept, Ledger
+from fedfin.secure_sums.ledger import Kept, Ledger, Where
 from fedfin.trust import sealing
 from fedfin.trust.identity import Identity, PublicKeys
 from fedfin.trust.many_seals import ManySeals
@@ -52,7 +52,7 @@ class LostError(ProtocolError):
 class _Attempt:
     """What is lost with the process."""
 
-    id: bytes
+    where: Where
     names: tuple[str, ...]
     dealing: Dealing
     key: X25519PrivateKey
@@ -98,16 +98,17 @@ class Member:
         self._kept = kept if kept is not None and kept.run == run else None
         self._ledger = ledger
         self._attempt: _Attempt | None = None
-        self._left: set[bytes] = set()  # attempts that were left for another
+        self._left: set[Where] = set()  # attempts that were left for another
 
     def deal(self, message: Cohort, gives: bytes = b"") -> Dealing:
         """Key and shares for this attempt; for the same one again the same. gives: to which blocks (blocks.py)."""
-        if self._attempt is not None and self._attempt.id == message.attempt:
+        where = _where(message)
+        if self._attempt is not None and self._attempt.where == where:
             return self._attempt.dealing
         self._check_cohort(message)
         grouped, groups = self._groups(message)
         if self._attempt is not None:
-            self._left.add(self._attempt.id)
+            self._left.add(self._attempt.where)
         self._remember(None)  # what was signed before is never revealed from here on
         key, seed = X25519PrivateKey.generate(), os.urandom(masks.SEED_BYTES)
         count = len(message.names)
@@ -118,7 +119,7 @@ class Member:
         shares = dict(zip(message.names, pairs, strict=True))
         dealing = self._dealing(message, self._sum_key(message, key, seed, gives), shares, gives)
         self._attempt = _Attempt(
-            message.attempt, message.names, dealing, key, seed, shares[self._site], grouped, groups, gives
+            where, message.names, dealing, key, seed, shares[self._site], grouped, groups, gives
         )
         return dealing
 
@@ -140,7 +141,7 @@ class Member:
 
     def _check_cohort(self, message: Cohort) -> None:
         names = message.names
-        if message.attempt in self._left:
+        if _where(message) in self._left:
             raise LostError("a cohort is asked for that was left for another")
         if self._ledger.revealed(message.round) is not None:
             raise RevealedError(
@@ -161,23 +162,19 @@ class Member:
 
     def _sum_key(self, message: Cohort, key: X25519PrivateKey, seed: bytes, gives: bytes) -> SumKey:
         public, commitment = key.public_key().public_bytes_raw(), hashlib.sha256(seed).digest()
-        statement = key_statement(message.run, message.round, message.attempt, public, commitment, gives)
+        statement = key_statement(*_where(message), public, commitment, gives)
         return SumKey(public, commitment, self._identity.signing.sign(statement))
 
     def _dealing(
         self, message: Cohort, key: SumKey, shares: Mapping[str, tuple[bytes, bytes]], gives: bytes
     ) -> Dealing:
-        run, round_, attempt = message.run, message.round, message.attempt
-        roster, seals = self._roster(), ManySeals()
+        where, roster, seals = _where(message), self._roster(), ManySeals()
         sealed = {
-            name: seals.seal(
-                b"".join(pair),
-                roster[name].recipient,
-                shares_context(run, round_, attempt, self._site, name),
-            )
+            name: seals.seal(b"".join(pair), roster[name].recipient, shares_context(*where, self._site, name))
             for name, pair in shares.items()
             if name != self._site
         }
+        run, round_, attempt = where
         marked = gives or msgspec.UNSET
         return Dealing(run=run, round=round_, attempt=attempt, key=key, shares=sealed, gives=marked)
 
@@ -193,15 +190,15 @@ class Member:
         own.judged = self._judge(own, message)
         own.shares = {name: self._opened(message, name) for name in message.keys if name != self._site}
         own.shares[self._site], own.keys = own.own, dict(message.keys)
-        where, put_on = (message.run, message.round, message.attempt), masks.Masks()
+        put_on = masks.Masks()
         put_on.add(masks.own_seed(own.seed))
         peers = next((group for group in own.groups if self._site in group), message.keys.keys())
         for name, peer in message.keys.items():
             if name != self._site and name in peers:
-                put_on.add_pair(masks.pair_seed(own.key, peer.key, where), self._site, name)
+                put_on.add_pair(masks.pair_seed(own.key, peer.key, own.where), self._site, name)
         put_on.apply(words)
         own.masked = True
-        return b"".join((own.id, words.astype(masks.WORD, copy=False).data))
+        return b"".join((message.attempt, words.astype(masks.WORD, copy=False).data))
 
     def _check_dealt(self, own: _Attempt, message: Dealt) -> None:
         """Enough of the cohort, each with a key that it signed itself."""
@@ -214,9 +211,9 @@ class Member:
             raise ProtocolError(f"only {len(names)} of {len(own.names)} sites have dealt")
         for name, key in message.keys.items():
             if name != self._site:
-                where = message.run, message.round, message.attempt
                 gives = (message.gives or {}).get(name, b"")
-                self._verify(name, key_statement(*where, key.key, key.commitment, gives), key.signature)
+                statement = key_statement(*own.where, key.key, key.commitment, gives)
+                self._verify(name, statement, key.signature)
 
     def _judge(self, own: _Attempt, message: Dealt) -> tuple[dict[str, bytes], Judgement] | None:
         """By what each has signed, this site among them, what may be in the sum."""
@@ -228,7 +225,7 @@ class Member:
         return gives, blocks.judge(gives)
 
     def _opened(self, message: Dealt, sender: str) -> tuple[bytes, bytes]:
-        context = shares_context(message.run, message.round, message.attempt, sender, self._site)
+        context = shares_context(*_where(message), sender, self._site)
         pair = sealing.open_sealed(message.shares.get(sender, b""), self._identity.sealing, context)
         if len(pair) != 2 * shamir.SHARE_BYTES:
             raise ProtocolError(f"what {sender} has dealt is no pair of shares")
@@ -248,14 +245,13 @@ class Member:
         kept = self._signed(message)
         if kept.survivors != message.names:
             raise ProtocolError("it names other survivors than before, for the same sum")
-        statement = _statement(kept)
-        signature = self._identity.signing.sign(statement)
+        signature = self._identity.signing.sign(kept.statement)
         return Consent(run=message.run, round=message.round, attempt=message.attempt, signature=signature)
 
     def _signed(self, message: Survivors) -> Kept:
         """What was kept when the list was signed; the first time, it is kept now."""
         kept = self._kept
-        if kept is not None and kept.attempt == message.attempt and not self._replaces(message.names, kept):
+        if kept is not None and kept.where == _where(message) and not self._replaces(message.names, kept):
             return kept
         own, names = self._current(message), message.names
         if not own.masked:
@@ -267,7 +263,7 @@ class Member:
         if own.groups and members(whole(own.groups, names)) != names:
             raise ProtocolError("survivors are not whole groups, three at least")
         self._check_beside(own, message)
-        kept = Kept(self._run, message.round, own.id, own.names, own.keys, own.shares, names, own.grouped)
+        kept = Kept(*own.where, own.names, own.keys, own.shares, names, own.grouped)
         self._remember(kept)
         return kept
 
@@ -295,9 +291,9 @@ class Member:
     def reveal(self, message: Consents) -> Reveal:
         """Of each that dealt the share of one secret: of survivors of the seed, of the others of the key."""
         kept = self._kept
-        if kept is None or (kept.run, kept.attempt) != (message.run, message.attempt):
+        if kept is None or kept.where != _where(message):
             raise LostError("shares are asked for without this site's consent")
-        if self._attempt is not None and self._attempt.id != kept.attempt:
+        if self._attempt is not None and self._attempt.where != kept.where:
             raise LostError("shares are asked for of an attempt that was left for another")
         revealed = self._ledger.revealed(message.round)
         if revealed not in {None, message.attempt}:
@@ -307,7 +303,7 @@ class Member:
             raise ProtocolError(
                 f"only {len(signed)} of {len(kept.names)} sites have signed who is in the sum"
             )
-        statement = _statement(kept)
+        statement = kept.statement
         for name in signed[:needed]:
             self._verify(name, statement, message.signatures[name])
         if revealed is None:
@@ -326,7 +322,7 @@ class Member:
             self._kept = kept
 
     def _current(self, message: SumMessage) -> _Attempt:
-        if self._attempt is None or self._attempt.id != message.attempt:
+        if self._attempt is None or self._attempt.where != _where(message):
             raise LostError("it is of an attempt whose secrets this site does not hold")
         return self._attempt
 
@@ -343,5 +339,5 @@ class Member:
             ) from None
 
 
-def _statement(kept: Kept) -> bytes:
-    return survivors_statement(kept.run, kept.round, kept.attempt, kept.keys, kept.survivors, kept.grouped)
+def _where(message: SumMessage) -> Where:
+    return message.run, message.round, message.attempt

@@ -15,8 +15,8 @@ from fedfin.protocol.schedule import task_of
 from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site import states as site_states
-from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
+from fedfin.protocol.site.secure_machine import SecureSiteMachine
 
 CHUNK = 1024
 ENCODER = "a" * 64
@@ -120,7 +120,7 @@ class Site:
     def __init__(self, model: bytes = MODEL, version: int | None = 0, *, plan: Plan = PLAN, **memory) -> None:
         memory_ = Memory(run=RUN, model=model, version=version, **memory)
         encoders = {"image": ENCODER}
-        self.machine = SiteMachine(site="s0", boot="0" * 16, encoders=encoders, memory=memory_)
+        self.machine = SecureSiteMachine(site="s0", boot="0" * 16, encoders=encoders, memory=memory_)
         self.now = 0.0
         self.feed(site_events.Connected(CHUNK), Welcome(run=RUN, plan=plan))
         if version is None:  # neither can it make one

@@ -14,13 +14,13 @@ from fedfin.plan_sections import Privacy
 from fedfin.protocol import transfer
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages.joining import Welcome
-from fedfin.protocol.messages.secure_sums import Consents, Dealt, Survivors
+from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Survivors
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing
 from fedfin.protocol.rounds import sum_effects
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site.effects import Send
-from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
+from fedfin.protocol.site.secure_machine import SecureSiteMachine
 from fedfin.protocol.versions import CONSENT_AHEAD, OURS, Party
 from fedfin.secure_sums.member import LostError
 
@@ -177,6 +177,31 @@ def test_a_new_life_signs_no_other_list() -> None:
         sites.member("s0").consent(other)
 
 
+def test_under_another_rounds_number_nothing_of_an_attempt_is_revealed_or_signed() -> None:
+    """It would be written down of that round, and another list signed: of the site left out both secrets would open."""
+    sites, questions = _masked_sites()
+    ahead, next_ = _signed_ahead(sites, questions), ROUND + 1
+    other = Survivors(run=RUN, round=next_, attempt=ahead.attempt, names=sites.names[:4])
+    for member in (sites.members["s0"], sites.member("s0")):
+        with pytest.raises(LostError):
+            member.reveal(replace(ahead, round=next_))
+        with pytest.raises(LostError):
+            member.consent(other)
+    assert sites.ledgers["s0"].attempts == {}
+
+
+def test_values_are_not_masked_for_another_round_than_that_of_the_cohort() -> None:
+    """Nor is a dealing told again for it: what may stand beside a sum, and in which groups, is by round."""
+    sites = Sites(5)
+    dealings = sites.deal(sites.names)
+    with pytest.raises(LostError):
+        sites.members["s0"].mask(replace(sites.dealt(dealings, "s0"), round=ROUND + 1), np.ones(8, np.uint64))
+    again = Cohort(run=RUN, round=ROUND + 1, attempt=dealings["s0"].attempt, names=sites.names)
+    dealing = sites.members["s0"].deal(again)
+    assert (dealing.round, dealing.key) != (ROUND, dealings["s0"].key)
+    assert dealing.round == ROUND + 1
+
+
 def test_where_all_must_not_be_in_a_sum_nothing_is_signed_ahead_nor_kept() -> None:
     """Beside an earlier one it would show one site; the values leave all the same, for a list that shows none."""
     sites, questions = _masked_sites()
@@ -188,7 +213,7 @@ def test_where_all_must_not_be_in_a_sum_nothing_is_signed_ahead_nor_kept() -> No
 @pytest.mark.parametrize(("party", "sent"), [(OURS, b"c" * 64), (OLDER, UNSET)])
 def test_an_aggregator_from_before_is_sent_none(party: Party, sent) -> None:
     """It would take the whole offer for damaged. What it says last counts, as when it is exchanged for an older one."""
-    machine = SiteMachine(
+    machine = SecureSiteMachine(
         site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, model=MODEL, version=0, offer=(2, b"u"))
     )
     for event in (

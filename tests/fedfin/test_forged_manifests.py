@@ -11,8 +11,8 @@ from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
-from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
+from fedfin.protocol.site.secure_machine import SecureSiteMachine
 
 LAST = last_round(PLAN)
 FORGED = {
@@ -38,7 +38,7 @@ def test_a_manifest_that_does_not_fit_the_plan_is_told_once_and_not_remembered(f
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
 def test_a_forged_manifest_before_the_plan_is_known_does_not_make_a_site_deaf(forged: RoundManifest) -> None:
     """The broker retains it, so it comes first of all."""
-    machine = SiteMachine(
+    machine = SecureSiteMachine(
         site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, model=b"m" * 32, version=1)
     )
     events = [site_events.Connected(1024), forged, Welcome(run=RUN, plan=PLAN), manifest_of(2)]

@@ -36,8 +36,8 @@ from fedfin.protocol.rounds import states as round_states
 from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site import states as site_states
-from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
+from fedfin.protocol.site.secure_machine import SecureSiteMachine
 
 
 def test_hello_is_answered_with_the_plan_and_the_round() -> None:
@@ -364,7 +364,9 @@ def test_an_update_without_a_receipt_comes_before_anything_else() -> None:
 
 def test_another_run_does_not_get_the_update_of_this_one() -> None:
     """Its receipt would be another's."""
-    site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, offer=(2, PAYLOAD)))
+    site = SecureSiteMachine(
+        site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, offer=(2, PAYLOAD))
+    )
     site.receive(site_events.Connected(CHUNK), 0.0)
     effects = site.receive(Welcome(run=OTHER_RUN, plan=PLAN), 0.0)
     assert effects == [site_effects.Join(OTHER_RUN, PLAN), site_effects.MakeFirst()]

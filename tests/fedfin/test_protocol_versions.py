@@ -17,8 +17,8 @@ from fedfin.protocol.messages.transfers import Receipt
 from fedfin.protocol.rounds.reception import TWICE
 from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
-from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
+from fedfin.protocol.site.secure_machine import SecureSiteMachine
 from fedfin.protocol.versions import (
     BEFORE,
     OURS,
@@ -101,11 +101,11 @@ def test_a_secure_plans_aggregator_announces_its_version_whatever_the_hello() ->
 def test_a_site_of_a_secure_plan_leaves_an_older_aggregator() -> None:
     """Whether that announces its version, or answers a hello without one."""
     for party in (MORE_BINS, UNSET):
-        site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
+        site = SecureSiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
         (leave,) = site.receive(Welcome(run=RUN, plan=SECURE, party=party), 0.0)
         assert isinstance(leave, site_effects.Leave)
         assert leave.reason.endswith("upgrade the aggregator")
-    site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
+    site = SecureSiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
     assert isinstance(site.receive(Welcome(run=RUN, plan=SECURE, party=OURS), 0.0)[0], site_effects.Join)
 
 
@@ -141,10 +141,10 @@ def test_such_a_site_hears_it_from_a_running_aggregator(tmp_path: Path) -> None:
 
 def test_a_site_leaves_an_aggregator_that_does_not_go_with_it() -> None:
     """One that announces a version, and one from before versions were announced."""
-    site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
+    site = SecureSiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
     (leave,) = site.receive(Welcome(run=RUN, plan=PLAN, party=NEWER), 0.0)
     assert leave == site_effects.Leave(str(mismatch(OURS, NEWER)))
-    site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
+    site = SecureSiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
     site._announcement = Announcement(NEXT)
     (leave,) = site.receive(Welcome(run=RUN, plan=PLAN), 0.0)
     assert "the aggregator FedFIN that announces no version, which speaks revision 1" in leave.reason
@@ -152,7 +152,7 @@ def test_a_site_leaves_an_aggregator_that_does_not_go_with_it() -> None:
 
 def test_an_older_aggregator_hears_a_hello_that_it_can_read() -> None:
     """It has left out the one before; from its welcome on no hello announces anything."""
-    site = SiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
+    site = SecureSiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
     said = [site.receive(site_events.Connected(1024), 0.0)[0].message.party]
     said += [site.receive(site_events.Tick(), 10.0 * tick)[0].message.party for tick in (1, 2, 3)]
     assert said == [OURS, UNSET, OURS, UNSET]

@@ -23,8 +23,8 @@ from fedfin.protocol.rounds.secure_machine import SecureRoundMachine
 from fedfin.protocol.schedule import last_round, task_of
 from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site import states as site_states
-from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
+from fedfin.protocol.site.secure_machine import SecureSiteMachine
 from fedfin.protocol.subtraction import NOT_ALIKE
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members
 
@@ -513,7 +513,7 @@ def test_statistics_are_one_sum_where_training_is_in_groups() -> None:
 
 def test_a_site_takes_no_part_in_sums_under_an_open_plan() -> None:
     """An aggregator cannot ask for shares where people agreed to none."""
-    machine = SiteMachine(
+    machine = SecureSiteMachine(
         site="s0", boot="0" * 16, encoders={}, memory=Memory(run=RUN, model=MODEL, version=0, offer=(2, b"u"))
     )
     for event in (site_events.Connected(CHUNK), Welcome(run=RUN, plan=make_plan())):

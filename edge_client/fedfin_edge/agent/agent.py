@@ -17,7 +17,7 @@ from fedfin.protocol.messages.joining import GroupKeys
 from fedfin.protocol.messages.presence import AggregatorState, Twin
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site import events as site_events
-from fedfin.protocol.site.machine import SiteMachine
+from fedfin.protocol.site.secure_machine import SecureSiteMachine
 from fedfin.protocol.site.states import State
 from fedfin.protocol.twins import Reminder, runs_twice
 from fedfin.trust.channel import OpenSiteEnd, SiteEnd
@@ -66,7 +66,7 @@ class Agent:
         self._channel: SiteEnd = channel or OpenSiteEnd()
         answers = Answers(site.answers_path)
         encoders = {name: read_manifest(site.bundle_path(name)).digest() for name in settings.modalities}
-        self._machine = SiteMachine(
+        self._machine = SecureSiteMachine(
             site=settings.site,
             boot=self._boot,
             encoders=encoders,

@@ -1,28 +1,24 @@
-"""The site's side of the protocol, sans-IO: `receive(event, now) -> effects`.
+"""The site's side of the protocol, sans-IO: `receive(event, now) -> effects`; secure sums are in secure_machine.py.
 
 It decides; the agent (fedfin_edge/agent/agent.py) acts. It never reads a clock, a disk or a socket: time comes in with
 each event, bytes that must survive a crash go out as effects before anything is sent that depends on them.
 What is legal in which state is the table in states.py.
 """
 
-from msgspec.structs import replace
-
 from fedfin import limits
 from fedfin.errors import ProtocolError
 from fedfin.plan import Plan
 from fedfin.protocol.invitation import draw
 from fedfin.protocol.machine import Machine
-from fedfin.protocol.messages.joining import Decline, Evict, Hello, Welcome
+from fedfin.protocol.messages.joining import Evict, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
-from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Summed, Survivors
-from fedfin.protocol.messages.transfers import Begin, Chunk, Missing, Receipt
+from fedfin.protocol.messages.transfers import Chunk, Missing, Receipt
 from fedfin.protocol.outgoing import Outgoing
 from fedfin.protocol.refusals import is_late
 from fedfin.protocol.schedule import last_round
 from fedfin.protocol.site.answered_rounds import AnsweredRounds
 from fedfin.protocol.site.effects import (
     Abandon,
-    Bar,
     BeginLife,
     Distrust,
     Effect,
@@ -30,23 +26,18 @@ from fedfin.protocol.site.effects import (
     Join,
     Leave,
     MakeFirst,
-    SayReady,
     Send,
     Settle,
-    TakePart,
     Work,
 )
 from fedfin.protocol.site.events import (
     Assembled,
-    Barred,
     Connected,
     Disconnected,
     Done,
     Event,
-    Masked,
     Misfit,
     Published,
-    SumQuestion,
     Tick,
 )
 from fedfin.protocol.site.fetch import Fetch
@@ -54,13 +45,13 @@ from fedfin.protocol.site.manifest_checks import Place, Succession, objection, t
 from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.site.states import LEGAL, State
 from fedfin.protocol.staleness import late_share
-from fedfin.protocol.versions import CONSENT_AHEAD, Announcement, following, mismatch, party_of
+from fedfin.protocol.versions import Announcement, following, mismatch, party_of
 
 ANOTHER_RUN = "the aggregator began another run of the plan; to take part, start this site with --again"
 
 
 class SiteMachine(Machine[State, Event, Effect]):
-    """One site in one federation."""
+    """One site in one federation whose plan asks for no secure sums; SecureSiteMachine takes part in any."""
 
     def __init__(self, *, site: str, boot: str, encoders: dict[str, str], memory: Memory) -> None:
         super().__init__(State.JOINING, LEGAL)
@@ -79,7 +70,6 @@ class SiteMachine(Machine[State, Event, Effect]):
         self._working, self._payload = memory.offer or (0, b"")  # the round being worked on or sent
         self._leaves = b""  # of the payload, where they are known
         self._outgoing = Outgoing()
-        self._consent = b""  # signed ahead, with masked values
         self._announcement = Announcement()
         self._handlers = {
             Connected: self._connected,
@@ -95,13 +85,6 @@ class SiteMachine(Machine[State, Event, Effect]):
             Published: self._published,
             Missing: self._missing,
             Receipt: self._receipt,
-            Cohort: self._sum_question,
-            Dealt: self._sum_question,
-            Survivors: self._sum_question,
-            Consents: self._sum_question,
-            Masked: self._masked,
-            Barred: self._on_barred,
-            Summed: self._summed,
         }
 
     @property
@@ -118,6 +101,11 @@ class SiteMachine(Machine[State, Event, Effect]):
             accepted=answered.accepted,
             party=self._announcement.party,
         )
+
+    @property
+    def _secure(self) -> bool:
+        """Whether the plan asks for secure sums."""
+        return self._plan is not None and self._plan.privacy.summed
 
     def greet(self) -> Hello:
         """Said to another start of the aggregator, until it answers."""
@@ -164,19 +152,16 @@ class SiteMachine(Machine[State, Event, Effect]):
             return self._greeting()
         if self.state is State.FETCHING:
             return self._fetch.wants()
-        if self._outgoing.begin is None:
-            return [SayReady(self._working)]
-        # The whole Begin again: an aggregator that has forgotten the transfer needs its outline.
-        return [Send("up/ctl", self._with_consent(self._outgoing.begin))]
+        return self._offer()
+
+    def _offer(self) -> list[Effect]:
+        """The whole Begin again: an aggregator that has forgotten the transfer needs its outline."""
+        assert self._outgoing.begin is not None
+        return [Send("up/ctl", self._outgoing.begin)]
 
     def _greeting(self) -> list[Effect]:
-        """Hello; and, where it asks again what must not be told twice, that nobody need wait for us."""
         self._announcement.ask()
-        hello: Effect = Send("up/ctl", self.hello)
-        manifest = self._manifest
-        if self.state is not State.IDLE or manifest is None or not self._passes(manifest):
-            return [hello]
-        return [hello, Send("up/ctl", Decline(run=self._answered.run, cause="rewound"))]
+        return [Send("up/ctl", self.hello)]
 
     # Joining, and being dropped.
 
@@ -261,18 +246,6 @@ class SiteMachine(Machine[State, Event, Effect]):
             self.state = State.IDLE
         return [*effects, begin, *self._next_round()]
 
-    def _passes(self, manifest: RoundManifest) -> bool:
-        """Whether we have answered the round already, and no second sum may be made of it."""
-        return manifest.state == "open" and manifest.round <= self._answered.barred
-
-    def _on_barred(self, event: Barred) -> list[Effect]:
-        if event.round != self._working:
-            return []
-        self._answered.bar(event.round)
-        self.state = State.IDLE
-        self._drop_update()
-        return [Bar(event.round), *self._next_round()]
-
     def _distrust(self, reason: str) -> list[Effect]:
         """What no aggregator of this plan says is not remembered: it must not make us deaf to the true one."""
         repeated, self._distrusted = self._distrusted, True
@@ -306,13 +279,15 @@ class SiteMachine(Machine[State, Event, Effect]):
         # Without any, the answer to our hello got lost.
         self._retry_at = self._now + (limits.RETRY_S if manifest is None else limits.IDLE_S)
         if manifest is None or not self._has_work(manifest):
-            self.state = State.IDLE
-            passing = self._online and manifest is not None and self._passes(manifest)
-            return [*self._fetch.stop(), *(self._greeting() if passing else [])]
+            return self._rest()
         if manifest.model != self._model:
             return self._go_and_fetch(manifest)
         self._version = manifest.version
         return self._start(manifest)
+
+    def _rest(self) -> list[Effect]:
+        self.state = State.IDLE
+        return self._fetch.stop()
 
     def _go_and_fetch(self, manifest: RoundManifest) -> list[Effect]:
         assert self._plan is not None
@@ -375,10 +350,13 @@ class SiteMachine(Machine[State, Event, Effect]):
 
     def _send(self) -> list[Effect]:
         self.state = State.SENDING
-        if not self._secure:
-            self._outgoing.offer(self._answered.run, self._working, self._payload, self._leaves)
+        self._take_up()
         self._retry_at = self._now + limits.RETRY_S
         return self._ask() if self._online else []
+
+    def _take_up(self) -> None:
+        """What is computed can leave as it is."""
+        self._outgoing.offer(self._answered.run, self._working, self._payload, self._leaves)
 
     def _missing(self, event: Missing) -> list[Effect]:
         return [Send("up/chunk", piece) for piece in self._outgoing.missing(event, self._now)]
@@ -390,9 +368,6 @@ class SiteMachine(Machine[State, Event, Effect]):
     def _receipt(self, event: Receipt) -> list[Effect]:
         begin = self._outgoing.begin
         if begin is None or event.id != begin.outline.id:
-            return []
-        if self._secure:  # masked values are there, or not wanted any more: Summed says what becomes of them
-            self._outgoing.done()
             return []
         return self._settle(begin.round, accepted=event.accepted, reason=event.reason)
 
@@ -407,36 +382,5 @@ class SiteMachine(Machine[State, Event, Effect]):
         return round_ if self._plan is None else min(round_ + 1, last_round(self._plan))
 
     def _drop_update(self) -> None:
-        self._payload = self._consent = b""
+        self._payload = b""
         self._outgoing.done()
-
-    # Secure sums.
-
-    @property
-    def _secure(self) -> bool:
-        return self._plan is not None and self._plan.privacy.summed
-
-    def _sum_question(self, event: SumQuestion) -> list[Effect]:
-        if not self._secure or (event.run, event.round) != (self._answered.run, self._working):
-            return []
-        self._retry_at = self._now + limits.RETRY_S
-        if not isinstance(event, Dealt):  # what was masked is there, or of an attempt before
-            self._outgoing.done()
-        return [TakePart(event)]
-
-    def _masked(self, event: Masked) -> list[Effect]:
-        if event.round != self._working:
-            return []
-        self._outgoing.offer(self._answered.run, event.round, event.payload)
-        self._consent = event.consent
-        return self._ask() if self._online else []
-
-    def _with_consent(self, begin: Begin) -> Begin:
-        """What is signed ahead, if an aggregator of this version can read it."""
-        knows = self._announcement.theirs >= CONSENT_AHEAD
-        return replace(begin, consent=self._consent) if self._consent and knows else begin
-
-    def _summed(self, event: Summed) -> list[Effect]:
-        if not self._secure or (event.run, event.round) != (self._answered.run, self._working):
-            return []
-        return self._settle(event.round, accepted=event.accepted, reason=event.reason)
