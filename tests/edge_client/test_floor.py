@@ -17,6 +17,7 @@ from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Plan
 from fedfin.plan_sections import Privacy, Rounds
+from fedfin_aggregator.closed_form.moment_checks import check
 from fedfin_edge.agent.joining import check_patients, labels_below_floor
 from fedfin_edge.cases.dataset import FEW, Dataset, load_dataset
 from fedfin_edge.cases.floor import Floor
@@ -106,6 +107,32 @@ def test_halves_go_together_where_a_label_is_below_the_floor_in_one_of_them() ->
     together = sent(18)
     assert not any(name.startswith(OTHER_HALF) for name in together)
     assert together["labels.complete.image"][0].any()
+
+
+def test_halves_go_together_where_one_is_of_too_few_patients() -> None:
+    """However many cases: were that half left out, moments less the other half would be its one patient's."""
+    dataset = floored(with_positives(3, 3 * FEW))
+    dataset.labels[:, 1] = dataset.labels[:, 0]
+    second = np.arange(3 * FEW) < FEW
+    dataset = replace(dataset, second_half=second, patient=np.where(second, 0, np.arange(3 * FEW)))
+    weights = second_moments(PLAN, dataset)[1]
+    assert weights["second.complete.image.image"] == pool_moments(dataset)[1]["norm.image.mean"] == 3 * FEW
+
+
+@pytest.mark.parametrize("plan", [PLAN, SUMMED], ids=["open", "secure"])
+def test_what_too_few_patients_have_two_of_makes_moments_of_no_cases_nowhere(plan: Plan) -> None:
+    """Nine have image and ECG, and are not told of as such: beside the others a variance would be negative."""
+    modalities = make_plan(dict.fromkeys(("image", "text", "ecg", "lab"), 2)).modalities
+    plan = replace_struct(plan, modalities=modalities)
+    shown = np.repeat(["all", "ite", "ie", "it", "te", "i", "t", "e"], [40, 8, 1, 15, 15, 1, 1, 1])
+    dataset = floored(draw(plan, len(shown), 1))
+    for modality in plan.dims:
+        dataset.present[modality][:] = [of == "all" or modality[0] in of for of in shown]
+    dataset.labels[:] = np.nan
+    values, weights = second_moments(plan, dataset)
+    check(plan, values, weights)
+    assert weights["second.partial.image.image"] == weights["second.partial.image.text"] == 15
+    assert pool_moments(dataset)[1]["norm.image.mean"] == 55
 
 
 def test_without_a_floor_everything_is_sent() -> None:

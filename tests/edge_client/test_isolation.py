@@ -110,3 +110,31 @@ def test_patients_are_counted_and_not_cases(cases_of_each: int) -> None:
     floor = Floor(LEAST_PATIENTS, np.arange(60) // cases_of_each)
     assert np.array_equal(isolated(sets, floor), apart & (cases_of_each > 1))
     assert not isolated(sets, Floor(0, floor.patient)).any()
+
+
+def test_all_cases_of_one_patient_together_are_no_combination() -> None:
+    """An image, and an image with a text: neither is told apart, and all images less those with an ECG are both."""
+    plan = make_plan({"image": 4, "text": 3, "ecg": 3, "lab": 3}, labels=1)
+    kind = np.arange(300) % 5  # the ECG with the image, with the text, with both; the text alone; everything
+    dataset = draw(plan, 300, 2)
+    has = {"image": (0, 2, 4), "text": (1, 2, 3, 4), "ecg": (0, 1, 2, 4), "lab": (4,)}
+    for modality, kinds in has.items():
+        dataset.present[modality] = np.isin(kind, kinds)
+        dataset.present[modality][:2] = modality == "image"
+    dataset.present["text"][1] = True
+    dataset = replace(dataset, patient=np.arange(300).clip(1))
+    left = []
+    for given in (dataset, floored(dataset)):
+        weights = second_moments(plan, given)[1]
+        left.append(weights["second.partial.image.image"] - weights["second.partial.image.ecg"])
+    assert left == [2, 0]
+
+
+def test_rows_that_one_patient_has_are_told_apart_only_together() -> None:
+    """A label less another, whatever a third says of him; not of as many patients as the floor."""
+    rows = np.repeat(
+        [[1, 0, 0, 0], [1, 0, 0, 1], [1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 0, 1]], 20, axis=0
+    )
+    mine, sets = np.arange(120) >= 80, list(rows.astype(np.bool_).T)
+    assert np.array_equal(isolated(sets, Floor(LEAST_PATIENTS, np.arange(120).clip(max=80))), mine)
+    assert not isolated(sets, Floor(LEAST_PATIENTS, np.arange(120))).any()

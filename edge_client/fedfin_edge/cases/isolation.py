@@ -16,18 +16,26 @@ def isolated(sets: Sequence[Mask], floor: Floor) -> Mask:
     """Of sums over these sets of n cases: which cases, bool [n], a combination is of alone, and of too few patients.
 
     No sum tells cases apart that are in the same sets: these are one row of a table. A combination of the sums is of
-    one row alone where the row is no combination of the others: its leverage is one (Hoaglin and Welsch 1978).
+    one row alone where the row is no combination of the others: its leverage is one (Hoaglin and Welsch 1978). So it is
+    of all rows that only one patient has: of these together, a combination of the leverages is one.
     """
     if floor.least <= 1:
         return np.zeros(len(floor.patient), np.bool_)
     rows, row = np.unique(np.stack(sets, axis=1), axis=0, return_inverse=True)
     row = row.ravel()  # some numpy has it in the shape of the table
-    patients = np.bincount(np.unique(np.stack([row, floor.patient]), axis=1)[0], minlength=len(rows))
+    of_row, patient = np.unique(np.stack([row, floor.patient]), axis=1)
+    patients = np.bincount(of_row, minlength=len(rows))
     few = rows.any(axis=1) & (patients < floor.least)
     if few.any():
         table = rows.astype(np.float64)
-        leverage = np.einsum("ij,jk,ik->i", table, np.linalg.pinv(table.T @ table), table)
+        spread = table @ np.linalg.pinv(table.T @ table)
+        leverage = (spread * table).sum(axis=1)
+        own = few & (patients == 1)
         few &= leverage > NEARLY_ONE
+        of_row, patient = of_row[own[of_row]], patient[own[of_row]]
+        for one in np.flatnonzero(np.bincount(patient, leverage[of_row]) > NEARLY_ONE):
+            mine = of_row[patient == one]
+            few[mine] |= np.linalg.eigvalsh(spread[mine] @ table[mine].T)[-1] > NEARLY_ONE
     return np.asarray(few[row])
 
 

@@ -99,7 +99,8 @@ def _parts(plan: Plan, present: dict[str, Mask], second: Mask, labels: Floats, f
     first, other = _Part("complete", "", every & ~second), _Part("complete", OTHER_HALF, every & second)
     ways = [[complete, partial], [_Part("partial", "", together)]]
     halves = [first.cases, other.cases]
-    if len(plan.dims) > 1 and _are_enough(halves) and not _withhold_more(halves, every, labels, floor):
+    enough = _are_enough(halves) and all(map(floor.allows, halves))
+    if len(plan.dims) > 1 and enough and not _withhold_more(halves, every, labels, floor):
         ways = [[first, other, partial], [_Part("partial", "", together & ~other.cases), other], *ways]
     return next((way for way in ways if _bytes(plan, way, present) <= MOST_BYTES), ways[-1])
 
