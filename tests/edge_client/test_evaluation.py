@@ -14,6 +14,8 @@ NAN = float("nan")
 class FirstFeatures:
     """A model whose logits are the sum of the first feature of everything shown, for both labels."""
 
+    enough = None  # nobody counted
+
     def __call__(self, features, present):
         """Logits [n, 2] and nothing imputed."""
         total = sum(torch.where(present[m], values[:, 0], 0.0) for m, values in features.items())
