@@ -22,6 +22,7 @@ from fedfin.errors import StateError
 from fedfin.files import make_folder, write_atomically
 from fedfin.settings import pattern
 from fedfin.trust.certificate_requests import make_key, make_request
+from fedfin.trust.weak_keys import is_weak_sealing_key, is_weak_signing_key
 
 SIGNING, SEALING, BROKER = "signing.key", "sealing.key", "broker.key"
 KeyHex = Annotated[str, pattern(r"^(?:[0-9a-f]{2}){32}\Z", "a public key: 64 digits 0-9 and a-f")]
@@ -32,10 +33,18 @@ PrivateKey = Ed25519PrivateKey | X25519PrivateKey | EllipticCurvePrivateKey
 
 
 class PublicKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What others know of a party: its two public keys, 32 bytes each, in hex."""
+    """What others know of a party: its two public keys, 32 bytes each, in hex. Raises ValueError for weak ones."""
 
     signing: KeyHex
     sealing: KeyHex
+
+    def __post_init__(self) -> None:
+        if is_weak_signing_key(bytes.fromhex(self.signing)) or is_weak_sealing_key(
+            bytes.fromhex(self.sealing)
+        ):
+            raise ValueError(
+                "a public key is of small order: no software makes such a key; ask for a new one"
+            )
 
     @property
     def verifier(self) -> Ed25519PublicKey:
