@@ -5,20 +5,22 @@ Where a plan says `privacy.least_answers`, each site counts its patients up to t
 count.evaluate        [scenarios and parts, labels, answers], those that are held out
 count.calibrate       [patterns, labels, answers], those that calibrate
 count.second_moments  [label moments, labels, KINDS], those that train: without it, with it, unknown
-count.label_pairs     [label moments, pairs of labels, KINDS of one and of the other], in how many of them these differ
+count.*_pairs         [rows, pairs of labels, kinds of one and of the other], in how many these differ; without parts
 
 Of their sums the model says, 1 or 0, whether enough patients have both answers:
 
 enough.evaluate        [scenarios, labels]
 enough.calibrate       [patterns, labels]
-enough.second_moments  [label moments, labels]: and nobody, or enough, are unknown, or differ from any other such label
+enough.second_moments  [label moments, labels]: and nobody, or enough, are unknown
+
+And nobody, or enough, differ from any other such label.
 
 Parts: a case that `as-is` and another scenario show alike has one score in both histograms, so that their difference is
 that of the other cases. So the cases of `as-is` are counted by which scenario shows them alike, too, the last part
 being those that none does; nobody or enough patients must be behind each.
 
 Pairs: the moments of those whom one label is true of, less those of another label, are those of the patients in whom
-the two differ.
+the two differ. So are histograms and calibration of two labels that are the same in training, and have the same scores.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,21 +36,27 @@ from fedfin.plan import Plan
 
 Counted = Literal["evaluate", "calibrate", "second_moments"]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
-COUNT, ENOUGH, PAIRS = "count.", "enough.", "count.label_pairs"
+COUNT, ENOUGH, PAIRS = "count.", "enough.", "_pairs"
 ANSWERS, KINDS = 2, 3
-MOST_LABELS = 32  # each two of which are counted: of two modalities 286 KB of a masked sum
+MOST_LABELS = 32  # each two of which are counted: of two modalities 0.4 MB of a masked sum
 _PARTS = 2  # as many as scenarios: one for each other scenario, and what is left
 
 
 def count_shapes(plan: Plan) -> dict[str, Shape]:
     """What sites count, by tensor; nothing where the plan does not ask."""
     shapes: dict[str, Shape] = {}
+    pairs = len(label_pairs(plan)) if _compares_labels(plan) else 0
     for task, rows in _rows(plan).items():
-        size = (_PARTS if task == "evaluate" else 1) * len(rows)
-        shapes[COUNT + task] = (size, len(plan.labels), KINDS if task == "second_moments" else ANSWERS)
-    if (pairs := label_pairs(plan)) and counts_training(plan):
-        shapes[PAIRS] = (len(label_moments(plan)), len(pairs), KINDS**2)
+        size, kinds = (_PARTS if task == "evaluate" else 1) * len(rows), kinds_of(task)
+        shapes[COUNT + task] = (size, len(plan.labels), kinds)
+        if pairs:
+            shapes[COUNT + task + PAIRS] = (len(rows), pairs, kinds**2)
     return shapes
+
+
+def kinds_of(task: Counted) -> int:
+    """Whether only answers are told of, or all cases, too, so that those are of whom a label is unknown."""
+    return KINDS if task == "second_moments" else ANSWERS
 
 
 def enough_shapes(plan: Plan) -> dict[str, Shape]:
@@ -62,8 +70,11 @@ def counts_training(plan: Plan) -> bool:
     Nor of more labels than MOST_LABELS. There each site asks its own floor.
     """
     solved = fin_variant(plan) in CLOSED_FORMS or plan.model.answer != "head"
-    few = len(plan.labels) <= MOST_LABELS
-    return bool(plan.privacy.least_answers and not plan.privacy.least_sites_per_block and solved and few)
+    return bool(plan.privacy.least_answers and solved and _compares_labels(plan))
+
+
+def _compares_labels(plan: Plan) -> bool:
+    return not plan.privacy.least_sites_per_block and len(plan.labels) <= MOST_LABELS
 
 
 def label_moments(plan: Plan) -> tuple[str, ...]:

@@ -161,6 +161,22 @@ def test_what_few_patients_of_all_sites_have_apart_is_in_no_label_moment(few: st
         assert label_moments_of(Sites(PLAN, datasets), label=0) == [True, True]
 
 
+@pytest.mark.parametrize(("task", "name"), [("evaluate", "eval.all"), ("calibrate", CALIBRATION)])
+def test_two_labels_that_few_patients_have_apart_are_not_both_judged(task: Task, name: str) -> None:
+    """Alike in training they have the same scores: the difference of their histograms would be those patients'."""
+    for apart, there in ((1, False), (0, True)):
+        datasets = three((12, 12, 12))
+        for dataset in datasets:
+            dataset.labels[:, 1] = dataset.labels[:, 0]
+        side = datasets[0].held_out if task == "evaluate" else datasets[0].calibration_held_out
+        datasets[0].labels[np.flatnonzero(side)[:apart], 1] = 0
+        sites = Sites(PLAN, datasets)
+        sites.count()
+        total = sites.sum(task)[name].total
+        of_labels = total if task == "evaluate" else total[3]
+        assert [bool(of_label.any()) for of_label in of_labels] == [True, there]
+
+
 def test_an_aggregator_that_lies_of_the_counts_sees_no_single_patient() -> None:
     """A site has three of either answer for itself, or tells nothing of the label."""
     sums = []
@@ -200,9 +216,9 @@ def test_where_sites_stand_behind_blocks_or_labels_are_many_who_trains_is_not_co
         assert not any(
             "moments" in name or "pairs" in name for name in (*count_shapes(plan), *enough_shapes(plan))
         )
-    assert {"count.second_moments", "count.label_pairs"} <= count_shapes(PLAN).keys()
+    assert {"count.second_moments", "count.second_moments_pairs"} <= count_shapes(PLAN).keys()
     alone = replace_struct(PLAN, labels=PLAN.labels[:1])
-    assert "count.label_pairs" not in count_shapes(alone)
+    assert not any("pairs" in name for name in count_shapes(alone))
 
 
 def test_what_ten_have_is_there_and_the_other_label_is_as_it_was() -> None:

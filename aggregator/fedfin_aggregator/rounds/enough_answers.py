@@ -40,22 +40,21 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
     """The tensors `enough.*`, 1 or 0: scenarios, or patterns, by label; none where nobody has counted."""
     least = plan.privacy.least_answers or 0
     counts = {name: np.rint(sums[name].total / ONE) for name in count_shapes(plan) if name in sums}
-    pairs = counts.pop(PAIRS, None)
     enough: dict[str, Flags] = {
-        ENOUGH + name.removeprefix(COUNT): np.all(count[..., :ANSWERS] >= least, axis=-1)
+        name.replace(COUNT, ENOUGH): np.all(count[..., :ANSWERS] >= least, axis=-1)
+        & _none_or(least, count[..., ANSWERS:]).all(axis=-1)
         for name, count in counts.items()
+        if not name.endswith(PAIRS)
     }
-    if (name := ENOUGH + "second_moments") in enough:
-        unknown = counts[COUNT + "second_moments"][..., ANSWERS]
-        enough[name] &= _none_or(least, unknown)
-        if pairs is not None:
-            enough[name] = _that_differ(plan, enough[name], np.asarray(_none_or(least, pairs).all(axis=-1)))
     if (name := ENOUGH + "evaluate") in enough:
         flags = enough[name][: enough_shapes(plan)[name][0]]
         parts = counts[COUNT + "evaluate"][len(flags) :]
         lost = _lost(plan, sums)
         flags[-1] &= _as_one_left(plan, flags, lost) if lost else _clear(parts, least)
         enough[name] = flags
+    for name, flags in enough.items():
+        if (pairs := counts.get(name.replace(ENOUGH, COUNT) + PAIRS)) is not None:
+            enough[name] = _that_differ(plan, flags, np.asarray(_none_or(least, pairs).all(axis=-1)))
     return {name: flags.astype(np.float64) for name, flags in enough.items()}
 
 

@@ -6,11 +6,20 @@ there of what is below its floor.
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.model.answer_counts import ANSWERS, COUNT, PAIRS, count_shapes, label_moments, label_pairs
+from fedfin.model.answer_counts import (
+    COUNT,
+    COUNTED,
+    PAIRS,
+    count_shapes,
+    kinds_of,
+    label_moments,
+    label_pairs,
+)
 from fedfin.model.model_spec import pattern_row
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
@@ -24,27 +33,41 @@ Counts = NDArray[np.int64]
 
 def count_answers(plan: Plan, dataset: Dataset) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
     """Tensors of `answer_counts.count_shapes`, up to what the plan asks for, and 1 for each: the site."""
-    ways = {
-        COUNT + "evaluate": _of_evaluation,
-        COUNT + "calibrate": _of_calibration,
-        COUNT + "second_moments": _of_training,
-        PAIRS: _of_label_pairs,
-    }
-    most, shapes = plan.privacy.least_answers or 0, count_shapes(plan)
-    counts = {
-        name: np.minimum(ways[name](plan, dataset), most).astype(np.float32).reshape(shape)
-        for name, shape in shapes.items()
-    }
+    ways = {"evaluate": _evaluation, "calibrate": _calibration, "second_moments": _training}
+    counts = {name: np.zeros(shape, np.float32) for name, shape in count_shapes(plan).items()}
+    most, places = plan.privacy.least_answers or 0, label_pairs(plan)
+    for task in (task for task in COUNTED if COUNT + task in counts):
+        name, pairs = COUNT + task, counts.get(COUNT + task + PAIRS, np.zeros(0))
+        for group in ways[task](plan, dataset):
+            kinds = group.kinds(kinds_of(task))
+            counts[name][group.row] = np.minimum(_behind(group.floor, kinds), most)
+            for at, (one, other) in enumerate(places if group.row < len(pairs) else []):
+                differ = kinds[:, one, :, None] != kinds[:, other, None, :]
+                pairs[group.row, at] = np.minimum(_behind(group.floor, differ).ravel(), most)
     return counts, dict.fromkeys(counts, 1)
 
 
-def _of_evaluation(plan: Plan, dataset: Dataset) -> Counts:
-    """Scenario by scenario, then as-is by which other one shows its cases alike, [rows, labels, answers]."""
+class _Group(NamedTuple):
+    """What one row counts: of whom the cases are, and their labels, [cases, labels], NaN where nothing is told."""
+
+    row: int
+    floor: Floor
+    labels: NDArray[np.floating[Any]]
+
+    def kinds(self, count: int) -> NDArray[np.bool_]:
+        """Of which kind each case is: without it, with it, unknown; [cases, labels, kinds]."""
+        found = [self.labels == 0, self.labels == 1, np.isnan(self.labels)]
+        return np.stack(found[:count], axis=2)
+
+
+def _evaluation(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
+    """Scenario by scenario, then as-is by which other one shows its cases alike."""
     given = {one.name: _spread(labels, chosen) for one, chosen, labels in judging(plan, dataset)}
     nothing = np.full(dataset.labels.shape, np.nan, np.float32)
     shown = list(scenarios({modality: dataset.present[modality] for modality in plan.dims}))
     rows = [given.get(one.name, nothing) for one in shown]
-    return np.stack([_patients(dataset.floor, labels) for labels in (*rows, *_parts(shown, rows))])
+    for row, labels in enumerate((*rows, *_parts(shown, rows))):
+        yield _Group(row, dataset.floor, labels)
 
 
 def _parts(shown: list[Scenario], rows: list[Labels]) -> Iterator[Labels]:
@@ -58,12 +81,11 @@ def _parts(shown: list[Scenario], rows: list[Labels]) -> Iterator[Labels]:
     yield left
 
 
-def _of_calibration(plan: Plan, dataset: Dataset) -> Counts:
-    """By what is shown of cases that have it, [patterns, labels, answers]: as calibrate.py measures them."""
+def _calibration(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
+    """By what is shown of cases that have it: as calibrate.py measures them."""
     cases = dataset.calibration_held_out
-    counts = np.zeros((2 ** len(plan.dims), len(plan.labels), ANSWERS), np.int64)
     if not dataset.floor.allows(cases):
-        return counts
+        return
     floor, labels = dataset.floor.of(cases), dataset.judged_labels(cases, summed=plan.privacy.summed)
     present = np.stack([dataset.present[m][cases] for m in plan.dims])
     for shown in list(product((False, True), repeat=len(plan.dims)))[1:]:
@@ -71,35 +93,15 @@ def _of_calibration(plan: Plan, dataset: Dataset) -> Counts:
         known = labels[has]
         if plan.privacy.least_sites_per_block:  # there the floor is asked in each pattern
             known = floor.of(has).without_unfamiliar(known)
-        counts[pattern_row(shown)] = _patients(floor.of(has), known)
-    return counts
+        yield _Group(pattern_row(shown), floor.of(has), known)
 
 
-def _of_training(plan: Plan, dataset: Dataset) -> Counts:
-    """By label moment, those of each kind, [label moments, labels, KINDS]."""
-    counts = np.zeros(count_shapes(plan)[COUNT + "second_moments"], np.int64)
-    for row, floor, kinds in _training(plan, dataset):
-        counts[row] = _behind(floor, kinds)
-    return counts
-
-
-def _of_label_pairs(plan: Plan, dataset: Dataset) -> Counts:
-    """By label moment, who is of a kind of one label, or of one of the other, and not of both, [..., KINDS ** 2]."""
-    counts = np.zeros(count_shapes(plan)[PAIRS], np.int64)
-    for row, floor, kinds in _training(plan, dataset):
-        for at, (one, other) in enumerate(label_pairs(plan)):
-            differ = kinds[:, one, :, None] != kinds[:, other, None, :]
-            counts[row, at] = _behind(floor, differ).ravel()
-    return counts
-
-
-def _training(plan: Plan, dataset: Dataset) -> Iterator[tuple[int, Floor, NDArray[np.bool_]]]:
-    """Of each label moment the place, its cases' patients, and of which kind they are, bool [cases, labels, KINDS]."""
+def _training(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
+    """By label moment."""
     floor, places = dataset.floor.of(~dataset.held_out), {n: at for at, n in enumerate(label_moments(plan))}
     for moment in moments(plan, dataset):
         if moment.labels is not None:
-            kinds = [moment.labels == 0, moment.labels == 1, np.isnan(moment.labels)]
-            yield places[moment.name], floor.of(moment.held), np.stack(kinds, axis=2)
+            yield _Group(places[moment.name], floor.of(moment.held), moment.labels)
 
 
 def _spread(labels: Labels, chosen: NDArray[np.bool_]) -> Labels:
@@ -107,11 +109,6 @@ def _spread(labels: Labels, chosen: NDArray[np.bool_]) -> Labels:
     every = np.full((len(chosen), labels.shape[1]), np.nan, np.float32)
     every[chosen] = labels
     return every
-
-
-def _patients(floor: Floor, labels: Labels) -> Counts:
-    """How many have each answer in any case, [labels, answers]; labels: [n, labels]."""
-    return _behind(floor, np.stack([labels == answer for answer in range(ANSWERS)], axis=2))
 
 
 def _behind(floor: Floor, of: NDArray[np.bool_]) -> Counts:
