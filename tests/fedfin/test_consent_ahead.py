@@ -14,7 +14,7 @@ from fedfin.plan_sections import Privacy
 from fedfin.protocol import transfer
 from fedfin.protocol.cohorts import threshold
 from fedfin.protocol.messages.joining import Welcome
-from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Survivors
+from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealt, Ready, Survivors
 from fedfin.protocol.messages.transfers import Begin, Chunk, Missing
 from fedfin.protocol.rounds import sum_effects
 from fedfin.protocol.site import events as site_events
@@ -80,6 +80,17 @@ def test_where_all_values_come_shares_are_asked_for_at_once() -> None:
         aggregator.done.index(aggregator.of(kind)[0]) for kind in (sum_effects.FixSum, sum_effects.KeepSum)
     )
     assert fixed < kept
+    aggregator.answer()
+    assert aggregator.of(sum_effects.OpenSum)[0].survivors == aggregator.names
+
+
+def test_who_was_started_again_after_its_values_came_is_asked_for_its_shares() -> None:
+    """It does not hold the secrets any more with which it masked, and says so; what it signed ahead it keeps."""
+    aggregator = _dealt(AheadAggregator(3))
+    aggregator.answer(aggregator.names[:2])
+    aggregator.say("s0", Ready(run=RUN, round=ROUND, lost=bytes([1]) * 16))
+    aggregator.answer()
+    assert isinstance(aggregator.asked["s0"], Consents)
     aggregator.answer()
     assert aggregator.of(sum_effects.OpenSum)[0].survivors == aggregator.names
 

@@ -149,6 +149,7 @@ class Attempt:
             self.groups = whole(self.groups, self.survivors)
             if self.survivors == self.dealt:
                 self.consents = dict(self.ahead)
+                self.lost -= self.consents.keys()  # a site reveals by what it keeps of what it signed
         else:
             self.phase = Phase.REVEALING
 
