@@ -4,6 +4,7 @@ Where a plan says `privacy.least_answers`, each site counts its patients up to t
 
 count.evaluate        [scenarios and parts, labels, answers], those that are held out
 count.calibrate       [patterns, labels, answers], those that calibrate
+count.any_label       [patterns, answers], those that calibrate and have this answer of any label
 count.second_moments  [label moments, labels, KINDS], those that train: without it, with it, unknown
 count.*_pairs         [rows, pairs of labels, kinds of one and of the other], in how many these differ; without parts
 
@@ -13,7 +14,8 @@ enough.evaluate        [scenarios, labels]
 enough.calibrate       [patterns, labels]
 enough.second_moments  [label moments, labels]: and nobody, or enough, are unknown
 
-And nobody, or enough, differ from any other such label.
+And nobody, or enough, differ from any other such label. Of a pattern in which that is so of fewer than half of the
+labels enough.calibrate is TOGETHER where enough have either answer of any label: all labels are measured in one.
 
 Parts: a case that `as-is` and another scenario show alike has one score in both histograms, so that their difference is
 that of the other cases. So the cases of `as-is` are counted by which scenario shows them alike, too, the last part
@@ -37,6 +39,7 @@ from fedfin.plan import Plan
 Counted = Literal["evaluate", "calibrate", "second_moments"]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 COUNT, ENOUGH, PAIRS = "count.", "enough.", "_pairs"
+ANY_LABEL, TOGETHER = "count.any_label", 2.0
 ANSWERS, KINDS = 2, 3
 MOST_LABELS = 32  # each two of which are counted: of two modalities 0.4 MB of a masked sum
 _PARTS = 2  # as many as scenarios: one for each other scenario, and what is left
@@ -51,6 +54,8 @@ def count_shapes(plan: Plan) -> dict[str, Shape]:
         shapes[COUNT + task] = (size, len(plan.labels), kinds)
         if pairs:
             shapes[COUNT + task + PAIRS] = (len(rows), pairs, kinds**2)
+        if task == "calibrate" and not plan.privacy.least_sites_per_block:
+            shapes[ANY_LABEL] = (len(rows), ANSWERS)
     return shapes
 
 

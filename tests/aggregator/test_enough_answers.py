@@ -12,7 +12,7 @@ from msgspec.structs import replace as replace_struct
 
 from fedfin.codec import Tensors
 from fedfin.errors import ProtocolError
-from fedfin.model.answer_counts import count_shapes, enough_shapes
+from fedfin.model.answer_counts import TOGETHER, count_shapes, enough_shapes
 from fedfin.model.blocks import Blocks, blocks_of
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import CALIBRATION, Task, scenarios
@@ -159,6 +159,42 @@ def test_what_few_patients_of_all_sites_have_apart_is_in_no_label_moment(few: st
         in_first, in_second = label_moments_of(Sites(PLAN, datasets), label=1)
         assert (in_first, in_second) == (there, True)
         assert label_moments_of(Sites(PLAN, datasets), label=0) == [True, True]
+
+
+def few_of_each(first: int, other: int) -> Sites:
+    """At each site so many who calibrate have either finding, and nobody has both."""
+    datasets = three((0, 0, 0))
+    for dataset in datasets:
+        calibrating = np.flatnonzero(dataset.calibration_held_out)
+        dataset.labels[:, 1] = 0
+        dataset.labels[calibrating[:first], 0] = dataset.labels[calibrating[first : first + other], 1] = 1
+    sites = Sites(PLAN, datasets)
+    sites.count()
+    return sites
+
+
+def test_where_most_labels_may_not_be_measured_all_are_in_one() -> None:
+    """Nine who have the first finding, six who have the other: fifteen together. No label's own are told."""
+    sites = few_of_each(3, 2)
+    assert (sites.model["enough.calibrate"][3] == TOGETHER).all()
+    total = sites.sum("calibrate")[CALIBRATION].total[3]
+    assert np.array_equal(total[0], total[1])
+    assert total[0, 1].any()
+    solved = close_round(PLAN, "calibrate", sites.sum("calibrate"), {}, sites.model)[1]
+    slope, intercept = solved["calibration.slope"][3], solved["calibration.intercept"][3]
+    prior = sites.model["blend.prior"].astype(np.float64)
+    assert slope[0] == slope[1]
+    assert np.allclose(intercept + slope * prior - prior, (intercept + slope * prior - prior)[0])
+
+
+@pytest.mark.parametrize(("first", "other"), [(1, 2), (3, 0), (10, 2)])
+def test_all_in_one_are_not_fewer_than_ten_nor_those_that_may_be_told(first: int, other: int) -> None:
+    """Nine of any finding are too few; half of the labels are enough to measure by."""
+    sites = few_of_each(first, other)
+    flags = sites.model["enough.calibrate"][3]
+    assert flags.tolist() == [float(first >= LEAST / 3), 0.0]
+    total = sites.sum("calibrate")[CALIBRATION].total[3]
+    assert [bool(of_label.any()) for of_label in total] == [first >= LEAST / 3, False]
 
 
 @pytest.mark.parametrize(("task", "name"), [("evaluate", "eval.all"), ("calibrate", CALIBRATION)])

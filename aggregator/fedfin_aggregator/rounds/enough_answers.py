@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from fedfin.errors import ProtocolError
 from fedfin.model.answer_counts import (
     ANSWERS,
+    ANY_LABEL,
     COUNT,
     ENOUGH,
     PAIRS,
+    TOGETHER,
     count_shapes,
     enough_shapes,
     label_pairs,
@@ -28,6 +30,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 WHOLE = 1e-6  # how far a sum of whole numbers may be off one, once it was divided by the number of sites
+HALF = 1 / 2  # of the labels
 FEW = 1  # patients: more than none, and never enough
 
 
@@ -44,7 +47,7 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
         name.replace(COUNT, ENOUGH): np.all(count[..., :ANSWERS] >= least, axis=-1)
         & _none_or(least, count[..., ANSWERS:]).all(axis=-1)
         for name, count in counts.items()
-        if not name.endswith(PAIRS)
+        if not name.endswith(PAIRS) and name != ANY_LABEL
     }
     if (name := ENOUGH + "evaluate") in enough:
         flags = enough[name][: enough_shapes(plan)[name][0]]
@@ -55,7 +58,12 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
     for name, flags in enough.items():
         if (pairs := counts.get(name.replace(ENOUGH, COUNT) + PAIRS)) is not None:
             enough[name] = _that_differ(plan, flags, np.asarray(_none_or(least, pairs).all(axis=-1)))
-    return {name: flags.astype(np.float64) for name, flags in enough.items()}
+    found = {name: flags.astype(np.float64) for name, flags in enough.items()}
+    if (either := counts.get(ANY_LABEL)) is not None:
+        name = ENOUGH + "calibrate"
+        few = enough[name].mean(axis=-1) < HALF
+        found[name][few & (either >= least).all(axis=-1)] = TOGETHER
+    return found
 
 
 def _clear(parts: Floats, least: int) -> Flags:

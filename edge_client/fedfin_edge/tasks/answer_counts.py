@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.model.answer_counts import (
+    ANY_LABEL,
     COUNT,
     COUNTED,
     PAIRS,
@@ -41,6 +42,9 @@ def count_answers(plan: Plan, dataset: Dataset) -> tuple[dict[str, NDArray[np.fl
         for group in ways[task](plan, dataset):
             kinds = group.kinds(kinds_of(task))
             counts[name][group.row] = np.minimum(_behind(group.floor, kinds), most)
+            if task == "calibrate" and ANY_LABEL in counts:
+                of_any = np.asarray(kinds.any(axis=1))
+                counts[ANY_LABEL][group.row] = np.minimum(_behind(group.floor, of_any), most)
             for at, (one, other) in enumerate(places if group.row < len(pairs) else []):
                 differ = kinds[:, one, :, None] != kinds[:, other, None, :]
                 pairs[group.row, at] = np.minimum(_behind(group.floor, differ).ravel(), most)

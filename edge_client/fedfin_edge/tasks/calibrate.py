@@ -24,7 +24,7 @@ def measure_scores(
     and its square, seeing these modalities alone. Zeros of a label that fewer patients than the floor have a value of;
     where the site's own are seen, one of the two answers (Dataset.judged_labels). Where the plan asks for sites behind
     every block, so in each pattern. Zeros, too, of what too few patients of all sites have one of the answers of, where
-    they were counted.
+    they were counted; or the mean over all labels, where that is so of most.
     """
     held_out = dataset.calibration_held_out
     if not dataset.floor.allows(held_out):
@@ -37,8 +37,24 @@ def measure_scores(
         scores *= _behind_enough(scores, dataset.floor.of(held_out))
     if model.enough is not None:
         scores *= model.enough.of("calibrate")[..., None, None]
+        together = model.enough.measured_together()
+        scores[:, together] = _over_labels(scores[:, together], model)
     mean = scores.sum(axis=0) / len(rows)
     return {CALIBRATION: mean.astype(np.float32)}, {CALIBRATION: len(rows)}
+
+
+def _over_labels(scores: NDArray[np.float64], model: FusionModel) -> NDArray[np.float64]:
+    """Of each label the mean over all: nobody sees of which a case is. The head's logits less the labels' own.
+
+    scores: [cases, patterns, labels, classes, CALIBRATION_SUMS].
+    """
+    assert model.blend is not None, "the plan has experts"
+    prior = model.blend.prior.numpy().astype(np.float64)[:, None]
+    shares, logits, squares, *experts = np.moveaxis(scores, -1, 0)
+    less = logits - prior * shares
+    squares = squares - 2 * prior * logits + np.square(prior) * shares
+    together = np.stack([shares, less, squares, *experts], axis=-1)
+    return np.broadcast_to(together.mean(axis=2, keepdims=True), scores.shape)
 
 
 def _behind_enough(scores: NDArray[np.float64], floor: Floor) -> NDArray[np.bool_]:
