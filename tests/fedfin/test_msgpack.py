@@ -50,7 +50,7 @@ TALLY = Tally(
     plan=DIGEST, shards=2, run=BOOT, round=2, accepted=("north",), refused=(), late=("south",), closed=True
 )
 (MANIFEST,) = [message for message in ONE_OF_EACH if isinstance(message, RoundManifest)]
-(BEGIN,) = [message for message in ONE_OF_EACH if isinstance(message, Begin)]
+BEGIN = next(message for message in ONE_OF_EACH if isinstance(message, Begin) and not message.consent)
 DELIVER = Deliver(begin=BEGIN, life=Life(1, BOOT))
 OF_SHARDS = (TALLY, DELIVER, Enough(run=BOOT, round=2), Heard(), Rewind(manifest=MANIFEST, keep=True))
 SIGNATURE = b"s" * 64
