@@ -153,6 +153,12 @@ class FusionModel(nn.Module):
         assert isinstance(norm, Standardise)
         return norm
 
+    def draw_features(self, modality: str, count: int, generator: torch.Generator) -> Tensor:
+        """So many cases' that are distributed as the pooled ones, feature by feature: float32 [count, dim]."""
+        norm = self._norm(modality)
+        drawn = torch.randn((count, len(norm.mean)), generator=generator)
+        return norm.mean + drawn * norm.pooled_variance().sqrt()
+
     def load_tensors(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         """Copy values from wire tensors. Raises KeyError or ValueError when they are not the plan's."""
         own = self._named()

@@ -17,8 +17,8 @@ The names are part of the wire contract: the aggregator knows the model by this 
     calibration.head_weight         the head's share of the answer beside the experts, by pattern
     update.magnitudes               how large a site's changes of each trained tensor are (only where they are summed as
                                     whole steps: fedfin/secure_sums/quantizer.py)
-    enough.evaluate, .calibrate     whether enough patients of all sites have both answers, by scenario or pattern and
-                                    label (only where the plan asks: fedfin/model/answer_counts.py)
+    enough.evaluate, .calibrate, .second_moments    whether enough patients of all sites have both answers, by label
+                                    (only where the plan asks: fedfin/model/answer_counts.py)
 
 What an update carries, by task: "train" carries deltas to add; the other tasks carry values: "moments" those of
 norm.*, and counts of patients where the plan asks for them, "second_moments" the second moments of second_moments.py,
@@ -60,9 +60,7 @@ def tensor_specs(plan: Plan) -> Specs:
     return _tensor_specs(plan).copy()
 
 
-@lru_cache(
-    maxsize=4
-)  # it is asked for some times in every round, of one plan, and takes a tenth of a millisecond
+@lru_cache(maxsize=4)  # asked for some times in every round, of one plan: a tenth of a millisecond each
 def _tensor_specs(plan: Plan) -> Specs:
     specs = _norm(plan) | fin_specs(plan) | _head(plan) | _experts(plan) | _basis(plan)
     if plan.codec.quantized:

@@ -12,7 +12,7 @@ from msgspec.structs import replace as replace_struct
 
 from fedfin.codec import Tensors
 from fedfin.errors import ProtocolError
-from fedfin.model.answer_counts import TOGETHER, count_shapes, enough_shapes
+from fedfin.model.answer_counts import NOBODY, TOGETHER, count_shapes, enough_shapes, suppressed
 from fedfin.model.blocks import Blocks, blocks_of
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import CALIBRATION, Task, scenarios
@@ -147,70 +147,101 @@ def test_a_finding_that_ten_of_all_sites_have_is_in_label_moments_whoever_has_it
     assert label_moments_of(Sites(PLAN, training(positives)), label=1) == [True, True]
 
 
-@pytest.mark.parametrize("few", ["four are unknown", "two labels differ in four"])
-def test_what_few_patients_of_all_sites_have_apart_is_in_no_label_moment(few: str) -> None:
-    """Whom a label is unknown of, or in whom two labels differ: taken off each other they would be theirs alone."""
-    for apart, there in ((4, False), (0, True)):
+def test_of_whom_few_patients_of_all_sites_a_label_is_unknown_is_in_no_label_moment() -> None:
+    """All features less those of whom it is known would be theirs alone."""
+    for unknown, there in ((4, False), (0, True)):
         datasets = training((30, 30, 30))
-        for dataset in datasets:
-            if few == "two labels differ in four":
-                dataset.labels[:, 1] = dataset.labels[:, 0]
-        datasets[0].labels[: 2 * apart : 2, 1] = np.nan if few == "four are unknown" else 0
+        datasets[0].labels[: 2 * unknown : 2, 1] = np.nan
         in_first, in_second = label_moments_of(Sites(PLAN, datasets), label=1)
         assert (in_first, in_second) == (there, True)
         assert label_moments_of(Sites(PLAN, datasets), label=0) == [True, True]
 
 
-def few_of_each(first: int, other: int) -> Sites:
-    """At each site so many who calibrate have either finding, and nobody has both."""
-    datasets = three((0, 0, 0))
-    for dataset in datasets:
-        calibrating = np.flatnonzero(dataset.calibration_held_out)
-        dataset.labels[:, 1] = 0
-        dataset.labels[calibrating[:first], 0] = dataset.labels[calibrating[first : first + other], 1] = 1
-    sites = Sites(PLAN, datasets)
+@pytest.mark.parametrize(("differ", "there"), [(2, False), (3, True), (0, True)])
+def test_a_site_tells_not_of_two_labels_that_fewer_than_three_of_its_patients_have_apart(
+    differ, there
+) -> None:
+    """Nobody counts who has two labels: what a site tells of both must not be of a single one whatever others have."""
+    (dataset, *_) = training((30, 30, 30))
+    dataset.labels[:, 1] = dataset.labels[:, 0]
+    dataset.labels[: 2 * differ : 2, 1] = 0
+    flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(PLAN).items()}
+    given = run_task(PLAN, "second_moments", 2, initial_model(PLAN) | flags, dataset, "s0", **QUIET).deltas
+    of_labels = given["labels.complete.image"]
+    assert [bool(of_label.any()) for of_label in of_labels] == [True, there]
+
+
+def test_what_nobody_has_is_not_missed() -> None:
+    """Of complete cases alone nobody is behind the label moments of others: nothing is said of them."""
+    sites = Sites(PLAN, training((9, 0, 0)))
+    flags = sites.count()["enough.second_moments"]
+    assert (flags[2:4] == NOBODY).all()
+    assert suppressed(PLAN, "second_moments", sites.model) == [PLAN.labels[0]]
+    assert not (flags[:2, 0] > 0).any()
+
+
+def test_counts_do_not_say_which_findings_a_patient_has_together() -> None:
+    """The one with a rare finding has the other one, too, or another patient has it in his place: the same counts."""
+    found = []
+    for has_both in (True, False):
+        datasets = three((1, 0, 0))
+        for dataset in datasets:
+            dataset.labels[:, 1] = 0
+        judges, trains = datasets[0].held_out, ~datasets[0].held_out & ~datasets[0].calibration_held_out
+        for of in (judges, datasets[0].calibration_held_out, trains):
+            rows = np.flatnonzero(of)
+            datasets[0].labels[:, 0][rows] = np.arange(len(rows)) == 0
+            datasets[0].labels[:, 1][rows] = np.arange(len(rows)) % 2 == int(not has_both)
+        sites = Sites(PLAN, [replace(one, second_half=np.zeros(CASES, np.bool_)) for one in datasets])
+        sums = sites.sum("moments")
+        found.append({name: sum_ for name, sum_ in sums.items() if name.startswith("count.")})
+    assert same(*found)
+
+
+THREE_LABELS = replace_struct(PLAN, labels=(*PLAN.labels, "third"))
+
+
+def few_of_each(*counts: int) -> Sites:
+    """At each site so many who calibrate have each finding, and nobody has two."""
+    datasets = []
+    for number in range(3):
+        dataset, third = draw(THREE_LABELS, CASES, number), np.arange(CASES) % 3
+        calibrating, at = np.flatnonzero(third == 1), 0
+        dataset.labels[:] = 0
+        for label, count in enumerate(counts):
+            dataset.labels[calibrating[at : at + count], label] = 1
+            at += count
+        datasets.append(replace(dataset, held_out=third == 0, validation=third == 1))
+    sites = Sites(THREE_LABELS, datasets)
     sites.count()
     return sites
 
 
 def test_where_most_labels_may_not_be_measured_all_are_in_one() -> None:
-    """Nine who have the first finding, six who have the other: fifteen together. No label's own are told."""
-    sites = few_of_each(3, 2)
+    """Twelve have the first finding, and few the others. No label's own are told."""
+    sites = few_of_each(4, 1, 1)
     assert (sites.model["enough.calibrate"][3] == TOGETHER).all()
-    total = sites.sum("calibrate")[CALIBRATION].total[3]
-    assert np.array_equal(total[0], total[1])
+    sums = sites.sum("calibrate")
+    total = sums[CALIBRATION].total[3]
     assert total[0, 1].any()
-    solved = close_round(PLAN, "calibrate", sites.sum("calibrate"), {}, sites.model)[1]
+    assert all(np.array_equal(total[0], of_label) for of_label in total[1:])
+    solved = close_round(THREE_LABELS, "calibrate", sums, {}, sites.model)[1]
     slope, intercept = solved["calibration.slope"][3], solved["calibration.intercept"][3]
     prior = sites.model["blend.prior"].astype(np.float64)
-    assert slope[0] == slope[1]
-    assert np.allclose(intercept + slope * prior - prior, (intercept + slope * prior - prior)[0])
+    moved = intercept + slope * prior - prior
+    assert np.allclose(slope, slope[0])
+    assert np.allclose(moved, moved[0])
 
 
-@pytest.mark.parametrize(("first", "other"), [(1, 2), (3, 0), (10, 2)])
-def test_all_in_one_are_not_fewer_than_ten_nor_those_that_may_be_told(first: int, other: int) -> None:
-    """Nine of any finding are too few; half of the labels are enough to measure by."""
-    sites = few_of_each(first, other)
-    flags = sites.model["enough.calibrate"][3]
-    assert flags.tolist() == [float(first >= LEAST / 3), 0.0]
+@pytest.mark.parametrize(
+    ("counts", "flags"), [((3, 3, 3), [0, 0, 0]), ((4, 4, 1), [1, 1, 0]), ((4, 0, 0), [TOGETHER] * 3)]
+)
+def test_all_are_in_one_only_where_one_label_has_ten_and_most_have_not(counts, flags) -> None:
+    """So at least ten have either answer of any; how many of all labels together is not counted."""
+    sites = few_of_each(*counts)
+    assert sites.model["enough.calibrate"][3].tolist() == flags
     total = sites.sum("calibrate")[CALIBRATION].total[3]
-    assert [bool(of_label.any()) for of_label in total] == [first >= LEAST / 3, False]
-
-
-@pytest.mark.parametrize(("task", "name"), [("evaluate", "eval.all"), ("calibrate", CALIBRATION)])
-def test_two_labels_that_few_patients_have_apart_are_not_both_judged(task: Task, name: str) -> None:
-    """Alike in training they have the same scores: the difference of their histograms would be those patients'."""
-    for apart, there in ((1, False), (0, True)):
-        datasets = three((12, 12, 12))
-        for dataset in datasets:
-            dataset.labels[:, 1] = dataset.labels[:, 0]
-        side = datasets[0].held_out if task == "evaluate" else datasets[0].calibration_held_out
-        datasets[0].labels[np.flatnonzero(side)[:apart], 1] = 0
-        sites = Sites(PLAN, datasets)
-        sites.count()
-        total = sites.sum(task)[name].total
-        of_labels = total if task == "evaluate" else total[3]
-        assert [bool(of_label.any()) for of_label in of_labels] == [True, there]
+    assert [bool(of_label.any()) for of_label in total] == [flag > 0 for flag in flags]
 
 
 def test_an_aggregator_that_lies_of_the_counts_sees_no_single_patient() -> None:
@@ -245,16 +276,11 @@ def test_sites_that_keep_rare_answers_to_themselves_ask_their_own_floor() -> Non
     assert label_moments_of(Sites(PLAN, wary)) == [False, False]
 
 
-def test_where_sites_stand_behind_blocks_or_labels_are_many_who_trains_is_not_counted() -> None:
-    """Bits that others see would tell whom a site has; and of each two labels there would be a count."""
-    many = replace_struct(PLAN, labels=tuple(f"l{n}" for n in range(33)))
-    for plan in (counting(least_sites_per_block=3), many, counting(0)):
-        assert not any(
-            "moments" in name or "pairs" in name for name in (*count_shapes(plan), *enough_shapes(plan))
-        )
-    assert {"count.second_moments", "count.second_moments_pairs"} <= count_shapes(PLAN).keys()
-    alone = replace_struct(PLAN, labels=PLAN.labels[:1])
-    assert not any("pairs" in name for name in count_shapes(alone))
+def test_where_sites_stand_behind_blocks_who_trains_is_not_counted() -> None:
+    """Bits that others see would tell whom a site has."""
+    for plan in (counting(least_sites_per_block=3), counting(0)):
+        assert not any("moments" in name for name in (*count_shapes(plan), *enough_shapes(plan)))
+    assert "count.second_moments" in count_shapes(PLAN)
 
 
 def test_what_ten_have_is_there_and_the_other_label_is_as_it_was() -> None:

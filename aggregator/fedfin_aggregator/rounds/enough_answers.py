@@ -9,17 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.model.answer_counts import (
-    ANSWERS,
-    ANY_LABEL,
-    COUNT,
-    ENOUGH,
-    PAIRS,
-    TOGETHER,
-    count_shapes,
-    enough_shapes,
-    label_pairs,
-)
+from fedfin.model.answer_counts import ANSWERS, COUNT, COUNTED, ENOUGH, NOBODY, TOGETHER
 from fedfin.model.blocks import Judgement
 from fedfin.plan import Plan
 from fedfin.secure_sums.fixed_point import ONE
@@ -40,30 +30,38 @@ def without_counts(sums: Sums) -> dict[str, Sum]:
 
 
 def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
-    """The tensors `enough.*`, 1 or 0: scenarios, or patterns, by label; none where nobody has counted."""
-    least = plan.privacy.least_answers or 0
-    counts = {name: np.rint(sums[name].total / ONE) for name in count_shapes(plan) if name in sums}
-    enough: dict[str, Flags] = {
-        name.replace(COUNT, ENOUGH): np.all(count[..., :ANSWERS] >= least, axis=-1)
-        & _none_or(least, count[..., ANSWERS:]).all(axis=-1)
-        for name, count in counts.items()
-        if not name.endswith(PAIRS) and name != ANY_LABEL
-    }
-    if (name := ENOUGH + "evaluate") in enough:
-        flags = enough[name][: enough_shapes(plan)[name][0]]
-        parts = counts[COUNT + "evaluate"][len(flags) :]
-        lost = _lost(plan, sums)
-        flags[-1] &= _as_one_left(plan, flags, lost) if lost else _clear(parts, least)
-        enough[name] = flags
-    for name, flags in enough.items():
-        if (pairs := counts.get(name.replace(ENOUGH, COUNT) + PAIRS)) is not None:
-            enough[name] = _that_differ(plan, flags, np.asarray(_none_or(least, pairs).all(axis=-1)))
-    found = {name: flags.astype(np.float64) for name, flags in enough.items()}
-    if (either := counts.get(ANY_LABEL)) is not None:
-        name = ENOUGH + "calibrate"
-        few = enough[name].mean(axis=-1) < HALF
-        found[name][few & (either >= least).all(axis=-1)] = TOGETHER
+    """The tensors `enough.*` of fedfin/model/answer_counts.py; none where no site has counted."""
+    least, found = plan.privacy.least_answers or 0, {}
+    for task in COUNTED:
+        if COUNT + task not in sums:
+            continue
+        counts = np.rint(sums[COUNT + task].total / ONE)
+        enough = _enough(counts, least)
+        if task == "evaluate":
+            enough, parts = np.split(enough, 2)[0], np.split(counts, 2)[1]
+            lost = _lost(plan, sums)
+            enough[-1] &= _as_one_left(plan, enough, lost) if lost else _clear(parts, least)
+        flags = enough.astype(np.float64)
+        flags[~counts[: len(flags)].any(axis=(1, 2))] = NOBODY
+        if task == "calibrate":
+            flags[_measured_together(enough, counts, least)] = TOGETHER
+        found[ENOUGH + task] = flags
     return found
+
+
+def _enough(counts: Floats, least: int) -> Flags:
+    """Whether both answers are those of enough patients, and no answer of nobody or enough. counts: [..., kinds]."""
+    answers, unknown = counts[..., :ANSWERS], counts[..., ANSWERS:]
+    return np.asarray((answers >= least).all(axis=-1) & _none_or(least, unknown).all(axis=-1))
+
+
+def _measured_together(enough: Flags, counts: Floats, least: int) -> Flags:
+    """Of which patterns all labels are measured in one, bool [patterns]; enough: [patterns, labels].
+
+    As few may be measured by themselves, and of some label enough have either answer: no fewer have it of any.
+    """
+    of_any_one = (counts >= least).any(axis=1).all(axis=-1)
+    return np.asarray((enough.mean(axis=-1) < HALF) & of_any_one)
 
 
 def _clear(parts: Floats, least: int) -> Flags:
@@ -71,23 +69,11 @@ def _clear(parts: Floats, least: int) -> Flags:
 
     parts: [parts, labels, answers].
     """
-    clear: Flags = np.all(_none_or(least, parts), axis=(0, -1))
-    return clear
+    return np.asarray(_none_or(least, parts).all(axis=(0, -1)))
 
 
 def _none_or(least: int, counts: Floats) -> Flags:
     return np.asarray((counts == 0) | (counts >= least))
-
-
-def _that_differ(plan: Plan, enough: Flags, distinct: Flags) -> Flags:
-    """Of these, [rows, labels], those that differ in nobody or enough from any that come before them.
-
-    distinct: [rows, pairs of labels], whether they do.
-    """
-    kept = enough.copy()
-    for at, (one, other) in enumerate(label_pairs(plan)):
-        kept[:, other] &= distinct[:, at] | ~kept[:, one]
-    return kept
 
 
 def _lost(plan: Plan, sums: Sums) -> set[str]:

@@ -11,16 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.model.answer_counts import (
-    ANY_LABEL,
-    COUNT,
-    COUNTED,
-    PAIRS,
-    count_shapes,
-    kinds_of,
-    label_moments,
-    label_pairs,
-)
+from fedfin.model.answer_counts import COUNT, COUNTED, count_shapes, kinds_of, label_moments
 from fedfin.model.model_spec import pattern_row
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
@@ -36,18 +27,10 @@ def count_answers(plan: Plan, dataset: Dataset) -> tuple[dict[str, NDArray[np.fl
     """Tensors of `answer_counts.count_shapes`, up to what the plan asks for, and 1 for each: the site."""
     ways = {"evaluate": _evaluation, "calibrate": _calibration, "second_moments": _training}
     counts = {name: np.zeros(shape, np.float32) for name, shape in count_shapes(plan).items()}
-    most, places = plan.privacy.least_answers or 0, label_pairs(plan)
     for task in (task for task in COUNTED if COUNT + task in counts):
-        name, pairs = COUNT + task, counts.get(COUNT + task + PAIRS, np.zeros(0))
         for group in ways[task](plan, dataset):
-            kinds = group.kinds(kinds_of(task))
-            counts[name][group.row] = np.minimum(_behind(group.floor, kinds), most)
-            if task == "calibrate" and ANY_LABEL in counts:
-                of_any = np.asarray(kinds.any(axis=1))
-                counts[ANY_LABEL][group.row] = np.minimum(_behind(group.floor, of_any), most)
-            for at, (one, other) in enumerate(places if group.row < len(pairs) else []):
-                differ = kinds[:, one, :, None] != kinds[:, other, None, :]
-                pairs[group.row, at] = np.minimum(_behind(group.floor, differ).ravel(), most)
+            behind = _behind(group.floor, group.kinds(kinds_of(task)))
+            counts[COUNT + task][group.row] = np.minimum(behind, plan.privacy.least_answers or 0)
     return counts, dict.fromkeys(counts, 1)
 
 

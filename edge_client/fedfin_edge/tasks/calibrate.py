@@ -12,6 +12,7 @@ from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, pattern_row
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.floor import Floor
+from fedfin_edge.tasks.alike_labels import alike_labels
 
 
 def measure_scores(
@@ -24,7 +25,7 @@ def measure_scores(
     and its square, seeing these modalities alone. Zeros of a label that fewer patients than the floor have a value of;
     where the site's own are seen, one of the two answers (Dataset.judged_labels). Where the plan asks for sites behind
     every block, so in each pattern. Zeros, too, of what too few patients of all sites have one of the answers of, where
-    they were counted; or the mean over all labels, where that is so of most.
+    they were counted; or the mean over all labels, where that is so of most. And of what is scored as another is.
     """
     held_out = dataset.calibration_held_out
     if not dataset.floor.allows(held_out):
@@ -32,6 +33,7 @@ def measure_scores(
     rows = np.flatnonzero(held_out)
     labels = dataset.labels.copy()
     labels[rows] = dataset.judged_labels(held_out, summed=plan.privacy.summed)
+    labels[:, alike_labels(model, plan, dataset)] = np.nan
     scores = case_scores(model, plan, replace(dataset, labels=labels), rows)
     if plan.privacy.least_sites_per_block:
         scores *= _behind_enough(scores, dataset.floor.of(held_out))

@@ -13,6 +13,7 @@ from fedfin.model.model_spec import scenarios as scenario_names
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.scenarios import Present, judging
+from fedfin_edge.tasks.alike_labels import alike_labels
 
 BATCH = 256  # cases at a time, to bound memory
 
@@ -24,13 +25,18 @@ def evaluate(
 
     Nothing of a scenario with cases of fewer patients than the floor: a histogram of few tells each one's score. Nor of
     a label that fewer have a value of; where the site's own histograms are seen, one of the two answers
-    (Dataset.judged_labels). Nor of one that too few patients of all sites have an answer of, where they were counted.
+    (Dataset.judged_labels). Nor of one that too few patients of all sites have an answer of, where they were counted;
+    nor of one that is scored as another is (alike_labels.py).
     """
     tensors, weights = {}, {}
-    places = {name: place for place, name in enumerate(scenario_names(plan))}
+    places, alike = (
+        {name: at for at, name in enumerate(scenario_names(plan))},
+        alike_labels(model, plan, dataset),
+    )
     for scenario, chosen, labels in judging(plan, dataset):
         rows = np.flatnonzero(chosen)
         name, logits = f"eval.{scenario.name}", answer(model, plan, dataset, rows, scenario.present)
+        labels[:, alike] = np.nan
         if model.enough is not None:
             labels[:, ~model.enough.of("evaluate")[places[scenario.name]]] = np.nan
         tensors[name] = _histogram(logits, labels, histogram_bins(plan))

@@ -1,0 +1,52 @@
+"""Labels that a model scores alike: what is told of the scores of both, taken off each other, tells of few patients.
+
+So it scores labels that are the same in training. The histograms of two, less each other, are those of whoever has one
+of them alone among those who judge: that patient's score. Every site finds the same ones, by the model and not by its
+cases: were one site to tell of a label that the others leave out, it would tell of its cases alone.
+"""
+
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedfin.fusion.model import FusionModel
+from fedfin.plan import Plan
+from fedfin_edge.cases.dataset import Dataset
+
+PROBES, SEED = 16, 0
+ALIKE = 1e-5  # in logits: what machines may differ by, and far below what other labels do
+
+
+def alike_labels(model: FusionModel, plan: Plan, dataset: Dataset) -> NDArray[np.bool_]:
+    """Which labels are scored as an earlier one, and so left out, bool [labels]; none at a site without a floor."""
+    if dataset.least_patients <= 1:
+        return np.zeros(len(plan.labels), np.bool_)
+    return alike_earlier(model, plan)
+
+
+def alike_earlier(model: FusionModel, plan: Plan) -> NDArray[np.bool_]:
+    """Of which labels head, experts or answer are those of an earlier label where they vary at all, bool [labels].
+
+    Whatever is shown: of one combination of modalities they may be, and not of another.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    probes = {m: model.draw_features(m, PROBES, generator) for m in plan.dims}
+    found = np.zeros(len(plan.labels), np.bool_)
+    for shown in list(product((False, True), repeat=len(plan.dims)))[1:]:
+        present = {m: torch.full((PROBES,), is_shown) for m, is_shown in zip(plan.dims, shown, strict=True)}
+        with torch.inference_mode():
+            scores = [model(probes, present)[0]]
+            if model.blend is not None:
+                scores += model.calibration_logits(probes, present)
+        for each in scores:
+            found |= _repeat_earlier(each.numpy().astype(np.float64))
+    return found
+
+
+def _repeat_earlier(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """[probes, labels] to bool [labels]."""
+    varied = np.ptp(scores, axis=0) > ALIKE
+    same = np.abs(scores[:, :, None] - scores[:, None, :]).max(axis=0) <= ALIKE
+    return np.asarray(varied & np.triu(same, 1).any(axis=0))
