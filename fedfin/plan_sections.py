@@ -198,7 +198,8 @@ class Privacy(Closed, frozen=True):
     `groups`: sums of training are opened in so many at most, and the median of their means counts
     (fedfin/protocol/sum_groups.py). `least_sites_per_block`: of what fewer sites of a sum have, nothing is in it
     (fedfin/model/blocks.py). `least_answers`: of a label of which fewer patients of all sites have one of the two
-    answers, nothing is in label moments, evaluation and calibration (fedfin/model/answer_counts.py).
+    answers, nothing is in label moments and evaluation, and calibration is of all labels in one
+    (fedfin/model/answer_counts.py).
     """
 
     level: Level = "open"

@@ -94,7 +94,8 @@ def with_noise(plan: Plan, epsilon: float, deviation: float, sites: int, patient
 def in_sums(plan: Plan, sites: int) -> Plan:
     """The same where the aggregator sees sums over so many sites alone, as `draft` writes it for three or more.
 
-    But for `least_answers`: of the patients that are told apart here many have each answer, and nothing is left out.
+    But for `least_answers`: of the patients that are told apart here many have each answer, and nothing is left out. So
+    the calibration is told by label here, which is more than all labels in one.
     """
     replace = msgspec.structs.replace
     rounds = replace(plan.rounds, sites=sites, min_sites=sites)

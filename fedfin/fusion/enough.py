@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fedfin.codec import Shape
-from fedfin.model.answer_counts import ENOUGH, TOGETHER, Counted
+from fedfin.model.answer_counts import ENOUGH, Counted
 
 
 class Enough(nn.Module):
@@ -20,11 +20,6 @@ class Enough(nn.Module):
             self.register_buffer(name.removeprefix(ENOUGH), torch.empty(shape))
 
     def of(self, task: Counted) -> NDArray[np.bool_]:
-        """[scenarios or patterns, labels]."""
+        """[scenarios or label moments, labels], or [patterns]."""
         flags: Tensor = self.get_buffer(task)
         return np.asarray(flags.numpy() > 0)
-
-    def measured_together(self) -> NDArray[np.bool_]:
-        """Of which patterns all labels are calibrated in one, bool [patterns]."""
-        flags: Tensor = self.get_buffer("calibrate")
-        return np.asarray((flags.numpy() == TOGETHER).all(axis=1))

@@ -3,25 +3,23 @@
 Where a plan says `privacy.least_answers`, each site counts its patients up to that number, as more would tell no more:
 
 count.evaluate        [scenarios and parts, labels, answers], those that are held out
-count.calibrate       [patterns, labels, answers], those that calibrate
+count.calibrate       [patterns, answers], those that calibrate, by answers of any label
 count.second_moments  [label moments, labels, KINDS], those that train: without it, with it, unknown
 
-Of their sums the model says, 1 or else, whether enough patients have both answers:
+Of their sums the model says, 1 or 0, whether enough patients have both answers, or NOBODY where none is behind:
 
 enough.evaluate        [scenarios, labels]
-enough.calibrate       [patterns, labels]
+enough.calibrate       [patterns]
 enough.second_moments  [label moments, labels]: and nobody, or enough, are unknown
 
-NOBODY stands where no patient of any site is behind a scenario, pattern or label moment: none is missed there.
-
-Of a pattern in which that is so of fewer than half of the labels enough.calibrate is TOGETHER where enough have either
-answer of any one label: all labels are measured in one.
+Calibration is of few, of whom few have any one label: all labels are measured in one (fedfin_edge/tasks/calibrate.py).
 
 Parts: a case that `as-is` and another scenario show alike has one score in both histograms, so that their difference is
 that of the other cases. So the cases of `as-is` are counted by which scenario shows them alike, too, the last part
 being those that none does; nobody or enough patients must be behind each.
 
-Each label is counted by itself. Who has two of them would tell of the one patient with a rare finding what else he has.
+Of the same patients no two numbers are counted that say who has two labels: of the one patient with a rare finding they
+would tell what else he has.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,26 +36,29 @@ from fedfin.plan import Plan
 Counted = Literal["evaluate", "calibrate", "second_moments"]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 COUNT, ENOUGH = "count.", "enough."
-TOGETHER, NOBODY = 2.0, -1.0
+NOBODY = -1.0
 ANSWERS, KINDS = 2, 3
 _PARTS = 2  # as many as scenarios: one for each other scenario, and what is left
 
 
 def count_shapes(plan: Plan) -> dict[str, Shape]:
     """What sites count, by tensor; nothing where the plan does not ask."""
-    rows = _rows(plan)
-    sizes = {task: (_PARTS if task == "evaluate" else 1) * len(rows[task]) for task in rows}
-    return {COUNT + task: (size, len(plan.labels), kinds_of(task)) for task, size in sizes.items()}
-
-
-def kinds_of(task: Counted) -> int:
-    """Whether only answers are told of, or all cases, too, so that those are of whom a label is unknown."""
-    return KINDS if task == "second_moments" else ANSWERS
+    rows, labels = _rows(plan), len(plan.labels)
+    shapes: dict[Counted, Shape] = {
+        "evaluate": (_PARTS * len(rows.get("evaluate", ())), labels, ANSWERS),
+        "calibrate": (len(rows.get("calibrate", ())), ANSWERS),
+        "second_moments": (len(rows.get("second_moments", ())), labels, KINDS),
+    }
+    return {COUNT + task: shapes[task] for task in rows}
 
 
 def enough_shapes(plan: Plan) -> dict[str, Shape]:
     """What the model says of it, by tensor."""
-    return {ENOUGH + task: (len(rows), len(plan.labels)) for task, rows in _rows(plan).items()}
+    labels = (len(plan.labels),)
+    return {
+        ENOUGH + task: (len(rows), *(() if task == "calibrate" else labels))
+        for task, rows in _rows(plan).items()
+    }
 
 
 def counts_training(plan: Plan) -> bool:
@@ -76,11 +77,16 @@ def label_moments(plan: Plan) -> tuple[str, ...]:
 
 
 def suppressed(plan: Plan, task: str, model: Mapping[str, NDArray[Any]]) -> list[str]:
-    """In words, which labels a sum of this task is without, and where, as too few patients have one of the answers."""
+    """In words, which labels a sum of this task is without, and where, as too few patients have one of the answers.
+
+    Of calibration, without which combinations of modalities it is.
+    """
     if (rows := _rows(plan).get(task)) is None:  # type: ignore[call-overload]  # of other tasks there are none
         return []
     flags = model[ENOUGH + task]
     asked = [place for place, row in enumerate(rows) if row and (flags[place] != NOBODY).any()]
+    if task == "calibrate":
+        return [rows[place] for place in asked if flags[place] == 0]
     return [
         label if len(lost) == len(asked) else f"{label} of {', '.join(lost)}"
         for at, label in enumerate(plan.labels)

@@ -48,7 +48,7 @@ def calibrates(dataset: Dataset, **changes) -> Dataset:
 
 
 def counted(dataset: Dataset, task: str = "evaluate", plan: Plan = PLAN) -> np.ndarray:
-    """[rows, labels, answers]."""
+    """[rows, labels, answers], of calibration [rows, answers]."""
     return count_answers(plan, dataset)[0][f"count.{task}"]
 
 
@@ -86,9 +86,16 @@ def test_a_site_below_its_floor_counts_nobody(task: str) -> None:
     side = judges if task == "evaluate" else calibrates
     assert not counted(side(draw(PLAN, 9, 1), least_patients=10), task).any()
     assert counted(side(draw(PLAN, 10, 1), least_patients=10), task).any()
-    wary = side(with_positives(3), least_patients=10, rare_answers=False)
-    assert not counted(wary, task)[:, 0].any(), "nor of a label that it keeps to itself"
-    assert counted(wary, task)[3, 1].all()
+
+
+def test_a_site_counts_nobody_of_a_label_that_it_keeps_to_itself() -> None:
+    """Calibration counts those who have the other one."""
+    dataset = replace(with_positives(3), least_patients=10, rare_answers=False)
+    assert not counted(judges(dataset))[:, 0].any()
+    assert counted(judges(dataset))[3, 1].all()
+    assert counted(calibrates(dataset), "calibrate")[3].all()
+    dataset.labels[:, 1] = 0
+    assert counted(calibrates(dataset), "calibrate")[3].tolist() == [10, 0]
 
 
 def test_counts_are_of_what_evaluation_and_calibration_hold() -> None:
@@ -102,9 +109,36 @@ def test_counts_are_of_what_evaluation_and_calibration_hold() -> None:
         name = f"eval.{scenario}"
         held = np.rint(histograms[name].sum(axis=-1) * weights[name])
         assert np.array_equal(counted(judges(dataset), plan=plan)[row], held), scenario
-    scores, cases = measure_scores(model, plan, calibrates(dataset))
-    held = np.rint(scores[CALIBRATION][..., 0] * cases[CALIBRATION])
-    assert np.array_equal(counted(calibrates(dataset), "calibrate", plan), held)
+
+
+def test_calibration_counts_whose_scores_it_holds() -> None:
+    """The mean over one label is that label's."""
+    plan = counting(1000, labels=1)
+    dataset = calibrates(some_hidden(draw(plan, 60, 2, known=0.7), 3))
+    flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(plan).items()}
+    scores, cases = measure_scores(load_model(plan, initial_model(plan) | flags), plan, dataset)
+    held = np.rint(scores[CALIBRATION][:, 0, :, 0] * cases[CALIBRATION])
+    assert held[3].all()
+    assert np.array_equal(counted(dataset, "calibrate", plan), held)
+
+
+def test_calibration_of_all_labels_in_one_does_not_say_who_knows_which() -> None:
+    """A label that a site does not know has the others' cells: its and another label's sum differ by no patient."""
+    flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(PLAN).items()}
+    model, dataset = load_model(PLAN, initial_model(PLAN) | flags), calibrates(draw(PLAN, 40, 2))
+    dataset.labels[:, 1] = np.nan
+    alone, other = measure_scores(model, PLAN, dataset)[0][CALIBRATION][3]
+    assert alone[:, 0].sum() == pytest.approx(1)
+    assert np.array_equal(alone[:, [0, 3, 4]], other[:, [0, 3, 4]])
+    about = [cell[:, 1] - cell[:, 1].sum() * cell[:, 0] for cell in (alone, other)]
+    assert np.allclose(*about, atol=1e-6)
+
+
+def test_calibration_counts_who_has_an_answer_of_any_label_once() -> None:
+    """Nine and nine of ten have a finding, eight of them both."""
+    dataset = calibrates(draw(PLAN, 10, 2))
+    dataset.labels[:, 0], dataset.labels[:, 1] = np.arange(10) < 9, np.arange(10) > 0
+    assert counted(dataset, "calibrate", counting(1000))[3].tolist() == [2, 10]
 
 
 def test_as_is_is_counted_by_which_other_scenario_shows_its_cases_alike() -> None:
@@ -151,10 +185,10 @@ def test_counts_travel_as_whole_numbers_beside_the_moments_and_are_one_site_s_ea
 
 
 def test_what_the_model_says_too_few_have_is_left_out_and_nothing_else() -> None:
-    """By scenario and label, by pattern and label."""
+    """By scenario and label, and by pattern."""
     flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(PLAN).items()}
     everything = load_model(PLAN, initial_model(PLAN) | flags)
-    flags["enough.evaluate"][IMAGE, 0] = flags["enough.calibrate"][3, 1] = 0
+    flags["enough.evaluate"][IMAGE, 0] = flags["enough.calibrate"][3] = 0
     some = load_model(PLAN, initial_model(PLAN) | flags)
     dataset = draw(PLAN, 40, 6)
     before, after = (evaluate(model, PLAN, judges(dataset))[0] for model in (everything, some))
@@ -164,18 +198,17 @@ def test_what_the_model_says_too_few_have_is_left_out_and_nothing_else() -> None
     before, after = (
         measure_scores(model, PLAN, calibrates(dataset))[0][CALIBRATION] for model in (everything, some)
     )
-    assert not after[3, 1].any()
-    after[3, 1] = before[3, 1]
-    assert np.array_equal(before, after)
-    assert before[3, 1].any()
+    assert not after[3].any()
+    assert before[3].any()
+    assert np.array_equal(before[:3], after[:3])
 
 
 def test_it_is_said_in_words_of_which_labels() -> None:
     """Once where it is so everywhere; of tasks without answers nothing."""
     flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(PLAN).items()}
     flags["enough.evaluate"][:, 0] = flags["enough.evaluate"][[IMAGE, AS_IS], 1] = 0
-    flags["enough.calibrate"][[0, 1, 3], 1] = 0
+    flags["enough.calibrate"][[1, 3]] = 0
     one, other = PLAN.labels
     assert suppressed(PLAN, "evaluate", flags) == [one, f"{other} of only-image, as-is"]
-    assert suppressed(PLAN, "calibrate", flags) == [f"{other} of image, image + text"]
+    assert suppressed(PLAN, "calibrate", flags) == ["image", "image + text"]
     assert suppressed(PLAN, "moments", flags) == []

@@ -60,23 +60,23 @@ def calibrate(means: Floats, cases: int, power: Floats, prior: Floats) -> dict[s
     }
 
 
-def unmeasured(
-    solved: dict[str, Floats], measured: NDArray[np.bool_], power: Floats, prior: Floats
+def with_unmeasured(
+    solved: dict[str, Floats], measured: NDArray[np.bool_], power: Floats, *, unread: list[int]
 ) -> dict[str, Floats]:
-    """The same where labels were left out of the means, as too few patients have an answer; measured: bool, as `power`.
+    """The same where patterns were not measured, as too few patients have either answer; measured: bool [patterns].
 
-    Of one its logits are taken to lie about its log-odds, not about zero. Where all of a pattern are left out, the head
-    answers as it learnt, and has the share of the labels of which the experts know nothing.
+    There the head answers as it learnt, and has the share of the labels of which the experts know nothing; of `unread`
+    patterns it has no say.
     """
     slope, intercept, weight = (
         solved[f"calibration.{part}"] for part in ("slope", "intercept", "head_weight")
     )
-    nothing = ~np.asarray(measured.any(axis=-1, keepdims=True))
-    slope = np.where(nothing, 1.0, slope)
+    known, share = measured[:, None], (power <= LEAST).mean(axis=-1)
+    share[unread] = 0.0
     return {
-        "calibration.slope": slope,
-        "calibration.intercept": np.where(measured, intercept, np.where(nothing, 0.0, prior - slope * prior)),
-        "calibration.head_weight": np.where(nothing[:, 0], (power <= LEAST).mean(axis=-1), weight),
+        "calibration.slope": np.where(known, slope, 1.0),
+        "calibration.intercept": np.where(known, intercept, 0.0),
+        "calibration.head_weight": np.where(measured, weight, share),
     }
 
 

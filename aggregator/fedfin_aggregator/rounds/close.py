@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
-from fedfin.model.answer_counts import ENOUGH, TOGETHER
+from fedfin.model.answer_counts import ENOUGH
 from fedfin.model.model_spec import CALIBRATION, MAGNITUDES, Task, pattern_row
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group, grouped, is_grouped
-from fedfin_aggregator.closed_form.head_calibration import calibrate, unmeasured
+from fedfin_aggregator.closed_form.head_calibration import calibrate, with_unmeasured
 from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
@@ -73,12 +73,7 @@ def _calibrated(plan: Plan, sums: Mapping[str, Sum], model: Tensors) -> Means:
         return calibrate(denoised_scores(plan, sums), 1, power, prior)
     solved = calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)
     if plan.privacy.least_answers:
-        flags = model[ENOUGH + "calibrate"]
-        together = (flags == TOGETHER).all(axis=-1)  # there the head's logits are told less the labels' own
-        solved["calibration.intercept"][together] -= solved["calibration.slope"][together] * prior
-        measured = flags > 0
-        measured[_unread(plan, model)] = True  # there the head has nothing to say
-        return unmeasured(solved, measured, power, prior)
+        return with_unmeasured(solved, model[ENOUGH + "calibrate"] > 0, power, unread=_unread(plan, model))
     return solved
 
 

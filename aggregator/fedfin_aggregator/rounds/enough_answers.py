@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.model.answer_counts import ANSWERS, COUNT, COUNTED, ENOUGH, NOBODY, TOGETHER
+from fedfin.model.answer_counts import ANSWERS, COUNT, COUNTED, ENOUGH, NOBODY
 from fedfin.model.blocks import Judgement
 from fedfin.plan import Plan
 from fedfin.secure_sums.fixed_point import ONE
@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 WHOLE = 1e-6  # how far a sum of whole numbers may be off one, once it was divided by the number of sites
-HALF = 1 / 2  # of the labels
 FEW = 1  # patients: more than none, and never enough
 
 
@@ -42,9 +41,7 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
             lost = _lost(plan, sums)
             enough[-1] &= _as_one_left(plan, enough, lost) if lost else _clear(parts, least)
         flags = enough.astype(np.float64)
-        flags[~counts[: len(flags)].any(axis=(1, 2))] = NOBODY
-        if task == "calibrate":
-            flags[_measured_together(enough, counts, least)] = TOGETHER
+        flags[~counts[: len(flags)].reshape(len(flags), -1).any(axis=1)] = NOBODY
         found[ENOUGH + task] = flags
     return found
 
@@ -53,15 +50,6 @@ def _enough(counts: Floats, least: int) -> Flags:
     """Whether both answers are those of enough patients, and no answer of nobody or enough. counts: [..., kinds]."""
     answers, unknown = counts[..., :ANSWERS], counts[..., ANSWERS:]
     return np.asarray((answers >= least).all(axis=-1) & _none_or(least, unknown).all(axis=-1))
-
-
-def _measured_together(enough: Flags, counts: Floats, least: int) -> Flags:
-    """Of which patterns all labels are measured in one, bool [patterns]; enough: [patterns, labels].
-
-    As few may be measured by themselves, and of some label enough have either answer: no fewer have it of any.
-    """
-    of_any_one = (counts >= least).any(axis=1).all(axis=-1)
-    return np.asarray((enough.mean(axis=-1) < HALF) & of_any_one)
 
 
 def _clear(parts: Floats, least: int) -> Flags:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fedfin.model.answer_counts import COUNT, COUNTED, count_shapes, kinds_of, label_moments
+from fedfin.model.answer_counts import ANSWERS, COUNT, COUNTED, count_shapes, label_moments
 from fedfin.model.model_spec import pattern_row
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
@@ -28,23 +28,17 @@ def count_answers(plan: Plan, dataset: Dataset) -> tuple[dict[str, NDArray[np.fl
     ways = {"evaluate": _evaluation, "calibrate": _calibration, "second_moments": _training}
     counts = {name: np.zeros(shape, np.float32) for name, shape in count_shapes(plan).items()}
     for task in (task for task in COUNTED if COUNT + task in counts):
-        for group in ways[task](plan, dataset):
-            behind = _behind(group.floor, group.kinds(kinds_of(task)))
-            counts[COUNT + task][group.row] = np.minimum(behind, plan.privacy.least_answers or 0)
+        for row, floor, kinds in ways[task](plan, dataset):
+            counts[COUNT + task][row] = np.minimum(_behind(floor, kinds), plan.privacy.least_answers or 0)
     return counts, dict.fromkeys(counts, 1)
 
 
 class _Group(NamedTuple):
-    """What one row counts: of whom the cases are, and their labels, [cases, labels], NaN where nothing is told."""
+    """What one row counts: whose the cases are, and of which kind each is, bool [cases, ...]."""
 
     row: int
     floor: Floor
-    labels: NDArray[np.floating[Any]]
-
-    def kinds(self, count: int) -> NDArray[np.bool_]:
-        """Of which kind each case is: without it, with it, unknown; [cases, labels, kinds]."""
-        found = [self.labels == 0, self.labels == 1, np.isnan(self.labels)]
-        return np.stack(found[:count], axis=2)
+    kinds: NDArray[np.bool_]
 
 
 def _evaluation(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
@@ -54,7 +48,7 @@ def _evaluation(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
     shown = list(scenarios({modality: dataset.present[modality] for modality in plan.dims}))
     rows = [given.get(one.name, nothing) for one in shown]
     for row, labels in enumerate((*rows, *_parts(shown, rows))):
-        yield _Group(row, dataset.floor, labels)
+        yield _Group(row, dataset.floor, _answers(labels))
 
 
 def _parts(shown: list[Scenario], rows: list[Labels]) -> Iterator[Labels]:
@@ -69,7 +63,7 @@ def _parts(shown: list[Scenario], rows: list[Labels]) -> Iterator[Labels]:
 
 
 def _calibration(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
-    """By what is shown of cases that have it: as calibrate.py measures them."""
+    """By what is shown of cases that have it, who has either answer of any label: as calibrate.py measures them."""
     cases = dataset.calibration_held_out
     if not dataset.floor.allows(cases):
         return
@@ -80,7 +74,7 @@ def _calibration(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
         known = labels[has]
         if plan.privacy.least_sites_per_block:  # there the floor is asked in each pattern
             known = floor.of(has).without_unfamiliar(known)
-        yield _Group(pattern_row(shown), floor.of(has), known)
+        yield _Group(pattern_row(shown), floor.of(has), np.asarray(_answers(known).any(axis=1)))
 
 
 def _training(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
@@ -88,7 +82,14 @@ def _training(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
     floor, places = dataset.floor.of(~dataset.held_out), {n: at for at, n in enumerate(label_moments(plan))}
     for moment in moments(plan, dataset):
         if moment.labels is not None:
-            yield _Group(places[moment.name], floor.of(moment.held), moment.labels)
+            unknown = np.isnan(moment.labels)[:, :, None]
+            kinds = np.concatenate([_answers(moment.labels), unknown], axis=2)
+            yield _Group(places[moment.name], floor.of(moment.held), kinds)
+
+
+def _answers(labels: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Of [cases, labels], NaN where nothing is told, whose answer is which: [cases, labels, answers]."""
+    return np.stack([labels == answer for answer in range(ANSWERS)], axis=2)
 
 
 def _spread(labels: Labels, chosen: NDArray[np.bool_]) -> Labels:
