@@ -1,9 +1,10 @@
-"""How long a round takes, and what it costs, when training takes no time: real processes, real broker, real disk.
+"""How long a round takes and what it costs, when training takes no time, or some: real processes, broker and disk.
 
     python -m benchmarks.transport.round_time [CASE ...] [--rounds 10] [--json]
 
 Each case starts a fresh mosquitto, `fedfin aggregator serve` and one process per site with the real site agent;
-only what a site would compute is ready beforehand (stand_in_site.py). Nothing is compressed, but for `steps`. Seconds
+only what a site would compute is ready beforehand (stand_in_site.py), but for `training`, where it trains on drawn
+cases (training_site.py). Nothing is compressed, but for `steps`. Seconds
 per round are medians over the training rounds after the first; CPU seconds are of all processes together, broker
 included; memory is the peak resident set. `floor` moves the same bytes with bare paho and mosquitto: no digest, no
 disk, no fold.
@@ -51,6 +52,7 @@ class Case:
     """What is run. `width`: of the FIN decoder, which makes the size of an update; `keys`: signed and sealed.
 
     `level`: with "secure" the aggregator sees sums alone; it needs keys. `up`: how training's updates travel.
+    `trains`: whether sites do.
     """
 
     sites: int
@@ -60,6 +62,7 @@ class Case:
     keys: bool = False
     level: Level = "open"
     up: UpPreset = "exact"
+    trains: bool = False
 
 
 CASES = {
@@ -78,6 +81,9 @@ CASES = {
     "ten-small-keys": Case(10, width=SMALL, keys=True),
     "ten-small-secure": Case(10, width=SMALL, keys=True, level="secure"),
     "ten-small-steps": Case(10, width=SMALL, keys=True, level="secure", up="int4"),
+    "ten-training-keys": Case(10, width=SMALL, keys=True, trains=True),
+    "ten-training-secure": Case(10, width=SMALL, keys=True, level="secure", trains=True),
+    "ten-training-steps": Case(10, width=SMALL, keys=True, level="secure", up="int4", trains=True),
     "floor-one": Case(1, bare=True),
     "floor": Case(8, bare=True),
     "floor-tls": Case(8, tls=True, bare=True),
@@ -152,7 +158,10 @@ class _Federation:
         plan = stand_in_plan(
             folder, sites=case.sites, rounds=self._last - 1, width=case.width, level=case.level, up=case.up
         )
-        self._folders = Folders(folder, lambda _: Line(url, tls), plan, keys=case.keys)
+        site_module = f"benchmarks.transport.{'training' if case.trains else 'stand_in'}_site"
+        self._folders = Folders(
+            folder, lambda _: Line(url, tls), plan, keys=case.keys, site_module=site_module
+        )
         self._pids = {"broker": broker.pid}
         self._lock = threading.Lock()  # each process is read by its own thread
         self._cpu: dict[int, dict[str, float]] = {}

@@ -35,3 +35,20 @@ def test_secure_sums_move_at_most_twice_the_bytes() -> None:
     assert done.returncode == 0, done.stderr
     plain, secure = (figures["up_mb"] + figures["down_mb"] for figures in json.loads(done.stdout).values())
     assert plain < secure <= 2 * plain
+
+
+@pytest.mark.broker
+def test_sites_that_train_take_longer_than_those_whose_updates_are_ready() -> None:
+    """They do what a hospital's would."""
+    need_mosquitto()
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.transport.round_time",
+        "ten-small-steps",
+        "ten-training-steps",
+    ]
+    done = subprocess.run([*command, "--rounds", "1", "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ready, trained = (figures["cpu_by"]["sites"] for figures in json.loads(done.stdout).values())
+    assert trained > 2 * ready

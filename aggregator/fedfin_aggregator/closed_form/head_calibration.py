@@ -60,23 +60,25 @@ def calibrate(means: Floats, cases: int, power: Floats, prior: Floats) -> dict[s
     }
 
 
-def with_unmeasured(
+def as_learnt(
     solved: dict[str, Floats], measured: NDArray[np.bool_], power: Floats, *, unread: list[int]
 ) -> dict[str, Floats]:
-    """The same where patterns were not measured, as too few patients have either answer; measured: bool [patterns].
+    """The same, but for the head as it learnt where it would be asked of nothing that it alone knows.
 
-    There the head answers as it learnt, and has the share of the labels of which the experts know nothing; of `unread`
-    patterns it has no say.
+    So in patterns that were not measured, bool [patterns], as too few patients have either answer; and of labels of
+    which the experts know nothing where the few who calibrate do not show that the head separates the classes: their
+    answer would be the prior. There it has the share of these labels; of `unread` patterns it has no say.
     """
     slope, intercept, weight = (
         solved[f"calibration.{part}"] for part in ("slope", "intercept", "head_weight")
     )
-    known, share = measured[:, None], (power <= LEAST).mean(axis=-1)
+    alone, known = power <= LEAST, measured[:, None]
+    kept, share = known & ((slope > 0) | ~alone), alone.mean(axis=-1)
     share[unread] = 0.0
     return {
-        "calibration.slope": np.where(known, slope, 1.0),
-        "calibration.intercept": np.where(known, intercept, 0.0),
-        "calibration.head_weight": np.where(measured, weight, share),
+        "calibration.slope": np.where(kept, slope, 1.0),
+        "calibration.intercept": np.where(kept, intercept, 0.0),
+        "calibration.head_weight": np.where(measured & (weight > 0), weight, share),
     }
 
 

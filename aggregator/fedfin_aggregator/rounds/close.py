@@ -13,7 +13,7 @@ from fedfin.plan import Plan
 from fedfin.protocol import staleness
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group, grouped, is_grouped
-from fedfin_aggregator.closed_form.head_calibration import calibrate, with_unmeasured
+from fedfin_aggregator.closed_form.head_calibration import as_learnt, calibrate
 from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
@@ -73,7 +73,7 @@ def _calibrated(plan: Plan, sums: Mapping[str, Sum], model: Tensors) -> Means:
         return calibrate(denoised_scores(plan, sums), 1, power, prior)
     solved = calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)
     if plan.privacy.least_answers:
-        return with_unmeasured(solved, model[ENOUGH + "calibrate"] > 0, power, unread=_unread(plan, model))
+        return as_learnt(solved, model[ENOUGH + "calibrate"] > 0, power, unread=_unread(plan, model))
     return solved
 
 
