@@ -108,7 +108,7 @@ def main(methods: tuple[Drafted, Drafted] = (WITHOUT, WITH), says: str = __doc__
     args = parser.parse_args()
     console = Console(width=150)
     for data in args.data:
-        console.print(f"{data}, {args.seeds} seeds")
+        console.print(f"{data}, macro AUC x 100 without / with the key, seeds: {args.seeds}")
         console.print(table(pool_of(data, cache_folder(args)), PATIENTS[data], args.seeds, methods))
 
 

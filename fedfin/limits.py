@@ -48,6 +48,10 @@ LIVES_AHEAD = 1024
 # People behind a number that leaves a site by itself, or cases behind a result that is shown: fewer tell of each.
 LEAST_PATIENTS = LEAST_CASES = 10
 
+# Where answers are counted over all sites, a site still has so many patients of either for itself, or none: so an
+# aggregator that lies of the counts sees no single one. Ten would cost points at sites of 72 (docs/LOG.md).
+LEAST_MERGED = 3
+
 # Answers on their way to one site at once: one travels while one is acknowledged, and one waits behind.
 ANSWERS = 3
 # ... and to all sites together, in bytes: what the client's queue holds at most, whatever is asked for.

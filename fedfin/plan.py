@@ -136,6 +136,11 @@ class Plan(Closed, frozen=True):
 
     def _check_answers(self) -> None:
         """Of sums that leave out what few patients of all sites have."""
+        if 0 < (self.privacy.least_answers or 0) < limits.LEAST_MERGED:
+            raise ValueError(
+                f"privacy.least_answers ({self.privacy.least_answers}) would leave out nothing, or what one patient"
+                f" has; set it to {limits.LEAST_PATIENTS}, as drafted, {limits.LEAST_MERGED} at least, or to 0"
+            )
         if self.privacy.least_answers and self.privacy.level != "secure":
             raise ValueError(
                 f'privacy.least_answers is for privacy.level = "secure", not "{self.privacy.level}": at "open" each'

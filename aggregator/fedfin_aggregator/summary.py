@@ -26,7 +26,7 @@ from fedfin_aggregator.store.journal import Journal, RoundRow
 from fedfin_aggregator.store.update_records import PartRow
 from fedfin_aggregator.training_end import training_end
 
-AUC, CASES = "auc.", "cases."
+AUC, CASES, LABELS = "auc.", "cases.", "labels."
 LOSSES = {"label loss": "label_loss", "FIN loss": "fin_loss"}  # column -> what a training site sends
 
 
@@ -204,22 +204,24 @@ def _rounds(facts: dict[str, Any]) -> Table:
 
 def _final(plan: Plan, results: dict[str, float]) -> Table:
     final = Table(
-        title="final model on the sites' held-out cases (pooled histograms)", caption=SCENARIOS_MEAN
+        title="final model on the sites' held-out cases (pooled histograms)",
+        caption=f"{SCENARIOS_MEAN}. Sites give nothing of fewer patients than their floor (cases.held_out)",
     )
-    for column in ("shown", "cases", "macro AUC x 100"):
+    for column in ("shown", "cases", "labels", "macro AUC x 100"):
         final.add_column(column, justify="left" if column == "shown" else "right")
-    suppressed = any(key.startswith(SUPPRESSED) for key in results)
     for scenario in sorted(scenarios(plan)):  # never by the results' names: sites name metrics freely
-        cases = results.get(CASES + scenario, 0.0)
-        final.add_row(scenario, *_scored(cases, results.get(AUC + scenario), suppressed=suppressed))
+        final.add_row(scenario, *_scored(plan, results, scenario))
     return final
 
 
-def _scored(cases: float, auc: float | None, *, suppressed: bool) -> tuple[str, str]:
-    """Of one scenario: cases and AUC. suppressed: whether labels are."""
+def _scored(plan: Plan, results: dict[str, float], scenario: str) -> tuple[str, str, str]:
+    """Of one: cases, over how many labels, and AUC."""
+    cases, auc = results.get(CASES + scenario, 0.0), results.get(AUC + scenario)
     if cases < limits.LEAST_CASES:
-        return f"fewer than {limits.LEAST_CASES}", "suppressed"
-    return f"{cases:.0f}", "suppressed" if auc is None and suppressed else _number(auc, 1, 100.0)
+        return f"fewer than {limits.LEAST_CASES} given", "-", "suppressed"
+    suppressed = any(key.startswith(SUPPRESSED) for key in results)
+    labels = f"{results.get(LABELS + scenario, 0):.0f} of {len(plan.labels)}"
+    return f"{cases:.0f}", labels, "suppressed" if auc is None and suppressed else _number(auc, 1, 100.0)
 
 
 def _number(value: float | None, digits: int, scale: float = 1.0) -> str:

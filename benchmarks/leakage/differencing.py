@@ -224,6 +224,22 @@ def incomplete_by_difference(watch: Watch) -> bool:
     return any(of.sum() == of[place] == 1 for of, place in zip(left, bins, strict=True))
 
 
+def labels_by_numbers(watch: Watch) -> bool:
+    """Only he has no text: his labels, by how many cases of each answer two histograms have, whatever the scores."""
+    dataset = _site()
+    dataset = replace(
+        dataset,
+        present=dataset.present | {"text": ~_only(dataset)},
+        held_out=np.arange(PATIENTS) % 3 == ONE,
+    )
+    seen = watch.see("evaluate", dataset)
+    image, complete = (
+        np.rint(seen.values[n].sum(axis=-1) * seen.weights[n]) for n in ("eval.only-image", "eval.all")
+    )
+    left = image - complete
+    return bool((left.sum(axis=-1) == 1).all() and (left[:, 1] == dataset.labels[ONE]).all())
+
+
 ATTACKS: dict[str, Callable[[Watch], bool]] = {
     "one patient added between two submissions": one_patient_more,
     "the one incomplete case": one_incomplete_case,
@@ -243,6 +259,7 @@ ALONE: dict[str, Callable[[Watch], bool]] = {  # only this site has such cases
     "the single positive of all sites, in a histogram": positive_in_histogram,
     "the single positive of all sites, in the calibration": positive_in_calibration,
     "the one incomplete case of all sites, by a difference of histograms": incomplete_by_difference,
+    "the labels of the one incomplete case of all sites, by numbers of cases": labels_by_numbers,
 }
 
 

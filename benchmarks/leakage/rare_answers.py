@@ -19,11 +19,11 @@ from fedfin_edge.cases.dataset import VALIDATION
 SITES, DRAWS = 10, 20_000
 HELD_OUT = 0.2  # as site.toml has it if nobody says so
 PATIENTS, SHARES = (72, 300, 1_000), (0.01, 0.05, 0.2)
-WAYS = ("left by the count", "left by each site", "one in all")
+WAYS = ("positives left by the count", "positives left by each site", "one positive in all")
 COLUMNS = (
     "patients a site",
     "with the finding",
-    *(f"{sum_}: positives {way}" for sum_ in ("evaluation", "calibration") for way in WAYS),
+    *(f"{sum_}: {way}" for sum_ in ("evaluation", "calibration") for way in WAYS),
 )
 
 

@@ -87,6 +87,7 @@ class RoundBar:
             "unlike",
             "withheld",
             "suppressed",
+            "nothing-given",
             "labels",
             "stalled",
             "rewound",

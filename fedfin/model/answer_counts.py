@@ -37,6 +37,7 @@ Counted = Literal["evaluate", "calibrate", "second_moments"]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 COUNT, ENOUGH = "count.", "enough."
 NOBODY = -1.0
+ANY_LABEL = "any label"
 ANSWERS, KINDS = 2, 3
 _PARTS = 2  # as many as scenarios: one for each other scenario, and what is left
 
@@ -77,20 +78,18 @@ def label_moments(plan: Plan) -> tuple[str, ...]:
 
 
 def suppressed(plan: Plan, task: str, model: Mapping[str, NDArray[Any]]) -> list[str]:
-    """In words, which labels a sum of this task is without, and where, as too few patients have one of the answers.
-
-    Of calibration, without which combinations of modalities it is.
-    """
+    """In words, which labels a sum of this task is without, and where, as too few patients have one of the answers."""
     if (rows := _rows(plan).get(task)) is None:  # type: ignore[call-overload]  # of other tasks there are none
         return []
     flags = model[ENOUGH + task]
-    asked = [place for place, row in enumerate(rows) if row and (flags[place] != NOBODY).any()]
+    asked = {place: row for place, row in enumerate(rows) if row and (flags[place] != NOBODY).any()}
     if task == "calibrate":
-        return [rows[place] for place in asked if flags[place] == 0]
+        return [f"{ANY_LABEL} of {row}" for place, row in asked.items() if flags[place] == 0]
+    everywhere = set(asked.values())
     return [
-        label if len(lost) == len(asked) else f"{label} of {', '.join(lost)}"
+        label if lost.keys() == everywhere else f"{label} of {', '.join(lost)}"
         for at, label in enumerate(plan.labels)
-        if (lost := [rows[place] for place in asked if flags[place, at] == 0])
+        if (lost := {row: None for place, row in asked.items() if flags[place, at] == 0})
     ]
 
 
@@ -104,8 +103,11 @@ def _rows(plan: Plan) -> dict[Counted, tuple[str, ...]]:
     if plan.model.answer == "both":
         rows["calibrate"] = tuple(_patterns(plan))
     if counts_training(plan):
-        kinds = product(("first", "second"), ("complete", "other"), plan.dims)
-        rows["second_moments"] = tuple(f"{m} ({kind} cases, {half} half)" for half, kind, m in kinds)
+        rows["second_moments"] = tuple(
+            f"{cases}, {half} half"
+            for half in ("first", "second")
+            for cases in (*["complete cases"] * len(plan.dims), *(f"other cases with {m}" for m in plan.dims))
+        )
     return rows
 
 

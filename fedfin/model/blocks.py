@@ -21,7 +21,15 @@ from fedfin import limits
 from fedfin.codec import Tensors
 from fedfin.errors import ProtocolError
 from fedfin.model.answer_counts import COUNT
-from fedfin.model.model_spec import CALIBRATION, MAGNITUDES, Task, pattern_row, quantized_shapes, task_specs
+from fedfin.model.model_spec import (
+    CALIBRATION,
+    LOGITS,
+    MAGNITUDES,
+    Task,
+    pattern_row,
+    quantized_shapes,
+    task_specs,
+)
 from fedfin.model.second_moment_spec import OTHER_HALF, label_moment_name, second_moment_name
 from fedfin.plan import Plan
 
@@ -191,11 +199,10 @@ _MERGES: tuple[Merge, ...] = (
 def _blocks(plan: Plan, task: Task) -> Iterable[Block]:
     shapes = task_specs(plan, task)
     if task == "calibrate":
-        yield Block(CALIBRATION, (), "calibration")
+        for name in shapes:
+            yield Block(name, (), "calibration")
         for shown in product((False, True), repeat=len(plan.dims)):
-            names = " + ".join(name for name, is_shown in zip(plan.dims, shown, strict=True) if is_shown)
-            for place, label in enumerate(plan.labels):
-                yield Block(CALIBRATION, (pattern_row(shown), place), f"{label} of {names}")
+            yield from _of_pattern(plan, shown, in_one=LOGITS in shapes)
         return
     says, labelled = _says(plan, task), _labelled(plan, task)
     for name in sorted(shapes):
@@ -205,6 +212,18 @@ def _blocks(plan: Plan, task: Task) -> Iterable[Block]:
         if name in labelled:
             for place, label in enumerate(plan.labels):
                 yield Block(name, (place,), f"{label} of {says.get(name, name)}")
+
+
+def _of_pattern(plan: Plan, shown: tuple[bool, ...], *, in_one: bool) -> Iterable[Block]:
+    """Of a calibration. in_one: all labels are."""
+    names = " + ".join(name for name, is_shown in zip(plan.dims, shown, strict=True) if is_shown)
+    row = pattern_row(shown)
+    if in_one:
+        yield Block(CALIBRATION, (row,), f"calibration of {names}")
+        yield Block(LOGITS, (row,), "")
+    else:
+        for place, label in enumerate(plan.labels):
+            yield Block(CALIBRATION, (row, place), f"{label} of {names}")
 
 
 def _says(plan: Plan, task: Task) -> dict[str, str]:

@@ -64,6 +64,11 @@ def histogram_auc(histogram: ArrayLike) -> float | None:
     return min(max(share, 0.0), 1.0)
 
 
+def both_classes(histograms: ArrayLike) -> NDArray[np.bool_]:
+    """Which labels of [L, 2, bins] have cases of both, so that they have an AUC, bool [L]."""
+    return np.asarray((np.asarray(histograms).sum(axis=-1) > 0).all(axis=-1))
+
+
 def macro_histogram_auc(histograms: ArrayLike) -> float | None:
     """Mean `histogram_auc` over the labels of [L, 2, bins] that have both classes; None if no label has."""
     counts = np.asarray(histograms, dtype=np.float64)

@@ -1,5 +1,6 @@
 """A plan file: read, checked and measured; and written."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from fedfin.errors import SettingsError
 from fedfin.model.plan_size import check_size
 from fedfin.plan import Plan
+from fedfin.plan_sections import Privacy
 from fedfin.settings import read_toml
 
 
@@ -29,17 +31,29 @@ def plan_toml(plan: Plan) -> str:
     for modality in plan.modalities:
         lines += ["", "[[modalities]]", *_pairs(modality)]
     for section in ("privacy", "model", "training", "rounds", "codec"):
-        lines += ["", f"[{section}]", *_pairs(getattr(plan, section))]
+        part = getattr(plan, section)
+        lines += ["", f"[{section}]", *_pairs(part, _without_noise(plan) if section == "privacy" else ())]
     for stage in plan.codec.schedule:
         lines += ["", "[[codec.schedule]]", *_pairs(stage)]
     return "\n".join(lines) + "\n"
 
 
-def _pairs(part: msgspec.Struct) -> list[str]:
+def _without_noise(plan: Plan) -> list[str]:
+    """What is of noise, as it is where nobody says so: where there is none it would promise what is not there."""
+    usual = Privacy()
+    same = [key for key in ("epsilon", "delta") if getattr(plan.privacy, key) == getattr(usual, key)]
+    return [] if plan.privacy.noised else same
+
+
+def _pairs(part: msgspec.Struct, unsaid: Collection[str] = ()) -> list[str]:
     """`key = value` of everything but the schedule, which TOML writes as tables of its own."""
     fields = zip(part.__struct_encode_fields__, part.__struct_fields__, strict=True)
     values = {key: getattr(part, field) for key, field in fields if field != "schedule"}
-    return [f"{key} = {_toml(value)}" for key, value in values.items() if value is not msgspec.UNSET]
+    return [
+        f"{key} = {_toml(value)}"
+        for key, value in values.items()
+        if value is not msgspec.UNSET and key not in unsaid
+    ]
 
 
 def _toml(value: object) -> str:

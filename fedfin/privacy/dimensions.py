@@ -19,7 +19,7 @@ LEAST, MOST = 8, 256
 PER_ROOT = 0.6  # dimensions for each unit of the square root of the patients
 SHARE_COMPLETE = 5  # every fifth patient, where nothing else is said: pairs at two sites of ten
 # benchmarks/leakage/measured/few.json: by who knows a record / and the population, of ten sites.
-FEW_PATIENTS, FEW_DIMS, MEASURED = 140, 16, ".69 / .76"
+FEW_PATIENTS, FEW_DIMS, MEASURED = 140, 16, (".69", ".76")
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class Sum:
     @property
     def warning(self) -> str:
         """What it means, with what was measured."""
+        alone, knowing = MEASURED
         return (
             f"{self.patients:,} patients are behind a sum in {self.dims:,} dimensions, and hide in"
-            f" {together(self.patients)}: who took part is told with more than .60 by who knows his record. Measured:"
-            f" {MEASURED} of {FEW_PATIENTS} patients in {FEW_DIMS} (docs/leakage.md)"
+            f" {together(self.patients)}: who knows a patient's record tells with AUC above .60 whether he took part"
+            f" (.50 is guessing). Of {FEW_PATIENTS} patients in {FEW_DIMS} dimensions {alone} was measured, and"
+            f" {knowing} where he knows the population, too (docs/leakage.md)"
         )
 
 

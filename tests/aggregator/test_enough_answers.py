@@ -218,12 +218,12 @@ def test_all_labels_are_calibrated_in_one() -> None:
     sites = few_of_each(3, 2)
     assert sites.model["enough.calibrate"].tolist() == [NOBODY, 1, 1, 1]
     sums = sites.sum("calibrate")
-    total = sums[CALIBRATION].total[3]
-    assert np.array_equal(total[0, :, [0, 3, 4]], total[1, :, [0, 3, 4]])
-    assert total[0, 1, 0] > 0
-    one, other = close_round(PLAN, "calibrate", sums, {}, sites.model)[1]["calibration.slope"][3]
+    assert sums[CALIBRATION].total.shape == (4, 1, 2, 5)
+    other = few_of_each(2, 3).sum("calibrate")[CALIBRATION].total
+    assert np.array_equal(sums[CALIBRATION].total[..., 0], other[..., 0])
+    one, another = close_round(PLAN, "calibrate", sums, {}, sites.model)[1]["calibration.slope"][3]
     assert 0 < one != 1
-    assert one == pytest.approx(other, rel=1e-2)
+    assert one == pytest.approx(another, rel=1e-2)
 
 
 def test_calibration_of_all_labels_in_one_is_about_each_label_s_own_mean() -> None:
@@ -317,6 +317,25 @@ def test_where_too_few_calibrate_the_head_answers_for_what_experts_know_nothing_
     assert (replaced["calibration.head_weight"][1:] == share).all()
 
 
+@pytest.mark.parametrize("unknown", [1, 2])
+def test_where_no_site_has_patients_enough_to_calibrate_the_head_answers_what_it_alone_knows(
+    unknown: int,
+) -> None:
+    """Three of each site calibrate: no sum of it at all."""
+    sites = Sites(PLAN, three((10, 10, 10), least_patients=10))
+    for dataset in sites.datasets:
+        dataset.validation[9:] = False
+    power = np.broadcast_to(np.array([0, 2 - unknown], np.float32), (4, 2))
+    model = sites.count() | {"blend.power": power}
+    sums = sites.sum("calibrate")
+    assert not sums
+    replaced = close_round(PLAN, "calibrate", sums, {}, model)[1]
+    assert (replaced["calibration.slope"][1:] == 1).all()
+    assert replaced["calibration.head_weight"].tolist() == [0, *[unknown / 2] * 3]
+    public = replace_struct(PLAN, privacy=Privacy())
+    assert not close_round(public, "calibrate", sums, {}, model)[1]
+
+
 def test_a_label_that_the_head_alone_knows_is_not_lost_where_few_do_not_show_that_it_separates() -> None:
     """Slope and weight are none by the few who calibrate: the prior for everybody; of others the experts answer."""
     sites = few_of_each(3, 3)
@@ -324,7 +343,7 @@ def test_a_label_that_the_head_alone_knows_is_not_lost_where_few_do_not_show_tha
     sums[CALIBRATION].total[..., 1] = 0  # the head says the same of all
     model = sites.model | {"blend.power": np.broadcast_to(np.array([0, 1], np.float32), (4, 2))}
     replaced = close_round(PLAN, "calibrate", sums, {}, model)[1]
-    assert replaced["calibration.slope"][1:].tolist() == [[1, 0]] * 3
+    assert np.allclose(replaced["calibration.slope"][1:], [1, 0])
     assert replaced["calibration.intercept"][1:, 0].tolist() == [0] * 3
     assert replaced["calibration.head_weight"][1:].tolist() == [0.5] * 3
 

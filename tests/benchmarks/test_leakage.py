@@ -159,18 +159,17 @@ LONE = {
     "the single positive of all sites, in a histogram",
     "the single positive of all sites, in the calibration",
 }
-DIFFERENCE = "the one incomplete case of all sites, by a difference of histograms"
 
 
 def test_what_shows_one_patient_is_found_in_open_and_not_with_floors():
-    """But for two submissions, and two histograms: a difference is a difference."""
+    """But for two submissions: a difference is a difference."""
     assert found_at(OPEN) == set(ALL_ATTACKS) - IN_A_SUM_ALONE
-    assert found_at(FLOORS) == {TWO_SUBMISSIONS, DIFFERENCE}
+    assert found_at(FLOORS) == {TWO_SUBMISSIONS}
 
 
 def test_in_a_sum_one_patient_is_found_only_where_nobody_counts_first():
-    """By an answer that nobody else gave, or a difference; and no site is in a second sum of nearly the same."""
-    assert found_at(UNCOUNTED) == {*LONE, DIFFERENCE}
+    """By an answer that nobody else gave; and no site is in a second sum of nearly the same."""
+    assert found_at(UNCOUNTED) == set(LONE)
     assert found_at(SECURE) == set()
     assert {one.attack for one in differencing.run(SECURE) if one.refused} == {TWO_SUBMISSIONS}
 

@@ -37,6 +37,13 @@ def test_labels_that_are_the_same_in_training_are_alike() -> None:
     assert not alike_earlier(load_model(PLAN, trained(draw(PLAN, CASES, 1))), PLAN).any()
 
 
+def test_a_label_that_is_another_s_opposite_is_scored_the_other_way_round() -> None:
+    """Its histogram, mirrored, is the other's but for whoever has both, or neither."""
+    dataset = draw(PLAN, CASES, 1)
+    dataset.labels[:, 2] = 1 - dataset.labels[:, 0]
+    assert alike_earlier(load_model(PLAN, trained(dataset)), PLAN).tolist() == [False, False, True]
+
+
 def test_scores_that_do_not_vary_are_not_alike() -> None:
     """Experts that know nothing yet say the same of all labels, and of all cases: nothing is told of any."""
     assert not alike_earlier(load_model(PLAN, initial_model(PLAN)), PLAN).any()

@@ -10,7 +10,7 @@ from msgspec.structs import replace as replace_struct
 from fedfin.fusion.model import load_model
 from fedfin.model.answer_counts import ENOUGH, count_shapes, enough_shapes, suppressed
 from fedfin.model.initial_model import initial_model
-from fedfin.model.model_spec import CALIBRATION, model_shapes, scenarios, task_specs
+from fedfin.model.model_spec import CALIBRATION, LOGITS, model_shapes, scenarios, task_specs
 from fedfin.plan import Plan
 from fedfin.plan_sections import Privacy, Rounds
 from fedfin_edge.agent.explain_update import tells
@@ -122,16 +122,41 @@ def test_calibration_counts_whose_scores_it_holds() -> None:
     assert np.array_equal(counted(dataset, "calibrate", plan), held)
 
 
-def test_calibration_of_all_labels_in_one_does_not_say_who_knows_which() -> None:
-    """A label that a site does not know has the others' cells: its and another label's sum differ by no patient."""
-    flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(PLAN).items()}
-    model, dataset = load_model(PLAN, initial_model(PLAN) | flags), calibrates(draw(PLAN, 40, 2))
+def test_calibration_of_all_labels_in_one_does_not_say_of_which_an_answer_is() -> None:
+    """Two labels change places at all patients: shares stay; the head's logits are of all patients anyway."""
+    plan = counting(1000)
+    flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(plan).items()}
+    model, dataset = load_model(plan, initial_model(plan) | flags), calibrates(draw(plan, 40, 2))
+    before = measure_scores(model, plan, dataset)[0]
     dataset.labels[:, 1] = np.nan
-    alone, other = measure_scores(model, PLAN, dataset)[0][CALIBRATION][3]
-    assert alone[:, 0].sum() == pytest.approx(1)
-    assert np.array_equal(alone[:, [0, 3, 4]], other[:, [0, 3, 4]])
-    about = [cell[:, 1] - cell[:, 1].sum() * cell[:, 0] for cell in (alone, other)]
-    assert np.allclose(*about, atol=1e-6)
+    after = measure_scores(model, plan, dataset)[0]
+    assert before[CALIBRATION].shape == (4, 1, 2, 5)
+    assert np.array_equal(before[LOGITS], after[LOGITS]), "whoever knows which"
+    assert before[CALIBRATION][3, 0, :, 0].sum() == pytest.approx(1)
+    assert after[CALIBRATION][3, 0, :, 0].sum() == pytest.approx(1 / 2)
+    dataset.labels[:] = dataset.labels[:, ::-1]
+    swapped = measure_scores(model, plan, dataset)[0]
+    assert np.array_equal(swapped[CALIBRATION][..., 0], after[CALIBRATION][..., 0])
+
+
+def test_each_case_adds_to_a_calibration_by_itself() -> None:
+    """The sum of two sites is that of one with the cases of both: products would tell what either has."""
+    plan = counting(1000)
+    flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(plan).items()}
+    model, dataset = (
+        load_model(plan, initial_model(plan) | flags),
+        calibrates(some_hidden(draw(plan, 60, 2), 3)),
+    )
+
+    def sums(cases: np.ndarray) -> dict[str, np.ndarray]:
+        part = dataset.of(cases, dataset.features, dataset.present)
+        means, counts = measure_scores(model, plan, calibrates(part))
+        return {name: values.astype(np.float64) * counts[name] for name, values in means.items()}
+
+    first = np.arange(60) < 20
+    whole, one, other = sums(first | True), sums(first), sums(~first)
+    for name, total in whole.items():
+        assert np.allclose(one[name] + other[name], total, rtol=1e-4, atol=1e-4), name
 
 
 def test_calibration_counts_who_has_an_answer_of_any_label_once() -> None:
@@ -151,17 +176,15 @@ def test_as_is_is_counted_by_which_other_scenario_shows_its_cases_alike() -> Non
     parts = rows[4:].sum(axis=-1)
     assert parts[:, 0].tolist() == [25, 20, 15, 0]
     assert np.array_equal(rows[4:].sum(axis=0), rows[AS_IS])
-    floored = judges(
-        dataset, least_patients=26
-    )  # complete cases are below the floor, and so are either alone
-    parts = counted(floored, plan=plan)[4:].sum(axis=-1)
-    assert parts[:, 0].tolist() == [0, 20, 15, 25], "complete ones are in as-is alone"
+    parts = counted(judges(dataset, least_patients=16), plan=plan)[4:].sum(axis=-1)
+    assert parts[:, 0].tolist() == [25, 20, 0, 0], "texts alone are in nothing"
 
 
 def test_in_calibration_the_floor_is_asked_in_each_pattern_where_sites_stand_behind_blocks() -> None:
     """As it is there."""
     dataset = calibrates(draw(PLAN, 40, 5), least_patients=10)
-    dataset.present["text"][9:] = False
+    dataset.present["text"][20:] = False
+    dataset.labels[:15] = dataset.labels[25:] = np.nan  # of those with a text five
     assert counted(dataset, "calibrate")[2].any()
     assert not counted(dataset, "calibrate", counting(least_sites_per_block=3))[2].any()
 
@@ -210,5 +233,5 @@ def test_it_is_said_in_words_of_which_labels() -> None:
     flags["enough.calibrate"][[1, 3]] = 0
     one, other = PLAN.labels
     assert suppressed(PLAN, "evaluate", flags) == [one, f"{other} of only-image, as-is"]
-    assert suppressed(PLAN, "calibrate", flags) == ["image", "image + text"]
+    assert suppressed(PLAN, "calibrate", flags) == ["any label of image", "any label of image + text"]
     assert suppressed(PLAN, "moments", flags) == []

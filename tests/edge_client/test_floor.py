@@ -231,11 +231,36 @@ def given(task: Task, dataset: Dataset) -> set[str]:
     return set(result.deltas)
 
 
-@pytest.mark.parametrize(("patients", "sent"), [(9, set()), (10, {"eval.as-is", "eval.only-image"})])
+SIDES = {"evaluate": "held_out", "calibrate": "validation"}
+
+
+@pytest.mark.parametrize(
+    ("patients", "sent"),
+    [(14, set()), (15, {"eval.as-is", "eval.only-image"}), (29, {"eval.only-image", "eval.as-is"})],
+)
 def test_histograms_of_too_few_patients_are_not_sent(patients: int, sent: set[str]) -> None:
-    """Five have a text: what needs one is not sent either."""
+    """Five have a text: they are in none, as those with an image less those without a text would be theirs."""
     dataset = replace(with_text(5), held_out=np.arange(40) < patients)
     assert given("evaluate", dataset) == sent
+    left = evaluate(load_model(PLAN, initial_model(PLAN)), PLAN, floored(dataset))[1]
+    assert set(left.values()) <= {patients - 5}
+
+
+@pytest.mark.parametrize("task", ["evaluate", "calibrate"])
+@pytest.mark.parametrize("texts", [9, 10])
+def test_no_two_sums_differ_by_cases_of_too_few_patients(task: Task, texts: int) -> None:
+    """Those with an image less complete ones are those without a text: of ten patients, or of none."""
+    everybody = np.ones(40, np.bool_)
+    dataset = floored(replace(with_text(40 - texts), **{SIDES[task]: everybody}))
+    model = load_model(BOTH, initial_model(BOTH))
+    if task == "evaluate":
+        cases = evaluate(model, BOTH, dataset)[1]
+        found = cases["eval.only-image"] - cases["eval.all"]
+    else:
+        scores, cases = measure_scores(model, BOTH, dataset)
+        shares = scores[CALIBRATION][..., 0].sum(axis=(1, 2)) / len(BOTH.labels)
+        found = round(float(shares[1] - shares[3]) * cases[CALIBRATION])
+    assert found == (texts if texts == 10 else 0)
 
 
 @pytest.mark.parametrize("task", ["evaluate", "calibrate"])
@@ -244,8 +269,7 @@ def test_a_lone_answer_is_in_no_histogram_and_no_calibration_of_a_site(
     task: Task, positives: int, known: bool
 ) -> None:
     """Where the site's own are seen; in a sum over sites nobody sees it. The other label is there all the same."""
-    sides = {"evaluate": "held_out", "calibrate": "validation"}
-    dataset = replace(with_positives(positives), **{sides[task]: np.ones(40, np.bool_)})
+    dataset = replace(with_positives(positives), **{SIDES[task]: np.ones(40, np.bool_)})
     dataset.labels[:, 1] = np.arange(40) % 2
     summed = replace_struct(BOTH, privacy=Privacy(level="secure"), rounds=Rounds(sites=3, min_sites=3))
     assert [_tells_of(BOTH, task, dataset, label) for label in (0, 1)] == [known, True]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from closed_form_cases import draw, make_plan, second_moments
 
-from fedfin.limits import LEAST_PATIENTS
+from fedfin.limits import LEAST_MERGED, LEAST_PATIENTS
 from fedfin.model.second_moment_spec import unpack
 from fedfin_edge.agent.joining import labels_below_floor
 from fedfin_edge.cases.dataset import Dataset
@@ -138,3 +138,21 @@ def test_rows_that_one_patient_has_are_told_apart_only_together() -> None:
     mine, sets = np.arange(120) >= 80, list(rows.astype(np.bool_).T)
     assert np.array_equal(isolated(sets, Floor(LEAST_PATIENTS, np.arange(120).clip(max=80))), mine)
     assert not isolated(sets, Floor(LEAST_PATIENTS, np.arange(120))).any()
+
+
+def test_two_rows_of_too_few_patients_are_told_together() -> None:
+    """One label less another is of two patients, whom a third label tells apart; of three, where three are enough."""
+    rows = np.repeat([[1, 0, 0, 0], [1, 0, 0, 1], [1, 1, 1, 0], [1, 1, 1, 1]], 20, axis=0).astype(np.bool_)
+    pair = np.array([[1, 1, 0, 0], [1, 1, 0, 1]], np.bool_)
+    for extra, mine in ((pair, 2), (pair[[0, 1, 1]], 0)):
+        sets = list(np.concatenate([rows, extra]).T)
+        found = isolated(sets, Floor(LEAST_MERGED, np.arange(len(rows) + len(extra))))
+        assert np.flatnonzero(found).tolist() == [*range(80, 80 + mine)]
+
+
+def test_the_features_of_two_patients_are_not_told_by_one_label_less_another() -> None:
+    """Whatever a third label says of them."""
+    second = np.where(ROWS < 2, 0, FIRST | (ROWS < 2))
+    dataset = with_labels(FIRST | (ROWS < 2), second, SECOND | (ROWS == ONE))
+    left = second_moments(PLAN, floored(dataset))[0]["labels.complete.image"]
+    assert [bool(of_label.any()) for of_label in left] == [True, False, True]

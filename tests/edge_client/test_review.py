@@ -56,7 +56,7 @@ def test_a_plan_is_read_then_approved_by_its_digest_and_only_that_one_passes(
         digest,
         RUN,
         "effusion, mass",
-        "moments, in 1 rounds",
+        "moments, in 1 round at most",
         "train, in 40 rounds",
         "OPEN: whoever runs",
     ):
@@ -114,7 +114,7 @@ def test_review_says_how_much_travels_and_not_how_much_it_is_in_memory(
     for level, value_bytes in (("open", 4), ("secure", 8)):
         plan = replace(make_plan(), privacy=Privacy(level=level), rounds=Rounds(sites=3, min_sites=3))
         propose(site, plan)
-        assert "MB at most, as they travel" in review(site, capsys)[1]
+        assert "KB at most, as they travel" in review(site, capsys)[1]
         values = sum(map(prod, task_specs(plan, "second_moments").values()))
         largest = json.loads(review(site, capsys, "--json")[1])["largest"]
         assert value_bytes <= largest / values < 1.1 * value_bytes

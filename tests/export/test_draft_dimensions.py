@@ -10,6 +10,7 @@ from fedfin.command_line.main import main
 from fedfin.encoders.bundle import read_manifest
 from fedfin.model.plan_file import read_plan
 from fedfin.model.second_moment_spec import basis_dim
+from fedfin.plan_sections import Privacy
 from fedfin.privacy.dimensions import (
     FEW_DIMS,
     FEW_PATIENTS,
@@ -67,7 +68,7 @@ def test_the_figure_of_few_patients_is_the_measured_one():
     (cell,) = read_report(ROOT / "benchmarks/leakage/measured/few.json").cells
     assert (cell.level, cell.sites * cell.patients, cell.dims) == ("secure", FEW_PATIENTS, FEW_DIMS)
     weak, strong = (f"{cell.scores[f'{EVERYTHING}, {who}']:.2f}"[1:] for who in (WEAK, STRONG))
-    assert f"{weak} / {strong}" == MEASURED
+    assert (weak, strong) == MEASURED
 
 
 def test_a_draft_with_secure_sums_and_no_patients_says_so(draft):
@@ -225,10 +226,19 @@ def test_a_draft_with_secure_sums_leaves_out_what_fewer_than_ten_patients_answer
 
 
 def test_a_draft_does_not_ask_for_sites_behind_every_block_by_itself(draft):
-    """It costs what too few sites have."""
+    """It costs what too few sites have. A sum is of more than two thirds: fewer others know the last one's part."""
     plan = draft("--sites", "10")[2]
     assert not plan.privacy.least_sites_per_block
-    assert plan.rounds.min_sites == 3
+    assert plan.rounds.min_sites == 7
+    assert draft("--sites", "3")[2].rounds.min_sites == 3
+
+
+def test_a_draft_without_noise_says_nothing_of_it(draft, tmp_path):
+    """It would read as a promise that is not made; the plan is the same."""
+    plan = draft("--sites", "10")[2]
+    text = (tmp_path / "plan.toml").read_text()
+    assert not any(key in text for key in ("epsilon", "delta"))
+    assert plan.privacy.epsilon == Privacy().epsilon
 
 
 @pytest.mark.parametrize(

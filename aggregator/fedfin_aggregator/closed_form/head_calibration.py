@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+CALIBRATED = ("calibration.slope", "calibration.intercept", "calibration.head_weight")
 LEAST = 1e-6
 # Pairs of a positive and a negative at which a label's own slope counts half.
 PRIOR_PAIRS = 4.0
@@ -60,6 +61,20 @@ def calibrate(means: Floats, cases: int, power: Floats, prior: Floats) -> dict[s
     }
 
 
+def by_label(in_one: Floats, logits: Floats) -> Floats:
+    """What `calibrate` takes, of sums of all labels in one, [patterns, 1, classes, 5], each about its own centre.
+
+    logits: [patterns, 1 + labels], the share of cases and the mean of the head's logit of each label. A label's logits
+    are taken to lie about its mean as those of all do about theirs.
+    """
+    counts, deviation, square, *experts = np.moveaxis(in_one, -1, 0)
+    share, mean = np.maximum(logits[:, :1], LEAST), logits[:, 1:]
+    overall = deviation.sum(axis=-1) / np.maximum(counts.sum(axis=-1), LEAST)
+    shift = (mean / share - overall)[..., None]
+    moved = [counts, deviation + shift * counts, square + 2 * shift * deviation + np.square(shift) * counts]
+    return np.stack(np.broadcast_arrays(*moved, *experts), axis=-1)
+
+
 def as_learnt(
     solved: dict[str, Floats], measured: NDArray[np.bool_], power: Floats, *, unread: list[int]
 ) -> dict[str, Floats]:
@@ -69,17 +84,13 @@ def as_learnt(
     which the experts know nothing where the few who calibrate do not show that the head separates the classes: their
     answer would be the prior. There it has the share of these labels; of `unread` patterns it has no say.
     """
-    slope, intercept, weight = (
-        solved[f"calibration.{part}"] for part in ("slope", "intercept", "head_weight")
-    )
-    alone, known = power <= LEAST, measured[:, None]
-    kept, share = known & ((slope > 0) | ~alone), alone.mean(axis=-1)
-    share[unread] = 0.0
-    return {
-        "calibration.slope": np.where(kept, slope, 1.0),
-        "calibration.intercept": np.where(kept, intercept, 0.0),
-        "calibration.head_weight": np.where(measured & (weight > 0), weight, share),
-    }
+    slope, intercept, weight = (solved[name] for name in CALIBRATED)
+    alone = power <= LEAST
+    kept = measured[:, None] & ((slope > LEAST) | ~alone)
+    weight = np.where(kept.all(axis=-1), weight, np.maximum(weight, alone.mean(axis=-1)))
+    weight[unread] = 0.0
+    found = np.where(kept, slope, 1.0), np.where(kept, intercept, 0.0), weight
+    return dict(zip(CALIBRATED, found, strict=True))
 
 
 def _about_mean(counts: Floats, total: Floats, square: Floats) -> tuple[Floats, Floats]:

@@ -99,8 +99,6 @@ def _plan(args: argparse.Namespace) -> Plan:
     if args.epsilon is not None:
         raw["model"] = {"answer": "experts", "basis_total": 0}
         raw["privacy"] |= {"level": "private", "epsilon": args.epsilon}
-        # All but one of these share the noise, so that fewer would make it larger; a cohort's sum needs as many.
-        raw["rounds"]["min_sites"] = max(threshold(args.sites), raw["rounds"]["min_sites"])
         raw["codec"] = {}
         for modality, manifest, path in zip(raw["modalities"], manifests, args.bundle, strict=True):
             modality["deviation"] = _deviation(manifest, modality["dim"], path)
@@ -118,14 +116,16 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 def _privacy(args: argparse.Namespace) -> dict[str, Any]:
     """Sums alone, where there are sites enough for one, and the rounds that this asks for."""
-    secure, min_sites = args.sites >= limits.LEAST_SUMMED, limits.LEAST_SUMMED
+    secure = args.sites >= limits.LEAST_SUMMED
+    # Of a cohort that an aggregator chose smaller, fewer sites would know the last one's part, or make all the noise.
+    min_sites = threshold(args.sites)
     privacy: dict[str, Any] = {"level": "secure" if secure else "open"}
     if secure and args.epsilon is None:  # noise covers who has which answer
         privacy["least_answers"] = limits.LEAST_PATIENTS
     if (behind := args.least_sites_per_block) is not None:
         privacy["least_sites_per_block"] = behind
         # Of fewer, two sums of one round could differ by one or two sites that have a block.
-        min_sites = max(behind, math.ceil(THREE_QUARTERS * args.sites))
+        min_sites = max(behind, min_sites, math.ceil(THREE_QUARTERS * args.sites))
     return {
         "privacy": privacy,
         "codec": {"up": "int4" if secure else "exact"},

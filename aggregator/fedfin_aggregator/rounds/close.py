@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
-from fedfin.model.answer_counts import ENOUGH
-from fedfin.model.model_spec import CALIBRATION, MAGNITUDES, Task, pattern_row
+from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, LOGITS, MAGNITUDES, Task, pattern_row
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group, grouped, is_grouped
-from fedfin_aggregator.closed_form.head_calibration import as_learnt, calibrate
+from fedfin_aggregator.closed_form.head_calibration import as_learnt, by_label, calibrate
 from fedfin_aggregator.closed_form.pooled_moments import Sums
 from fedfin_aggregator.closed_form.solve import solve
 from fedfin_aggregator.fold.fold import Fold, FoldedMeans, Sum
@@ -65,16 +64,24 @@ def _solvable(plan: Plan, groups: list[Sums]) -> list[Sums]:
 
 
 def _calibrated(plan: Plan, sums: Mapping[str, Sum], model: Tensors) -> Means:
-    """Nothing where no site holds cases out for it."""
-    if CALIBRATION not in sums:
-        return {}
+    """Nothing where no site holds cases out for it, but in secure sums what head_calibration.as_learnt then says."""
     power, prior = (model[f"blend.{part}"].astype(np.float64) for part in ("power", "prior"))
-    if plan.privacy.noised:
+    if plan.privacy.noised and CALIBRATION in sums:
         return calibrate(denoised_scores(plan, sums), 1, power, prior)
-    solved = calibrate(FoldedMeans(sums)[CALIBRATION], sums[CALIBRATION].weight, power, prior)
-    if plan.privacy.least_answers:
-        return as_learnt(solved, model[ENOUGH + "calibrate"] > 0, power, unread=_unread(plan, model))
-    return solved
+    scores, cases = _scores(sums, power.shape)
+    if plan.privacy.level == "secure":
+        measured = np.asarray(scores[..., 0].any(axis=(1, 2)))
+        return as_learnt(calibrate(scores, cases, power, prior), measured, power, unread=_unread(plan, model))
+    return calibrate(scores, cases, power, prior) if CALIBRATION in sums else {}
+
+
+def _scores(sums: Mapping[str, Sum], shape: tuple[int, ...]) -> tuple[NDArray[np.float64], int]:
+    """By label, as `calibrate` takes them, and of how many cases. shape: patterns, labels."""
+    if CALIBRATION not in sums:
+        return np.zeros((*shape, 2, CALIBRATION_SUMS)), 0
+    means = FoldedMeans(sums)
+    scores = by_label(means[CALIBRATION], means[LOGITS]) if LOGITS in means else means[CALIBRATION]
+    return scores, sums[CALIBRATION].weight
 
 
 def _unread(plan: Plan, model: Tensors) -> list[int]:

@@ -41,7 +41,7 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
             lost = _lost(plan, sums)
             enough[-1] &= _as_one_left(plan, enough, lost) if lost else _clear(parts, least)
         flags = enough.astype(np.float64)
-        flags[~counts[: len(flags)].reshape(len(flags), -1).any(axis=1)] = NOBODY
+        flags[~counts[: len(flags)].any(axis=-1)] = NOBODY
         found[ENOUGH + task] = flags
     return found
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from fedfin import limits
-from fedfin.model.metrics import macro_histogram_auc
+from fedfin.model.metrics import both_classes, macro_histogram_auc
 from fedfin_aggregator.fold.fold import FoldedMeans, Sum
 
 
 def evaluation(sums: Mapping[str, Sum], shared: Mapping[str, Sum]) -> dict[str, float]:
-    """`auc.{scenario}`, the pooled macro AUC, and `cases.{scenario}`, on how many cases it is.
+    """`auc.{scenario}`, the pooled macro AUC, `labels.{scenario}`, over how many, and `cases.{scenario}`, on how many.
 
-    Neither of fewer cases than limits.LEAST_CASES: they would tell of single ones. `shared`: the same sums, in which no
+    None of fewer cases than limits.LEAST_CASES: they would tell of single ones. `shared`: the same sums, in which no
     site's part is larger than the plan lets it be.
     """
     results: dict[str, float] = {}
@@ -22,4 +22,5 @@ def evaluation(sums: Mapping[str, Sum], shared: Mapping[str, Sum]) -> dict[str, 
         results[f"cases.{scenario}"] = float(sum_.weight)
         if auc is not None:
             results[f"auc.{scenario}"] = auc
+            results[f"labels.{scenario}"] = float(both_classes(means[name]).sum())
     return results

@@ -16,13 +16,14 @@ LEAST = 10.0  # of either class, by the noised count: below, nothing is said
 
 
 def noised_evaluation(plan: Plan, sums: Mapping[str, Sum]) -> dict[str, float]:
-    """`auc.{scenario}`, the macro AUC, and `cases.{scenario}`, as the noised counts have them."""
+    """`auc.{scenario}`, the macro AUC, `labels.{scenario}`, over how many, and `cases.{scenario}`, by noised counts."""
     results: dict[str, float] = {}
     for name, mean in FoldedMeans(sums).items():
         scenario, counts = name.removeprefix("eval."), mean * sums[name].weight / count_scale(plan)
         results[f"cases.{scenario}"] = max(0.0, round(float(counts.sum()) / len(plan.labels)))
         if known := [auc for auc in map(noised_auc, counts) if auc is not None]:
             results[f"auc.{scenario}"] = fmean(known)
+            results[f"labels.{scenario}"] = float(len(known))
     return results
 
 

@@ -68,7 +68,7 @@ class Sums:
         if withheld := self._rounds.withheld:
             self._report("withheld", {"round": sum_.round, "blocks": ", ".join(withheld)})
         if suppressed := self._rounds.suppressed:
-            self._report("suppressed", {"round": sum_.round, "labels": "; ".join(suppressed)})
+            self._report("suppressed", {"round": sum_.round, "left_out": "; ".join(suppressed)})
         self._ended(SumEnded(sum_.attempt, sum_.survivors, receipt))
 
     def _give_up(self, sum_: sums.OpenSum) -> None:

@@ -39,6 +39,12 @@ TELLS_IN_SUMS: dict[Task, str] = TELLS | {
     "second_moments": f"{_SECOND_MOMENTS}, in two halves of the patients, for cases with every modality and for others;"
     " sent once",
 }
+COUNTED: dict[Task, str] = {
+    "moments": f"{TELLS['moments']}; how many patients who train, are held out and calibrate, up to {{most}}, have"
+    " which answer, and of how many a label is unknown, by combination of modalities",
+    "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
+    " squares, by true answer and not by label, for every combination of modalities, and the mean logit of each label",
+}
 TELLS_WITH_NOISE: dict[Task, str] = {
     "second_moments": "sums of products of any two features, and of each feature with each label, over this site's"
     " training patients, each clipped and all of them under noise, in two halves; sent once",
@@ -61,9 +67,9 @@ def tells(plan: Plan, task: Task) -> str:
     if plan.privacy.noised:
         return TELLS_WITH_NOISE[task]
     words = (TELLS_IN_SUMS if plan.privacy.summed else TELLS)[task]
-    if task == "moments" and (most := plan.privacy.least_answers):
-        words += f"; how many patients, up to {most}, have which answer"
-    return words
+    if most := plan.privacy.least_answers:
+        words = COUNTED.get(task, words)
+    return words.format(most=most)
 
 
 def explain(update: Update, plan: Plan) -> dict[str, Any]:

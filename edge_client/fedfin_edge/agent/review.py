@@ -91,12 +91,16 @@ def in_plain_words(plan: Plan, least_sites: int) -> list[str]:
     rounds = _rounds(plan)
     lines = [
         f"plan {plan.digest()}",
-        f"learns: {', '.join(plan.labels)}; from: {', '.join(plan.dims)}; in {last_round(plan)} rounds",
+        f"learns: {', '.join(plan.labels)}; from: {', '.join(plan.dims)}; in {_in_words(last_round(plan))}",
         who_sees(plan, least_sites),
         "what leaves this site, masked in sums:" if plan.privacy.summed else "what leaves this site:",
     ]
-    lines += [f"  {task}, in {rounds[task]} rounds at most: {tells(plan, task)}" for task in tasks(plan)]
-    return [*lines, f"  in updates of {most_sent_bytes(plan) / 1e6:,.1f} MB at most, as they travel"]
+    lines += [f"  {task}, in {_in_words(rounds[task])} at most: {tells(plan, task)}" for task in tasks(plan)]
+    return [*lines, f"  in updates of {most_sent_bytes(plan) / 1e3:,.0f} KB at most, as they travel"]
+
+
+def _in_words(rounds: int) -> str:
+    return "1 round" if rounds == 1 else f"{rounds} rounds"
 
 
 def _rounds(plan: Plan) -> Counter[Task]:

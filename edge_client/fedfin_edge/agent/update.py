@@ -25,6 +25,13 @@ CONTRADICTION = (
     "on this site's own training cases the federation's model is far worse than chance: see whether its labels are the"
     " other way round, or those of other cases"
 )
+_TOO_FEW: dict[Task, str] = {
+    "moments": "fewer patients train here than policy.least_patients",
+    "second_moments": "fewer patients train here than policy.least_patients",
+    "calibrate": "fewer patients than policy.least_patients are kept for it, a tenth of those who train: a site of"
+    " fewer than 125 or so calibrates nothing",
+    "evaluate": "fewer patients than policy.least_patients are held out here: hold out more (cases.held_out)",
+}
 _REMEDY: dict[Task, str] = {
     "second_moments": "the kept features are damaged; run `fedfin edge encode` again",
     "train": "its training diverged; if it happens again, the plan needs a smaller `learning_rate`",
@@ -70,7 +77,9 @@ def make_update(
     if result.contradicts is not None:
         report("labels", {"auc": round(result.contradicts, 3), "reason": CONTRADICTION})
     if lost := suppressed(plan, work.task, model):
-        report("suppressed", {"round": work.round, "labels": "; ".join(lost)})
+        report("suppressed", {"round": work.round, "left_out": "; ".join(lost)})
+    if not result.deltas and work.task in _TOO_FEW:
+        report("nothing-given", {"round": work.round, "task": work.task, "reason": _TOO_FEW[work.task]})
     values = finite(result.deltas)
     if bad := sorted(result.deltas.keys() - values.keys()):
         report("diverged", {"round": work.round} | _diverged(bad, work.task))

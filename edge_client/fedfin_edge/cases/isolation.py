@@ -9,7 +9,7 @@ from fedfin_edge.cases.floor import Floor
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
-NEARLY_ONE = 1 - 1e-9
+NEARLY_ONE, HALF = 1 - 1e-9, 0.5 - 1e-9
 
 
 def isolated(sets: Sequence[Mask], floor: Floor) -> Mask:
@@ -17,7 +17,7 @@ def isolated(sets: Sequence[Mask], floor: Floor) -> Mask:
 
     No sum tells cases apart that are in the same sets: these are one row of a table. A combination of the sums is of
     one row alone where the row is no combination of the others: its leverage is one (Hoaglin and Welsch 1978). So it is
-    of all rows that only one patient has: of these together, a combination of the leverages is one.
+    of all rows that only one patient has: of these together, a combination of the leverages is one. And so of two rows.
     """
     if floor.least <= 1:
         return np.zeros(len(floor.patient), np.bool_)
@@ -30,13 +30,31 @@ def isolated(sets: Sequence[Mask], floor: Floor) -> Mask:
         table = rows.astype(np.float64)
         spread = table @ np.linalg.pinv(table.T @ table)
         leverage = (spread * table).sum(axis=1)
-        own = few & (patients == 1)
-        few &= leverage > NEARLY_ONE
+        own, pairs = few & (patients == 1), _pairs(table, spread, leverage, few, patients, floor.least)
+        few &= (leverage > NEARLY_ONE) | pairs
         of_row, patient = of_row[own[of_row]], patient[own[of_row]]
         for one in np.flatnonzero(np.bincount(patient, leverage[of_row]) > NEARLY_ONE):
             mine = of_row[patient == one]
             few[mine] |= np.linalg.eigvalsh(spread[mine] @ table[mine].T)[-1] > NEARLY_ONE
     return np.asarray(few[row])
+
+
+def _pairs(
+    table: Floats, spread: Floats, leverage: Floats, few: Mask, patients: NDArray[np.int64], least: int
+) -> Mask:
+    """Which rows a combination is of together with one other row alone, both of too few patients, bool [rows].
+
+    The larger eigenvalue of both rows' part of the hat matrix is one: so one of them has at least half of it.
+    """
+    found = np.zeros(len(table), np.bool_)
+    few = few & (leverage <= NEARLY_ONE)  # those alone are found already
+    one, other = np.flatnonzero(few & (leverage > HALF)), np.flatnonzero(few)
+    between = spread[one] @ table[other].T
+    mean, half = ((leverage[one, None] + sign * leverage[other]) / 2 for sign in (1, -1))
+    alone = mean + np.hypot(half, between) > NEARLY_ONE
+    alone &= (one[:, None] != other) & (patients[one, None] + patients[other] < least)
+    found[one[alone.any(axis=1)]] = found[other[alone.any(axis=0)]] = True
+    return found
 
 
 def without_isolating(labels: Floats, sets: Sequence[Mask], floor: Floor) -> Floats:

@@ -1,4 +1,4 @@
-"""Which cases an evaluation scores, and what it shows of each."""
+"""Which cases an evaluation scores, and what it shows of each; and which a calibration does."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.floor import Mask
+from fedfin_edge.cases.populations import k_anonymous
 
 Present = dict[str, NDArray[np.bool_]]
 
@@ -38,7 +39,15 @@ def judging(plan: Plan, dataset: Dataset) -> Iterator[tuple[Scenario, Mask, NDAr
 
     Of labels NaN that the site keeps to itself (Dataset.judged_labels).
     """
-    for scenario in scenarios({modality: dataset.present[modality] for modality in plan.dims}):
-        chosen = scenario.cases & dataset.held_out
+    present = {modality: dataset.present[modality] for modality in plan.dims}
+    held_out = k_anonymous(dataset.held_out, present, dataset.floor)
+    for scenario in scenarios(present):
+        chosen = scenario.cases & held_out
         if dataset.floor.allows(chosen):
             yield scenario, chosen, dataset.judged_labels(chosen, summed=plan.privacy.summed)
+
+
+def calibrating(plan: Plan, dataset: Dataset) -> Mask:
+    """The cases that are kept from the head's training, bool [n], but for those that so few have the modalities of."""
+    present = {modality: dataset.present[modality] for modality in plan.dims}
+    return k_anonymous(dataset.calibration_held_out, present, dataset.floor)

@@ -1,8 +1,9 @@
 """Labels that a model scores alike: what is told of the scores of both, taken off each other, tells of few patients.
 
-So it scores labels that are the same in training. The histograms of two, less each other, are those of whoever has one
-of them alone among those who judge: that patient's score. Every site finds the same ones, by the model and not by its
-cases: were one site to tell of a label that the others leave out, it would tell of its cases alone.
+So it scores labels that are the same in training, and the other way round labels that are each other's opposite. The
+histograms of two, less each other, are those of whoever has one of them alone among those who judge: that patient's
+score. Every site finds the same ones, by the model and not by its cases: were one site to tell of a label that the
+others leave out, it would tell of its cases alone.
 """
 
 from itertools import product
@@ -46,7 +47,8 @@ def alike_earlier(model: FusionModel, plan: Plan) -> NDArray[np.bool_]:
 
 
 def _repeat_earlier(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """[probes, labels] to bool [labels]."""
+    """[probes, labels] to bool [labels]. Alike up to a number that is the same for all, or the opposite, too."""
     varied = np.ptp(scores, axis=0) > ALIKE
-    same = np.abs(scores[:, :, None] - scores[:, None, :]).max(axis=0) <= ALIKE
-    return np.asarray(varied & np.triu(same, 1).any(axis=0))
+    same = np.ptp(scores[:, :, None] - scores[:, None, :], axis=0) <= ALIKE
+    opposite = np.ptp(scores[:, :, None] + scores[:, None, :], axis=0) <= ALIKE
+    return np.asarray(varied & np.triu(same | opposite, 1).any(axis=0))

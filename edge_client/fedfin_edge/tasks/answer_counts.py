@@ -16,7 +16,7 @@ from fedfin.model.model_spec import pattern_row
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.floor import Floor
-from fedfin_edge.cases.scenarios import Scenario, judging, scenarios
+from fedfin_edge.cases.scenarios import Scenario, calibrating, judging, scenarios
 from fedfin_edge.tasks.moment_parts import moments
 
 Labels = NDArray[np.float32]
@@ -64,7 +64,7 @@ def _parts(shown: list[Scenario], rows: list[Labels]) -> Iterator[Labels]:
 
 def _calibration(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
     """By what is shown of cases that have it, who has either answer of any label: as calibrate.py measures them."""
-    cases = dataset.calibration_held_out
+    cases = calibrating(plan, dataset)
     if not dataset.floor.allows(cases):
         return
     floor, labels = dataset.floor.of(cases), dataset.judged_labels(cases, summed=plan.privacy.summed)

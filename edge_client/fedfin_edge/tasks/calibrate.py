@@ -9,18 +9,20 @@ import torch
 from numpy.typing import NDArray
 
 from fedfin.fusion.model import FusionModel
-from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, pattern_row
+from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, LOGITS, pattern_row, task_specs
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.cases.scenarios import calibrating
 from fedfin_edge.tasks.alike_labels import alike_labels
 
 CLASSES = 2
+PROBES, SEED = 256, 0
 
 
 def measure_scores(
     model: FusionModel, plan: Plan, dataset: Dataset
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
-    """The tensor and its number of cases; nothing at a site that holds out fewer patients for it than its floor.
+    """The tensors and their number of cases; nothing at a site that holds out fewer patients for it than its floor.
 
     [patterns, labels, classes, 5]: over these cases, the share of those that show at least the pattern's
     modalities and are of the class, and the means of the head's logit and its square, and of the experts' in deviations
@@ -28,25 +30,43 @@ def measure_scores(
     where the site's own are seen, one of the two answers (Dataset.judged_labels). Where the plan asks for sites behind
     every block, so in each pattern. Zeros, too, of labels that are scored as another is (alike_labels.py).
 
-    Where answers are counted over all sites, of each label the mean over all labels, as `_in_one` says, and zeros of
-    patterns of which too few patients have either answer.
+    Where answers are counted over all sites [patterns, 1, classes, 5], the mean over all labels, of the head's logits
+    less `_centre`; and [patterns, 1 + labels], the share of cases that show the pattern, and the means of the head's
+    logits. Nobody sees of which label an answer is. Zeros of patterns of which too few patients have either answer.
     """
-    held_out = dataset.calibration_held_out
+    held_out = calibrating(plan, dataset)
     if not dataset.floor.allows(held_out):
         return {}, {}
     rows, floor = np.flatnonzero(held_out), dataset.floor.of(held_out)
     labels = dataset.judged_labels(held_out, summed=plan.privacy.summed)
     labels[:, alike_labels(model, plan, dataset)] = np.nan
-    means = np.zeros((1 << len(plan.dims), len(plan.labels), CLASSES, CALIBRATION_SUMS))
+    sums = {name: np.zeros(shape) for name, shape in task_specs(plan, "calibrate").items()}
     for one in _answers(model, plan, dataset, rows):
         known = labels[one.has]
         if plan.privacy.least_sites_per_block:
             known = floor.of(one.has).without_unfamiliar(known)
-        sums = _of_each if model.enough is None else _in_one
-        means[one.pattern] = sums(known, one.head, one.experts) / len(rows)
-    if model.enough is not None:
-        means *= model.enough.of("calibrate")[:, None, None, None]
-    return {CALIBRATION: means.astype(np.float32)}, {CALIBRATION: len(rows)}
+        if model.enough is None:
+            sums[CALIBRATION][one.pattern] = _powers(known, one.head, one.experts).sum(axis=0)
+        elif model.enough.of("calibrate")[one.pattern]:
+            centred = one.head - _centre(model, plan, one.asked)
+            powers = _powers(known, centred, one.experts)
+            sums[CALIBRATION][one.pattern] = powers.mean(axis=1, keepdims=True).sum(axis=0)
+            sums[LOGITS][one.pattern] = [len(one.head), *one.head.sum(axis=0)]
+    means = {name: (values / len(rows)).astype(np.float32) for name, values in sums.items()}
+    return means, dict.fromkeys(means, len(rows))
+
+
+def _centre(model: FusionModel, plan: Plan, asked: list[str]) -> NDArray[np.float64]:
+    """About where the head's logits of each label lie, [labels], seeing these modalities: the same at every site.
+
+    By the model, and not by a site's own cases: products of these and of its other sums would tell them.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    features = {m: model.draw_features(m, PROBES, generator) for m in plan.dims}
+    shown = {m: torch.full((PROBES,), m in asked) for m in plan.dims}
+    with torch.inference_mode():
+        mean: NDArray[np.float64] = model.head_logits(features, shown).numpy().mean(axis=0, dtype=np.float64)
+    return mean
 
 
 def case_scores(
@@ -60,9 +80,13 @@ def case_scores(
 
 
 class _Answers(NamedTuple):
-    """Of a pattern's cases: bool [cases], which these are; logits of head and experts, [those, labels]."""
+    """Of a pattern's cases: bool [cases], which these are; logits of head and experts, [those, labels].
+
+    asked: the modalities that are shown.
+    """
 
     pattern: int
+    asked: list[str]
     has: NDArray[np.bool_]
     head: NDArray[np.float64]
     experts: NDArray[np.float64]
@@ -80,31 +104,8 @@ def _answers(model: FusionModel, plan: Plan, dataset: Dataset, rows: NDArray[np.
         with torch.inference_mode():
             head, experts = model.calibration_logits(features, shown)
         yield _Answers(
-            pattern_row(mask), has, head.numpy().astype(np.float64), experts.numpy().astype(np.float64)
+            pattern_row(mask), asked, has, head.numpy().astype(np.float64), experts.numpy().astype(np.float64)
         )
-
-
-def _of_each(
-    labels: NDArray[np.floating[Any]], head: NDArray[np.float64], experts: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Sums of a pattern's cases, label by label, [labels, classes, CALIBRATION_SUMS]."""
-    sums: NDArray[np.float64] = _powers(labels, head, experts).sum(axis=0)
-    return sums
-
-
-def _in_one(
-    labels: NDArray[np.floating[Any]], head: NDArray[np.float64], experts: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The same, for each label the mean over all that the site knows, about the label's mean logit over all cases.
-
-    Nobody sees of which label an answer is, nor by comparing labels, who knows which: all are of the same cases.
-    """
-    own = head.mean(axis=0)[:, None]
-    together = _of_each(labels, head - own.T, experts).sum(axis=0)
-    known = int((~np.isnan(labels)).any(axis=0).sum())
-    count, logit, square, *rest = np.moveaxis(together, -1, 0) / max(known, 1)
-    moved = [count, logit + own * count, square + 2 * own * logit + np.square(own) * count, *rest]
-    return np.stack(np.broadcast_arrays(*moved), axis=-1)
 
 
 def _powers(

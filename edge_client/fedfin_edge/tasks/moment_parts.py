@@ -11,6 +11,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
+from fedfin import limits
 from fedfin.model.answer_counts import counts_training
 from fedfin.model.second_moment_spec import (
     MOST_BYTES,
@@ -26,9 +27,6 @@ from fedfin_edge.cases.floor import Floor
 from fedfin_edge.cases.isolation import without_isolating
 from fedfin_edge.cases.populations import isolated_by_modalities, populations
 
-# Where answers are counted over all sites, a site still has so many patients of either for itself, or none: so an
-# aggregator that lies of the counts sees no single one. Ten would cost points at sites of 72 (docs/LOG.md).
-LEAST_MERGED = 3
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -59,7 +57,7 @@ class _Part:
 def moments(plan: Plan, dataset: Dataset) -> Iterator[Moment]:
     """All that the site may tell, by its floor.
 
-    Where labels are counted over all sites, the site's own floor of them is LEAST_MERGED.
+    Where labels are counted over all sites, the site's own floor of them is limits.LEAST_MERGED.
     """
     train = ~dataset.held_out
     floor, present = dataset.floor.of(train), {m: dataset.present[m][train] for m in plan.dims}
@@ -76,7 +74,7 @@ def moments(plan: Plan, dataset: Dataset) -> Iterator[Moment]:
 def floor_of_labels(plan: Plan, dataset: Dataset) -> Floor:
     """Of how many patients the site asks of either answer in label moments."""
     if counts_training(plan) and dataset.rare_answers:
-        return Floor(min(dataset.least_patients, LEAST_MERGED), dataset.patient_numbers)
+        return Floor(min(dataset.least_patients, limits.LEAST_MERGED), dataset.patient_numbers)
     return dataset.floor
 
 
