@@ -1,4 +1,4 @@
-"""What too few patients of all sites have is in no label moments, evaluation and calibration, where the plan asks."""
+"""What too few patients of all sites have is in no label moments and no evaluation, and calibration tells no label."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -136,8 +136,8 @@ def who_sees(plan: Plan, least_sites: int) -> str:
             )
         if few := privacy.least_answers:
             alone += (
-                f"; what fewer than {few} patients of all sites answer is in no label moments, evaluation and"
-                " calibration, if the aggregator is honest about it"
+                f"; a label that fewer than {few} patients of all sites have, or lack, is in no label moments and no"
+                " evaluation, if the aggregator is honest about it"
             )
         return (
             f"{privacy.level}: the aggregator sees sums over {least} sites or more{groups}, and no site's part{alone}"
