@@ -78,7 +78,7 @@ def by_label(in_one: Floats, logits: Floats) -> Floats:
 def as_learnt(
     solved: dict[str, Floats], measured: NDArray[np.bool_], power: Floats, *, unread: list[int]
 ) -> dict[str, Floats]:
-    """The same, but for the head as it learnt where it would be asked of nothing that it alone knows.
+    """The same, but with the head as it learnt where nobody else would answer what it alone knows.
 
     So in patterns that were not measured, bool [patterns], as too few patients have either answer; and of labels of
     which the experts know nothing where the few who calibrate do not show that the head separates the classes: their

@@ -39,7 +39,7 @@ TELLS_IN_SUMS: dict[Task, str] = TELLS | {
     "second_moments": f"{_SECOND_MOMENTS}, in two halves of the patients, for cases with every modality and for others;"
     " sent once",
 }
-COUNTED: dict[Task, str] = {
+TELLS_WHERE_COUNTED: dict[Task, str] = {
     "moments": f"{TELLS['moments']}; how many patients who train, are held out and calibrate, up to {{most}}, have"
     " which answer, and of how many a label is unknown, by combination of modalities",
     "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
@@ -68,7 +68,7 @@ def tells(plan: Plan, task: Task) -> str:
         return TELLS_WITH_NOISE[task]
     words = (TELLS_IN_SUMS if plan.privacy.summed else TELLS)[task]
     if most := plan.privacy.least_answers:
-        words = COUNTED.get(task, words)
+        words = TELLS_WHERE_COUNTED.get(task, words)
     return words.format(most=most)
 
 
