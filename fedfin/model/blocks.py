@@ -23,7 +23,7 @@ from fedfin.errors import ProtocolError
 from fedfin.model.answer_counts import COUNT
 from fedfin.model.model_spec import (
     CALIBRATION,
-    LOGITS,
+    CENTRES,
     MAGNITUDES,
     Task,
     pattern_row,
@@ -202,7 +202,7 @@ def _blocks(plan: Plan, task: Task) -> Iterable[Block]:
         for name in shapes:
             yield Block(name, (), "calibration")
         for shown in product((False, True), repeat=len(plan.dims)):
-            yield from _of_pattern(plan, shown, in_one=LOGITS in shapes)
+            yield from _of_pattern(plan, shown, in_one=CENTRES in shapes)
         return
     says, labelled = _says(plan, task), _labelled(plan, task)
     for name in sorted(shapes):
@@ -220,7 +220,6 @@ def _of_pattern(plan: Plan, shown: tuple[bool, ...], *, in_one: bool) -> Iterabl
     row = pattern_row(shown)
     if in_one:
         yield Block(CALIBRATION, (row,), f"calibration of {names}")
-        yield Block(LOGITS, (row,), "")
     else:
         for place, label in enumerate(plan.labels):
             yield Block(CALIBRATION, (row, place), f"{label} of {names}")

@@ -50,9 +50,9 @@ HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
 # What sites measure of held-out cases by pattern, label and class: their share, and the means of the head's logit and
 # its square, and of the experts' in deviations and its square.
 CALIBRATION, CALIBRATION_SUMS = "calibration.scores", 5
-# Where answers are counted over all sites that is of all labels in one; and by pattern, whatever the labels: the share
-# of cases that show it, and the mean of the head's logit of each label.
-LOGITS = "calibration.logits"
+# Where answers are counted over all sites that is of all labels in one, of logits less a centre, by pattern and label,
+# that the model gives. It tells of no case, and is the same at all sites: the aggregator cannot ask the model.
+CENTRES = "calibration.centres"
 MAGNITUDES = "update.magnitudes"
 # Deviation of a random feature's projection of standardised features. Digits gain from more, texts lose little.
 BANDWIDTH = 0.85
@@ -122,7 +122,7 @@ def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
     if task == "calibrate":
         patterns, labels = 2 ** len(plan.modalities), len(plan.labels)
         if plan.privacy.least_answers:
-            return {CALIBRATION: (patterns, 1, 2, CALIBRATION_SUMS), LOGITS: (patterns, 1 + labels)}
+            return {CALIBRATION: (patterns, 1, 2, CALIBRATION_SUMS), CENTRES: (patterns, labels)}
         return {CALIBRATION: (patterns, labels, 2, CALIBRATION_SUMS)}
     specs = tensor_specs(plan).items()
     if task == "moments":

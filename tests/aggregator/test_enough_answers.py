@@ -367,12 +367,17 @@ def flags(sums: dict[str, Sum], plan: Plan = PLAN) -> list[int]:
 
 
 def test_as_is_is_left_out_where_others_taken_off_it_would_leave_few() -> None:
-    """Nobody, or enough, in each part."""
+    """Nobody, or enough, in each part; and of a modality in what has it and is not complete."""
     assert flags(counts()) == [1, 1, 1, 1]
     assert flags(counts(of_none=0, of_text=0)) == [1, 1, 1, 1]
-    for part in ("of_all", "of_image", "of_text", "of_none"):
-        assert flags(counts(**{part: 1})) == [1, 1, 1, 0]
-        assert flags(counts(**{part: 9})) == [1, 1, 1, 0]
+    for part, left in {
+        "of_all": [1, 1, 1, 0],
+        "of_image": [1, 0, 1, 0],
+        "of_text": [1, 1, 0, 0],
+        "of_none": [1, 0, 0, 0],
+    }.items():
+        assert flags(counts(**{part: 1})) == left
+        assert flags(counts(**{part: 9})) == left
         assert flags(counts(**{part: 10})) == [1, 1, 1, 1]
     assert flags(counts(all=9)) == [0, 1, 1, 1]
     assert flags(counts(as_is=9)) == [1, 1, 1, 0]
@@ -422,7 +427,19 @@ def test_a_count_that_too_few_sites_give_is_not_taken_for_nobody(tmp_path: Path)
     sum_ = OpenSum(1, b"a" * 16, names, {}, names, {}, {}, gives=gives)
     sums = unpack(decode_sum(rounds._payload(sum_, totals)), sum_shapes(plan, "moments"))
     assert (sums["count.evaluate"].total[5] == round(ONE)).all()
-    assert flags(sums, plan) == [1, 1, 1, 0]
+    assert flags(sums, plan) == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("images_alone", "told"), [(0, [1, 1, 1]), (1, [0, 1, 1]), (9, [0, 1, 1]), (10, [1, 1, 1])]
+)
+def test_a_pattern_is_not_calibrated_of_which_a_combination_has_few_with_a_finding(
+    images_alone, told
+) -> None:
+    """Where a text tells nothing, images alone less complete cases would be theirs."""
+    rows = np.array([[0, 0], [60, 40], [50, 30], [50, 30], [0, 0], [20, images_alone], [0, 0], [50, 30]])
+    sums = {"count.calibrate": Sum(rows * round(ONE), 3)}
+    assert enough_answers(PLAN, sums)["enough.calibrate"].tolist() == [NOBODY, *told]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from msgspec.structs import replace as replace_struct
 from fedfin.fusion.model import load_model
 from fedfin.model.answer_counts import ENOUGH, count_shapes, enough_shapes, suppressed
 from fedfin.model.initial_model import initial_model
-from fedfin.model.model_spec import CALIBRATION, LOGITS, model_shapes, scenarios, task_specs
+from fedfin.model.model_spec import CALIBRATION, CENTRES, model_shapes, scenarios, task_specs
 from fedfin.plan import Plan
 from fedfin.plan_sections import Privacy, Rounds
 from fedfin_edge.agent.explain_update import tells
@@ -119,11 +119,13 @@ def test_calibration_counts_whose_scores_it_holds() -> None:
     scores, cases = measure_scores(load_model(plan, initial_model(plan) | flags), plan, dataset)
     held = np.rint(scores[CALIBRATION][:, 0, :, 0] * cases[CALIBRATION])
     assert held[3].all()
-    assert np.array_equal(counted(dataset, "calibrate", plan), held)
+    patterns, combinations = np.split(counted(dataset, "calibrate", plan), 2)
+    assert np.array_equal(patterns, held)
+    assert np.array_equal(patterns[1:3], combinations[1:3] + combinations[3]), "alone, and with the other one"
 
 
 def test_calibration_of_all_labels_in_one_does_not_say_of_which_an_answer_is() -> None:
-    """Two labels change places at all patients: shares stay; the head's logits are of all patients anyway."""
+    """Two labels change places at all patients: shares stay; and nothing is told of those whose label is unknown."""
     plan = counting(1000)
     flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(plan).items()}
     model, dataset = load_model(plan, initial_model(plan) | flags), calibrates(draw(plan, 40, 2))
@@ -131,7 +133,10 @@ def test_calibration_of_all_labels_in_one_does_not_say_of_which_an_answer_is() -
     dataset.labels[:, 1] = np.nan
     after = measure_scores(model, plan, dataset)[0]
     assert before[CALIBRATION].shape == (4, 1, 2, 5)
-    assert np.array_equal(before[LOGITS], after[LOGITS]), "whoever knows which"
+    dataset_of_others = calibrates(draw(plan, 50, 9))
+    assert np.array_equal(before[CENTRES], measure_scores(model, plan, dataset_of_others)[0][CENTRES]), (
+        "of no case"
+    )
     assert before[CALIBRATION][3, 0, :, 0].sum() == pytest.approx(1)
     assert after[CALIBRATION][3, 0, :, 0].sum() == pytest.approx(1 / 2)
     dataset.labels[:] = dataset.labels[:, ::-1]

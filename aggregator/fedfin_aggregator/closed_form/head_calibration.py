@@ -61,16 +61,13 @@ def calibrate(means: Floats, cases: int, power: Floats, prior: Floats) -> dict[s
     }
 
 
-def by_label(in_one: Floats, logits: Floats) -> Floats:
-    """What `calibrate` takes, of sums of all labels in one, [patterns, 1, classes, 5], each about its own centre.
+def by_label(in_one: Floats, centres: Floats) -> Floats:
+    """What `calibrate` takes, of sums of all labels in one, [patterns, 1, classes, 5], of logits less their centres.
 
-    logits: [patterns, 1 + labels], the share of cases and the mean of the head's logit of each label. A label's logits
-    are taken to lie about its mean as those of all do about theirs.
+    centres: [patterns, labels]. A label's logits are taken to lie about its own as those of all do about theirs.
     """
     counts, deviation, square, *experts = np.moveaxis(in_one, -1, 0)
-    share, mean = np.maximum(logits[:, :1], LEAST), logits[:, 1:]
-    overall = deviation.sum(axis=-1) / np.maximum(counts.sum(axis=-1), LEAST)
-    shift = (mean / share - overall)[..., None]
+    shift = centres[..., None]
     moved = [counts, deviation + shift * counts, square + 2 * shift * deviation + np.square(shift) * counts]
     return np.stack(np.broadcast_arrays(*moved, *experts), axis=-1)
 
@@ -80,13 +77,13 @@ def as_learnt(
 ) -> dict[str, Floats]:
     """The same, but with the head as it learnt where nobody else would answer what it alone knows.
 
-    So in patterns that were not measured, bool [patterns], as too few patients have either answer; and of labels of
+    So where nothing was measured, bool [patterns, labels], as too few patients have either answer; and of labels of
     which the experts know nothing where the few who calibrate do not show that the head separates the classes: their
     answer would be the prior. There it has the share of these labels; of `unread` patterns it has no say.
     """
     slope, intercept, weight = (solved[name] for name in CALIBRATED)
     alone = power <= LEAST
-    kept = measured[:, None] & ((slope > LEAST) | ~alone)
+    kept = measured & ((slope > LEAST) | ~alone)
     weight = np.where(kept.all(axis=-1), weight, np.maximum(weight, alone.mean(axis=-1)))
     weight[unread] = 0.0
     found = np.where(kept, slope, 1.0), np.where(kept, intercept, 0.0), weight

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.codec import Tensors
-from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, LOGITS, MAGNITUDES, Task, pattern_row
+from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, CENTRES, MAGNITUDES, Task, pattern_row
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
 from fedfin_aggregator.closed_form.denoised import denoised
@@ -70,7 +70,7 @@ def _calibrated(plan: Plan, sums: Mapping[str, Sum], model: Tensors) -> Means:
         return calibrate(denoised_scores(plan, sums), 1, power, prior)
     scores, cases = _scores(sums, power.shape)
     if plan.privacy.level == "secure":
-        measured = np.asarray(scores[..., 0].any(axis=(1, 2)))
+        measured = np.asarray(scores[..., 0].any(axis=-1))
         return as_learnt(calibrate(scores, cases, power, prior), measured, power, unread=_unread(plan, model))
     return calibrate(scores, cases, power, prior) if CALIBRATION in sums else {}
 
@@ -80,7 +80,7 @@ def _scores(sums: Mapping[str, Sum], shape: tuple[int, ...]) -> tuple[NDArray[np
     if CALIBRATION not in sums:
         return np.zeros((*shape, 2, CALIBRATION_SUMS)), 0
     means = FoldedMeans(sums)
-    scores = by_label(means[CALIBRATION], means[LOGITS]) if LOGITS in means else means[CALIBRATION]
+    scores = by_label(means[CALIBRATION], means[CENTRES]) if CENTRES in means else means[CALIBRATION]
     return scores, sums[CALIBRATION].weight
 
 

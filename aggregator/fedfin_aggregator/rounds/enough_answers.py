@@ -36,10 +36,15 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
             continue
         counts = np.rint(sums[COUNT + task].total / ONE)
         enough = _enough(counts, least)
-        if task == "evaluate":
-            enough, parts = np.split(enough, 2)[0], np.split(counts, 2)[1]
-            lost = _lost(plan, sums)
-            enough[-1] &= _as_one_left(plan, enough, lost) if lost else _clear(parts, least)
+        if task != "second_moments":
+            (enough, _), (_, parts) = np.split(enough, 2), np.split(counts, 2)
+            clear = np.asarray(_none_or(least, parts).all(axis=-1))
+            if task == "calibrate":
+                enough &= _combinations_clear(clear)
+            else:
+                enough[1:-1] &= clear[1:-1] & clear[-1]
+                lost = _lost(plan, sums)
+                enough[-1] &= _as_one_left(plan, enough, lost) if lost else clear.all(axis=0)
         flags = enough.astype(np.float64)
         flags[~counts[: len(flags)].any(axis=-1)] = NOBODY
         found[ENOUGH + task] = flags
@@ -52,12 +57,11 @@ def _enough(counts: Floats, least: int) -> Flags:
     return np.asarray((answers >= least).all(axis=-1) & _none_or(least, unknown).all(axis=-1))
 
 
-def _clear(parts: Floats, least: int) -> Flags:
-    """Of which labels nobody or enough patients are behind each part of as-is, as other scenarios can be taken off it.
-
-    parts: [parts, labels, answers].
-    """
-    return np.asarray(_none_or(least, parts).all(axis=(0, -1)))
+def _combinations_clear(clear: Flags) -> Flags:
+    """Of which patterns all combinations are, that have its modalities and maybe more; both bool [patterns]."""
+    rows = np.arange(len(clear))
+    within = (rows & rows[:, None]) == rows[:, None]
+    return np.asarray(~(within & ~clear).any(axis=1))
 
 
 def _none_or(least: int, counts: Floats) -> Flags:

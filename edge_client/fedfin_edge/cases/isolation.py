@@ -1,6 +1,6 @@
 """Whom sums over sets of cases tell of alone, when they are added to and taken off each other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,12 @@ def isolated(sets: Sequence[Mask], floor: Floor) -> Mask:
         table = rows.astype(np.float64)
         spread = table @ np.linalg.pinv(table.T @ table)
         leverage = (spread * table).sum(axis=1)
-        own, pairs = few & (patients == 1), _pairs(table, spread, leverage, few, patients, floor.least)
-        few &= (leverage > NEARLY_ONE) | pairs
+        own = few & (patients == 1)
+        alone = leverage > NEARLY_ONE
+        pairs = list(_pairs(table, spread, leverage, few & ~alone))
+        few &= alone
+        for pair in pairs:
+            few[list(pair)] |= len(np.unique(patient[np.isin(of_row, pair)])) < floor.least
         of_row, patient = of_row[own[of_row]], patient[own[of_row]]
         for one in np.flatnonzero(np.bincount(patient, leverage[of_row]) > NEARLY_ONE):
             mine = of_row[patient == one]
@@ -39,22 +43,17 @@ def isolated(sets: Sequence[Mask], floor: Floor) -> Mask:
     return np.asarray(few[row])
 
 
-def _pairs(
-    table: Floats, spread: Floats, leverage: Floats, few: Mask, patients: NDArray[np.int64], least: int
-) -> Mask:
-    """Which rows a combination is of together with one other row alone, both of too few patients, bool [rows].
+def _pairs(table: Floats, spread: Floats, leverage: Floats, few: Mask) -> Iterator[tuple[int, int]]:
+    """Which two rows, of few patients each, a combination is of together, that is of neither alone.
 
     The larger eigenvalue of both rows' part of the hat matrix is one: so one of them has at least half of it.
     """
-    found = np.zeros(len(table), np.bool_)
-    few = few & (leverage <= NEARLY_ONE)  # those alone are found already
     one, other = np.flatnonzero(few & (leverage > HALF)), np.flatnonzero(few)
     between = spread[one] @ table[other].T
     mean, half = ((leverage[one, None] + sign * leverage[other]) / 2 for sign in (1, -1))
-    alone = mean + np.hypot(half, between) > NEARLY_ONE
-    alone &= (one[:, None] != other) & (patients[one, None] + patients[other] < least)
-    found[one[alone.any(axis=1)]] = found[other[alone.any(axis=0)]] = True
-    return found
+    for at, beside in np.argwhere(mean + np.hypot(half, between) > NEARLY_ONE):
+        if one[at] != other[beside]:
+            yield one[at], other[beside]
 
 
 def without_isolating(labels: Floats, sets: Sequence[Mask], floor: Floor) -> Floats:

@@ -21,8 +21,11 @@ ALIKE = 1e-5  # in logits: what machines may differ by, and far below what other
 
 
 def alike_labels(model: FusionModel, plan: Plan, dataset: Dataset) -> NDArray[np.bool_]:
-    """Which labels are scored as an earlier one, and so left out, bool [labels]; none at a site without a floor."""
-    if dataset.least_patients <= 1:
+    """Which labels are scored as an earlier one, and so left out, bool [labels].
+
+    None at a site without a floor, but in sums: what it alone gave would be its own.
+    """
+    if dataset.least_patients <= 1 and not plan.privacy.summed:
         return np.zeros(len(plan.labels), np.bool_)
     return alike_earlier(model, plan)
 

@@ -63,18 +63,24 @@ def _parts(shown: list[Scenario], rows: list[Labels]) -> Iterator[Labels]:
 
 
 def _calibration(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
-    """By what is shown of cases that have it, who has either answer of any label: as calibrate.py measures them."""
+    """By what is shown of cases that have it, who has either answer of any label: as calibrate.py measures them.
+
+    Then by what they have exactly.
+    """
     cases = calibrating(plan, dataset)
     if not dataset.floor.allows(cases):
         return
     floor, labels = dataset.floor.of(cases), dataset.judged_labels(cases, summed=plan.privacy.summed)
     present = np.stack([dataset.present[m][cases] for m in plan.dims])
-    for shown in list(product((False, True), repeat=len(plan.dims)))[1:]:
+    patterns = list(product((False, True), repeat=len(plan.dims)))
+    for shown in patterns[1:]:
         has = present[np.array(shown)].all(axis=0)
         known = labels[has]
         if plan.privacy.least_sites_per_block:  # there the floor is asked in each pattern
             known = floor.of(has).without_unfamiliar(known)
-        yield _Group(pattern_row(shown), floor.of(has), np.asarray(_answers(known).any(axis=1)))
+        yield _Group(pattern_row(shown), floor.of(has), _of_any(known))
+        exactly = (present == np.array(shown)[:, None]).all(axis=0)
+        yield _Group(len(patterns) + pattern_row(shown), floor.of(exactly), _of_any(labels[exactly]))
 
 
 def _training(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
@@ -85,6 +91,11 @@ def _training(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
             unknown = np.isnan(moment.labels)[:, :, None]
             kinds = np.concatenate([_answers(moment.labels), unknown], axis=2)
             yield _Group(places[moment.name], floor.of(moment.held), kinds)
+
+
+def _of_any(labels: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Who has which answer of any label, [cases, answers]."""
+    return np.asarray(_answers(labels).any(axis=1))
 
 
 def _answers(labels: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedfin.fusion.model import FusionModel
-from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, LOGITS, pattern_row, task_specs
+from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, CENTRES, pattern_row, task_specs
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.scenarios import calibrating
@@ -31,42 +31,49 @@ def measure_scores(
     every block, so in each pattern. Zeros, too, of labels that are scored as another is (alike_labels.py).
 
     Where answers are counted over all sites [patterns, 1, classes, 5], the mean over all labels, of the head's logits
-    less `_centre`; and [patterns, 1 + labels], the share of cases that show the pattern, and the means of the head's
-    logits. Nobody sees of which label an answer is. Zeros of patterns of which too few patients have either answer.
+    less their centres, and these, [patterns, labels]: nobody sees of which label an answer is, nor of whom one is
+    unknown. Zeros of patterns of which too few patients have either answer.
     """
     held_out = calibrating(plan, dataset)
     if not dataset.floor.allows(held_out):
         return {}, {}
     rows, floor = np.flatnonzero(held_out), dataset.floor.of(held_out)
     labels = dataset.judged_labels(held_out, summed=plan.privacy.summed)
-    labels[:, alike_labels(model, plan, dataset)] = np.nan
-    sums = {name: np.zeros(shape) for name, shape in task_specs(plan, "calibrate").items()}
+    means = {name: np.zeros(shape) for name, shape in task_specs(plan, "calibrate").items()}
+    if model.enough is None:
+        labels[:, alike_labels(model, plan, dataset)] = np.nan
+    else:
+        means[CENTRES] = _centres(model, plan, model.enough.of("calibrate"))
     for one in _answers(model, plan, dataset, rows):
         known = labels[one.has]
         if plan.privacy.least_sites_per_block:
             known = floor.of(one.has).without_unfamiliar(known)
         if model.enough is None:
-            sums[CALIBRATION][one.pattern] = _powers(known, one.head, one.experts).sum(axis=0)
+            means[CALIBRATION][one.pattern] = _powers(known, one.head, one.experts).sum(axis=0) / len(rows)
         elif model.enough.of("calibrate")[one.pattern]:
-            centred = one.head - _centre(model, plan, one.asked)
-            powers = _powers(known, centred, one.experts)
-            sums[CALIBRATION][one.pattern] = powers.mean(axis=1, keepdims=True).sum(axis=0)
-            sums[LOGITS][one.pattern] = [len(one.head), *one.head.sum(axis=0)]
-    means = {name: (values / len(rows)).astype(np.float32) for name, values in sums.items()}
-    return means, dict.fromkeys(means, len(rows))
+            powers = _powers(known, one.head - means[CENTRES][one.pattern], one.experts)
+            means[CALIBRATION][one.pattern] = powers.mean(axis=1, keepdims=True).sum(axis=0) / len(rows)
+    return {name: values.astype(np.float32) for name, values in means.items()}, dict.fromkeys(
+        means, len(rows)
+    )
 
 
-def _centre(model: FusionModel, plan: Plan, asked: list[str]) -> NDArray[np.float64]:
-    """About where the head's logits of each label lie, [labels], seeing these modalities: the same at every site.
+def _centres(model: FusionModel, plan: Plan, told: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """About where the head's logits of each label lie, [patterns, labels]: the same at every site, and of no case.
 
-    By the model, and not by a site's own cases: products of these and of its other sums would tell them.
+    By the model, and not by a site's own cases: products of these and of its other sums would tell them, and so would
+    sums over more cases than those of whom a label is known. told: the patterns that are, bool [patterns].
     """
     generator = torch.Generator().manual_seed(SEED)
     features = {m: model.draw_features(m, PROBES, generator) for m in plan.dims}
-    shown = {m: torch.full((PROBES,), m in asked) for m in plan.dims}
-    with torch.inference_mode():
-        mean: NDArray[np.float64] = model.head_logits(features, shown).numpy().mean(axis=0, dtype=np.float64)
-    return mean
+    centres = np.zeros((len(told), len(plan.labels)))
+    for mask in product((False, True), repeat=len(plan.dims)):
+        if told[pattern_row(mask)]:
+            shown = {m: torch.full((PROBES,), there) for m, there in zip(plan.dims, mask, strict=True)}
+            with torch.inference_mode():
+                logits = model.head_logits(features, shown).numpy()
+            centres[pattern_row(mask)] = logits.mean(axis=0, dtype=np.float64)
+    return centres
 
 
 def case_scores(
@@ -80,13 +87,9 @@ def case_scores(
 
 
 class _Answers(NamedTuple):
-    """Of a pattern's cases: bool [cases], which these are; logits of head and experts, [those, labels].
-
-    asked: the modalities that are shown.
-    """
+    """Of a pattern's cases: bool [cases], which these are; logits of head and experts, [those, labels]."""
 
     pattern: int
-    asked: list[str]
     has: NDArray[np.bool_]
     head: NDArray[np.float64]
     experts: NDArray[np.float64]
@@ -104,7 +107,7 @@ def _answers(model: FusionModel, plan: Plan, dataset: Dataset, rows: NDArray[np.
         with torch.inference_mode():
             head, experts = model.calibration_logits(features, shown)
         yield _Answers(
-            pattern_row(mask), asked, has, head.numpy().astype(np.float64), experts.numpy().astype(np.float64)
+            pattern_row(mask), has, head.numpy().astype(np.float64), experts.numpy().astype(np.float64)
         )
 
 

@@ -7,7 +7,7 @@ from fedfin.fusion.model import FusionModel
 from fedfin.plan import Plan
 from fedfin.protocol.convergence import ANSWERS, LOSSES
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.cases.scenarios import scenarios
+from fedfin_edge.cases.scenarios import calibrating, scenarios
 
 
 def held_out_loss(model: FusionModel, plan: Plan, dataset: Dataset) -> dict[str, float]:
@@ -16,7 +16,7 @@ def held_out_loss(model: FusionModel, plan: Plan, dataset: Dataset) -> dict[str,
     Each case answers with all that it has, and with each modality alone. Empty where there are no such cases, or where
     they are of too few patients for the site's floor.
     """
-    rows = dataset.calibration_held_out
+    rows = calibrating(plan, dataset)
     if not dataset.floor.allows(rows):
         return {}
     features = {m: torch.from_numpy(dataset.features[m][rows]) for m in plan.dims}
