@@ -43,7 +43,7 @@ TELLS_WHERE_COUNTED: dict[Task, str] = {
     "moments": f"{TELLS['moments']}; how many patients who train, are held out and calibrate, up to {{most}}, have"
     " which answer, and of how many a label is unknown, by combination of modalities",
     "calibrate": "what the head says of cases kept from its training: their number, sums of its logits and of their"
-    " squares, by true answer and not by label, for every combination of modalities, and the mean logit of each label",
+    " squares, by true answer and not by label, for every combination of modalities",
 }
 TELLS_WITH_NOISE: dict[Task, str] = {
     "second_moments": "sums of products of any two features, and of each feature with each label, over this site's"
