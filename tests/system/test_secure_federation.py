@@ -138,7 +138,7 @@ def test_of_a_finding_that_few_patients_of_all_sites_have_nothing_is_told(tmp_pa
     for name in ("agg", *federation.names):
         told = {e["round"]: e["left_out"] for e in federation.events(name) if e["event"] == "suppressed"}
         assert told.keys() == ({5, 6} if blocks else {2, 5, 6}), name  # who trains is counted, too, or not
-        assert told.pop(5).startswith("any label of text"), "few calibrate who have one"
+        assert "any label of text" in told.pop(5), "few calibrate who have one"
         assert all(left_out.split("; ")[0] == rare for left_out in told.values()), "everywhere"
         assert "count." not in (tmp_path / f"{name}.log").read_text()
     shown = " ".join(fedfin("aggregator", "show", tmp_path / "agg").stdout.split())

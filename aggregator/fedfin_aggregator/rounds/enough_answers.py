@@ -42,9 +42,7 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
             if task == "calibrate":
                 enough &= _combinations_clear(clear)
             else:
-                enough[1:-1] &= clear[1:-1] & clear[-1]
-                lost = _lost(plan, sums)
-                enough[-1] &= _as_one_left(plan, enough, lost) if lost else clear.all(axis=0)
+                enough &= _scenarios_clear(plan, enough, clear, _lost(plan, sums))
         flags = enough.astype(np.float64)
         flags[~counts[: len(flags)].any(axis=-1)] = NOBODY
         found[ENOUGH + task] = flags
@@ -75,10 +73,20 @@ def _lost(plan: Plan, sums: Sums) -> set[str]:
     return {modality for modality in plan.dims if f"norm.{modality}.mean" not in sums}
 
 
-def _as_one_left(plan: Plan, flags: Flags, lost: set[str]) -> Flags:
-    """As-is is what the only modality left tells; of several nobody has counted the parts."""
+def _scenarios_clear(plan: Plan, enough: Flags, clear: Flags, lost: set[str]) -> Flags:
+    """Of which scenarios and labels nobody or enough patients are behind each part, bool as `enough` and `clear`.
+
+    Where sites go on without a modality as-is is what the only one left tells, and there is nothing to take off either;
+    of several left nobody has counted the parts.
+    """
+    found = np.ones_like(enough)
     left = [place for place, modality in enumerate(plan.dims, 1) if modality not in lost]
-    return flags[left[0]] if len(left) == 1 else np.zeros_like(flags[0])
+    if lost and len(left) == 1:
+        found[-1] = enough[left[0]]
+    else:
+        found[1:-1] = clear[1:-1] & clear[-1]
+        found[-1] = not lost and clear.all(axis=0)
+    return found
 
 
 def check_counts(name: str, means: NDArray[np.floating], sites: int, most: int) -> None:

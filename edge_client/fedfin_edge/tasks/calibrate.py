@@ -58,17 +58,17 @@ def measure_scores(
     )
 
 
-def _centres(model: FusionModel, plan: Plan, told: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _centres(model: FusionModel, plan: Plan, wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
     """About where the head's logits of each label lie, [patterns, labels]: the same at every site, and of no case.
 
     By the model, and not by a site's own cases: products of these and of its other sums would tell them, and so would
-    sums over more cases than those of whom a label is known. told: the patterns that are, bool [patterns].
+    sums over more cases than those of whom a label is known. wanted: of which patterns, bool [patterns].
     """
     generator = torch.Generator().manual_seed(SEED)
     features = {m: model.draw_features(m, PROBES, generator) for m in plan.dims}
-    centres = np.zeros((len(told), len(plan.labels)))
+    centres = np.zeros((len(wanted), len(plan.labels)))
     for mask in product((False, True), repeat=len(plan.dims)):
-        if told[pattern_row(mask)]:
+        if wanted[pattern_row(mask)]:
             shown = {m: torch.full((PROBES,), there) for m, there in zip(plan.dims, mask, strict=True)}
             with torch.inference_mode():
                 logits = model.head_logits(features, shown).numpy()
