@@ -210,12 +210,7 @@ def positive_in_calibration(watch: Watch) -> bool:
 
 def incomplete_by_difference(watch: Watch) -> bool:
     """One of those held out has no text: the histogram of all cases less that of complete ones has that one's score."""
-    dataset = _site()
-    dataset = replace(
-        dataset,
-        present=dataset.present | {"text": ~_only(dataset)},
-        held_out=np.arange(PATIENTS) % 3 == ONE,
-    )
+    dataset = _with_one_incomplete_held_out()
     seen = watch.see("evaluate", dataset)
     every, complete = (np.rint(seen.values[n] * seen.weights[n]) for n in ("eval.as-is", "eval.all"))
     shown = answer(load_model(PLAN, MODEL), PLAN, dataset, np.array([ONE]), dataset.present)
@@ -226,12 +221,7 @@ def incomplete_by_difference(watch: Watch) -> bool:
 
 def labels_by_numbers(watch: Watch) -> bool:
     """Only he has no text: his labels, by how many cases of each answer two histograms have, whatever the scores."""
-    dataset = _site()
-    dataset = replace(
-        dataset,
-        present=dataset.present | {"text": ~_only(dataset)},
-        held_out=np.arange(PATIENTS) % 3 == ONE,
-    )
+    dataset = _with_one_incomplete_held_out()
     seen = watch.see("evaluate", dataset)
     image, complete = (
         np.rint(seen.values[n].sum(axis=-1) * seen.weights[n]) for n in ("eval.only-image", "eval.all")
@@ -276,6 +266,13 @@ def _site(number: int = 0) -> Dataset:
 def _without_text(chosen: NDArray[np.bool_]) -> Dataset:
     dataset = _site()
     return replace(dataset, present=dataset.present | {"text": ~chosen})
+
+
+def _with_one_incomplete_held_out() -> Dataset:
+    """Of a third of the patients, who are held out."""
+    dataset = _site()
+    present = dataset.present | {"text": ~_only(dataset)}
+    return replace(dataset, present=present, held_out=np.arange(PATIENTS) % 3 == ONE)
 
 
 def _with_one_positive(*, held_out: bool) -> Dataset:

@@ -40,22 +40,21 @@ def measure_scores(
     rows, floor = np.flatnonzero(held_out), dataset.floor.of(held_out)
     labels = dataset.judged_labels(held_out, summed=plan.privacy.summed)
     means = {name: np.zeros(shape) for name, shape in task_specs(plan, "calibrate").items()}
+    centres = np.zeros((1 << len(plan.dims), len(plan.labels)))
     if model.enough is None:
         labels[:, alike_labels(model, plan, dataset)] = np.nan
     else:
-        means[CENTRES] = _centres(model, plan, model.enough.of("calibrate"))
+        centres = means[CENTRES] = _centres(model, plan, model.enough.of("calibrate"))
     for one in _answers(model, plan, dataset, rows):
         known = labels[one.has]
         if plan.privacy.least_sites_per_block:
             known = floor.of(one.has).without_unfamiliar(known)
-        if model.enough is None:
-            means[CALIBRATION][one.pattern] = _powers(known, one.head, one.experts).sum(axis=0) / len(rows)
-        elif model.enough.of("calibrate")[one.pattern]:
-            powers = _powers(known, one.head - means[CENTRES][one.pattern], one.experts)
-            means[CALIBRATION][one.pattern] = powers.mean(axis=1, keepdims=True).sum(axis=0) / len(rows)
-    return {name: values.astype(np.float32) for name, values in means.items()}, dict.fromkeys(
-        means, len(rows)
-    )
+        sums = _powers(known, one.head - centres[one.pattern], one.experts).sum(axis=0)
+        means[CALIBRATION][one.pattern] = (sums if model.enough is None else sums.mean(axis=0)) / len(rows)
+    if model.enough is not None:
+        means[CALIBRATION] *= model.enough.of("calibrate")[:, None, None, None]
+    weights = dict.fromkeys(means, len(rows))
+    return {name: values.astype(np.float32) for name, values in means.items()}, weights
 
 
 def _centres(model: FusionModel, plan: Plan, wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
