@@ -2,7 +2,7 @@
 
 Where a plan says `privacy.least_answers`, each site counts its patients up to that number, as more would tell no more:
 
-count.evaluate        [scenarios and parts, labels, answers], those that are held out
+count.evaluate        [scenarios and combinations, labels, answers], those that are held out
 count.calibrate       [patterns and combinations, answers], those that calibrate, by answers of any label
 count.second_moments  [label moments, labels, KINDS], those that train: without it, with it, unknown
 
@@ -14,13 +14,9 @@ enough.second_moments  [label moments, labels]: and nobody, or enough, are unkno
 
 Calibration is of few, of whom few have any one label: all labels are measured in one (fedfin_edge/tasks/calibrate.py).
 
-Parts: a case that `as-is` and another scenario show alike has one score in both histograms, so that their difference is
-that of the other cases. So the cases of `as-is` are counted by which scenario shows them alike, too, the last part
-being those that none does; nobody or enough patients must be behind each. And where a modality tells nothing, cases
-have one score with and without it: so behind each part of a single modality's scenario, too.
-
-Combinations: of a pattern are all who have its modalities, whatever else they have. For the same reason nobody or
-enough patients must be behind each combination that is exactly what they have.
+Combinations: what cases have exactly. A scenario or a pattern is of all that have some modalities, whatever else they
+have. A case has one score where two of them show it alike, or where a modality tells nothing; so their difference is
+that of the combinations of which one of them alone is. Nobody or enough patients must be behind each.
 
 Of the same patients no two numbers are counted that say who has two labels: of the one patient with a rare finding they
 would tell what else he has.
@@ -43,15 +39,15 @@ COUNT, ENOUGH = "count.", "enough."
 NOBODY = -1.0
 ANY_LABEL = "any label"
 ANSWERS, KINDS = 2, 3
-_PARTS = 2  # as many parts as scenarios, and combinations as patterns: what is told, then what it is made of
 
 
 def count_shapes(plan: Plan) -> dict[str, Shape]:
     """What sites count, by tensor; nothing where the plan does not ask."""
     rows, labels = _rows(plan), len(plan.labels)
+    combinations = 1 << len(plan.dims)
     shapes: dict[Counted, Shape] = {
-        "evaluate": (_PARTS * len(rows.get("evaluate", ())), labels, ANSWERS),
-        "calibrate": (_PARTS * len(rows.get("calibrate", ())), ANSWERS),
+        "evaluate": (len(rows.get("evaluate", ())) + combinations, labels, ANSWERS),
+        "calibrate": (len(rows.get("calibrate", ())) + combinations, ANSWERS),
         "second_moments": (len(rows.get("second_moments", ())), labels, KINDS),
     }
     return {COUNT + task: shapes[task] for task in rows}

@@ -50,9 +50,11 @@ HISTOGRAM_LIMIT = 8.0  # logits are clipped to [-8, 8]
 # What sites measure of held-out cases by pattern, label and class: their share, and the means of the head's logit and
 # its square, and of the experts' in deviations and its square.
 CALIBRATION, CALIBRATION_SUMS = "calibration.scores", 5
-# Where answers are counted over all sites that is of all labels in one, of logits less a centre, by pattern and label,
-# that the model gives. It tells of no case, and is the same at all sites: the aggregator cannot ask the model.
-CENTRES = "calibration.centres"
+# Where answers are counted over all sites that is of all labels in one, of logits less a centre by pattern and label
+# that the model gives. It tells of no case, and is the same at all sites: the aggregator cannot ask it. And of the
+# head alone: of a label of which the experts know nothing they say the same of all, and what is left in the mean over
+# labels would be of few.
+CENTRES, HEAD_SUMS = "calibration.centres", 3
 MAGNITUDES = "update.magnitudes"
 # Deviation of a random feature's projection of standardised features. Digits gain from more, texts lose little.
 BANDWIDTH = 0.85
@@ -122,7 +124,7 @@ def task_specs(plan: Plan, task: Task) -> dict[str, Shape]:
     if task == "calibrate":
         patterns, labels = 2 ** len(plan.modalities), len(plan.labels)
         if plan.privacy.least_answers:
-            return {CALIBRATION: (patterns, 1, 2, CALIBRATION_SUMS), CENTRES: (patterns, labels)}
+            return {CALIBRATION: (patterns, 1, 2, HEAD_SUMS), CENTRES: (patterns, labels)}
         return {CALIBRATION: (patterns, labels, 2, CALIBRATION_SUMS)}
     specs = tensor_specs(plan).items()
     if task == "moments":

@@ -218,7 +218,7 @@ def test_all_labels_are_calibrated_in_one() -> None:
     sites = few_of_each(3, 2)
     assert sites.model["enough.calibrate"].tolist() == [NOBODY, 1, 1, 1]
     sums = sites.sum("calibrate")
-    assert sums[CALIBRATION].total.shape == (4, 1, 2, 5)
+    assert sums[CALIBRATION].total.shape == (4, 1, 2, 3)
     other = few_of_each(2, 3).sum("calibrate")[CALIBRATION].total
     assert np.array_equal(sums[CALIBRATION].total[..., 0], other[..., 0])
     one, another = close_round(PLAN, "calibrate", sums, {}, sites.model)[1]["calibration.slope"][3]
@@ -351,7 +351,7 @@ def test_a_label_that_the_head_alone_knows_is_not_lost_where_few_do_not_show_tha
 def counts(**rows: int) -> dict[str, Sum]:
     """The sum of three sites: so many of each answer of both labels in each row, by name; of rows without one 30."""
     shape = count_shapes(PLAN)["count.evaluate"]
-    names = ("all", "image", "text", "as_is", "of_all", "of_image", "of_text", "of_none")
+    names = ("all", "image", "text", "as_is", "with_nothing", "with_image", "with_text", "with_both")
     values = np.array([rows.get(name, 30) for name in names], np.int64)
     total = np.broadcast_to(values[:, None, None], shape) * round(ONE)
     found = {"count.evaluate": Sum(total, 3)}
@@ -367,20 +367,28 @@ def flags(sums: dict[str, Sum], plan: Plan = PLAN) -> list[int]:
 
 
 def test_as_is_is_left_out_where_others_taken_off_it_would_leave_few() -> None:
-    """Nobody, or enough, in each part; and of a modality in what has it and is not complete."""
+    """Nobody, or enough, of each combination; and of a modality of each that has it and is not complete."""
     assert flags(counts()) == [1, 1, 1, 1]
-    assert flags(counts(of_none=0, of_text=0)) == [1, 1, 1, 1]
-    for part, left in {
-        "of_all": [1, 1, 1, 0],
-        "of_image": [1, 0, 1, 0],
-        "of_text": [1, 1, 0, 0],
-        "of_none": [1, 0, 0, 0],
+    assert flags(counts(with_both=0, with_text=0)) == [1, 1, 1, 1]
+    for combination, left in {
+        "with_both": [1, 1, 1, 0],
+        "with_image": [1, 0, 1, 0],
+        "with_text": [1, 1, 0, 0],
     }.items():
-        assert flags(counts(**{part: 1})) == left
-        assert flags(counts(**{part: 9})) == left
-        assert flags(counts(**{part: 10})) == [1, 1, 1, 1]
+        assert flags(counts(**{combination: 1})) == left
+        assert flags(counts(**{combination: 9})) == left
+        assert flags(counts(**{combination: 10})) == [1, 1, 1, 1]
     assert flags(counts(all=9)) == [0, 1, 1, 1]
     assert flags(counts(as_is=9)) == [1, 1, 1, 0]
+
+
+def test_of_three_modalities_no_combination_hides_behind_another() -> None:
+    """Ten with image and text, one with image and ecg: the image's less complete ones would be theirs together."""
+    plan = replace_struct(PLAN, modalities=(*PLAN.modalities, Modality(name="ecg", encoder="0" * 64, dim=2)))
+    values = np.full(count_shapes(plan)["count.evaluate"], 30)
+    values[5 + 5] = 1  # of image and ecg: 2^0 and 2^2
+    found = enough_answers(plan, {"count.evaluate": Sum(values * round(ONE), 3)})["enough.evaluate"]
+    assert found[:, 0].tolist() == [1, 0, 1, 0, 0]
 
 
 def test_the_one_incomplete_case_of_all_sites_is_not_told_by_a_difference_of_histograms() -> None:
@@ -395,16 +403,23 @@ def test_the_one_incomplete_case_of_all_sites_is_not_told_by_a_difference_of_his
 
 
 def test_without_a_modality_that_nobody_pools_as_is_is_that_of_the_only_one_left() -> None:
-    """Its cases fall into other parts than were counted; of several left nobody knows."""
+    """Its cases are of other combinations than were counted; of several left nobody knows which."""
     plan = counting(least_sites_per_block=3)
     sums = counts(image=9)
     del sums["norm.text.mean"]
     assert flags(sums, plan) == [1, 0, 1, 0]
-    assert flags(counts(of_text=0) | {"norm.text.mean": Sum(np.zeros(3, np.int64), 3)}, plan) == [1, 1, 1, 1]
+    assert flags(counts(with_text=0) | {"norm.text.mean": Sum(np.zeros(3, np.int64), 3)}, plan) == [
+        1,
+        1,
+        1,
+        1,
+    ]
     more = replace_struct(plan, modalities=(*plan.modalities, Modality(name="ecg", encoder="0" * 64, dim=2)))
     everybody = {"count.evaluate": Sum(np.full(count_shapes(more)["count.evaluate"], 30 * round(ONE)), 3)}
+    everybody["count.calibrate"] = Sum(np.full(count_shapes(more)["count.calibrate"], 30 * round(ONE)), 3)
     found = enough_answers(more, everybody | {f"norm.{m}.mean": Sum(np.ones(1), 3) for m in ("text", "ecg")})
     assert found["enough.evaluate"][:, 0].tolist() == [1, 1, 1, 1, 0]
+    assert not found["enough.calibrate"].any()
 
 
 def test_a_count_that_too_few_sites_give_is_not_taken_for_nobody(tmp_path: Path) -> None:
@@ -426,7 +441,7 @@ def test_a_count_that_too_few_sites_give_is_not_taken_for_nobody(tmp_path: Path)
     rounds = SecureRounds(Journal(tmp_path / "journal.sqlite", create=plan))
     sum_ = OpenSum(1, b"a" * 16, names, {}, names, {}, {}, gives=gives)
     sums = unpack(decode_sum(rounds._payload(sum_, totals)), sum_shapes(plan, "moments"))
-    assert (sums["count.evaluate"].total[5] == round(ONE)).all()
+    assert (sums["count.evaluate"].total[4 + 1] == round(ONE)).all(), "images alone"
     assert flags(sums, plan) == [1, 0, 1, 0]
 
 

@@ -112,8 +112,8 @@ def test_counts_are_of_what_evaluation_and_calibration_hold() -> None:
 
 
 def test_calibration_counts_whose_scores_it_holds() -> None:
-    """The mean over one label is that label's."""
-    plan = counting(1000, labels=1)
+    """Of each patient one for each answer, however many labels have it: both together do not say who has two."""
+    plan = counting(1000, labels=3)
     dataset = calibrates(some_hidden(draw(plan, 60, 2, known=0.7), 3))
     flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(plan).items()}
     scores, cases = measure_scores(load_model(plan, initial_model(plan) | flags), plan, dataset)
@@ -124,21 +124,32 @@ def test_calibration_counts_whose_scores_it_holds() -> None:
     assert np.array_equal(patterns[1:3], combinations[1:3] + combinations[3]), "alone, and with the other one"
 
 
+def test_nothing_of_the_experts_is_told_with_all_labels_in_one() -> None:
+    """Of a label of which they know nothing they say the same of all: what is left would be of few."""
+    flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(PLAN).items()}
+    sums = []
+    for power in (0.0, 1.0):
+        tensors = initial_model(PLAN) | flags
+        tensors["blend.weight"] = np.full_like(tensors["blend.weight"], power)
+        sums.append(
+            measure_scores(load_model(PLAN, tensors), PLAN, calibrates(draw(PLAN, 40, 2)))[0][CALIBRATION]
+        )
+    assert np.array_equal(*sums)
+
+
 def test_calibration_of_all_labels_in_one_does_not_say_of_which_an_answer_is() -> None:
-    """Two labels change places at all patients: shares stay; and nothing is told of those whose label is unknown."""
+    """Two labels change places at all patients: shares stay. The centres are of no patient."""
     plan = counting(1000)
     flags = {name: np.ones(shape, np.float32) for name, shape in enough_shapes(plan).items()}
     model, dataset = load_model(plan, initial_model(plan) | flags), calibrates(draw(plan, 40, 2))
     before = measure_scores(model, plan, dataset)[0]
     dataset.labels[:, 1] = np.nan
     after = measure_scores(model, plan, dataset)[0]
-    assert before[CALIBRATION].shape == (4, 1, 2, 5)
+    assert before[CALIBRATION].shape == (4, 1, 2, 3)
     dataset_of_others = calibrates(draw(plan, 50, 9))
     assert np.array_equal(before[CENTRES], measure_scores(model, plan, dataset_of_others)[0][CENTRES]), (
         "of no case"
     )
-    assert before[CALIBRATION][3, 0, :, 0].sum() == pytest.approx(1)
-    assert after[CALIBRATION][3, 0, :, 0].sum() == pytest.approx(1 / 2)
     dataset.labels[:] = dataset.labels[:, ::-1]
     swapped = measure_scores(model, plan, dataset)[0]
     assert np.array_equal(swapped[CALIBRATION][..., 0], after[CALIBRATION][..., 0])
@@ -171,27 +182,30 @@ def test_calibration_counts_who_has_an_answer_of_any_label_once() -> None:
     assert counted(dataset, "calibrate", counting(1000))[3].tolist() == [2, 10]
 
 
-def test_as_is_is_counted_by_which_other_scenario_shows_its_cases_alike() -> None:
-    """Other scenarios can be taken off it: complete cases, images alone, texts alone; and what none shows."""
+def test_scenarios_are_counted_by_what_cases_have_exactly_too() -> None:
+    """They can be taken off each other: complete cases, images alone, texts alone."""
     plan = counting(1000)
     dataset = draw(plan, 60, 4)
     dataset.present["text"][:20] = False
     dataset.present["image"][20:35] = False
     rows = counted(judges(dataset), plan=plan)
-    parts = rows[4:].sum(axis=-1)
-    assert parts[:, 0].tolist() == [25, 20, 15, 0]
+    combinations = rows[4:].sum(axis=-1)
+    assert combinations[:, 0].tolist() == [0, 20, 15, 25]
     assert np.array_equal(rows[4:].sum(axis=0), rows[AS_IS])
-    parts = counted(judges(dataset, least_patients=16), plan=plan)[4:].sum(axis=-1)
-    assert parts[:, 0].tolist() == [25, 20, 0, 0], "texts alone are in nothing"
+    combinations = counted(judges(dataset, least_patients=16), plan=plan)[4:].sum(axis=-1)
+    assert combinations[:, 0].tolist() == [0, 20, 0, 25], "texts alone are in nothing"
 
 
-def test_in_calibration_the_floor_is_asked_in_each_pattern_where_sites_stand_behind_blocks() -> None:
-    """As it is there."""
+@pytest.mark.parametrize("privacy", [{}, {"least_sites_per_block": 3}])
+def test_labels_are_told_of_a_combination_of_modalities_or_not(privacy) -> None:
+    """Of those with a text five have a known one: it is in no pattern of theirs, so that none differ by these five."""
     dataset = calibrates(draw(PLAN, 40, 5), least_patients=10)
     dataset.present["text"][20:] = False
-    dataset.labels[:15] = dataset.labels[25:] = np.nan  # of those with a text five
-    assert counted(dataset, "calibrate")[2].any()
-    assert not counted(dataset, "calibrate", counting(least_sites_per_block=3))[2].any()
+    dataset.labels[:15] = np.nan
+    rows = counted(dataset, "calibrate", counting(**privacy))
+    assert not rows[[2, 3]].any()
+    assert np.array_equal(rows[1], rows[4 + 1])
+    assert rows[1].all()
 
 
 def test_counts_travel_as_whole_numbers_beside_the_moments_and_are_one_site_s_each() -> None:

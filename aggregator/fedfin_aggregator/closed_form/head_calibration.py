@@ -62,14 +62,16 @@ def calibrate(means: Floats, cases: int, power: Floats, prior: Floats) -> dict[s
 
 
 def by_label(in_one: Floats, centres: Floats) -> Floats:
-    """What `calibrate` takes, of sums of all labels in one, [patterns, 1, classes, 5], of logits less their centres.
+    """What `calibrate` takes, of sums of all labels in one, [patterns, 1, classes, 3], of logits less their centres.
 
-    centres: [patterns, labels]. A label's logits are taken to lie about its own as those of all do about theirs.
+    centres: [patterns, labels]. A label's logits are taken to lie about its own as those of all do about theirs, and
+    each label to have its share of the cases. Nothing is told of the experts: they are taken to be normal.
     """
-    counts, deviation, square, *experts = np.moveaxis(in_one, -1, 0)
+    counts, deviation, square = np.moveaxis(in_one / centres.shape[1], -1, 0)
     shift = centres[..., None]
     moved = [counts, deviation + shift * counts, square + 2 * shift * deviation + np.square(shift) * counts]
-    return np.stack(np.broadcast_arrays(*moved, *experts), axis=-1)
+    nothing = np.zeros_like(counts)
+    return np.stack(np.broadcast_arrays(*moved, nothing, nothing), axis=-1)
 
 
 def as_learnt(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.errors import ProtocolError
-from fedfin.model.answer_counts import ANSWERS, COUNT, COUNTED, ENOUGH, NOBODY
+from fedfin.model.answer_counts import ANSWERS, COUNT, COUNTED, ENOUGH, NOBODY, Counted, enough_shapes
 from fedfin.model.blocks import Judgement
 from fedfin.plan import Plan
 from fedfin.secure_sums.fixed_point import ONE
@@ -35,17 +35,12 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
         if COUNT + task not in sums:
             continue
         counts = np.rint(sums[COUNT + task].total / ONE)
-        enough = _enough(counts, least)
+        rows = enough_shapes(plan)[ENOUGH + task][0]
+        flags = _enough(counts[:rows], least)
         if task != "second_moments":
-            (enough, _), (_, parts) = np.split(enough, 2), np.split(counts, 2)
-            clear = np.asarray(_none_or(least, parts).all(axis=-1))
-            if task == "calibrate":
-                enough &= _combinations_clear(clear)
-            else:
-                enough &= _scenarios_clear(plan, enough, clear, _lost(plan, sums))
-        flags = enough.astype(np.float64)
-        flags[~counts[: len(flags)].any(axis=-1)] = NOBODY
-        found[ENOUGH + task] = flags
+            clear = np.asarray(_none_or(least, counts[rows:]).all(axis=-1))
+            flags = _without_few(plan, task, flags, clear, _lost(plan, sums))
+        found[ENOUGH + task] = np.where(counts[:rows].any(axis=-1), flags, NOBODY).astype(np.float64)
     return found
 
 
@@ -55,11 +50,31 @@ def _enough(counts: Floats, least: int) -> Flags:
     return np.asarray((answers >= least).all(axis=-1) & _none_or(least, unknown).all(axis=-1))
 
 
-def _combinations_clear(clear: Flags) -> Flags:
-    """Of which patterns all combinations are, that have its modalities and maybe more; both bool [patterns]."""
-    rows = np.arange(len(clear))
-    within = (rows & rows[:, None]) == rows[:, None]
-    return np.asarray(~(within & ~clear).any(axis=1))
+def _without_few(plan: Plan, task: Counted, flags: Flags, clear: Flags, lost: set[str]) -> Flags:
+    """The same, but for rows that taken off each other would be of few patients.
+
+    clear: by combination of modalities, whether nobody or enough are behind it. Where sites go on without a modality
+    combinations are others than were counted: of one modality left there is one, of several nobody knows.
+    """
+    if not lost:
+        few = _combinations(plan, task).astype(np.int64) @ (~clear).astype(np.int64)
+        return np.asarray(flags & (few == 0))
+    left, found = [place for place, modality in enumerate(plan.dims) if modality not in lost], flags.copy()
+    if task == "evaluate":
+        found[-1] = len(left) == 1 and flags[1 + left[0]]
+    elif len(left) > 1:
+        found[:] = False
+    return found
+
+
+def _combinations(plan: Plan, task: Counted) -> Flags:
+    """Which may be left of a scenario or a pattern when others are taken off it, bool [rows, combinations]."""
+    rows = np.arange(1 << len(plan.dims))
+    if task == "calibrate":
+        return np.asarray((rows & rows[:, None]) == rows[:, None])
+    incomplete = rows < len(rows) - 1
+    of_each = [(rows >> place & 1).astype(np.bool_) & incomplete for place in range(len(plan.dims))]
+    return np.stack([np.zeros(len(rows), np.bool_), *of_each, rows > 0])
 
 
 def _none_or(least: int, counts: Floats) -> Flags:
@@ -71,22 +86,6 @@ def _lost(plan: Plan, sums: Sums) -> set[str]:
     if not plan.privacy.least_sites_per_block:
         return set()
     return {modality for modality in plan.dims if f"norm.{modality}.mean" not in sums}
-
-
-def _scenarios_clear(plan: Plan, enough: Flags, clear: Flags, lost: set[str]) -> Flags:
-    """Of which scenarios and labels nobody or enough patients are behind each part, bool as `enough` and `clear`.
-
-    Where sites go on without a modality as-is is what the only one left tells, and there is nothing to take off either;
-    of several left nobody has counted the parts.
-    """
-    found = np.ones_like(enough)
-    left = [place for place, modality in enumerate(plan.dims, 1) if modality not in lost]
-    if lost and len(left) == 1:
-        found[-1] = enough[left[0]]
-    else:
-        found[1:-1] = clear[1:-1] & clear[-1]
-        found[-1] = not lost and clear.all(axis=0)
-    return found
 
 
 def check_counts(name: str, means: NDArray[np.floating], sites: int, most: int) -> None:

@@ -142,12 +142,12 @@ def _check_moments(plan: Plan, values: Values, weights: Weights) -> None:
 
 
 def _check_calibration(scores: NDArray[np.floating]) -> None:
-    """[patterns, labels, classes, 5]: shares of cases, and two means of squares.
+    """[patterns, labels, classes, 5 or 3]: shares of cases, and one or two means of squares, every second one.
 
     A logit's mean may exceed the root of its mean square: what is too large to travel is cut down.
     """
     _check_shares(f"tensor {CALIBRATION}", scores[..., :1])
-    if (scores[..., (2, 4)] < 0).any():
+    if (scores[..., 2::2] < 0).any():
         raise ProtocolError(f"tensor {CALIBRATION} holds a mean square below zero")
 
 

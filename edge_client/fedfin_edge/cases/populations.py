@@ -1,7 +1,4 @@
-"""Whom sums tell of, by what modalities cases have: no few alone have theirs.
-
-Second moments are of complete cases and of others apart, and moments are of the same cases.
-"""
+"""Cases by what modalities they have: second moments are of complete ones and of others, and moments of the same."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -25,20 +22,6 @@ def populations(present: Mapping[str, Mask], floor: Floor) -> dict[Population, M
     while (few := _few(partial, present, floor)).any():
         partial &= ~few
     return {"complete": complete & floor.allows(complete), "partial": partial}
-
-
-def k_anonymous(cases: Mask, present: Mapping[str, Mask], floor: Floor) -> Mask:
-    """Of these cases, bool [n], those whose combination of modalities so many patients have as the floor asks.
-
-    Sums over all that have some modalities, less those over who has one more, are of a combination alone. After the
-    k-anonymity of Sweeney 2002, by modalities. present: of n cases, by modality.
-    """
-    table, kept = np.stack(list(present.values()), axis=1), np.zeros(len(cases), np.bool_)
-    for combination in np.unique(table[cases], axis=0):
-        alike = cases & (table == combination).all(axis=1)
-        if floor.allows(alike):
-            kept |= alike
-    return kept
 
 
 def isolated_by_modalities(cases: Mask, present: Mapping[str, Mask], floor: Floor) -> Mask:

@@ -1,4 +1,4 @@
-"""Which cases an evaluation scores, and what it shows of each; and which a calibration does."""
+"""Which cases an evaluation scores, and what it shows of each."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.floor import Mask
-from fedfin_edge.cases.populations import k_anonymous
+from fedfin_edge.cases.k_anonymity import Labels, k_anonymous
 
 Present = dict[str, NDArray[np.bool_]]
 
@@ -34,20 +34,10 @@ def scenarios(present: Mapping[str, NDArray[np.bool_]]) -> Iterator[Scenario]:
     yield Scenario("as-is", np.logical_or.reduce(list(recorded.values())), recorded)
 
 
-def judging(plan: Plan, dataset: Dataset) -> Iterator[tuple[Scenario, Mask, NDArray[np.float32]]]:
-    """Each scenario with held-out cases of enough patients for the floor: these, bool [n], and their labels.
-
-    Of labels NaN that the site keeps to itself (Dataset.judged_labels).
-    """
-    present = {modality: dataset.present[modality] for modality in plan.dims}
-    held_out = k_anonymous(dataset.held_out, present, dataset.floor)
-    for scenario in scenarios(present):
+def judging(plan: Plan, dataset: Dataset) -> Iterator[tuple[Scenario, Mask, Labels]]:
+    """Each scenario with held-out cases that scores are told of: these, bool [n], and their labels (k_anonymity.py)."""
+    held_out, labels = k_anonymous(plan, dataset, dataset.held_out)
+    for scenario in scenarios({modality: dataset.present[modality] for modality in plan.dims}):
         chosen = scenario.cases & held_out
-        if dataset.floor.allows(chosen):
-            yield scenario, chosen, dataset.judged_labels(chosen, summed=plan.privacy.summed)
-
-
-def calibrating(plan: Plan, dataset: Dataset) -> Mask:
-    """The cases that are kept from the head's training, bool [n], but for those that so few have the modalities of."""
-    present = {modality: dataset.present[modality] for modality in plan.dims}
-    return k_anonymous(dataset.calibration_held_out, present, dataset.floor)
+        if chosen.any():
+            yield scenario, chosen, labels[chosen]

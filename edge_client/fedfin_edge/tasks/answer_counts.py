@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedfin.model.answer_counts import ANSWERS, COUNT, COUNTED, count_shapes, label_moments
-from fedfin.model.model_spec import pattern_row
+from fedfin.model.model_spec import pattern_row, scenarios
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.cases.floor import Floor
-from fedfin_edge.cases.scenarios import Scenario, calibrating, judging, scenarios
+from fedfin_edge.cases.floor import Floor, Mask
+from fedfin_edge.cases.k_anonymity import combinations_of, k_anonymous
+from fedfin_edge.cases.scenarios import judging
 from fedfin_edge.tasks.moment_parts import moments
 
-Labels = NDArray[np.float32]
 Counts = NDArray[np.int64]
 
 
@@ -42,45 +42,33 @@ class _Group(NamedTuple):
 
 
 def _evaluation(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
-    """Scenario by scenario, then as-is by which other one shows its cases alike."""
-    given = {one.name: _spread(labels, chosen) for one, chosen, labels in judging(plan, dataset)}
-    nothing = np.full(dataset.labels.shape, np.nan, np.float32)
-    shown = list(scenarios({modality: dataset.present[modality] for modality in plan.dims}))
-    rows = [given.get(one.name, nothing) for one in shown]
-    for row, labels in enumerate((*rows, *_parts(shown, rows))):
-        yield _Group(row, dataset.floor, _answers(labels))
-
-
-def _parts(shown: list[Scenario], rows: list[Labels]) -> Iterator[Labels]:
-    """Of what the last scenario tells, what each other one tells of a case it shows alike; and what none does."""
-    (*others, last), (*given, left) = shown, rows
-    for one, labels in zip(others, given, strict=True):
-        alike = np.logical_and.reduce([one.present[m] == mask for m, mask in last.present.items()])
-        shared = (one.cases & alike)[:, None] & ~np.isnan(labels)
-        yield np.where(shared, left, np.nan)
-        left = np.where(shared, np.nan, left)
-    yield left
+    """Scenario by scenario; then by what they have exactly."""
+    rows = {name: at for at, name in enumerate(scenarios(plan))}
+    for scenario, chosen, labels in judging(plan, dataset):
+        yield _Group(rows[scenario.name], dataset.floor.of(chosen), _answers(labels))
+    kept, labels = k_anonymous(plan, dataset, dataset.held_out)
+    for row, alike in _combinations(plan, dataset, kept):
+        yield _Group(len(rows) + row, dataset.floor.of(alike), _answers(labels[alike]))
 
 
 def _calibration(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
-    """By what is shown of cases that have it, who has either answer of any label: as calibrate.py measures them.
+    """By what is shown of cases that have it, who has either answer of any label; then by what they have exactly."""
+    kept, labels = k_anonymous(plan, dataset, dataset.calibration_held_out)
+    of_any = np.asarray(_answers(labels).any(axis=1))
+    rows = 1 << len(plan.dims)
+    for row, alike in _combinations(plan, dataset, kept):
+        yield _Group(rows + row, dataset.floor.of(alike), of_any[alike])
+    for shown in list(product((False, True), repeat=len(plan.dims)))[1:]:
+        asked = [m for m, is_shown in zip(plan.dims, shown, strict=True) if is_shown]
+        has = np.logical_and.reduce([kept, *(dataset.present[m] for m in asked)])
+        yield _Group(pattern_row(shown), dataset.floor.of(has), of_any[has])
 
-    Then by what they have exactly.
-    """
-    cases = calibrating(plan, dataset)
-    if not dataset.floor.allows(cases):
-        return
-    floor, labels = dataset.floor.of(cases), dataset.judged_labels(cases, summed=plan.privacy.summed)
-    present = np.stack([dataset.present[m][cases] for m in plan.dims])
-    patterns = list(product((False, True), repeat=len(plan.dims)))
-    for shown in patterns[1:]:
-        has = present[np.array(shown)].all(axis=0)
-        known = labels[has]
-        if plan.privacy.least_sites_per_block:  # there the floor is asked in each pattern
-            known = floor.of(has).without_unfamiliar(known)
-        yield _Group(pattern_row(shown), floor.of(has), _of_any(known))
-        exactly = (present == np.array(shown)[:, None]).all(axis=0)
-        yield _Group(len(patterns) + pattern_row(shown), floor.of(exactly), _of_any(labels[exactly]))
+
+def _combinations(plan: Plan, dataset: Dataset, cases: Mask) -> Iterator[tuple[int, Mask]]:
+    """These cases, bool [n], by what they have exactly, each with its pattern's row."""
+    present = {modality: dataset.present[modality] for modality in plan.dims}
+    for alike in combinations_of(cases, present):
+        yield pattern_row([bool(mask[alike].any()) for mask in present.values()]), alike
 
 
 def _training(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
@@ -93,21 +81,9 @@ def _training(plan: Plan, dataset: Dataset) -> Iterator[_Group]:
             yield _Group(places[moment.name], floor.of(moment.held), kinds)
 
 
-def _of_any(labels: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Who has which answer of any label, [cases, answers]."""
-    return np.asarray(_answers(labels).any(axis=1))
-
-
 def _answers(labels: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """Of [cases, labels], NaN where nothing is told, whose answer is which: [cases, labels, answers]."""
     return np.stack([labels == answer for answer in range(ANSWERS)], axis=2)
-
-
-def _spread(labels: Labels, chosen: NDArray[np.bool_]) -> Labels:
-    """Of some cases, bool [n], to all: NaN elsewhere, [n, labels]."""
-    every = np.full((len(chosen), labels.shape[1]), np.nan, np.float32)
-    every[chosen] = labels
-    return every
 
 
 def _behind(floor: Floor, of: NDArray[np.bool_]) -> Counts:

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from fedfin.fusion.model import FusionModel
-from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, CENTRES, pattern_row, task_specs
+from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, CENTRES, HEAD_SUMS, pattern_row, task_specs
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.cases.scenarios import calibrating
+from fedfin_edge.cases.k_anonymity import k_anonymous
 from fedfin_edge.tasks.alike_labels import alike_labels
 
 CLASSES = 2
@@ -26,35 +26,39 @@ def measure_scores(
 
     [patterns, labels, classes, 5]: over these cases, the share of those that show at least the pattern's
     modalities and are of the class, and the means of the head's logit and its square, and of the experts' in deviations
-    and its square, seeing these modalities alone. Zeros of a label that fewer patients than the floor have a value of;
-    where the site's own are seen, one of the two answers (Dataset.judged_labels). Where the plan asks for sites behind
-    every block, so in each pattern. Zeros, too, of labels that are scored as another is (alike_labels.py).
+    and its square, seeing these modalities alone. Of whom and of which labels, see k_anonymity.py. Zeros of labels that
+    are scored as another is (alike_labels.py).
 
-    Where answers are counted over all sites [patterns, 1, classes, 5], the mean over all labels, of the head's logits
-    less their centres, and these, [patterns, labels]: nobody sees of which label an answer is, nor of whom one is
-    unknown. Zeros of patterns of which too few patients have either answer.
+    Where answers are counted over all sites [patterns, 1, classes, 3], of the head alone, and of each case the mean
+    over those of its labels that are of the class, less their centres; and these, [patterns, labels]. Nobody sees of
+    which label an answer is, of whom one is unknown, or who has two. Zeros of patterns that too few are behind.
     """
-    held_out = calibrating(plan, dataset)
-    if not dataset.floor.allows(held_out):
+    held_out, labels = k_anonymous(plan, dataset, dataset.calibration_held_out)
+    if not held_out.any():
         return {}, {}
-    rows, floor = np.flatnonzero(held_out), dataset.floor.of(held_out)
-    labels = dataset.judged_labels(held_out, summed=plan.privacy.summed)
+    rows = np.flatnonzero(held_out)
     means = {name: np.zeros(shape) for name, shape in task_specs(plan, "calibrate").items()}
-    centres = np.zeros((1 << len(plan.dims), len(plan.labels)))
     if model.enough is None:
         labels[:, alike_labels(model, plan, dataset)] = np.nan
+        for one in _answers(model, plan, dataset, rows):
+            powers = _powers(labels[rows[one.has]], one.head, one.experts)
+            means[CALIBRATION][one.pattern] = powers.sum(axis=0) / len(rows)
     else:
-        centres = means[CENTRES] = _centres(model, plan, model.enough.of("calibrate"))
-    for one in _answers(model, plan, dataset, rows):
-        known = labels[one.has]
-        if plan.privacy.least_sites_per_block:
-            known = floor.of(one.has).without_unfamiliar(known)
-        sums = _powers(known, one.head - centres[one.pattern], one.experts).sum(axis=0)
-        means[CALIBRATION][one.pattern] = (sums if model.enough is None else sums.mean(axis=0)) / len(rows)
-    if model.enough is not None:
-        means[CALIBRATION] *= model.enough.of("calibrate")[:, None, None, None]
+        enough = model.enough.of("calibrate")
+        means[CENTRES] = _centres(model, plan, enough)
+        for one in _answers(model, plan, dataset, rows):
+            if enough[one.pattern]:
+                powers = _powers(labels[rows[one.has]], one.head - means[CENTRES][one.pattern], one.experts)
+                means[CALIBRATION][one.pattern] = _in_one(powers).sum(axis=0) / len(rows)
     weights = dict.fromkeys(means, len(rows))
     return {name: values.astype(np.float32) for name, values in means.items()}, weights
+
+
+def _in_one(powers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each case the mean over its labels of a class, [cases, 1, classes, HEAD_SUMS]; powers: as `_powers` gives."""
+    total = powers[..., :HEAD_SUMS].sum(axis=1, keepdims=True)
+    mean: NDArray[np.float64] = total / np.maximum(total[..., :1], 1.0)
+    return mean
 
 
 def _centres(model: FusionModel, plan: Plan, wanted: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -23,10 +23,9 @@ def evaluate(
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
     """`eval.{scenario}` tensors of the held-out cases, and the number of cases in each.
 
-    Nothing of a scenario with cases of fewer patients than the floor: a histogram of few tells each one's score. Nor of
-    a label that fewer have a value of; where the site's own histograms are seen, one of the two answers
-    (Dataset.judged_labels). Nor of one that too few patients of all sites have an answer of, where they were counted;
-    nor of one that is scored as another is (alike_labels.py).
+    Of whom and of which labels, see k_anonymity.py: a histogram of few tells each one's score. Not of a label that too
+    few patients of all sites have an answer of, where they were counted; nor of one that is scored as another is
+    (alike_labels.py).
     """
     tensors, weights = {}, {}
     places, alike = (

@@ -7,7 +7,8 @@ from fedfin.fusion.model import FusionModel
 from fedfin.plan import Plan
 from fedfin.protocol.convergence import ANSWERS, LOSSES
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.cases.scenarios import calibrating, scenarios
+from fedfin_edge.cases.k_anonymity import k_anonymous
+from fedfin_edge.cases.scenarios import scenarios
 
 
 def held_out_loss(model: FusionModel, plan: Plan, dataset: Dataset) -> dict[str, float]:
@@ -16,7 +17,7 @@ def held_out_loss(model: FusionModel, plan: Plan, dataset: Dataset) -> dict[str,
     Each case answers with all that it has, and with each modality alone. Empty where there are no such cases, or where
     they are of too few patients for the site's floor.
     """
-    rows = calibrating(plan, dataset)
+    rows, _ = k_anonymous(plan, dataset, dataset.calibration_held_out)
     if not dataset.floor.allows(rows):
         return {}
     features = {m: torch.from_numpy(dataset.features[m][rows]) for m in plan.dims}
