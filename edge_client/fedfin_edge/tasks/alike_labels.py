@@ -21,23 +21,27 @@ ALIKE = 1e-5  # in logits: what machines may differ by, and far below what other
 
 
 def alike_labels(model: FusionModel, plan: Plan, dataset: Dataset) -> NDArray[np.bool_]:
-    """Which labels are scored as an earlier one, and so left out, bool [labels].
+    """Which labels are scored as an earlier one that is told, and so left out, bool [labels].
 
-    None at a site without a floor, but in sums: what it alone gave would be its own.
+    None at a site without a floor, but in sums: what it alone gave would be its own. Where answers are counted over all
+    sites, an earlier one that too few have in every scenario is not told.
     """
     if dataset.least_patients <= 1 and not plan.privacy.summed:
         return np.zeros(len(plan.labels), np.bool_)
-    return alike_earlier(model, plan)
+    pairs = alike_pairs(model, plan)
+    if model.enough is not None:
+        pairs &= model.enough.of("evaluate").any(axis=0, keepdims=True).T
+    return np.asarray(pairs.any(axis=0))
 
 
-def alike_earlier(model: FusionModel, plan: Plan) -> NDArray[np.bool_]:
-    """Of which labels head, experts or answer are those of an earlier label where they vary at all, bool [labels].
+def alike_pairs(model: FusionModel, plan: Plan) -> NDArray[np.bool_]:
+    """Of which labels head, experts or answer are those of an earlier one where they vary, bool [earlier, labels].
 
     Whatever is shown: of one combination of modalities they may be, and not of another.
     """
     generator = torch.Generator().manual_seed(SEED)
     probes = {m: model.draw_features(m, PROBES, generator) for m in plan.dims}
-    found = np.zeros(len(plan.labels), np.bool_)
+    found = np.zeros((len(plan.labels), len(plan.labels)), np.bool_)
     for shown in list(product((False, True), repeat=len(plan.dims)))[1:]:
         present = {m: torch.full((PROBES,), is_shown) for m, is_shown in zip(plan.dims, shown, strict=True)}
         with torch.inference_mode():
@@ -50,8 +54,8 @@ def alike_earlier(model: FusionModel, plan: Plan) -> NDArray[np.bool_]:
 
 
 def _repeat_earlier(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """[probes, labels] to bool [labels]. Alike up to a number that is the same for all, or the opposite, too."""
+    """[probes, labels] to bool [earlier, labels]. Alike but for a number that all share, or the opposite."""
     varied = np.ptp(scores, axis=0) > ALIKE
     same = np.ptp(scores[:, :, None] - scores[:, None, :], axis=0) <= ALIKE
     opposite = np.ptp(scores[:, :, None] + scores[:, None, :], axis=0) <= ALIKE
-    return np.asarray(varied & np.triu(same | opposite, 1).any(axis=0))
+    return np.asarray(varied & np.triu(same | opposite, 1))
