@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from fedfin.codec import compress, decompress
-from fedfin.fusion.model import CLIP, FusionModel
+from fedfin.fusion.model import FusionModel
 from fedfin.model.initial_model import initial_model
-from fedfin.model.model_spec import task_specs
+from fedfin.model.model_spec import CLIP, task_specs
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Rounds
 from fedfin_aggregator.closed_form.groups import by_group, grouped

@@ -33,7 +33,7 @@ class Ready:
         self._drawn: dict[Task, TaskResult] = {}
 
     def run_task(
-        self, plan: Plan, task: Task, _: int, __: Tensors, ___: Any, ____: str, **_____: Callable[..., Any]
+        self, plan: Plan, task: Task, _: int, __: Tensors, ___: Any, ____: str, **_____: Any
     ) -> TaskResult:
         """Deltas around 0.01 for training, else what cases can give."""
         if task not in self._drawn:

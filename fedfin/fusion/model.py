@@ -20,14 +20,9 @@ from fedfin.fusion.modality import ByModality, key, parts, total, wire_name
 from fedfin.fusion.spread import Spread
 from fedfin.model.answer_counts import enough_shapes
 from fedfin.model.fin_spec import CLOSED_FORMS, TRAINED, fin_variant
-from fedfin.model.model_spec import cosines, has_own_columns, quantized_shapes
+from fedfin.model.model_spec import CLIP, FLOOR, RELATIVE_FLOOR, cosines, has_own_columns, quantized_shapes
 from fedfin.plan import Plan
 from fedfin.plan_sections import Scale
-
-# In standard deviations. Beyond, a feature is an outlier, and one case would steer a small site's round.
-CLIP = 6.0
-# The least variance, of the mean square (float32 moments know no better) and absolutely (a constant zero).
-RELATIVE_FLOOR, FLOOR = 1e-6, 1e-12
 
 
 @dataclass(frozen=True)

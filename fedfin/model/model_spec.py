@@ -42,6 +42,10 @@ from fedfin.plan import Plan
 Task = Literal["moments", "second_moments", "train", "calibrate", "evaluate"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
+# In standard deviations. Beyond, a feature is an outlier, and one case would steer a small site's round.
+CLIP = 6.0
+# The least variance, of the mean square (float32 moments know no better) and absolutely (a constant zero).
+RELATIVE_FLOOR, FLOOR = 1e-6, 1e-12
 HISTOGRAM_BINS = 256
 # In a sum over sites: fewer tell less of single patients (docs/leakage.md), and have less noise where there is any;
 # these still tell scores half a logit apart.
@@ -152,14 +156,14 @@ def scenarios(plan: Plan) -> tuple[str, ...]:
 
 
 def _norm(plan: Plan) -> Specs:
-    """Where the plan knows a modality's deviation nobody pools it: the features are about zero by their projection."""
-    specs = {}
+    """Where the plan knows a modality's deviation features are about 0 by their projection; with noise none pools."""
+    specs: Specs = {}
+    trained_by: TrainedBy = "fixed" if plan.privacy.noised else "moments"
     for modality in plan.modalities:
         square = modality.deviation**2 or 1.0
-        specs[f"norm.{modality.name}.mean"] = TensorSpec((modality.dim,), "moments", modality.name)
-        specs[f"norm.{modality.name}.square"] = TensorSpec(
-            (modality.dim,), "moments", modality.name, start=square
-        )
+        for part, start in (("mean", 0.0), ("square", square)):
+            name = f"norm.{modality.name}.{part}"
+            specs[name] = TensorSpec((modality.dim,), trained_by, modality.name, start=start)
     return specs
 
 

@@ -42,7 +42,7 @@ OTHER_HALF = (
 # What a site may send: 1280 + 384 features of one population are 5.7 MB. A plan of which that is more is not begun
 # (plan_size.py). Secure sums have two populations in two halves each, whatever a site has.
 MOST_BYTES = 6_000_000
-# Of a mean square, in the feature's variance: features are clipped to 6 standard deviations (fusion/model.py: CLIP), a
+# Of a mean square, in the feature's variance: features are clipped to 6 standard deviations (model_spec.py: CLIP), a
 # random one is below 2^0.5.
 LARGEST = 36.0
 

@@ -35,8 +35,12 @@ def clipped(contributions: Floats, norm: float) -> Floats:
 
 
 def in_steps(contributions: Floats, norm: float, words: Words = system_words) -> Integers:
-    """Each row clipped to `norm`, in steps of norm / STEPS, its own norm at most STEPS, [patients, values]."""
-    scaled = clipped(contributions, norm) * (STEPS / norm)
+    """Each row clipped to `norm`, in steps of norm / STEPS, its own norm at most STEPS, [patients, values].
+
+    A row with NaN or infinity, which a model that somebody made up may give, is nothing: it has no norm to clip.
+    """
+    finite = np.isfinite(contributions).all(axis=1, keepdims=True)
+    scaled = clipped(np.where(finite, contributions, 0.0), norm) * (STEPS / norm)
     steps = _rounded(scaled, words)
     while len(long := np.flatnonzero(np.square(steps).sum(axis=1) > STEPS**2)):
         scaled[long] *= _SHRINK

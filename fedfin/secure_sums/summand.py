@@ -24,7 +24,7 @@ from fedfin.model.model_spec import Task, quantized_shapes, task_specs
 from fedfin.plan import Plan
 from fedfin.protocol.convergence import METRICS
 from fedfin.secure_sums import lanes
-from fedfin.secure_sums.fixed_point import MOST, ONE, add_rounded, largest
+from fedfin.secure_sums.fixed_point import MOST, ONE, add_rounded, largest, with_whole_counts
 from fedfin.secure_sums.masks import Words
 
 LARGEST_METRIC = float(
@@ -40,10 +40,13 @@ class Opened(NamedTuple):
 
 
 def metric_names(plan: Plan, task: Task) -> tuple[str, ...]:
-    """What sites tell beside their values."""
+    """What sites tell beside their values.
+
+    Not FIN's loss: few cases may have what it is asked for, and of a closed form a case's error never changes.
+    """
     if task != "train":
         return ("cases",)
-    return ("cases", "fin_loss", "label_loss", *(METRICS if plan.rounds.stops_after else ()))
+    return ("cases", "label_loss", *(METRICS if plan.rounds.stops_after else ()))
 
 
 class Summand:
@@ -55,6 +58,7 @@ class Summand:
     def __init__(self, plan: Plan, task: Task, levels: Levels | None = None) -> None:
         self._shapes, self._metrics = task_specs(plan, task), metric_names(plan, task)
         self.quantized: Shapes = quantized_shapes(plan) if levels is not None else {}
+        self._counts = task != "train"  # which is of no counts
         self._bits = 0 if levels is None else lanes.width(levels.most, plan.rounds.sites)
         whole = {name: shape for name, shape in self._shapes.items() if name not in self.quantized}
         self._places, self._steps_at = _places(whole, len(self._shapes))
@@ -83,6 +87,8 @@ class Summand:
         words[: len(self._shapes)] = [weights.get(name, 0) for name in sorted(self._shapes)]
         for names, weight in self._runs(values, weights):
             flat = np.concatenate([values[name].reshape(-1) for name in names])
+            if self._counts:
+                flat = with_whole_counts(flat, weight)
             if largest(flat, weight * ONE) > MOST // sites:
                 raise ProtocolError(_overflow(values, names, weight, sites))
             start = self._places[names[0]].start

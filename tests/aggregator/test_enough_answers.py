@@ -502,3 +502,24 @@ def test_the_key_is_for_secure_sums_without_noise(level: str) -> None:
         ValueError, match=rf'privacy.least_answers is for privacy.level = "secure", not "{level}"'
     ):
         replace_struct(PLAN, privacy=Privacy(level=level, least_answers=10))
+
+
+def test_of_what_a_lost_modality_makes_enough_it_is_told_that_it_is_left_out() -> None:
+    """Nine have both and nine an image: counted nowhere, and 18 once nobody pools the text."""
+    plan, sums = counting(least_sites_per_block=3), counts()
+    sums["count.evaluate"].total[:] = 0
+    del sums["norm.text.mean"]
+    assert flags(sums, plan) == [0, 0, 0, 0]
+    said = suppressed(plan, "evaluate", {"enough.evaluate": enough_answers(plan, sums)["enough.evaluate"]})
+    assert said == list(plan.labels)
+
+
+def test_sums_of_counts_are_whole() -> None:
+    """Sites tell shares of their cases: what float32 rounds off them would say which site counted how many."""
+    sites = Sites(PLAN, three((12, 15, 20)))
+    sites.count()
+    histograms, scores = sites.sum("evaluate"), sites.sum("calibrate")[CALIBRATION].total[..., 0]
+    labels = sites.sum("second_moments")["labels.complete.image"].total[:, :, 0]
+    for total in (*(sum_.total for sum_ in histograms.values()), scores, labels):
+        assert total.any()
+        assert not (total % round(ONE)).any()

@@ -17,6 +17,7 @@ from fedfin.model.model_spec import CALIBRATION, Task
 from fedfin.model.second_moment_spec import OTHER_HALF
 from fedfin.plan import Plan
 from fedfin.plan_sections import Privacy, Rounds
+from fedfin.protocol.convergence import ANSWERS
 from fedfin_aggregator.closed_form.moment_checks import check
 from fedfin_edge.agent.joining import check_patients, labels_below_floor
 from fedfin_edge.cases.dataset import FEW, Dataset, load_dataset
@@ -24,6 +25,7 @@ from fedfin_edge.cases.floor import Floor
 from fedfin_edge.site import open_site
 from fedfin_edge.tasks.calibrate import measure_scores
 from fedfin_edge.tasks.evaluate import evaluate
+from fedfin_edge.tasks.held_out_loss import held_out_loss
 from fedfin_edge.tasks.moments import pool_moments
 from fedfin_edge.tasks.run_task import run_task
 
@@ -306,3 +308,21 @@ def test_the_calibration_of_too_few_patients_is_not_sent(patients: int, sent: se
     """The means of few logits tell of each."""
     dataset = replace(draw(PLAN, 40, 1), validation=np.arange(40) < patients)
     assert given("calibrate", dataset) == sent
+
+
+@pytest.mark.parametrize("known", [1, 2, 9])
+def test_training_ends_by_no_answer_that_calibration_keeps_to_itself(known: int) -> None:
+    """Of cases with an image alone so few know the label: neither losses nor their number tell of them."""
+    plan = replace_struct(
+        BOTH, labels=("l0",), rounds=Rounds(sites=3, min_sites=3, patience=2), privacy=Privacy("secure")
+    )
+    found = []
+    for answer in (np.nan, 0, 1):
+        drawn = draw(plan, 60, 1)
+        drawn.labels[:20, 0] = np.nan
+        drawn.labels[:known, 0] = answer
+        text = drawn.present | {"text": np.arange(60) >= 20}
+        dataset = floored(replace(drawn, present=text, validation=np.ones(60, np.bool_)))
+        found.append(held_out_loss(load_model(plan, initial_model(plan)), plan, dataset))
+    assert found[0] == found[1] == found[2]
+    assert found[0][ANSWERS] == 3 * 40

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from private_plan import private_plan
 
 from fedfin import limits
 from fedfin.codec import Preset, compress
@@ -17,7 +18,7 @@ from fedfin.protocol.payloads import GlobalDelta, encode_model
 from fedfin.protocol.site.effects import Assemble
 from fedfin.protocol.transfer import whole_id
 from fedfin_aggregator.rounds.versions import make_change
-from fedfin_edge.agent.global_model import GlobalModelFile
+from fedfin_edge.agent.global_model import GlobalModelFile, check_model
 
 PLAN = Plan(
     federation="ward",
@@ -37,7 +38,9 @@ def _history() -> tuple[list[bytes], list[bytes]]:
     payloads, deltas = [encode_model(model, plan=PLAN.digest(), version=0)], []
     for version, preset in enumerate(PRESETS, 1):
         rng = np.random.default_rng(version)
-        means = {name: rng.standard_normal(shape) for name, shape in SHAPES.items()}
+        means = {
+            name: rng.standard_normal(shape) for name, shape in SHAPES.items() if not name.startswith("norm.")
+        }
         change = make_change(model, means, {}, owed, SHAPES, preset)
         model, owed = change.tensors, change.owed
         deltas.append(_delta(version, change.set, change.add))
@@ -186,3 +189,25 @@ def test_a_model_whose_random_features_are_not_as_they_were_drawn_is_refused(
     (tmp_path / "model.msgpack").write_bytes(payload)
     with pytest.raises(ProtocolError, match=f"{name} is not as it was drawn"):
         GlobalModelFile(tmp_path / "model.msgpack").tensors(BASIS)
+
+
+@pytest.mark.parametrize("square", [-1e-6, -65_536.0, 3.9])
+def test_moments_that_no_cases_give_are_refused(square: float) -> None:
+    """Where a deviation is no number neither is any answer, of whoever is there: mean 2, mean square below 4."""
+    model = initial_model(BASIS)
+    modality = next(iter(BASIS.dims))
+    model[f"norm.{modality}.mean"][0], model[f"norm.{modality}.square"][0] = 2.0, square
+    with pytest.raises(ProtocolError, match=rf"norm\.{modality}\.square is below .* no cases give that"):
+        check_model(BASIS, model)
+    model[f"norm.{modality}.square"][0] = 4.0
+    check_model(BASIS, model)
+
+
+def test_what_features_are_divided_by_is_the_plan_s_where_nobody_pools_it() -> None:
+    """With noise no sum tells moments: others are made up."""
+    plan = private_plan()
+    model = initial_model(plan)
+    check_model(plan, model)
+    model["norm.image.mean"][0] = 0.1
+    with pytest.raises(ProtocolError, match=r"norm\.image\.mean is not as it was drawn"):
+        check_model(plan, model)

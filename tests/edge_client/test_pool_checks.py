@@ -6,8 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from closed_form_cases import draw, make_plan
+from msgspec.structs import replace as replace_struct
 
 from fedfin.errors import StateError
+from fedfin.plan_sections import Privacy, Rounds
+from fedfin_edge.agent.participation import Participation
 from fedfin_edge.agent.pool_checks import check_own_features, lost_modalities
 from fedfin_edge.tasks.moments import pool_moments
 
@@ -65,3 +68,43 @@ def test_healthy_sites_go_on_and_say_nothing(count: int) -> None:
         for model in (pooled(sites), {name: 0 * values for name, values in pooled(sites).items()}):
             check_own_features(settled(), site, model)
             assert lost_modalities(site, model) == []
+
+
+@pytest.mark.parametrize("off", [9.0, -9.0])
+def test_moments_off_all_cases_but_one_are_refused_by_every_site(off: float) -> None:
+    """In one feature of seven: all others would be cut there, and the sum of all sites tell of that patient alone."""
+    sites = federation(10)
+    model = pooled(sites)
+    mean = model["norm.image.mean"].astype(np.float64)
+    variance = model["norm.image.square"] - mean**2
+    mean[3] += off * np.sqrt(variance[3])
+    told = model | {"norm.image.mean": mean, "norm.image.square": mean**2 + variance}
+    for site in sites:
+        with pytest.raises(StateError, match="feature 3 of 100% of its cases is cut"):
+            check_own_features(settled(), site, told)
+
+
+def test_moments_that_only_one_known_record_fits_are_refused() -> None:
+    """Of no variance in one feature: whoever is not just there is cut."""
+    sites = federation(10)
+    model = pooled(sites)
+    mean, square = (model[f"norm.text.{part}"].copy() for part in ("mean", "square"))
+    mean[0] = sites[4].features["text"][7, 0]
+    square[0] = mean[0] ** 2
+    with pytest.raises(StateError, match=r"feature 0 of 9[0-9]% of its cases is cut"):
+        check_own_features(settled(), sites[4], model | {"norm.text.mean": mean, "norm.text.square": square})
+
+
+def test_moments_that_change_after_they_were_checked_are_checked_again() -> None:
+    """An honest aggregator's stay; each version's are held against this site's cases."""
+    sites, secure = federation(3), Privacy(level="secure")
+    plan = replace_struct(PLAN, privacy=secure, rounds=Rounds(count=1, sites=3, min_sites=3))
+    part = SimpleNamespace(plan=plan, dataset=sites[0], _site=settled(), _checked_norm={})
+    model = pooled(sites)
+    for _ in range(2):
+        Participation.check_pool(part, "train", model, print)
+    mean, square = (model[f"norm.image.{part}"].astype(np.float64) for part in ("mean", "square"))
+    far = mean + 9 * np.sqrt(square - mean**2)
+    other = model | {"norm.image.mean": far, "norm.image.square": far**2 + square - mean**2}
+    with pytest.raises(StateError, match="unlike the federation's"):
+        Participation.check_pool(part, "train", other, print)

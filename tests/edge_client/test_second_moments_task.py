@@ -9,9 +9,8 @@ from closed_form_cases import draw, folded, make_plan, second_moments, solved, s
 from msgspec.structs import replace as changed
 
 from fedfin.errors import ProtocolError
-from fedfin.fusion.model import CLIP
 from fedfin.model.initial_model import initial_model
-from fedfin.model.model_spec import cosines, task_specs, tensor_specs
+from fedfin.model.model_spec import CLIP, cosines, task_specs, tensor_specs
 from fedfin.model.second_moment_spec import LARGEST, OTHER_HALF, diagonal, least_bytes, pack, unpack
 from fedfin.plan import Plan
 from fedfin.plan_sections import Privacy, Rounds

@@ -41,9 +41,9 @@ def cases(count: int) -> Dataset:
     )
 
 
-def ask(where, task, dataset, plan=PLAN, stop=lambda: False):
+def ask(where, task, dataset, plan=PLAN, stop=lambda: False, secret=b""):
     model = initial_model(plan)
-    return where(plan, task, 2, model, dataset, "s0", progress=lambda _: None, stop=stop)
+    return where(plan, task, 2, model, dataset, "s0", progress=lambda _: None, stop=stop, secret=secret)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,15 @@ def test_a_task_gives_the_bytes_that_it_gives_in_this_process(tasks: TaskProcess
         }
         assert all(array.flags.writeable for array in there.deltas.values())
     assert tasks.peak_rss_mb > 100
+
+
+def test_the_site_s_secret_is_in_what_training_draws(tasks: TaskProcess) -> None:
+    name = "head.output.weight"
+    here, there, other = (
+        ask(where, "train", cases(16), secret=secret).deltas[name].tobytes()
+        for where, secret in ((run_task, b"one"), (tasks.run_task, b"one"), (tasks.run_task, b""))
+    )
+    assert here == there != other
 
 
 def test_a_task_that_is_stopped_gives_nothing_and_the_next_one_is_done(tasks: TaskProcess) -> None:

@@ -1,20 +1,23 @@
 """Promises of a site's task: what is sent, with which weight, and that it repeats exactly."""
 
+import dataclasses
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
 from msgspec.structs import replace
 
 from fedfin.codec import PRESETS
 from fedfin.model.initial_model import initial_model
 from fedfin.model.model_spec import task_specs
 from fedfin.plan import Plan
-from fedfin.plan_sections import Codec, Modality, Model, Stage, Training
+from fedfin.plan_sections import Codec, Modality, Model, Privacy, Rounds, Stage, Training
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.tasks.run_task import run_task
 from fedfin_edge.tasks.task import TaskStoppedError
+from fedfin_edge.tasks.train import draws_of
 
 DIMS = {"image": 24, "text": 12, "lab": 5}
 
@@ -69,6 +72,29 @@ def test_the_same_task_sends_the_same_bytes(fin):
     assert (first.weights, first.metrics) == (again.weights, again.metrics)
     for other in (run(plan, "train", dataset, round_number=3), run(plan, "train", dataset, site="b")):
         assert other.deltas[name].tobytes() != first.deltas[name].tobytes()
+
+
+def test_what_a_site_draws_with_a_secret_nobody_draws_who_does_not_know_it() -> None:
+    """In secure sums: who knew which case was shown what could solve for single cases. The same one draws the same."""
+    draws = [
+        torch.rand(4, generator=draws_of(make_plan("mlp"), 3, "a", secret)).tolist()
+        for secret in (b"", b"one", b"other", b"one")
+    ]
+    assert draws[1] == draws[3]
+    assert len({tuple(one) for one in draws}) == 3
+
+
+@pytest.mark.parametrize(("complete", "told"), [(9, False), (10, True)])
+def test_in_a_sum_what_imputation_leaves_of_few_patients_is_not_told(complete: int, told: bool) -> None:
+    """Of one it is that patient's squared error by feature."""
+    rounds, privacy = Rounds(count=4, sites=3, min_sites=3), Privacy(level="secure")
+    plan = replace(make_plan("mlp"), rounds=rounds, privacy=privacy, training=Training(epochs=20))
+    dataset = make_dataset(plan, [BOTH] * complete + [IMAGE, TEXT] * 20)
+    result = run(plan, "train", dataclasses.replace(dataset, least_patients=10))
+    assert {name for name in result.deltas if name.startswith("spread.")} == (
+        {"spread.image", "spread.text"} if told else set()
+    )
+    assert "head.real.image.weight" in result.deltas
 
 
 def test_a_preset_s_learning_rate_factor_multiplies_the_plan_s():

@@ -34,6 +34,8 @@ class Part:
     def check(self, _: Outbox) -> None:
         """It may leave."""
 
+    secret = b""
+
     def check_pool(self, *_: Any) -> None:
         """The features are like the others'."""
 

@@ -49,7 +49,12 @@ class Fold:
         self._limit = limit
         self._bounds: dict[str, int] = {}  # B of each tensor
 
-    def add(self, values: Tensors, weights: Mapping[str, int], share: int = staleness.FULL) -> None:
+    def add(
+        self,
+        values: Mapping[str, NDArray[np.floating]],
+        weights: Mapping[str, int],
+        share: int = staleness.FULL,
+    ) -> None:
         """Add one site's tensors, all or none. A weight of 0 adds nothing.
 
         `share`, of staleness.FULL: what a late update counts. It scales the values, not the weight that the sum is

@@ -10,6 +10,7 @@ from fedfin.codec import Tensors
 from fedfin.model.model_spec import CALIBRATION, CALIBRATION_SUMS, CENTRES, MAGNITUDES, Task, pattern_row
 from fedfin.plan import Plan
 from fedfin.protocol import staleness
+from fedfin.secure_sums.fixed_point import with_whole_counts
 from fedfin_aggregator.closed_form.denoised import denoised
 from fedfin_aggregator.closed_form.groups import by_group, grouped, is_grouped
 from fedfin_aggregator.closed_form.head_calibration import as_learnt, by_label, calibrate
@@ -31,10 +32,14 @@ def fold_update(
     share: int = staleness.FULL,
 ) -> None:
     """Add one site's update: second moments, which do not age, by group of sites. Raises ProtocolError as Fold.add."""
-    if task == "second_moments":
-        fold.add(grouped(values, site), grouped(weights, site))
-    else:
+    if task == "train":
         fold.add(values, weights, share)
+        return
+    whole = {name: with_whole_counts(value, weights[name]) for name, value in values.items()}
+    if task == "second_moments":
+        fold.add(grouped(whole, site), grouped(weights, site))
+    else:
+        fold.add(whole, weights, share)
 
 
 def close_round(

@@ -36,11 +36,12 @@ def enough_answers(plan: Plan, sums: Sums) -> dict[str, Floats]:
             continue
         counts = np.rint(sums[COUNT + task].total / ONE)
         rows = enough_shapes(plan)[ENOUGH + task][0]
-        flags = _enough(counts[:rows], least)
+        flags, counted = _enough(counts[:rows], least), counts[:rows].any(axis=-1)
         if task != "second_moments":
-            clear = np.asarray(_none_or(least, counts[rows:]).all(axis=-1))
-            flags = _without_few(plan, task, flags, clear, _lost(plan, sums))
-        found[ENOUGH + task] = np.where(counts[:rows].any(axis=-1), flags, NOBODY).astype(np.float64)
+            clear, lost = np.asarray(_none_or(least, counts[rows:]).all(axis=-1)), _lost(plan, sums)
+            flags = _without_few(plan, task, flags, clear, lost)
+            counted |= bool(lost)  # cases that were too few of their combination may be enough without it
+        found[ENOUGH + task] = np.where(counted, flags, NOBODY).astype(np.float64)
     return found
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.study.method import Floats
+from fedfin.model.model_spec import CLIP
 from fedfin_edge.cases.dataset import Dataset
-
-CLIP = 6.0  # as fedfin/fusion/model.py
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from fedfin.protocol import transfer
 from fedfin.protocol.payloads import GlobalModel, apply_delta, decode_model, decode_payload, encode_model
 from fedfin.protocol.site.effects import Assemble
 
+ROUNDED = 1e-5  # what rounding may take off a mean square, of its value and absolutely
+
 
 class GlobalModelFile:
     """One version's GlobalModel payload. `id`: that of its transfer; `version`: None when none can be read."""
@@ -86,8 +88,15 @@ def check_model(plan: Plan, tensors: Tensors) -> None:
     """Raises ProtocolError for a model that no honest aggregator makes.
 
     What is never trained is as it was drawn: with random features of its own choice, whoever poses as the aggregator
-    would have second moments tell single cases. Values are finite and bounded already (fedfin/codec/compression.py).
+    would have second moments tell single cases. So it would with moments that no cases have: NaN tells who is there.
+    Values are finite and bounded already (fedfin/codec/compression.py).
     """
+    for modality in plan.dims:
+        mean, square = (tensors[f"norm.{modality}.{part}"].astype(np.float64) for part in ("mean", "square"))
+        if (square < np.maximum(0.0, np.square(mean) * (1 - ROUNDED) - ROUNDED)).any():
+            raise ProtocolError(
+                f"norm.{modality}.square is below norm.{modality}.mean squared: no cases give that"
+            )
     for name, drawn in fixed_tensors(plan).items():
         if not np.array_equal(tensors[name].view(np.uint32), drawn.view(np.uint32)):
             raise ProtocolError(f"tensor {name} is not as it was drawn, although nothing trains it")

@@ -78,10 +78,15 @@ class Participation:
                 check_changed(site, answers, run, self._data, self._patients)
         state.join(run, plan)
         self._site, self._state, self._answers, self._channel = site, state, answers, channel
-        self._checked_pool = False
+        self._checked_norm: dict[
+            str, bytes
+        ] = {}  # of a later version they are others only where somebody lies
         noised, summed = plan.privacy.noised, plan.privacy.summed
         self._ledger = PrivacyLedger(site.ledger_path, budget_of(plan)) if noised else None
         self.sums = self._summing() if summed else None
+        self.secret = (
+            answers.key if summed else b""
+        )  # in what training draws; at "open" both ends can compute it again
 
     def _summing(self) -> Summing:
         ledger = Ledger(self.plan, self.run, self._state.folder / "secure-sum.msgpack", self._answers)
@@ -114,11 +119,12 @@ class Participation:
     def check_pool(self, task: Task, model: Tensors, report: Report) -> None:
         """Hold this site's features against the pooled ones, where the aggregator cannot. Raises StateError."""
         privacy = self.plan.privacy
-        if self._checked_pool or not privacy.summed or privacy.noised or task == "moments":
+        norm = {name: values.tobytes() for name, values in model.items() if name.startswith("norm.")}
+        if norm == self._checked_norm or not privacy.summed or privacy.noised or task == "moments":
             return
         with declining("moments"):
             check_own_features(self._site, self.dataset, model)
-        self._checked_pool = True
+        self._checked_norm = norm
         if lost := lost_modalities(self.dataset, model):
             report("unlike", {"modalities": ", ".join(lost), "reason": LOST})
 

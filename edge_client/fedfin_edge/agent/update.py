@@ -62,18 +62,22 @@ def make_update(
     stop: Callable[[], bool],
     keep: Path | None = None,
     tasks: TaskProcess | None = None,
+    secret: bytes = b"",
 ) -> Outbox:
     """The update of this round. Raises TaskStoppedError when `stop` said so.
 
     `report` is told how far it is, and of tensors that are not sent because they are not finite.
     `keep`: a folder for the raw deltas of training rounds. `tasks`: where the task runs; None: in this process.
+    `secret`: as for run_task.
     """
 
     def progress(share: float) -> None:
         report("progress", {"round": work.round, "share": round(share, 3)})
 
     do = run_task if tasks is None else tasks.run_task
-    result = do(plan, work.task, work.round, model, dataset, site, progress=progress, stop=stop)
+    result = do(
+        plan, work.task, work.round, model, dataset, site, progress=progress, stop=stop, secret=secret
+    )
     if result.contradicts is not None:
         report("labels", {"auc": round(result.contradicts, 3), "reason": CONTRADICTION})
     if lost := suppressed(plan, work.task, model):

@@ -144,6 +144,7 @@ class Worker:
             stop=stop.is_set,
             keep=self._keep_deltas,
             tasks=self._tasks,
+            secret=part.secret,
         )
         # In a sum it never leaves as it is: what travels is made, and sealed, for each attempt (summing.py).
         seal = b"" if part.sums is not None else self._channel.new_seal(work.round)

@@ -17,11 +17,11 @@ def held_out_loss(model: FusionModel, plan: Plan, dataset: Dataset) -> dict[str,
     Each case answers with all that it has, and with each modality alone. Empty where there are no such cases, or where
     they are of too few patients for the site's floor.
     """
-    rows, _ = k_anonymous(plan, dataset, dataset.calibration_held_out)
+    rows, judged = k_anonymous(plan, dataset, dataset.calibration_held_out)
     if not dataset.floor.allows(rows):
         return {}
     features = {m: torch.from_numpy(dataset.features[m][rows]) for m in plan.dims}
-    labels = torch.from_numpy(dataset.labels[rows])
+    labels = torch.from_numpy(judged[rows])
     answers, losses = 0.0, dict.fromkeys(LOSSES, 0.0)
     with torch.inference_mode():
         for scenario in scenarios({m: dataset.present[m][rows] for m in plan.dims}):

@@ -1,4 +1,4 @@
-"""A round's task, by its name. The plan seeds every draw: the same input gives the same bytes on the same machine.
+"""A round's task, by its name. Plan and site seed every draw: the same input gives the same bytes on the same machine.
 
 torch is imported when a task needs it, and not before: a site that waits for a round does without.
 """
@@ -10,6 +10,7 @@ from fedfin.codec import Tensors
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin_edge.cases.dataset import Dataset
+from fedfin_edge.cases.rare_values import without_rare_values
 from fedfin_edge.tasks.answer_counts import count_answers
 from fedfin_edge.tasks.moments import pool_moments
 from fedfin_edge.tasks.pooled_modalities import with_pooled_modalities
@@ -31,10 +32,12 @@ def run_task(
     *,
     progress: Callable[[float], None],
     stop: Callable[[], bool],
+    secret: bytes = b"",
 ) -> TaskResult:
     """Do a round's task on the site's cases.
 
-    `progress` is given the share done, 0 to 1; `stop` is asked between batches. Raises TaskStoppedError.
+    `progress` is given the share done, 0 to 1; `stop` is asked between batches. `secret`: the site's, in what training
+    draws. Raises TaskStoppedError.
     """
     import torch
 
@@ -43,10 +46,12 @@ def run_task(
         dataset = with_pooled_modalities(plan, model, dataset)
         if not len(dataset):  # of what the site has nothing was pooled
             return TaskResult({}, {}, {"cases": 0.0})
+    if plan.privacy.summed and not plan.privacy.noised:
+        dataset = without_rare_values(dataset)
     if task == "train" and not plan.privacy.noised:
         from fedfin_edge.tasks.train import train
 
-        return train(plan, round_number, model, dataset, site, Control(progress, stop))
+        return train(plan, round_number, model, dataset, site, Control(progress, stop), secret)
     result = (_noised if plan.privacy.noised else _plain)(task, model, plan, dataset)
     progress(1.0)
     return result

@@ -46,6 +46,7 @@ class Question(msgspec.Struct, frozen=True, tag=True):
     task: Task
     round: int
     site: str
+    secret: bytes
     model: dict[str, Array]
     cases: dict[str, Field] | None
 

@@ -56,12 +56,13 @@ class TaskProcess:
         *,
         progress: Callable[[float], None],
         stop: Callable[[], bool],
+        secret: bytes = b"",
     ) -> TaskResult:
         """As `tasks.run_task.run_task`; FedfinError when the process was ended from outside."""
         with self._at_work:
             pipe = self._pipe or self._start()
             cases = None if dataset is self._dataset else wire.pack_cases(dataset)
-            question = wire.Question(plan, task, round_number, site, wire.pack(model), cases)
+            question = wire.Question(plan, task, round_number, site, secret, wire.pack(model), cases)
             try:
                 pipe.send_bytes(msgspec.msgpack.encode(question))
                 self._dataset = dataset
@@ -163,6 +164,7 @@ def _answer(question: wire.Question, dataset: Dataset, pipe: Connection) -> wire
             question.site,
             progress=lambda share: pipe.send_bytes(msgspec.msgpack.encode(wire.Progress(share))),
             stop=pipe.poll,
+            secret=question.secret,
         )
     except TaskStoppedError:
         return wire.Stopped()

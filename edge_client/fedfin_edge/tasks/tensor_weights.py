@@ -23,17 +23,28 @@ class TensorWeights:
         self._asked[rows] |= masks.asked
         self._fed[rows] |= masks.to_fin & masks.asked.any(dim=1, keepdim=True)
 
-    def weights(self, specs: Specs, modalities: list[str], floor: Floor | None = None) -> dict[str, int]:
-        """Cases by tensor name; tensors that nothing trained, or the cases of too few patients, are left out."""
+    def weights(
+        self, specs: Specs, modalities: list[str], floor: Floor | None = None, *, by_block: bool = False
+    ) -> dict[str, int]:
+        """Cases by tensor name; tensors that nothing trained are left out.
+
+        So are with a floor those that the cases of too few patients did: what is measured of them, as of one it is that
+        patient's own; `by_block`, where to whom it gives a site tells, all.
+        """
         used = {
             name: self._used(spec, modalities)
             for name, spec in specs.items()
             if spec.trained_by not in UNTRAINED
         }
+        asked = {
+            name: floor
+            for name, spec in specs.items()
+            if floor is not None and (by_block or spec.trained_by == "spread")
+        }
         return {
             name: int(cases.sum())
             for name, cases in used.items()
-            if cases.any() and (floor is None or floor.allows(cases.numpy()))
+            if cases.any() and (name not in asked or asked[name].allows(cases.numpy()))
         }
 
     def _used(self, spec: TensorSpec, modalities: list[str]) -> Tensor:

@@ -31,13 +31,19 @@ from fedfin_edge.tasks.tensor_weights import TensorWeights
 
 
 def train(
-    plan: Plan, round_number: int, before: Tensors, dataset: Dataset, site: str, control: Control
+    plan: Plan,
+    round_number: int,
+    before: Tensors,
+    dataset: Dataset,
+    site: str,
+    control: Control,
+    secret: bytes = b"",
 ) -> TaskResult:
     """Train on the site's cases from the model `before`; what was added to each tensor that a case trained.
 
     The round's preset may ask for another learning rate. Raises TaskStoppedError.
     """
-    generator = draws_of(plan, round_number, site)
+    generator = draws_of(plan, round_number, site, secret)
     model = load_model(plan, before)
     held_out = held_out_loss(model, plan, dataset) if plan.rounds.stops_after else {}
     cases = _training_cases(plan, model, dataset)
@@ -51,9 +57,9 @@ def train(
         losses.append((step.label_loss, step.fin_loss))
         control.tick(share)
     after = model.dump_tensors() | spread.tensors()
-    # To whom it gives a site tells where the plan asks for sites behind every block: not of few patients.
-    floor = dataset.floor.of(trains_head(plan, dataset)) if plan.privacy.least_sites_per_block else None
-    weights = counted.weights(tensor_specs(plan), list(plan.dims), floor)
+    floor = dataset.floor.of(trains_head(plan, dataset)) if plan.privacy.summed else None
+    by_block = bool(plan.privacy.least_sites_per_block)
+    weights = counted.weights(tensor_specs(plan), list(plan.dims), floor, by_block=by_block)
     deltas = {name: after[name] - before[name] for name in weights}
     mean = np.mean(losses, axis=0) if losses else np.zeros(2)
     metrics = {"cases": float(len(cases.labels)), "label_loss": float(mean[0]), "fin_loss": float(mean[1])}
@@ -127,9 +133,12 @@ def trains_head(plan: Plan, dataset: Dataset) -> NDArray[np.bool_]:
     return train & ~dataset.calibration_held_out if validated else train
 
 
-def draws_of(plan: Plan, round_number: int, site: str) -> torch.Generator:
-    """What a site draws from in a round of training."""
-    digest = hashlib.sha256(f"{plan.seed}/{round_number}/{site}".encode()).digest()
+def draws_of(plan: Plan, round_number: int, site: str, secret: bytes = b"") -> torch.Generator:
+    """What a site draws from in a round of training.
+
+    secret: its own, in secure sums. Who knew what each case was shown, round by round, could solve for single cases.
+    """
+    digest = hashlib.sha256(f"{plan.seed}/{round_number}/{site}".encode() + secret).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 

@@ -60,3 +60,11 @@ def test_the_sum_of_the_most_patients_is_exact_in_float32() -> None:
 def test_a_patient_without_anything_adds_nothing() -> None:
     """No division by his norm of zero."""
     assert (in_steps(np.zeros((1, 3)), 1.0) == 0).all()
+
+
+def test_a_patient_whose_contribution_is_no_number_adds_nothing() -> None:
+    """NaN has no norm: it would be the largest number there is, beside which no noise hides who is there."""
+    rows = np.array([[np.nan, 0.5], [np.inf, 0.0], [0.5, 0.5], [-np.inf, np.nan]])
+    steps = in_steps(rows, 1.0)
+    assert (steps[[0, 1, 3]] == 0).all()
+    assert (steps[2] == STEPS // 2).all()
