@@ -24,7 +24,7 @@ from fedfin_aggregator.fold.fold import Fold
 from fedfin_aggregator.rounds.close import fold_update
 from fedfin_aggregator.rounds.enough_answers import enough_answers
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.cases.patient_digests import KEY_BYTES, changed_patients, patient_digests
+from fedfin_edge.cases.patient_digests import KEY_BYTES, patient_digests, too_few_changed
 from fedfin_edge.tasks.calibrate import case_scores
 from fedfin_edge.tasks.evaluate import answer, score_bins
 
@@ -70,8 +70,8 @@ class Watch:
 
     def check_changed(self, former: Dataset, now: Dataset) -> None:
         """As a site's agent does before a sum (agent/joining.py). Raises StateError."""
-        digests = (patient_digests(one, bytes(KEY_BYTES)) for one in (former, now))
-        if self.level.sums[0] > 1 and changed_patients(*digests) < self.level.least_patients:
+        before, after = (patient_digests(one, bytes(KEY_BYTES)) for one in (former, now))
+        if self.level.sums[0] > 1 and too_few_changed(after, before, self.level.least_patients):
             raise StateError("too few patients have changed")
 
 

@@ -9,7 +9,8 @@ bytes that go out are those of the line, or none.
 
 import os
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from fedfin.files import flush_folder
 from fedfin.limits import LIVES
 from fedfin.model.model_spec import Task
 from fedfin.protocol.life import FIRST_LIFE, Life
-from fedfin_edge.cases.patient_digests import KEY_BYTES
+from fedfin_edge.cases.patient_digests import KEY_BYTES, PatientDigests
 from fedfin_edge.site import Site
 
 
@@ -60,11 +61,22 @@ class Key(msgspec.Struct, frozen=True, tag_field="kind", tag="key"):
     key: str
 
 
+class Givers(msgspec.Struct, frozen=True):
+    """Who gives to all these kinds of sums, and to no others."""
+
+    kinds: tuple[str, ...]
+    patients: tuple[str, ...]
+
+
 class Patients(msgspec.Struct, frozen=True, tag_field="kind", tag="patients"):
-    """Whom a data set (its digest) holds, of which secure sums were answered: see cases/patient_digests.py."""
+    """Whom a data set (its digest) holds, of which secure sums were answered: see cases/patient_digests.py.
+
+    `given` None: an earlier version wrote the line, and did not know it.
+    """
 
     data: str
     digests: dict[str, int]
+    given: tuple[Givers, ...] | None = None
 
 
 Line = Answer | Allowed | Revealed | Key | Patients
@@ -174,15 +186,18 @@ class Answers:
             self._append(known)
         return bytes.fromhex(known.key)
 
-    @property
-    def patients(self) -> dict[str, Counter[str]]:
-        """Whom each data set holds, of which secure sums were answered."""
-        return {line.data: Counter(line.digests) for line in self._lines if isinstance(line, Patients)}
+    def patients(self) -> Iterator[PatientDigests]:
+        """Whom each data set holds, of which secure sums were answered.
 
-    def remember(self, data: str, patients: Counter[str]) -> None:
-        """Make it durable whom a data set holds, before anything of it leaves."""
-        if data not in self.patients:
-            self._append(Patients(data, dict(patients)))
+        Of every one: were older ones forgotten, whoever asks for enough plans could have one forgotten, and subtract.
+        """
+        return (_read_patients(line) for line in self._lines if isinstance(line, Patients))
+
+    def remember(self, data: str, patients: PatientDigests) -> None:
+        """Make it durable whom a data set holds, and who of them gives to what, before anything of it leaves."""
+        own = [line for line in self._lines if isinstance(line, Patients) and line.data == data]
+        if all(_read_patients(line) != patients for line in own):
+            self._append(Patients(data, dict(patients.contents), _grouped(patients)))
 
     def _append(self, line: Line) -> None:
         data = msgspec.json.encode(line) + b"\n"
@@ -199,6 +214,30 @@ class Answers:
 def allow_run(site: Site, run: str) -> None:
     """A person allows this run at this site. Raises StateError."""
     Answers(site.answers_path).allow(run)
+
+
+def _grouped(patients: PatientDigests) -> tuple[Givers, ...] | None:
+    """Each patient once, however many kinds of sums there are; their order tells nothing."""
+    if patients.given is None:
+        return None
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for kind in sorted(patients.given):
+        for patient in patients.given[kind]:
+            kinds[patient].append(kind)
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for patient in sorted(kinds):
+        groups[tuple(kinds[patient])].append(patient)
+    return tuple(Givers(of, tuple(who)) for of, who in groups.items())
+
+
+def _read_patients(line: Patients) -> PatientDigests:
+    if line.given is None:
+        return PatientDigests(Counter(line.digests))
+    given: dict[str, set[str]] = defaultdict(set)
+    for group in line.given:
+        for kind in group.kinds:
+            given[kind].update(group.patients)
+    return PatientDigests(Counter(line.digests), {kind: frozenset(who) for kind, who in given.items()})
 
 
 def _append(path: Path, size: int, data: bytes) -> None:

@@ -1,7 +1,5 @@
 """Whether this site takes part in a run: what its people allowed, and what it has answered before."""
 
-from collections import Counter
-
 import numpy as np
 
 from fedfin.errors import InputError, ProtocolError, StateError
@@ -14,7 +12,7 @@ from fedfin_edge.agent.outbox import Outbox
 from fedfin_edge.agent.plan_policy import sites_behind
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.cases.patient_digests import changed_patients
+from fedfin_edge.cases.patient_digests import PatientDigests, too_few_changed
 from fedfin_edge.site import SETTINGS, Site
 from fedfin_edge.tasks.moment_parts import floor_of_labels
 
@@ -71,14 +69,15 @@ def check_answers(site: Site, answers: Answers, run: str, plan: Plan, data: str)
         )
 
 
-def check_changed(site: Site, answers: Answers, run: str, data: str, patients: Counter[str]) -> None:
+def check_changed(site: Site, answers: Answers, run: str, data: str, patients: PatientDigests) -> None:
     """Raises StateError where a sum with these cases, less one with former ones, would be of too few patients."""
     least = site.settings.policy.least_patients
     if any(answer.data == data for answer in answers.of(run)):
         return
-    if any(0 < changed_patients(patients, former) < least for former in answers.patients.values()):
+    found = (too_few_changed(patients, former, least) for former in answers.patients())
+    if what := next(filter(None, found), ""):
         raise StateError(
-            f"{site.table_path}: since this site last took part in a sum, cases, labels or features of fewer than"
+            f"{site.table_path}: since this site took part in a sum, of this plan or another, {what} of fewer than"
             f" {least} patients have come, gone or changed. Who has both sums can subtract them: put back what was"
             f" there, or come when {least} patients have changed (policy.least_patients in {SETTINGS})"
         )

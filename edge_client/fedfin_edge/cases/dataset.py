@@ -1,7 +1,7 @@
 """A site's encoded cases as arrays: what training and evaluation see."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ class Dataset:
     validation: bool [n], training cases that the head does not train on when it is calibrated on them (None: no case);
     second_half: bool [n], cases of the half of the patients whose second moments go apart (None: no case);
     patient: int64 [n], whose case each is (None: each is of another); least_patients: the floor of
-    what leaves together; rare_answers: whether sums over sites hold labels of which fewer have one of the two answers.
+    what leaves together; rare_answers: whether sums over sites hold labels of which fewer have one of the two answers;
+    patient_ids: what the table calls each patient, by number (None: the number itself).
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -44,11 +45,16 @@ class Dataset:
     patient: NDArray[np.int64] | None = None
     least_patients: int = 0
     rare_answers: bool = True
+    patient_ids: tuple[str, ...] | None = field(default=None, repr=False)
 
     @property
     def patient_numbers(self) -> NDArray[np.int64]:
         """`patient`, int64 [n]."""
         return np.arange(len(self)) if self.patient is None else self.patient
+
+    def patient_id(self, number: int) -> str:
+        """The same whatever the plan, and whoever else is here."""
+        return str(number) if self.patient_ids is None else self.patient_ids[number]
 
     @property
     def floor(self) -> Floor:
@@ -96,6 +102,7 @@ class Dataset:
             self.patient_numbers[cases],
             self.least_patients,
             self.rare_answers,
+            self.patient_ids,
         )
 
     def __len__(self) -> int:
@@ -201,6 +208,7 @@ def _assemble(
         for name, vector in vectors.items():
             features[name][row] = vector
             present[name][row] = True
+    patients, numbers = np.unique([case.patient for case in cases], return_inverse=True)
     labels = [[case.labels.get(label, np.nan) for label in plan.labels] for case in cases]
     return Dataset(
         features,
@@ -211,9 +219,10 @@ def _assemble(
         unencoded,
         np.array([_draw(f"validation\n{case.patient}", seed) < VALIDATION for case in cases], np.bool_),
         np.array([_draw(f"half\n{case.patient}", seed) < 1 / 2 for case in cases], np.bool_),
-        np.unique([case.patient for case in cases], return_inverse=True)[1],
+        numbers,
         least_patients,
         rare_answers,
+        tuple(patients.tolist()),
     )
 
 

@@ -91,7 +91,7 @@ def _print(site: "Site", gone: "Forgotten") -> None:
         print(f"`fedfin edge run {site.folder}` is at work and keeps in memory what it read: restart it")
     if site.answers_path.exists():
         print(
-            f"stays for as long as nobody may subtract: {ANSWERS}, with keyed digests of what each patient's cases were"
+            f"stays for as long as nobody may subtract: {ANSWERS}, with keyed digests of each patient's id and cases"
         )
     if site.settings.intake is not None and site.settings.intake.labels is not None:
         print(f"not ours to change: {site.settings.intake.labels.table}; take its row out there, too")

@@ -93,8 +93,9 @@ def unpack(arrays: Mapping[str, Array]) -> Tensors:
 
 
 def pack_cases(dataset: Dataset) -> dict[str, Field]:
-    """A data set, field by field."""
-    return {field.name: _packed_field(getattr(dataset, field.name)) for field in fields(dataset)}
+    """A data set, field by field; what patients are called is nothing to who computes."""
+    names = [field.name for field in fields(dataset) if field.name != "patient_ids"]
+    return {name: _packed_field(getattr(dataset, name)) for name in names}
 
 
 def unpack_cases(packed: Mapping[str, Field]) -> Dataset:
