@@ -50,7 +50,8 @@ class Coordinator:
         excess = excess_of_plan(self.plan, sum(seat.cases for seat in roster))
         if excess is None or len(roster) < self.plan.rounds.sites:
             return ""
-        return f"note: with as many patients as the charter grants cases, {excess.warning}"
+        complete = "" if len(self.plan.dims) == 1 else ", of whom every fifth has every modality"
+        return f"note: with as many patients as the charter grants cases{complete}, {excess.warning}"
 
     def admit(self, requests: list[Request], cases: int, *, broker: str, files: dict[str, str]) -> None:
         """Give these sites a seat, or new keys for the one they have, and write their admissions.

@@ -220,7 +220,10 @@ def _scored(plan: Plan, results: dict[str, float], scenario: str) -> tuple[str, 
     if cases < limits.LEAST_CASES:
         return f"fewer than {limits.LEAST_CASES} given", "-", "suppressed"
     suppressed = any(key.startswith(SUPPRESSED) for key in results)
-    labels = f"{results.get(LABELS + scenario, 0):.0f} of {len(plan.labels)}"
+    count = results.get(
+        LABELS + scenario, None if auc is not None else 0.0
+    )  # versions from before did not count
+    labels = "-" if count is None else f"{count:.0f} of {len(plan.labels)}"
     return f"{cases:.0f}", labels, "suppressed" if auc is None and suppressed else _number(auc, 1, 100.0)
 
 

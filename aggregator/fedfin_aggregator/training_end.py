@@ -38,7 +38,7 @@ class TrainingEnd:
         if self.best_version is None:
             summed = self.at_most - len(self.without_sum)
             took = f"{summed} of" if self.without_sum else "all"
-            return f"training took {took} {self.at_most} rounds and was still improving"
+            return f"training took {took} {self.at_most} rounds, and the last version went on"
         ended = "stopped improving and ended" if self.converged else "ended"
         loss = "" if self.best_loss is None else f" (loss {self.best_loss:.4f})"
         return (

@@ -48,14 +48,19 @@ def print_reports(reports: Sequence[Report]) -> None:
         console.print(
             f"{report.data} records, {report.rounds} rounds of {_epochs(report)}, mean of {report.seeds} draws"
         )
+    console.print(_table("the default plan", front_table(reports)))
     alike = [report for report in reports if report.rounds == reports[0].rounds]
-    cells = first_of_each(cell for report in alike for cell in report.cells)
-    for title, rows in {"the default plan": default_table(cells), **tables(cells)}.items():
+    for title, rows in tables(first_of_each(cell for report in alike for cell in report.cells)).items():
         console.print(_table(title, rows))
     console.print(
         _table("the default plan at secure", rounds_table({one.rounds: one.cells for one in reports}))
     )
     console.print(_table("", single_table(reports[0].single)))
+
+
+def front_table(reports: Sequence[Report]) -> list[list[str]]:
+    """The default plan's, of the first report that has a cell: levels may be of their own numbers of rounds."""
+    return default_table(first_of_each(cell for report in reports for cell in report.cells))
 
 
 def _epochs(report: Report) -> str:

@@ -109,7 +109,7 @@ def test_show_says_that_training_ended_early_and_which_version_went_on(tmp_path:
 @pytest.mark.parametrize(
     ("last", "said"),
     [
-        (0.1, "training took all 3 rounds and was still improving"),
+        (0.1, "training took all 3 rounds, and the last version went on"),
         (
             0.4,
             "training ended after 3 of at most 3 rounds; version 2 was the best on validation cases (loss 0.3",

@@ -326,6 +326,6 @@ def test_a_site_with_few_cases_for_the_plan_s_dimensions_is_warned(tmp_path: Pat
     (warned,) = (finding for finding in plan(site) if finding.probe == "plan's dimensions")
     assert warned.verdict is Verdict.WARN
     assert warned.says.startswith(
-        "if all 3 sites have as many cases as this one, 60 patients are behind a sum in "
+        "if all 3 sites have as many cases as this one and every fifth patient has every modality, 60 patients are"
     )
     assert "drafted with --patients" in warned.remedy

@@ -43,7 +43,7 @@ def draft(tiny, export, tmp_path, capsys):
 
 def test_dimensions_follow_from_the_patients(draft):
     """400 patients allow 12 dimensions: 12 columns, and no random features."""
-    code, said, plan = draft("--patients", "400")
+    code, said, plan = draft("--patients", "400", "--sites", "10")
     assert code == 0
     assert (plan.modalities[0].dim, plan.modalities[0].scale, plan.model.basis_total) == (12, "modality", 12)
     assert basis_dim(plan, "image") == 1 + 12
@@ -57,10 +57,19 @@ def test_a_bundle_has_no_more_columns_than_it_has(draft):
 
 def test_few_patients_are_told(draft):
     """Eight dimensions are the least, and what more tells is said with what was measured."""
-    code, said, plan = draft("--patients", "100")
+    code, said, plan = draft("--patients", "100", "--sites", "10")
     assert (code, plan.modalities[0].dim) == (0, 8)
     assert "8 dimensions of each modality are the least, and more than so few patients allow" in said
     assert "100 patients are behind a sum in 8 dimensions, and hide in 6" in said
+
+
+@pytest.mark.parametrize("options", [("--sites", "2"), ("--sites", "10", "--epsilon", "8")])
+def test_of_sums_that_are_not_made_or_have_noise_nothing_is_said_that_hides(draft, options):
+    """At two sites the aggregator sees more than any sum; under noise dimensions hide nobody, and need not."""
+    code, said, _ = draft("--patients", "100", *options)
+    assert code == 0
+    assert "behind a sum" not in said
+    assert ("nothing is summed: the aggregator sees" in said) == ("2" in options)
 
 
 def test_the_figure_of_few_patients_is_the_measured_one():

@@ -41,4 +41,4 @@ def test_show_says_that_a_restored_aggregator_passed_a_round_over(
         print_summary(journal, Console(width=500))
     shown = capsys.readouterr().out
     assert f"round 2 closed without a sum: {PASSED_OVER}" in shown
-    assert "training took 2 of 3 rounds and was still improving; round 2 closed without a sum" in shown
+    assert "training took 2 of 3 rounds, and the last version went on; round 2 closed without a sum" in shown

@@ -201,7 +201,11 @@ def _dims(args: argparse.Namespace, manifests: Sequence[Manifest]) -> list[int]:
     columns = columns_for(patients, complete)
     parts = ", ".join(f"{dim} of {m.modality}" for dim, m in zip(columns, manifests, strict=True))
     _tell(f"{complete} patients are taken to have every modality. Dimensions: {parts}")
-    if excess := largest_excess(columns, patients, complete):
+    if args.sites < limits.LEAST_SUMMED:
+        _tell(
+            f"with fewer than {limits.LEAST_SUMMED} sites nothing is summed: the aggregator sees each site's updates"
+        )
+    elif args.epsilon is None and (excess := largest_excess(columns, patients, complete)):
         _tell(f"{LEAST} dimensions of each modality are the least, and more than so few patients allow")
         _tell(excess.warning)
     for path, manifest in zip(args.bundle, manifests, strict=True):

@@ -34,9 +34,10 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.folder)
     warn_if_open(args.folder)
     Journal(args.folder / JOURNAL, create=plan).close()
+    training = plan.rounds.count if plan.trains else 0
     print(
         f"{args.folder}: federation {plan.federation}, plan {plan.digest()[:12]},"
-        f" {plan.rounds.count} rounds of training and {last_round(plan) - plan.rounds.count} others"
+        f" {training} rounds of training and {last_round(plan) - training} others"
     )
     print(f"next: fedfin aggregator request {args.folder} --out aggregator.request")
     if not plan.privacy.summed:  # sums need keys

@@ -58,7 +58,7 @@ FEW_MEANS = (
     " that this may leave the site"
 )
 FEW_MEANS_SUMMED = (
-    "it leaves masked alone, and the fewer cases the others give, the more the sum tells about single ones"
+    "it leaves only masked, and the fewer cases the others give, the more the sum tells about single ones"
 )
 
 

@@ -13,6 +13,7 @@ from fedfin.model.answer_counts import suppressed
 from fedfin.model.model_spec import Task, needs_second_moments
 from fedfin.plan import Plan
 from fedfin.protocol.site.effects import Work
+from fedfin.secure_sums.summand import metric_names
 from fedfin_edge.agent.error_feedback import Feedback
 from fedfin_edge.agent.outbox import Outbox, make_outbox
 from fedfin_edge.agent.raw_deltas import keep_deltas
@@ -89,7 +90,8 @@ def make_update(
         report("diverged", {"round": work.round} | _diverged(bad, work.task))
     if keep is not None and work.task == "train":
         keep_deltas(keep, site, work.round, result.deltas)
-    metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
+    sent = metric_names(plan, work.task) if plan.privacy.summed else result.metrics.keys()
+    metrics = {name: value for name, value in result.metrics.items() if name in sent and math.isfinite(value)}
     return make_outbox(plan, work, site, run, values, result.weights, metrics, feedback, model)
 
 

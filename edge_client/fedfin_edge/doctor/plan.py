@@ -72,10 +72,11 @@ def _dimensions(site: Site, asked: Plan) -> Iterator[Finding]:
     if counts is None or counts.cases is None:
         return
     if excess := excess_of_plan(asked, counts.cases * asked.rounds.sites):
-        says = f"if all {asked.rounds.sites} sites have as many cases as this one, {excess.warning}"
+        complete = "" if len(asked.dims) == 1 else " and every fifth patient has every modality"
+        says = f"if all {asked.rounds.sites} sites have as many cases as this one{complete}, {excess.warning}"
         remedy = (
-            "ask the coordinator for a plan that is drafted with --patients; where it has 8 of each modality, the least"
-            " that a draft writes, more patients hide in it, or noise (--epsilon)"
+            "ask the coordinator for a plan that is drafted with --patients; if it has 8 columns of each modality, the"
+            " least that a draft writes, only more patients or noise (`draft --epsilon`) hide them"
         )
         yield warn("plan's dimensions", says, remedy)
 
