@@ -111,7 +111,7 @@ def leakage(rows: list[Row], columns_of_each: Sequence[int] = DIMENSIONS) -> lis
     """
     known = [row for row in rows if "complete" in row]
     cases = {
-        data: int(fmean(row["complete"] for row in known if row["data"] == data))
+        data: round(fmean(row["complete"] for row in known if row["data"] == data))
         for data in sorted({row["data"] for row in known})
     }
     widths = {row["data"]: row["modalities"].values() for row in known}

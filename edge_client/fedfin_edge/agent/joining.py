@@ -123,7 +123,8 @@ def who_sees(plan: Plan, least_sites: int) -> str:
     if plan.privacy.summed:
         least, privacy = sites_behind(plan, least_sites), plan.privacy
         groups = f", of training over groups of {LEAST_SUMMED} or more" if privacy.groups else ""
-        noise = f", with noise: epsilon {privacy.epsilon:g}, delta {privacy.delta:g} to each patient, for all of it"
+        epsilon = f"epsilon {privacy.epsilon:g}, delta {privacy.delta:g} to each patient, for all of it"
+        noise = f", all with noise ({epsilon})" if privacy.noised else ""
         alone = (
             " but of what it alone has: a modality, a pair of them, a label; of what two sites have, each can work out"
             " the other's"
@@ -138,10 +139,8 @@ def who_sees(plan: Plan, least_sites: int) -> str:
                 f"; a label that fewer than {few} patients of all sites have, or lack, is in no label moments and no"
                 " evaluation, if the aggregator is honest about it"
             )
-        return (
-            f"{privacy.level}: the aggregator sees sums over {least} sites or more{groups}, and no site's part{alone}"
-            f"{noise if privacy.noised else ''}"
-        )
+        summed = f"sums over {least} sites or more{groups}{noise}"
+        return f"{privacy.level}: the aggregator sees {summed}, and no site's part{alone}"
     return (
         "OPEN: whoever runs the aggregator sees each update of this site, and could tell of single patients from it."
         " For data that may be public"

@@ -74,3 +74,9 @@ def test_nothing_released_promises_everything() -> None:
     assert delta_of(0.0, 1.0) == 0.0
     assert epsilon_of(0.0, 1e-6) == 0.0
     assert delta_of(1000.0, 0.1) == 1.0
+
+
+@pytest.mark.parametrize(("drafted", "alike"), [(8, 5.75), (3, 2.15), (1, 0.71)])
+def test_a_draft_s_noise_is_that_of_less_epsilon_in_the_tables(drafted: float, alike: float) -> None:
+    """docs/privacy.md: theirs has delta 1e-5 and nine shares of ten sites, a draft's 1e-6 and six of at least seven."""
+    assert epsilon_of(rho_of(drafted, 1e-6) * 6 / 9, 1e-5) == pytest.approx(alike, abs=0.005)
