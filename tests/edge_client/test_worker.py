@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fedfin.protocol.messages.secure_sums import Cohort, Dealt
 from fedfin.protocol.site.effects import Work
@@ -29,7 +30,7 @@ class Part:
         self.written = threading.Event()
         self.plan = self.dataset = None
         self.run = WHERE["run"]
-        self.sums = SimpleNamespace(answer=lambda question, _: question) if summed else None
+        self.sums = SimpleNamespace(answer=lambda question, *_: question) if summed else None
 
     def check(self, _: Outbox) -> None:
         """It may leave."""
@@ -89,6 +90,15 @@ def test_in_a_sum_a_site_is_ready_while_its_disk_writes_and_answers_when_it_has_
     part.written.set()
     assert [worker.answers.get(timeout=SECONDS) for _ in range(2)] == [cohort, dealt]
     asked.join()
+
+
+def test_a_question_of_a_sum_is_answered_with_the_model_that_the_update_was_made_from(worker: Worker) -> None:
+    """Not with the one that is kept now."""
+    asked, part = queue.SimpleQueue(), Part(summed=True)
+    part.sums.answer = lambda question, *made: asked.put(made) or question
+    worker._state.put_update(replace(UPDATE, model=b"m" * 32))
+    worker.take_part(part, Cohort(**WHERE, names=("s0", "s1", "s2")))
+    assert asked.get(timeout=SECONDS) == (UPDATE.payload, b"m" * 32)
 
 
 def test_all_work_is_done_in_one_thread_that_stays(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -521,9 +521,11 @@ def _sums(world: "World") -> dict[str, Any]:
         world.watch.sums.giving(world.current.identity, question.round, question.attempt, summand)
         return masked
 
-    def watched_answer(summing: Summing, question: site_events.SumQuestion, update: bytes) -> Any:
+    def watched_answer(summing: Summing, question: site_events.SumQuestion, *made: bytes) -> Any:
         assert isinstance(world.current, SiteProcess)
-        given = answer(summing, question, update)
+        given = answer(summing, question, *made)
+        if isinstance(given, site_events.Masked):
+            world.watch.sums.working_from(question.attempt, made[1])
         if isinstance(given, Reveal):
             world.watch.sums.revealing(world.current.identity, summing._member._kept, given)
         return given

@@ -81,9 +81,9 @@ class Worker:
         if (outbox := self._state.waiting) is None:  # it was not saved, or is settled already
             return
         if isinstance(message, Dealt):
-            self._start(self._take_part, part, message, outbox.payload)
+            self._start(self._take_part, part, message, outbox)
         else:
-            self._take_part(part, message, outbox.payload)
+            self._take_part(part, message, outbox)
 
     def is_wanted(self, computed: Computed) -> bool:
         """Whether nothing was begun or abandoned since."""
@@ -149,11 +149,11 @@ class Worker:
         seal = b"" if part.sums is not None else self._channel.new_seal(work.round)
         return structs.replace(outbox, seal=seal, model=self._state.model.id)
 
-    def _take_part(self, part: Participation, message: site_events.SumQuestion, update: bytes) -> None:
+    def _take_part(self, part: Participation, message: site_events.SumQuestion, outbox: Outbox) -> None:
         """A lie of the aggregator's costs its sum, and is told."""
         assert part.sums is not None  # the machine asks for none without
         try:
-            answer = part.sums.answer(message, update)
+            answer = part.sums.answer(message, outbox.payload, outbox.model)
         except RevealedError:
             self._put(site_events.Barred(message.round))
         except ProtocolError as error:

@@ -69,6 +69,7 @@ class SecureRoundMachine(RoundMachine):
             life=life,
         )
         self._verify, self._new_id = verify, new_id
+        self._model = b""  # the id of the version that this round starts from
         self._attempt: Attempt | None = None
         self._phase_ends = 0.0
         self._given_up = 0  # attempts, in this round
@@ -85,7 +86,7 @@ class SecureRoundMachine(RoundMachine):
 
     def _opened(self, event: Opened) -> list[Effect]:
         self._attempt, self._receipts, self._given_up = None, event.receipts, 0
-        self._passing = set()
+        self._passing, self._model = set(), event.model
         self._choice = CohortChoice(self._plan, event.round, event.summed)
         if event.unopened is not None and not event.receipts:
             self._attempt = Attempt.again(self._run, event.unopened, self._plan.rounds.min_sites)
@@ -293,7 +294,7 @@ class SecureRoundMachine(RoundMachine):
 
     def _dealing(self, site: str, message: Dealing) -> list[Effect]:
         where, key = (message.run, message.round, message.attempt), message.key
-        statement = key_statement(*where, key.key, key.commitment, message.gives or b"")
+        statement = key_statement(*where, self._model, key.key, key.commitment, message.gives or b"")
         if (attempt := self._of(message)) is None or not self._verify(site, statement, key.signature):
             return []
         attempt.add_dealing(site, message)
