@@ -38,6 +38,7 @@ from fedfin.secure_sums.ledger import Kept, Ledger, Where
 from fedfin.trust import sealing
 from fedfin.trust.identity import Identity, PublicKeys
 from fedfin.trust.many_seals import ManySeals
+from fedfin.trust.weak_keys import is_weak_sealing_key
 
 
 class RevealedError(ProtocolError):
@@ -46,6 +47,14 @@ class RevealedError(ProtocolError):
 
 class LostError(ProtocolError):
     """It is of an attempt whose secrets this site does not hold: never, or not any more."""
+
+
+class BadDealingError(ProtocolError):
+    """What these sites have dealt is of no use to this one: it masks nothing in this attempt, and says so."""
+
+    def __init__(self, why: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"what {name} has dealt: {why[name]}" for name in sorted(why)))
+        self.names = tuple(sorted(why))
 
 
 @dataclass
@@ -194,8 +203,7 @@ class Member:
             raise ProtocolError("this site's values are masked for this attempt already")
         self._check_dealt(own, message)
         own.judged = self._judge(own, message)
-        own.shares = {name: self._opened(message, name) for name in message.keys if name != self._site}
-        own.shares[self._site], own.keys = own.own, dict(message.keys)
+        own.shares, own.keys = self._shares(message) | {self._site: own.own}, dict(message.keys)
         put_on = masks.Masks()
         put_on.add(masks.own_seed(own.seed))
         peers = next((group for group in own.groups if self._site in group), message.keys.keys())
@@ -230,11 +238,25 @@ class Member:
             raise ProtocolError("it does not hold to which blocks each gives that has dealt")
         return gives, blocks.judge(gives)
 
+    def _shares(self, message: Dealt) -> dict[str, tuple[bytes, bytes]]:
+        """What all others have dealt. Raises BadDealingError, which names each whose dealing is of no use."""
+        shares, bad = {}, {}
+        for name in message.keys.keys() - {self._site}:
+            try:
+                shares[name] = self._opened(message, name)
+            except ProtocolError as error:
+                bad[name] = str(error)
+        if bad:
+            raise BadDealingError(bad)
+        return shares
+
     def _opened(self, message: Dealt, sender: str) -> tuple[bytes, bytes]:
+        if is_weak_sealing_key(message.keys[sender].key):
+            raise ProtocolError("its key is of small order, and none to agree on a mask with")
         context = shares_context(*_where(message), sender, self._site)
         pair = sealing.open_sealed(message.shares.get(sender, b""), self._identity.sealing, context)
         if len(pair) != 2 * shamir.SHARE_BYTES:
-            raise ProtocolError(f"what {sender} has dealt is no pair of shares")
+            raise ProtocolError("it is no pair of shares")
         return pair[: shamir.SHARE_BYTES], pair[shamir.SHARE_BYTES :]
 
     def consent_to_all(self, message: Dealt) -> bytes:

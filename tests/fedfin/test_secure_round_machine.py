@@ -28,6 +28,7 @@ from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.site.secure_machine import SecureSiteMachine
 from fedfin.protocol.subtraction import NOT_ALIKE
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members
+from fedfin.trust.weak_keys import is_weak_sealing_key
 
 RUN, ROUND, STATISTICS, DEADLINE = "1" * 16, 2, last_round(make_plan()), 100.0
 PARTS = (round_events.Payload("snapshot", 0, b"m" * 3000), round_events.Payload("delta", 1, b"d" * 10))
@@ -61,6 +62,7 @@ class Aggregator:
             run=RUN,
             max_update_bytes=10**6,
             verify=self._verify,
+            is_weak=is_weak_sealing_key,
             chunk_size=CHUNK,
             new_id=lambda: next(ids),
         )

@@ -15,10 +15,10 @@ from msgspec import structs
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol.messages.message import Message
-from fedfin.protocol.messages.secure_sums import Dealt
+from fedfin.protocol.messages.secure_sums import Dealt, Ready
 from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
-from fedfin.secure_sums.member import RevealedError
+from fedfin.secure_sums.member import BadDealingError, RevealedError
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.answers import AnsweredError
 from fedfin_edge.agent.outbox import Outbox
@@ -156,6 +156,9 @@ class Worker:
             answer = part.sums.answer(message, outbox.payload, outbox.model)
         except RevealedError:
             self._put(site_events.Barred(message.round))
+        except BadDealingError as error:
+            self._report("bad-message", {"reason": str(error)})
+            self._answer(_unopened(message, error.names))
         except ProtocolError as error:
             self._report("bad-message", {"reason": str(error)})
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
@@ -167,3 +170,8 @@ class Worker:
                 self._put(answer)
             else:
                 self._answer(answer)
+
+
+def _unopened(question: site_events.SumQuestion, names: tuple[str, ...]) -> Ready:
+    """The site takes no part in this attempt, as it has no use of what these have dealt."""
+    return Ready(run=question.run, round=question.round, lost=question.attempt, unopened=names)
