@@ -11,7 +11,7 @@ from fedfin.secure_sums.member import Member
 from fedfin.secure_sums.unmask import unmask
 from fedfin.trust.identity import Ed25519PrivateKey, Identity, X25519PrivateKey
 
-RUN, ROUND, FIRST = "1" * 16, 2, b"a" * 16
+RUN, ROUND, FIRST, MODEL = "1" * 16, 2, b"a" * 16, b"m" * 32
 WHERE = {"run": RUN, "round": ROUND}
 
 
@@ -57,6 +57,7 @@ class Sites:
         gives: dict[str, bytes] | None = None,
     ) -> None:
         self.groups, self.blocks, self.gives = groups, blocks, gives or {}
+        self.models: dict[str, bytes] = {}  # that some work from, others than MODEL
         self.names = tuple(sorted(f"s{number}" for number in range(count)))
         self.identities = {
             name: Identity(Ed25519PrivateKey.generate(), X25519PrivateKey.generate()) for name in self.names
@@ -82,7 +83,11 @@ class Sites:
         """Of each of the cohort."""
         grouped = self.names if self.groups else msgspec.UNSET
         question = Cohort(**WHERE, attempt=attempt, names=names, grouped=grouped)
-        return {name: self.members[name].deal(question, self.gives.get(name, b"")) for name in names}
+        return {name: self.answer(question, name) for name in names}
+
+    def answer(self, question: Cohort, name: str) -> Dealing:
+        """Of one of the cohort."""
+        return self.members[name].deal(question, self.models.get(name, MODEL), self.gives.get(name, b""))
 
     def dealt(self, dealings: dict[str, Dealing], name: str) -> Dealt:
         """What an honest aggregator relays to a site."""

@@ -13,14 +13,13 @@ from fedfin.declines import CAUSES
 from fedfin.model.model_spec import SCENARIOS_MEAN, scenarios
 from fedfin.plan import Plan
 from fedfin.protocol.rounds.cohort_choice import no_cohort
-from fedfin.protocol.subtraction import PASSED_OVER
 from fedfin_aggregator.rounds.update_checks import (
     DROPPED,
     LEFT_OUT,
     ROLLED_BACK,
-    SKIPPED,
     SUPPRESSED,
     WITHHELD,
+    WITHOUT_SUM,
 )
 from fedfin_aggregator.store.journal import Journal, RoundRow
 from fedfin_aggregator.store.update_records import PartRow
@@ -110,8 +109,9 @@ def _no_sum(journal: Journal, row: RoundRow) -> str | None:
     """Why a round with secure sums was closed without any; None: it was not."""
     if not journal.plan.privacy.summed or row.closed is None:
         return None
-    if row.results.get(SKIPPED):
-        return PASSED_OVER
+    for reason, result in WITHOUT_SUM.items():
+        if row.results.get(result):
+            return reason
     updates = journal.updates.counted(row.round)
     if any(update.accepted for update in updates):
         return None

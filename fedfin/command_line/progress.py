@@ -84,6 +84,7 @@ class RoundBar:
             "left-out",
             "rolled-back",
             "outlier",
+            "bad-dealing",
             "unlike",
             "withheld",
             "suppressed",

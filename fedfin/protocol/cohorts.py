@@ -30,11 +30,15 @@ def most_summed(plan: Plan) -> int:
 
 
 def key_statement(
-    run: str, round_: int, attempt: bytes, key: bytes, commitment: bytes, gives: bytes = b""
+    run: str, round_: int, attempt: bytes, model: bytes, key: bytes, commitment: bytes, gives: bytes = b""
 ) -> bytes:
-    """What a site signs for one attempt: public key, SHA-256 of its own mask's seed, to which blocks it gives."""
+    """What a site signs for one attempt: from which model it worked, its key, its commitment, to which blocks it gives.
+
+    `model`: the id of the version; sites that worked from different ones make no sum. `commitment`: the SHA-256 of its
+    own mask's seed.
+    """
     marked = (gives,) if gives else ()
-    return msgspec.msgpack.encode(("fedfin sum key 1", run, round_, attempt, key, commitment, *marked))
+    return msgspec.msgpack.encode(("fedfin sum key 2", run, round_, attempt, model, key, commitment, *marked))
 
 
 def survivors_statement(

@@ -17,10 +17,7 @@ from fedfin.plan import Plan
 Revision = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 UNTOLD = 1  # the revision of parties that announce none
 TWINS = 2  # from this one on sites understand Twin (messages/presence.py)
-FEWER_BINS = 3  # from this one on scores in secure sums are counted in 32 bins (fedfin/model/model_spec.py)
-SITES_PER_BLOCK = 4  # from this one on parties know privacy.least_sites_per_block (fedfin/model/blocks.py)
-CONSENT_AHEAD = 5  # from this one on aggregators understand a consent in Begin (messages/transfers.py)
-LEAST_ANSWERS = 6  # from this one on parties know privacy.least_answers (fedfin/model/answer_counts.py)
+SIGNED_MODEL = 7  # from this one on keys in secure sums are signed with the id of the model (cohorts.py)
 
 
 class Party(msgspec.Struct, frozen=True, array_like=True):
@@ -35,7 +32,7 @@ class Party(msgspec.Struct, frozen=True, array_like=True):
         return f"FedFIN {ascii(self.program)[1:-1]}, which speaks revision {wire}"
 
 
-OURS = Party(program=__version__, newest=LEAST_ANSWERS, least=UNTOLD)
+OURS = Party(program=__version__, newest=SIGNED_MODEL, least=UNTOLD)
 BEFORE = Party(program="that announces no version", newest=UNTOLD, least=UNTOLD)
 Announced = Party | UnsetType
 
@@ -63,15 +60,10 @@ def mismatch(site: Party, aggregator: Party) -> str | None:
 def following(plan: Plan, ours: Party = OURS) -> Party:
     """As which we go on with a plan: one with secure sums is not followed by every revision.
 
-    At "private" there never were more bins.
+    A site takes nobody's key that is signed as before. So there each must know what came before, too: histograms of
+    scores in 32 bins (3), privacy.least_sites_per_block (4), a consent in Begin (5), privacy.least_answers (6).
     """
-    if plan.privacy.level != "secure":
-        return ours
-    asks = {
-        SITES_PER_BLOCK: plan.privacy.least_sites_per_block,
-        LEAST_ANSWERS: plan.privacy.least_answers,
-    }
-    return replace(ours, least=max([ours.least, FEWER_BINS, *(least for least, key in asks.items() if key)]))
+    return replace(ours, least=max(ours.least, SIGNED_MODEL)) if plan.privacy.summed else ours
 
 
 def answer_to(plan: Plan, announced: Announced) -> Announced:
@@ -100,7 +92,6 @@ class Announcement:
 
     def __init__(self, ours: Party = OURS) -> None:
         self.ours, self.waiting = ours, False
-        self.theirs: Revision = UNTOLD  # the newest that the aggregator understands
         self._announces = True
 
     @property
@@ -120,4 +111,3 @@ class Announcement:
     def answered(self, party: Announced) -> None:
         """The aggregator announces its version, or is from before that."""
         self._announces, self.waiting = not isinstance(party, UnsetType), False
-        self.theirs = party_of(party).newest

@@ -38,6 +38,7 @@ from fedfin.secure_sums.ledger import Kept, Ledger, Where
 from fedfin.trust import sealing
 from fedfin.trust.identity import Identity, PublicKeys
 from fedfin.trust.many_seals import ManySeals
+from fedfin.trust.weak_keys import is_weak_sealing_key
 
 
 class RevealedError(ProtocolError):
@@ -48,11 +49,20 @@ class LostError(ProtocolError):
     """It is of an attempt whose secrets this site does not hold: never, or not any more."""
 
 
+class BadDealingError(ProtocolError):
+    """What these sites have dealt is of no use to this one: it masks nothing in this attempt, and says so."""
+
+    def __init__(self, why: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"what {name} has dealt: {why[name]}" for name in sorted(why)))
+        self.names = tuple(sorted(why))
+
+
 @dataclass
 class _Attempt:
     """What is lost with the process."""
 
     where: Where
+    model: bytes  # the id of the version that this site worked from
     names: tuple[str, ...]
     dealing: Dealing
     key: X25519PrivateKey
@@ -100,8 +110,11 @@ class Member:
         self._attempt: _Attempt | None = None
         self._left: set[Where] = set()  # attempts that were left for another
 
-    def deal(self, message: Cohort, gives: bytes = b"") -> Dealing:
-        """Key and shares for this attempt; for the same one again the same. gives: to which blocks (blocks.py)."""
+    def deal(self, message: Cohort, model: bytes, gives: bytes = b"") -> Dealing:
+        """Key and shares for this attempt; for the same one again the same.
+
+        model: the id of the version that this site worked from; gives: to which blocks (blocks.py).
+        """
         where = _where(message)
         if self._attempt is not None and self._attempt.where == where:
             return self._attempt.dealing
@@ -117,9 +130,9 @@ class Member:
             strict=True,
         )
         shares = dict(zip(message.names, pairs, strict=True))
-        dealing = self._dealing(message, self._sum_key(message, key, seed, gives), shares, gives)
+        dealing = self._dealing(message, self._sum_key(message, model, key, seed, gives), shares, gives)
         self._attempt = _Attempt(
-            where, message.names, dealing, key, seed, shares[self._site], grouped, groups, gives
+            where, model, message.names, dealing, key, seed, shares[self._site], grouped, groups, gives
         )
         return dealing
 
@@ -160,9 +173,11 @@ class Member:
                 f"a sum of {len(names)} sites is asked for; those of this plan hold {self._most}"
             )
 
-    def _sum_key(self, message: Cohort, key: X25519PrivateKey, seed: bytes, gives: bytes) -> SumKey:
+    def _sum_key(
+        self, message: Cohort, model: bytes, key: X25519PrivateKey, seed: bytes, gives: bytes
+    ) -> SumKey:
         public, commitment = key.public_key().public_bytes_raw(), hashlib.sha256(seed).digest()
-        statement = key_statement(*_where(message), public, commitment, gives)
+        statement = key_statement(*_where(message), model, public, commitment, gives)
         return SumKey(public, commitment, self._identity.signing.sign(statement))
 
     def _dealing(
@@ -188,8 +203,7 @@ class Member:
             raise ProtocolError("this site's values are masked for this attempt already")
         self._check_dealt(own, message)
         own.judged = self._judge(own, message)
-        own.shares = {name: self._opened(message, name) for name in message.keys if name != self._site}
-        own.shares[self._site], own.keys = own.own, dict(message.keys)
+        own.shares, own.keys = self._shares(message) | {self._site: own.own}, dict(message.keys)
         put_on = masks.Masks()
         put_on.add(masks.own_seed(own.seed))
         peers = next((group for group in own.groups if self._site in group), message.keys.keys())
@@ -201,7 +215,7 @@ class Member:
         return b"".join((message.attempt, words.astype(masks.WORD, copy=False).data))
 
     def _check_dealt(self, own: _Attempt, message: Dealt) -> None:
-        """Enough of the cohort, each with a key that it signed itself."""
+        """Enough of the cohort, each with a key that it signed itself, for values made from this site's model."""
         names = message.keys.keys()
         if message.keys.get(self._site) != own.dealing.key:
             raise LostError("it has another key of this site than its own of now")
@@ -212,8 +226,8 @@ class Member:
         for name, key in message.keys.items():
             if name != self._site:
                 gives = (message.gives or {}).get(name, b"")
-                statement = key_statement(*own.where, key.key, key.commitment, gives)
-                self._verify(name, statement, key.signature)
+                statement = key_statement(*own.where, own.model, key.key, key.commitment, gives)
+                self._verify(name, statement, key.signature, "something else, or made from another model")
 
     def _judge(self, own: _Attempt, message: Dealt) -> tuple[dict[str, bytes], Judgement] | None:
         """By what each has signed, this site among them, what may be in the sum."""
@@ -224,11 +238,25 @@ class Member:
             raise ProtocolError("it does not hold to which blocks each gives that has dealt")
         return gives, blocks.judge(gives)
 
+    def _shares(self, message: Dealt) -> dict[str, tuple[bytes, bytes]]:
+        """What all others have dealt. Raises BadDealingError, which names each whose dealing is of no use."""
+        shares, bad = {}, {}
+        for name in message.keys.keys() - {self._site}:
+            try:
+                shares[name] = self._opened(message, name)
+            except ProtocolError as error:
+                bad[name] = str(error)
+        if bad:
+            raise BadDealingError(bad)
+        return shares
+
     def _opened(self, message: Dealt, sender: str) -> tuple[bytes, bytes]:
+        if is_weak_sealing_key(message.keys[sender].key):
+            raise ProtocolError("its key is of small order, and none to agree on a mask with")
         context = shares_context(*_where(message), sender, self._site)
         pair = sealing.open_sealed(message.shares.get(sender, b""), self._identity.sealing, context)
         if len(pair) != 2 * shamir.SHARE_BYTES:
-            raise ProtocolError(f"what {sender} has dealt is no pair of shares")
+            raise ProtocolError("it is no pair of shares")
         return pair[: shamir.SHARE_BYTES], pair[shamir.SHARE_BYTES :]
 
     def consent_to_all(self, message: Dealt) -> bytes:
@@ -326,17 +354,15 @@ class Member:
             raise LostError("it is of an attempt whose secrets this site does not hold")
         return self._attempt
 
-    def _verify(self, name: str, statement: bytes, signature: bytes) -> None:
-        """Raises ProtocolError unless the roster's site signed it."""
+    def _verify(self, name: str, statement: bytes, signature: bytes, others: str = "something else") -> None:
+        """Raises ProtocolError unless the roster's site signed it. others: what it may have signed in its place."""
         keys = self._roster().get(name)
         try:
             if keys is None:
                 raise ProtocolError(f"{name} is not in the charter's roster")
             keys.verifier.verify(signature, statement)
         except InvalidSignature:
-            raise ProtocolError(
-                f"a signature in {name}'s name is not its own, or is of something else"
-            ) from None
+            raise ProtocolError(f"a signature in {name}'s name is not its own, or is of {others}") from None
 
 
 def _where(message: SumMessage) -> Where:

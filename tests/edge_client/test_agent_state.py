@@ -74,12 +74,19 @@ def test_a_new_site_remembers_nothing(tmp_path: Path) -> None:
             what()
 
 
+def test_an_update_of_a_version_that_named_no_model_is_of_the_one_that_is_kept(tmp_path: Path) -> None:
+    """None is fetched while an update waits; one that is named stays."""
+    assert _filled(tmp_path).waiting == replace(_outbox(), model=MODEL_ID)
+    AgentState(tmp_path).put_update(_outbox(model=b"m" * 32))
+    assert AgentState(tmp_path).waiting == _outbox(model=b"m" * 32)
+
+
 def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
     """Run, settled round, model and unsettled update."""
     _filled(tmp_path).settle(accepted=True)
     AgentState(tmp_path).put_update(_outbox(3))
     state = AgentState(tmp_path)
-    assert state.memory({}) == Memory(RUN, 2, MODEL_ID, 0, (3, _update(3)), accepted=2)
+    assert state.memory({}) == Memory(RUN, 2, MODEL_ID, 0, (3, _update(3)), accepted=2, offer_model=MODEL_ID)
     assert state.plan() == PLAN
 
 

@@ -25,7 +25,7 @@ from fedfin_edge.agent.explain_update import explain, print_explanation
 from fedfin_edge.agent.joining import who_sees
 from fedfin_edge.agent.summing import Ledger, Summing
 
-RUN, ATTEMPT, OTHER = "1" * 16, b"a" * 16, b"b" * 16
+RUN, ATTEMPT, OTHER, MODEL = "1" * 16, b"a" * 16, b"b" * 16, b"m" * 32
 KNOWN = np.array([True])  # labels
 NAMES = ("s0", "s1", "s2")
 WHERE = {"run": RUN, "round": 1, "attempt": ATTEMPT}
@@ -77,7 +77,7 @@ class Cohorts:
 
     def ask(self, question, name: str):
         """One site."""
-        return self.sums[name].answer(question, self.updates[name])
+        return self.sums[name].answer(question, self.updates[name], MODEL)
 
     def deal(self, attempt: bytes = ATTEMPT):
         """All of them."""
@@ -163,7 +163,7 @@ def test_a_charter_that_wants_more_sites_is_obeyed(tmp_path: Path) -> None:
     end.identity, end.roster, end.least_sites = keys.identities["s0"], keys.roster, 4
     summing = Summing(PLAN, end, "s0", Ledger(PLAN, RUN, tmp_path / "x", Answers(tmp_path / "y")), RUN, KNOWN)
     with pytest.raises(ProtocolError, match="a sum of 3 sites is asked for; plan and charter want 4"):
-        summing.answer(Cohort(**WHERE, names=keys.names), _update("s0", 20))
+        summing.answer(Cohort(**WHERE, names=keys.names), _update("s0", 20), MODEL)
 
 
 def test_explain_update_says_what_travels() -> None:

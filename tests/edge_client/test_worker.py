@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from fedfin.protocol.messages.secure_sums import Cohort, Dealt
+from fedfin.protocol.messages.secure_sums import Cohort, Dealt, Ready
 from fedfin.protocol.site.effects import Work
+from fedfin.secure_sums.member import BadDealingError
 from fedfin.trust.channel import OpenSiteEnd
 from fedfin_edge.agent import worker as workers
 from fedfin_edge.agent.outbox import Outbox
@@ -29,7 +31,7 @@ class Part:
         self.written = threading.Event()
         self.plan = self.dataset = None
         self.run = WHERE["run"]
-        self.sums = SimpleNamespace(answer=lambda question, _: question) if summed else None
+        self.sums = SimpleNamespace(answer=lambda question, *_: question) if summed else None
 
     def check(self, _: Outbox) -> None:
         """It may leave."""
@@ -91,6 +93,31 @@ def test_in_a_sum_a_site_is_ready_while_its_disk_writes_and_answers_when_it_has_
     part.written.set()
     assert [worker.answers.get(timeout=SECONDS) for _ in range(2)] == [cohort, dealt]
     asked.join()
+
+
+def test_a_question_of_a_sum_is_answered_with_the_model_that_the_update_was_made_from(worker: Worker) -> None:
+    """Not with the one that is kept now."""
+    asked, part = queue.SimpleQueue(), Part(summed=True)
+    part.sums.answer = lambda question, *made: asked.put(made) or question
+    worker._state.put_update(replace(UPDATE, model=b"m" * 32))
+    worker.take_part(part, Cohort(**WHERE, names=("s0", "s1", "s2")))
+    assert asked.get(timeout=SECONDS) == (UPDATE.payload, b"m" * 32)
+
+
+def test_a_site_that_has_no_use_of_what_others_dealt_tells_the_aggregator_whose(worker: Worker) -> None:
+    """And its people."""
+    part, reports = Part(summed=True), queue.SimpleQueue()
+
+    def answer(*_: Any) -> None:
+        raise BadDealingError({"s2": "it is not sealed", "s1": "it is no pair"})
+
+    part.sums.answer, worker._report = answer, lambda *report: reports.put(report)
+    worker._state.put_update(UPDATE)
+    worker.take_part(part, Dealt(**WHERE, keys={}, shares={}))
+    told = Ready(run=WHERE["run"], round=2, lost=WHERE["attempt"], unopened=("s1", "s2"))
+    assert worker.answers.get(timeout=SECONDS) == told
+    reason = "what s1 has dealt: it is no pair; what s2 has dealt: it is not sealed"
+    assert reports.get(timeout=SECONDS) == ("bad-message", {"reason": reason})
 
 
 def test_all_work_is_done_in_one_thread_that_stays(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

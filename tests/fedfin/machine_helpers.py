@@ -1,5 +1,7 @@
 """The two machines, each alone with messages made by hand."""
 
+from msgspec import UNSET
+
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Rounds
@@ -17,6 +19,7 @@ from fedfin.protocol.site import events as site_events
 from fedfin.protocol.site import states as site_states
 from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.site.secure_machine import SecureSiteMachine
+from fedfin.protocol.versions import OURS
 
 CHUNK = 1024
 ENCODER = "a" * 64
@@ -122,7 +125,8 @@ class Site:
         encoders = {"image": ENCODER}
         self.machine = SecureSiteMachine(site="s0", boot="0" * 16, encoders=encoders, memory=memory_)
         self.now = 0.0
-        self.feed(site_events.Connected(CHUNK), Welcome(run=RUN, plan=plan))
+        party = OURS if plan.privacy.summed else UNSET
+        self.feed(site_events.Connected(CHUNK), Welcome(run=RUN, plan=plan, party=party))
         if version is None:  # neither can it make one
             self.machine.state = site_states.State.IDLE
 

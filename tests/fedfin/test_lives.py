@@ -1,12 +1,25 @@
 """An aggregator that was set back finds out from its sites; they take up its rounds again, and nothing counts twice."""
 
 import pytest
-from machine_helpers import ENCODER, OTHER_RUN, PAYLOAD, PLAN, RUN, Aggregator, Site, begin_of, manifest_of
+from machine_helpers import (
+    ENCODER,
+    MODEL,
+    OLD_MODEL,
+    OTHER_RUN,
+    PAYLOAD,
+    PLAN,
+    RUN,
+    Aggregator,
+    Site,
+    begin_of,
+    manifest_of,
+)
 from msgspec.structs import replace
 
 from fedfin import limits
+from fedfin.plan_sections import Privacy
 from fedfin.protocol.life import FIRST_LIFE, Life
-from fedfin.protocol.messages.joining import Hello, Welcome
+from fedfin.protocol.messages.joining import Decline, Hello, Welcome
 from fedfin.protocol.messages.manifest import RoundManifest
 from fedfin.protocol.messages.message import decode, encode
 from fedfin.protocol.messages.transfers import Receipt
@@ -197,3 +210,30 @@ def test_another_run_begins_with_its_first_life() -> None:
     site.machine.state = site_states.State.JOINING
     site.feed(Welcome(run=OTHER_RUN, plan=site.machine._plan))
     assert site.machine.hello.life == FIRST_LIFE
+
+
+SECURE = replace(PLAN, privacy=Privacy(level="secure"))
+
+
+@pytest.mark.parametrize(("model", "answers"), [(MODEL, True), (OLD_MODEL, False)])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_values_from_another_model_than_a_new_lifes_are_in_no_secure_sum(
+    model: bytes, *, answers: bool, restarted: bool
+) -> None:
+    """Nobody would mask beside them: the site says that it has answered. From the same model they still count."""
+    if restarted:
+        site = Site(model, 1, plan=SECURE, offer=(2, PAYLOAD), offer_model=model)
+    else:
+        site = Site(model, 1, plan=SECURE)
+        site.feed(manifest_of(2, model=model), site_events.Done(2, PAYLOAD))
+    assert site.state is site_states.State.SENDING
+    effects = site.feed(replace(manifest_of(2), life=SECOND))
+    assert (site.state is site_states.State.SENDING) is answers
+    assert (site_effects.SayReady(2) in effects) is answers
+    assert (
+        any(isinstance(each, site_effects.BeginLife) and each.barred == 2 for each in effects) is not answers
+    )
+    declines = [
+        e.message for e in effects if isinstance(e, site_effects.Send) and isinstance(e.message, Decline)
+    ]
+    assert [decline.cause for decline in declines] == ([] if answers else ["rewound"])

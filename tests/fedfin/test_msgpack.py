@@ -58,6 +58,7 @@ OF_AN_ATTEMPT = {"run": BOOT, "round": 2, "attempt": b"a" * 16}
 SUM_KEY = SumKey(key=b"k" * 32, commitment=b"c" * 32, signature=SIGNATURE)
 SUMS = (
     Ready(run=BOOT, round=2, lost=b"a" * 16),
+    Ready(run=BOOT, round=2, lost=b"a" * 16, unopened=("s1",)),
     Cohort(names=("east", "north", "south"), **OF_AN_ATTEMPT),
     Dealing(key=SUM_KEY, shares={}, **OF_AN_ATTEMPT),
     Dealt(keys={"north": SUM_KEY}, shares={}, **OF_AN_ATTEMPT),

@@ -8,9 +8,10 @@ from machine_helpers import HELLO, PAYLOAD, PLAN, RUN, Aggregator, Site, begin_o
 from msgspec import UNSET
 from msgspec.structs import replace
 from simulation.faults import Faults
-from simulation.toy import toy_plan
+from simulation.toy import private_plan, toy_plan
 from simulation.world import World
 
+from fedfin.plan import Plan
 from fedfin.plan_sections import Privacy, Rounds
 from fedfin.protocol.messages.joining import Evict, Welcome
 from fedfin.protocol.messages.transfers import Receipt
@@ -22,6 +23,7 @@ from fedfin.protocol.site.secure_machine import SecureSiteMachine
 from fedfin.protocol.versions import (
     BEFORE,
     OURS,
+    SIGNED_MODEL,
     Announcement,
     Party,
     following,
@@ -29,9 +31,7 @@ from fedfin.protocol.versions import (
     mismatch,
 )
 
-MORE_BINS = Party(program="0.1.0", newest=2, least=1)  # the last one that counts a sum's scores in 256
-BEFORE_BLOCKS = Party(program="0.1.0", newest=3, least=1)
-BEFORE_COUNTS = Party(program="0.1.0", newest=4, least=1)
+UNSIGNED_MODEL = Party(program="0.1.0", newest=SIGNED_MODEL - 1, least=1)
 NEWER = Party(program="9.0", newest=99, least=99)
 NEXT = Party(program="0.3", newest=OURS.newest + 1, least=OURS.newest)
 SECURE = replace(PLAN, privacy=Privacy(level="secure"))
@@ -53,39 +53,15 @@ def test_who_must_upgrade_is_named_with_both_versions() -> None:
     assert "the site runs FedFIN that announces no version" in str(mismatch(BEFORE, NEXT))
 
 
-def test_secure_sums_want_both_ends_to_count_scores_in_as_many_bins() -> None:
-    """Who is behind is named; an open plan is followed by both."""
-    assert mismatch(MORE_BINS, following(SECURE)) == (
-        f"the site runs {MORE_BINS}, the aggregator {following(SECURE)}: upgrade the site"
+@pytest.mark.parametrize("plan", [SECURE, private_plan(Rounds(sites=5, min_sites=3))])
+def test_sums_want_both_ends_to_sign_the_model_with_their_keys(plan: Plan) -> None:
+    """With noise, too. Who is behind is named; an open plan is followed by both."""
+    assert mismatch(UNSIGNED_MODEL, following(plan)) == (
+        f"the site runs {UNSIGNED_MODEL}, the aggregator {following(plan)}: upgrade the site"
     )
-    assert str(mismatch(following(SECURE), MORE_BINS)).endswith("upgrade the aggregator")
-    assert mismatch(OURS, following(SECURE)) is None
-    assert mismatch(MORE_BINS, following(PLAN)) is None
-
-
-def test_sites_behind_every_block_want_both_ends_to_know_the_key() -> None:
-    """Who is behind is named; a plan without it is followed by both."""
-    plan = replace(
-        SECURE, privacy=Privacy(level="secure", least_sites_per_block=3), rounds=Rounds(sites=3, min_sites=3)
-    )
-    assert str(mismatch(BEFORE_BLOCKS, following(plan))).endswith("upgrade the site")
-    assert str(mismatch(following(plan), BEFORE_BLOCKS)).endswith("upgrade the aggregator")
+    assert str(mismatch(following(plan), UNSIGNED_MODEL)).endswith("upgrade the aggregator")
     assert mismatch(OURS, following(plan)) is None
-    assert mismatch(BEFORE_BLOCKS, following(SECURE)) is None
-
-
-def test_counted_answers_want_both_ends_to_know_the_key() -> None:
-    """Beside sites behind every block, too."""
-    plan = replace(SECURE, privacy=Privacy(level="secure", least_answers=10))
-    both = replace(
-        plan,
-        privacy=Privacy(level="secure", least_answers=10, least_sites_per_block=3),
-        rounds=Rounds(sites=3, min_sites=3),
-    )
-    for asks in (plan, both):
-        assert str(mismatch(BEFORE_COUNTS, following(asks))).endswith("upgrade the site")
-        assert mismatch(OURS, following(asks)) is None
-    assert mismatch(BEFORE_COUNTS, following(SECURE)) is None
+    assert mismatch(UNSIGNED_MODEL, following(PLAN)) is None
 
 
 def test_a_secure_plans_aggregator_announces_its_version_whatever_the_hello() -> None:
@@ -93,14 +69,14 @@ def test_a_secure_plans_aggregator_announces_its_version_whatever_the_hello() ->
     for party in (UNSET, OURS):
         welcome, *_ = Aggregator(plan=SECURE).ask(replace(HELLO, party=party))
         assert welcome.party == following(SECURE)
-    (answer,) = Aggregator(plan=SECURE).ask(replace(HELLO, party=MORE_BINS))
+    (answer,) = Aggregator(plan=SECURE).ask(replace(HELLO, party=UNSIGNED_MODEL))
     assert isinstance(answer, Evict)
     assert answer.reason.endswith("upgrade the site")
 
 
 def test_a_site_of_a_secure_plan_leaves_an_older_aggregator() -> None:
     """Whether that announces its version, or answers a hello without one."""
-    for party in (MORE_BINS, UNSET):
+    for party in (UNSIGNED_MODEL, UNSET):
         site = SecureSiteMachine(site="s0", boot="0" * 16, encoders={}, memory=Memory())
         (leave,) = site.receive(Welcome(run=RUN, plan=SECURE, party=party), 0.0)
         assert isinstance(leave, site_effects.Leave)

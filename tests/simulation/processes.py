@@ -16,7 +16,7 @@ from fedfin import files
 from fedfin.errors import EvictedError, FedfinError, StateError
 from fedfin.model.model_spec import Task
 from fedfin.plan import Plan
-from fedfin.protocol.messages.secure_sums import Dealt, Reveal
+from fedfin.protocol.messages.secure_sums import Dealing, Dealt, Reveal
 from fedfin.protocol.rounds import states as round_states
 from fedfin.protocol.shards import states as shard_states
 from fedfin.protocol.shards.shard import Shard
@@ -38,6 +38,7 @@ from fedfin_edge.agent.summing import Summing
 from fedfin_edge.site import CaseColumns, ModalitySettings, Site, SiteSettings
 from fedfin_edge.tasks.task import TaskResult
 from simulation import sum_keys, toy
+from simulation.bad_dealer import BadDealer
 from simulation.broker import Link, Queue
 from simulation.faults import CrashError
 
@@ -512,7 +513,17 @@ def _sites(world: "World") -> dict[str, Any]:
 
 def _sums(world: "World") -> dict[str, Any]:
     """The watch sees what goes into secure sums, and what is revealed of them."""
-    mask, answer = Member.mask, Summing.answer
+    mask, answer, deal = Member.mask, Summing.answer, Member.deal
+
+    def bad_dealer() -> BadDealer | None:
+        """If it is the site at hand."""
+        assert isinstance(world.current, SiteProcess)
+        bad = world.bad_dealer
+        return bad if bad is not None and bad.site == world.current.identity else None
+
+    def watched_deal(member: Member, *asked: Any) -> Dealing:
+        dealing = deal(member, *asked)
+        return dealing if (bad := bad_dealer()) is None else bad.dealing(member, dealing)
 
     def watched_mask(member: Member, question: Dealt, words: Words) -> bytes:
         assert isinstance(world.current, SiteProcess)
@@ -521,14 +532,19 @@ def _sums(world: "World") -> dict[str, Any]:
         world.watch.sums.giving(world.current.identity, question.round, question.attempt, summand)
         return masked
 
-    def watched_answer(summing: Summing, question: site_events.SumQuestion, update: bytes) -> Any:
+    def watched_answer(summing: Summing, question: site_events.SumQuestion, *made: bytes) -> Any:
         assert isinstance(world.current, SiteProcess)
-        given = answer(summing, question, update)
+        if (bad := bad_dealer()) is not None and (accusation := bad.accusation(question)) is not None:
+            return accusation
+        given = answer(summing, question, *made)
+        if isinstance(given, site_events.Masked):
+            world.watch.sums.working_from(question.attempt, made[1])
         if isinstance(given, Reveal):
             world.watch.sums.revealing(world.current.identity, summing._member._kept, given)
         return given
 
     return {
+        "fedfin.secure_sums.member.Member.deal": watched_deal,
         "fedfin.secure_sums.member.Member.mask": watched_mask,
         "fedfin_edge.agent.summing.Summing.answer": watched_answer,
     }

@@ -12,6 +12,7 @@ from fedfin.plan_sections import Codec, Privacy, Rounds
 from fedfin.protocol.convergence import ANSWERS
 from fedfin.protocol.schedule import first_training_round, last_round, task_of
 from fedfin_aggregator.rounds.update_checks import BEST as BEST_VERSION
+from simulation.bad_dealer import BadDealer
 from simulation.faults import Faults
 from simulation.toy import BEST, private_plan, solved_plan, toy_plan
 from simulation.world import Trace, World
@@ -27,6 +28,7 @@ class Variant:
 
     `set_back`: copies of folders come back. `doubled`: second aggregators and twins run. `mortal`: the last site may
     die for ever, and sites may join late.
+    `bad_dealer`: what one site deals, or says of others, is of no use.
     `shards`: how many share the work; the calm schedule has none, so that shards are held to what one aggregator makes.
     """
 
@@ -37,6 +39,7 @@ class Variant:
     shards: int = 0
     set_back: bool = False
     doubled: bool = False
+    bad_dealer: bool = False
 
 
 def run(
@@ -61,6 +64,8 @@ def run(
             world.backups.plan(rng, rng.choice([1, 2, 3]))
         if chosen.doubled and not calm:
             world.doubles.plan(rng)
+        if chosen.bad_dealer and not calm:
+            world.bad_dealer = BadDealer.draw(world.rng, [site.name for site in world.sites])
         world.run()
     if world.told_to_begin_anew:
         world.tally["told to begin anew"] += 1
@@ -130,6 +135,14 @@ def summed_or_told(_: str, world: World) -> None:
     for number, row in enumerate(world.results, 1):
         assert row["sites"] >= world.plan.rounds.min_sites or number in refused, (number, row)
         world.tally["closed without a sum"] += row["sites"] == 0.0
+
+
+def summed_beside_a_bad_dealer(variant: str, world: World) -> None:
+    """As `summed_or_told`; nobody else is named, and one that accuses others puts nobody out."""
+    summed_or_told(variant, world)
+    assert world.bad_dealer is not None
+    named = {facts["site"] for _, _, event, facts in world.facts if event == "bad-dealing"}
+    assert named <= ({world.bad_dealer.site} if world.bad_dealer.habit != "accuses" else set()), named
 
 
 def told_within_the_budget(variant: str, world: World) -> None:
@@ -236,6 +249,18 @@ VARIANTS = {
         solved_plan(_SUMMED, privacy=Privacy(level="secure", least_answers=9, least_sites_per_block=3)),
         5,
         summed_or_told,
+    ),
+    "secure, bad dealer": Variant(
+        toy_plan(_SUMMED, privacy=_SECURE), 5, summed_beside_a_bad_dealer, bad_dealer=True
+    ),
+    "secure, solved, bad dealer": Variant(
+        solved_plan(_SUMMED, privacy=_SECURE), 5, summed_beside_a_bad_dealer, bad_dealer=True
+    ),
+    "secure, groups, bad dealer": Variant(
+        toy_plan(_GROUPED, privacy=Privacy(level="secure", groups=4)),
+        12,
+        summed_beside_a_bad_dealer,
+        bad_dealer=True,
     ),
     "private": Variant(private_plan(_SUMMED), 5, told_within_the_budget),
 }

@@ -43,6 +43,7 @@ class SumWatch:
         self._first: dict[tuple[int, str], Words] = {}
         self._attempts: dict[int, dict[bytes, _Attempt]] = defaultdict(dict)
         self._groups: set[frozenset[str]] = set()
+        self._models: dict[bytes, bytes] = {}  # from which the values of an attempt were made
         self.opened = 0
 
     def giving(self, site: str, round_: int, attempt: bytes, words: Words) -> None:
@@ -51,6 +52,11 @@ class SumWatch:
         assert self._least or (first == words).all(), ("other values in the same round", site, round_)
         once = self._summands.setdefault((attempt, site), words.copy())
         assert (once == words).all(), ("other values in the same attempt", site, round_)
+
+    def working_from(self, attempt: bytes, model: bytes) -> None:
+        """A site has masked values made from this one: all of an attempt are from one."""
+        assert model, "values from no model"
+        assert self._models.setdefault(attempt, model) == model, "a sum of values from different models"
 
     def revealing(self, site: str, kept: Kept, reveal: Reveal) -> None:
         """Shares are about to leave."""

@@ -17,7 +17,7 @@ from fedfin.secure_sums.masks import Words
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.secure_rounds import SUM
-from fedfin_aggregator.rounds.update_checks import SKIPPED, SUPPRESSED, WITHHELD
+from fedfin_aggregator.rounds.update_checks import SUPPRESSED, WITHHELD, WITHOUT_SUM
 from fedfin_aggregator.store.journal import Journal
 from simulation.sum_watch import SumWatch
 
@@ -191,5 +191,7 @@ def _party(topic: str) -> str:
 def _of_one_life(results: dict[str, float]) -> dict[str, float]:
     """Without what no replay of the updates knows: who had answered before a server was set back; what a sum lacks."""
     return {
-        n: value for n, value in results.items() if n != SKIPPED and not n.startswith((WITHHELD, SUPPRESSED))
+        n: value
+        for n, value in results.items()
+        if n not in WITHOUT_SUM.values() and not n.startswith((WITHHELD, SUPPRESSED))
     }

@@ -12,6 +12,7 @@ from fedfin.plan import Plan
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.shards.shard import Shard
 from simulation.backups import Backups, open_reader
+from simulation.bad_dealer import BadDealer
 from simulation.broker import Broker, Link
 from simulation.clock import Clock
 from simulation.doubles import Doubles
@@ -51,6 +52,7 @@ class World:
         self.watch = Watch(self)
         names = [f"s{i}" for i in range(sites)]
         self.keys = SumKeys(self.rng, names) if plan.privacy.summed else None
+        self.bad_dealer: BadDealer | None = None
         with make_believe(self):
             self.broker = Broker(self)
             self.aggregators = [AggregatorProcess(self, folder, shards=shards)]

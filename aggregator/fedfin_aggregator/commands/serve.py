@@ -44,6 +44,7 @@ AUDITED = {
     "stalled": False,
     "declined": False,
     "outlier": False,
+    "bad-dealing": False,
     "bad-message": False,
 }
 OPEN = (

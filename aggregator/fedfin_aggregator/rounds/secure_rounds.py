@@ -35,7 +35,13 @@ from fedfin_aggregator.rounds import group_sums
 from fedfin_aggregator.rounds.enough_answers import few_where_withheld
 from fedfin_aggregator.rounds.root_rounds import RootRounds
 from fedfin_aggregator.rounds.rounds import sum_shapes
-from fedfin_aggregator.rounds.update_checks import SKIPPED, SUPPRESSED, WITHHELD, check_granted, check_noised
+from fedfin_aggregator.rounds.update_checks import (
+    SUPPRESSED,
+    WITHHELD,
+    WITHOUT_SUM,
+    check_granted,
+    check_noised,
+)
 from fedfin_aggregator.store.journal import Journal
 from fedfin_aggregator.store.update_writer import Entry, UpdateRow
 
@@ -61,7 +67,7 @@ class SecureRounds(RootRounds):
         self._groups: Groups = ()
         self._totals = np.zeros((1, 0), np.uint64)  # of each group, or of all sites, [groups, words]
         self._added: set[str] = set()
-        self._fixed = self._skipped = False
+        self._fixed, self._without = False, ""
         noised = self.plan.privacy.noised
         self.ledger = Ledger(journal.folder / LEDGER, budget_of(self.plan)) if noised else None
         self._restore()
@@ -113,15 +119,15 @@ class SecureRounds(RootRounds):
         levels = levels_up(self.plan, round_)
         return {} if levels is None else Quantizer(self.plan, levels, self._versions.current).steps
 
-    def pass_over(self) -> None:
-        """No second sum is made of the current round: its sites have answered it in an earlier life."""
-        self._skipped = True
+    def close_without_sum(self, reason: str) -> None:
+        """The current round is about to. Where nothing else says why, its results do."""
+        self._without = WITHOUT_SUM.get(reason, "")
 
     def results(self) -> dict[str, float]:
-        """As Rounds; whether it is passed over, and what is in its sum of no site."""
+        """As Rounds; why it has no sum, or what is in its sum of no site."""
         return (
             super().results()
-            | ({SKIPPED: 1.0} if self._skipped else {})
+            | ({self._without: 1.0} if self._without else {})
             | {WITHHELD + block: 1.0 for block in self.withheld}
             | {SUPPRESSED + label: 1.0 for label in self.suppressed}
         )
@@ -265,6 +271,6 @@ class SecureRounds(RootRounds):
     def close(self, round_: int, roster: Mapping[str, bool] | None = None) -> tuple[str, ...]:
         """As RootRounds; nothing of this round's sum is left to open."""
         left_out = super().close(round_, roster)
-        self.unopened, self._skipped = None, False
+        self.unopened, self._without = None, ""
         self._path.unlink(missing_ok=True)
         return left_out

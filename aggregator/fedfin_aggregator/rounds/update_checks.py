@@ -18,6 +18,8 @@ from fedfin.plan import Plan
 from fedfin.privacy import contributions
 from fedfin.privacy.clipping import STEPS
 from fedfin.privacy.shared_noise import share_of
+from fedfin.protocol.rounds.attempts import GIVEN_UP
+from fedfin.protocol.subtraction import PASSED_OVER
 from fedfin.secure_sums.fixed_point import ONE
 from fedfin_aggregator.closed_form import moment_checks
 from fedfin_aggregator.closed_form.groups import plain_name
@@ -37,10 +39,10 @@ DROPPED, LEFT_OUT = "second_moments_dropped", "second_moments_left_out"
 BEST = "best_version"
 # The better version that the round after goes on from, where the one that this round started from was not taken.
 ROLLED_BACK = "rolled_back_to"
-# 1: it was passed over, since its sites had answered it before the folder was set back.
-SKIPPED = "passed_over"
+# 1: why it has no sum, where that is not in the journal's updates.
+WITHOUT_SUM = {PASSED_OVER: "passed_over", GIVEN_UP: "given_up"}
 # All that the results say beside the means of the sites' metrics; `show` believes them.
-RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT, BEST, ROLLED_BACK, SKIPPED})
+RESULTS = frozenset({"sites", "bytes", "late", DROPPED, LEFT_OUT, BEST, ROLLED_BACK, *WITHOUT_SUM.values()})
 # Begins what of a secure sum too few sites have, so that it is not in it.
 WITHHELD = "withheld."
 # Begins of which labels a sum is without, since too few patients of all sites have one of the answers.

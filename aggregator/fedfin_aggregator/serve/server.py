@@ -27,6 +27,7 @@ from fedfin.protocol.shards.shard import is_shard
 from fedfin.protocol.topics import Topics
 from fedfin.trust.channel import AggregatorEnd, OpenAggregatorEnd
 from fedfin.trust.throttle import throttled
+from fedfin.trust.weak_keys import is_weak_sealing_key
 from fedfin_aggregator.rounds.rounds import Rounds
 from fedfin_aggregator.rounds.secure_rounds import SecureRounds
 from fedfin_aggregator.serve.charters import Charters
@@ -122,6 +123,7 @@ class Server(Shell):
                 run=run,
                 max_update_bytes=limit,
                 verify=self._channel.has_signed,
+                is_weak=is_weak_sealing_key,
                 enrolled=self._channel.enrolled,
                 life=rounds.journal.life,
             )

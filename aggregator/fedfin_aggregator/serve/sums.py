@@ -7,7 +7,6 @@ from fedfin.protocol.messages.secure_sums import Summed
 from fedfin.protocol.refusals import late
 from fedfin.protocol.rounds import sum_effects as sums
 from fedfin.protocol.rounds.events import SumEnded
-from fedfin.protocol.subtraction import PASSED_OVER
 from fedfin_aggregator.rounds.secure_rounds import UNOPENED, SecureRounds
 from fedfin_aggregator.serve.incoming import Report
 
@@ -19,6 +18,8 @@ Effect = (
     | sums.GiveUpSum
     | sums.AwaitCohort
     | sums.NoCohort
+    | sums.BadDealing
+    | sums.GoesOn
     | sums.TellOutcome
 )
 Post = Callable[[str, str, Message], None]  # site, channel
@@ -46,12 +47,13 @@ class Sums:
                 self._open(effect)
             case sums.GiveUpSum(sum_):
                 self._give_up(sum_)
-            case sums.AwaitCohort():
-                self._report("waiting", {"reason": _awaiting_cohort(effect)})
+            case sums.AwaitCohort() | sums.GoesOn():
+                self._report("waiting", {"reason": _waiting(effect)})
             case sums.NoCohort(round_, ready, reason):
-                if reason == PASSED_OVER:
-                    self._rounds.pass_over()
+                self._rounds.close_without_sum(reason)
                 self._tell(round_, ready, accepted=False, reason=reason)
+            case sums.BadDealing(site, round_, accusers):
+                self._report("bad-dealing", {"site": site, "round": round_, "reason": _bad_dealing(accusers)})
             case sums.TellOutcome(site, round_):
                 self._tell_outcome(site, round_)
 
@@ -89,9 +91,20 @@ class Sums:
         self._post(site, "dn/ctl", outcome)
 
 
-def _awaiting_cohort(waiting: sums.AwaitCohort) -> str:
-    missing = ", ".join(waiting.missing) or "others"
+def _waiting(effect: sums.AwaitCohort | sums.GoesOn) -> str:
+    if isinstance(effect, sums.GoesOn):
+        return (
+            f"round {effect.round}: {effect.attempts} attempts at its sum were given up; as there is no model without"
+            " this sum, another one is made. Ask the sites that bad-dealing and stalled name"
+        )
+    missing = ", ".join(effect.missing) or "others"
     return (
-        f"round {waiting.round}: {waiting.reason}; bring {missing} back within {waiting.seconds:.0f} s. After that more"
+        f"round {effect.round}: {effect.reason}; bring {missing} back within {effect.seconds:.0f} s. After that more"
         " sites are left out, or the round closes without a sum"
     )
+
+
+def _bad_dealing(accusers: tuple[str, ...]) -> str:
+    if not accusers:
+        return "its key for this sum is of small order: nobody can mask beside it"
+    return f"{', '.join(accusers)} could not open what it has dealt to them"

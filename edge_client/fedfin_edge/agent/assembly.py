@@ -39,8 +39,8 @@ class Assembly:
         snapshot, checked = wanted.snapshot, wanted.checked
         if snapshot is not None:
             snapshot = self._channel.open_part("snapshot", first - 1, snapshot)
-            # The aggregator has signed the digest of what it sealed as this version: a second digest says no more.
-            checked |= snapshot is not wanted.snapshot and not wanted.deltas
+            # The digest of what was sealed is not the model's: under it the aggregator could seal each site another.
+            checked &= snapshot is wanted.snapshot
         deltas = [
             self._channel.open_part("delta", version, delta)
             for version, delta in enumerate(wanted.deltas, first)

@@ -108,7 +108,10 @@ class AgentState:
     @property
     def waiting(self) -> Outbox | None:
         """The update without a receipt, if there is one."""
-        return self._waiting or _read(self._outbox, Outbox)
+        outbox = self._waiting or _read(self._outbox, Outbox)
+        if outbox is not None and not outbox.model:  # as 0.1.0 began; no later version was fetched since
+            return replace(outbox, model=self.model.id)
+        return outbox
 
     def memory(
         self, answered: Mapping[tuple[str, Life], frozenset[int]], seal: Seal = lambda update, *_: update
@@ -130,6 +133,7 @@ class AgentState:
             progress.accepted,
             progress.barred,
             progress.begun,
+            b"" if outbox is None else outbox.model,
         )
 
     def join(self, run: str, plan: Plan) -> None:

@@ -119,16 +119,23 @@ class Summing:
         found, self._withheld = self._withheld, []
         return found
 
-    def answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | Ready | Masked:
-        """A message, or this update's values, masked and sealed. Raises ProtocolError for what must not be answered."""
+    def answer(
+        self, question: SumQuestion, update: bytes, model: bytes
+    ) -> Dealing | Consent | Reveal | Ready | Masked:
+        """A message, or this update's values, masked and sealed. model: the id of the version it was made from.
+
+        Raises ProtocolError for what must not be answered.
+        """
         try:
-            return self._answer(question, update)
+            return self._answer(question, update, model)
         except LostError:
             return Ready(run=question.run, round=question.round, lost=question.attempt)
 
-    def _answer(self, question: SumQuestion, update: bytes) -> Dealing | Consent | Reveal | Masked:
+    def _answer(
+        self, question: SumQuestion, update: bytes, model: bytes
+    ) -> Dealing | Consent | Reveal | Masked:
         if isinstance(question, Cohort):
-            return self._member.deal(question, self._gives(question.round, update))
+            return self._member.deal(question, model, self._gives(question.round, update))
         if isinstance(question, Dealt):
             return self._masked(question, update)
         if isinstance(question, Survivors):

@@ -15,10 +15,10 @@ from msgspec import structs
 
 from fedfin.errors import ProtocolError
 from fedfin.protocol.messages.message import Message
-from fedfin.protocol.messages.secure_sums import Dealt
+from fedfin.protocol.messages.secure_sums import Dealt, Ready
 from fedfin.protocol.site import effects as site_effects
 from fedfin.protocol.site import events as site_events
-from fedfin.secure_sums.member import RevealedError
+from fedfin.secure_sums.member import BadDealingError, RevealedError
 from fedfin.trust.channel import SiteEnd
 from fedfin_edge.agent.answers import AnsweredError
 from fedfin_edge.agent.outbox import Outbox
@@ -81,9 +81,9 @@ class Worker:
         if (outbox := self._state.waiting) is None:  # it was not saved, or is settled already
             return
         if isinstance(message, Dealt):
-            self._start(self._take_part, part, message, outbox.payload)
+            self._start(self._take_part, part, message, outbox)
         else:
-            self._take_part(part, message, outbox.payload)
+            self._take_part(part, message, outbox)
 
     def is_wanted(self, computed: Computed) -> bool:
         """Whether nothing was begun or abandoned since."""
@@ -150,13 +150,16 @@ class Worker:
         seal = b"" if part.sums is not None else self._channel.new_seal(work.round)
         return structs.replace(outbox, seal=seal, model=self._state.model.id)
 
-    def _take_part(self, part: Participation, message: site_events.SumQuestion, update: bytes) -> None:
+    def _take_part(self, part: Participation, message: site_events.SumQuestion, outbox: Outbox) -> None:
         """A lie of the aggregator's costs its sum, and is told."""
         assert part.sums is not None  # the machine asks for none without
         try:
-            answer = part.sums.answer(message, update)
+            answer = part.sums.answer(message, outbox.payload, outbox.model)
         except RevealedError:
             self._put(site_events.Barred(message.round))
+        except BadDealingError as error:
+            self._report("bad-message", {"reason": str(error)})
+            self._answer(_unopened(message, error.names))
         except ProtocolError as error:
             self._report("bad-message", {"reason": str(error)})
         except Exception as error:  # noqa: BLE001 - the main thread raises it again
@@ -168,3 +171,8 @@ class Worker:
                 self._put(answer)
             else:
                 self._answer(answer)
+
+
+def _unopened(question: site_events.SumQuestion, names: tuple[str, ...]) -> Ready:
+    """The site takes no part in this attempt, as it has no use of what these have dealt."""
+    return Ready(run=question.run, round=question.round, lost=question.attempt, unopened=names)

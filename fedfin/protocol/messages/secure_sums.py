@@ -27,12 +27,16 @@ class SumMessage(Message, frozen=True):
 class Ready(Message, frozen=True):
     """A site holds its values for `round`, or asks again where it stands. The answer is the attempt's, or Summed.
 
-    `lost`: the attempt that it was asked about, and whose secrets it does not hold any more.
+    `lost`: the attempt that it was asked about, and in which it takes no part: it does not hold its secrets any more,
+    or has no use of what others have dealt to it. `unopened`: these others.
     """
 
     run: Boot
     round: Count
     lost: AttemptId | None = None
+    unopened: Annotated[tuple[Name, ...], msgspec.Meta(max_length=limits.COHORT)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
 
 
 class Cohort(SumMessage, frozen=True):

@@ -5,8 +5,10 @@ What rules out a sum is in subtraction.py and sum_groups.py.
 
 from collections.abc import Collection
 
+from fedfin.model.blocks import blocks_of
 from fedfin.plan import Plan
 from fedfin.protocol.cohorts import most_summed
+from fedfin.protocol.rounds.sum_attempt import Attempt
 from fedfin.protocol.schedule import task_of
 from fedfin.protocol.subtraction import NO_COHORT, NOT_ALIKE, answered_once, largest_cohort
 from fedfin.protocol.sum_groups import NO_GROUPS, deal, members, most_groups, whole
@@ -73,3 +75,17 @@ class CohortChoice:
             return largest_cohort(ready, self.earlier, least, leave_out=leave_out, alike=self._alike)
         names = members(whole(deal(self.grouped, self.most_groups), answered))
         return names if len(names) >= least else None
+
+    def attempt(self, run: str, id_: bytes, names: tuple[str, ...]) -> Attempt:
+        """One at the sum of this cohort."""
+        return Attempt(
+            run,
+            self._round,
+            id_,
+            names,
+            self._plan.rounds.min_sites,
+            self.earlier,
+            grouped=self.grouped,
+            most_groups=self.most_groups,
+            blocks=blocks_of(self._plan, task_of(self._plan, self._round)),
+        )

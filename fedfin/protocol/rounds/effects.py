@@ -11,8 +11,10 @@ from fedfin.protocol.messages.transfers import Outline
 from fedfin.protocol.rounds.events import Payload
 from fedfin.protocol.rounds.sum_effects import (
     AwaitCohort,
+    BadDealing,
     FixSum,
     GiveUpSum,
+    GoesOn,
     KeepSum,
     NewSum,
     NoCohort,
@@ -217,6 +219,8 @@ Effect = (
     | GiveUpSum
     | AwaitCohort
     | NoCohort
+    | BadDealing
+    | GoesOn
     | TellOutcome
     | Stalled
     | Awaiting

@@ -2,8 +2,9 @@
 
 A site that has computed its values says that it is ready. When a plain round would close, those that are ready are the
 cohort of an attempt at one sum (sum_attempt.py). An attempt that loses too many is given up before anybody revealed
-anything, and those that are left make the next one, for which each phase has twice the time. When shares are missing
-that were asked for, no other sum may take its place: after two deadlines the round closes without any.
+anything, and those that are left make the next one (attempts.py), without whom enough sites accuse of bad shares
+(accusations.py). When shares are missing that were asked for, no other sum may take its place: after two deadlines the
+round closes without any.
 
 No sum of statistics may show one or two sites beside an earlier one (subtraction.py). Where every sum of those that are
 ready would, the round waits for one more deadline; then it leaves out more sites, or closes without a sum. So it does
@@ -14,13 +15,13 @@ import os
 from collections.abc import Callable, Iterable
 
 from fedfin import limits
-from fedfin.model.blocks import blocks_of
 from fedfin.plan import Plan
 from fedfin.protocol.cohorts import key_statement, survivors_statement
 from fedfin.protocol.life import FIRST_LIFE, Life
 from fedfin.protocol.messages.joining import Decline, Welcome
 from fedfin.protocol.messages.secure_sums import Consent, Dealing, Ready, Reveal, Summed, SumMessage
 from fedfin.protocol.messages.transfers import Begin, Receipt
+from fedfin.protocol.rounds.attempts import GIVEN_UP, NEEDED, Attempts
 from fedfin.protocol.rounds.attendance import Verdict
 from fedfin.protocol.rounds.cohort_choice import CohortChoice
 from fedfin.protocol.rounds.effects import CloseRound, Effect, Send, Stalled
@@ -30,8 +31,10 @@ from fedfin.protocol.rounds.states import State
 from fedfin.protocol.rounds.sum_attempt import Attempt, Phase
 from fedfin.protocol.rounds.sum_effects import (
     AwaitCohort,
+    BadDealing,
     FixSum,
     GiveUpSum,
+    GoesOn,
     KeepSum,
     NewSum,
     NoCohort,
@@ -42,11 +45,9 @@ from fedfin.protocol.subtraction import PASSED_OVER
 
 Verify = Callable[[str, bytes, bytes], bool]  # site, statement, signature
 
-_MOST_DOUBLINGS = 6  # of the deadline: sites that are slow get there, those that are gone cost no years
-
 
 class SecureRoundMachine(RoundMachine):
-    """`verify`: whether the charter's site signed this."""
+    """`verify`: whether the charter's site signed this. `is_weak`: whether an X25519 key is of small order."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class SecureRoundMachine(RoundMachine):
         run: str,
         max_update_bytes: int,
         verify: Verify,
+        is_weak: Callable[[bytes], bool],
         chunk_size: int = limits.MOST_CHUNK_BYTES,
         enrolled: frozenset[str] | None = None,
         life: Life = FIRST_LIFE,
@@ -68,10 +70,11 @@ class SecureRoundMachine(RoundMachine):
             enrolled=enrolled,
             life=life,
         )
-        self._verify, self._new_id = verify, new_id
+        self._verify, self._is_weak, self._new_id = verify, is_weak, new_id
+        self._model = b""  # the id of the version that this round starts from
         self._attempt: Attempt | None = None
         self._phase_ends = 0.0
-        self._given_up = 0  # attempts, in this round
+        self._attempts = Attempts(task_of(plan, 0))  # at this round's sum
         self._choice = CohortChoice(plan, 0)  # of this round's cohort
         self._receipts: dict[str, Receipt] = {}  # of this round's sum, once it is open
         self._passing: set[str] = set()  # who has answered this round in an earlier life, and does not again
@@ -84,8 +87,9 @@ class SecureRoundMachine(RoundMachine):
         }
 
     def _opened(self, event: Opened) -> list[Effect]:
-        self._attempt, self._receipts, self._given_up = None, event.receipts, 0
-        self._passing = set()
+        self._attempt, self._receipts = None, event.receipts
+        self._attempts = Attempts(task_of(self._plan, event.round))
+        self._passing, self._model = set(), event.model
         self._choice = CohortChoice(self._plan, event.round, event.summed)
         if event.unopened is not None and not event.receipts:
             self._attempt = Attempt.again(self._run, event.unopened, self._plan.rounds.min_sites)
@@ -104,7 +108,8 @@ class SecureRoundMachine(RoundMachine):
             return self._published.again(site)
         if message.round != self._round or self.state is not State.COLLECTING:
             return self._tell_outcome(site, message.round)
-        return [] if site in self._passing else self._is_ready(site, message)
+        waits = site in self._passing or self._attempts.leaves_out(site)
+        return [] if waits else self._is_ready(site, message)
 
     def _is_ready(self, site: str, message: Ready) -> list[Effect]:
         self._roster.delivers(site)
@@ -113,7 +118,7 @@ class SecureRoundMachine(RoundMachine):
             self._attendance.answer(site, accepted=True)
             return self._close_if_over()
         if message.lost == attempt.id:
-            attempt.lost.add(site)
+            attempt.lose(site, message.unopened or ())
             return self._go_on()
         return self._ask_one(site, attempt)
 
@@ -138,23 +143,12 @@ class SecureRoundMachine(RoundMachine):
         if self._receipts:
             self.state = State.FOLDING
             return [CloseRound(self._round, self._roster.silent)]
-        if self._attempt is not None:
+        if self._attempt is not None or self._attempts.over:
             return []
         if (names := self._choice.cohort(self._attendance.answered, self._now)) is None:
             return self._await_cohort()
         self._attendance.end(self._now)
-        least = self._plan.rounds.min_sites
-        self._attempt = Attempt(
-            self._run,
-            self._round,
-            self._new_id(),
-            names,
-            least,
-            self._choice.earlier,
-            grouped=self._choice.grouped,
-            most_groups=self._choice.most_groups,
-            blocks=blocks_of(self._plan, task_of(self._plan, self._round)),
-        )
+        self._attempt = self._choice.attempt(self._run, self._new_id(), names)
         self._reception.open(self._round, {}, {})
         self._renew_deadline()
         return [NewSum(self._round, self._attempt.id, names, self._attempt.groups), *self._ask()]
@@ -164,10 +158,11 @@ class SecureRoundMachine(RoundMachine):
         return self._choice.ready(self._attendance.answered)
 
     def _await_cohort(self) -> list[Effect]:
-        """Told once: the sites that are missing may come back."""
+        """Told once: the sites that are missing, or were left out, may come back."""
         choice, seconds, ready = self._choice, self._plan.rounds.deadline_s, self._all_ready
         if choice.waiting:
             return []
+        self._attempts.let_all_in()
         choice.wait(self._now + seconds)
         return [AwaitCohort(self._round, ready, choice.missing(ready), seconds, choice.reason)]
 
@@ -201,7 +196,7 @@ class SecureRoundMachine(RoundMachine):
         """Too few are left that may answer. What the model can do without is left out: the round has no sum."""
         attendance = self._attendance
         possible = attendance.accepted + len({*attendance.owing(self._now)})
-        needed = task_of(self._plan, self._round) in {"moments", "second_moments"}
+        needed = task_of(self._plan, self._round) in NEEDED
         waiting = self.state is State.COLLECTING and self._attempt is None and self._passing
         if not waiting or needed or possible >= attendance.quorum:
             return []
@@ -212,8 +207,7 @@ class SecureRoundMachine(RoundMachine):
         return [question for site in self._attempt.owing for question in self._ask_one(site, self._attempt)]
 
     def _renew_deadline(self) -> None:
-        patience = 2 ** min(self._given_up, _MOST_DOUBLINGS)
-        self._phase_ends = self._now + self._plan.rounds.deadline_s * patience
+        self._phase_ends = self._now + self._plan.rounds.deadline_s * self._attempts.patience
 
     def _go_on(self) -> list[Effect]:
         """To the next phase, if this one is over, or its time is; without enough, the attempt is given up."""
@@ -257,14 +251,35 @@ class SecureRoundMachine(RoundMachine):
         return [Stalled(self._round, len(attempt.reveals), attempt.needed, missing), *self._ask()]
 
     def _give_up(self, attempt: Attempt) -> list[Effect]:
-        gone = [name for name in attempt.asked if name not in attempt.answered]
-        for name in attempt.names:
-            if name in gone or name not in attempt.asked:
-                self._attendance.withdraw(name)
+        gone, bad = tuple(attempt.gone), attempt.accusations.upheld
+        for name in attempt.spent:
+            self._attendance.withdraw(name)
         self._miss(gone)
-        self._attempt, self._given_up = None, self._given_up + 1
-        stalled = Stalled(self._round, len(list(attempt.answered)), attempt.needed, tuple(gone))
-        return [stalled, *self._close_if_over()]
+        self._leave_out(bad)
+        self._attempt, self._attempts.given_up = None, self._attempts.given_up + 1
+        reports: list[Effect] = [BadDealing(n, self._round, attempt.accusations.against(n)) for n in bad]
+        if gone or not bad:
+            reports.append(Stalled(self._round, len(list(attempt.answered)), attempt.needed, gone))
+        if self._attempts.goes_on:
+            reports.append(GoesOn(self._round, self._attempts.given_up))
+        return [*reports, *self._close_if_over()]
+
+    def _leave_out(self, sites: Iterable[str]) -> list[str]:
+        """Of what follows in this round; nobody waits for them. Those of them that were not left out before."""
+        for site in sites:
+            self._attendance.withdraw(site)
+        self._miss(sites)
+        return self._attempts.leave_out(sites)
+
+    def _without_attempt(self) -> list[Effect]:
+        """There is no next one."""
+        over = self.state is State.COLLECTING and self._attempt is None and self._attempts.over
+        return self._close_without_sum(GIVEN_UP) if over else []
+
+    def _stall(self) -> list[Effect]:
+        """Everyone is asked again, also who was left out."""
+        self._attempts.let_all_in()
+        return super()._stall()
 
     def _miss(self, gone: Iterable[str]) -> None:
         """They are not waited for until they show that they can."""
@@ -281,7 +296,8 @@ class SecureRoundMachine(RoundMachine):
         if self._cut_at is not None:
             return super()._tick(event)
         if self._attempt is None:
-            return [*super()._tick(event), *self._without_cohort(), *self._pass_over()]
+            closed = self._without_attempt() or super()._tick(event)
+            return [*closed, *self._without_cohort(), *self._pass_over()]
         return [*self._reception.call_next(self._now), *self._go_on()]
 
     def _close_if_over(self) -> list[Effect]:
@@ -293,11 +309,19 @@ class SecureRoundMachine(RoundMachine):
 
     def _dealing(self, site: str, message: Dealing) -> list[Effect]:
         where, key = (message.run, message.round, message.attempt), message.key
-        statement = key_statement(*where, key.key, key.commitment, message.gives or b"")
+        statement = key_statement(*where, self._model, key.key, key.commitment, message.gives or b"")
         if (attempt := self._of(message)) is None or not self._verify(site, statement, key.signature):
             return []
+        if self._is_weak(key.key):
+            return self._refuse_dealing(site, attempt)
         attempt.add_dealing(site, message)
         return self._go_on()
+
+    def _refuse_dealing(self, site: str, attempt: Attempt) -> list[Effect]:
+        """With a key of small order nobody can mask."""
+        attempt.refuse(site)
+        reports = [BadDealing(new, self._round) for new in self._leave_out([site])]
+        return [*reports, *self._go_on()]
 
     def _consent(self, site: str, message: Consent) -> list[Effect]:
         if (attempt := self._of(message)) is None:

@@ -25,6 +25,7 @@ from fedfin.protocol.messages.secure_sums import (
     SumKey,
     Survivors,
 )
+from fedfin.protocol.rounds.accusations import Accusations
 from fedfin.protocol.rounds.sum_effects import OpenSum
 from fedfin.protocol.subtraction import exposes
 from fedfin.protocol.sum_groups import deal, members, whole
@@ -68,7 +69,8 @@ class Attempt:
         self.needed = threshold(len(names))
         self._least, self._earlier = max(self.needed, least), earlier
         self.grouped, self.groups = grouped, whole(deal(grouped, most_groups), names)
-        self.lost: set[str] = set()  # have said that they hold nothing of it any more
+        self.lost: set[str] = set()  # take no part any more
+        self.accusations = Accusations(names)
         self.dealings: dict[str, Dealing] = {}
         self.keys: dict[str, SumKey] = {}
         self.gives: dict[str, bytes] = {}
@@ -103,6 +105,18 @@ class Attempt:
         if self.phase is Phase.MASKING:
             return self.masked
         return self.consents.keys() if self.phase is Phase.CONSENTING else self.reveals.keys()
+
+    @property
+    def gone(self) -> list[str]:
+        """Those that have not, and are to blame for it."""
+        excused = self.accusations.excused
+        return [name for name in self.asked if name not in self.answered and name not in excused]
+
+    @property
+    def spent(self) -> list[str]:
+        """Those whose answers are no use for another attempt."""
+        gone, asked = set(self.gone), set(self.asked)
+        return [name for name in self.names if name in gone or name not in asked]
 
     @property
     def owing(self) -> list[str]:
@@ -180,6 +194,18 @@ class Attempt:
             return
         if self.phase is Phase.DEALING and site in self.names and message.shares.keys() == wanted:
             self.dealings[site] = message
+
+    def refuse(self, site: str) -> None:
+        """What it deals is of no use to anybody: it is not waited for."""
+        if self.phase is Phase.DEALING:
+            self.dealings.pop(site, None)
+            self.lost.add(site)
+
+    def lose(self, site: str, unopened: Iterable[str]) -> None:
+        """It takes no part any more, as it has no use of what these have dealt; none: it has lost its secrets."""
+        self.lost.add(site)
+        if self.phase is Phase.MASKING and site in self.keys and site not in self.masked:
+            self.accusations.add(site, unopened)
 
     def add_consent(self, site: str, message: Consent) -> None:
         """A survivor's signature, which was checked."""

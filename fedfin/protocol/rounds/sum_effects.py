@@ -86,6 +86,26 @@ class NoCohort:
 
 
 @dataclass(frozen=True)
+class BadDealing:
+    """For people: what this site has dealt is of no use, and it is left out of the round's next attempts.
+
+    `accusers`: who could not open it; none: its key is of small order.
+    """
+
+    site: str
+    round: int
+    accusers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GoesOn:
+    """For people: so many attempts were given up, and as the run needs this sum there is a next one."""
+
+    round: int
+    attempts: int
+
+
+@dataclass(frozen=True)
 class TellOutcome:
     """Tell a site what the journal says of its part in this round, which is over."""
 

@@ -68,6 +68,7 @@ class SiteMachine(Machine[State, Event, Effect]):
         self._object_at = 0.0  # when an aggregator that is behind, or another, may be contradicted again
         self._fetch = Fetch()
         self._working, self._payload = memory.offer or (0, b"")  # the round being worked on or sent
+        self._worked_from = memory.offer_model  # the id of the version that it starts from
         self._leaves = b""  # of the payload, where they are known
         self._outgoing = Outgoing()
         self._announcement = Announcement()
@@ -229,7 +230,7 @@ class SiteMachine(Machine[State, Event, Effect]):
     def _begin_life(self, manifest: RoundManifest) -> list[Effect]:
         """The aggregator was set back. What it holds of us still counts; all else is made anew, if it may be."""
         sent = self._working if self.state is State.SENDING else 0
-        kept = sent if sent <= manifest.round else 0
+        kept = sent if sent <= manifest.round and not self._is_outdated(manifest) else 0
         barred = self._answered.last(sent, but=kept) if self._secure else 0
         self._answered.begin_life(manifest.life, barred)
         self._manifest = manifest
@@ -245,6 +246,10 @@ class SiteMachine(Machine[State, Event, Effect]):
         if self.state is not State.FETCHING:
             self.state = State.IDLE
         return [*effects, begin, *self._next_round()]
+
+    def _is_outdated(self, manifest: RoundManifest) -> bool:
+        """Whether what is sent was made from another version than the round starts from now: no sum takes it."""
+        return self._secure and self._working == manifest.round and self._worked_from != manifest.model
 
     def _distrust(self, reason: str) -> list[Effect]:
         """What no aggregator of this plan says is not remembered: it must not make us deaf to the true one."""
@@ -303,7 +308,7 @@ class SiteMachine(Machine[State, Event, Effect]):
             self.state = State.FINISHED
             return [Finish(manifest.version)]
         self.state = State.WORKING
-        self._working = manifest.round
+        self._working, self._worked_from = manifest.round, manifest.model
         return [Work(manifest.round, manifest.task, manifest.version)]
 
     def _chunk(self, event: Chunk) -> list[Effect]:

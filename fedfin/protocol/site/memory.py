@@ -13,7 +13,8 @@ class Memory:
     `settled`: the last round that has a receipt there; `accepted`: that has one that says so; `barred`: rounds up to
     this one are not answered again; `begun`: the last round of which a receipt there told that it had; `model`,
     `version`: id and version of the kept global model; `offer`: round and payload of an update without a receipt;
-    `answered`: by run and life, the rounds whose answers were made, and may have left, whatever else was forgotten.
+    `offer_model`: the id of the version that it was made from; `answered`: by run and life, the rounds whose answers
+    were made, and may have left, whatever else was forgotten.
     """
 
     run: str = ""
@@ -26,3 +27,4 @@ class Memory:
     accepted: int = 0
     barred: int = 0
     begun: int = 0
+    offer_model: bytes = b""

@@ -16,7 +16,6 @@ from fedfin.protocol.site.events import Barred, Masked, SumQuestion
 from fedfin.protocol.site.machine import SiteMachine
 from fedfin.protocol.site.memory import Memory
 from fedfin.protocol.site.states import State
-from fedfin.protocol.versions import CONSENT_AHEAD
 
 
 class SecureSiteMachine(SiteMachine):
@@ -48,9 +47,7 @@ class SecureSiteMachine(SiteMachine):
         return [Send("up/ctl", self._with_consent(self._outgoing.begin))]
 
     def _with_consent(self, begin: Begin) -> Begin:
-        """If an aggregator of this version can read it."""
-        knows = self._announcement.theirs >= CONSENT_AHEAD
-        return replace(begin, consent=self._consent) if self._consent and knows else begin
+        return replace(begin, consent=self._consent) if self._consent else begin
 
     def _sum_question(self, event: SumQuestion) -> list[Effect]:
         if not self._is_at_work(event):

@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from cohort_sites import FIRST, ROUND, RUN, Ledger, Sites
+from cohort_sites import FIRST, MODEL, ROUND, RUN, Ledger, Sites
 
 from fedfin.errors import ProtocolError
 from fedfin.limits import LEAST_SUMMED
@@ -28,6 +28,8 @@ from fedfin.trust.sealing import open_sealed
 ROUNDS = (ROUND, ROUND + 1)
 WHERES = [(RUN, round_, attempt) for attempt in (FIRST, b"b" * 16) for round_ in ROUNDS]
 RARITIES = (12, 6, 6, 3, 3)  # of the kinds of moves: whom a new attempt is asked of, forgets the one before
+OTHER_MODEL = b"o" * 32
+LEAVES_OUT = 0.8  # how often it shows others no key of who works from another model
 HABIT = 0.9  # how often it does what it does at this stage
 Names = tuple[str, ...]
 T = TypeVar("T")
@@ -50,23 +52,34 @@ class _Sum(NamedTuple):
 class LyingAggregator:
     """Of so many sites the first `liars` are on its side. `ledger`: what honest ones make durable.
 
-    `set_back`: one of these starts anew with a copy of its folder, each time.
+    `set_back`: one of these starts anew with a copy of its folder, each time. `victim`: the last of them works from
+    another model than the others.
     """
 
     def __init__(
-        self, sites: int, liars: int, seed: int, *, ledger: type[Ledger] = Ledger, set_back: bool = False
+        self,
+        sites: int,
+        liars: int,
+        seed: int,
+        *,
+        ledger: type[Ledger] = Ledger,
+        set_back: bool = False,
+        victim: bool = False,
     ) -> None:
         self._random = random.Random(seed)
         self._sites, self._needed = Sites(sites), threshold(sites)
         self._sites.ledgers = {name: ledger() for name in self._sites.names}
         self._liars, self._honest = self._sites.names[:liars], self._sites.names[liars:]
+        self._sites.models = {self._honest[-1]: OTHER_MODEL} if victim else {}
+        self._models = (MODEL, OTHER_MODEL) if victim else (MODEL,)
         self._copies = {self._honest[0]: ledger()} if set_back else {}
         for name in self._honest:
             self._restart(name)
         lost = [self._random.sample(self._honest, k=min(each, sites - self._needed)) for each in (1, 1, 2)]
         self._lists = [tuple(name for name in self._sites.names if name not in gone) for gone in ([], *lost)]
         self._dealings: dict[tuple[str, int, bytes], dict[str, list[Dealing]]] = {
-            where: {name: [self._new_dealing(name, where)] for name in self._liars} for where in WHERES
+            where: {name: [self._new_dealing(name, where, m) for m in self._models] for name in self._liars}
+            for where in WHERES
         }
         self._list = self._lists[0]  # a habit, as are the rounds under whose numbers it asks
         self._asks_under, self._reveals_under = self._random.choices(ROUNDS, k=2)
@@ -79,7 +92,8 @@ class LyingAggregator:
         """One attempt begins as it should; then stages of so many moves, each with habits of its own."""
         for begin in (self._deal, self._mask):
             for name in self._honest:
-                begin(name, WHERES[0])
+                with contextlib.suppress(ProtocolError):
+                    begin(name, WHERES[0])
         for _ in range(stages):
             self._list = self._random.choice(self._lists)
             weights = [self._random.random() ** rarity for rarity in RARITIES]
@@ -105,6 +119,15 @@ class LyingAggregator:
         return any(
             one.where[1] == other.where[1] and 0 < len({*one.names} ^ {*other.names}) < LEAST_SUMMED
             for one, other in combinations(sums, 2)
+        )
+
+    @property
+    def has_a_sum_of_two_models(self) -> bool:
+        """Over honest sites that worked from different ones."""
+        of = self._sites.models
+        sums = [sum_ for sum_, _ in self._signed.values() if self._opens(sum_)]
+        return any(
+            len({of.get(name, MODEL) for name in {*sum_.names} & {*self._honest}}) > 1 for sum_ in sums
         )
 
     def _opens(self, sum_: _Sum) -> bool:
@@ -135,7 +158,7 @@ class LyingAggregator:
 
     def _deal(self, name: str, where: tuple[str, int, bytes] | None = None) -> None:
         where = where or self._where()
-        dealing = self._sites.members[name].deal(self._cohort(where))
+        dealing = self._sites.answer(self._cohort(where), name)
         known = self._dealings[where].setdefault(name, [])
         if dealing not in known:
             known.append(dealing)
@@ -144,6 +167,10 @@ class LyingAggregator:
     def _mask(self, name: str, where: tuple[str, int, bytes] | None = None) -> None:
         where = where or self._where()
         chosen = {one: self._random.choice(made[-2:]) for one, made in self._dealings[where].items()}
+        if self._sites.models and self._random.random() < LEAVES_OUT:
+            chosen = {
+                one: made for one, made in chosen.items() if one not in self._sites.models or one == name
+            }
         if name in chosen:
             chosen[name] = self._dealings[where][name][-1]
         keys = {one: chosen[one].key for one in sorted(chosen)}
@@ -156,13 +183,16 @@ class LyingAggregator:
 
     def _ask(self, name: str) -> None:
         """To sign a list."""
-        shown = self._shown[name]
+        if (shown := self._shown.get(name)) is None:
+            return
         where = (RUN, self._often(self._asks_under, ROUNDS), shown.attempt)
         names = self._often(self._list, self._lists)
         consent = self._sites.members[name].consent(Survivors(**_fields(where), names=names))
         self._keep(name, _Sum(where, shown.keys, names), consent.signature)
 
     def _reveal(self, name: str) -> None:
+        if not self._signed:
+            return
         sum_, signatures = self._random.choice(list(self._signed.values()))
         where = (RUN, self._often(self._reveals_under, ROUNDS), sum_.where[2])
         reveal = self._sites.members[name].reveal(Consents(**_fields(where), signatures=signatures))
@@ -172,9 +202,9 @@ class LyingAggregator:
 
     # What its sites do for it.
 
-    def _new_dealing(self, name: str, where: tuple[str, int, bytes]) -> Dealing:
+    def _new_dealing(self, name: str, where: tuple[str, int, bytes], model: bytes) -> Dealing:
         self._sites.ledgers[name] = Ledger()
-        return self._sites.member(name).deal(self._cohort(where))
+        return self._sites.member(name).deal(self._cohort(where), model)
 
     def _read(self, owner: str, where: tuple[str, int, bytes], dealing: Dealing) -> None:
         for name in self._liars:

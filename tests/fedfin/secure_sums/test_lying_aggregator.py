@@ -7,6 +7,7 @@ import pytest
 from cohort_sites import ROUND, Ledger
 from lying_aggregator import LyingAggregator
 
+from fedfin.protocol.cohorts import key_statement
 from fedfin.protocol.messages.secure_sums import SumMessage
 from fedfin.secure_sums import member
 from fedfin.secure_sums.ledger import Kept, Where
@@ -36,13 +37,34 @@ def test_one_site_that_is_set_back_to_copies_of_its_folder_is_no_danger(sites: i
         assert not aggregator.has_two_sums, seed
 
 
-def _wins(sites: int, liars: int, ledger: type[Ledger] = Ledger) -> bool:
-    for seed in range(MOST_GAMES):
-        aggregator = LyingAggregator(sites, liars, seed, ledger=ledger)
+@pytest.mark.parametrize("sites", range(3, 8))
+def test_with_fewer_than_a_third_of_the_sites_it_opens_no_sum_over_sites_with_different_models(
+    sites: int,
+) -> None:
+    """To all but one it may have given one from which their values are known."""
+    for seed in range(GAMES):
+        aggregator = LyingAggregator(sites, seed % ((sites + 2) // 3), seed, victim=True)
         aggregator.play()
-        if aggregator.has_both_secrets or aggregator.has_two_sums:
+        assert not aggregator.has_a_sum_of_two_models, seed
+
+
+def _wins(sites: int, liars: int, ledger: type[Ledger] = Ledger, *, victim: bool = False) -> bool:
+    for seed in range(MOST_GAMES):
+        aggregator = LyingAggregator(sites, liars, seed, ledger=ledger, victim=victim)
+        aggregator.play()
+        if aggregator.has_both_secrets or aggregator.has_two_sums or aggregator.has_a_sum_of_two_models:
             return True
     return False
+
+
+def test_it_wins_where_keys_are_signed_without_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives one site another than the others."""
+
+    def statement(run: str, round_: int, attempt: bytes, model: bytes, *rest: bytes) -> bytes:
+        return key_statement(run, round_, attempt, b"", *rest)
+
+    monkeypatch.setattr(member, "key_statement", statement)
+    assert _wins(4, 1, victim=True)
 
 
 def test_it_wins_where_a_site_signs_any_number_of_lists(monkeypatch: pytest.MonkeyPatch) -> None:

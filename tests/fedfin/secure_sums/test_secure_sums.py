@@ -149,6 +149,16 @@ def test_a_key_that_its_owner_did_not_sign_is_not_used() -> None:
         sites.members["s0"].mask(lie, np.ones(8, np.uint64))
 
 
+def test_sites_that_worked_from_different_models_make_no_sum() -> None:
+    """To nine of ten an aggregator could give one from which their values are known: the sum would be the tenth's."""
+    sites = Sites(10)
+    sites.models = dict.fromkeys(sites.names[1:], b"another")
+    dealings = sites.deal(sites.names)
+    for name in sites.names[:2]:
+        with pytest.raises(ProtocolError, match="made from another model"):
+            sites.members[name].mask(sites.dealt(dealings, name), np.ones(8, np.uint64))
+
+
 def test_two_sites_are_too_few() -> None:
     """In a cohort, and among survivors."""
     sites, _, _ = _masked(4)

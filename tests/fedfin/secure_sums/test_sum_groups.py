@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from cohort_sites import FIRST, ROUND, RUN, WHERE, Sites
+from cohort_sites import FIRST, MODEL, ROUND, RUN, WHERE, Sites
 from msgspec.structs import replace
 
 from fedfin.errors import ProtocolError
@@ -105,19 +105,19 @@ def test_a_site_deals_for_whole_groups_of_this_run_alone(change, match: str) -> 
         ledger.grouped = NAMES
     question = {"names": NAMES, "grouped": NAMES} | change
     with pytest.raises(ProtocolError, match=match):
-        sites.members["s0"].deal(Cohort(**WHERE, attempt=FIRST, **question))
+        sites.answer(Cohort(**WHERE, attempt=FIRST, **question), "s0")
 
 
 def test_groups_that_the_plan_does_not_have_are_refused() -> None:
     """A sum over all sites is not opened in parts."""
     with pytest.raises(ProtocolError, match="groups are asked for that the plan has not"):
-        Sites(10).members["s0"].deal(Cohort(**WHERE, attempt=FIRST, names=NAMES, grouped=NAMES))
+        Sites(10).answer(Cohort(**WHERE, attempt=FIRST, names=NAMES, grouped=NAMES), "s0")
 
 
 def test_a_sum_without_groups_is_refused_where_the_plan_has_them() -> None:
     """Whoever leaves them out would open a sum that the groups' may be subtracted from."""
     with pytest.raises(ProtocolError, match="each of them whole"):
-        Sites(10, groups=3).members["s0"].deal(Cohort(**WHERE, attempt=FIRST, names=NAMES))
+        Sites(10, groups=3).answer(Cohort(**WHERE, attempt=FIRST, names=NAMES), "s0")
 
 
 def test_a_site_signs_no_survivors_of_a_part_of_a_group() -> None:
@@ -133,7 +133,7 @@ def test_sites_that_were_dealt_otherwise_reveal_nothing_to_each_other() -> None:
     """Who was dealt is in what survivors sign: an aggregator that says other things to others opens nothing."""
     sites = Sites(10, groups=3)
     question = {"names": NAMES, "grouped": NAMES}
-    dealings = {n: sites.members[n].deal(Cohort(**WHERE, attempt=FIRST, **question)) for n in NAMES}
+    dealings = {n: sites.answer(Cohort(**WHERE, attempt=FIRST, **question), n) for n in NAMES}
     sites.mask(dealings, {name: np.ones(4, np.uint64) for name in NAMES})
     consents = sites.consents(NAMES)
     own = sites.members["s0"]
@@ -152,4 +152,4 @@ def test_what_a_site_has_opened_binds_it_for_the_run() -> None:
     del sites.ledgers["s0"].attempts[ROUND]  # another round
     other = tuple(sorted((*NAMES[:9], "t1")))
     with pytest.raises(ProtocolError, match="other groups"):
-        sites.member("s0").deal(Cohort(**WHERE, attempt=b"b" * 16, names=NAMES, grouped=other))
+        sites.member("s0").deal(Cohort(**WHERE, attempt=b"b" * 16, names=NAMES, grouped=other), MODEL)
