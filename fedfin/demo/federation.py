@@ -65,7 +65,13 @@ class Board:
                 if not self._console.is_terminal:
                     self._say(facts)
             elif event == "bad-message" or (event == "update" and not facts["accepted"]):
-                self._console.print(f"  {facts['site']}: {plain_text(str(facts['reason']))}", markup=False)
+                kept = (
+                    facts["site"] == "aggregator"
+                )  # by the broker, of the federation before, which has no keys
+                note = "; it was there before this federation, and is ignored" if kept else ""
+                self._console.print(
+                    f"  {facts['site']}: {plain_text(str(facts['reason']))}{note}", markup=False
+                )
 
     def site(self, name: str, event: str, facts: dict[str, Any]) -> None:
         """An event of a site's process."""
