@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo bench bench-check bench-tables test test-network other-debians test-brokers test-intake test-wheel deb image test-deb test-image test-arm64 simulate crash-matrix fuzz check docs format clean
+.PHONY: help demo bench bench-check bench-tables test test-network other-debians test-brokers test-accounting test-intake test-wheel deb image test-deb test-image test-arm64 simulate crash-matrix fuzz check docs format clean
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -45,6 +45,12 @@ test-brokers: $(READY)  ## federations over other brokers, where they are instal
 
 test-wheel:  ## the wheel alone, in the oldest and the newest Python of this machine; a minute
 	.ci/test-wheel
+
+# In an environment of its own: its mpmath is none that torch's sympy takes.
+test-accounting:  ## the privacy accountant beside dp-accounting; half a minute
+	$(PYTHON) -m venv .venv-accounting
+	.venv-accounting/bin/pip install --quiet --disable-pip-version-check --editable '.[accounting]' 'pytest>=8' 'hypothesis>=6.100'
+	.venv-accounting/bin/python -m pytest -rA tests/fedfin/privacy/test_accountant.py
 
 test-intake: $(READY)  ## 200 studies from storescu with their reports, SIGKILL at every step of the intake; minutes
 	$(BIN)/pytest -rA -m slow tests/edge_client
