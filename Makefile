@@ -50,6 +50,7 @@ test-wheel:  ## the wheel alone, in the oldest and the newest Python of this mac
 test-accounting:  ## the privacy accountant beside dp-accounting; half a minute
 	$(PYTHON) -m venv .venv-accounting
 	.venv-accounting/bin/pip install --quiet --disable-pip-version-check --editable '.[accounting]' 'pytest>=8' 'hypothesis>=6.100'
+	.venv-accounting/bin/python -c 'import dp_accounting'
 	.venv-accounting/bin/python -m pytest -rA tests/fedfin/privacy/test_accountant.py
 
 test-intake: $(READY)  ## 200 studies from storescu with their reports, SIGKILL at every step of the intake; minutes
@@ -107,4 +108,4 @@ format: $(READY)  ## put the code into the project's format
 	$(BIN)/ruff format .
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build ./*.egg-info
+	rm -rf .venv .venv-accounting .mypy_cache .pytest_cache .ruff_cache .hypothesis build ./*.egg-info

@@ -188,7 +188,10 @@ def _absent(sites: dict[str, dict[str, Any]]) -> Iterator[str]:
 def _rounds(facts: dict[str, Any]) -> Table:
     version = "" if facts["version"] is None else f", model version {facts['version']}"
     table = Table(title=f"federation {facts['federation']}{version}")
-    for column in ("round", "task", "sites", "seconds", *LOSSES, "KB up"):
+    losses = {
+        name: metric for name, metric in LOSSES.items() if any(metric in row for row in facts["rounds"])
+    }
+    for column in ("round", "task", "sites", "seconds", *losses, "KB up"):
         table.add_column(column, justify="left" if column == "task" else "right")
     for row in facts["rounds"]:
         table.add_row(
@@ -196,7 +199,7 @@ def _rounds(facts: dict[str, Any]) -> Table:
             row["task"],
             _number(row.get("sites"), 0) + (f" ({row['late']:.0f} late)" if row.get("late") else ""),
             _number(row["seconds"], 1),
-            *(_number(row.get(metric), 4) for metric in LOSSES.values()),
+            *(_number(row.get(metric), 4) for metric in losses.values()),
             _number(row.get("bytes"), 0, 1e-3),
         )
     return table

@@ -47,7 +47,7 @@ class Board:
         self._sites: dict[str, TaskID] = {
             name: self._progress.add_task(f"  {name}", total=rounds, note="starting") for name in sites
         }
-        self._started = time.monotonic()
+        self._started, self._closed = time.monotonic(), False
         self.costs: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> "Board":
@@ -61,17 +61,15 @@ class Board:
         """An event of the aggregator's process."""
         with self._lock:
             if event == "closed":
+                self._closed = True
                 self._progress.update(self._all, completed=facts["round"], note=_loss(facts))
                 if not self._console.is_terminal:
                     self._say(facts)
             elif event == "bad-message" or (event == "update" and not facts["accepted"]):
-                kept = (
-                    facts["site"] == "aggregator"
-                )  # by the broker, of the federation before, which has no keys
+                # The broker keeps the last word of the federation before, which has no keys.
+                kept = facts["site"] == "aggregator" and not self._closed
                 note = "; it was there before this federation, and is ignored" if kept else ""
-                self._console.print(
-                    f"  {facts['site']}: {plain_text(str(facts['reason']))}{note}", markup=False
-                )
+                self._console.print(f"  {facts['site']}: {plain_text(facts['reason'])}{note}", markup=False)
 
     def site(self, name: str, event: str, facts: dict[str, Any]) -> None:
         """An event of a site's process."""

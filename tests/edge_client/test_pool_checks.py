@@ -9,6 +9,7 @@ from closed_form_cases import draw, make_plan
 from msgspec.structs import replace as replace_struct
 
 from fedfin.errors import StateError
+from fedfin.model.initial_model import initial_model
 from fedfin.plan_sections import Privacy, Rounds
 from fedfin_edge.agent.participation import Participation
 from fedfin_edge.agent.pool_checks import check_own_features, lost_modalities
@@ -46,10 +47,10 @@ def test_a_site_in_other_units_sees_it_and_the_others_see_that_one_is(count: int
     sites = federation(count, lambda x: 100 * x)
     model = pooled(sites)
     with pytest.raises(StateError, match=r"cases\.csv: this site's image is unlike the federation's"):
-        check_own_features(settled(), sites[0], model)
-    check_own_features(settled(unlike_others=True), sites[0], model)
+        check_own_features(settled(), PLAN, sites[0], model)
+    check_own_features(settled(unlike_others=True), PLAN, sites[0], model)
     for site in sites[1:]:
-        check_own_features(settled(), site, model)
+        check_own_features(settled(), PLAN, site, model)
         assert lost_modalities(site, model) == ["image", "text"]
 
 
@@ -57,16 +58,16 @@ def test_a_shifted_site_among_ten_sees_it() -> None:
     """By five deviations."""
     sites = federation(10, lambda x: x + 5)
     with pytest.raises(StateError, match="unlike the federation's"):
-        check_own_features(settled(), sites[0], pooled(sites))
+        check_own_features(settled(), PLAN, sites[0], pooled(sites))
 
 
 @pytest.mark.parametrize("count", [3, 10])
 def test_healthy_sites_go_on_and_say_nothing(count: int) -> None:
-    """Also before anything was pooled."""
-    sites = federation(count)
+    """Also where nothing was pooled, as in the first version."""
+    sites, first = federation(count), initial_model(PLAN)
     for site in sites:
-        for model in (pooled(sites), {name: 0 * values for name, values in pooled(sites).items()}):
-            check_own_features(settled(), site, model)
+        for model in (pooled(sites), {name: first[name] for name in pooled(sites)}):
+            check_own_features(settled(), PLAN, site, model)
             assert lost_modalities(site, model) == []
 
 
@@ -81,7 +82,24 @@ def test_moments_off_all_cases_but_one_are_refused_by_every_site(off: float) -> 
     told = model | {"norm.image.mean": mean, "norm.image.square": mean**2 + variance}
     for site in sites:
         with pytest.raises(StateError, match="feature 3 of 100% of its cases is cut"):
-            check_own_features(settled(), site, told)
+            check_own_features(settled(), PLAN, site, told)
+
+
+def test_moments_that_pretend_that_nothing_was_pooled_are_refused() -> None:
+    """Means of nothing, and a variance so small that everybody is cut."""
+    sites, first = federation(3), initial_model(PLAN)
+    told = first | {"norm.image.square": np.full_like(first["norm.image.square"], 1e-8)}
+    with pytest.raises(StateError, match="of 100% of its cases is cut"):
+        check_own_features(settled(), PLAN, sites[0], told)
+
+
+def test_a_feature_that_is_one_value_at_a_site_is_no_reason_to_refuse() -> None:
+    """As that of its scanner, of sixty sites."""
+    sites = federation(60)
+    for number, site in enumerate(sites):
+        site.features["image"][:, 0] = number == 0
+    for site in sites[:2]:
+        check_own_features(settled(), PLAN, site, pooled(sites))
 
 
 def test_moments_that_only_one_known_record_fits_are_refused() -> None:
@@ -92,7 +110,9 @@ def test_moments_that_only_one_known_record_fits_are_refused() -> None:
     mean[0] = sites[4].features["text"][7, 0]
     square[0] = mean[0] ** 2
     with pytest.raises(StateError, match=r"feature 0 of 9[0-9]% of its cases is cut"):
-        check_own_features(settled(), sites[4], model | {"norm.text.mean": mean, "norm.text.square": square})
+        check_own_features(
+            settled(), PLAN, sites[4], model | {"norm.text.mean": mean, "norm.text.square": square}
+        )
 
 
 def test_moments_that_change_after_they_were_checked_are_checked_again() -> None:
@@ -101,8 +121,10 @@ def test_moments_that_change_after_they_were_checked_are_checked_again() -> None
     plan = replace_struct(PLAN, privacy=secure, rounds=Rounds(count=1, sites=3, min_sites=3))
     part = SimpleNamespace(plan=plan, dataset=sites[0], _site=settled(), _checked_norm={})
     model = pooled(sites)
-    for _ in range(2):
-        Participation.check_pool(part, "train", model, print)
+    Participation.check_pool(part, "train", model, print)
+    part.dataset = None  # the same ones are not looked at again
+    Participation.check_pool(part, "train", model, print)
+    part.dataset = sites[0]
     mean, square = (model[f"norm.image.{part}"].astype(np.float64) for part in ("mean", "square"))
     far = mean + 9 * np.sqrt(square - mean**2)
     other = model | {"norm.image.mean": far, "norm.image.square": far**2 + square - mean**2}

@@ -9,8 +9,9 @@ from msgspec.structs import replace as replace_struct
 
 from fedfin.model.initial_model import initial_model
 from fedfin.plan_sections import Privacy, Rounds
+from fedfin_edge.agent.joining import few_values
 from fedfin_edge.cases.dataset import Dataset
-from fedfin_edge.cases.rare_values import without_rare_values
+from fedfin_edge.cases.rare_values import coded_features, without_rare_values
 from fedfin_edge.tasks.run_task import run_task
 
 PLAN = make_plan({"image": 4, "text": 3}, labels=2)
@@ -63,10 +64,46 @@ def test_who_has_other_modalities_is_told_of_apart() -> None:
     assert found[:11].tolist() == [*range(1, 11), 0]
 
 
+def test_one_patient_of_a_combination_does_not_hide_behind_others_of_incomplete_cases() -> None:
+    """Second moments are of all incomplete cases together: he alone has an image, an ecg and no text, and the value."""
+    dataset = with_values(1)
+    ecg = {"ecg": np.arange(CASES) < 1}
+    present = dataset.present | {"text": np.arange(CASES) >= 30} | ecg
+    dataset = replace(
+        dataset, present=present, features=dataset.features | {"ecg": np.ones((CASES, 2), np.float32)}
+    )
+    assert not without_rare_values(dataset).features["image"][:, 0].any()
+
+
+def test_who_trains_the_head_is_told_of_without_those_who_calibrate_it() -> None:
+    """Three have the value, two of whom the head does not train on."""
+    dataset = replace(with_values(3), validation=np.isin(np.arange(CASES), [0, 1]))
+    assert without_rare_values(dataset).features["image"][:3, 0].tolist()[2] == 0
+
+
+def test_values_that_differ_in_their_last_bits_are_one_value() -> None:
+    """As of a text that is encoded in batches of another size."""
+    dataset = with_values(1, usual=0.25)
+    jitter = np.random.default_rng(0).normal(0, 1e-5, CASES - 1)
+    dataset.features["image"][1:, 0] += jitter.astype(np.float32)
+    assert np.ptp(without_rare_values(dataset).features["image"][:, 0]) < 1e-4
+
+
 def test_held_out_cases_stay() -> None:
     """Of them nothing but scores is told."""
     dataset = replace(with_values(1), held_out=np.arange(CASES) < 5)
     assert without_rare_values(dataset).features["image"][0, 0] == 1
+
+
+def test_features_that_have_few_values_are_counted() -> None:
+    """Two codes and a category of five; of those that vary none, however few cases there are."""
+    dataset, rng = draw(PLAN, CASES, 1), np.random.default_rng(1)
+    dataset.features["image"][:, :2] = rng.integers(0, 2, (CASES, 2))
+    dataset.features["image"][:, 2] = rng.integers(0, 5, CASES)
+    assert coded_features(dataset) == {"image": 3, "text": 0}
+    assert few_values(SUMMED, dataset) == "3 of 4 of image"
+    assert few_values(PLAN, dataset) == "", "no sums"
+    assert all(coded_features(draw(PLAN, count, 1)) == {"image": 0, "text": 0} for count in (1, 2, 5, 14))
 
 
 @pytest.mark.parametrize("cases", [2, 3, 4, 10, 60])

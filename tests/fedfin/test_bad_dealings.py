@@ -10,10 +10,10 @@ from machine_helpers import make_plan
 from msgspec.structs import replace
 from test_secure_round_machine import DEADLINE, ROUND, STATISTICS, Aggregator
 
-from fedfin.protocol.cohorts import key_statement, threshold
+from fedfin.protocol.cohorts import key_statement
 from fedfin.protocol.messages.secure_sums import Cohort, Consents, Dealing, Dealt, Ready, SumKey
 from fedfin.protocol.rounds import sum_effects
-from fedfin.protocol.rounds.accusations import Accusations, enough_accusers
+from fedfin.protocol.rounds.accusations import Accusations
 from fedfin.protocol.rounds.attempts import GIVEN_UP, MOST_ATTEMPTS
 from fedfin.protocol.rounds.effects import CloseRound, Stalled
 from fedfin.protocol.schedule import task_of
@@ -130,19 +130,53 @@ def test_who_cannot_open_what_few_cannot_is_not_in_the_sum() -> None:
     assert aggregator.survivors == ("s0", "s2", "s3", "s4")
 
 
-@pytest.mark.parametrize("sites", range(3, 51))
-def test_less_than_a_third_that_lie_put_nobody_out(sites: int) -> None:
-    """And where enough say so, those that are left are too few for a sum with that one."""
-    names = tuple(f"s{number:02}" for number in range(sites))
-    accusations, liars = Accusations(names), (sites - 1) // 3
-    for name in names[:liars]:
-        accusations.add(name, names)
-    assert accusations.upheld == ()
-    for name in names[liars : enough_accusers(sites)]:
-        accusations.add(name, names[-1:])
-    assert accusations.upheld == names[-1:]
-    assert accusations.excused == set(names[: enough_accusers(sites)])
-    assert sites - enough_accusers(sites) < threshold(sites)
+def test_where_statistics_need_all_a_site_that_deals_badly_to_one_costs_a_deadline_and_no_sum() -> None:
+    """Without who cannot open it the sum would show that one beside the first. So both are out, and one more.
+
+    Before that both are let in once more, as the others wait for them.
+    """
+    everyone = (frozenset(f"s{number}" for number in range(7)),)
+    aggregator = SpoiltAggregator(7, victims=("s3",), summed=everyone, round=STATISTICS)
+    aggregator.ready()
+    aggregator.to(Dealt)
+    aggregator.answer()
+    bad, accuser = aggregator.of(sum_effects.BadDealing)
+    assert (bad.site, bad.accusers, accuser.site, accuser.accused) == ("s0", ("s3",), "s3", ("s0",))
+    aggregator.ready()
+    aggregator.to(Dealt)
+    aggregator.answer()
+    aggregator.wait(DEADLINE)
+    aggregator.to(Consents)
+    assert aggregator.cohorts == [aggregator.names, aggregator.names, ("s1", "s2", "s4", "s5")]
+    assert aggregator.survivors == aggregator.cohorts[-1]
+
+
+@pytest.mark.parametrize("sites", [3, 7, 50])
+def test_some_that_lie_put_out_fewer_than_they_are(sites: int) -> None:
+    """Whatever they say of whom; of one that lies alone and one that is honest both are out."""
+    names, rng = tuple(f"s{number:02}" for number in range(sites)), np.random.default_rng(sites)
+    for _ in range(200):
+        liars = names[: rng.integers(1, 1 + sites // 3)]
+        accusations, honest = Accusations(names), names[len(liars) :]
+        for name in liars:
+            accusations.add(name, [other for other in names if rng.random() < rng.choice([0.1, 0.5, 1.0])])
+        out = set(accusations.left_out) & set(honest)
+        assert len(out) <= max(len(liars), 1)
+        assert len(liars) == 1 or len(out) < len(liars) or set(liars) <= set(accusations.left_out)
+
+
+def test_who_is_in_most_pairs_is_left_out_first() -> None:
+    """A bad dealer of three, beside one pair of which nobody knows who it is."""
+    accusations = Accusations("abcdefg")
+    for name in "bcd":
+        accusations.add(name, "a")
+    accusations.add("e", "f")
+    assert accusations.left_out == ("a", "e", "f")
+    assert accusations.excused == set("bcde")
+    assert (accusations.against("f"), accusations.by("e")) == (("e",), ("f",))
+    liar = Accusations("abcdefg")
+    liar.add("g", "abc")
+    assert liar.left_out == ("g",)
 
 
 def test_two_liars_of_seven_put_nobody_out_of_the_rounds_sum() -> None:
@@ -169,8 +203,9 @@ def test_an_accusation_counts_once_in_its_attempt_by_and_of_its_cohort() -> None
         aggregator.accuse("s2", ["s1"])
     aggregator.answer(("s1", "s3"))
     aggregator.accuse("s4", ["s1"])
-    assert not aggregator.named
-    assert aggregator.of(Stalled)[0].missed == ("s2", "s4")
+    assert aggregator.of(sum_effects.BadDealing)[0] == sum_effects.BadDealing("s1", ROUND, ("s4",))
+    assert aggregator.named == ["s1", "s4"]
+    assert aggregator.of(Stalled)[0].missed == ("s2",)
 
 
 def test_a_key_of_small_order_does_not_count_and_is_not_waited_for() -> None:

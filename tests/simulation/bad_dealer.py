@@ -10,7 +10,7 @@ from fedfin.protocol.messages.secure_sums import Dealing, Dealt, Ready, SumKey
 from fedfin.secure_sums.member import Member
 
 SMALL_ORDER = bytes(32)  # a key that nobody can agree on a mask with
-HABITS = ("shares for all", "shares for some", "key", "accuses")
+HABITS = ("shares for all", "shares for some", "shares for one", "key", "accuses")
 
 
 class BadDealer:
@@ -48,12 +48,13 @@ class BadDealer:
         """What it deals."""
         if self._strikes(dealing.round, "key"):
             return self._with_weak_key(member, dealing)
-        if not self._strikes(dealing.round, "shares for all", "shares for some"):
+        if not self._strikes(dealing.round, "shares for all", "shares for some", "shares for one"):
             return dealing
         chance = 1.0 if self.habit == "shares for all" else 0.5
-        bad = {
-            n: self._rng.randbytes(len(s)) for n, s in dealing.shares.items() if self._rng.random() < chance
-        }
+        victims = [name for name in sorted(dealing.shares) if self._rng.random() < chance]
+        if self.habit == "shares for one":
+            victims = [self._rng.choice(sorted(dealing.shares))]
+        bad = {name: self._rng.randbytes(len(dealing.shares[name])) for name in victims}
         return replace(dealing, shares=dealing.shares | bad)
 
     def _with_weak_key(self, member: Member, dealing: Dealing) -> Dealing:

@@ -138,11 +138,14 @@ def summed_or_told(_: str, world: World) -> None:
 
 
 def summed_beside_a_bad_dealer(variant: str, world: World) -> None:
-    """As `summed_or_told`; nobody else is named, and one that accuses others puts nobody out."""
+    """As `summed_or_told`; nobody is put out but the bad one, and one that it deals badly to, or accuses, beside it."""
     summed_or_told(variant, world)
     assert world.bad_dealer is not None
-    named = {facts["site"] for _, _, event, facts in world.facts if event == "bad-dealing"}
-    assert named <= ({world.bad_dealer.site} if world.bad_dealer.habit != "accuses" else set()), named
+    bad, events = world.bad_dealer.site, [f for _, _, event, f in world.facts if event == "bad-dealing"]
+    for facts in events:
+        others = [other for other in events if other["round"] == facts["round"] and other["site"] == bad]
+        assert facts["site"] == bad or (bad in facts["reason"] and others), facts
+    world.tally["bad dealer put out"] += len(events)
 
 
 def told_within_the_budget(variant: str, world: World) -> None:

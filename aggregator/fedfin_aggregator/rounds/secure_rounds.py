@@ -73,7 +73,10 @@ class SecureRounds(RootRounds):
         self._restore()
 
     def _restore(self) -> None:
-        """Go on with a sum that an earlier life was about to open. Raises StateError when its file is damaged."""
+        """Go on with a sum that an earlier life was about to open.
+
+        Raises StateError where its file is damaged, or another version's.
+        """
         if not self._path.exists():
             return
         try:
@@ -85,6 +88,11 @@ class SecureRounds(RootRounds):
             self._attempt, self._bytes, self._groups = kept.sum.attempt, kept.bytes, kept.sum.groups
             words = np.frombuffer(kept.words, masks.WORD).astype(np.uint64)
             self._totals = words.reshape(max(1, len(self._groups)), -1)
+            if self._totals.shape[1] != self._form(kept.sum.round).word_count:
+                raise StateError(
+                    f"{self._path}: this sum has other words than this version's, as where FedFIN was upgraded while it"
+                    " was about to be opened: start the version from before until the round is closed, and upgrade then"
+                )
             self._record(kept.sum)
 
     @property

@@ -52,8 +52,9 @@ class Sums:
             case sums.NoCohort(round_, ready, reason):
                 self._rounds.close_without_sum(reason)
                 self._tell(round_, ready, accepted=False, reason=reason)
-            case sums.BadDealing(site, round_, accusers):
-                self._report("bad-dealing", {"site": site, "round": round_, "reason": _bad_dealing(accusers)})
+            case sums.BadDealing(site, round_, accusers, accused):
+                reason = _bad_dealing(accusers, accused)
+                self._report("bad-dealing", {"site": site, "round": round_, "reason": reason})
             case sums.TellOutcome(site, round_):
                 self._tell_outcome(site, round_)
 
@@ -104,7 +105,7 @@ def _waiting(effect: sums.AwaitCohort | sums.GoesOn) -> str:
     )
 
 
-def _bad_dealing(accusers: tuple[str, ...]) -> str:
-    if not accusers:
-        return "its key for this sum is of small order: nobody can mask beside it"
-    return f"{', '.join(accusers)} could not open what it has dealt to them"
+def _bad_dealing(accusers: tuple[str, ...], accused: tuple[str, ...]) -> str:
+    parts = [f"{', '.join(accusers)} could not open what it has dealt to them"] if accusers else []
+    parts += [f"it says that it could not open what {', '.join(accused)} dealt to it"] if accused else []
+    return "; ".join(parts) or "its key for this sum is of small order: nobody can mask beside it"

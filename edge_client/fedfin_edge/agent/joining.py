@@ -13,6 +13,7 @@ from fedfin_edge.agent.plan_policy import sites_behind
 from fedfin_edge.agent.state import AgentState
 from fedfin_edge.cases.dataset import Dataset
 from fedfin_edge.cases.patient_digests import PatientDigests, too_few_changed
+from fedfin_edge.cases.rare_values import coded_features
 from fedfin_edge.site import SETTINGS, Site
 from fedfin_edge.tasks.moment_parts import floor_of_labels
 
@@ -107,6 +108,14 @@ def labels_without_values(plan: Plan, dataset: Dataset) -> str:
     """The labels of the plan that no case of this site has a value for."""
     known = zip(plan.labels, dataset.known_labels, strict=True)
     return ", ".join(label for label, is_known in known if not is_known)
+
+
+def few_values(plan: Plan, dataset: Dataset) -> str:
+    """Of how many features of which modality sums are tables of counts, which the floor does not ask of."""
+    if not plan.privacy.summed or plan.privacy.noised:
+        return ""
+    found = coded_features(dataset).items()
+    return ", ".join(f"{count} of {plan.dims[modality]} of {modality}" for modality, count in found if count)
 
 
 def labels_below_floor(plan: Plan, dataset: Dataset) -> str:

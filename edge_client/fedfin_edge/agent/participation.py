@@ -17,6 +17,7 @@ from fedfin_edge.agent.joining import (
     check_changed,
     check_patients,
     check_run,
+    few_values,
     forgotten,
     labels_below_floor,
     labels_not_used,
@@ -78,15 +79,13 @@ class Participation:
                 check_changed(site, answers, run, self._data, self._patients)
         state.join(run, plan)
         self._site, self._state, self._answers, self._channel = site, state, answers, channel
-        self._checked_norm: dict[
-            str, bytes
-        ] = {}  # of a later version they are others only where somebody lies
+        # The pooled moments that were looked at: those of a later version are others only where somebody lies.
+        self._checked_norm: dict[str, bytes] = {}
         noised, summed = plan.privacy.noised, plan.privacy.summed
         self._ledger = PrivacyLedger(site.ledger_path, budget_of(plan)) if noised else None
         self.sums = self._summing() if summed else None
-        self.secret = (
-            answers.key if summed else b""
-        )  # in what training draws; at "open" both ends can compute it again
+        # In what training draws; at "open" both ends can compute it again.
+        self.secret = answers.key if summed else b""
 
     def _summing(self) -> Summing:
         ledger = Ledger(self.plan, self.run, self._state.folder / "secure-sum.msgpack", self._answers)
@@ -103,6 +102,7 @@ class Participation:
             "labels_without_values": labels_without_values(self.plan, self.dataset),
             "labels_not_used": labels_not_used(self.plan, self._site.labels),
             "labels_below_floor": labels_below_floor(self.plan, self.dataset),
+            "few_values": few_values(self.plan, self.dataset),
             "privacy": who_sees(self.plan, self._channel.least_sites),
         }
         report("joined", joined)
@@ -123,7 +123,7 @@ class Participation:
         if norm == self._checked_norm or not privacy.summed or privacy.noised or task == "moments":
             return
         with declining("moments"):
-            check_own_features(self._site, self.dataset, model)
+            check_own_features(self._site, self.plan, self.dataset, model)
         self._checked_norm = norm
         if lost := lost_modalities(self.dataset, model):
             report("unlike", {"modalities": ", ".join(lost), "reason": LOST})

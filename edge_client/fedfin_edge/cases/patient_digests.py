@@ -48,7 +48,8 @@ def too_few_changed(now: PatientDigests, former: PatientDigests, least: int) -> 
         return "cases, labels or features"
     if former.given is None or now.given is None:
         # Under another plan no contents are alike. How many patients there are is all that is known.
-        few = 0 < abs(now.contents.total() - former.contents.total()) < least
+        another = not now.contents & former.contents
+        few = another and 0 < abs(now.contents.total() - former.contents.total()) < least
         return "cases" if few else ""
     for kind in sorted(now.given.keys() & former.given.keys()):
         if 0 < changed_patients(Counter(now.given[kind]), Counter(former.given[kind])) < least:

@@ -28,8 +28,8 @@ class TensorWeights:
     ) -> dict[str, int]:
         """Cases by tensor name; tensors that nothing trained are left out.
 
-        So are with a floor those that the cases of too few patients did: what is measured of them, as of one it is that
-        patient's own; `by_block`, where to whom it gives a site tells, all.
+        With a floor so are those of `spread` that too few patients are behind: of one it is that patient's own error.
+        `by_block`, where to whom it gives a site tells: all that too few are behind.
         """
         used = {
             name: self._used(spec, modalities)

@@ -1,18 +1,13 @@
-"""Who of a cohort says that what which other site has dealt is of no use to it. Pure bookkeeping, no I/O.
+"""Which sites of a cohort say of which others that what these dealt is of no use to them. Pure bookkeeping, no I/O.
 
-Whoever says so may lie. So a site is left out of the next attempts when a third of the cohort, and two at least, say it
-of that one: less than a third that lie together can put nobody out. One that fewer accuse stays; they are not in the
-sum. Where a third has no use of what a site dealt, more than two thirds cannot be in a sum with it: nothing is lost.
+Of the two of such a pair one is bad, and nobody else can tell which: who deals may deal badly, and who says so may lie.
+While enough others make the sum, only who says so is not in it. Where an attempt fails of it, the next ones are without
+one of each pair: whoever is in more pairs than any other, first; of pairs that are left, both. So one site that deals
+badly to several is put out alone, as is one that accuses several. Some that lie together put out fewer than they are.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-
-_LEAST = 2  # of a cohort of three, a third is one
-
-
-def enough_accusers(sites: int) -> int:
-    """How many of a cohort put a site out."""
-    return max(_LEAST, -(-sites // 3))
 
 
 class Accusations:
@@ -31,13 +26,23 @@ class Accusations:
         """Who says it of this one."""
         return tuple(sorted(name for name, accused in self._accused.items() if site in accused))
 
+    def by(self, site: str) -> tuple[str, ...]:
+        """Of whom this one says it."""
+        return tuple(sorted(self._accused.get(site, ())))
+
     @property
-    def upheld(self) -> tuple[str, ...]:
-        """Of whom enough say it."""
-        enough = enough_accusers(len(self._names))
-        return tuple(name for name in sorted(self._names) if len(self.against(name)) >= enough)
+    def left_out(self) -> tuple[str, ...]:
+        """Without whom no pair is left, sorted."""
+        pairs = {frozenset((name, bad)) for name, accused in self._accused.items() for bad in accused}
+        out: set[str] = set()
+        while pairs:
+            counts = Counter(name for pair in pairs for name in pair)
+            most = max(counts.values())
+            out |= {name for name, count in counts.items() if count == most}
+            pairs = {pair for pair in pairs if not pair & out}
+        return tuple(sorted(out))
 
     @property
     def excused(self) -> frozenset[str]:
-        """Whose silence is not their fault: who says it of one of those."""
-        return frozenset(name for bad in self.upheld for name in self.against(bad))
+        """Whose silence is not their fault: who says it of anybody."""
+        return frozenset(name for name, accused in self._accused.items() if accused)

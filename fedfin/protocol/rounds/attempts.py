@@ -2,8 +2,8 @@
 
 Each phase has twice the time of the attempt before, 64 times the plan's deadline at most: sites that are slow get
 there, those that are gone cost no years. The seventh has so much. Three more may have ended as sites were started again
-meanwhile; after these, two days of the default deadline, one more would meet what they have met, and the round closes
-without a sum. Where the run needs the sum there is always a next one, and people hear that.
+meanwhile, which takes no deadline; after these one more would meet what they have met, and the round closes without a
+sum. Where the run needs the sum there is always a next one, and people hear that.
 """
 
 from collections.abc import Iterable

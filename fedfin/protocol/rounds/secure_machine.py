@@ -251,13 +251,16 @@ class SecureRoundMachine(RoundMachine):
         return [Stalled(self._round, len(attempt.reveals), attempt.needed, missing), *self._ask()]
 
     def _give_up(self, attempt: Attempt) -> list[Effect]:
-        gone, bad = tuple(attempt.gone), attempt.accusations.upheld
+        gone, accusations = tuple(attempt.gone), attempt.accusations
+        bad = accusations.left_out
         for name in attempt.spent:
             self._attendance.withdraw(name)
         self._miss(gone)
         self._leave_out(bad)
         self._attempt, self._attempts.given_up = None, self._attempts.given_up + 1
-        reports: list[Effect] = [BadDealing(n, self._round, attempt.accusations.against(n)) for n in bad]
+        reports: list[Effect] = [
+            BadDealing(n, self._round, accusations.against(n), accusations.by(n)) for n in bad
+        ]
         if gone or not bad:
             reports.append(Stalled(self._round, len(list(attempt.answered)), attempt.needed, gone))
         if self._attempts.goes_on:

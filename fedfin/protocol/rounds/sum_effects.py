@@ -87,14 +87,15 @@ class NoCohort:
 
 @dataclass(frozen=True)
 class BadDealing:
-    """For people: what this site has dealt is of no use, and it is left out of the round's next attempts.
+    """For people: this site is left out of the round's next attempts.
 
-    `accusers`: who could not open it; none: its key is of small order.
+    `accusers`: who could not open what it has dealt; `accused`: of whom it says so. Neither: its key is of small order.
     """
 
     site: str
     round: int
     accusers: tuple[str, ...] = ()
+    accused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
