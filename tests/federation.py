@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -24,6 +25,7 @@ from fedfin.plan import Plan
 from fedfin.plan_sections import Modality, Model, Rounds, Training
 from fedfin.trust.request import read_request
 from fedfin_aggregator.coordinator import Coordinator
+from fedfin_edge.agent.answers import Key
 
 DIMS = {"image": 6, "text": 4}
 LABELS = ("effusion", "nodule")
@@ -217,6 +219,12 @@ class Federation:
         for name in names:
             admission = study / "admissions" / f"{name}.admission"
             set_up("edge", "accept", folder / name, admission, *coordinator)
+
+    def draw_alike(self) -> None:
+        """In secure sums each site draws from a key of its own, made at its first use: here from given ones."""
+        for number, name in enumerate(self.names):
+            key = msgspec.json.encode(Key(f"{number:064x}"))
+            (self.folder / name / "answers.jsonl").write_bytes(key + b"\n")
 
     @property
     def no_keys(self) -> tuple[str, ...]:

@@ -19,7 +19,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     """Three sites with keys, all of which every sum needs."""
     need_mosquitto()
     url, secure = f"mqtt://127.0.0.1:{free_port()}", Privacy(level="secure")
-    return Federation(tmp_path_factory.mktemp("template"), url, sites=3, keys=True, privacy=secure)
+    federation = Federation(tmp_path_factory.mktemp("template"), url, sites=3, keys=True, privacy=secure)
+    federation.draw_alike()
+    return federation
 
 
 @pytest.fixture(scope="module")

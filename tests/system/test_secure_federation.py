@@ -4,7 +4,6 @@ import json
 import time
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from federation import Federation, broker, fedfin, set_up, start
@@ -14,7 +13,6 @@ from fedfin.model.model_file import read_model
 from fedfin.plan_sections import Codec, Model, Privacy, Rounds
 from fedfin.protocol.padding import SEALED_BYTES
 from fedfin_aggregator.coordinator import Coordinator
-from fedfin_edge.agent.answers import Key
 
 SECURE = Privacy(level="secure")
 FEW = Rounds(count=2, sites=3, min_sites=3, deadline_s=60.0)
@@ -61,9 +59,7 @@ def test_steps_come_near_to_the_model_of_exact_sums(tmp_path: Path) -> None:
         place.mkdir()
         with broker("mosquitto", place) as url:
             federation = Federation(place, url, keys=True, rounds=FEW, privacy=SECURE, codec=Codec(up=up))
-            for number, name in enumerate(federation.names):  # both draw the same
-                key = msgspec.json.encode(Key(f"{number:064x}"))
-                (place / name / "answers.jsonl").write_bytes(key + b"\n")
+            federation.draw_alike()
             federation.run()
         models[up] = read_model(place / "agg" / "final.fedfin").tensors
     assert all(event["accepted"] for event in federation.events("agg") if event["event"] == "sum")
