@@ -66,9 +66,9 @@ class Board:
                 if not self._console.is_terminal:
                     self._say(facts)
             elif event == "bad-message" or (event == "update" and not facts["accepted"]):
-                # The broker keeps the last word of the federation before, which has no keys.
-                kept = facts["site"] == "aggregator" and not self._closed
-                note = "; it was there before this federation, and is ignored" if kept else ""
+                # The last words of the federation before, which has no keys.
+                before = not self._closed and facts["reason"].startswith("it is not signed")
+                note = "; left over from the federation before, and ignored" if before else ""
                 self._console.print(f"  {facts['site']}: {plain_text(facts['reason'])}{note}", markup=False)
 
     def site(self, name: str, event: str, facts: dict[str, Any]) -> None:
