@@ -38,9 +38,9 @@ def without_rare_values(dataset: Dataset) -> Dataset:
 
 
 def coded_features(dataset: Dataset) -> dict[str, int]:
-    """How many features of each modality have few values, such as codes and categories have: as many as one has.
+    """How many features of each modality have few values, as codes and categories have: sums of them are counts.
 
-    One that a tenth of the training cases have, three at least. Sums of such features are tables of counts.
+    Of such a one a tenth of the training cases, three at least, have the same value.
     """
     found = {}
     for modality, present in dataset.present.items():
