@@ -18,7 +18,8 @@ def with_whole_counts(values: NDArray[np.float32], weight: int) -> NDArray[np.fl
     """The values; where weight times one is a whole number, but for what float32 rounded, exactly that.
 
     Sites tell counts as shares of their cases. What float32 took off one depends on a site's own count and cases, so
-    that a sum that is not whole would come apart by site.
+    that a sum that is not whole would come apart by site. A total of 2^22 or more
+    is always made whole: float32 knows it no better.
     """
     totals = values.astype(np.float64) * weight
     counts = np.rint(totals)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
 from round_helpers import PLAN
 
 from fedfin import limits
-from fedfin.errors import ProtocolError
+from fedfin.errors import ProtocolError, StateError
 from fedfin.plan_sections import Privacy
 from fedfin.plan_sections import Rounds as RoundsPlan
 from fedfin.protocol.convergence import ANSWERS, LOSSES, pooled_loss
@@ -133,3 +134,21 @@ def test_groups_are_for_nine_sites_or_more_at_secure(privacy, sites, reason) -> 
     with pytest.raises(ValueError, match=reason):
         replace(PLAN, privacy=privacy, rounds=rounds)
     assert replace(SECURE, privacy=GROUPED).privacy.groups == limits.LEAST_GROUPS
+
+
+@pytest.mark.parametrize("words", [-8, 8])
+def test_a_sum_of_another_version_that_is_about_to_open_is_not_read_as_this_one_s(
+    words: int, tmp_path: Path
+) -> None:
+    """Of other words each would stand for something else, and be in the model."""
+    rounds = SecureRounds(Journal(tmp_path / "journal.sqlite", create=SECURE))
+    names, attempt = ("s0", "s1", "s2"), b"a" * 16
+    rounds.begin_sum(attempt)
+    rounds.keep_sum(OpenSum(1, attempt, names, {}, names, {}, {}))
+    path = tmp_path / "unopened-sum.msgpack"
+    kept = msgspec.msgpack.decode(path.read_bytes())
+    assert SecureRounds(rounds.journal).unopened is not None
+    kept["words"] = kept["words"] + bytes(words) if words > 0 else kept["words"][:words]
+    path.write_bytes(msgspec.msgpack.encode(kept))
+    with pytest.raises(StateError, match="start the version from before"):
+        SecureRounds(rounds.journal)
